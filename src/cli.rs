@@ -1,0 +1,243 @@
+//! The command line: types and help texts, nothing else.
+//!
+//! What a command does is in [`crate::commands`]; `completions` and `man` are made from these types.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::error::Exit;
+use crate::paths::Environment;
+
+/// A command line that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// The options that every command has.
+    pub global: Global,
+    /// The command.
+    pub command: Command,
+}
+
+/// Shows friends in Discord what your coding agents are doing
+///
+/// agent-presence runs in the background, reads the session files that Codex and Claude Code write on this
+/// computer, and keeps your Discord profile up to date: what the agent is doing, its tokens and the remaining
+/// limits. Prompts, replies, commands and file contents never leave this computer.
+#[derive(Debug, Parser)]
+#[command(name = "agent-presence", bin_name = "agent-presence", version, after_help = EXAMPLES, after_long_help = EXAMPLES_AND_ENVIRONMENT)]
+struct CommandLine {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  agent-presence run --demo      see what it looks like, without Discord
+  agent-presence config init     write a settings file to edit
+  agent-presence run             show it in Discord";
+
+const EXAMPLES_AND_ENVIRONMENT: &str = "\
+Examples:
+  agent-presence run --demo      see what it looks like, without Discord
+  agent-presence config init     write a settings file to edit
+  agent-presence run             show it in Discord
+  agent-presence status --json   what is shown now, for scripts
+
+Environment:
+  AGENT_PRESENCE_APPLICATION_ID  your Discord application's id; stronger than the settings file
+  AGENT_PRESENCE_CONFIG          the settings file
+  AGENT_PRESENCE_STATE_DIR       the folder for state, lock, logs and control socket
+  CODEX_HOME, CLAUDE_CONFIG_DIR  the agents' homes
+  XDG_CONFIG_HOME, XDG_STATE_HOME
+                                 on Linux, where the settings and the state are
+  RUST_LOG                       the log level; stronger than the settings file
+  NO_COLOR                       no colours
+
+Exit codes:
+  0 done, 1 failed, 2 usage, 3 no daemon is running, 4 another instance keeps the lock";
+
+const GLOBAL: &str = "Global options";
+
+/// The options that every command has.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Global {
+    /// Read settings from this file
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = GLOBAL)]
+    pub config: Option<PathBuf>,
+    /// When to use colours: auto, always, never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        hide_default_value = true,
+        help_heading = GLOBAL
+    )]
+    pub color: Color,
+}
+
+/// `--color`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Color {
+    /// Whether to colour what goes to `stream`.
+    pub fn wanted(self, stream: &impl IsTerminal, environment: &Environment) -> bool {
+        match self {
+            Self::Auto => stream.is_terminal() && environment.text("NO_COLOR").is_none(),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the daemon, in the foreground
+    Run(Run),
+    /// Say what is shown now: sessions, tokens, limits, links
+    Status(Status),
+    /// Draw the card as friends will see it
+    Preview,
+    /// Feed session files through the engine and print what would have been shown
+    Replay(Replay),
+    /// Find, show, check or write the settings file
+    #[command(subcommand)]
+    Config(Config),
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// `run`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  agent-presence run --dry-run          print cards instead of sending them
+  agent-presence run --demo             one minute of a recorded session, in the terminal
+  agent-presence run --demo --discord   the same in Discord")]
+pub struct Run {
+    /// Print cards to standard output instead of sending them to Discord
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Play a built-in recorded session once, in accelerated time, instead of reading your files
+    #[arg(long)]
+    pub demo: bool,
+    /// Send the demo to Discord
+    #[arg(long, requires = "demo", conflicts_with = "dry_run")]
+    pub discord: bool,
+    /// Print no usage lines
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `status`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Asks the running daemon; without one the session files are read once. Nothing is changed, and Discord is not asked.")]
+pub struct Status {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `replay`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  agent-presence replay ~/.codex/sessions/2026/11/20
+  agent-presence replay --json rollout.jsonl | jq 'select(.event == \"usage\")'
+
+The agent is recognised from a file's first lines, whatever its name. No daemon, no Discord, no state folder.")]
+pub struct Replay {
+    /// Print one JSON event a line
+    #[arg(long)]
+    pub json: bool,
+    /// Session files, or folders of them
+    #[arg(required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub paths: Vec<PathBuf>,
+}
+
+/// `config`
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Config {
+    /// Print where the settings file is, or would be
+    Path,
+    /// Print the effective settings and where each comes from
+    Show,
+    /// Say what is wrong with the settings file; exit code 1 if anything is
+    Check,
+    /// Write a settings file with every default as a comment, never over an existing one
+    Init,
+}
+
+/// Reads the process's command line. Help, the version and usage errors are printed here; `Err` is then the
+/// exit code. Without a command there is short help.
+///
+/// # Errors
+/// The exit code, when there is nothing left to run.
+pub fn parse() -> Result<Invocation, Exit> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    parse_from(&arguments).map_err(|answer| {
+        // A reader that went away does not care any more.
+        let _ = answer.print();
+        if answer.use_stderr() { Exit::Usage } else { Exit::Done }
+    })
+}
+
+/// The same for any arguments, printing nothing; the first one is the program's name.
+///
+/// # Errors
+/// What is to be printed instead of running a command.
+pub fn parse_from(arguments: &[OsString]) -> Result<Invocation, clap::Error> {
+    let mut command = command().color(color_of_help(arguments));
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    let line = <CommandLine as clap::FromArgMatches>::from_arg_matches_mut(&mut matches)?;
+    match line.command {
+        Some(command) => Ok(Invocation { global: line.global, command }),
+        None => Err(short_help(command)),
+    }
+}
+
+/// What `-h` gives.
+fn short_help(mut command: clap::Command) -> clap::Error {
+    match command.try_get_matches_from_mut(["agent-presence", "-h"]) {
+        Err(help) => help,
+        Ok(_) => command.error(clap::error::ErrorKind::MissingSubcommand, "a command is needed"),
+    }
+}
+
+/// The whole command line, for completions and the manual page.
+pub fn command() -> clap::Command {
+    CommandLine::command()
+}
+
+/// Help is printed while parsing, so `--color` is looked for before it.
+fn color_of_help(arguments: &[OsString]) -> clap::ColorChoice {
+    let words = arguments.iter().map(|word| word.to_str().unwrap_or_default());
+    let after = words.clone().skip(1).chain([""]);
+    words.zip(after).fold(clap::ColorChoice::Auto, |choice, (word, next)| {
+        match word.strip_prefix("--color=").or_else(|| (word == "--color").then_some(next)) {
+            Some("always") => clap::ColorChoice::Always,
+            Some("never") => clap::ColorChoice::Never,
+            _ => choice,
+        }
+    })
+}

@@ -1,0 +1,82 @@
+//! `run`: the daemon in the foreground.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+
+use crate::cli::{Color, Run};
+use crate::config_file::ConfigFile;
+use crate::core::config::{Effective, missing_application_id};
+use crate::daemon::intake::Home;
+use crate::daemon::{self, Options, Sink};
+use crate::demo;
+use crate::error::{Exit, Failure};
+use crate::instance::Instance;
+use crate::logging::{Destination, Logging, stderr_of_process};
+use crate::paths::{Environment, ensure_state_dir};
+
+/// Where everything is that the daemon needs.
+#[derive(Debug)]
+pub struct Places<'a> {
+    /// The settings file.
+    pub config: &'a ConfigFile,
+    /// What it says.
+    pub effective: Effective,
+    /// The agents' homes.
+    pub homes: Vec<Home>,
+    /// The state folder, made if it is not there.
+    pub state: &'a Path,
+    /// The process's environment.
+    pub environment: &'a Environment,
+    /// The user's time zone.
+    pub zone: TimeZone,
+    /// When to use colours.
+    pub color: Color,
+}
+
+/// Runs the daemon, or the demo, until it ends.
+///
+/// # Errors
+/// Another instance keeps the lock, the state folder cannot be used, or the system refused something basic.
+pub fn run(command: &Run, places: Places<'_>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("could not start: {error}")))?;
+    let settings = places.effective.settings.clone();
+    let level = settings.log.level.clone();
+    let colour = places.color.wanted(&std::io::stderr(), places.environment);
+    if command.demo {
+        Logging::start(Destination::of_command(), None, if command.quiet { "warn" } else { &level }, colour)?;
+        return runtime.block_on(demo::run(command.discord, settings, places.zone, places.environment));
+    }
+    let folder = ensure_state_dir(places.state)?;
+    let instance = Instance::acquire(&folder)?;
+    let destination = Destination::choose(stderr_of_process(places.environment));
+    Logging::start(destination, Some(folder.path()), &level, colour)?;
+    for issue in &places.effective.issues {
+        tracing::warn!("{}", places.config.describe(issue));
+    }
+    let sink = if command.dry_run { Sink::Terminal } else { Sink::Discord };
+    if sink == Sink::Discord
+        && let Some(issue) = missing_application_id(&settings)
+    {
+        tracing::warn!("{}", places.config.describe(&issue));
+    }
+    let mut stdout = std::io::stdout();
+    let options = Options {
+        sink,
+        print_cards: sink == Sink::Terminal || stdout.is_terminal(),
+        usage_lines: !command.quiet,
+        zone: places.zone,
+    };
+    tracing::info!(pid = instance.record.pid, version = env!("CARGO_PKG_VERSION"), "started");
+    let result = runtime.block_on(daemon::run(options, settings, places.homes, places.environment, folder));
+    // Whatever is still stuck in the system must not hold up the end.
+    runtime.shutdown_background();
+    let _ = stdout.flush();
+    tracing::info!("ended");
+    drop(instance);
+    result
+}

@@ -1,0 +1,111 @@
+//! The settings file on disk: which one it is, and reading it. Nothing here ever writes to it.
+//!
+//! A file that cannot be read is an issue like any other, so that `status` can name it and the daemon goes on.
+//! Read next: [`crate::core::config`], which does the understanding.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use crate::core::config::{ConfigContext, Effective, Issue, Severity};
+use crate::error::Failure;
+use crate::paths::{self, Environment};
+
+/// Larger files are not settings.
+const LARGEST: u64 = 1024 * 1024;
+
+/// Who chose the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chosen {
+    /// `--config`: it has to exist.
+    Flag,
+    /// The environment or the platform: it may be missing.
+    Default,
+}
+
+/// The settings file's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// Where it is, or would be.
+    pub path: PathBuf,
+    /// Who said so.
+    pub chosen: Chosen,
+}
+
+impl ConfigFile {
+    /// `flag` (from `--config`), else the environment, else the platform's folder.
+    ///
+    /// # Errors
+    /// No home folder.
+    pub fn locate(flag: Option<&Path>, environment: &Environment) -> Result<Self, Failure> {
+        match flag {
+            Some(path) => {
+                // An absolute path stays right for a daemon that reads it again later.
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+                Ok(Self { path, chosen: Chosen::Flag })
+            }
+            None => Ok(Self { path: paths::config_file(environment)?, chosen: Chosen::Default }),
+        }
+    }
+
+    /// Reads the file as it is now. A missing one gives the defaults, with an issue if `--config` named it.
+    pub fn read(&self, context: &ConfigContext) -> Effective {
+        let bytes = match self.bytes() {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound && self.chosen == Chosen::Default => Vec::new(),
+            Err(error) => return unreadable(None, format!("could not read it: {error}"), context),
+        };
+        if bytes.len() as u64 > LARGEST {
+            return unreadable(None, "it is larger than 1 MB".to_owned(), context);
+        }
+        match str::from_utf8(&bytes) {
+            Ok(text) => Effective::read(text, context),
+            Err(error) => {
+                let before = bytes.iter().take(error.valid_up_to());
+                let line = before.filter(|byte| **byte == b'\n').count() + 1;
+                unreadable(Some(line), "not valid UTF-8".to_owned(), context)
+            }
+        }
+    }
+
+    /// An issue with the place it is at: `/path/config.toml:3:1: card.idle_after: expected …`, and its hint on a line of
+    /// its own.
+    pub fn describe(&self, issue: &Issue) -> String {
+        let path = self.path.display();
+        let place = match (issue.line, issue.column, &issue.key) {
+            (Some(line), Some(column), _) => format!("{path}:{line}:{column}: "),
+            (Some(line), None, _) => format!("{path}:{line}: "),
+            // What is not in the file has its key alone.
+            (None, _, Some(_)) => String::new(),
+            (None, _, None) => format!("{path}: "),
+        };
+        let key = issue.key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
+        let hint = issue.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        format!("{place}{key}{}{hint}", issue.message)
+    }
+
+    fn bytes(&self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(&self.path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// What reading depends on, from the environment and the build.
+///
+/// `built_in_application_id` is `option_env!("AGENT_PRESENCE_APPLICATION_ID")` in the binary.
+pub fn context(environment: &Environment, built_in_application_id: Option<&str>) -> ConfigContext {
+    ConfigContext {
+        home: environment.home().map(Path::to_owned),
+        environment_application_id: environment.text("AGENT_PRESENCE_APPLICATION_ID").map(str::to_owned),
+        environment_log: environment.text("RUST_LOG").map(str::to_owned),
+        built_in_application_id: built_in_application_id.map(str::to_owned),
+    }
+}
+
+fn unreadable(line: Option<usize>, message: String, context: &ConfigContext) -> Effective {
+    let mut effective = Effective::read("", context);
+    let issue = Issue { line, column: None, key: None, severity: Severity::Error, message, hint: None };
+    effective.issues.insert(0, issue);
+    effective
+}

@@ -1,0 +1,96 @@
+//! What an agent is doing, in the words of the card.
+
+use serde::{Deserialize, Serialize};
+
+/// A coding agent whose session files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Agent {
+    /// OpenAI Codex: CLI, VS Code, desktop.
+    Codex,
+    /// Anthropic Claude Code.
+    Claude,
+}
+
+impl Agent {
+    /// The name that friends see on the card.
+    pub fn card_name(self) -> &'static str {
+        match self {
+            Self::Codex => "Codex",
+            Self::Claude => "Claude Code",
+        }
+    }
+
+    /// The word in settings, JSON and logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Codex => "codex",
+            Self::Claude => "claude",
+        }
+    }
+}
+
+/// What the agent is doing. Only what session files say: an approval that is awaited is not in them,
+/// so an open call stays [`Activity::Running`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// The turn is open and no tool is running.
+    Thinking,
+    /// A command or an unclassified tool is running.
+    Running,
+    /// A file is being changed.
+    Editing,
+    /// Files are being read.
+    Reading,
+    /// Files are being searched or listed.
+    Searching,
+    /// The web is being searched or read.
+    Browsing,
+    /// Sub-agents are at work.
+    Delegating,
+    /// A plan is being written.
+    Planning,
+    /// The turn is over, or the agent asked something.
+    Waiting,
+    /// Nothing has happened for so long that the session no longer counts as active.
+    Idle,
+    /// The account's limit was reached.
+    LimitReached,
+}
+
+impl Activity {
+    /// The words on the card; `Idle` never reaches one.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Thinking => "Thinking",
+            Self::Running => "Running a command",
+            Self::Editing => "Editing",
+            Self::Reading => "Reading",
+            Self::Searching => "Searching",
+            Self::Browsing => "Browsing",
+            Self::Delegating => "Delegating",
+            Self::Planning => "Planning",
+            Self::Waiting => "Waiting for input",
+            Self::Idle => "Idle",
+            Self::LimitReached => "Limit reached",
+        }
+    }
+
+    /// The word in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Thinking => "thinking",
+            Self::Running => "running",
+            Self::Editing => "editing",
+            Self::Reading => "reading",
+            Self::Searching => "searching",
+            Self::Browsing => "browsing",
+            Self::Delegating => "delegating",
+            Self::Planning => "planning",
+            Self::Waiting => "waiting",
+            Self::Idle => "idle",
+            Self::LimitReached => "limit_reached",
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The card: what friends see, valid against every rule of Discord by construction.
+//!
+//! There is one way to make one, [`Card::build`]: names pass privacy and are neutralised, lines are fitted,
+//! what Discord would refuse is left out (`facts`: discord-rpc 2, one bad field loses the whole update).
+//! Read next: [`crate::core::values`] for the words, [`crate::core::publish`] for when a card is sent.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Serialize, Serializer};
+
+use crate::core::activity::{Activity, Agent};
+use crate::core::fit;
+use crate::core::privacy;
+use crate::core::settings::{MemberList, Settings, Show};
+use crate::core::time::Now;
+use crate::core::usage::{Tokens, Triplet};
+use crate::core::values::{Names, Values};
+
+/// Everything that a card may be made of, before privacy. The caller has chosen the session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CardFacts {
+    /// The agent shown.
+    pub agent: Agent,
+    /// The session shown, by the agent's own id.
+    pub session: String,
+    /// What it is doing.
+    pub activity: Activity,
+    /// Name of the file being edited or read, without its folder.
+    pub file: Option<String>,
+    /// Name of the project's folder.
+    pub project: Option<String>,
+    /// The git branch.
+    pub branch: Option<String>,
+    /// The model as the agent names it, e.g. `gpt-5.6-sol`.
+    pub model: Option<String>,
+    /// The reasoning effort as the agent names it.
+    pub effort: Option<String>,
+    /// The triplet, counted as the settings say.
+    pub triplet: Triplet,
+    /// Whether the total is still being counted.
+    pub counting: bool,
+    /// The session's total by kind, for the hover text.
+    pub total: Option<Tokens>,
+    /// How much of the context window is left, 0 to 100.
+    pub context_remaining_percent: Option<u8>,
+    /// The windows that may be shown now, shortest first.
+    pub windows: Vec<CardWindow>,
+    /// When the windows were observed, if that is so long ago that it must be said.
+    pub limits_as_of: Option<Timestamp>,
+    /// From when the timer counts.
+    pub started_at: Timestamp,
+}
+
+/// One remaining-limit window as the card shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardWindow {
+    /// `5h`, `daily`, `weekly`, …
+    pub label: String,
+    /// What is left, 0 to 100.
+    pub remaining_percent: u8,
+    /// When the window starts anew.
+    pub resets_at: Option<Timestamp>,
+}
+
+/// A card within Discord's limits.
+///
+/// Cards are equal when they show the same session and friends can tell no difference: equal cards are equal
+/// to the byte on the wire.
+#[derive(Debug, Clone)]
+pub struct Card {
+    session: String,
+    agent: Agent,
+    activity: Activity,
+    /// What the lines show apart from figures.
+    names: Names,
+    seen: Seen,
+}
+
+/// What friends see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    name: &'static str,
+    details: Option<String>,
+    state: Option<String>,
+    large_text: Option<String>,
+    large_image: Option<String>,
+    started_at: Timestamp,
+    /// As set, so that a line that comes and goes with its figures does not look like another choice.
+    member_list: MemberList,
+}
+
+impl Seen {
+    /// What is neither a line nor the hover text.
+    fn frame(&self) -> (&str, Option<&str>, Timestamp, MemberList) {
+        (self.name, self.large_image.as_deref(), self.started_at, self.member_list)
+    }
+}
+
+impl Card {
+    /// Builds the card of one session.
+    ///
+    /// `show` is what the privacy rules say ([`privacy::rule_for`]): `None` when no rule matched, so that the
+    /// `[privacy]` switches decide. `zone` is the user's time zone, for the clock times on the card; whether
+    /// one is of today is judged by `now.wall`.
+    ///
+    /// There is no card for a hidden session, nor for an idle one.
+    pub fn build(
+        facts: &CardFacts,
+        settings: &Settings,
+        show: Option<Show>,
+        zone: &TimeZone,
+        now: Now,
+    ) -> Option<Self> {
+        let allowed = privacy::allowed(&settings.privacy, show)?;
+        if facts.activity == Activity::Idle {
+            return None;
+        }
+        let lines = [&settings.card.details, &settings.card.state];
+        let names = Names::new(facts, allowed, lines);
+        let values = Values { facts, names: &names, zone, now: now.wall };
+        let [details, state] =
+            lines.map(|line| fit::line(|level| line.render(|word| values.of(word, level))));
+        let seen = Seen {
+            name: facts.agent.card_name(),
+            details,
+            state,
+            large_text: fit::line(|level| values.hover(level)),
+            large_image: valid_image(&settings.discord.large_image),
+            started_at: valid_start(facts.started_at),
+            member_list: settings.discord.member_list,
+        };
+        Some(Self {
+            session: facts.session.clone(),
+            agent: facts.agent,
+            activity: facts.activity,
+            names,
+            seen,
+        })
+    }
+
+    /// The first line, which stands in for the application's name; 1 to 128 UTF-16 units.
+    pub fn name(&self) -> &str {
+        self.seen.name
+    }
+
+    /// The second line; 2 to 128 UTF-16 units.
+    pub fn details(&self) -> Option<&str> {
+        self.seen.details.as_deref()
+    }
+
+    /// The third line; 2 to 128 UTF-16 units.
+    pub fn state(&self) -> Option<&str> {
+        self.seen.state.as_deref()
+    }
+
+    /// The hover text of the large image; 2 to 128 UTF-16 units. Discord shows it only where there is one.
+    pub fn large_text(&self) -> Option<&str> {
+        self.seen.large_text.as_deref()
+    }
+
+    /// The large image: an https URL of at most 256 ASCII characters or an asset key.
+    pub fn large_image(&self) -> Option<&str> {
+        self.seen.large_image.as_deref()
+    }
+
+    /// The hover text of the small image, which no card has.
+    pub fn small_text(&self) -> Option<&str> {
+        None
+    }
+
+    /// From when the timer counts, in whole milliseconds after 1970.
+    pub fn started_at(&self) -> Timestamp {
+        self.seen.started_at
+    }
+
+    /// Which text the member list shows: as set, or the name where that line is not on the card.
+    pub fn member_list(&self) -> MemberList {
+        match self.seen.member_list {
+            MemberList::State if self.state().is_some() => MemberList::State,
+            MemberList::Details if self.details().is_some() => MemberList::Details,
+            _ => MemberList::Name,
+        }
+    }
+
+    /// The text that the member list shows.
+    pub fn member_list_text(&self) -> &str {
+        match self.member_list() {
+            MemberList::Name => None,
+            MemberList::State => self.state(),
+            MemberList::Details => self.details(),
+        }
+        .unwrap_or(self.seen.name)
+    }
+
+    /// The session shown, by the agent's own id. Not on the wire.
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// The agent shown.
+    pub fn agent(&self) -> Agent {
+        self.agent
+    }
+
+    /// What the agent is doing, whether or not a line says so.
+    pub fn activity(&self) -> Activity {
+        self.activity
+    }
+
+    /// Whether `other` differs from this card, but in figures alone: the session, what it is doing, every
+    /// name shown, the image, the timer and the member list's choice are the same.
+    pub fn only_numbers_moved(&self, other: &Self) -> bool {
+        self.session == other.session
+            && self.names == other.names
+            && self.seen.frame() == other.seen.frame()
+            && self.seen != other.seen
+    }
+}
+
+impl PartialEq for Card {
+    fn eq(&self, other: &Self) -> bool {
+        self.session == other.session && self.seen == other.seen
+    }
+}
+
+impl Eq for Card {}
+
+/// The `card` object of `status --json` and the events.
+impl Serialize for Card {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Object<'a> {
+            name: &'a str,
+            details: Option<&'a str>,
+            state: Option<&'a str>,
+            large_text: Option<&'a str>,
+            small_text: Option<&'a str>,
+            started_at: Timestamp,
+            member_list: &'a str,
+            session: &'a str,
+        }
+        Object {
+            name: self.name(),
+            details: self.details(),
+            state: self.state(),
+            large_text: self.large_text(),
+            small_text: self.small_text(),
+            started_at: self.started_at(),
+            member_list: self.member_list_text(),
+            session: self.session(),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// The image setting, if Discord takes it.
+fn valid_image(image: &str) -> Option<String> {
+    const LONGEST_URL: usize = 256;
+    const LONGEST_KEY: usize = 300;
+    let image = image.trim();
+    let valid = match image.split_once("://") {
+        Some((scheme, rest)) => {
+            scheme.eq_ignore_ascii_case("https")
+                && !rest.is_empty()
+                && image.len() <= LONGEST_URL
+                && image.chars().all(|character| character.is_ascii_graphic())
+        }
+        None => {
+            !image.is_empty()
+                && fit::units(image) <= LONGEST_KEY
+                && !image.chars().any(|character| character.is_whitespace() || character.is_control())
+        }
+    };
+    valid.then(|| image.to_owned())
+}
+
+/// Discord counts in milliseconds and refuses a start before the first one of 1970.
+fn valid_start(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond().max(1)).unwrap_or(at)
+}

@@ -1,0 +1,313 @@
+//! The settings file as the user wrote it → [`Settings`], where each value comes from, and what is wrong.
+//!
+//! Reading cannot fail: whatever is not understood leaves its default and becomes an [`Issue`] with the line
+//! and the key. A caller that already has good settings keeps them while there is an error
+//! ([`Effective::is_broken`]); one that has none may use what could be read, which errs on the side of showing
+//! less. Nothing here opens a file or asks the environment: both come in as [`ConfigContext`] and text.
+//!
+//! Sources, strongest first: environment, file, what a packager built in, default.
+//! Read next: [`keys`], the one table of all settings.
+
+pub mod keys;
+mod overrides;
+mod rules;
+mod text;
+mod value;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::core::nearest::nearest;
+use crate::core::settings::Settings;
+use keys::{KEYS, Key};
+use value::Given;
+
+pub use text::{commented, markdown};
+
+/// What reading the file depends on besides its text.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigContext {
+    /// The home folder, which replaces `~`.
+    pub home: Option<PathBuf>,
+    /// The environment's `AGENT_PRESENCE_APPLICATION_ID`; stronger than the file.
+    pub environment_application_id: Option<String>,
+    /// The environment's `RUST_LOG`; stronger than the file.
+    pub environment_log: Option<String>,
+    /// The application id that a packager built in; weaker than the file.
+    pub built_in_application_id: Option<String>,
+}
+
+/// Whether the settings may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// A value that was meant to be set is not: the last good settings stay.
+    Error,
+    /// Something has no effect.
+    Warning,
+}
+
+/// One thing that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Issue {
+    /// From 1; `None` when it is not in the file.
+    pub line: Option<usize>,
+    /// From 1, in characters.
+    pub column: Option<usize>,
+    /// The full key, e.g. `card.idle_after`.
+    pub key: Option<String>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One line, lowercase, without a final stop.
+    pub message: String,
+    /// What to do, in one line.
+    pub hint: Option<String>,
+}
+
+impl std::fmt::Display for Issue {
+    /// `line 3: card.idle_after: expected …`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, "{key}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Where the effective value of one setting comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// What a packager built in.
+    BuiltIn,
+    /// The file.
+    File {
+        /// From 1.
+        line: usize,
+    },
+    /// An environment variable.
+    Environment(&'static str),
+}
+
+/// The effective value of one setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EffectiveValue {
+    /// Which setting.
+    pub key: &'static Key,
+    /// The value in TOML, as it was written.
+    pub value: String,
+    /// Who set it.
+    pub origin: Origin,
+}
+
+/// Everything that reading gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Effective {
+    /// The settings; defaults where nothing good was written.
+    pub settings: Settings,
+    /// What is wrong, in the file's order.
+    pub issues: Vec<Issue>,
+    /// One entry for each of [`KEYS`], in their order.
+    pub values: Vec<EffectiveValue>,
+    /// The line of each of `settings.privacy.rules`.
+    pub rule_lines: Vec<usize>,
+}
+
+impl Effective {
+    /// Reads `text` as a settings file.
+    pub fn read(text: &str, context: &ConfigContext) -> Self {
+        let mut reading = Reading { text, context, effective: Self::defaults() };
+        match DeTable::parse(text) {
+            Ok(document) => reading.document(document.get_ref()),
+            Err(error) => reading.complain_at(
+                error.span().map(|span| span.start),
+                None,
+                Severity::Error,
+                Complaint::new(format!("not valid TOML: {}", value::one_line(error.message()))),
+            ),
+        }
+        let mut effective = reading.effective;
+        effective.issues.sort_by_key(|issue| (issue.line, issue.column));
+        overrides::apply(&mut effective, context);
+        effective
+    }
+
+    /// Whether the last good settings should stay.
+    pub fn is_broken(&self) -> bool {
+        self.issues.iter().any(|issue| issue.severity == Severity::Error)
+    }
+
+    fn defaults() -> Self {
+        let default = |key: &'static Key| EffectiveValue {
+            key,
+            value: key.default.to_owned(),
+            origin: Origin::Default,
+        };
+        Self {
+            settings: Settings::default(),
+            issues: Vec::new(),
+            values: KEYS.iter().map(default).collect(),
+            rule_lines: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, key: &Key, value: String, origin: Origin) {
+        if let Some(entry) = self.values.iter_mut().find(|entry| entry.key.path() == key.path()) {
+            entry.value = value;
+            entry.origin = origin;
+        }
+    }
+}
+
+/// [`Effective::read`] for those who need no origins.
+pub fn read(text: &str, context: &ConfigContext) -> (Settings, Vec<Issue>) {
+    let effective = Effective::read(text, context);
+    (effective.settings, effective.issues)
+}
+
+/// What `status`, `doctor` and `run` say when no card can be shown for want of an application id. It is not among
+/// the issues of [`read`], because a file without it is not wrong.
+pub fn missing_application_id(settings: &Settings) -> Option<Issue> {
+    settings.discord.application_id.is_empty().then(|| Issue {
+        line: None,
+        column: None,
+        key: Some("discord.application_id".to_owned()),
+        severity: Severity::Warning,
+        message: "no application id is set, so nothing can be shown in Discord".to_owned(),
+        hint: Some(
+            "create an application at https://discord.com/developers/applications and put its id into \
+             discord.application_id or AGENT_PRESENCE_APPLICATION_ID"
+                .to_owned(),
+        ),
+    })
+}
+
+/// What is wrong with one value, before it is known where it stands.
+#[derive(Debug)]
+struct Complaint {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Complaint {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// One pass over the parsed document.
+struct Reading<'a> {
+    text: &'a str,
+    context: &'a ConfigContext,
+    effective: Effective,
+}
+
+type Entry<'a> = (&'a Spanned<std::borrow::Cow<'a, str>>, &'a Spanned<DeValue<'a>>);
+
+impl Reading<'_> {
+    fn document(&mut self, document: &DeTable<'_>) {
+        for (name, value) in document {
+            let known = keys::tables().any(|table| table == name.get_ref());
+            match value.get_ref() {
+                DeValue::Table(table) if known => self.table(name.get_ref(), table),
+                other if known => {
+                    let complaint =
+                        Complaint::new(format!("expected a table, found {}", value::found(other)))
+                            .with_hint(format!("write its keys below [{}]", name.get_ref()));
+                    self.complain(name.span().start, name.get_ref(), Severity::Error, complaint);
+                }
+                _ => self.unknown_at_top(name.span().start, name.get_ref()),
+            }
+        }
+    }
+
+    fn table(&mut self, table: &str, entries: &DeTable<'_>) {
+        for entry in entries {
+            let name = entry.0.get_ref();
+            if (table, name.as_ref()) == ("privacy", "rule") {
+                self.rules(entry.1);
+            } else if let Some(key) = keys::find(table, name) {
+                self.setting(key, entry);
+            } else {
+                self.unknown_in(table, entry.0.span().start, name);
+            }
+        }
+    }
+
+    fn setting(&mut self, key: &'static Key, (name, value): Entry<'_>) {
+        let given = Given { value: value.get_ref(), name: key.name, home: self.context.home.as_deref() };
+        match (key.apply)(&mut self.effective.settings, &given) {
+            Ok(()) => {
+                let written = self.text.get(value.span()).unwrap_or_default().trim().to_owned();
+                let line = self.place(name.span().start).0;
+                self.effective.note(key, written, Origin::File { line });
+            }
+            Err(complaint) => self.complain(value.span().start, &key.path(), Severity::Error, complaint),
+        }
+    }
+
+    fn unknown_at_top(&mut self, at: usize, name: &str) {
+        let complaint = Complaint::new("unknown key, it has no effect");
+        let complaint = match (keys::KEYS.iter().find(|key| key.name == name), nearest_table(name)) {
+            (Some(key), _) => complaint.with_hint(format!("it belongs in [{}]", key.table)),
+            (None, Some(table)) => complaint.with_hint(format!("did you mean [{table}]?")),
+            (None, None) => complaint,
+        };
+        self.complain(at, &value::shortened(name), Severity::Warning, complaint);
+    }
+
+    fn unknown_in(&mut self, table: &str, at: usize, name: &str) {
+        let siblings: Vec<&str> =
+            keys::in_table(table).map(|key| key.name).chain((table == "privacy").then_some("rule")).collect();
+        let complaint = Complaint::new("unknown key, it has no effect");
+        let elsewhere = keys::KEYS.iter().find(|key| key.name == name);
+        let complaint = match (elsewhere, nearest(name, &siblings)) {
+            (Some(key), _) => complaint.with_hint(format!("it belongs in [{}]", key.table)),
+            (None, Some(sibling)) => complaint.with_hint(format!("did you mean `{sibling}`?")),
+            (None, None) => complaint.with_hint(format!("[{table}] has {}", siblings.join(", "))),
+        };
+        self.complain(at, &format!("{table}.{}", value::shortened(name)), Severity::Warning, complaint);
+    }
+
+    fn complain(&mut self, at: usize, key: &str, severity: Severity, complaint: Complaint) {
+        self.complain_at(Some(at), Some(key), severity, complaint);
+    }
+
+    fn complain_at(
+        &mut self,
+        at: Option<usize>,
+        key: Option<&str>,
+        severity: Severity,
+        complaint: Complaint,
+    ) {
+        let (line, column) = at.map(|at| self.place(at)).unzip();
+        let key = key.map(str::to_owned);
+        let Complaint { message, hint } = complaint;
+        self.effective.issues.push(Issue { line, column, key, severity, message, hint });
+    }
+
+    /// Line and column of a byte offset, both from 1.
+    fn place(&self, at: usize) -> (usize, usize) {
+        let before = (0..=at).rev().find_map(|at| self.text.get(..at)).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.matches('\n').count() + 1;
+        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        (line, column)
+    }
+}
+
+fn nearest_table(name: &str) -> Option<&'static str> {
+    nearest(name, &keys::tables().collect::<Vec<_>>())
+}

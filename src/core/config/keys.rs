@@ -1,0 +1,223 @@
+//! The one table of all settings: key, default, meaning, and where its value goes.
+//!
+//! The reader, `config init`, `config show` and the README's table are all made from it. The defaults are stated
+//! here as people write them and in [`crate::core::settings`] as values; a test holds the two together.
+
+use crate::core::settings::{MemberList, Settings};
+use crate::core::usage::Count;
+
+use super::Complaint;
+use super::value::Given;
+
+/// One setting.
+pub struct Key {
+    /// The table it stands in.
+    pub table: &'static str,
+    /// Its name there.
+    pub name: &'static str,
+    /// Its default, in TOML.
+    pub default: &'static str,
+    /// What it does, as one sentence without its stop.
+    pub doc: &'static str,
+    /// Checks a value and puts it into the settings.
+    pub(super) apply: fn(&mut Settings, &Given<'_>) -> Result<(), Complaint>,
+}
+
+impl Key {
+    /// `card.idle_after`
+    pub fn path(&self) -> String {
+        format!("{}.{}", self.table, self.name)
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.path())
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        (self.table, self.name) == (other.table, other.name)
+    }
+}
+
+impl Eq for Key {}
+
+/// The key with this name in this table.
+pub fn find(table: &str, name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| (key.table, key.name) == (table, name))
+}
+
+/// The keys of one table, in their order.
+pub fn in_table(table: &str) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |key| key.table == table)
+}
+
+/// The tables, in their order.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().enumerate().filter_map(|(index, key)| {
+        let previous = index.checked_sub(1).and_then(|previous| KEYS.get(previous));
+        previous.is_none_or(|previous| previous.table != key.table).then_some(key.table)
+    })
+}
+
+/// All settings, table by table, except `[[privacy.rule]]`, which may stand more than once.
+pub static KEYS: &[Key] = &[
+    Key {
+        table: "discord",
+        name: "application_id",
+        default: r#""""#,
+        doc: "your application's id from https://discord.com/developers/applications, 17 to 20 digits; also AGENT_PRESENCE_APPLICATION_ID",
+        apply: |settings, given| given.application_id().map(|id| settings.discord.application_id = id),
+    },
+    Key {
+        table: "discord",
+        name: "clients",
+        default: r#""all""#,
+        doc: "every Discord client found, or a list of endpoints (socket paths or pipe names)",
+        apply: |settings, given| given.clients().map(|clients| settings.discord.clients = clients),
+    },
+    Key {
+        table: "discord",
+        name: "large_image",
+        default: r#""""#,
+        doc: "the card's image: an asset key of your application or an https URL; without one Discord shows no hover text",
+        apply: |settings, given| given.image().map(|image| settings.discord.large_image = image),
+    },
+    Key {
+        table: "discord",
+        name: "member_list",
+        default: r#""state""#,
+        doc: r#"what the member list shows of the card: "name", "state" or "details""#,
+        apply: |settings, given| {
+            let words =
+                [("name", MemberList::Name), ("state", MemberList::State), ("details", MemberList::Details)];
+            given.one_of(&words).map(|text| settings.discord.member_list = text)
+        },
+    },
+    Key {
+        table: "card",
+        name: "details",
+        default: r#""{activity} · {model}""#,
+        doc: "the card's first line; words: {agent} {activity} {project} {branch} {file} {model} {effort} {tokens} {limits} {context}",
+        apply: |settings, given| given.template().map(|template| settings.card.details = template),
+    },
+    Key {
+        table: "card",
+        name: "state",
+        default: r#""{limits} · {tokens}""#,
+        doc: "the card's second line, of the same words",
+        apply: |settings, given| given.template().map(|template| settings.card.state = template),
+    },
+    Key {
+        table: "card",
+        name: "idle_after",
+        default: r#""15m""#,
+        doc: "how long after the last activity the card is cleared, 1m to 24h",
+        apply: |settings, given| given.duration("1m", "24h").map(|time| settings.card.idle_after = time),
+    },
+    Key {
+        table: "tokens",
+        name: "count",
+        default: r#""blended""#,
+        doc: r#""blended" counts input that was not cached and output, as Codex does; "all" counts cached input as well"#,
+        apply: |settings, given| {
+            let words = [("blended", Count::Blended), ("all", Count::All)];
+            given.one_of(&words).map(|count| settings.tokens.count = count)
+        },
+    },
+    Key {
+        table: "sources",
+        name: "codex",
+        default: "true",
+        doc: "read Codex sessions",
+        apply: |settings, given| given.flag().map(|flag| settings.sources.codex = flag),
+    },
+    Key {
+        table: "sources",
+        name: "claude",
+        default: "true",
+        doc: "read Claude Code sessions",
+        apply: |settings, given| given.flag().map(|flag| settings.sources.claude = flag),
+    },
+    Key {
+        table: "sources",
+        name: "codex_home",
+        default: "[]",
+        doc: "Codex's home folders; empty: CODEX_HOME, else ~/.codex",
+        apply: |settings, given| given.folders().map(|homes| settings.sources.codex_home = homes),
+    },
+    Key {
+        table: "sources",
+        name: "claude_home",
+        default: "[]",
+        doc: "Claude Code's home folders; empty: CLAUDE_CONFIG_DIR, else ~/.claude and ~/.config/claude",
+        apply: |settings, given| given.folders().map(|homes| settings.sources.claude_home = homes),
+    },
+    Key {
+        table: "privacy",
+        name: "project",
+        default: "false",
+        doc: "show the name of the project's folder",
+        apply: |settings, given| given.flag().map(|flag| settings.privacy.project = flag),
+    },
+    Key {
+        table: "privacy",
+        name: "branch",
+        default: "false",
+        doc: "show the git branch",
+        apply: |settings, given| given.flag().map(|flag| settings.privacy.branch = flag),
+    },
+    Key {
+        table: "privacy",
+        name: "file",
+        default: "false",
+        doc: "show the name of the file at hand",
+        apply: |settings, given| given.flag().map(|flag| settings.privacy.file = flag),
+    },
+    Key {
+        table: "publish",
+        name: "min_interval",
+        default: r#""5s""#,
+        doc: "the least time between two visible changes, 1s to 1h",
+        apply: |settings, given| given.duration("1s", "1h").map(|time| settings.publish.min_interval = time),
+    },
+    Key {
+        table: "publish",
+        name: "tokens_interval",
+        default: r#""15s""#,
+        doc: "the least time between two changes when only numbers moved, 1s to 1h",
+        apply: |settings, given| {
+            given.duration("1s", "1h").map(|time| settings.publish.tokens_interval = time)
+        },
+    },
+    Key {
+        table: "publish",
+        name: "settle",
+        default: r#""60ms""#,
+        doc: "how long to wait for a burst of lines to end, from its first line, 0s to 5s",
+        apply: |settings, given| given.duration("0s", "5s").map(|time| settings.publish.settle = time),
+    },
+    Key {
+        table: "record",
+        name: "enabled",
+        default: "false",
+        doc: "keep each usage event as a JSON line in the state folder",
+        apply: |settings, given| given.flag().map(|flag| settings.record.enabled = flag),
+    },
+    Key {
+        table: "record",
+        name: "keep",
+        default: r#""12 months""#,
+        doc: "for how long, 1d to 100 years",
+        apply: |settings, given| given.duration("1d", "100 years").map(|time| settings.record.keep = time),
+    },
+    Key {
+        table: "log",
+        name: "level",
+        default: r#""info""#,
+        doc: r#""error", "warn", "info", "debug", "trace" or "off"; also RUST_LOG, in its form"#,
+        apply: |settings, given| given.log_level().map(|level| settings.log.level = level),
+    },
+];

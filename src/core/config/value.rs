@@ -1,0 +1,255 @@
+//! One value as the user gave it, and the kinds of value that settings ask for.
+//!
+//! Every complaint says what is expected and what was found, in one line.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::Complaint;
+use crate::core::duration;
+use crate::core::nearest::nearest;
+use crate::core::settings::Clients;
+use crate::core::template::Template;
+
+/// The log levels that can be written.
+pub(super) const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace", "off"];
+
+/// A value and what its reading depends on.
+pub(super) struct Given<'a> {
+    pub(super) value: &'a DeValue<'a>,
+    /// The key's own name, for hints.
+    pub(super) name: &'static str,
+    pub(super) home: Option<&'a Path>,
+}
+
+impl Given<'_> {
+    pub(super) fn flag(&self) -> Result<bool, Complaint> {
+        let complaint = self.expected("true or false");
+        match self.value {
+            DeValue::Boolean(flag) => Ok(*flag),
+            DeValue::String(text) => Err(match text.to_lowercase().as_str() {
+                word @ ("true" | "false") => {
+                    complaint.with_hint(format!("without quotes: {} = {word}", self.name))
+                }
+                "yes" | "on" => complaint.with_hint(format!("write {} = true", self.name)),
+                "no" | "off" => complaint.with_hint(format!("write {} = false", self.name)),
+                _ => complaint,
+            }),
+            _ => Err(complaint),
+        }
+    }
+
+    pub(super) fn one_of<T: Clone>(&self, words: &[(&str, T)]) -> Result<T, Complaint> {
+        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let text = self.value.as_str();
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| Some(*word) == text) {
+            return Ok(meaning.clone());
+        }
+        let complaint = self.expected(&alternatives(&names));
+        Err(match text.and_then(|text| nearest(&text.to_lowercase(), &names)) {
+            Some(word) => complaint.with_hint(format!("did you mean \"{word}\"?")),
+            None => complaint,
+        })
+    }
+
+    /// A duration between two that are themselves written as durations.
+    pub(super) fn duration(&self, least: &str, most: &str) -> Result<Duration, Complaint> {
+        let expected = format!("a duration from {least} to {most}");
+        let Some(text) = self.value.as_str() else {
+            let complaint = self.expected(&expected);
+            return Err(match self.value {
+                DeValue::Integer(number) => {
+                    let number = shortened(&number.to_string());
+                    complaint.with_hint(format!("with a unit, in quotes: {} = \"{number}s\"", self.name))
+                }
+                _ => complaint,
+            });
+        };
+        let given = duration::parse(text).map_err(|reason| {
+            Complaint::new(format!("expected {expected}, found {}: {reason}", quoted(text)))
+        })?;
+        let within = |bound: &str, fits: fn(&Duration, &Duration) -> bool| {
+            duration::parse(bound).is_ok_and(|bound| fits(&given, &bound))
+        };
+        if within(least, Duration::ge) && within(most, Duration::le) {
+            Ok(given)
+        } else {
+            Err(self.expected(&expected))
+        }
+    }
+
+    pub(super) fn template(&self) -> Result<Template, Complaint> {
+        let text = self.text("a line of text in quotes")?;
+        Template::parse(text).map_err(|reason| Complaint::new(one_line(&reason)))
+    }
+
+    pub(super) fn application_id(&self) -> Result<String, Complaint> {
+        let complaint = self.expected("17 to 20 digits in quotes");
+        match self.value {
+            DeValue::String(id) if id.is_empty() || is_application_id(id) => Ok(id.to_string()),
+            DeValue::Integer(number) if is_application_id(number.as_str()) => {
+                Err(complaint.with_hint(format!("in quotes: {} = \"{}\"", self.name, number.as_str())))
+            }
+            _ => Err(complaint.with_hint(APPLICATION_ID_HINT)),
+        }
+    }
+
+    /// Asset keys and URLs are at most 256 characters (Discord: `assets.large_image`, the proxy's limit).
+    pub(super) fn image(&self) -> Result<String, Complaint> {
+        let text = self.text("an asset key or an https URL")?;
+        let plain = text.len() <= 256 && text.chars().all(|c| c.is_ascii_graphic());
+        let is_url = text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty());
+        let complaint = self.expected("an asset key or an https URL");
+        if !plain {
+            return Err(complaint.with_hint("at most 256 characters, without spaces"));
+        }
+        if text.starts_with("http://") {
+            return Err(complaint.with_hint("use https"));
+        }
+        if is_url || !text.contains("://") { Ok(text.to_owned()) } else { Err(complaint) }
+    }
+
+    pub(super) fn clients(&self) -> Result<Clients, Complaint> {
+        let expected = r#""all" or a list of endpoints"#;
+        if self.value.as_str() == Some("all") {
+            return Ok(Clients::All);
+        }
+        let endpoints =
+            self.texts().filter(|_| self.value.is_array()).ok_or_else(|| self.expected(expected))?;
+        if endpoints.is_empty() || endpoints.iter().any(|endpoint| endpoint.is_empty()) {
+            return Err(Complaint::new(format!("expected {expected}, found an empty one")));
+        }
+        Ok(Clients::Only(endpoints.into_iter().map(str::to_owned).collect()))
+    }
+
+    /// Absolute folders; `~` is the home folder. A single text is a list of one.
+    pub(super) fn folders(&self) -> Result<Vec<PathBuf>, Complaint> {
+        let folders = self.texts().ok_or_else(|| self.expected("a list of folders"))?;
+        folders.into_iter().map(|folder| expand(folder, self.home).map(PathBuf::from)).collect()
+    }
+
+    pub(super) fn log_level(&self) -> Result<String, Complaint> {
+        let text = self.text(&alternatives(LEVELS))?;
+        match log_filter(text) {
+            Ok(()) => Ok(text.to_owned()),
+            Err(word) => {
+                let complaint =
+                    Complaint::new(format!("expected {}, found {}", alternatives(LEVELS), quoted(&word)));
+                Err(match nearest(&word.to_lowercase(), LEVELS) {
+                    Some(level) => complaint.with_hint(format!("did you mean \"{level}\"?")),
+                    None => complaint,
+                })
+            }
+        }
+    }
+
+    pub(super) fn text(&self, expected: &str) -> Result<&str, Complaint> {
+        self.value.as_str().ok_or_else(|| self.expected(expected))
+    }
+
+    pub(super) fn expected(&self, expected: &str) -> Complaint {
+        Complaint::new(format!("expected {expected}, found {}", found(self.value)))
+    }
+
+    fn texts(&self) -> Option<Vec<&str>> {
+        match self.value {
+            DeValue::String(text) => Some(vec![text]),
+            DeValue::Array(list) => list.iter().map(|item| item.get_ref().as_str()).collect(),
+            _ => None,
+        }
+    }
+}
+
+/// What to do when an application id has the wrong form.
+pub(super) const APPLICATION_ID_HINT: &str =
+    "copy \"Application ID\" from your application's page at https://discord.com/developers/applications";
+
+/// Whether `text` has the form of a Discord application id.
+pub(super) fn is_application_id(text: &str) -> bool {
+    (17..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Checks a log level or a filter in `RUST_LOG`'s form; the error is the part that is not understood.
+///
+/// A bare word has to be a level: as a filter it would name a module, and a mistyped level would silence the log.
+pub(super) fn log_filter(text: &str) -> Result<(), String> {
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let is_target = |word: &str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-'))
+    };
+    for part in text.split(',').map(str::trim) {
+        let understood = match part.split_once('=') {
+            Some((target, level)) => is_target(target) && is_level(level),
+            None => is_level(part),
+        };
+        if !understood {
+            return Err(part.to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// An absolute path with `~` replaced. Windows' and WSL's own forms (`C:\`, `\\wsl.localhost\…`) are absolute on
+/// every system, so that one file serves several.
+pub(super) fn expand(path: &str, home: Option<&Path>) -> Result<String, Complaint> {
+    let is_drive = |path: &str| {
+        let mut characters = path.chars();
+        characters.next().is_some_and(|letter| letter.is_ascii_alphabetic())
+            && characters.next() == Some(':')
+            && characters.next().is_some_and(|slash| matches!(slash, '/' | '\\'))
+    };
+    if let Some(rest) = path.strip_prefix('~')
+        && (rest.is_empty() || rest.starts_with(['/', '\\']))
+    {
+        let home = home.and_then(Path::to_str).ok_or_else(|| {
+            Complaint::new("could not replace `~`: the home folder is not known")
+                .with_hint("write the whole path, or set HOME")
+        })?;
+        return Ok(format!("{}{rest}", home.trim_end_matches(['/', '\\'])));
+    }
+    if path.starts_with(['/', '\\']) || is_drive(path) {
+        return Ok(path.to_owned());
+    }
+    Err(Complaint::new(format!("expected an absolute path, found {}", quoted(path)))
+        .with_hint("begin it with `/` or `~/`"))
+}
+
+/// What a value is, in a few words.
+pub(super) fn found(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => quoted(text),
+        DeValue::Integer(number) => format!("the number {}", shortened(&number.to_string())),
+        DeValue::Float(number) => format!("the number {}", shortened(number.as_str())),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Datetime(_) => "a date".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// A user's text in quotes, on one line and not too long.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", shortened(text))
+}
+
+/// At most 40 characters, without control characters.
+pub(super) fn shortened(text: &str) -> String {
+    let plain = one_line(text);
+    if plain.chars().count() <= 40 { plain } else { plain.chars().take(39).chain(['…']).collect() }
+}
+
+/// Control characters as spaces.
+pub(super) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// `"a", "b" or "c"`
+fn alternatives(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}

@@ -1,0 +1,302 @@
+//! Remaining limits: windows named by their duration, the freshest event of any session wins.
+//!
+//! Limits belong to an account, not to a session. A [`Snapshot`] is what one event said; a [`WindowView`] is what may
+//! still be said of it now. Nothing here is shown after its reset, and nothing absent is shown as 0 or 100.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::core::activity::Agent;
+use crate::core::time::{Now, later};
+
+/// How old a snapshot may be before it is marked stale (Codex: `RATE_LIMIT_STALE_THRESHOLD_MINUTES`).
+pub const STALE_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// The family whose windows are on the card.
+pub const MAIN_FAMILY: &str = "codex";
+
+/// One rate-limit window as an event gave it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Length of the window in minutes; `None` where the event does not say.
+    pub minutes: Option<u64>,
+    /// Consumed share, 0 to 100.
+    pub used_percent: f64,
+    /// When the window starts anew; `None` where the event does not say.
+    pub resets_at: Option<Timestamp>,
+}
+
+/// What one event said about one family of limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Whose limits.
+    pub agent: Agent,
+    /// The agent's home folder, as configured.
+    pub home: Arc<str>,
+    /// Limit id: `codex` is the account's main family, others belong to single models.
+    pub family: String,
+    /// The family's name for people, where one is given.
+    pub name: Option<String>,
+    /// The account's plan, where one is given.
+    pub plan: Option<String>,
+    /// The event's own time.
+    pub observed_at: Timestamp,
+    /// The session whose event this was.
+    pub source_session: Option<String>,
+    /// The windows, shortest first.
+    pub windows: Vec<Window>,
+}
+
+impl Snapshot {
+    /// Whether the values are so old that it must be said.
+    pub fn is_stale(&self, now: Now) -> bool {
+        now.since(self.observed_at) > STALE_AFTER
+    }
+
+    /// When it becomes stale.
+    pub fn stale_at(&self) -> Timestamp {
+        later(self.observed_at, STALE_AFTER)
+    }
+
+    /// When the values of `window` can no longer be true: its reset, or where that is not known one full length
+    /// after they were observed.
+    pub fn expires_at(&self, window: &Window) -> Option<Timestamp> {
+        window.resets_at.or_else(|| {
+            let minutes = window.minutes?;
+            Some(later(self.observed_at, Duration::from_secs(minutes.saturating_mul(60))))
+        })
+    }
+
+    /// The windows as they may be told now, shortest first.
+    pub fn views(&self, now: Now) -> Vec<WindowView> {
+        let mut views: Vec<WindowView> = self.windows.iter().map(|window| self.view(window, now)).collect();
+        let weekly = views.iter().find(|view| view.label == "weekly" && view.remaining_percent == Some(0));
+        if let Some(length) = weekly.and_then(|view| view.minutes) {
+            for view in &mut views {
+                if view.minutes.is_some_and(|minutes| minutes < length) && view.remaining_percent.is_some() {
+                    view.remaining_percent = Some(0);
+                    view.capped_by = Some("weekly");
+                }
+            }
+        }
+        views
+    }
+
+    fn view(&self, window: &Window, now: Now) -> WindowView {
+        let reset = self.expires_at(window).is_some_and(|at| at <= now.wall);
+        WindowView {
+            label: label(window.minutes),
+            minutes: window.minutes,
+            used_percent: (!reset).then_some(window.used_percent),
+            remaining_percent: (!reset).then(|| remaining_percent(window.used_percent)),
+            resets_at: window.resets_at,
+            state: if reset { WindowState::Reset } else { WindowState::Current },
+            capped_by: None,
+        }
+    }
+}
+
+/// One window as it may be told now.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WindowView {
+    /// `5h`, `daily`, `weekly`, `monthly`, `annual`, or its length.
+    pub label: String,
+    /// Length in minutes.
+    pub minutes: Option<u64>,
+    /// Consumed share; `None` after the reset.
+    pub used_percent: Option<f64>,
+    /// What is left; `None` after the reset.
+    pub remaining_percent: Option<u8>,
+    /// When the window starts anew.
+    pub resets_at: Option<Timestamp>,
+    /// Whether the values still hold.
+    pub state: WindowState,
+    /// The window whose exhaustion leaves nothing of this one.
+    pub capped_by: Option<&'static str>,
+}
+
+/// Whether a window's values still hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WindowState {
+    /// They do.
+    Current,
+    /// The window has started anew since.
+    Reset,
+}
+
+/// What is left of a window, rounded as Codex rounds: `100 - round(used)`.
+pub fn remaining_percent(used_percent: f64) -> u8 {
+    let used = if used_percent.is_finite() { used_percent.clamp(0.0, 100.0).round() } else { 100.0 };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held between 0 and 100")]
+    let used = used as u8;
+    100_u8.saturating_sub(used)
+}
+
+/// A window's name by its duration (Codex: within 5 %), never by the slot it was found in.
+pub fn label(minutes: Option<u64>) -> String {
+    let Some(minutes) = minutes else { return "usage".to_owned() };
+    let named = [(300, "5h"), (1_440, "daily"), (10_080, "weekly"), (43_200, "monthly"), (525_600, "annual")];
+    let near = |length: u64| minutes.abs_diff(length).saturating_mul(20) <= length;
+    if let Some((_, name)) = named.iter().find(|(length, _)| near(*length)) {
+        return (*name).to_owned();
+    }
+    match minutes {
+        m if m % 1_440 == 0 => format!("{}d", m / 1_440),
+        m if m % 60 == 0 => format!("{}h", m / 60),
+        m => format!("{m}m"),
+    }
+}
+
+/// Of several snapshots of one account's family the one whose event is the newest; for equal times the last one given.
+pub fn latest_limits_source<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Option<&'a Snapshot> {
+    snapshots.into_iter().max_by_key(|snapshot| snapshot.observed_at)
+}
+
+/// The freshest limits of every agent, home and family.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LimitsBook {
+    entries: BTreeMap<(Agent, Arc<str>, String), Snapshot>,
+}
+
+impl LimitsBook {
+    /// Keeps `snapshot` if it is fresher than what is known; returns whether anything changed. A snapshot without
+    /// windows says nothing about limits.
+    pub fn learn(&mut self, snapshot: Snapshot) -> bool {
+        if snapshot.windows.is_empty() {
+            return false;
+        }
+        let key = (snapshot.agent, Arc::clone(&snapshot.home), snapshot.family.clone());
+        let known = self.entries.get(&key);
+        if known == Some(&snapshot) {
+            return false;
+        }
+        match latest_limits_source(known.into_iter().chain([&snapshot])) {
+            Some(latest) if *latest == snapshot => {
+                self.entries.insert(key, snapshot);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The main family of one home.
+    pub fn main(&self, agent: Agent, home: &Arc<str>) -> Option<&Snapshot> {
+        self.entries.get(&(agent, Arc::clone(home), MAIN_FAMILY.to_owned()))
+    }
+
+    /// Everything, ordered by agent, home and family.
+    pub fn iter(&self) -> impl Iterator<Item = &Snapshot> {
+        self.entries.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Now {
+        Now { mono: Duration::ZERO, wall: Timestamp::from_second(seconds).unwrap() }
+    }
+
+    fn snapshot(observed: i64, windows: &[(u64, f64, Option<i64>)]) -> Snapshot {
+        let window = |(minutes, used_percent, resets): &(u64, f64, Option<i64>)| Window {
+            minutes: Some(*minutes),
+            used_percent: *used_percent,
+            resets_at: resets.map(|resets| Timestamp::from_second(resets).unwrap()),
+        };
+        Snapshot {
+            agent: Agent::Codex,
+            home: "home".into(),
+            family: MAIN_FAMILY.to_owned(),
+            name: None,
+            plan: None,
+            observed_at: Timestamp::from_second(observed).unwrap(),
+            source_session: None,
+            windows: windows.iter().map(window).collect(),
+        }
+    }
+
+    fn remaining(snapshot: &Snapshot, now: i64) -> Vec<(String, Option<u8>)> {
+        snapshot.views(at(now)).into_iter().map(|view| (view.label, view.remaining_percent)).collect()
+    }
+
+    #[test]
+    fn remaining_rounds_as_codex_does() {
+        let cases =
+            [(0.0, 100), (0.4, 100), (0.5, 99), (36.0, 64), (99.4, 1), (99.5, 0), (120.0, 0), (-3.0, 100)];
+        for (used, expected) in cases {
+            assert_eq!(remaining_percent(used), expected, "{used}");
+        }
+    }
+
+    #[test]
+    fn windows_are_named_by_duration() {
+        let cases = [
+            (299, "5h"),
+            (300, "5h"),
+            (315, "5h"),
+            (316, "316m"),
+            (1_440, "daily"),
+            (10_079, "weekly"),
+            (43_200, "monthly"),
+            (525_600, "annual"),
+            (120, "2h"),
+            (4_320, "3d"),
+        ];
+        for (minutes, expected) in cases {
+            assert_eq!(label(Some(minutes)), expected, "{minutes}");
+        }
+    }
+
+    #[test]
+    fn a_window_disappears_at_its_reset() {
+        let snapshot = snapshot(1_000, &[(300, 36.0, Some(2_000)), (10_080, 53.0, Some(9_000))]);
+        assert_eq!(
+            remaining(&snapshot, 1_999),
+            [("5h".to_owned(), Some(64)), ("weekly".to_owned(), Some(47))]
+        );
+        assert_eq!(remaining(&snapshot, 2_000), [("5h".to_owned(), None), ("weekly".to_owned(), Some(47))]);
+    }
+
+    #[test]
+    fn a_window_without_a_reset_time_ends_one_length_after_it_was_observed() {
+        let snapshot = snapshot(1_000, &[(299, 10.0, None)]);
+        assert_eq!(remaining(&snapshot, 1_000 + 299 * 60 - 1), [("5h".to_owned(), Some(90))]);
+        assert_eq!(remaining(&snapshot, 1_000 + 299 * 60), [("5h".to_owned(), None)]);
+    }
+
+    #[test]
+    fn an_exhausted_week_caps_the_shorter_windows() {
+        let snapshot = snapshot(0, &[(300, 10.0, Some(50)), (10_080, 100.0, Some(90))]);
+        let views = snapshot.views(at(1));
+        assert_eq!((views[0].remaining_percent, views[0].capped_by), (Some(0), Some("weekly")));
+        assert_eq!((views[1].remaining_percent, views[1].capped_by), (Some(0), None));
+        assert_eq!(remaining(&snapshot, 60), [("5h".to_owned(), None), ("weekly".to_owned(), Some(0))]);
+    }
+
+    #[test]
+    fn the_freshest_event_wins_whatever_the_order() {
+        let old = snapshot(10, &[(300, 1.0, None)]);
+        let new = snapshot(20, &[(300, 2.0, None)]);
+        for order in [[&old, &new], [&new, &old]] {
+            let mut book = LimitsBook::default();
+            for snapshot in order {
+                book.learn(snapshot.clone());
+            }
+            assert_eq!(book.main(Agent::Codex, &"home".into()), Some(&new));
+        }
+    }
+
+    #[test]
+    fn an_event_without_windows_hides_nothing() {
+        let mut book = LimitsBook::default();
+        book.learn(snapshot(10, &[(300, 1.0, None)]));
+        assert!(!book.learn(snapshot(20, &[])));
+        assert_eq!(book.iter().count(), 1);
+    }
+}

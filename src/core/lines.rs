@@ -1,0 +1,151 @@
+//! Any chunks of bytes in, complete lines out, with bounded memory.
+//!
+//! Writers flush long lines in several system calls, so the end of what can be read is often inside a line:
+//! only what ends in a newline is a line. A line over [`LINE_LIMIT`] is never held; of it only the first bytes are
+//! kept, which name its kind.
+
+/// The longest line that is read whole, in bytes. Usage lines are below 2 KB, first lines below 64 KB; what is longer
+/// than this is images and copied context.
+pub const LINE_LIMIT: usize = 1 << 20;
+
+/// How much of a longer line is kept, in bytes.
+pub const PREFIX: usize = 4 << 10;
+
+/// One complete line without its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// All of it.
+    Whole(&'a [u8]),
+    /// Only the first [`PREFIX`] bytes of a line longer than [`LINE_LIMIT`].
+    Oversized(&'a [u8]),
+}
+
+/// Splits a stream of bytes into lines.
+#[derive(Debug, Clone, Default)]
+pub struct LineBuffer {
+    pending: Vec<u8>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    /// Inside a line that may still turn out whole.
+    #[default]
+    Collecting,
+    /// Inside a line that is too long; `pending` holds its first bytes.
+    Overflowing,
+    /// Inside a line whose beginning was never read.
+    Discarding,
+}
+
+impl LineBuffer {
+    /// Forgets the line at hand: what comes next begins somewhere inside a line.
+    pub fn jump(&mut self) {
+        self.pending = Vec::new();
+        self.state = State::Discarding;
+    }
+
+    /// Takes the next bytes and calls `each` for every line they complete. Blank lines are left out.
+    pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            let (line, rest) = bytes.split_at(end);
+            bytes = rest.get(1..).unwrap_or_default();
+            if self.pending.is_empty() && self.state == State::Collecting && line.len() <= LINE_LIMIT {
+                // The common case: a whole line inside one chunk, without a copy.
+                emit(Line::Whole(line), &mut each);
+                continue;
+            }
+            self.collect(line);
+            match std::mem::take(&mut self.state) {
+                State::Collecting => emit(Line::Whole(&self.pending), &mut each),
+                State::Overflowing => emit(Line::Oversized(&self.pending), &mut each),
+                State::Discarding => {}
+            }
+            self.forget();
+        }
+        self.collect(bytes);
+    }
+
+    fn collect(&mut self, bytes: &[u8]) {
+        if self.state != State::Collecting {
+            return;
+        }
+        if self.pending.len().saturating_add(bytes.len()) <= LINE_LIMIT {
+            self.pending.extend_from_slice(bytes);
+            return;
+        }
+        let mut first = std::mem::take(&mut self.pending);
+        first.extend(bytes.iter().take(PREFIX.saturating_sub(first.len())));
+        first.truncate(PREFIX);
+        first.shrink_to_fit();
+        self.pending = first;
+        self.state = State::Overflowing;
+    }
+
+    fn forget(&mut self) {
+        if self.pending.capacity() > 16 * PREFIX {
+            self.pending = Vec::new();
+        } else {
+            self.pending.clear();
+        }
+    }
+}
+
+/// Copies of session files made by other tools end lines with `\r\n`.
+fn emit(line: Line<'_>, each: &mut impl FnMut(Line<'_>)) {
+    match line {
+        Line::Whole(bytes) => {
+            let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+            if !bytes.iter().all(u8::is_ascii_whitespace) {
+                each(Line::Whole(bytes));
+            }
+        }
+        Line::Oversized(_) => each(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(chunks: &[&[u8]]) -> Vec<String> {
+        let mut buffer = LineBuffer::default();
+        let mut out = Vec::new();
+        for chunk in chunks {
+            buffer.push(chunk, |line| {
+                out.push(match line {
+                    Line::Whole(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                    Line::Oversized(bytes) => format!("oversized {}", bytes.len()),
+                });
+            });
+        }
+        out
+    }
+
+    #[test]
+    fn a_line_counts_once_its_end_is_there() {
+        assert_eq!(lines(&[b"a", b"b\nc"]), ["ab"]);
+        assert_eq!(lines(&[b"a\r\n\n  \nb\n"]), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_oversized_line_keeps_its_first_bytes_only() {
+        let long = vec![b'x'; LINE_LIMIT + 1];
+        assert_eq!(lines(&[&long, b"\nnext\n"]), [format!("oversized {PREFIX}"), "next".to_owned()]);
+        let exact = vec![b'x'; LINE_LIMIT];
+        assert_eq!(lines(&[&exact, b"\n"]).first().map(String::len), Some(LINE_LIMIT));
+        let mut whole = long.clone();
+        whole.extend_from_slice(b"\nnext\n");
+        assert_eq!(lines(&[&whole]), [format!("oversized {PREFIX}"), "next".to_owned()]);
+    }
+
+    #[test]
+    fn after_a_jump_the_rest_of_the_line_is_dropped() {
+        let mut buffer = LineBuffer::default();
+        buffer.push(b"half", |_| panic!("no line yet"));
+        buffer.jump();
+        let mut seen = Vec::new();
+        buffer.push(b"tail of something\nwhole\n", |line| seen.push(format!("{line:?}")));
+        assert_eq!(seen.len(), 1);
+    }
+}

@@ -1,0 +1,314 @@
+//! What one link shows, what is on its way there, and when the next change may go.
+//!
+//! Knows nothing of connections. Read next: `link`, which does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backoff::{Backoff, SplitMix};
+use super::budget::Window;
+use super::timing;
+use super::wire::Payload;
+use super::{Showable, Wish};
+use crate::core::settings::Publish;
+
+/// Discord's error code for a payload that breaks one of its rules; trying the same again is of no use.
+const INVALID_PAYLOAD: i64 = 4000;
+
+/// A card as a link shows it.
+#[derive(Debug)]
+pub(super) struct Face<C> {
+    pub(super) card: Arc<C>,
+    /// With its texts and timer alone.
+    reduced: bool,
+}
+
+impl<C> Clone for Face<C> {
+    fn clone(&self) -> Self {
+        Self { card: Arc::clone(&self.card), reduced: self.reduced }
+    }
+}
+
+impl<C: Showable> Face<C> {
+    /// Whether both look the same to friends.
+    fn same(&self, other: &Self) -> bool {
+        match (self.reduced, other.reduced) {
+            (false, false) => self.card == other.card,
+            (true, true) => self.card.reduced_eq(&other.card),
+            _ => false,
+        }
+    }
+}
+
+/// A payload that Discord has not answered yet.
+#[derive(Debug)]
+struct InFlight<C> {
+    nonce: u64,
+    face: Option<Face<C>>,
+}
+
+/// The next frame for a link, and when.
+#[derive(Debug)]
+pub(super) struct Due<C> {
+    pub(super) at: Duration,
+    pub(super) reason: &'static str,
+    face: Option<Face<C>>,
+    /// Whether friends see a difference, as far as is known here.
+    is_change: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Delivery<C> {
+    shown: Option<Face<C>>,
+    /// One at a time, except that a clear at once does not wait for the answer to what went before.
+    in_flight: Vec<InFlight<C>>,
+    /// What the newest frame carried: what will be shown when all is answered, if nothing is refused.
+    coming: Option<Face<C>>,
+    /// Outlives connections, as Discord's own count does.
+    pub(super) changes: Window,
+    /// Since when the link shows, and is about to show, something else than is wished.
+    unsettled_since: Option<Duration>,
+    /// The next change does not wait for the intervals.
+    is_urgent: bool,
+    /// Nothing goes before this, because Discord refused something for a reason of its own.
+    held_until: Duration,
+    refusals: Backoff,
+    refused: Refused<C>,
+    /// How often what is shown is sent again; never to a terminal.
+    reassert_every: Option<Duration>,
+    reassert_at: Duration,
+    last_sent_at: Duration,
+}
+
+impl<C: Showable> Delivery<C> {
+    pub(super) fn new() -> Self {
+        Self {
+            shown: None,
+            in_flight: Vec::new(),
+            coming: None,
+            changes: Window::new(timing::CHANGES, timing::CHANGES_SPAN),
+            unsettled_since: None,
+            is_urgent: false,
+            held_until: Duration::ZERO,
+            refusals: Backoff::new(timing::REFUSED_FIRST, timing::REFUSED_LAST),
+            refused: Refused::default(),
+            reassert_every: None,
+            reassert_at: Duration::ZERO,
+            last_sent_at: Duration::ZERO,
+        }
+    }
+
+    /// A connection came up; it shows nothing yet.
+    pub(super) fn begin(&mut self, now: Duration, wish: &Wish<C>, reassert_every: Option<Duration>) {
+        self.end();
+        self.reassert_every = reassert_every;
+        // What is wished has been so for a while: no burst to wait for.
+        self.unsettled_since = Some(Duration::ZERO);
+        self.settle(now, wish);
+    }
+
+    /// The connection is gone, and with it everything but the budget.
+    pub(super) fn end(&mut self) {
+        self.shown = None;
+        self.in_flight.clear();
+        self.coming = None;
+        self.unsettled_since = None;
+        self.is_urgent = false;
+        self.held_until = Duration::ZERO;
+        self.refusals.reset();
+        self.refused = Refused::default();
+    }
+
+    /// Closing the connection takes away what it shows: friends see that as well.
+    pub(super) fn end_visibly(&mut self, now: Duration) {
+        if self.shown.is_some() || self.in_flight.iter().any(|sent| sent.face.is_some()) {
+            self.changes.spend(now);
+        }
+        self.end();
+    }
+
+    pub(super) fn shown(&self) -> Option<&Arc<C>> {
+        self.shown.as_ref().map(|face| &face.card)
+    }
+
+    pub(super) fn is_awaiting_answer(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
+    /// The wish is another; `at_once` when the change must not wait.
+    pub(super) fn wish_changed(&mut self, now: Duration, wish: &Wish<C>, at_once: bool) {
+        if at_once {
+            self.is_urgent = true;
+            self.held_until = Duration::ZERO;
+        }
+        self.settle(now, wish);
+    }
+
+    /// The settings are others: what Discord refused may be gone from the card.
+    pub(super) fn forgive(&mut self, now: Duration, wish: &Wish<C>) {
+        self.refused = Refused::default();
+        self.settle(now, wish);
+    }
+
+    /// Discord may have lost the card while the machine slept.
+    pub(super) fn reassert_soon(&mut self, now: Duration, pace: &Publish) {
+        let soon = self.last_sent_at.saturating_add(pace.min_interval).max(now);
+        self.reassert_at = self.reassert_at.min(soon);
+    }
+
+    pub(super) fn next(&self, wish: &Wish<C>, pace: &Publish) -> Option<Due<C>> {
+        let (change, again) = (self.change(wish, pace), self.reassertion(wish));
+        match (change, again) {
+            (Some(change), Some(again)) if again.at < change.at => Some(again),
+            (change, again) => change.or(again),
+        }
+    }
+
+    fn change(&self, wish: &Wish<C>, pace: &Publish) -> Option<Due<C>> {
+        let since = self.unsettled_since?;
+        let face = match wish.card() {
+            Some(card) => Some(self.refused.face(card)?),
+            None => None,
+        };
+        let at = if wish.is_clear_at_once() {
+            self.held_until
+        } else if self.is_awaiting_answer() {
+            return None;
+        } else if self.is_urgent {
+            self.held_until.max(self.changes.free_at())
+        } else {
+            let only_numbers = match (wish.card(), &self.shown) {
+                (Some(card), Some(shown)) => card.only_numbers_moved(&shown.card),
+                _ => false,
+            };
+            let interval = if only_numbers { pace.tokens_interval } else { pace.min_interval };
+            since
+                .saturating_add(pace.settle)
+                .max(self.changes.after_last(interval))
+                .max(self.changes.free_at())
+                .max(self.held_until)
+        };
+        Some(Due { at, reason: "publish", face, is_change: true })
+    }
+
+    fn reassertion(&self, wish: &Wish<C>) -> Option<Due<C>> {
+        // A card that is about to be cleared is not healed first.
+        if wish.card().is_none() || self.is_awaiting_answer() {
+            return None;
+        }
+        let (face, _) = self.shown.as_ref().zip(self.reassert_every)?;
+        let at = self.reassert_at.max(self.held_until);
+        Some(Due { at, reason: "re-assert", face: Some(face.clone()), is_change: false })
+    }
+
+    /// Sends what [`Self::next`] gave.
+    pub(super) fn send(&mut self, now: Duration, due: Due<C>, nonce: u64, wish: &Wish<C>) -> Payload<C> {
+        if due.is_change {
+            self.changes.spend(now);
+            self.is_urgent = false;
+        }
+        self.last_sent_at = now;
+        self.reassert_at = now.saturating_add(self.reassert_every.unwrap_or_default());
+        let payload = match &due.face {
+            None => Payload::Clear,
+            Some(Face { card, reduced: true }) => Payload::Reduced(Arc::clone(card)),
+            Some(Face { card, reduced: false }) => Payload::Card(Arc::clone(card)),
+        };
+        self.coming = due.face.clone();
+        self.in_flight.push(InFlight { nonce, face: due.face });
+        self.settle(now, wish);
+        payload
+    }
+
+    /// Discord took it. `None` for a nonce of an earlier connection, else whether it was anything but a reduced card.
+    pub(super) fn acked(&mut self, now: Duration, nonce: u64, wish: &Wish<C>) -> Option<bool> {
+        let sent = self.answered(nonce)?;
+        let is_whole = sent.face.as_ref().is_none_or(|face| !face.reduced);
+        self.refused.only_reduced |= !is_whole && self.refused.whole.is_some();
+        // The answers' order is the order in which Discord acted: a card may wait for its images and so come
+        // after a clear that was sent later.
+        self.shown = sent.face;
+        self.refusals.reset();
+        self.held_until = Duration::ZERO;
+        self.settle(now, wish);
+        Some(is_whole)
+    }
+
+    /// Discord did not take it; what was shown before still is. False for a nonce of an earlier connection.
+    pub(super) fn refused(
+        &mut self,
+        now: Duration,
+        nonce: u64,
+        code: i64,
+        wish: &Wish<C>,
+        random: &mut SplitMix,
+    ) -> bool {
+        let Some(sent) = self.answered(nonce) else { return false };
+        match sent.face {
+            Some(face) if code == INVALID_PAYLOAD => {
+                // Nothing has changed for friends yet, so the reduced card need not keep a distance.
+                self.is_urgent |= !face.reduced && wish.card() == Some(&face.card);
+                self.refused.note(face);
+            }
+            _ => self.held_until = now.saturating_add(self.refusals.fail(random)),
+        }
+        self.settle(now, wish);
+        true
+    }
+
+    fn answered(&mut self, nonce: u64) -> Option<InFlight<C>> {
+        let index = self.in_flight.iter().position(|sent| sent.nonce == nonce)?;
+        Some(self.in_flight.remove(index))
+    }
+
+    /// Notes since when there is something to do, or that there is nothing.
+    fn settle(&mut self, now: Duration, wish: &Wish<C>) {
+        // Answers may come in another order than the frames went; what follows from that shows when all are here.
+        let coming = if self.is_awaiting_answer() { &self.coming } else { &self.shown };
+        let is_settled = match wish.card() {
+            None => coming.is_none(),
+            Some(card) => match (self.refused.face(card), coming) {
+                (None, _) => true,
+                (Some(wanted), Some(coming)) => wanted.same(coming),
+                (Some(_), None) => false,
+            },
+        };
+        if is_settled {
+            self.unsettled_since = None;
+            self.is_urgent = false;
+        } else {
+            self.unsettled_since.get_or_insert(now);
+        }
+    }
+}
+
+/// What Discord refused on this connection as invalid, so that it is not offered again.
+#[derive(Debug)]
+struct Refused<C> {
+    whole: Option<Arc<C>>,
+    reduced: Option<Arc<C>>,
+    /// A reduced card was taken after a whole one was not: whatever was wrong is in the rest.
+    only_reduced: bool,
+}
+
+impl<C> Default for Refused<C> {
+    fn default() -> Self {
+        Self { whole: None, reduced: None, only_reduced: false }
+    }
+}
+
+impl<C: Showable> Refused<C> {
+    fn note(&mut self, face: Face<C>) {
+        let place = if face.reduced { &mut self.reduced } else { &mut self.whole };
+        *place = Some(face.card);
+    }
+
+    /// In which form to offer this card; `None` when it is of no use.
+    fn face(&self, card: &Arc<C>) -> Option<Face<C>> {
+        if self.reduced.as_ref().is_some_and(|refused| refused.reduced_eq(card)) {
+            return None;
+        }
+        let reduced = self.only_reduced || self.whole.as_ref() == Some(card);
+        Some(Face { card: Arc::clone(card), reduced })
+    }
+}

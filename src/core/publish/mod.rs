@@ -1,0 +1,292 @@
+//! When a card goes where: throttle, links, retries and what is shown, in one state machine.
+//!
+//! [`Publisher`] is the one type of it. Its driver hands in what happens, then drains [`Publisher::poll`], then
+//! sleeps until [`Publisher::deadline`]; nothing here reads a clock, does I/O or can fail. Per endpoint a `Link`
+//! decides about connections and a `Delivery` about cards; `timing` holds every number.
+//!
+//! The rules that tests hold (`tests/it/publish.rs`): at most four visible changes in any 20 s per endpoint, the
+//! last wish wins, nothing is cleared only to be set again, an equal card is sent once per connection, and no
+//! more than two connections a minute reach Discord. Read next: [`LinkCommand`], then `link`.
+
+mod backoff;
+mod budget;
+mod delivery;
+mod link;
+mod notice;
+mod retry;
+mod timing;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::budget::Budget;
+pub use self::notice::{LinkState, LinkStatus, Notice};
+pub use self::wire::{Endpoint, LinkCommand, LinkEvent, Loss, Payload};
+
+use self::backoff::SplitMix;
+use self::link::{Link, Step};
+use crate::core::card::Card;
+use crate::core::settings::{Clients, Publish, Settings};
+use crate::core::time::Now;
+
+/// What the publisher has to know of a card.
+pub trait Showable: PartialEq {
+    /// Whether friends, who see `shown`, would see nothing but other numbers.
+    fn only_numbers_moved(&self, shown: &Self) -> bool;
+
+    /// Whether both are the same as [`Payload::Reduced`].
+    fn reduced_eq(&self, other: &Self) -> bool;
+}
+
+impl Showable for Card {
+    fn only_numbers_moved(&self, shown: &Self) -> bool {
+        Card::only_numbers_moved(self, shown)
+    }
+
+    fn reduced_eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+            && self.details() == other.details()
+            && self.state() == other.state()
+            && self.started_at() == other.started_at()
+    }
+}
+
+/// How soon a wish is to be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// As the publish intervals allow.
+    Usual,
+    /// Now: the user paused or resumed, or a rule hides what is shown. A clear does not even wait for the
+    /// budget of visible changes, though it counts; a card does.
+    AtOnce,
+}
+
+/// What should be shown.
+#[derive(Debug)]
+enum Wish<C> {
+    Card(Arc<C>),
+    /// Nothing; `at_once` also if an earlier frame, answered late, should bring a card back.
+    Nothing {
+        at_once: bool,
+    },
+}
+
+impl<C> Wish<C> {
+    fn card(&self) -> Option<&Arc<C>> {
+        match self {
+            Self::Card(card) => Some(card),
+            Self::Nothing { .. } => None,
+        }
+    }
+
+    fn is_clear_at_once(&self) -> bool {
+        matches!(self, Self::Nothing { at_once: true })
+    }
+}
+
+/// What holds for all links.
+#[derive(Debug)]
+struct Aim<C> {
+    wish: Wish<C>,
+    application_id: Arc<str>,
+    clients: Clients,
+    publish: Publish,
+    /// Set at shutdown: until when Discord may take to confirm that the card is gone.
+    ending: Option<Duration>,
+}
+
+impl<C> Aim<C> {
+    /// Whether a new connection may be made there.
+    fn allows(&self, endpoint: &Endpoint) -> bool {
+        self.ending.is_none() && !self.application_id.is_empty() && self.is_selected(endpoint)
+    }
+
+    fn is_selected(&self, endpoint: &Endpoint) -> bool {
+        match &self.clients {
+            Clients::All => true,
+            Clients::Only(endpoints) => endpoints.contains(&endpoint.0),
+        }
+    }
+}
+
+/// Decides what goes over which link, and when.
+#[derive(Debug)]
+pub struct Publisher<C = Card> {
+    aim: Aim<C>,
+    links: BTreeMap<Endpoint, Link<C>>,
+    notices: Vec<Notice>,
+    last_nonce: u64,
+    random: SplitMix,
+}
+
+impl<C: Showable> Publisher<C> {
+    /// A publisher that knows no endpoint and wishes nothing. The seed spreads retries, nothing else.
+    pub fn new(seed: u64, settings: &Settings) -> Self {
+        Self {
+            aim: Aim {
+                wish: Wish::Nothing { at_once: false },
+                application_id: settings.discord.application_id.as_str().into(),
+                clients: settings.discord.clients.clone(),
+                publish: settings.publish.clone(),
+                ending: None,
+            },
+            links: BTreeMap::new(),
+            notices: Vec::new(),
+            last_nonce: 0,
+            random: SplitMix::new(seed),
+        }
+    }
+
+    /// Adds standard output as a sink: always ready, without an application id, paced like any link. Its driver
+    /// answers every [`LinkCommand::Send`] for [`Endpoint::terminal`] with [`LinkEvent::Acked`].
+    pub fn with_terminal(mut self, now: Now) -> Self {
+        let mut link = Link::terminal(Endpoint::terminal());
+        link.open_terminal(now.mono, &self.aim);
+        self.links.insert(Endpoint::terminal(), link);
+        self
+    }
+
+    /// Goes on with what an earlier daemon has spent.
+    pub fn with_budget(mut self, now: Now, budget: &Budget) -> Self {
+        for (endpoint, spent) in &budget.endpoints {
+            let endpoint = Endpoint(endpoint.clone());
+            let link =
+                self.links.entry(endpoint.clone()).or_insert_with(|| Link::new(endpoint, String::new()));
+            link.restore(now.mono, spent);
+        }
+        self
+    }
+
+    /// What the next daemon needs to know of what this one has spent.
+    pub fn budget(&self, now: Now) -> Budget {
+        let spent = |(endpoint, link): (&Endpoint, &Link<C>)| (endpoint.0.clone(), link.spent(now.mono));
+        Budget { endpoints: self.links.iter().map(spent).collect() }
+    }
+
+    /// The settings were read again. Another application id lets every link reconnect under it; cards that
+    /// Discord refused get another chance.
+    pub fn set_settings(&mut self, now: Now, settings: &Settings) {
+        let is_other = *self.aim.application_id != *settings.discord.application_id;
+        self.aim.application_id = settings.discord.application_id.as_str().into();
+        self.aim.clients = settings.discord.clients.clone();
+        self.aim.publish = settings.publish.clone();
+        for link in self.links.values_mut() {
+            link.forgive(now.mono, &self.aim);
+            if is_other {
+                link.start_over(now.mono);
+            }
+        }
+    }
+
+    /// What should be shown from now on; `None` for nothing. Ignored after [`Self::shut_down`].
+    pub fn wish(&mut self, now: Now, card: Option<Arc<C>>, urgency: Urgency) {
+        if self.aim.ending.is_some() {
+            return;
+        }
+        let at_once = urgency == Urgency::AtOnce;
+        self.aim.wish = match card {
+            Some(card) => Wish::Card(card),
+            None => Wish::Nothing { at_once: at_once || self.aim.wish.is_clear_at_once() },
+        };
+        for link in self.links.values_mut() {
+            link.wish_changed(now.mono, &self.aim, at_once);
+        }
+    }
+
+    /// A socket or pipe is there. Finding it again changes nothing; `client` is its name for people until
+    /// Discord gives a better one.
+    pub fn endpoint_found(&mut self, now: Now, endpoint: Endpoint, client: String) {
+        self.endpoint(now, endpoint, client, false);
+    }
+
+    /// A socket or pipe was created anew: whatever was wrong there may be right now.
+    pub fn endpoint_renewed(&mut self, now: Now, endpoint: Endpoint, client: String) {
+        self.endpoint(now, endpoint, client, true);
+    }
+
+    /// A socket or pipe is no longer there. A live connection over it goes on until it is lost.
+    pub fn endpoint_gone(&mut self, now: Now, endpoint: &Endpoint) {
+        if let Some(link) = self.links.get_mut(endpoint) {
+            link.vanished();
+        }
+        self.forget(now);
+    }
+
+    /// Something happened on a link.
+    pub fn link_event(&mut self, now: Now, endpoint: &Endpoint, event: LinkEvent) {
+        let Some(link) = self.links.get_mut(endpoint) else { return };
+        let notice = link.event(now, event, &self.aim, &mut self.random);
+        self.notices.extend(notice);
+    }
+
+    /// The machine slept or a clock jumped: nothing that was known of Discord is certain.
+    pub fn woke(&mut self, now: Now) {
+        for link in self.links.values_mut() {
+            link.woke(now.mono, &self.aim);
+        }
+    }
+
+    /// Takes the card away everywhere and ends every connection, within a second.
+    pub fn shut_down(&mut self, now: Now) {
+        self.wish(now, None, Urgency::AtOnce);
+        self.aim.ending.get_or_insert(now.mono.saturating_add(timing::FAREWELL));
+    }
+
+    /// Whether [`Self::shut_down`] is through: every connection was told to end, and what is left is the shell's.
+    pub fn is_finished(&self) -> bool {
+        self.aim.ending.is_some() && self.links.values().all(Link::is_over)
+    }
+
+    /// The next command that is due; to be called until there is none.
+    pub fn poll(&mut self, now: Now) -> Option<LinkCommand<C>> {
+        for link in self.links.values_mut() {
+            while let Some(step) = link.next(&self.aim).filter(|step| step.at <= now.mono) {
+                let command = link.take(now.mono, step, &self.aim, &mut self.last_nonce);
+                if command.is_some() {
+                    return command;
+                }
+            }
+        }
+        None
+    }
+
+    /// When, by the monotonic clock, [`Self::poll`] has something to do if nothing else happens, and why.
+    pub fn deadline(&self) -> Option<(Duration, &'static str)> {
+        let steps = self.links.values().filter_map(|link| link.next(&self.aim));
+        steps.min_by_key(|step| step.at).map(|Step { at, reason, .. }| (at, reason))
+    }
+
+    /// The links as `status` lists them; none without an application id.
+    pub fn links(&self, now: Now) -> impl Iterator<Item = LinkStatus> {
+        self.links.values().filter_map(move |link| link.status(now.mono, &self.aim))
+    }
+
+    /// What is shown now, as confirmed: the wish if some sink shows it, else what the first one shows that shows any.
+    pub fn shown(&self) -> Option<&Arc<C>> {
+        let mut shown = self.links.values().filter_map(Link::shown);
+        let first = shown.next();
+        let wished = self.aim.wish.card();
+        first
+            .filter(|card| Some(*card) == wished)
+            .or_else(|| shown.find(|card| Some(*card) == wished))
+            .or(first)
+    }
+
+    /// What happened since the last call and deserves a line in the log.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    fn endpoint(&mut self, now: Now, endpoint: Endpoint, client: String, is_new: bool) {
+        self.forget(now);
+        let link = self.links.entry(endpoint.clone()).or_insert_with(|| Link::new(endpoint, client.clone()));
+        link.found(now.mono, client, is_new);
+    }
+
+    /// Endpoints that are gone stay known only while their budget counts.
+    fn forget(&mut self, now: Now) {
+        self.links.retain(|_, link| !link.is_forgettable(now.mono));
+    }
+}

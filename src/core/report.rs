@@ -1,0 +1,312 @@
+//! What is told to people and programs: the status report and the events, with the field names of the contract.
+//!
+//! Everything here is made to be shown, so nothing here holds content or a path taken from a session file.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::core::activity::{Activity, Agent};
+use crate::core::card::Card;
+use crate::core::file::Skipped;
+use crate::core::limits::{Snapshot, WindowView};
+use crate::core::publish::LinkStatus;
+use crate::core::session::{Context, Session, UsageEvent};
+use crate::core::source::Surface;
+use crate::core::time::Now;
+use crate::core::usage::{Count, Tokens, Triplet, Usage};
+
+/// `status --json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct StatusReport {
+    /// Version of this form.
+    pub schema: u32,
+    /// Version of the program that wrote it.
+    pub version: &'static str,
+    /// When it was written.
+    pub now: Timestamp,
+    /// The daemon.
+    pub daemon: DaemonReport,
+    /// What is shown now.
+    pub card: Option<CardReport>,
+    /// The sessions of the last 24 hours, freshest first.
+    pub sessions: Vec<SessionReport>,
+    /// Limits of every account and family.
+    pub limits: Vec<LimitsReport>,
+    /// One entry per Discord client.
+    pub links: Vec<LinkStatus>,
+    /// The settings file.
+    pub config: ConfigReport,
+    /// Lines that could not be used.
+    pub skipped: Skipped,
+}
+
+/// The daemon, as `status` found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct DaemonReport {
+    /// `running`, `not_running` or `unresponsive`.
+    pub state: String,
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// Its version.
+    pub version: Option<String>,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// Until when it is paused.
+    pub paused_until: Option<Timestamp>,
+    /// Where cards go: `discord` or `terminal`.
+    pub sink: Option<String>,
+}
+
+impl DaemonReport {
+    /// Nobody is there.
+    pub fn not_running() -> Self {
+        Self {
+            state: "not_running".to_owned(),
+            pid: None,
+            version: None,
+            started_at: None,
+            paused_until: None,
+            sink: None,
+        }
+    }
+}
+
+/// The card as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CardReport {
+    /// First of all: the agent's name.
+    pub name: String,
+    /// First line.
+    pub details: Option<String>,
+    /// Second line.
+    pub state: Option<String>,
+    /// Hover text.
+    pub large_text: Option<String>,
+    /// Hover text of the small image.
+    pub small_text: Option<String>,
+    /// From when the timer counts.
+    pub started_at: Timestamp,
+    /// What the member list shows.
+    pub member_list: String,
+    /// The session shown.
+    pub session: String,
+}
+
+impl From<&Card> for CardReport {
+    fn from(card: &Card) -> Self {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Self {
+            name: card.name().to_owned(),
+            details: owned(card.details()),
+            state: owned(card.state()),
+            large_text: owned(card.large_text()),
+            small_text: owned(card.small_text()),
+            started_at: card.started_at(),
+            member_list: card.member_list_text().to_owned(),
+            session: card.session().to_owned(),
+        }
+    }
+}
+
+/// One session as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SessionReport {
+    /// The agent's own id.
+    pub id: String,
+    /// Whose.
+    pub agent: Agent,
+    /// How the user reaches it.
+    pub surface: Surface,
+    /// Whether it is on the card.
+    pub shown: bool,
+    /// Name of the project's folder.
+    pub project: Option<String>,
+    /// The git branch.
+    pub branch: Option<String>,
+    /// The model.
+    pub model: Option<String>,
+    /// The reasoning effort.
+    pub effort: Option<String>,
+    /// The service tier, where one was chosen.
+    pub service_tier: Option<String>,
+    /// What the agent is doing.
+    pub activity: Activity,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// Its newest line.
+    pub last_event_at: Option<Timestamp>,
+    /// Its newest change of tokens.
+    pub last_usage_at: Option<Timestamp>,
+    /// Whether the figures are as found at the start.
+    pub restored: bool,
+    /// Whether the total is still being counted.
+    pub counting: bool,
+    /// The session that started it.
+    pub parent: Option<String>,
+    /// The triplet.
+    pub tokens: Triplet,
+    /// The triplet by kind.
+    pub usage: Usage,
+    /// The context window.
+    pub context: Option<Context>,
+}
+
+impl SessionReport {
+    /// `session` as it stands at `now`.
+    pub fn new(
+        session: &Session,
+        shown: bool,
+        count: Count,
+        now: Now,
+        idle_after: std::time::Duration,
+    ) -> Self {
+        Self {
+            id: session.id.clone(),
+            agent: session.agent,
+            surface: session.surface,
+            shown,
+            project: session.project().map(str::to_owned),
+            branch: session.branch.clone(),
+            model: session.model.clone(),
+            effort: session.effort.clone(),
+            service_tier: session.service_tier.clone(),
+            activity: session.doing(now.wall, idle_after).activity,
+            started_at: session.started_at,
+            last_event_at: session.last_event_at,
+            last_usage_at: session.last_token_event_at,
+            restored: session.restored,
+            counting: session.counting,
+            parent: session.parent.clone(),
+            tokens: session.usage.triplet(count),
+            usage: session.usage,
+            context: session.context,
+        }
+    }
+}
+
+/// One family of one account's limits as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LimitsReport {
+    /// Whose.
+    pub agent: Agent,
+    /// The home folder they were found in.
+    pub home: String,
+    /// Limit id.
+    pub family: String,
+    /// The family's name.
+    pub name: Option<String>,
+    /// The account's plan.
+    pub plan: Option<String>,
+    /// When the values were true.
+    pub observed_at: Timestamp,
+    /// Whether that is so long ago that it must be said.
+    pub stale: bool,
+    /// The session whose event this was.
+    pub source_session: Option<String>,
+    /// The windows, shortest first.
+    pub windows: Vec<WindowView>,
+}
+
+impl LimitsReport {
+    /// `snapshot` as it may be told at `now`.
+    pub fn new(snapshot: &Snapshot, now: Now) -> Self {
+        Self {
+            agent: snapshot.agent,
+            home: snapshot.home.to_string(),
+            family: snapshot.family.clone(),
+            name: snapshot.name.clone(),
+            plan: snapshot.plan.clone(),
+            observed_at: snapshot.observed_at,
+            stale: snapshot.is_stale(now),
+            source_session: snapshot.source_session.clone(),
+            windows: snapshot.views(now),
+        }
+    }
+}
+
+/// The settings file as JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ConfigReport {
+    /// Where it is, or would be.
+    pub path: Option<String>,
+    /// What is wrong, one line each, with file, line and key.
+    pub issues: Vec<String>,
+}
+
+/// One line of `watch --json` and `replay --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum EventKind {
+    /// A session's tokens changed, or were restored.
+    Usage(UsageReport),
+    /// A session does something else now.
+    Activity {
+        /// The session.
+        session: String,
+        /// Whose.
+        agent: Agent,
+        /// What it does.
+        activity: Activity,
+    },
+    /// Limits were learnt.
+    Limits(Box<LimitsReport>),
+    /// A session appeared, was restored or ended.
+    Session {
+        /// Whether it ended.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        ended: bool,
+        /// The session.
+        #[serde(flatten)]
+        session: Box<SessionReport>,
+    },
+    /// Another card is shown, or none.
+    Card {
+        /// The card; `None` when it was cleared.
+        card: Option<CardReport>,
+    },
+}
+
+/// A usage event as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UsageReport {
+    /// The session.
+    pub session: String,
+    /// Whose.
+    pub agent: Agent,
+    /// The turn, by the agent's own id.
+    pub turn: Option<String>,
+    /// The triplet after the event.
+    pub tokens: Triplet,
+    /// The triplet by kind.
+    pub usage: Usage,
+    /// Whether this announces figures that were there before.
+    pub restored: bool,
+    /// What this event added.
+    #[serde(skip)]
+    pub added: Option<Tokens>,
+}
+
+impl UsageReport {
+    /// `event` of `session`.
+    pub fn new(session: &Session, event: &UsageEvent, count: Count) -> Self {
+        Self {
+            session: session.id.clone(),
+            agent: session.agent,
+            turn: event.turn.clone(),
+            tokens: event.usage.triplet(count),
+            usage: event.usage,
+            restored: event.added.is_none(),
+            added: event.added,
+        }
+    }
+}

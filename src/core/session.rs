@@ -1,0 +1,220 @@
+//! One conversation of an agent, as its file tells it.
+//!
+//! A [`Session`] is plain data: what is known, with the times at which it was learnt. What it amounts to *now* (what
+//! the agent is doing, whether it is still at work) is asked with the time as an argument.
+//! Read next: [`crate::core::roster`], which chooses among sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::core::activity::{Activity, Agent};
+use crate::core::source::{Doing, Surface};
+use crate::core::time::later;
+use crate::core::usage::{Tokens, Usage};
+
+/// How long a tool may run without a line before it is taken for dead. Builds and tests are silent.
+pub const CALL_SILENCE: Duration = Duration::from_secs(30 * 60);
+
+/// How long a turn may be silent without an open call. While a model streams, nothing is written.
+pub const TURN_SILENCE: Duration = Duration::from_secs(10 * 60);
+
+/// Where the end of a turn is not recorded (Codex before 0.100), how long after the agent's last words it is over.
+pub const REPLY_QUIET: Duration = Duration::from_secs(30);
+
+/// How long something that is recorded only when it is done is still shown.
+pub const JUST_DONE: Duration = Duration::from_secs(5);
+
+/// A gap after which the card's timer starts anew.
+pub const TIMER_GAP: Duration = Duration::from_secs(6 * 3600);
+
+/// Tokens that Codex takes off both sides before it tells how much context is left (`protocol.rs` `BASELINE_TOKENS`).
+const CONTEXT_BASELINE: u64 = 12_000;
+
+/// One conversation of an agent, identified by the agent's own id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Session {
+    /// Whose.
+    pub agent: Agent,
+    /// The agent's own id.
+    pub id: String,
+    /// The home folder it was found in, as configured.
+    pub home: Arc<str>,
+    /// How the user reaches it.
+    pub surface: Surface,
+    /// Whether it may be on a card: not a sub-agent, review or memory run.
+    pub visible: bool,
+    /// The session that started this one.
+    pub parent: Option<String>,
+    /// The working folder. Only its last name is ever shown; privacy rules match the whole.
+    pub cwd: Option<String>,
+    /// The git branch.
+    pub branch: Option<String>,
+    /// The model, as the agent names it.
+    pub model: Option<String>,
+    /// The reasoning effort, as the agent names it.
+    pub effort: Option<String>,
+    /// The service tier, where one was chosen.
+    pub service_tier: Option<String>,
+    /// When the session began.
+    pub started_at: Option<Timestamp>,
+    /// From when the card's timer counts: the start, or the first event after a long gap.
+    pub timer_from: Option<Timestamp>,
+    /// The newest line's own time.
+    pub last_event_at: Option<Timestamp>,
+    /// The newest line's time that changed the tokens.
+    pub last_token_event_at: Option<Timestamp>,
+    /// The turn at hand, by the agent's own id.
+    pub turn: Option<String>,
+    /// The token figures.
+    pub usage: Usage,
+    /// Whether the total is provisional because the file has not been read whole yet.
+    pub counting: bool,
+    /// Whether the figures are as found, with no event since.
+    pub restored: bool,
+    /// How full the context window is.
+    pub context: Option<Context>,
+    /// What the agent is doing.
+    pub work: Work,
+}
+
+/// The context window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Context {
+    /// Tokens in it.
+    pub used_tokens: u64,
+    /// Its size in tokens.
+    pub window: u64,
+    /// What is left, 0 to 100.
+    pub remaining_percent: u8,
+}
+
+impl Context {
+    /// `used` tokens in a window of `window`; more than fits is an estimate and means full.
+    pub fn new(used: u64, window: u64) -> Self {
+        let used_tokens = used.min(window);
+        Self { used_tokens, window, remaining_percent: context_left(used_tokens, window) }
+    }
+}
+
+/// Codex's own formula (`protocol.rs`, `percent_of_context_window_remaining`): 12,000 tokens are in every window.
+fn context_left(used: u64, window: u64) -> u8 {
+    if window <= CONTEXT_BASELINE {
+        return 0;
+    }
+    let size = window - CONTEXT_BASELINE;
+    let left = size.saturating_sub(used.saturating_sub(CONTEXT_BASELINE));
+    #[expect(clippy::cast_precision_loss, reason = "windows are far below 2^52")]
+    let percent = (left as f64 / size as f64 * 100.0).clamp(0.0, 100.0).round();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held between 0 and 100")]
+    let percent = percent as u8;
+    percent
+}
+
+/// What a session's lines say of the work at hand.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Work {
+    /// Whether a turn has begun and not ended.
+    pub turn_open: bool,
+    /// Whether the agent has said something since, where the end of turns is not recorded.
+    pub may_be_over: bool,
+    /// The tools at work, oldest first, with the agent's ids.
+    pub calls: Vec<(Option<String>, Doing)>,
+    /// What was done last, where only its end is recorded.
+    pub just_done: Option<(Timestamp, Doing)>,
+    /// Until when the account is known to be out of its limit.
+    pub limited_until: Option<Timestamp>,
+}
+
+impl Session {
+    /// The name of the project's folder.
+    pub fn project(&self) -> Option<&str> {
+        let cwd = self.cwd.as_deref()?.trim_end_matches(['/', '\\']);
+        cwd.rsplit(['/', '\\']).next().filter(|name| !name.is_empty())
+    }
+
+    /// Until when the session counts as at work if nothing more is heard of it; `None` when its turn is over.
+    pub fn at_work_until(&self) -> Option<Timestamp> {
+        if !self.work.turn_open {
+            return None;
+        }
+        let patience = if !self.work.calls.is_empty() {
+            CALL_SILENCE
+        } else if self.work.may_be_over {
+            REPLY_QUIET
+        } else {
+            TURN_SILENCE
+        };
+        Some(later(self.last_event_at?, patience))
+    }
+
+    /// Whether the agent is at work at `wall`.
+    pub fn is_at_work(&self, wall: Timestamp) -> bool {
+        self.at_work_until().is_some_and(|until| wall < until)
+    }
+
+    /// From when the session is idle: `idle_after` past its last work or line.
+    pub fn idle_from(&self, idle_after: Duration) -> Option<Timestamp> {
+        let last = self.at_work_until().or(self.last_event_at)?;
+        Some(later(last, idle_after))
+    }
+
+    /// What the agent is doing at `wall`.
+    pub fn doing(&self, wall: Timestamp, idle_after: Duration) -> Doing {
+        if self.idle_from(idle_after).is_none_or(|from| wall >= from) {
+            return Doing::plain(Activity::Idle);
+        }
+        if !self.is_at_work(wall) {
+            let limited = self.work.limited_until.is_some_and(|until| wall < until);
+            return Doing::plain(if limited { Activity::LimitReached } else { Activity::Waiting });
+        }
+        if let Some((_, doing)) = self.work.calls.last() {
+            return doing.clone();
+        }
+        match &self.work.just_done {
+            Some((at, doing)) if wall < later(*at, JUST_DONE) => doing.clone(),
+            _ => Doing::plain(Activity::Thinking),
+        }
+    }
+
+    /// The next moment after `wall` at which [`Self::doing`] changes by itself.
+    pub fn next_change(&self, wall: Timestamp, idle_after: Duration) -> Option<Timestamp> {
+        let just_done = self.work.just_done.as_ref().map(|(at, _)| later(*at, JUST_DONE));
+        [just_done, self.at_work_until(), self.work.limited_until, self.idle_from(idle_after)]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > wall)
+            .min()
+    }
+}
+
+/// One change of a session's token figures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UsageEvent {
+    /// When.
+    pub at: Timestamp,
+    /// The turn, by the agent's own id.
+    pub turn: Option<String>,
+    /// The session's figures after the event.
+    pub usage: Usage,
+    /// What this event added; `None` when it announces restored figures.
+    pub added: Option<Tokens>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn context_left_is_codex_own_formula() {
+        assert_eq!(Context::new(42_976, 258_400).remaining_percent, 87);
+        assert_eq!(Context::new(0, 258_400).remaining_percent, 100);
+        assert_eq!(
+            Context::new(940_499, 258_400),
+            Context { used_tokens: 258_400, window: 258_400, remaining_percent: 0 }
+        );
+        assert_eq!(Context::new(1, 12_000).remaining_percent, 0);
+    }
+}

@@ -1,0 +1,196 @@
+//! The effective settings: every value present, checked and in the core's own types.
+//!
+//! [`crate::core::config`] makes them from the file as the user wrote it; the tables, keys and defaults are
+//! listed there once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::core::template::Template;
+use crate::core::usage::Count;
+
+/// Everything a user can set.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Settings {
+    /// `[discord]`
+    pub discord: Discord,
+    /// `[card]`
+    pub card: Card,
+    /// `[tokens]`
+    pub tokens: Tokens,
+    /// `[sources]`
+    pub sources: Sources,
+    /// `[privacy]`
+    pub privacy: Privacy,
+    /// `[publish]`
+    pub publish: Publish,
+    /// `[record]`
+    pub record: Record,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// `[discord]`: where cards go.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Discord {
+    /// 17 to 20 digits, or empty when there is none.
+    pub application_id: String,
+    /// Which Discord clients get the card.
+    pub clients: Clients,
+    /// Asset key or https URL; empty: no image.
+    pub large_image: String,
+    /// Which text the member list shows.
+    pub member_list: MemberList,
+}
+
+/// `discord.clients`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Clients {
+    /// Every client found.
+    #[default]
+    All,
+    /// Only these endpoints: socket paths or pipe names.
+    Only(Vec<String>),
+}
+
+/// `discord.member_list`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MemberList {
+    /// The agent's name.
+    Name,
+    /// The card's second line.
+    #[default]
+    State,
+    /// The card's first line.
+    Details,
+}
+
+/// `[card]`: what is on the card, and for how long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Card {
+    /// The first line.
+    pub details: Template,
+    /// The second line.
+    pub state: Template,
+    /// How long after the last activity the card is cleared.
+    pub idle_after: Duration,
+}
+
+impl Default for Card {
+    fn default() -> Self {
+        Self {
+            details: Template::default_details(),
+            state: Template::default_state(),
+            idle_after: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// `[tokens]`: what the triplet counts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tokens {
+    /// With or without cached input.
+    pub count: Count,
+}
+
+/// `[sources]`: whose session files are read, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sources {
+    /// Read Codex sessions.
+    pub codex: bool,
+    /// Read Claude Code sessions.
+    pub claude: bool,
+    /// Codex homes; empty: the default ones.
+    pub codex_home: Vec<PathBuf>,
+    /// Claude Code homes; empty: the default ones.
+    pub claude_home: Vec<PathBuf>,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self { codex: true, claude: true, codex_home: Vec::new(), claude_home: Vec::new() }
+    }
+}
+
+/// `[privacy]`: what may be on a card beyond agent, activity, model, tokens and limits.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Privacy {
+    /// The folder's name.
+    pub project: bool,
+    /// The git branch.
+    pub branch: bool,
+    /// The name of the file at hand.
+    pub file: bool,
+    /// Exceptions per path.
+    pub rules: Vec<PrivacyRule>,
+}
+
+/// One `[[privacy.rule]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrivacyRule {
+    /// A path glob with `~` already replaced: `*` within a folder name, `**` across folders, `?` one character.
+    pub path: String,
+    /// What a session in such a folder shows.
+    pub show: Show,
+}
+
+/// What a card may tell about one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Show {
+    /// No card at all.
+    Hide,
+    /// Agent, activity, model, tokens and limits, whatever `[privacy]` allows otherwise.
+    Generic,
+    /// Project, branch and file as well.
+    #[default]
+    Full,
+}
+
+/// `[publish]`: how often a card may change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Publish {
+    /// Between two visible changes; at least one second.
+    pub min_interval: Duration,
+    /// Between two changes in which only numbers moved.
+    pub tokens_interval: Duration,
+    /// How long to wait for a burst of lines to end, from its first line.
+    pub settle: Duration,
+}
+
+impl Default for Publish {
+    fn default() -> Self {
+        Self {
+            min_interval: Duration::from_secs(5),
+            tokens_interval: Duration::from_secs(15),
+            settle: Duration::from_millis(60),
+        }
+    }
+}
+
+/// `[record]`: usage events kept on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Keep them at all.
+    pub enabled: bool,
+    /// For how long.
+    pub keep: Duration,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self { enabled: false, keep: Duration::from_secs(365 * 24 * 3600) }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter in `RUST_LOG`'s form.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned() }
+    }
+}

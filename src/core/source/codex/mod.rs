@@ -1,0 +1,228 @@
+//! Codex's session files ("rollouts"): one line → one fact.
+//!
+//! Shapes are those of Codex 0.31 to 0.162: an envelope `{timestamp, ordinal?, type, payload}` per line, bare items
+//! before 0.32. Everything that is not needed is optional, whatever is not known is passed over, nothing fails.
+//! Most lines (prompts, replies, reasoning, tool output) are recognised by their first bytes and never parsed.
+//! Read next: [`call`] for what a tool call is about, [`limits`] for the eras of `rate_limits`.
+
+pub mod call;
+mod head;
+pub mod ledger;
+
+mod items;
+mod limits;
+mod meta;
+mod value;
+
+use serde_json::Value;
+
+use crate::core::lines::Line;
+use crate::core::source::{Count, CountInfo, Counters, Doing, Fact, Parsed};
+use head::Head;
+use value::{counters, field, number, text, timestamp};
+
+pub use value::uuid7_time;
+
+/// Reads one line.
+pub fn parse(line: Line<'_>) -> Parsed {
+    match line {
+        Line::Whole(bytes) => parse_whole(bytes),
+        Line::Oversized(first) => parse_oversized(first),
+    }
+}
+
+fn parse_whole(bytes: &[u8]) -> Parsed {
+    if let Some(head) = Head::read(bytes)
+        && let Some(fact) = by_head(&head, true)
+    {
+        // A line that was cut short rarely ends like one that was not.
+        return if bytes.ends_with(b"}") { known(&head, fact) } else { Parsed::Unreadable };
+    }
+    match serde_json::from_slice::<Value>(bytes) {
+        Ok(Value::Object(line)) => parse_object(&Value::Object(line)),
+        _ => Parsed::Unreadable,
+    }
+}
+
+/// The rest of an oversized line was never seen, so only its first bytes speak.
+fn parse_oversized(first: &[u8]) -> Parsed {
+    let Some(head) = Head::read(first) else { return Parsed::Unreadable };
+    let fact = by_head(&head, false).unwrap_or_else(|| match (head.kind, head.payload_kind) {
+        ("response_item", Some(kind)) => items::oversized_call(kind, head.rest),
+        _ => Fact::Alive,
+    });
+    known(&head, fact)
+}
+
+fn known(head: &Head<'_>, fact: Fact) -> Parsed {
+    Parsed::Line { at: value::parse_time(head.timestamp), ordinal: head.ordinal, fact, unknown: false }
+}
+
+/// Facts that the first bytes alone give: the frequent and the large lines. `None`: the line must be parsed.
+fn by_head(head: &Head<'_>, whole: bool) -> Option<Fact> {
+    match (head.kind, head.payload_kind) {
+        ("response_item", Some(kind)) => items::by_head(kind, head.rest),
+        ("event_msg", Some(kind)) => match kind {
+            "user_message" => Some(Fact::Prompt),
+            "agent_message" => Some(Fact::Reply),
+            "agent_reasoning" | "agent_reasoning_raw_content" => Some(Fact::Alive),
+            "task_complete" | "turn_complete" | "turn_aborted" => Some(Fact::TurnEnded),
+            _ => None,
+        },
+        ("compacted" | "world_state", _) => Some(Fact::Alive),
+        // Any other line that is too long to be read has nothing that is needed.
+        _ if !whole => None,
+        _ => None,
+    }
+}
+
+fn parse_object(line: &Value) -> Parsed {
+    let at = field(line, "timestamp").and_then(timestamp);
+    let ordinal = field(line, "ordinal").and_then(number);
+    let payload = field(line, "payload");
+    let (fact, unknown) = match (text(line, "type"), payload) {
+        (Some(kind), Some(payload)) => envelope(kind, payload, at),
+        (Some(kind), None) => match items::item(kind, line) {
+            Some(fact) => (fact, false),
+            None => (Fact::Alive, true),
+        },
+        (None, None) => match meta::bare(line) {
+            Some(meta) => (Fact::Meta(Box::new(meta)), false),
+            None => (Fact::Alive, text(line, "record_type").is_none()),
+        },
+        (None, Some(_)) => (Fact::Alive, true),
+    };
+    Parsed::Line { at, ordinal, fact, unknown }
+}
+
+/// The fact of one enveloped line, and whether its kind is not known.
+fn envelope(kind: &str, payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, bool) {
+    let known = |fact: Option<Fact>| (fact.unwrap_or(Fact::Alive), false);
+    match kind {
+        "session_meta" => known(meta::enveloped(payload).map(|meta| Fact::Meta(Box::new(meta)))),
+        "turn_context" => known(Some(Fact::Context {
+            model: text(payload, "model").map(str::to_owned),
+            effort: text(payload, "effort").map(str::to_owned),
+            cwd: text(payload, "cwd").map(str::to_owned),
+        })),
+        "token_usage_record" => {
+            known(field(payload, "usage").and_then(counters).map(|usage| Fact::Response {
+                thread: text(payload, "thread_id").map(str::to_owned),
+                response: text(payload, "response_id").map(str::to_owned),
+                usage,
+            }))
+        }
+        "event_msg" => event(payload, at),
+        "response_item" => match text(payload, "type").and_then(|kind| items::item(kind, payload)) {
+            Some(fact) => known(Some(fact)),
+            None => (Fact::Alive, true),
+        },
+        "compacted"
+        | "world_state"
+        | "inter_agent_communication"
+        | "inter_agent_communication_metadata"
+        | "retained_context"
+        | "security_risk_score"
+        | "realtime_item" => known(None),
+        _ => (Fact::Alive, true),
+    }
+}
+
+fn event(payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, bool) {
+    use crate::core::activity::Activity::{Browsing, Delegating, Running};
+
+    let done = |activity| Fact::Done(Doing::plain(activity));
+    let fact = match text(payload, "type").unwrap_or_default() {
+        "token_count" => count(payload, at),
+        "task_started" | "turn_started" => Fact::TurnStarted {
+            turn: text(payload, "turn_id").map(str::to_owned),
+            window: field(payload, "model_context_window").and_then(number),
+        },
+        "task_complete" | "turn_complete" | "turn_aborted" => Fact::TurnEnded,
+        "user_message" => Fact::Prompt,
+        "agent_message" => Fact::Reply,
+        "thread_settings_applied" => {
+            let settings = field(payload, "thread_settings").unwrap_or(payload);
+            Fact::Tier(text(settings, "service_tier").map(str::to_owned))
+        }
+        "patch_apply_end" => Fact::Done(call::changed(field(payload, "changes"))),
+        "mcp_tool_call_end" => done(Running),
+        "web_search_end" => done(Browsing),
+        "sub_agent_activity" => done(Delegating),
+        "item_completed" => field(payload, "item").and_then(items::completed).map_or(Fact::Alive, Fact::Done),
+        "agent_reasoning"
+        | "agent_reasoning_raw_content"
+        | "agent_reasoning_section_break"
+        | "context_compacted"
+        | "entered_review_mode"
+        | "exited_review_mode"
+        | "image_generation_end"
+        | "thread_goal_updated"
+        | "thread_rolled_back"
+        | "thread_name_updated"
+        | "undo_completed"
+        | "exec_command_begin"
+        | "exec_command_end"
+        | "view_image_tool_call"
+        | "plan_update"
+        | "error"
+        | "warning"
+        | "stream_error"
+        | "session_configured"
+        | "shutdown_complete"
+        | "turn_diff"
+        | "background_event" => Fact::Alive,
+        _ => return (Fact::Alive, true),
+    };
+    (fact, false)
+}
+
+/// `token_count`: `info` and `rate_limits` are each there or not, independently.
+fn count(payload: &Value, at: Option<jiff::Timestamp>) -> Fact {
+    let info = field(payload, "info").and_then(|info| {
+        Some(CountInfo {
+            total: field(info, "total_token_usage").and_then(counters)?,
+            last: field(info, "last_token_usage").and_then(counters),
+            window: field(info, "model_context_window").and_then(number),
+        })
+    });
+    let limits = field(payload, "rate_limits").and_then(|limits| limits::read(limits, at));
+    Fact::Count(Box::new(Count { info, limits }))
+}
+
+/// The counters of a usage line, for recognising copied history: what [`parse`] would find, and nothing else.
+pub fn usage_row(line: Line<'_>) -> Option<(Counters, Counters)> {
+    let Line::Whole(bytes) = line else { return None };
+    memchr::memmem::find(bytes, b"\"token_count\"")?;
+    match parse_whole(bytes) {
+        Parsed::Line { fact: Fact::Count(count), .. } => {
+            count.info.map(|info| (info.last.unwrap_or_default(), info.total))
+        }
+        _ => None,
+    }
+}
+
+/// The time of a line, from its first bytes where they say it.
+pub fn line_time(first: &[u8]) -> Option<jiff::Timestamp> {
+    if let Some(head) = Head::read(first) {
+        return value::parse_time(head.timestamp);
+    }
+    let key = b"\"timestamp\":";
+    let at = memchr::memmem::find(first, key)?;
+    let rest = first.get(at + key.len()..)?.trim_ascii_start();
+    head::string(rest).and_then(|(time, _)| value::parse_time(time))
+}
+
+/// Whether a line is one that Codex writes.
+pub fn is_line(line: &[u8]) -> bool {
+    if Head::read(line).is_some() {
+        return true;
+    }
+    match serde_json::from_slice::<Value>(line) {
+        Ok(line) => {
+            let enveloped = field(&line, "payload").is_some() && text(&line, "type").is_some();
+            enveloped || meta::bare(&line).is_some() || text(&line, "record_type").is_some()
+        }
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,219 @@
+//! One line of an agent's session file → facts. Foreign JSON ends here.
+//!
+//! A new agent is one folder here, one arm of [`crate::core::activity::Agent`] and one folder of fixtures.
+
+pub mod codex;
+
+use jiff::Timestamp;
+
+use crate::core::activity::Activity;
+use crate::core::limits::Window;
+
+/// What one line says, in our words. Nothing of a conversation's content is in it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// Who the file belongs to, or whose history was copied into it.
+    Meta(Box<Meta>),
+    /// What the coming model requests are made with.
+    Context {
+        /// The model, as the agent names it.
+        model: Option<String>,
+        /// The reasoning effort, as the agent names it.
+        effort: Option<String>,
+        /// The working folder.
+        cwd: Option<String>,
+    },
+    /// The service tier was set, `None` for the default one.
+    Tier(Option<String>),
+    /// A turn begins.
+    TurnStarted {
+        /// The agent's own id of the turn.
+        turn: Option<String>,
+        /// The model's context window in tokens.
+        window: Option<u64>,
+    },
+    /// A turn is over, however it ended.
+    TurnEnded,
+    /// The user's prompt: where turns are not recorded, one begins here.
+    Prompt,
+    /// The agent's own words to the user: where turns are not recorded, one may have ended here.
+    Reply,
+    /// The agent's running counters and limits.
+    Count(Box<Count>),
+    /// One model response's own usage.
+    Response {
+        /// The session it belongs to.
+        thread: Option<String>,
+        /// Identifies the response.
+        response: Option<String>,
+        /// What it used.
+        usage: Counters,
+    },
+    /// A tool is running from here on.
+    CallStarted {
+        /// Pairs it with its end.
+        call: Option<String>,
+        /// What it does.
+        doing: Doing,
+    },
+    /// A tool is done.
+    CallEnded {
+        /// Pairs it with its start.
+        call: Option<String>,
+    },
+    /// Something was done that is recorded only afterwards.
+    Done(Doing),
+    /// A sign of life that says nothing else.
+    Alive,
+}
+
+/// What a tool does, for the card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doing {
+    /// The kind of work.
+    pub activity: Activity,
+    /// The name of the file it is about, without its folder.
+    pub file: Option<String>,
+}
+
+impl Doing {
+    /// Work that is not about one file.
+    pub fn plain(activity: Activity) -> Self {
+        Self { activity, file: None }
+    }
+}
+
+/// Who a session is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Meta {
+    /// The agent's own id.
+    pub id: String,
+    /// When the session began.
+    pub started_at: Option<Timestamp>,
+    /// The working folder.
+    pub cwd: Option<String>,
+    /// The git branch.
+    pub branch: Option<String>,
+    /// How the user reaches the agent.
+    pub surface: Surface,
+    /// Whether a person talks to this session directly.
+    pub visible: bool,
+    /// The session that this one was started by.
+    pub parent: Option<String>,
+    /// The session whose history this one begins with.
+    pub forked_from: Option<String>,
+    /// Whether this session was started by another one.
+    pub subagent: bool,
+    /// Whether the history is kept in another file, so that nothing is copied into this one.
+    pub history_elsewhere: bool,
+    /// The first line number that is this session's own.
+    pub own_from_ordinal: Option<u64>,
+}
+
+/// How the user reaches the agent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Surface {
+    /// In a terminal.
+    Cli,
+    /// In VS Code.
+    Vscode,
+    /// In the desktop app.
+    Desktop,
+    /// As a one-shot command.
+    Exec,
+    /// From a program.
+    Sdk,
+    /// The file does not say.
+    #[default]
+    Unknown,
+}
+
+/// The agent's counters, exactly as written: kinds overlap as the agent has them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Input, cached input and cache writes included.
+    pub input: u64,
+    /// Input read from a cache.
+    pub cached_input: u64,
+    /// Input written to a cache.
+    pub cache_write: u64,
+    /// Output, reasoning included.
+    pub output: u64,
+    /// Reasoning.
+    pub reasoning: u64,
+    /// The sum as the API reported it.
+    pub total: u64,
+}
+
+/// One event with running counters and limits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Count {
+    /// The counters, where the event has them.
+    pub info: Option<CountInfo>,
+    /// The limits, where the event has them.
+    pub limits: Option<LimitsFact>,
+}
+
+/// Running counters of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountInfo {
+    /// The whole thread so far, history it was forked with included.
+    pub total: Counters,
+    /// The last response alone.
+    pub last: Option<Counters>,
+    /// The model's context window in tokens.
+    pub window: Option<u64>,
+}
+
+/// One family of limits as an event gives it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LimitsFact {
+    /// Limit id.
+    pub family: String,
+    /// The family's name for people.
+    pub name: Option<String>,
+    /// The account's plan.
+    pub plan: Option<String>,
+    /// Whether the event says that the limit was reached.
+    pub reached: bool,
+    /// The windows, shortest first. Empty when the account has none.
+    pub windows: Vec<Window>,
+}
+
+/// What became of one line.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Parsed {
+    /// A fact and the line's own time and number.
+    Line {
+        /// When it was written, UTC.
+        at: Option<Timestamp>,
+        /// Its number in the file, where lines are numbered.
+        ordinal: Option<u64>,
+        /// What it says.
+        fact: Fact,
+        /// Whether its kind is one that is not known here.
+        unknown: bool,
+    },
+    /// Not the agent's JSON.
+    Unreadable,
+}
+
+/// Whose session file begins with these bytes; `None` when no agent is recognised.
+pub fn recognise(head: &[u8]) -> Option<crate::core::activity::Agent> {
+    // A line or two may be torn or foreign; a file of which the first ones say nothing is none.
+    const LINES: usize = 20;
+    head.split(|byte| *byte == b'\n')
+        .filter(|line| !line.iter().all(u8::is_ascii_whitespace))
+        .take(LINES)
+        .any(codex::is_line)
+        .then_some(crate::core::activity::Agent::Codex)
+}
+
+/// The time of the first line that has one.
+pub fn first_time(agent: crate::core::activity::Agent, head: &[u8]) -> Option<Timestamp> {
+    match agent {
+        crate::core::activity::Agent::Codex => head.split(|byte| *byte == b'\n').find_map(codex::line_time),
+        crate::core::activity::Agent::Claude => None,
+    }
+}

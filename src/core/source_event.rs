@@ -1,0 +1,53 @@
+//! What the intake tells the loop: one closed set of events, all of them small.
+//!
+//! The bytes of session files stay where they are read; what arrives here is already folded.
+//! Read next: [`crate::core::file`], which makes the updates.
+
+use std::sync::Arc;
+
+use crate::core::file::FileUpdate;
+use crate::core::limits::Snapshot;
+
+/// One followed session file, for as long as it is followed. Survives renames; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(u64);
+
+impl FileId {
+    /// The id with this number.
+    pub fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// Something that session files brought.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SourceEvent<Update = FileUpdate> {
+    /// A file was read or has grown.
+    Updated {
+        /// Which.
+        file: FileId,
+        /// What is new; replaces what was known of the file.
+        update: Box<Update>,
+        /// The first word on this file, or the first after it was read anew: its figures are not events.
+        restored: bool,
+    },
+    /// A file was deleted, or silent for so long that it is no longer followed.
+    Gone {
+        /// Which.
+        file: FileId,
+    },
+    /// Limits found in a file that is too old to be followed.
+    Limits(Snapshot),
+    /// Everything that was there has been announced, though very large files may still be counting.
+    /// Comes once after the start, and again after a change of homes.
+    CaughtUp,
+    /// Something that a user may want to mend, or has mended.
+    Problem {
+        /// Which kind of problem; the same word when it is over.
+        key: &'static str,
+        /// The agent's home folder, as configured.
+        home: Arc<str>,
+        /// What is wrong, with a hint where there is one; `None` once it is mended.
+        message: Option<String>,
+    },
+}

@@ -1,0 +1,288 @@
+//! Card templates: `{activity} · {model}`.
+//!
+//! A template knows its words and what lies between them, not what they stand for.
+//! Read next: [`crate::core::values`], which says what each word stands for.
+
+use crate::core::names::visible;
+use crate::core::nearest::nearest;
+
+/// A word that a template may use, in braces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// `{agent}`: Codex or Claude Code.
+    Agent,
+    /// `{activity}`: what it is doing.
+    Activity,
+    /// `{project}`: the folder's name.
+    Project,
+    /// `{branch}`: the git branch.
+    Branch,
+    /// `{file}`: the file at hand.
+    File,
+    /// `{model}`: the model's name.
+    Model,
+    /// `{effort}`: the reasoning effort.
+    Effort,
+    /// `{tokens}`: the triplet.
+    Tokens,
+    /// `{limits}`: what remains of the rate limits.
+    Limits,
+    /// `{context}`: what remains of the context window.
+    Context,
+}
+
+impl Word {
+    /// Every word, in the order in which help lists them.
+    pub const ALL: [Self; 10] = [
+        Self::Agent,
+        Self::Activity,
+        Self::Project,
+        Self::Branch,
+        Self::File,
+        Self::Model,
+        Self::Effort,
+        Self::Tokens,
+        Self::Limits,
+        Self::Context,
+    ];
+
+    /// The word as it stands between the braces.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Activity => "activity",
+            Self::Project => "project",
+            Self::Branch => "branch",
+            Self::File => "file",
+            Self::Model => "model",
+            Self::Effort => "effort",
+            Self::Tokens => "tokens",
+            Self::Limits => "limits",
+            Self::Context => "context",
+        }
+    }
+}
+
+/// A parsed card line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    source: String,
+    slots: Vec<Slot>,
+    /// The text after the last word; all of it where there is no word.
+    tail: String,
+}
+
+/// A word and the text that stays or goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Slot {
+    /// Shown where something stands to the left; the template's very first text always.
+    before: String,
+    /// Opening and closing bracket right around the word.
+    brackets: Option<(char, char)>,
+    word: Word,
+}
+
+impl Template {
+    /// `{activity} · {model}`
+    pub fn default_details() -> Self {
+        Self::pair(Word::Activity, Word::Model)
+    }
+
+    /// `{limits} · {tokens}`
+    pub fn default_state() -> Self {
+        Self::pair(Word::Limits, Word::Tokens)
+    }
+
+    fn pair(first: Word, second: Word) -> Self {
+        let slot = |before: &str, word| Slot { before: before.to_owned(), brackets: None, word };
+        Self {
+            source: format!("{{{}}} · {{{}}}", first.word(), second.word()),
+            slots: vec![slot("", first), slot(" · ", second)],
+            tail: String::new(),
+        }
+    }
+
+    /// Parses a template: text, words in braces, and `{{` and `}}` for braces themselves.
+    ///
+    /// # Errors
+    /// An unknown word or a lonely brace, as one line for the user.
+    pub fn parse(source: &str) -> Result<Self, String> {
+        let mut slots = Vec::new();
+        let mut text = String::new();
+        let mut rest = source;
+        while let Some((before, brace, after)) = next_brace(rest) {
+            text.push_str(before);
+            rest = if let Some(after) = after.strip_prefix(brace) {
+                text.push(brace);
+                after
+            } else if brace == '}' {
+                return Err("`}` without a `{` before it (write `}}` for the brace itself)".to_owned());
+            } else {
+                let Some((name, after)) = after.split_once('}') else {
+                    return Err("`{` without a `}` after it (write `{{` for the brace itself)".to_owned());
+                };
+                slots.push(Slot { before: std::mem::take(&mut text), brackets: None, word: known(name)? });
+                after
+            };
+        }
+        text.push_str(rest);
+        let mut template = Self { source: source.to_owned(), slots, tail: text };
+        template.bind_brackets();
+        Ok(template)
+    }
+
+    /// Makes the brackets of ` ({model}) ` part of the word, so that neither stays without the other.
+    fn bind_brackets(&mut self) {
+        let mut after = &mut self.tail;
+        for slot in self.slots.iter_mut().rev() {
+            let pair = slot.before.chars().next_back().zip(after.chars().next());
+            if let Some(pair @ (_, close)) = pair.filter(|pair| BRACKETS.contains(pair)) {
+                slot.before.pop();
+                after.drain(..close.len_utf8());
+                slot.brackets = Some(pair);
+            }
+            after = &mut slot.before;
+        }
+    }
+
+    /// The template as the user wrote it.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether the template uses `word`.
+    pub fn uses(&self, word: Word) -> bool {
+        self.slots.iter().any(|slot| slot.word == word)
+    }
+
+    /// The line with each word's value in its place.
+    ///
+    /// A word without a value takes the text between it and the word on its left with it; where no word is
+    /// left on its left side, the text on its right goes instead. So text between two words is only ever seen
+    /// between two values. Text before the first word and after the last one belongs to that word, and
+    /// brackets right around a word belong to it. Text of a template without words is always there.
+    pub fn render(&self, value: impl Fn(Word) -> Option<String>) -> String {
+        let mut line = String::new();
+        let mut something = false;
+        let mut complete = self.slots.is_empty();
+        for (index, slot) in self.slots.iter().enumerate() {
+            let value = value(slot.word);
+            complete = value.is_some();
+            let Some(value) = value else { continue };
+            if something || index == 0 {
+                line.push_str(&slot.before);
+            }
+            line.extend(slot.brackets.map(|(open, _)| open));
+            line.push_str(&value);
+            line.extend(slot.brackets.map(|(_, close)| close));
+            something = true;
+        }
+        if complete {
+            line.push_str(&self.tail);
+        }
+        line
+    }
+}
+
+const BRACKETS: [(char, char); 5] = [('(', ')'), ('[', ']'), ('{', '}'), ('<', '>'), ('«', '»')];
+
+/// The text before the next brace, the brace, and what follows it.
+fn next_brace(text: &str) -> Option<(&str, char, &str)> {
+    let (before, found) = text.split_at_checked(text.find(['{', '}'])?)?;
+    let mut characters = found.chars();
+    Some((before, characters.next()?, characters.as_str()))
+}
+
+fn known(name: &str) -> Result<Word, String> {
+    Word::ALL.into_iter().find(|word| word.word() == name).ok_or_else(|| {
+        let words = Word::ALL.map(Word::word);
+        let name = visible(name);
+        match nearest(&name, &words) {
+            Some(near) => format!("unknown word `{{{name}}}`, the nearest is `{{{near}}}`"),
+            None => format!(
+                "unknown word `{{{name}}}`, known are {}",
+                words.map(|word| format!("`{{{word}}}`")).join(" ")
+            ),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every word stands for its first letter in upper case, except those that are `absent`.
+    fn check(source: &str, absent: &[Word], expected: &str) {
+        let template = Template::parse(source).unwrap();
+        assert_eq!(template.source(), source);
+        let line = template.render(|word| {
+            (!absent.contains(&word)).then(|| word.word().chars().take(1).collect::<String>().to_uppercase())
+        });
+        assert_eq!(line, expected, "{source} without {absent:?}");
+    }
+
+    #[test]
+    fn defaults_are_what_their_source_says() {
+        for template in [Template::default_details(), Template::default_state()] {
+            assert_eq!(Template::parse(template.source()).as_ref(), Ok(&template));
+        }
+    }
+
+    #[test]
+    fn an_absent_value_takes_the_separator_on_its_left() {
+        use Word::{Activity, Model, Project};
+        let source = "{activity} · {model} | {project}";
+        check(source, &[], "A · M | P");
+        check(source, &[Model], "A | P");
+        check(source, &[Project], "A · M");
+        check(source, &[Activity], "M | P");
+        check(source, &[Activity, Model], "P");
+        check(source, &[Model, Project], "A");
+        check(source, &[Activity, Model, Project], "");
+    }
+
+    #[test]
+    fn outer_text_belongs_to_the_outer_words() {
+        use Word::{Activity, Model};
+        check("Now {activity} with {model}!", &[], "Now A with M!");
+        check("Now {activity} with {model}!", &[Activity], "M!");
+        check("Now {activity} with {model}!", &[Model], "Now A");
+        check("Now {activity} with {model}!", &[Activity, Model], "");
+        check("just text", &[], "just text");
+        check("", &[], "");
+        check("{activity}{model}", &[], "AM");
+    }
+
+    #[test]
+    fn brackets_go_with_their_word() {
+        use Word::{Activity, Limits, Model};
+        check("{activity} ({model}) · {limits}", &[], "A (M) · L");
+        check("{activity} ({model}) · {limits}", &[Model], "A · L");
+        check("{activity} ({model}) · {limits}", &[Activity], "(M) · L");
+        check("{activity} ({model}) · {limits}", &[Limits], "A (M)");
+        check("[{model}]", &[], "[M]");
+        check("[{model}] ({limits})", &[Model], "(L)");
+    }
+
+    #[test]
+    fn doubled_braces_are_braces() {
+        check("{{{activity}}}", &[], "{A}");
+        check("{{x}} {{", &[], "{x} {");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (source, expected) in [
+            ("{projct}", "unknown word `{projct}`, the nearest is `{project}`"),
+            ("{Model}", "unknown word `{Model}`, the nearest is `{model}`"),
+            (
+                "{a\nb}",
+                "unknown word `{a b}`, known are `{agent}` `{activity}` `{project}` `{branch}` `{file}` `{model}` `{effort}` `{tokens}` `{limits}` `{context}`",
+            ),
+            ("{model", "`{` without a `}` after it (write `{{` for the brace itself)"),
+            ("model}", "`}` without a `{` before it (write `}}` for the brace itself)"),
+        ] {
+            assert_eq!(Template::parse(source).unwrap_err(), expected);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Time as the core sees it: handed in by the driver, never asked for.
+//!
+//! Two clocks, because they answer different questions. `mono` never jumps and drives every timer;
+//! `wall` is what session files and limit resets are written in, and may jump at any moment.
+//! Read next: [`crate::core::engine`], which is driven by [`Now`].
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// One reading of both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Time since an origin of the driver's choice; never falls.
+    pub mono: Duration,
+    /// Calendar time, UTC; may jump either way (sleep, NTP, the user).
+    pub wall: Timestamp,
+}
+
+impl Now {
+    /// How long ago `then` was by the wall clock; zero when it lies in the future.
+    pub fn since(&self, then: Timestamp) -> Duration {
+        elapsed(then, self.wall)
+    }
+
+    /// The monotonic moment at which the wall clock will show `then`, if it does not jump before;
+    /// `None` when `then` is not in the future.
+    pub fn mono_at(&self, then: Timestamp) -> Option<Duration> {
+        (then > self.wall).then(|| self.mono.saturating_add(elapsed(self.wall, then)))
+    }
+}
+
+/// The time from `from` to `to`; zero when `to` is earlier.
+pub fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+/// `at + by`, held at the calendar's end instead of failing.
+pub fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// `at - by`, held at the calendar's beginning instead of failing.
+pub fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_sub(by).unwrap_or(Timestamp::MIN)
+}

@@ -1,0 +1,198 @@
+//! What the words of a template stand for, and the hover text: one session's facts in the words of the card.
+//!
+//! Which names may be shown has been decided before. No value minds its length; [`crate::core::fit`] asks at
+//! each level how it looks there.
+//! Read next: [`crate::core::card`], which puts the lines together.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use crate::core::activity::Activity;
+use crate::core::card::{CardFacts, CardWindow};
+use crate::core::fit::{LONGEST, Level, Part};
+use crate::core::names::{last_part, model_name, neutralise};
+use crate::core::privacy::Allowed;
+use crate::core::template::{Template, Word};
+
+/// Between the parts of a value, and of the hover text.
+const SEPARATOR: &str = " · ";
+
+/// How many rate-limit windows a card has room for.
+const MOST_WINDOWS: usize = 3;
+
+/// The window that friends ask about most, and that is dropped last.
+const WEEKLY: &str = "weekly";
+
+/// What a card's lines show apart from figures, fit to be seen. What no line shows is not in here, so two
+/// cards with equal names differ in figures alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Names {
+    activity: Option<String>,
+    project: Option<String>,
+    branch: Option<String>,
+    file: Option<String>,
+    model: Option<String>,
+    effort: Option<String>,
+}
+
+impl Names {
+    /// The names that `allowed` lets through and `lines` show.
+    ///
+    /// `{activity}` names the file at hand and the project where no line has a word for them.
+    pub(crate) fn new(facts: &CardFacts, allowed: Allowed, lines: [&Template; 2]) -> Self {
+        let uses = |word| lines.iter().any(|line| line.uses(word));
+        let shown = |show: bool, name: &Option<String>, clean: fn(&str) -> String| {
+            let name = name.as_deref().filter(|_| show).map(clean)?;
+            // What no line has room for is not carried along. One cluster too many, so that `…` still tells of it.
+            Some(name.graphemes(true).take(LONGEST + 1).collect::<String>()).filter(|name| !name.is_empty())
+        };
+        let folderless: fn(&str) -> String = |name| neutralise(last_part(name));
+
+        let at_hand = matches!(facts.activity, Activity::Editing | Activity::Reading);
+        let file_in_activity = uses(Word::Activity) && !uses(Word::File) && at_hand;
+        let project_in_activity = uses(Word::Activity) && !uses(Word::Project);
+        let file = shown(allowed.file && (uses(Word::File) || file_in_activity), &facts.file, folderless);
+        let project = shown(
+            allowed.project && (uses(Word::Project) || project_in_activity),
+            &facts.project,
+            folderless,
+        );
+
+        let mut activity = facts.activity.verb().to_owned();
+        if let Some(file) = file.as_deref().filter(|_| file_in_activity) {
+            activity = format!("{activity} {file}");
+        }
+        if let Some(project) = project.as_deref().filter(|_| project_in_activity) {
+            activity = format!("{activity} in {project}");
+        }
+        Self {
+            activity: uses(Word::Activity).then_some(activity),
+            project,
+            branch: shown(allowed.branch && uses(Word::Branch), &facts.branch, neutralise),
+            file,
+            model: shown(uses(Word::Model), &facts.model, model_name),
+            effort: shown(uses(Word::Effort), &facts.effort, neutralise),
+        }
+    }
+}
+
+/// One card's values, at the moment `now` in the user's `zone`.
+pub(crate) struct Values<'a> {
+    pub(crate) facts: &'a CardFacts,
+    pub(crate) names: &'a Names,
+    pub(crate) zone: &'a TimeZone,
+    pub(crate) now: Timestamp,
+}
+
+impl Values<'_> {
+    /// What `word` stands for at `level`; `None` when that is not known or dropped.
+    pub(crate) fn of(&self, word: Word, level: Level) -> Option<String> {
+        match word {
+            Word::Agent => Some(self.facts.agent.card_name().to_owned()),
+            Word::Activity => self.names.activity.clone(),
+            Word::Project => self.names.project.clone(),
+            Word::Branch => self.names.branch.clone(),
+            Word::File => self.names.file.clone(),
+            Word::Model => self.names.model.clone(),
+            Word::Effort => self.names.effort.clone(),
+            Word::Tokens => self.tokens(level),
+            Word::Limits => self.limits(level),
+            Word::Context => self.context(level),
+        }
+    }
+
+    /// `+1.89K | 24.1K | 46.2K tokens`; `None` when no figure of those kept is known.
+    fn tokens(&self, level: Level) -> Option<String> {
+        let triplet = self.facts.triplet;
+        let slots = [
+            (Part::Delta, "+", triplet.delta),
+            (Part::Last, "", triplet.last),
+            (Part::Total, self.about(), triplet.total),
+        ];
+        let kept = || slots.into_iter().filter(|(part, ..)| level.keeps(*part));
+        kept().find_map(|(.., figure)| figure)?;
+        let figures: Vec<String> = kept()
+            .map(|(_, sign, figure)| match figure {
+                Some(figure) => format!("{sign}{}", level.number(figure)),
+                None => "–".to_owned(),
+            })
+            .collect();
+        Some(format!("{} tokens", figures.join(" | ")))
+    }
+
+    /// What a total carries while it is still being counted.
+    fn about(&self) -> &'static str {
+        if self.facts.counting { "~" } else { "" }
+    }
+
+    /// `5h 64% · weekly 47% left (as of 14:20)`
+    fn limits(&self, level: Level) -> Option<String> {
+        let windows: Vec<String> = self
+            .windows()
+            .filter(|(part, _)| level.keeps(*part))
+            .map(|(_, window)| format!("{} {}%", window.label, window.remaining_percent.min(100)))
+            .collect();
+        if windows.is_empty() {
+            return None;
+        }
+        let as_of = self.facts.limits_as_of.map(|at| format!(" (as of {})", self.clock(at)));
+        Some(format!("{} left{}", windows.join(SEPARATOR), as_of.unwrap_or_default()))
+    }
+
+    /// The windows on the card, each with the place at which it is dropped: the weekly one last (else the
+    /// longest), of the others the longest first.
+    fn windows(&self) -> impl Iterator<Item = (Part, &CardWindow)> {
+        let windows = || self.facts.windows.iter().take(MOST_WINDOWS).enumerate();
+        let (last, _) =
+            windows().find(|(_, window)| window.label == WEEKLY).or_else(|| windows().next_back()).unzip();
+        let mut others = 0;
+        windows().map(move |(index, window)| {
+            let part = if Some(index) == last {
+                Part::LastWindow
+            } else {
+                others += 1;
+                if others == 1 { Part::ShorterWindow } else { Part::ThirdWindow }
+            };
+            (part, window)
+        })
+    }
+
+    /// `context 87% left`
+    fn context(&self, level: Level) -> Option<String> {
+        let left = self.facts.context_remaining_percent.filter(|_| level.keeps(Part::Context))?;
+        Some(format!("context {}% left", left.min(100)))
+    }
+
+    /// `in 40.3K (+ 262K cached) · out 5.86K (reasoning 4.47K) · context 87% left · 5h resets 14:20`
+    pub(crate) fn hover(&self, level: Level) -> String {
+        let total = self.facts.total.filter(|_| level.keeps(Part::Total));
+        let about = self.about();
+        let number = |figure| level.number(figure);
+        let input = total.map(|total| match total.cached_input {
+            0 => format!("in {about}{}", number(total.fresh_input())),
+            cached => format!("in {about}{} (+ {} cached)", number(total.fresh_input()), number(cached)),
+        });
+        let output = total.map(|total| match total.reasoning {
+            0 => format!("out {about}{}", number(total.output)),
+            reasoning => format!("out {about}{} (reasoning {})", number(total.output), number(reasoning)),
+        });
+        let parts = [input, output, self.context(level), self.next_reset(level)];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(SEPARATOR)
+    }
+
+    /// The next reset of the shortest window that has one: `5h resets 14:20`
+    fn next_reset(&self, level: Level) -> Option<String> {
+        let ahead = |window: &&CardWindow| window.resets_at.is_some_and(|at| at > self.now);
+        let window = self.facts.windows.iter().find(ahead).filter(|_| level.keeps(Part::ShorterWindow))?;
+        Some(format!("{} resets {}", window.label, self.clock(window.resets_at?)))
+    }
+
+    /// The local time of day, with the date where that is not today: `14:20`, `14:20 on 19 Nov`.
+    fn clock(&self, at: Timestamp) -> String {
+        let local = at.to_zoned(self.zone.clone());
+        let today = self.now.to_zoned(self.zone.clone()).date();
+        let form = if local.date() == today { "%H:%M" } else { "%H:%M on %-d %b" };
+        local.strftime(form).to_string()
+    }
+}

@@ -1,0 +1,169 @@
+//! A payload as Discord's `SET_ACTIVITY` command, in the activity model of `discord-rich-presence`.
+//!
+//! Pure. Texts are already within Discord's limits ([`Card`] sees to that); here they only get their places.
+
+use discord_rich_presence::activity::{Activity, ActivityType, Assets, StatusDisplayType, Timestamps};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::core::card::Card;
+use crate::core::publish::Payload;
+use crate::core::settings::MemberList;
+
+/// The body of the frame that sends `payload`; `nonce` comes back with the answer.
+///
+/// # Errors
+///
+/// Never, as far as JSON knows: there are only texts and numbers in it.
+pub fn set_activity(nonce: u64, payload: &Payload, pid: u32) -> serde_json::Result<Vec<u8>> {
+    let activity = match payload {
+        Payload::Card(card) => Some(Parts::of(card).whole()),
+        Payload::Reduced(card) => Some(Parts::of(card).reduced()),
+        Payload::Clear => None,
+    };
+    serde_json::to_vec(&Command {
+        cmd: "SET_ACTIVITY",
+        args: Args { pid, activity },
+        nonce: nonce.to_string(),
+    })
+}
+
+#[derive(Serialize)]
+struct Command<'a> {
+    cmd: &'a str,
+    args: Args<'a>,
+    nonce: String,
+}
+
+#[derive(Serialize)]
+struct Args<'a> {
+    pid: u32,
+    /// `null` clears, so it is never left out.
+    activity: Option<Activity<'a>>,
+}
+
+/// What Discord has places for.
+struct Parts<'a> {
+    name: &'a str,
+    details: Option<&'a str>,
+    state: Option<&'a str>,
+    large_image: Option<&'a str>,
+    large_text: Option<&'a str>,
+    small_text: Option<&'a str>,
+    started_at: Timestamp,
+    member_list: MemberList,
+}
+
+impl<'a> Parts<'a> {
+    fn of(card: &'a Card) -> Self {
+        Self {
+            name: card.name(),
+            details: card.details(),
+            state: card.state(),
+            large_image: card.large_image(),
+            large_text: card.large_text(),
+            small_text: card.small_text(),
+            started_at: card.started_at(),
+            member_list: card.member_list(),
+        }
+    }
+
+    /// What is left to try when Discord refused the whole: nothing that it looks up, nothing that newer builds brought.
+    fn reduced(&self) -> Activity<'a> {
+        let mut activity = Activity::new().name(self.name);
+        if let Some(details) = self.details {
+            activity = activity.details(details);
+        }
+        if let Some(state) = self.state {
+            activity = activity.state(state);
+        }
+        // Milliseconds need no guess by Discord, which takes shorter numbers for seconds. It refuses anything below 1.
+        let start = self.started_at.as_millisecond();
+        if start >= 1 {
+            activity = activity.timestamps(Timestamps::new().start(start));
+        }
+        activity
+    }
+
+    fn whole(&self) -> Activity<'a> {
+        let shown = match self.member_list {
+            MemberList::Name => StatusDisplayType::Name,
+            MemberList::State => StatusDisplayType::State,
+            MemberList::Details => StatusDisplayType::Details,
+        };
+        let activity = self.reduced().activity_type(ActivityType::Playing).status_display_type(shown);
+        match self.assets() {
+            Some(assets) => activity.assets(assets),
+            None => activity,
+        }
+    }
+
+    fn assets(&self) -> Option<Assets<'a>> {
+        self.large_image.or(self.large_text).or(self.small_text)?;
+        let mut assets = Assets::new();
+        if let Some(image) = self.large_image {
+            assets = assets.large_image(image);
+        }
+        if let Some(text) = self.large_text {
+            assets = assets.large_text(text);
+        }
+        if let Some(text) = self.small_text {
+            assets = assets.small_text(text);
+        }
+        Some(assets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn parts() -> Parts<'static> {
+        Parts {
+            name: "Codex",
+            details: Some("Thinking · GPT-5.6 Sol"),
+            state: Some("5h 64%"),
+            large_image: Some("codex"),
+            large_text: Some("in 40.3K"),
+            small_text: None,
+            started_at: Timestamp::from_millisecond(1_700_000_000_123).unwrap(),
+            member_list: MemberList::State,
+        }
+    }
+
+    fn json_of(activity: &Activity<'_>) -> Value {
+        serde_json::to_value(activity).unwrap()
+    }
+
+    #[test]
+    fn the_whole_card() {
+        let expected = json!({
+            "name": "Codex", "details": "Thinking · GPT-5.6 Sol", "state": "5h 64%", "type": 0, "status_display_type": 1,
+            "timestamps": {"start": 1_700_000_000_123_i64}, "assets": {"large_image": "codex", "large_text": "in 40.3K"},
+        });
+        assert_eq!(json_of(&parts().whole()), expected);
+    }
+
+    #[test]
+    fn the_reduced_card_has_two_lines_and_a_timer() {
+        let expected = json!({
+            "name": "Codex", "details": "Thinking · GPT-5.6 Sol", "state": "5h 64%", "timestamps": {"start": 1_700_000_000_123_i64},
+        });
+        assert_eq!(json_of(&parts().reduced()), expected);
+    }
+
+    #[test]
+    fn what_is_absent_is_left_out() {
+        let bare = Parts { details: None, state: None, large_image: None, large_text: None, ..parts() };
+        let bare = Parts { started_at: Timestamp::UNIX_EPOCH, member_list: MemberList::Name, ..bare };
+        assert_eq!(json_of(&bare.whole()), json!({"name": "Codex", "type": 0, "status_display_type": 0}));
+    }
+
+    #[test]
+    fn clearing_says_null() {
+        let body: Value = serde_json::from_slice(&set_activity(7, &Payload::Clear, 42).unwrap()).unwrap();
+        assert_eq!(body, json!({"cmd": "SET_ACTIVITY", "args": {"pid": 42, "activity": null}, "nonce": "7"}));
+    }
+}

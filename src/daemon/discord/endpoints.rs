@@ -1,0 +1,139 @@
+//! Where Discord clients listen, and what they are called.
+//!
+//! Only looks: never connects, never removes a dead socket. A client is known by its socket alone, so no list of
+//! applications can grow old; which socket is alive, the attempt to connect tells.
+//! Read next: [`super::watcher`], which notices changes.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::core::publish::Endpoint;
+use crate::core::settings::Clients;
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+pub use self::unix::{identity, is_open_to_all, roots, scan, watch_dirs};
+#[cfg(windows)]
+pub use self::windows::{identity, roots, scan, watch_dirs};
+
+/// How many clients of one kind can be told apart: `discord-ipc-0` to `discord-ipc-9`.
+pub const INDEXES: std::ops::RangeInclusive<u8> = 0..=9;
+
+/// What the name of every socket and pipe begins with.
+pub const PREFIX: &str = "discord-ipc-";
+
+/// Where to look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The folders in which sockets may be, best first. None on Windows, where all pipes are in one place.
+    pub bases: Vec<PathBuf>,
+    /// Whose sockets count in folders that everybody can write to.
+    pub user: u32,
+}
+
+/// A client found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// Its name for people.
+    pub client: String,
+    /// Which socket it is; `None` when there is nothing at a place that the user named.
+    pub identity: Option<Identity>,
+}
+
+/// Tells a socket from another one, also from its successor at the same path.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+    /// Inode numbers are soon used again; the time of the last change is not.
+    changed: (i64, i64),
+}
+
+impl Places {
+    /// Where the clients of this user are; `variable` reads the environment.
+    ///
+    /// Discord takes the first of the variables that is set. The daemon's environment need not be Discord's, so
+    /// all of them are looked at, and what they usually are where they are not set.
+    pub fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let from = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        platform_places(from)
+    }
+}
+
+/// The clients to use, best first; each once, whatever number of paths lead to it.
+///
+/// With a list by the user it is those, whether or not there is anything.
+pub fn discover(places: &Places, clients: &Clients) -> Vec<Found> {
+    match clients {
+        Clients::All => scan(places),
+        Clients::Only(endpoints) => {
+            let mut found: Vec<Found> = Vec::new();
+            for endpoint in endpoints {
+                if found.iter().all(|other| other.endpoint.0 != *endpoint) {
+                    found.push(Found {
+                        endpoint: Endpoint(endpoint.clone()),
+                        client: client_name(endpoint),
+                        identity: identity(endpoint.as_ref()),
+                    });
+                }
+            }
+            found
+        }
+    }
+}
+
+/// The name for people of the client that listens at `endpoint`, as far as the place tells: sandboxed
+/// applications have folders of their own.
+pub fn client_name(endpoint: &str) -> String {
+    let mut folders = endpoint.split(['/', '\\']).rev().skip(1);
+    let application = match (folders.next(), folders.next(), folders.next()) {
+        (Some("xdg-run"), Some(id), Some(".flatpak")) | (Some(id), Some("app"), _) => id,
+        (Some(folder), _, _) => match folder.strip_prefix("snap.") {
+            Some(name) => name,
+            None => return "Discord".to_owned(),
+        },
+        _ => return "Discord".to_owned(),
+    };
+    // com.discordapp.DiscordCanary, discord-canary
+    let name = application.rsplit('.').next().unwrap_or(application);
+    match name.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
+        "discord" => "Discord".to_owned(),
+        "discordcanary" => "Discord Canary".to_owned(),
+        "discordptb" => "Discord PTB".to_owned(),
+        "" => application.to_owned(),
+        _ => capitalised(&name.replace(['-', '_'], " ")),
+    }
+}
+
+fn capitalised(name: &str) -> String {
+    let mut chars = name.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+#[cfg(unix)]
+fn platform_places(from: impl Fn(&str) -> Option<PathBuf>) -> Places {
+    let user = rustix::process::getuid().as_raw();
+    // Sessions without it (cron, plain ssh) still belong to a user who has one.
+    let run = PathBuf::from("/run/user");
+    let of_login = run.is_dir().then(|| run.join(user.to_string()));
+    let candidates =
+        [from("XDG_RUNTIME_DIR"), of_login, from("TMPDIR"), unix::darwin_temp(), from("TMP"), from("TEMP")];
+    let mut bases: Vec<PathBuf> = Vec::new();
+    for base in candidates.into_iter().flatten().chain([PathBuf::from("/tmp")]) {
+        if !bases.contains(&base) {
+            bases.push(base);
+        }
+    }
+    Places { bases, user }
+}
+
+#[cfg(windows)]
+fn platform_places(_from: impl Fn(&str) -> Option<PathBuf>) -> Places {
+    Places::default()
+}

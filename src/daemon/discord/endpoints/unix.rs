@@ -1,0 +1,137 @@
+//! Sockets, and the folders that they are in.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::{Found, INDEXES, Identity, PREFIX, Places, client_name};
+use crate::core::publish::Endpoint;
+use crate::core::settings::Clients;
+
+/// The clients that are there, best place first.
+pub fn scan(places: &Places) -> Vec<Found> {
+    let mut found: Vec<Found> = Vec::new();
+    for base in existing_bases(places) {
+        let foreign_sockets_possible = is_open_to_all(&base);
+        for folder in socket_folders(&base) {
+            for index in INDEXES {
+                let path = folder.join(format!("{PREFIX}{index}"));
+                // Follows links: setting one to a sandboxed client's socket is common advice.
+                let Ok(metadata) = fs::metadata(&path) else { continue };
+                if !metadata.file_type().is_socket() {
+                    continue;
+                }
+                if foreign_sockets_possible && metadata.uid() != places.user {
+                    continue;
+                }
+                let identity = Some(Identity::of(&metadata));
+                if found.iter().any(|other| other.identity == identity) {
+                    continue;
+                }
+                let Some(endpoint) = path.to_str() else { continue };
+                let real = fs::canonicalize(&path).ok();
+                let client = client_name(real.as_deref().and_then(Path::to_str).unwrap_or(endpoint));
+                found.push(Found { endpoint: Endpoint(endpoint.to_owned()), client, identity });
+            }
+        }
+    }
+    found
+}
+
+/// Which socket is at `path` now.
+pub fn identity(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().map(|metadata| Identity::of(&metadata))
+}
+
+impl Identity {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// The existing folders in which a change may mean that a client came or went; to be watched without their
+/// subfolders. Folders that everybody can write to are not among them: a build in `/tmp` would wake us
+/// thousands of times.
+pub fn watch_dirs(places: &Places, clients: &Clients) -> Vec<PathBuf> {
+    let mut folders: BTreeSet<PathBuf> = roots(places, clients).into_iter().collect();
+    if *clients == Clients::All {
+        for base in existing_bases(places).iter().filter(|base| !is_open_to_all(base)) {
+            folders.extend(["app", ".flatpak"].map(|name| base.join(name)));
+            folders.extend(listed(&base.join(".flatpak"), |_| true));
+            folders.extend(socket_folders(base));
+        }
+    }
+    folders.into_iter().filter(|folder| folder.is_dir() && !is_open_to_all(folder)).collect()
+}
+
+/// For each place where a client may come up, the folder that would show it. For a folder that is not there
+/// yet, its nearest existing parent stands in.
+pub fn roots(places: &Places, clients: &Clients) -> Vec<PathBuf> {
+    match clients {
+        Clients::All => places.bases.iter().filter_map(|base| nearest_existing(base)).collect(),
+        Clients::Only(endpoints) => {
+            endpoints.iter().filter_map(|endpoint| nearest_existing(Path::new(endpoint).parent()?)).collect()
+        }
+    }
+}
+
+/// Whether everybody can create files in `folder`.
+pub fn is_open_to_all(folder: &Path) -> bool {
+    const WRITABLE_BY_OTHERS: u32 = 0o002;
+    fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & WRITABLE_BY_OTHERS != 0)
+}
+
+/// The bases that exist, each once and by its real path, so that two variables can name the same folder.
+fn existing_bases(places: &Places) -> Vec<PathBuf> {
+    let mut bases: Vec<PathBuf> = Vec::new();
+    for base in places.bases.iter().filter_map(|base| fs::canonicalize(base).ok()) {
+        if !bases.contains(&base) {
+            bases.push(base);
+        }
+    }
+    bases
+}
+
+/// The folders below `base` in which clients put their sockets: `base` itself and those of sandboxed applications.
+fn socket_folders(base: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![base.to_owned()];
+    folders.extend(listed(&base.join("app"), |_| true));
+    folders.extend(listed(base, |name| name.starts_with("snap.")));
+    folders.extend(listed(&base.join(".flatpak"), |_| true).into_iter().map(|folder| folder.join("xdg-run")));
+    folders
+}
+
+/// The subfolders of `folder` whose name is `wanted`, in a stable order.
+fn listed(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    /// More sandboxed applications than anybody runs; bounds what somebody else's folder of that name costs.
+    const MOST: usize = 256;
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut folders: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(&wanted))
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .take(MOST)
+        .collect();
+    folders.sort();
+    folders
+}
+
+fn nearest_existing(path: &Path) -> Option<PathBuf> {
+    path.ancestors().find_map(|folder| fs::canonicalize(folder).ok().filter(|folder| folder.is_dir()))
+}
+
+/// macOS's own temporary folder, which the user may have replaced in `TMPDIR` but Discord not.
+pub(super) fn darwin_temp() -> Option<PathBuf> {
+    if !cfg!(target_os = "macos") {
+        return None;
+    }
+    let output = std::process::Command::new("/usr/bin/getconf").arg("DARWIN_USER_TEMP_DIR").output().ok()?;
+    let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim_end());
+    path.is_absolute().then_some(path)
+}

@@ -1,0 +1,42 @@
+//! Named pipes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Found, INDEXES, Identity, PREFIX, Places, client_name};
+use crate::core::publish::Endpoint;
+use crate::core::settings::Clients;
+
+const PIPES: &str = r"\\.\pipe\";
+
+/// The clients that are there. The pipes are listed, not opened: each opening would take an instance from Discord.
+pub fn scan(_places: &Places) -> Vec<Found> {
+    let Ok(entries) = fs::read_dir(PIPES) else { return Vec::new() };
+    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    INDEXES
+        .map(|index| format!("{PREFIX}{index}"))
+        .filter(|name| names.iter().any(|other| other.to_str() == Some(name)))
+        .map(|name| {
+            let endpoint = format!("{PIPES}{name}");
+            let client = client_name(&endpoint);
+            Found { endpoint: Endpoint(endpoint), client, identity: Some(Identity::default()) }
+        })
+        .collect()
+}
+
+/// Whether there is a pipe at `path` now; one pipe is like another.
+pub fn identity(path: &Path) -> Option<Identity> {
+    let name = path.file_name()?;
+    let there = fs::read_dir(PIPES).ok()?.flatten().any(|entry| entry.file_name() == name);
+    there.then(Identity::default)
+}
+
+/// None: Windows tells nobody about pipes.
+pub fn watch_dirs(_places: &Places, _clients: &Clients) -> Vec<PathBuf> {
+    Vec::new()
+}
+
+/// None: a pipe is in no folder.
+pub fn roots(_places: &Places, _clients: &Clients) -> Vec<PathBuf> {
+    Vec::new()
+}

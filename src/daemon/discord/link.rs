@@ -1,0 +1,279 @@
+//! One link: connect, shake hands, send payloads, tell what came of them, until the connection is gone.
+//!
+//! Decides nothing: it never connects again, never holds a payload back, never sends one twice. Every wait in it
+//! ends ([`Deadlines`]); after any deadline the connection may be in the middle of a frame and is dropped.
+//! Payloads and the user that READY names are not logged.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::pending;
+
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::activity::set_activity;
+use super::deadlines::Deadlines;
+use super::endpoints::client_name;
+use super::frame::{FrameBuffer, Opcode, encode};
+use super::message::{Greeting, Message};
+use super::stream::{Stream, connect, means_gone, worth_a_second_try};
+use crate::core::publish::{Endpoint, LinkEvent, Loss, Payload};
+
+/// A payload on its way to the link.
+pub(super) struct Order {
+    pub(super) nonce: u64,
+    pub(super) payload: Payload,
+}
+
+/// Everything one link needs for its life.
+pub(super) struct Link<R> {
+    pub(super) endpoint: Endpoint,
+    pub(super) application_id: String,
+    pub(super) deadlines: Deadlines,
+    pub(super) orders: mpsc::UnboundedReceiver<Order>,
+    pub(super) report: R,
+    /// Whether the handshake went out.
+    pub(super) opened: bool,
+}
+
+/// Why a link ended that was told to.
+const GIVEN_UP: &str = "closed by us";
+
+impl<R: Fn(LinkEvent)> Link<R> {
+    /// Lives until the connection is gone or `closing` resolves. Whichever it is, the last report is the one
+    /// [`LinkEvent::Unreachable`] or [`LinkEvent::Lost`] that every link ends with.
+    pub(super) async fn run(mut self, closing: oneshot::Receiver<Infallible>) {
+        let mut stream = None;
+        let end = tokio::select! {
+            biased;
+            _ = closing => match stream {
+                None => LinkEvent::Unreachable { reason: GIVEN_UP.to_owned() },
+                Some(stream) => {
+                    // Whether or not it gets through: the closed socket says the same.
+                    let _ = timeout(self.deadlines.farewell, say_farewell(stream)).await;
+                    if self.opened {
+                        LinkEvent::Lost(Loss::Broken(GIVEN_UP.to_owned()))
+                    } else {
+                        LinkEvent::Unreachable { reason: GIVEN_UP.to_owned() }
+                    }
+                }
+            },
+            end = self.live(&mut stream) => end,
+        };
+        tracing::debug!(endpoint = %self.endpoint.0, ?end, "link ended");
+        (self.report)(end);
+    }
+
+    async fn live(&mut self, slot: &mut Option<Stream>) -> LinkEvent {
+        let stream = match self.reach().await {
+            Ok(stream) => slot.insert(stream),
+            Err(reason) => return LinkEvent::Unreachable { reason },
+        };
+        let mut wire = Wire { stream, frames: FrameBuffer::default(), deadlines: self.deadlines };
+        if let Err(loss) = wire.write(Opcode::Handshake, &handshake(&self.application_id)).await {
+            return LinkEvent::Unreachable { reason: format!("the handshake did not go out: {loss:?}") };
+        }
+        self.opened = true;
+        (self.report)(LinkEvent::Opened);
+        let greeting = match timeout(self.deadlines.ready, wire.greeting()).await {
+            Ok(Ok(greeting)) => greeting,
+            Ok(Err(loss)) => return LinkEvent::Lost(loss),
+            Err(_) => return LinkEvent::Lost(Loss::Timeout("ready")),
+        };
+        let client = name_for_people(&self.endpoint, greeting);
+        tracing::debug!(endpoint = %self.endpoint.0, client, "link ready");
+        (self.report)(LinkEvent::Ready { client, bridge: greeting.bridge });
+        match self.serve(&mut wire).await {
+            Ok(never) => match never {},
+            Err(loss) => LinkEvent::Lost(loss),
+        }
+    }
+
+    async fn reach(&self) -> Result<Stream, String> {
+        let attempt = async {
+            match connect(&self.endpoint).await {
+                Err(error) if worth_a_second_try(&error) => {
+                    sleep(self.deadlines.second_try).await;
+                    connect(&self.endpoint).await
+                }
+                first => first,
+            }
+        };
+        match timeout(self.deadlines.connect, attempt).await {
+            Ok(outcome) => outcome.map_err(|error| error.to_string()),
+            Err(_) => Err("it does not take the connection".to_owned()),
+        }
+    }
+
+    /// Sends what is ordered and reports what is answered, until the connection is gone.
+    async fn serve(&mut self, wire: &mut Wire<'_>) -> Result<Infallible, Loss> {
+        let mut awaited: VecDeque<Awaited> = VecDeque::new();
+        loop {
+            while let Some(message) = wire.take_message().await? {
+                match message {
+                    Message::Done { nonce } if forget(&mut awaited, nonce) => {
+                        (self.report)(LinkEvent::Acked { nonce });
+                    }
+                    Message::Refused { nonce, code, message } if forget(&mut awaited, nonce) => {
+                        (self.report)(LinkEvent::Refused { nonce, code, message });
+                    }
+                    _ => {}
+                }
+            }
+            let overdue = awaited.front().map(|oldest| oldest.until);
+            tokio::select! {
+                // Reading comes first, so that an answer which is there is never counted as missing.
+                biased;
+                read = wire.read() => read?,
+                Some(order) = self.orders.recv() => {
+                    let body = set_activity(order.nonce, &order.payload, std::process::id())
+                        .map_err(|error| Loss::Broken(format!("the card has no wire form: {error}")))?;
+                    if let Err(loss) = wire.write(Opcode::Frame, &body).await {
+                        return Err(wire.last_words().await.unwrap_or(loss));
+                    }
+                    awaited.push_back(Awaited { nonce: order.nonce, until: Instant::now() + self.deadlines.reply });
+                }
+                () = sleep_until_or_for_ever(overdue) => return Err(Loss::Timeout("reply")),
+            }
+        }
+    }
+}
+
+/// A payload without its answer.
+struct Awaited {
+    nonce: u64,
+    until: Instant,
+}
+
+/// Whether `nonce` was awaited; it is not any more.
+fn forget(awaited: &mut VecDeque<Awaited>, nonce: u64) -> bool {
+    let before = awaited.len();
+    awaited.retain(|one| one.nonce != nonce);
+    awaited.len() < before
+}
+
+async fn sleep_until_or_for_ever(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
+/// A connection in use.
+struct Wire<'a> {
+    stream: &'a mut Stream,
+    frames: FrameBuffer,
+    deadlines: Deadlines,
+}
+
+impl Wire<'_> {
+    /// Waits for READY. Whatever else comes before it, newer builds may have their reasons for.
+    async fn greeting(&mut self) -> Result<Greeting, Loss> {
+        loop {
+            while let Some(message) = self.take_message().await? {
+                if let Message::Ready(greeting) = message {
+                    return Ok(greeting);
+                }
+            }
+            self.read().await?;
+        }
+    }
+
+    /// The next message among the bytes already here. Pings are answered and a close is a loss, whenever they come.
+    async fn take_message(&mut self) -> Result<Option<Message>, Loss> {
+        while let Some(frame) = self.frames.next_frame().map_err(|error| Loss::Broken(error.to_string()))? {
+            match Message::read(frame).map_err(|error| Loss::Broken(error.to_string()))? {
+                Message::Ping(body) => self.write(Opcode::Pong, &body).await?,
+                Message::Close { code, message } => return Err(Loss::Closed { code, message }),
+                message => return Ok(Some(message)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for more bytes. Nothing is lost when the wait is given up.
+    async fn read(&mut self) -> Result<(), Loss> {
+        let mut chunk = [0; 4096];
+        match self.stream.read(&mut chunk).await {
+            Ok(0) => Err(Loss::Eof),
+            Ok(length) => {
+                self.frames.push(chunk.get(..length).unwrap_or_default());
+                Ok(())
+            }
+            Err(error) => Err(loss(&error)),
+        }
+    }
+
+    /// Writes one frame in one piece.
+    async fn write(&mut self, opcode: Opcode, body: &[u8]) -> Result<(), Loss> {
+        match timeout(self.deadlines.write, self.stream.write_all(&encode(opcode, body))).await {
+            Ok(written) => written.map_err(|error| loss(&error)),
+            Err(_) => Err(Loss::Timeout("write")),
+        }
+    }
+
+    /// After a failed write: the reason that the other end gave before it went, if it gave one.
+    async fn last_words(&mut self) -> Option<Loss> {
+        let patience = self.deadlines.farewell;
+        let listen = async {
+            loop {
+                match self.take_message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => self.read().await.ok()?,
+                    Err(closed @ Loss::Closed { .. }) => return Some(closed),
+                    Err(_) => return None,
+                }
+            }
+        };
+        timeout(patience, listen).await.ok().flatten()
+    }
+}
+
+fn loss(error: &std::io::Error) -> Loss {
+    if means_gone(error) { Loss::Eof } else { Loss::Broken(error.to_string()) }
+}
+
+async fn say_farewell(mut stream: Stream) {
+    let _ = stream.write_all(&encode(Opcode::Close, b"{}")).await;
+}
+
+fn handshake(application_id: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Handshake<'a> {
+        v: u8,
+        client_id: &'a str,
+    }
+    // Cannot fail; and an empty body would only be refused by the other end.
+    serde_json::to_vec(&Handshake { v: 1, client_id: application_id }).unwrap_or_default()
+}
+
+fn name_for_people(endpoint: &Endpoint, greeting: Greeting) -> String {
+    let by_place = client_name(&endpoint.0);
+    match greeting {
+        // A bridge in Discord's own place: which client it belongs to, it does not say.
+        Greeting { bridge: true, .. } if by_place == "Discord" => "arRPC".to_owned(),
+        Greeting { channel: Some(channel), .. } if by_place == "Discord" => channel.to_owned(),
+        Greeting { .. } => by_place,
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_that_fails_is_explained_by_what_the_other_end_said_last() {
+        let (mut ours, mut theirs) = Stream::pair().unwrap();
+        let close = br#"{"code":4000,"message":"Invalid Client ID"}"#;
+        theirs.write_all(&encode(Opcode::Close, close)).await.unwrap();
+        drop(theirs);
+        let mut wire =
+            Wire { stream: &mut ours, frames: FrameBuffer::default(), deadlines: Deadlines::DISCORD };
+        assert_eq!(wire.write(Opcode::Frame, b"{}").await, Err(Loss::Eof));
+        let reason = Loss::Closed { code: 4000, message: "Invalid Client ID".to_owned() };
+        assert_eq!(wire.last_words().await, Some(reason));
+        assert_eq!(wire.last_words().await, None);
+    }
+}

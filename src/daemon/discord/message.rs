@@ -1,0 +1,214 @@
+//! What Discord says: the content of its frames, in our words.
+//!
+//! Foreign JSON ends here. Of READY only what names the client is read; the user in it is not kept.
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::frame::{Frame, Opcode};
+
+/// The user id in every arRPC's READY.
+const ARRPC_USER: &str = "1045800378228281345";
+
+/// How much of Discord's own words is kept.
+const MAX_WORDS: usize = 300;
+
+/// One message from Discord.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// The handshake is done.
+    Ready(Greeting),
+    /// A command was carried out.
+    Done {
+        /// The command's nonce.
+        nonce: u64,
+    },
+    /// A command was refused; the connection stays.
+    Refused {
+        /// The command's nonce.
+        nonce: u64,
+        /// Discord's error code.
+        code: i64,
+        /// Discord's words.
+        message: String,
+    },
+    /// The connection is about to go.
+    Close {
+        /// Discord's close code.
+        code: i64,
+        /// Discord's words.
+        message: String,
+    },
+    /// To be answered with the same bytes.
+    Ping(Vec<u8>),
+    /// Nothing that concerns us: an event, an answer to nothing we asked.
+    Other,
+}
+
+/// Who answered the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Greeting {
+    /// Whether it is an arRPC bridge, as in Vesktop and Legcord.
+    pub bridge: bool,
+    /// The release channel's name, where it is not the usual one.
+    pub channel: Option<&'static str>,
+}
+
+/// A frame that no Discord sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NotUnderstood {
+    /// The body is not JSON.
+    #[error("a frame that is not JSON")]
+    NotJson,
+    /// A client's frame.
+    #[error("a handshake from the server")]
+    Handshake,
+}
+
+impl Message {
+    /// Reads one frame.
+    ///
+    /// # Errors
+    ///
+    /// When no Discord sends such a frame, so that whoever is there is not one.
+    pub fn read(frame: Frame) -> Result<Self, NotUnderstood> {
+        match frame.opcode {
+            Opcode::Handshake => Err(NotUnderstood::Handshake),
+            Opcode::Ping => Ok(Self::Ping(frame.body)),
+            Opcode::Pong => Ok(Self::Other),
+            Opcode::Close => {
+                // The connection is gone whether or not the reason can be read.
+                let body = serde_json::from_slice(&frame.body).unwrap_or(Value::Null);
+                Ok(Self::Close { code: number(&body, "code"), message: words(&body, "message") })
+            }
+            Opcode::Frame => {
+                let body: Value = serde_json::from_slice(&frame.body).map_err(|_| NotUnderstood::NotJson)?;
+                Ok(Self::of_command(&body))
+            }
+        }
+    }
+
+    fn of_command(body: &Value) -> Self {
+        let data = body.get("data").unwrap_or(&Value::Null);
+        let nonce = text(body, "nonce").and_then(|nonce| nonce.parse().ok());
+        match (text(body, "cmd"), text(body, "evt"), nonce) {
+            (Some("DISPATCH"), Some("READY"), _) => Self::Ready(Greeting::read(data)),
+            (_, Some("ERROR"), Some(nonce)) => {
+                Self::Refused { nonce, code: number(data, "code"), message: words(data, "message") }
+            }
+            (_, None, Some(nonce)) => Self::Done { nonce },
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Greeting {
+    fn read(data: &Value) -> Self {
+        let user = data.get("user").unwrap_or(&Value::Null);
+        let api = data.get("config").and_then(|config| text(config, "api_endpoint")).unwrap_or_default();
+        Self {
+            bridge: text(user, "id") == Some(ARRPC_USER) || text(user, "username") == Some("arrpc"),
+            channel: match api {
+                api if api.contains("canary.") => Some("Discord Canary"),
+                api if api.contains("ptb.") => Some("Discord PTB"),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn text<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object.get(key)?.as_str()
+}
+
+fn number(object: &Value, key: &str) -> i64 {
+    object.get(key).and_then(Value::as_i64).unwrap_or_default()
+}
+
+/// Words meant for a person: on one line and of a bearable length, whatever the other end sent.
+fn words(object: &Value, key: &str) -> String {
+    let words = text(object, key).unwrap_or_default();
+    words.chars().take(MAX_WORDS).map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(opcode: Opcode, body: &str, expected: Result<Message, NotUnderstood>) {
+        assert_eq!(Message::read(Frame { opcode, body: body.as_bytes().to_vec() }), expected, "{body}");
+    }
+
+    #[test]
+    fn ready_tells_the_client() {
+        let plain = Greeting { bridge: false, channel: None };
+        let user = r#"{"id":"53908232506183680","username":"someone"}"#;
+        for (config, channel) in [
+            (r#"{"api_endpoint":"//discord.com/api","environment":"production"}"#, None),
+            (r#"{"api_endpoint":"//canary.discord.com/api"}"#, Some("Discord Canary")),
+            (r#"{"api_endpoint":"//ptb.discord.com/api"}"#, Some("Discord PTB")),
+            ("null", None),
+        ] {
+            let ready = format!(
+                r#"{{"cmd":"DISPATCH","evt":"READY","data":{{"v":1,"config":{config},"user":{user}}},"nonce":null}}"#
+            );
+            check(Opcode::Frame, &ready, Ok(Message::Ready(Greeting { channel, ..plain })));
+        }
+        check(Opcode::Frame, r#"{"cmd":"DISPATCH","evt":"READY"}"#, Ok(Message::Ready(plain)));
+        check(
+            Opcode::Frame,
+            r#"{"cmd":"DISPATCH","evt":"READY","data":{"user":{"id":"1045800378228281345","username":"arrpc"}}}"#,
+            Ok(Message::Ready(Greeting { bridge: true, channel: None })),
+        );
+    }
+
+    #[test]
+    fn answers_are_matched_by_our_nonces_alone() {
+        let done = Ok(Message::Done { nonce: 7 });
+        check(Opcode::Frame, r#"{"cmd":"SET_ACTIVITY","data":null,"evt":null,"nonce":"7"}"#, done);
+        for foreign in [
+            r#"{"cmd":"SET_ACTIVITY","data":null,"evt":null,"nonce":null}"#,
+            r#"{"cmd":"SET_ACTIVITY","data":null,"evt":null,"nonce":"b2d5"}"#,
+            r#"{"cmd":"DISPATCH","data":{},"evt":"CURRENT_USER_UPDATE","nonce":"7"}"#,
+            r#"{"evt":"ERROR","data":{"code":4000}}"#,
+            "[]",
+            "3",
+        ] {
+            check(Opcode::Frame, foreign, Ok(Message::Other));
+        }
+    }
+
+    #[test]
+    fn error_and_close_are_told_apart() {
+        check(
+            Opcode::Frame,
+            r#"{"cmd":"SET_ACTIVITY","evt":"ERROR","data":{"code":4000,"message":"child \"activity\" fails"},"nonce":"7"}"#,
+            Ok(Message::Refused { nonce: 7, code: 4000, message: "child \"activity\" fails".to_owned() }),
+        );
+        check(
+            Opcode::Close,
+            r#"{"code":4000,"message":"Invalid\nClient ID"}"#,
+            Ok(Message::Close { code: 4000, message: "Invalid Client ID".to_owned() }),
+        );
+        check(Opcode::Close, "", Ok(Message::Close { code: 0, message: String::new() }));
+    }
+
+    #[test]
+    fn what_no_discord_sends_is_said_to_be_so() {
+        check(Opcode::Frame, "hello", Err(NotUnderstood::NotJson));
+        check(Opcode::Handshake, "{}", Err(NotUnderstood::Handshake));
+        check(Opcode::Ping, "hello", Ok(Message::Ping(b"hello".to_vec())));
+        check(Opcode::Pong, "hello", Ok(Message::Other));
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_survived(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            for opcode in [Opcode::Frame, Opcode::Close] {
+                let _ = Message::read(Frame { opcode, body: body.clone() });
+            }
+        }
+    }
+}

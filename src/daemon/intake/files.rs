@@ -1,0 +1,82 @@
+//! The followed files, found by id, by path and by what the file system calls them.
+//!
+//! Keeps the three in step, nothing else.
+//! Read next: `notice`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::open::Identity;
+use super::tail::Tail;
+use crate::core::source_event::FileId;
+
+#[derive(Debug)]
+pub(super) struct Files<F> {
+    tails: BTreeMap<FileId, Tail<F>>,
+    by_path: BTreeMap<PathBuf, FileId>,
+    by_identity: BTreeMap<Identity, FileId>,
+    next: u64,
+}
+
+impl<F> Files<F> {
+    pub(super) fn new() -> Self {
+        Self { tails: BTreeMap::new(), by_path: BTreeMap::new(), by_identity: BTreeMap::new(), next: 1 }
+    }
+
+    pub(super) fn insert(&mut self, tail: Tail<F>) -> FileId {
+        let id = FileId::new(self.next);
+        self.next += 1;
+        self.put(id, tail);
+        id
+    }
+
+    /// Puts another reading in the place of `id`.
+    pub(super) fn put(&mut self, id: FileId, tail: Tail<F>) {
+        self.remove(id);
+        self.by_path.insert(tail.path.clone(), id);
+        self.by_identity.insert(tail.stamp.identity, id);
+        self.tails.insert(id, tail);
+    }
+
+    pub(super) fn remove(&mut self, id: FileId) -> Option<Tail<F>> {
+        let tail = self.tails.remove(&id)?;
+        self.by_path.remove(&tail.path);
+        if self.by_identity.get(&tail.stamp.identity) == Some(&id) {
+            self.by_identity.remove(&tail.stamp.identity);
+        }
+        Some(tail)
+    }
+
+    /// The same file has another path now.
+    pub(super) fn rename(&mut self, id: FileId, path: &Path) {
+        if let Some(mut tail) = self.remove(id) {
+            path.clone_into(&mut tail.path);
+            self.put(id, tail);
+        }
+    }
+
+    pub(super) fn get(&self, id: FileId) -> Option<&Tail<F>> {
+        self.tails.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: FileId) -> Option<&mut Tail<F>> {
+        self.tails.get_mut(&id)
+    }
+
+    pub(super) fn at(&self, path: &Path) -> Option<FileId> {
+        self.by_path.get(path).copied()
+    }
+
+    pub(super) fn with(&self, identity: Identity) -> Option<FileId> {
+        self.by_identity.get(&identity).copied()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (FileId, &Tail<F>)> {
+        self.tails.iter().map(|(id, tail)| (*id, tail))
+    }
+
+    /// The ids of those that `wanted` picks, for when the files change on the way.
+    pub(super) fn ids(&self, wanted: impl Fn(&Tail<F>) -> bool) -> Vec<FileId> {
+        self.iter().filter(|(_, tail)| wanted(tail)).map(|(id, _)| id).collect()
+    }
+}

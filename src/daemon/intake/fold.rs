@@ -1,0 +1,107 @@
+//! What the intake asks of the one who understands the bytes.
+//!
+//! The intake moves bytes and knows no line of them; [`SessionFile`] is the fold of the daemon, tests have simpler ones.
+//! Read next: `tail`, which feeds a fold.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::core::activity::Agent;
+use crate::core::file::{FileUpdate, LineageRequest, SessionFile, UsageRow};
+use crate::core::limits::{MAIN_FAMILY, Snapshot};
+
+/// Bytes of one file in, updates out; see [`SessionFile`] for what each method promises.
+pub trait Fold: Send + Sized + 'static {
+    /// What is new since the last time.
+    type Update: Update;
+
+    /// A file about to be read from its first byte.
+    fn new(agent: Agent, home: Arc<str>, live_since: Timestamp) -> Self;
+    /// The next bytes.
+    fn push(&mut self, bytes: &[u8]);
+    /// Bytes are left out here.
+    fn jump(&mut self);
+    /// Whether reading further back than the last jump gains nothing.
+    fn tail_suffices(&self) -> bool;
+    /// The end is reached for now.
+    fn caught_up(&mut self);
+    /// Whose usage rows are needed.
+    fn lineage_wanted(&self) -> Option<LineageRequest>;
+    /// Those rows.
+    fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]);
+    /// What is new.
+    fn take_update(&mut self) -> Option<Self::Update>;
+    /// The parent that the file names, once known.
+    fn parent(&self) -> Option<&str>;
+}
+
+/// The little that the intake needs to see of an update.
+pub trait Update: Send + 'static {
+    /// Whether the limits on the card are among its limits.
+    fn tells_main_limits(&self) -> bool;
+    /// Its limits alone.
+    fn into_limits(self) -> Vec<Snapshot>;
+    /// The time of its newest usage event.
+    fn last_usage(&self) -> Option<Timestamp>;
+    /// Takes out usage events not newer than `until`: they have been announced.
+    fn forget_usage(&mut self, until: Timestamp);
+}
+
+impl Fold for SessionFile {
+    type Update = FileUpdate;
+
+    fn new(agent: Agent, home: Arc<str>, live_since: Timestamp) -> Self {
+        Self::new(agent, home, live_since)
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.push(bytes);
+    }
+
+    fn jump(&mut self) {
+        self.jump();
+    }
+
+    fn tail_suffices(&self) -> bool {
+        self.tail_suffices()
+    }
+
+    fn caught_up(&mut self) {
+        self.caught_up();
+    }
+
+    fn lineage_wanted(&self) -> Option<LineageRequest> {
+        self.lineage_wanted()
+    }
+
+    fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {
+        self.set_lineage(candidates);
+    }
+
+    fn take_update(&mut self) -> Option<FileUpdate> {
+        self.take_update()
+    }
+
+    fn parent(&self) -> Option<&str> {
+        self.family()?.1
+    }
+}
+
+impl Update for FileUpdate {
+    fn tells_main_limits(&self) -> bool {
+        self.limits.iter().any(|limits| limits.family == MAIN_FAMILY)
+    }
+
+    fn into_limits(self) -> Vec<Snapshot> {
+        self.limits
+    }
+
+    fn last_usage(&self) -> Option<Timestamp> {
+        self.usage.iter().map(|event| event.at).max()
+    }
+
+    fn forget_usage(&mut self, until: Timestamp) {
+        self.usage.retain(|event| event.added.is_none() || event.at > until);
+    }
+}

@@ -1,0 +1,118 @@
+//! What wakes the reading thread: changed paths, wishes of the daemon, the end.
+//!
+//! A set, not a queue: a thousand changes of one file are one entry, so nothing overflows and nothing is lost.
+//! The watcher's callback only ever adds here.
+//! Read next: `reader`, which empties it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use notify::event::{EventKind, ModifyKind};
+
+use super::Home;
+use super::places::Places;
+
+/// Everything since the last look.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    pub(super) paths: BTreeMap<PathBuf, Change>,
+    /// Events may be missing: look at everything.
+    pub(super) rescan: bool,
+    pub(super) homes: Option<Vec<Home>>,
+}
+
+/// What happened to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Change {
+    /// Its content or its attributes.
+    Content,
+    /// It came, went or was renamed: a watch on it may have gone with it.
+    Existence,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    news: Mutex<News>,
+    places: Mutex<Arc<Places>>,
+    ping: Condvar,
+    stopping: AtomicBool,
+}
+
+impl News {
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty() && !self.rescan && self.homes.is_none()
+    }
+}
+
+impl Inbox {
+    /// The watcher's callback. Accesses are dropped first of all: our own reads cause them.
+    pub(super) fn heard(&self, event: notify::Result<notify::Event>) {
+        let Ok(event) = event else { return self.rescan() };
+        if event.need_rescan() {
+            return self.rescan();
+        }
+        let change = match event.kind {
+            EventKind::Access(_) => return,
+            EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
+                Change::Existence
+            }
+            _ => Change::Content,
+        };
+        let places = Arc::clone(&lock(&self.places));
+        for path in event.paths.into_iter().filter(|path| places.matters(path)) {
+            self.tell(|news| {
+                let known = news.paths.entry(path).or_insert(change);
+                *known = change.max(*known);
+            });
+        }
+    }
+
+    /// From now on only these paths are of interest.
+    pub(super) fn set_places(&self, places: &Places) {
+        *lock(&self.places) = Arc::new(places.clone());
+    }
+
+    pub(super) fn set_homes(&self, homes: Vec<Home>) {
+        self.tell(|news| news.homes = Some(homes));
+    }
+
+    pub(super) fn rescan(&self) {
+        self.tell(|news| news.rescan = true);
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.tell(|_| ());
+    }
+
+    /// Asked between any two chunks of work.
+    pub(super) fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// What there is, at once.
+    pub(super) fn take(&self) -> News {
+        std::mem::take(&mut *lock(&self.news))
+    }
+
+    /// What there is, as soon as there is something; nothing after `timeout`.
+    pub(super) fn wait(&self, timeout: Duration) -> News {
+        let quiet = |news: &mut News| news.is_empty() && !self.stopping();
+        let waited = self.ping.wait_timeout_while(lock(&self.news), timeout, quiet);
+        let (mut news, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *news)
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut News)) {
+        change(&mut lock(&self.news));
+        self.ping.notify_one();
+    }
+}
+
+/// What a panicking thread left behind is still a set of paths.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,141 @@
+//! Where each agent keeps its session files: which folders, how deep, which names.
+//!
+//! All that the intake knows of an agent is here; a new agent is one more [`Layout`].
+//! Read next: `places`, which finds a path's place in these trees.
+
+use crate::core::activity::Agent;
+
+/// The session trees of one agent's home folder.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) trees: &'static [Tree],
+    /// Whether a file's name is that of a session file.
+    pub(super) is_session: fn(&str) -> bool,
+    /// The conversation that a session file's name says it belongs to.
+    pub(super) thread: fn(&str) -> Option<&str>,
+    /// Whether the files tell limits, so that old ones are worth a look.
+    pub(super) tells_limits: bool,
+}
+
+/// One folder of session files below a home folder.
+#[derive(Debug)]
+pub(super) struct Tree {
+    pub(super) folder: &'static str,
+    /// The subfolders, level by level. Session files may lie on any level.
+    pub(super) levels: &'static [Name],
+    /// Whether sessions begin here. A tree that only receives moved files is not worth a watch while it does not exist.
+    pub(super) begins_sessions: bool,
+}
+
+/// What a subfolder may be called.
+#[derive(Debug)]
+pub(super) enum Name {
+    /// So many digits: a part of a date.
+    Digits(usize),
+    /// A conversation's id.
+    Uuid,
+    Exactly(&'static str),
+    Any,
+}
+
+impl Layout {
+    pub(super) fn of(agent: Agent) -> &'static Self {
+        match agent {
+            Agent::Codex => &CODEX,
+            Agent::Claude => &CLAUDE,
+        }
+    }
+}
+
+impl Name {
+    pub(super) fn fits(&self, name: &str) -> bool {
+        match self {
+            Self::Digits(count) => name.len() == *count && name.bytes().all(|byte| byte.is_ascii_digit()),
+            Self::Uuid => is_uuid(name),
+            Self::Exactly(expected) => name == *expected,
+            Self::Any => true,
+        }
+    }
+}
+
+/// `sessions/YYYY/MM/DD/`, until July 2025 flat; moved to `archived_sessions/` by the user.
+static CODEX: Layout = Layout {
+    trees: &[
+        Tree {
+            folder: "sessions",
+            levels: &[Name::Digits(4), Name::Digits(2), Name::Digits(2)],
+            begins_sessions: true,
+        },
+        Tree { folder: "archived_sessions", levels: &[], begins_sessions: false },
+    ],
+    is_session: |name| codex_thread(name).is_some(),
+    thread: codex_thread,
+    tells_limits: true,
+};
+
+/// `projects/<project>/<session>.jsonl`, sub-agents in `<session>/subagents/`.
+static CLAUDE: Layout = Layout {
+    trees: &[Tree {
+        folder: "projects",
+        levels: &[Name::Any, Name::Uuid, Name::Exactly("subagents")],
+        begins_sessions: true,
+    }],
+    is_session: |name| claude_thread(name).is_some(),
+    thread: claude_thread,
+    tells_limits: false,
+};
+
+/// `rollout-<19 characters of time>-<36 of thread id>[_<rollout id>].jsonl`.
+fn codex_thread(name: &str) -> Option<&str> {
+    let stem = name.strip_prefix("rollout-")?.strip_suffix(".jsonl")?;
+    let id = stem.get(19..)?.strip_prefix('-')?.get(..36)?;
+    let rest = stem.get(19 + 1 + 36..)?;
+    (is_uuid(id) && (rest.is_empty() || rest.starts_with('_'))).then_some(id)
+}
+
+/// `<session id>.jsonl` or `agent-<agent id>.jsonl`.
+fn claude_thread(name: &str) -> Option<&str> {
+    let stem = name.strip_suffix(".jsonl")?;
+    (is_uuid(stem) || stem.starts_with("agent-")).then_some(stem)
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0199a213-81c0-7800-8aa1-bbab2a035a53";
+
+    #[test]
+    fn codex_names() {
+        let session = CODEX.is_session;
+        for (name, expected) in [
+            (format!("rollout-2026-11-20T10-00-00-{ID}.jsonl"), true),
+            (format!("rollout-2026-11-20T10-00-00-{ID}_r2.jsonl"), true),
+            (format!("rollout-2026-11-20T10-00-00-{ID}.jsonl.zst"), false),
+            (format!("rollout-2026-11-20T10-00-00-{ID}.json"), false),
+            (format!("rollout-2026-11-20T10-00-00-{ID}x.jsonl"), false),
+            (format!("rollout-{ID}.jsonl"), false),
+            ("rollout-é0é0é0é0é0é0é0é0é0é-é.jsonl".to_owned(), false),
+            ("history.jsonl".to_owned(), false),
+        ] {
+            assert_eq!(session(&name), expected, "{name}");
+        }
+        assert_eq!((CODEX.thread)(&format!("rollout-2026-11-20T10-00-00-{ID}_r2.jsonl")), Some(ID));
+    }
+
+    #[test]
+    fn claude_names() {
+        assert_eq!((CLAUDE.thread)(&format!("{ID}.jsonl")), Some(ID));
+        assert!((CLAUDE.is_session)("agent-a1b2.jsonl"));
+        assert!(!(CLAUDE.is_session)("journal.jsonl"));
+        assert!(!(CLAUDE.is_session)(&format!("{ID}.orphaned-1")));
+    }
+}

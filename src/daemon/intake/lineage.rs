@@ -1,0 +1,121 @@
+//! Whose history a forked file has copied: finds the parent's file, else its other children's.
+//!
+//! The usage rows of these files are all that is read of them, and no more of a file than a copy could have taken from it.
+//! Read next: [`crate::core::file`], which compares the rows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Home;
+use super::fold::Fold;
+use super::layout::Layout;
+use super::open::{Chunks, Opened};
+use super::reader::Reader;
+use super::tail::{Tail, first_line};
+use crate::core::file::{LineageRequest, RowReader, UsageRow};
+use crate::core::source_event::FileId;
+
+/// How many files with the same parent are read.
+const MOST_SIBLINGS: usize = 64;
+/// How many first lines are read to find them.
+const MOST_HEADS: usize = 256;
+/// A copy's lines may be longer than the original's by what was stamped anew; this much more is read of the original.
+const MARGIN: u64 = 1024 * 1024;
+
+/// The session files of one home by the conversation in their names, sorted by it: ids of today's form begin
+/// with a time, so the newest are last. Made when it is needed and dropped as soon as the intake has nothing more to do.
+#[derive(Debug)]
+pub(super) struct Index {
+    home: Arc<Home>,
+    /// How many files the intake had met when this was made.
+    met: u64,
+    files: Vec<(String, PathBuf)>,
+}
+
+impl<F: Fold> Reader<'_, F> {
+    /// Gives the fold of `id` the rows it wants. Where none were found, it is asked again when other files have appeared.
+    pub(super) fn ask_lineage(&mut self, id: FileId) {
+        let met = self.met;
+        let Some(tail) = self.files.get_mut(id) else { return };
+        // The ends of a file tell no share of copied history; the count will ask.
+        if tail.count.is_some() || tail.lineage_asked == Some(met) {
+            return;
+        }
+        let Some(request) = tail.fold.lineage_wanted() else { return };
+        tail.lineage_asked = Some(met);
+        let most = tail.position.offset.saturating_mul(2).saturating_add(MARGIN);
+        let (home, own) = (Arc::clone(&tail.home), tail.path.clone());
+        let mut paths = self.files_of(&home, &request.parent);
+        if paths.is_empty() {
+            paths = self.siblings(&home, &request, &own);
+        }
+        let candidates: Vec<_> =
+            paths.iter().filter_map(|path| read_rows(path, most, &mut self.chunks)).collect();
+        if let Some(tail) = self.files.get_mut(id) {
+            tail.fold.set_lineage(&candidates);
+        }
+    }
+
+    /// The files whose names say they are `thread`'s.
+    fn files_of(&mut self, home: &Arc<Home>, thread: &str) -> Vec<PathBuf> {
+        self.make_index(home);
+        let files = self.index.iter().flat_map(|index| &index.files);
+        files.filter(|(known, _)| known == thread).map(|(_, path)| path.clone()).collect()
+    }
+
+    /// Other files that name the same parent: live ones, then the newest of the others.
+    fn siblings(&mut self, home: &Arc<Home>, request: &LineageRequest, own: &Path) -> Vec<PathBuf> {
+        let parent = Some(request.parent.as_str());
+        let related = |tail: &Tail<F>| Arc::ptr_eq(&tail.home, home) && tail.fold.parent() == parent;
+        let live = self.files.iter().filter(|(_, tail)| related(tail) && tail.path != own);
+        let mut paths: Vec<_> = live.map(|(_, tail)| tail.path.clone()).take(MOST_SIBLINGS).collect();
+        self.make_index(home);
+        let listed = self.index.iter().flat_map(|index| index.files.iter().rev());
+        let old = listed.map(|(_, path)| path).filter(|path| self.files.at(path).is_none());
+        for path in old.take(MOST_HEADS).cloned().collect::<Vec<_>>() {
+            if paths.len() >= MOST_SIBLINGS {
+                break;
+            }
+            if self.parent_of(home, &path).as_deref() == parent {
+                paths.push(path);
+            }
+        }
+        paths
+    }
+
+    fn parent_of(&mut self, home: &Home, path: &Path) -> Option<String> {
+        let mut opened = Opened::open(path).ok()?;
+        let head = first_line(&mut opened, self.config.sizes.ends.head, &mut self.chunks).ok()?;
+        let mut fold = F::new(home.agent, Arc::clone(&home.label), self.config.live_since);
+        fold.push(&head);
+        fold.parent().map(str::to_owned)
+    }
+
+    fn make_index(&mut self, home: &Arc<Home>) {
+        let usable = |index: &Index| Arc::ptr_eq(&index.home, home) && index.met == self.met;
+        if !self.index.as_ref().is_some_and(usable) {
+            let files = self.list_threads(home);
+            self.index = Some(Index { home: Arc::clone(home), met: self.met, files });
+        }
+    }
+
+    fn list_threads(&self, home: &Arc<Home>) -> Vec<(String, PathBuf)> {
+        let thread = Layout::of(home.agent).thread;
+        let folders = self.folders.keys();
+        let own = folders.filter(|folder| self.is_in(folder, home));
+        let entries = own.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+        let mut files: Vec<_> = entries
+            .filter_map(|entry| Some((thread(entry.file_name().to_str()?)?.to_owned(), entry.path())))
+            .collect();
+        files.sort_unstable();
+        files
+    }
+}
+
+/// The usage rows in the first `most` bytes of a file; `None` when it cannot be read.
+fn read_rows(path: &Path, most: u64, chunks: &mut Chunks) -> Option<Vec<UsageRow>> {
+    let mut opened = Opened::open(path).ok()?;
+    let mut reader = RowReader::default();
+    chunks.stream(&mut opened.file, 0, most, |bytes| reader.push(bytes)).ok()?;
+    Some(reader.finish())
+}

@@ -1,0 +1,222 @@
+//! From session files to [`SourceEvent`]s: finds the files, follows them, folds their bytes.
+//!
+//! One thread of its own, because reading files blocks and folding them takes time; the loop only ever gets small events.
+//! It sleeps until the file system tells of a change or the slow rescan is due. It reads session files and writes nothing.
+//! What an agent's lines mean is the business of [`Fold`]; where its files lie is in `layout`.
+//!
+//! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `folders` and `scan` (which files there
+//! are), `notice` (what happened to one), `files`, `tail` and `open` (its bytes), `lineage` (whose history it copied),
+//! `watch`, `inbox`, `places` and `layout` (who wakes us, about what).
+
+mod files;
+mod fold;
+mod folders;
+mod homes;
+mod inbox;
+mod layout;
+mod lineage;
+mod notice;
+mod open;
+mod places;
+mod reader;
+mod scan;
+mod tail;
+mod watch;
+
+use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::core::activity::Agent;
+use crate::core::source_event::SourceEvent;
+use crate::core::time::Now;
+
+pub use fold::{Fold, Update};
+
+use inbox::Inbox;
+use reader::Reader;
+use watch::Watcher;
+
+/// How long [`IntakeHandle::stop`] waits for the thread.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// One agent's home folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// Whose files are in it.
+    pub agent: Agent,
+    /// Where it is. It need not exist yet.
+    pub path: PathBuf,
+    /// What sessions and limits call it.
+    pub label: Arc<str>,
+}
+
+/// What the intake needs to know. [`IntakeConfig::new`] gives everything but the homes its usual value.
+#[derive(Clone)]
+pub struct IntakeConfig {
+    /// Whose files to read.
+    pub homes: Vec<Home>,
+    /// Usage stamped before this moment is restored, not new: the intake's start, as a rule.
+    pub live_since: Timestamp,
+    /// The time.
+    pub clock: Arc<dyn Fn() -> Now + Send + Sync>,
+    /// How much is read at once.
+    pub sizes: Sizes,
+    /// How often is looked.
+    pub pace: Pace,
+    /// How many folders may be watched at most, below what the system allows.
+    pub most_watches: usize,
+}
+
+/// How much of a file is read at once, in bytes.
+#[derive(Debug, Clone)]
+pub struct Sizes {
+    /// Larger files are announced from their ends first and counted after that.
+    pub whole: u64,
+    /// The ends of such a file.
+    pub ends: Ends,
+    /// The ends of a file that is only looked at for its limits.
+    pub limits: Ends,
+    /// A large file is counted in slices of this size; between two of them other files have their turn.
+    pub slice: u64,
+    /// The one reading buffer.
+    pub chunk: usize,
+}
+
+/// How much of a file's ends is read, in bytes.
+#[derive(Debug, Clone)]
+pub struct Ends {
+    /// At most this much for the first line.
+    pub head: u64,
+    /// From the end, first; four times as much as long as that does not suffice …
+    pub tail: u64,
+    /// … and never more than this.
+    pub most: u64,
+}
+
+/// How often the intake looks without having been told to.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// The watched folders and the live files.
+    pub rescan: Duration,
+    /// Files in use, where the system does not tell of their changes.
+    pub hot: Duration,
+    /// Live files that are not in use, there.
+    pub cold: Duration,
+    /// The newest folders of homes whose folders cannot be watched.
+    pub list: Duration,
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+impl IntakeConfig {
+    /// Reads `homes`; the clock's present is where live usage begins.
+    pub fn new(homes: Vec<Home>, clock: Arc<dyn Fn() -> Now + Send + Sync>) -> Self {
+        Self {
+            homes,
+            live_since: clock().wall,
+            clock,
+            sizes: Sizes::default(),
+            pace: Pace::default(),
+            most_watches: usize::MAX,
+        }
+    }
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            whole: 64 * MIB,
+            ends: Ends { head: MIB, tail: MIB, most: 64 * MIB },
+            limits: Ends { head: MIB, tail: 256 * KIB, most: 4 * MIB },
+            slice: 8 * MIB,
+            chunk: 256 * 1024,
+        }
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            rescan: Duration::from_secs(5 * 60),
+            hot: Duration::from_secs(2),
+            cold: Duration::from_secs(30),
+            list: Duration::from_secs(5),
+        }
+    }
+}
+
+impl fmt::Debug for IntakeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntakeConfig").field("homes", &self.homes).finish_non_exhaustive()
+    }
+}
+
+/// The running intake. Dropping it asks the thread to end, without waiting.
+#[derive(Debug)]
+pub struct IntakeHandle {
+    inbox: Arc<Inbox>,
+    /// Disconnects when the thread has ended.
+    ended: mpsc::Receiver<()>,
+}
+
+/// Starts following `config.homes`. `sink` takes each event; it may block, which holds the reading back and loses
+/// nothing, and ends the intake with `Break`.
+///
+/// # Errors
+/// The system could not start a thread.
+pub fn start<F: Fold>(
+    config: IntakeConfig,
+    sink: impl FnMut(SourceEvent<F::Update>) -> ControlFlow<()> + Send + 'static,
+) -> io::Result<IntakeHandle> {
+    let inbox = Arc::new(Inbox::default());
+    let (running, ended) = mpsc::channel();
+    let watcher = Watcher::new(Arc::clone(&inbox), config.most_watches);
+    let reader = Reader::<F>::new(config, Arc::clone(&inbox), watcher, Box::new(sink));
+    std::thread::Builder::new().name("intake".to_owned()).spawn(move || {
+        reader.run();
+        drop(running);
+    })?;
+    Ok(IntakeHandle { inbox, ended })
+}
+
+/// Reads what there is in `config.homes` once, to the end, very large files included, and watches nothing.
+pub fn read_once<F: Fold>(
+    config: IntakeConfig,
+    sink: impl FnMut(SourceEvent<F::Update>) -> ControlFlow<()> + Send,
+) {
+    let inbox = Arc::new(Inbox::default());
+    let watcher = Watcher::off(Arc::clone(&inbox));
+    Reader::<F>::new(config, inbox, watcher, Box::new(sink)).read_once();
+}
+
+impl IntakeHandle {
+    /// Follows these homes from now on. Files of a home that is gone are announced as gone.
+    pub fn set_homes(&self, homes: Vec<Home>) {
+        self.inbox.set_homes(homes);
+    }
+
+    /// Tells that time may have passed unnoticed (sleep): every file is looked at.
+    pub fn woke(&self) {
+        self.inbox.rescan();
+    }
+
+    /// Ends the intake, even in the middle of a large file, and says whether it ended within two seconds.
+    /// A sink that blocks must have let go before: drop the receiving end first.
+    pub fn stop(self) -> bool {
+        self.inbox.stop();
+        self.ended.recv_timeout(STOP_WITHIN) == Err(mpsc::RecvTimeoutError::Disconnected)
+    }
+}
+
+impl Drop for IntakeHandle {
+    fn drop(&mut self) {
+        self.inbox.stop();
+    }
+}

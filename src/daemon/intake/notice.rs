@@ -1,0 +1,240 @@
+//! What happened to one path, and what follows from it.
+//!
+//! Events are hints that something may have changed; what did is read off the file itself. So an event too many costs
+//! a look and nothing else, and the order of events does not matter.
+//! Read next: `tail`, for the reading.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Home;
+use super::fold::{Fold, Update as _};
+use super::open::{Opened, Stamp};
+use super::reader::Reader;
+use super::scan::Found;
+use super::tail::{Announced, Followed, Tail};
+use crate::core::source_event::{FileId, SourceEvent};
+use crate::core::time::{earlier, elapsed};
+
+/// Files silent for longer are not followed.
+pub(super) const LIVE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl<F: Fold> Reader<'_, F> {
+    /// Looks at a session file: a new one, a known one that may have changed, one that may be gone.
+    pub(super) fn look_at(&mut self, path: &Path) -> ControlFlow<()> {
+        let Some((root, _)) = self.places.find(path) else { return ControlFlow::Continue(()) };
+        let home = Arc::clone(&root.home);
+        let looked = match self.files.at(path) {
+            Some(id) => self.look_again(id),
+            None => self.look_first(&home, path),
+        };
+        match looked {
+            Ok(flow) => {
+                self.mended(path)?;
+                flow
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.mended(path)?;
+                self.missing(path)
+            }
+            Err(error) => self.unreadable(&home, path, &error),
+        }
+    }
+
+    fn look_first(&mut self, home: &Arc<Home>, path: &Path) -> io::Result<ControlFlow<()>> {
+        let stamp = Stamp::look(path)?;
+        if let Some(id) = self.files.with(stamp.identity) {
+            let there = self.is_there(id);
+            if there || self.continues(id, path)? {
+                if !there {
+                    self.files.rename(id, path);
+                }
+                return self.look_again(id);
+            }
+            // File systems give a deleted file's number to the next new one.
+            if self.forget(id).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        let now = self.now();
+        if stamp.modified < earlier(now.wall, LIVE_FOR) {
+            self.offer_old(home, Found { modified: stamp.modified, path: path.to_owned() });
+            return Ok(ControlFlow::Continue(()));
+        }
+        let past = path.file_name().and_then(|name| self.past.get(name)).copied();
+        let mut tail = self.read(home, path, &mut Opened::open(path)?, past)?;
+        tail.grown_at = now.mono.saturating_sub(now.since(stamp.modified));
+        tail.announced.last_usage = past;
+        let id = self.files.insert(tail);
+        Ok(self.announce(id))
+    }
+
+    fn look_again(&mut self, id: FileId) -> io::Result<ControlFlow<()>> {
+        let Some(tail) = self.files.get_mut(id) else { return Ok(ControlFlow::Continue(())) };
+        let mut opened = Opened::open(&tail.path)?;
+        match tail.follow(&mut opened, &mut self.chunks)? {
+            Followed::Unchanged => Ok(ControlFlow::Continue(())),
+            Followed::Grown => {
+                let mono = self.now().mono;
+                if let Some(tail) = self.files.get_mut(id) {
+                    tail.grown_at = mono;
+                }
+                Ok(self.announce(id))
+            }
+            Followed::StartOver => self.start_over(id, &mut opened),
+        }
+    }
+
+    /// The path of `id` leads to other content. Nothing that was announced is announced as new again.
+    fn start_over(&mut self, id: FileId, opened: &mut Opened) -> io::Result<ControlFlow<()>> {
+        let Some(old) = self.files.get(id) else { return Ok(ControlFlow::Continue(())) };
+        let (home, path, announced) = (Arc::clone(&old.home), old.path.clone(), old.announced);
+        if let Some(moved) = self.files.with(opened.stamp.identity)
+            && moved != id
+            && !self.is_there(moved)
+        {
+            // A file that is followed already was moved over this one.
+            let gone = self.forget(id);
+            self.files.rename(moved, &path);
+            return if gone.is_break() { Ok(gone) } else { self.look_again(moved) };
+        }
+        let mut tail = self.read(&home, &path, opened, announced.last_usage)?;
+        tail.announced = Announced { this_fold: false, ..announced };
+        tail.grown_at = self.now().mono;
+        self.files.put(id, tail);
+        Ok(self.announce(id))
+    }
+
+    /// Reads a file anew. What was `announced` of it, or is older than any live file, is not live.
+    fn read(
+        &mut self,
+        home: &Arc<Home>,
+        path: &Path,
+        opened: &mut Opened,
+        announced: Option<Timestamp>,
+    ) -> io::Result<Tail<F>> {
+        let after = announced.and_then(|at| at.checked_add(SignedDuration::from_nanos(1)).ok());
+        let live_since = after
+            .unwrap_or(Timestamp::MIN)
+            .max(self.config.live_since)
+            .max(earlier(self.now().wall, LIVE_FOR));
+        let tail =
+            Tail::read(home, path.to_owned(), opened, live_since, &self.config.sizes, &mut self.chunks)?;
+        Ok(tail)
+    }
+
+    /// Sends what the fold of `id` has learnt.
+    pub(super) fn announce(&mut self, id: FileId) -> ControlFlow<()> {
+        if let Some(tail) = self.files.get_mut(id) {
+            tail.fold.caught_up();
+            if tail.count.is_some() && !self.counting.contains(&id) {
+                self.counting.push_back(id);
+            }
+        }
+        self.ask_lineage(id);
+        let Some(tail) = self.files.get_mut(id) else { return ControlFlow::Continue(()) };
+        let Some(mut update) = tail.fold.take_update() else { return ControlFlow::Continue(()) };
+        let announced = &mut tail.announced;
+        let restored = !announced.this_fold;
+        if let (true, Some(until)) = (restored, announced.last_usage) {
+            update.forget_usage(until);
+        }
+        announced.last_usage = announced.last_usage.max(update.last_usage());
+        announced.this_fold = true;
+        announced.ever = true;
+        if update.tells_main_limits() {
+            let home = Arc::clone(&tail.home);
+            self.limits_found(&home);
+        }
+        self.send(SourceEvent::Updated { file: id, update: Box::new(update), restored })
+    }
+
+    /// Nothing is at this path any more: the file was moved, deleted, or lost with its folder.
+    fn missing(&mut self, path: &Path) -> ControlFlow<()> {
+        let Some(id) = self.files.at(path) else { return ControlFlow::Continue(()) };
+        self.seek_roots()?;
+        if let Some(tail) = self.files.get(id)
+            && let Some(name) = path.file_name()
+            && let Some(moved) = self
+                .folders
+                .keys()
+                .map(|folder| folder.join(name))
+                .find(|moved| Stamp::look(moved).is_ok_and(|stamp| stamp.identity == tail.stamp.identity))
+        {
+            self.files.rename(id, &moved);
+            return self.look_at(&moved);
+        }
+        self.forget(id)?;
+        let root = self.places.find(path).map(|(root, _)| root);
+        let lost = root.filter(|root| root.is_present() && !root.path.is_dir()).map(|root| root.path.clone());
+        lost.map_or(ControlFlow::Continue(()), |root| self.lost(&root))
+    }
+
+    /// Follows a file no longer.
+    pub(super) fn forget(&mut self, id: FileId) -> ControlFlow<()> {
+        let Some(tail) = self.files.remove(id) else { return ControlFlow::Continue(()) };
+        if let (Some(at), Some(name)) = (tail.announced.last_usage, tail.path.file_name()) {
+            self.past.insert(name.to_owned(), at);
+        }
+        if tail.announced.ever {
+            self.send(SourceEvent::Gone { file: id })
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// Follows files no longer that have been silent for long.
+    pub(super) fn drop_silent(&mut self) -> ControlFlow<()> {
+        let now = self.now().wall;
+        self.past.retain(|_, at| elapsed(*at, now) < LIVE_FOR);
+        for id in self.files.ids(|tail| elapsed(tail.stamp.modified, now) > LIVE_FOR) {
+            self.forget(id)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Counts one slice of the large file whose turn it is.
+    pub(super) fn count(&mut self) -> ControlFlow<()> {
+        let Some(id) = self.counting.front().copied() else { return ControlFlow::Continue(()) };
+        let slice = self.config.sizes.slice;
+        let Some(tail) = self.files.get_mut(id).filter(|tail| tail.count.is_some()) else {
+            self.counting.pop_front();
+            return ControlFlow::Continue(());
+        };
+        let done = Opened::open(&tail.path).and_then(|mut opened| {
+            let same = opened.stamp.identity == tail.stamp.identity;
+            let done = if same { tail.count(&mut opened, slice, &mut self.chunks)? } else { false };
+            Ok((same, done))
+        });
+        match done {
+            Ok((true, false)) => ControlFlow::Continue(()),
+            Ok((true, true)) => {
+                self.counting.pop_front();
+                self.announce(id)
+            }
+            Ok((false, _)) | Err(_) => {
+                // Whatever happened to it, a look tells; if it cannot be counted now, the next event or rescan tries again.
+                self.counting.pop_front();
+                let path = tail.path.clone();
+                self.look_at(&path)
+            }
+        }
+    }
+
+    /// Whether what was read of `id` is what the file at `path` begins with.
+    fn continues(&self, id: FileId, path: &Path) -> io::Result<bool> {
+        let mut opened = Opened::open(path)?;
+        self.files.get(id).map_or(Ok(false), |tail| tail.position.holds(&mut opened))
+    }
+
+    fn is_there(&self, id: FileId) -> bool {
+        self.files.get(id).is_some_and(|tail| {
+            Stamp::look(&tail.path).is_ok_and(|stamp| stamp.identity == tail.stamp.identity)
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! Opening, recognising and streaming one file. Files are open only while they are read.
+//!
+//! A file is recognised by what the file system calls it, never by its times: a paginated migration replaces
+//! a file and keeps its modification time.
+//! Read next: `tail`.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::inbox::Inbox;
+
+/// An open file and what it was like when it was opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) stamp: Stamp,
+}
+
+/// What tells two states of a path apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) identity: Identity,
+    pub(super) len: u64,
+    pub(super) modified: Timestamp,
+}
+
+/// The same for the same file under any path. Unix: device and inode. Windows: creation time and name, because
+/// std does not give the file index there and agents keep a file's name when they move it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Identity(u64, u64);
+
+impl Opened {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        #[cfg(unix)]
+        {
+            // Opening a named pipe would wait for its writer; a regular file does not care.
+            use std::os::unix::fs::OpenOptionsExt;
+            let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+            options.custom_flags(flags);
+        }
+        let file = options.open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+        }
+        Ok(Self { stamp: Stamp::of(path, &metadata), file })
+    }
+}
+
+impl Stamp {
+    /// The state of `path` as a handle on it shows it: on Windows a folder's listing is stale while a writer holds the file.
+    pub(super) fn look(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(path, &std::fs::metadata(path)?))
+    }
+
+    pub(super) fn of(path: &Path, metadata: &Metadata) -> Self {
+        let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+        Self {
+            identity: Identity::of(path, metadata),
+            len: metadata.len(),
+            modified: modified.unwrap_or(Timestamp::UNIX_EPOCH),
+        }
+    }
+}
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(_: &Path, metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self(metadata.dev(), metadata.ino())
+    }
+
+    #[cfg(not(unix))]
+    fn of(path: &Path, metadata: &Metadata) -> Self {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        path.file_name().hash(&mut hasher);
+        metadata.created().ok().hash(&mut hasher);
+        Self(hasher.finish(), 0)
+    }
+}
+
+/// One buffer for everything that is ever read.
+#[derive(Debug)]
+pub(super) struct Chunks {
+    buffer: Vec<u8>,
+    inbox: Arc<Inbox>,
+}
+
+impl Chunks {
+    pub(super) fn new(size: usize, inbox: Arc<Inbox>) -> Self {
+        Self { buffer: vec![0; size], inbox }
+    }
+
+    /// Hands the bytes of `file` from `from` on to `take`, up to `limit` of them or to the end, and says how many they
+    /// were. When the intake is to stop it ends early with an error, so that nobody takes half a file for a whole one.
+    pub(super) fn stream(
+        &mut self,
+        file: &mut File,
+        from: u64,
+        limit: u64,
+        mut take: impl FnMut(&[u8]),
+    ) -> io::Result<u64> {
+        file.seek(SeekFrom::Start(from))?;
+        let mut passed = 0;
+        while passed < limit {
+            if self.inbox.stopping() {
+                return Err(io::Error::other("the intake is stopping"));
+            }
+            let room = usize::try_from(limit - passed).unwrap_or(usize::MAX).min(self.buffer.len());
+            let Some(space) = self.buffer.get_mut(..room) else { break };
+            match file.read(space) {
+                Ok(0) => break,
+                Ok(count) => {
+                    take(space.get(..count).unwrap_or_default());
+                    passed += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(passed)
+    }
+}

@@ -1,0 +1,139 @@
+//! Which paths matter: the session trees of all homes, and the folders that are waited for.
+//!
+//! Shared by the reading thread and the watcher's callback, which must drop foreign paths without waking anybody.
+//! Read next: `inbox`.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Home;
+use super::layout::{Layout, Tree};
+
+/// All trees, present or not.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Places {
+    pub(super) roots: Vec<Root>,
+    /// The next folder on the way to each missing tree, whose parent is watched.
+    pub(super) awaited: BTreeSet<PathBuf>,
+}
+
+/// One tree of one home.
+#[derive(Debug, Clone)]
+pub(super) struct Root {
+    pub(super) home: Arc<Home>,
+    pub(super) tree: &'static Tree,
+    pub(super) is_session: fn(&str) -> bool,
+    /// Where it was configured to be.
+    pub(super) configured: PathBuf,
+    /// Where it really is, as the watcher will call it.
+    pub(super) path: PathBuf,
+    pub(super) presence: Presence,
+}
+
+/// Whether a tree is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    Present,
+    /// An event will tell when it comes nearer.
+    Awaited,
+    /// It has to be looked for.
+    Missing,
+}
+
+/// What a path is, by its name alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A folder so many levels below its root.
+    Folder(usize),
+    Session,
+}
+
+impl Places {
+    pub(super) fn add(&mut self, home: &Arc<Home>) {
+        let layout = Layout::of(home.agent);
+        for tree in layout.trees {
+            let configured = home.path.join(tree.folder);
+            self.roots.push(Root {
+                home: Arc::clone(home),
+                tree,
+                is_session: layout.is_session,
+                path: configured.clone(),
+                configured,
+                presence: Presence::Missing,
+            });
+        }
+    }
+
+    /// What `path` is in which tree; `None` for what is of no interest.
+    pub(super) fn find(&self, path: &Path) -> Option<(&Root, Kind)> {
+        self.roots.iter().find_map(|root| Some((root, root.kind(path)?)))
+    }
+
+    pub(super) fn matters(&self, path: &Path) -> bool {
+        self.awaited.contains(path) || self.find(path).is_some()
+    }
+}
+
+impl Root {
+    pub(super) fn is_present(&self) -> bool {
+        self.presence == Presence::Present
+    }
+
+    /// Whether its coming would go unnoticed.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.presence == Presence::Missing
+    }
+
+    fn kind(&self, path: &Path) -> Option<Kind> {
+        let mut level = 0;
+        let mut names = path.strip_prefix(&self.path).ok()?.iter().peekable();
+        while let Some(name) = names.next() {
+            if names.peek().is_none() && name.to_str().is_some_and(self.is_session) {
+                return Some(Kind::Session);
+            }
+            if !self.has_folder(level, name) {
+                return None;
+            }
+            level += 1;
+        }
+        Some(Kind::Folder(level))
+    }
+
+    /// Whether a folder on `level` may have a subfolder called `name`.
+    pub(super) fn has_folder(&self, level: usize, name: &OsStr) -> bool {
+        self.tree
+            .levels
+            .get(level)
+            .is_some_and(|allowed| name.to_str().is_some_and(|name| allowed.fits(name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::activity::Agent;
+
+    #[test]
+    fn a_path_is_known_by_its_place() {
+        let mut places = Places::default();
+        let home = Home { agent: Agent::Codex, path: "/h".into(), label: "/h".into() };
+        places.add(&Arc::new(home));
+        let file = "rollout-2026-11-20T10-00-00-0199a213-81c0-7800-8aa1-bbab2a035a53.jsonl";
+        for (path, expected) in [
+            ("/h/sessions", Some(Kind::Folder(0))),
+            ("/h/sessions/2026/11/20", Some(Kind::Folder(3))),
+            ("/h/sessions/2026/11/20/x", None),
+            ("/h/sessions/backup", None),
+            ("/h/history.jsonl", None),
+            ("/h", None),
+            (&format!("/h/sessions/{file}"), Some(Kind::Session)),
+            (&format!("/h/sessions/2026/11/20/{file}"), Some(Kind::Session)),
+            (&format!("/h/archived_sessions/{file}"), Some(Kind::Session)),
+            (&format!("/h/archived_sessions/2026/{file}"), None),
+        ] {
+            assert_eq!(places.find(Path::new(path)).map(|(_, kind)| kind), expected, "{path}");
+        }
+    }
+}

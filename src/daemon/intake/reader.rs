@@ -1,0 +1,282 @@
+//! The reading thread: what it owns, when it sleeps, what it does next.
+//!
+//! News first, then what is due, then one piece of the remaining work; so a large file never keeps a small one waiting.
+//! Without work it sleeps until the inbox or the next deadline wakes it.
+//! Read next: `folders` and `notice`, for what is done with the news.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::OsString;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::files::Files;
+use super::fold::Fold;
+use super::folders::{Depth, Folder};
+use super::homes::HomeState;
+use super::inbox::{Inbox, News};
+use super::lineage::Index;
+use super::open::{Chunks, Stamp};
+use super::places::{Kind, Places};
+use super::scan::Found;
+use super::tail::Tail;
+use super::watch::Watcher;
+use super::{Home, IntakeConfig};
+use crate::core::source_event::{FileId, SourceEvent};
+use crate::core::time::Now;
+
+/// A file that grew within this time is in use: an open tool call may be silent for as long.
+const HOT_FOR: Duration = Duration::from_secs(30 * 60);
+/// How many of the newest folders of the deepest level are listed where nothing is watched.
+const NEWEST_FOLDERS: usize = 3;
+
+type Sink<'a, U> = Box<dyn FnMut(SourceEvent<U>) -> ControlFlow<()> + Send + 'a>;
+
+pub(super) struct Reader<'a, F: Fold> {
+    pub(super) config: IntakeConfig,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) watcher: Watcher,
+    sink: Sink<'a, F::Update>,
+    pub(super) chunks: Chunks,
+    pub(super) homes: Vec<HomeState>,
+    pub(super) places: Places,
+    /// The folders above missing trees that are watched.
+    pub(super) waiting: BTreeSet<PathBuf>,
+    pub(super) folders: BTreeMap<PathBuf, Folder>,
+    pub(super) files: Files<F>,
+    /// Files to look at, the newest last.
+    pub(super) backlog: Vec<Found>,
+    /// Large files whose count is not complete.
+    pub(super) counting: VecDeque<FileId>,
+    /// The last announced usage of files that are followed no longer, by name: they may come back.
+    pub(super) past: BTreeMap<OsString, Timestamp>,
+    /// Files and folders that could not be read.
+    pub(super) unreadable: BTreeMap<PathBuf, Arc<Home>>,
+    /// How many unknown files have been met.
+    pub(super) met: u64,
+    pub(super) index: Option<Index>,
+    /// What has been told to be wrong.
+    pub(super) problems: BTreeMap<(&'static str, Arc<str>), String>,
+    pub(super) caught_up: bool,
+    rescanned_at: Duration,
+    polled_at: Duration,
+    listed_at: Duration,
+}
+
+impl<'a, F: Fold> Reader<'a, F> {
+    pub(super) fn new(
+        config: IntakeConfig,
+        inbox: Arc<Inbox>,
+        watcher: Watcher,
+        sink: Sink<'a, F::Update>,
+    ) -> Self {
+        Self {
+            chunks: Chunks::new(config.sizes.chunk, Arc::clone(&inbox)),
+            config,
+            inbox,
+            watcher,
+            sink,
+            homes: Vec::new(),
+            places: Places::default(),
+            waiting: BTreeSet::new(),
+            folders: BTreeMap::new(),
+            files: Files::new(),
+            backlog: Vec::new(),
+            counting: VecDeque::new(),
+            past: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            met: 0,
+            index: None,
+            problems: BTreeMap::new(),
+            caught_up: false,
+            rescanned_at: Duration::ZERO,
+            polled_at: Duration::ZERO,
+            listed_at: Duration::ZERO,
+        }
+    }
+
+    /// Reads until it is stopped or nobody listens any more.
+    pub(super) fn run(mut self) {
+        let _ended = self.serve();
+    }
+
+    fn serve(&mut self) -> ControlFlow<()> {
+        let mono = self.now().mono;
+        (self.rescanned_at, self.polled_at, self.listed_at) = (mono, mono, mono);
+        let homes = std::mem::take(&mut self.config.homes);
+        self.set_homes(homes)?;
+        loop {
+            let news = if self.has_work() { self.inbox.take() } else { self.sleep() };
+            if self.inbox.stopping() {
+                return ControlFlow::Break(());
+            }
+            self.read_news(news)?;
+            self.look_around()?;
+            self.work()?;
+        }
+    }
+
+    /// Reads what is there now.
+    pub(super) fn read_once(mut self) {
+        let homes = std::mem::take(&mut self.config.homes);
+        let mut flow = self.set_homes(homes);
+        while flow.is_continue() && self.has_work() {
+            flow = self.work();
+        }
+    }
+
+    fn sleep(&mut self) -> News {
+        self.index = None;
+        self.backlog.shrink_to_fit();
+        self.inbox.wait(self.deadline().saturating_sub(self.now().mono))
+    }
+
+    fn read_news(&mut self, news: News) -> ControlFlow<()> {
+        if let Some(homes) = news.homes {
+            self.set_homes(homes)?;
+        }
+        if news.rescan {
+            self.rescan(Depth::Everything)?;
+        }
+        news.paths.into_iter().try_for_each(|(path, change)| self.noticed(&path, change))
+    }
+
+    fn has_work(&self) -> bool {
+        let searching = self.homes.iter().any(|state| !state.limits.is_done());
+        searching || !self.caught_up || !self.backlog.is_empty() || !self.counting.is_empty()
+    }
+
+    /// One piece of work, the most urgent one.
+    fn work(&mut self) -> ControlFlow<()> {
+        if let Some(found) = self.backlog.pop() {
+            self.look_at(&found.path)
+        } else if self.homes.iter().any(|state| !state.limits.is_done()) {
+            self.search_limits()
+        } else if !self.caught_up {
+            self.caught_up = true;
+            self.send(SourceEvent::CaughtUp)
+        } else {
+            self.count()
+        }
+    }
+
+    /// Looks at what no event has told: the folders and the live files, or everything.
+    fn rescan(&mut self, depth: Depth) -> ControlFlow<()> {
+        self.rescanned_at = self.now().mono;
+        self.check_roots()?;
+        self.retry_watches()?;
+        if depth == Depth::Everything {
+            let roots: Vec<_> = self.places.roots.iter().filter(|root| root.is_present()).collect();
+            let roots: Vec<_> = roots.iter().map(|root| root.path.clone()).collect();
+            roots.iter().try_for_each(|root| self.walk(root, depth))?;
+        } else {
+            let folders: Vec<_> = self.folders.keys().cloned().collect();
+            folders.iter().try_for_each(|folder| self.check_folder(folder))?;
+        }
+        self.check_files(|_| true)?;
+        let unreadable: Vec<_> = self.unreadable.keys().cloned().collect();
+        for path in unreadable {
+            match self.places.find(&path).map(|(_, kind)| kind) {
+                Some(Kind::Folder(_)) => self.walk(&path, Depth::New)?,
+                _ => self.look_at(&path)?,
+            }
+        }
+        self.drop_silent()
+    }
+
+    fn check_files(&mut self, wanted: impl Fn(&Tail<F>) -> bool) -> ControlFlow<()> {
+        let mono = self.now().mono;
+        for id in self.files.ids(wanted) {
+            let Some(tail) = self.files.get_mut(id) else { continue };
+            tail.polled_at = mono;
+            if !Stamp::look(&tail.path).is_ok_and(|stamp| stamp == tail.stamp) {
+                let path = tail.path.clone();
+                self.look_at(&path)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// What is due by the clock.
+    fn look_around(&mut self) -> ControlFlow<()> {
+        let mono = self.now().mono;
+        let due = |last: Duration, every: Duration| mono >= last.saturating_add(every);
+        if due(self.rescanned_at, self.config.pace.rescan) {
+            self.rescan(Depth::New)?;
+            // Where nothing tells of an old file that grows, its folder does not either.
+            for root in self.places.roots.clone() {
+                if root.is_present() && self.is_polled(&root.home) {
+                    self.walk(&root.path, Depth::Everything)?;
+                }
+            }
+        }
+        if self.poll_every().is_some_and(|every| due(self.polled_at, every)) {
+            self.polled_at = mono;
+            let cold = self.config.pace.cold;
+            let homes: Vec<_> = self.untold().collect();
+            self.check_files(|tail| {
+                homes.iter().any(|home| Arc::ptr_eq(home, &tail.home))
+                    && (is_hot(tail, mono) || due(tail.polled_at, cold))
+            })?;
+            self.seek_roots()?;
+        }
+        if self.lists() && due(self.listed_at, self.config.pace.list) {
+            self.listed_at = mono;
+            self.list_newest()?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Where nothing is watched: the upper levels, and the newest of the deepest folders.
+    fn list_newest(&mut self) -> ControlFlow<()> {
+        for root in self.places.roots.clone() {
+            if !root.is_present() || !self.is_polled(&root.home) {
+                continue;
+            }
+            let below = self.folders.iter().filter(|(path, _)| path.starts_with(&root.path));
+            let deepest = root.tree.levels.len();
+            let (deep, upper): (Vec<_>, Vec<_>) = below.partition(|(_, folder)| folder.level == deepest);
+            let newest = deep.into_iter().rev().take(NEWEST_FOLDERS);
+            let folders: Vec<_> = upper.into_iter().chain(newest).map(|(path, _)| path.clone()).collect();
+            folders.iter().try_for_each(|folder| self.check_folder(folder))?;
+        }
+        self.seek_roots()
+    }
+
+    fn deadline(&self) -> Duration {
+        let rescan = self.rescanned_at.saturating_add(self.config.pace.rescan);
+        let poll = self.poll_every().map(|every| self.polled_at.saturating_add(every));
+        let list = self.lists().then(|| self.listed_at.saturating_add(self.config.pace.list));
+        [poll, list].into_iter().flatten().fold(rescan, Duration::min)
+    }
+
+    /// How often files are looked at that nobody tells of; `None` when there are none.
+    fn poll_every(&self) -> Option<Duration> {
+        let mono = self.now().mono;
+        let homes: Vec<_> = self.untold().collect();
+        let untold = |tail: &Tail<F>| homes.iter().any(|home| Arc::ptr_eq(home, &tail.home));
+        let mut followed = self.files.iter().filter(|(_, tail)| untold(tail)).peekable();
+        let unwatched_root =
+            self.places.roots.iter().any(|root| root.tree.begins_sessions && root.is_unheard());
+        if followed.peek().is_none() && !unwatched_root {
+            return None;
+        }
+        let hot = followed.any(|(_, tail)| is_hot(tail, mono));
+        Some(if hot { self.config.pace.hot } else { self.config.pace.cold })
+    }
+
+    pub(super) fn send(&mut self, event: SourceEvent<F::Update>) -> ControlFlow<()> {
+        if self.inbox.stopping() { ControlFlow::Break(()) } else { (self.sink)(event) }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        (self.config.clock)()
+    }
+}
+
+fn is_hot<F>(tail: &Tail<F>, mono: Duration) -> bool {
+    mono.saturating_sub(tail.grown_at) < HOT_FOR
+}

@@ -1,0 +1,233 @@
+//! One live file: read once from its start, then only what is appended.
+//!
+//! Knows one file and its fold, nothing of folders or events. It may be read in three ways: whole; for very large files
+//! first the ends and then, in slices, everything ([`Count`]); and on from where it was.
+//! Read next: `reader`, which decides when.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::fold::Fold;
+use super::open::{Chunks, Opened, Stamp};
+use super::{Ends, Home, Sizes};
+
+/// How many bytes before the offset are remembered, to notice a file that was rewritten in place.
+const ANCHOR: usize = 64;
+
+/// A followed file.
+#[derive(Debug)]
+pub(super) struct Tail<F> {
+    pub(super) home: Arc<Home>,
+    pub(super) path: PathBuf,
+    pub(super) stamp: Stamp,
+    pub(super) position: Position,
+    pub(super) fold: F,
+    /// The exact figures in the making, while `fold` has only seen the file's ends.
+    pub(super) count: Option<Count<F>>,
+    pub(super) announced: Announced,
+    /// Monotonic time of the last growth.
+    pub(super) grown_at: Duration,
+    /// Monotonic time of the last poll.
+    pub(super) polled_at: Duration,
+    /// How many files the intake had met when it last looked for this one's relatives.
+    pub(super) lineage_asked: Option<u64>,
+}
+
+/// How far a file has been read.
+#[derive(Debug, Default)]
+pub(super) struct Position {
+    pub(super) offset: u64,
+    /// The last bytes before the offset.
+    anchor: Vec<u8>,
+}
+
+/// A second reading of a large file, from its first byte.
+#[derive(Debug)]
+pub(super) struct Count<F> {
+    pub(super) fold: F,
+    pub(super) offset: u64,
+}
+
+/// What the outside knows of a file.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Announced {
+    pub(super) ever: bool,
+    /// Whether the fold in use has been announced; otherwise its first update is a restored one.
+    pub(super) this_fold: bool,
+    /// The newest usage event that was announced. What is not newer must not be announced again.
+    pub(super) last_usage: Option<Timestamp>,
+}
+
+/// What came of looking at a file again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Followed {
+    Unchanged,
+    Grown,
+    /// It is another file, or this one was cut or rewritten: read it anew.
+    StartOver,
+}
+
+/// What a first reading gave.
+#[derive(Debug)]
+pub(super) struct Reading<F> {
+    pub(super) fold: F,
+    pub(super) position: Position,
+    /// Whether every byte was read.
+    pub(super) whole: bool,
+}
+
+impl Position {
+    fn pass(&mut self, bytes: &[u8]) {
+        self.offset += bytes.len() as u64;
+        let kept = bytes.get(bytes.len().saturating_sub(ANCHOR)..).unwrap_or_default();
+        let surplus = (self.anchor.len() + kept.len()).saturating_sub(ANCHOR);
+        self.anchor.drain(..surplus);
+        self.anchor.extend_from_slice(kept);
+    }
+
+    /// Whether what was read last is still there.
+    pub(super) fn holds(&self, opened: &mut Opened) -> io::Result<bool> {
+        if opened.stamp.len < self.offset {
+            return Ok(false);
+        }
+        let mut there = Vec::with_capacity(self.anchor.len());
+        let length = self.anchor.len() as u64;
+        opened.file.seek(SeekFrom::Start(self.offset.saturating_sub(length)))?;
+        (&mut opened.file).take(length).read_to_end(&mut there)?;
+        Ok(there == self.anchor)
+    }
+}
+
+impl<F: Fold> Reading<F> {
+    /// Reads every byte.
+    pub(super) fn whole(mut fold: F, opened: &mut Opened, chunks: &mut Chunks) -> io::Result<Self> {
+        let mut position = Position::default();
+        chunks.stream(&mut opened.file, 0, u64::MAX, |bytes| {
+            fold.push(bytes);
+            position.pass(bytes);
+        })?;
+        Ok(Self { fold, position, whole: true })
+    }
+
+    /// Reads the first line and as much of the end as is needed. A short file is read whole by that.
+    pub(super) fn ends(
+        new: impl Fn() -> F,
+        opened: &mut Opened,
+        ends: &Ends,
+        chunks: &mut Chunks,
+    ) -> io::Result<Self> {
+        let head = first_line(opened, ends.head, chunks)?;
+        let mut window = ends.tail;
+        loop {
+            let (mut fold, mut position) = (new(), Position::default());
+            fold.push(&head);
+            position.pass(&head);
+            let from = opened.stamp.len.saturating_sub(window).max(position.offset);
+            let whole = from == position.offset;
+            if !whole {
+                fold.jump();
+                position = Position { offset: from, anchor: Vec::new() };
+            }
+            chunks.stream(&mut opened.file, from, u64::MAX, |bytes| {
+                fold.push(bytes);
+                position.pass(bytes);
+            })?;
+            if whole || fold.tail_suffices() || window >= ends.most {
+                return Ok(Self { fold, position, whole });
+            }
+            window = window.saturating_mul(4).min(ends.most);
+        }
+    }
+}
+
+/// The file's beginning up to its first newline, and at most `most` bytes (to the next chunk).
+pub(super) fn first_line(opened: &mut Opened, most: u64, chunks: &mut Chunks) -> io::Result<Vec<u8>> {
+    const STEP: u64 = 64 * 1024;
+    let mut head = Vec::new();
+    loop {
+        let from = head.len() as u64;
+        let count = chunks.stream(&mut opened.file, from, STEP.min(most.saturating_sub(from)), |bytes| {
+            head.extend_from_slice(bytes);
+        })?;
+        if let Some(newline) = memchr::memchr(b'\n', &head) {
+            head.truncate(newline + 1);
+            return Ok(head);
+        }
+        if count == 0 {
+            return Ok(head);
+        }
+    }
+}
+
+impl<F: Fold> Tail<F> {
+    /// Reads a file for the first time. A large one gives its ends now and the rest to [`Tail::count`].
+    pub(super) fn read(
+        home: &Arc<Home>,
+        path: PathBuf,
+        opened: &mut Opened,
+        live_since: Timestamp,
+        sizes: &Sizes,
+        chunks: &mut Chunks,
+    ) -> io::Result<Self> {
+        let new = || F::new(home.agent, Arc::clone(&home.label), live_since);
+        let reading = if opened.stamp.len <= sizes.whole {
+            Reading::whole(new(), opened, chunks)?
+        } else {
+            Reading::ends(new, opened, &sizes.ends, chunks)?
+        };
+        Ok(Self {
+            home: Arc::clone(home),
+            path,
+            stamp: opened.stamp,
+            position: reading.position,
+            fold: reading.fold,
+            count: (!reading.whole).then(|| Count { fold: new(), offset: 0 }),
+            announced: Announced::default(),
+            grown_at: Duration::ZERO,
+            polled_at: Duration::ZERO,
+            lineage_asked: None,
+        })
+    }
+
+    /// Reads on from where it was. The path may lead to another file by now.
+    pub(super) fn follow(&mut self, opened: &mut Opened, chunks: &mut Chunks) -> io::Result<Followed> {
+        let stamp = opened.stamp;
+        if stamp == self.stamp {
+            return Ok(Followed::Unchanged);
+        }
+        if stamp.identity != self.stamp.identity || !self.position.holds(opened)? {
+            return Ok(Followed::StartOver);
+        }
+        let (fold, position) = (&mut self.fold, &mut self.position);
+        let count = chunks.stream(&mut opened.file, position.offset, u64::MAX, |bytes| {
+            fold.push(bytes);
+            position.pass(bytes);
+        })?;
+        // Only now: a reading that failed half-way must not look done.
+        self.stamp = stamp;
+        Ok(if count == 0 { Followed::Unchanged } else { Followed::Grown })
+    }
+
+    /// Counts one more slice; true when the count has reached what was followed meanwhile and has taken its place.
+    pub(super) fn count(&mut self, opened: &mut Opened, slice: u64, chunks: &mut Chunks) -> io::Result<bool> {
+        let Some(count) = &mut self.count else { return Ok(false) };
+        let left = self.position.offset.saturating_sub(count.offset);
+        let Count { fold, offset } = count;
+        let passed = chunks.stream(&mut opened.file, *offset, slice.min(left), |bytes| {
+            fold.push(bytes);
+            *offset += bytes.len() as u64;
+        })?;
+        if passed < left {
+            return if passed == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(false) };
+        }
+        if let Some(count) = self.count.take() {
+            self.fold = count.fold;
+            self.announced.this_fold = false;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,292 @@
+//! The daemon: one loop, one task, one owner of the state.
+//!
+//! Everything that decides is in [`crate::core::engine`]; this loop hands in what happens, does what comes out, and
+//! sleeps until the engine's next deadline. Nothing here polls: an idle daemon does not wake up.
+//! Read next: [`intake`], which reads session files on a thread of its own; [`discord`], the links.
+
+pub mod clock;
+pub mod clock_watch;
+pub mod discord;
+pub mod intake;
+pub mod signals;
+pub mod state;
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tokio::sync::mpsc;
+
+use self::clock_watch::{ClockWatch, JumpDetector};
+use self::discord::Links;
+use self::discord::endpoints::Places;
+use self::discord::watcher::{EndpointEvent, EndpointWatcher};
+use self::intake::{Home, IntakeConfig, IntakeHandle};
+use self::signals::Signals;
+use self::state::{DaemonState, Keeper};
+use crate::core::engine::{Engine, Input, Output};
+use crate::core::file::SessionFile;
+use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, LinkState, Publisher};
+use crate::core::report::{DaemonReport, Event, EventKind};
+use crate::core::settings::Settings;
+use crate::core::source_event::SourceEvent;
+use crate::core::time::Now;
+use crate::error::{Exit, Failure};
+use crate::paths::{Environment, StateDir};
+use crate::show;
+
+/// Events that wait for the loop; a full channel holds the reading back.
+const INBOX: usize = 64;
+
+/// How long connections may take to say farewell.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Where cards go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sink {
+    /// To every Discord client.
+    Discord,
+    /// To standard output.
+    Terminal,
+}
+
+/// How to run.
+#[derive(Debug)]
+pub struct Options {
+    /// Where cards go.
+    pub sink: Sink,
+    /// Whether each card is printed as it changes.
+    pub print_cards: bool,
+    /// Whether each usage event gets a line in the log.
+    pub usage_lines: bool,
+    /// The user's time zone.
+    pub zone: TimeZone,
+}
+
+/// Runs until it is asked to end.
+///
+/// # Errors
+/// The system refused a thread, a signal handler or a timer.
+pub async fn run(
+    options: Options,
+    settings: Settings,
+    homes: Vec<Home>,
+    environment: &Environment,
+    folder: StateDir,
+) -> Result<Exit, Failure> {
+    let started = clock::now();
+    let remembered = state::read_limits(folder.path());
+    let publisher = publisher(options.sink, &settings, started);
+    let mut daemon = Daemon {
+        endpoints: (options.sink == Sink::Discord).then(|| {
+            let places = Places::new(|name| environment.path(name).map(Into::into));
+            EndpointWatcher::new(places, settings.discord.clients.clone())
+        }),
+        links: Links::default(),
+        keeper: Keeper::new(folder, remembered.clone()),
+        engine: Engine::new(settings, options.zone.clone(), publisher),
+        detector: JumpDetector::default(),
+        keep_at: None,
+        report: DaemonReport {
+            state: "running".to_owned(),
+            pid: Some(std::process::id()),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            started_at: Some(started.wall),
+            paused_until: None,
+            sink: Some(if options.sink == Sink::Discord { "discord" } else { "terminal" }.to_owned()),
+        },
+        options,
+        ending: false,
+    };
+    let failed = |what: &str, error: std::io::Error| Failure::new(format!("could not {what}: {error}"));
+    let mut signals = Signals::new().map_err(|error| failed("listen for signals", error))?;
+    let (inbox, mut sources) = mpsc::channel(INBOX);
+    let config = IntakeConfig::new(homes, std::sync::Arc::new(clock::now));
+    let intake = intake::start::<SessionFile>(config, move |event| match inbox.blocking_send(event) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    })
+    .map_err(|error| failed("start reading session files", error))?;
+    daemon.input(Input::Remembered(remembered), &intake);
+    daemon.turn(&mut sources, &mut signals, &intake).await;
+    daemon.end(sources, intake).await;
+    Ok(Exit::Done)
+}
+
+fn publisher(sink: Sink, settings: &Settings, now: Now) -> Publisher {
+    use std::hash::{BuildHasher, Hasher};
+
+    // The one place that needs to differ between machines: it spreads retries.
+    let seed = std::hash::RandomState::new().build_hasher().finish();
+    let publisher = Publisher::new(seed, settings);
+    match sink {
+        Sink::Discord => publisher,
+        Sink::Terminal => publisher.with_terminal(now),
+    }
+}
+
+struct Daemon {
+    options: Options,
+    engine: Engine,
+    links: Links,
+    endpoints: Option<EndpointWatcher>,
+    keeper: Keeper,
+    detector: JumpDetector,
+    /// When limits that were not written are written.
+    keep_at: Option<Duration>,
+    report: DaemonReport,
+    ending: bool,
+}
+
+impl Daemon {
+    /// The loop.
+    async fn turn(
+        &mut self,
+        sources: &mut mpsc::Receiver<SourceEvent>,
+        signals: &mut Signals,
+        intake: &IntakeHandle,
+    ) {
+        let clock_watch = ClockWatch::start();
+        while !self.engine.is_finished() {
+            let now = clock::now();
+            let due =
+                [self.engine.poll_deadline().map(|(at, _)| at), self.keep_at].into_iter().flatten().min();
+            let sleep = due.map(|at| at.saturating_sub(now.mono));
+            let input = tokio::select! {
+                biased;
+                () = signals.next() => {
+                    if self.ending {
+                        return;
+                    }
+                    self.ending = true;
+                    Some(Input::ShutDown)
+                }
+                (endpoint, event) = self.links.next() => Some(Input::Link(endpoint, event)),
+                event = next_endpoint(&mut self.endpoints) => Some(endpoint_input(event)),
+                Some(event) = sources.recv() => Some(Input::Source(event)),
+                () = clock_watch.jumped() => None,
+                () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => Some(Input::Tick),
+            };
+            if let Some(input) = input {
+                self.input(input, intake);
+            }
+            // A burst of lines is one decision.
+            while let Ok(event) = sources.try_recv() {
+                self.input(Input::Source(event), intake);
+            }
+            self.output();
+            self.keep();
+        }
+    }
+
+    /// Hands in what happened, and before that that time passed unnoticed.
+    fn input(&mut self, input: Input, intake: &IntakeHandle) {
+        let now = clock::now();
+        if self.detector.has_jumped(now) {
+            tracing::info!("the machine slept or a clock was set; looking at everything again");
+            intake.woke();
+            self.engine.handle(now, Input::Woke);
+        }
+        self.engine.handle(now, input);
+    }
+
+    fn output(&mut self) {
+        let now = clock::now();
+        while let Some(output) = self.engine.poll_output(now) {
+            match output {
+                Output::Link(command) => self.obey(command, now),
+                Output::Event(event) => self.tell(&event),
+                Output::Notice(notice) => log(&notice),
+            }
+        }
+        let up = self.engine.links(now).iter().any(|link| link.state == LinkState::Connected);
+        if let Some(endpoints) = &mut self.endpoints {
+            endpoints.set_any_link_up(up);
+        }
+    }
+
+    fn obey(&mut self, command: LinkCommand, now: Now) {
+        match command {
+            LinkCommand::Send { endpoint, nonce, .. } if endpoint == Endpoint::terminal() => {
+                self.engine.handle(now, Input::Link(endpoint, LinkEvent::Acked { nonce }));
+            }
+            command => self.links.obey(command),
+        }
+    }
+
+    fn tell(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::Usage(usage) if self.options.usage_lines => {
+                if let Some(line) = show::usage_text(usage) {
+                    let session = show::short_id(&usage.session);
+                    tracing::info!(agent = usage.agent.word(), session, restored = usage.restored, "{line}");
+                }
+            }
+            EventKind::Session { ended: true, session } if self.options.usage_lines => {
+                let line = show::ended_text(session);
+                tracing::info!(agent = session.agent.word(), session = show::short_id(&session.id), "{line}");
+            }
+            EventKind::Card { .. } if self.options.print_cards => {
+                if let Some(text) = show::event(event, &self.options.zone) {
+                    self.print(&text);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Cards on standard output are all that `--dry-run` is for; for the rest they are an extra.
+    fn print(&mut self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if written.is_err() {
+            self.options.print_cards = false;
+            self.ending |= self.options.sink == Sink::Terminal;
+        }
+    }
+
+    fn keep(&mut self) {
+        let now = clock::now();
+        let links = self.engine.links(now);
+        self.keeper.daemon(DaemonState { daemon: self.report.clone(), links });
+        self.keep_at = self.keeper.limits(now.mono, self.engine.limits().cloned().collect());
+        if self.ending && !self.engine.is_finished() {
+            self.engine.handle(now, Input::ShutDown);
+        }
+    }
+
+    async fn end(mut self, sources: mpsc::Receiver<SourceEvent>, intake: IntakeHandle) {
+        self.keeper.finish(self.engine.limits().cloned().collect());
+        self.links.close_all(FAREWELL).await;
+        drop(sources);
+        if !intake.stop() {
+            tracing::debug!("the reading of session files did not end in time");
+        }
+    }
+}
+
+fn log(notice: &crate::core::publish::Notice) {
+    use crate::core::publish::Notice;
+
+    let hint = notice.hint();
+    match notice {
+        Notice::Rejected { .. } | Notice::Refused { .. } => tracing::warn!(hint, "{notice}"),
+        _ => tracing::info!("{notice}"),
+    }
+}
+
+async fn next_endpoint(endpoints: &mut Option<EndpointWatcher>) -> EndpointEvent {
+    match endpoints {
+        Some(endpoints) => endpoints.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn endpoint_input(event: EndpointEvent) -> Input {
+    match event {
+        EndpointEvent::Found(endpoint, client) => Input::Found(endpoint, client),
+        EndpointEvent::Renewed(endpoint, client) => Input::Renewed(endpoint, client),
+        EndpointEvent::Gone(endpoint) => Input::Vanished(endpoint),
+    }
+}

@@ -1,0 +1,180 @@
+//! `run --demo`: a recorded session through the real engine, in accelerated time.
+//!
+//! Session time runs faster than real time; publishing does not, so that Discord sees no more than it allows.
+//! Nothing of the user's is read, no lock is taken and no state is kept.
+
+use std::io::Write;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::core::activity::Agent;
+use crate::core::engine::{Engine, Input, Output};
+use crate::core::file::SessionFile;
+use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Publisher};
+use crate::core::report::EventKind;
+use crate::core::settings::Settings;
+use crate::core::source::codex;
+use crate::core::source_event::{FileId, SourceEvent};
+use crate::core::time::{Now, elapsed, later};
+use crate::daemon::clock;
+use crate::daemon::discord::Links;
+use crate::daemon::discord::endpoints::{self, Places};
+use crate::error::{Exit, Failure};
+use crate::paths::Environment;
+use crate::show;
+
+/// An invented session; nobody's conversation.
+const RECORDING: &[u8] = include_bytes!("demo/recording.jsonl");
+
+/// How long the demo takes.
+const LENGTH: Duration = Duration::from_secs(55);
+
+/// How long the last card stays.
+const CODA: Duration = Duration::from_secs(6);
+
+/// How long farewells may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Plays the recording once; cards go to standard output, with `discord` to every Discord client as well.
+///
+/// # Errors
+/// With `discord`, when there is no application id.
+pub async fn run(
+    discord: bool,
+    settings: Settings,
+    zone: TimeZone,
+    environment: &Environment,
+) -> Result<Exit, Failure> {
+    if discord && settings.discord.application_id.is_empty() {
+        return Err(Failure::new("could not show the demo in Discord: there is no application id")
+            .hint("set discord.application_id in the settings file, or AGENT_PRESENCE_APPLICATION_ID"));
+    }
+    let mut player = Player::new(discord, settings, zone);
+    if discord {
+        let places = Places::new(|name| environment.path(name).map(Into::into));
+        for found in endpoints::discover(&places, &player.engine.settings().discord.clients.clone()) {
+            player.input(Input::Found(found.endpoint, found.client));
+        }
+    }
+    player.play().await;
+    Ok(Exit::Done)
+}
+
+struct Player {
+    engine: Engine,
+    links: Links,
+    started: Now,
+    from: Timestamp,
+    timer_from: Timestamp,
+    /// How many seconds of the recording pass in one.
+    speed: u32,
+    /// Whether somebody still reads the cards.
+    read: bool,
+}
+
+impl Player {
+    fn new(discord: bool, settings: Settings, zone: TimeZone) -> Self {
+        let started = clock::now();
+        let publisher = Publisher::new(0, &settings);
+        let publisher = if discord { publisher } else { publisher.with_terminal(started) };
+        let times: Vec<Timestamp> = lines().filter_map(codex::line_time).collect();
+        let from = times.first().copied().unwrap_or(started.wall);
+        let length = elapsed(from, times.last().copied().unwrap_or(from));
+        let speed = u32::try_from(length.as_secs().div_ceil(LENGTH.as_secs())).unwrap_or(1).max(1);
+        Self {
+            engine: Engine::new(settings, zone, publisher),
+            links: Links::default(),
+            started,
+            from,
+            // Discord's own clock counts on from there.
+            timer_from: if discord { started.wall } else { from },
+            speed,
+            read: true,
+        }
+    }
+
+    /// Session time runs fast, the monotonic time that publishing goes by does not.
+    fn now(&self) -> Now {
+        let mono = clock::now().mono;
+        let passed = mono.saturating_sub(self.started.mono).saturating_mul(self.speed);
+        Now { mono, wall: later(self.from, passed) }
+    }
+
+    async fn play(&mut self) {
+        let mut file = SessionFile::new(Agent::Codex, "demo".into(), Timestamp::MIN);
+        for line in lines() {
+            let at = codex::line_time(line).unwrap_or(self.from);
+            self.wait(elapsed(self.from, at) / self.speed).await;
+            file.push(line);
+            file.push(b"\n");
+            if let Some(mut update) = file.take_update() {
+                update.session.timer_from = Some(self.timer_from);
+                let event =
+                    SourceEvent::Updated { file: FileId::new(0), update: Box::new(update), restored: false };
+                self.input(Input::Source(event));
+            }
+        }
+        let end = clock::now().mono.saturating_sub(self.started.mono) + CODA;
+        self.wait(end).await;
+        self.input(Input::ShutDown);
+        while !self.engine.is_finished() {
+            self.step(FAREWELL).await;
+        }
+        self.links.close_all(FAREWELL).await;
+    }
+
+    /// Lets things happen until `since_start`.
+    async fn wait(&mut self, since_start: Duration) {
+        loop {
+            let passed = clock::now().mono.saturating_sub(self.started.mono);
+            if passed >= since_start {
+                return;
+            }
+            self.step(since_start - passed).await;
+        }
+    }
+
+    async fn step(&mut self, at_most: Duration) {
+        let now = clock::now().mono;
+        let due = self.engine.poll_deadline().map(|(at, _)| at.saturating_sub(now));
+        let sleep = due.unwrap_or(at_most).min(at_most);
+        let input = tokio::select! {
+            (endpoint, event) = self.links.next() => Input::Link(endpoint, event),
+            () = tokio::time::sleep(sleep) => Input::Tick,
+        };
+        self.input(input);
+    }
+
+    fn input(&mut self, input: Input) {
+        let now = self.now();
+        self.engine.handle(now, input);
+        while let Some(output) = self.engine.poll_output(now) {
+            match output {
+                Output::Link(LinkCommand::Send { endpoint, nonce, .. })
+                    if endpoint == Endpoint::terminal() =>
+                {
+                    self.engine.handle(now, Input::Link(endpoint, LinkEvent::Acked { nonce }));
+                }
+                Output::Link(command) => self.links.obey(command),
+                Output::Event(event) => {
+                    if let EventKind::Card { card: Some(card) } = event.kind {
+                        self.print(&show::card(&card, now.wall));
+                    }
+                }
+                Output::Notice(notice) => tracing::info!("{notice}"),
+            }
+        }
+    }
+
+    fn print(&mut self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        // A reader that went away stops nothing but the printing.
+        self.read = self.read && out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok();
+    }
+}
+
+fn lines() -> impl Iterator<Item = &'static [u8]> {
+    RECORDING.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
+}

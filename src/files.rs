@@ -1,0 +1,118 @@
+//! Writing files so that a reader, or a crash at any moment, never sees half of one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Replaces the file at `path` with `bytes`: a temporary file in the same folder, synced, then renamed over it.
+///
+/// A new file is for its owner alone (0600); one that is replaced keeps its permissions. A symbolic link stays
+/// one: what it points to is replaced.
+///
+/// # Errors
+/// Whatever the system says; the old file is then untouched and the temporary one removed.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let temporary = temporary_beside(&target)?;
+    let written = fill(&temporary, &target, bytes).and_then(|()| fs::rename(&temporary, &target));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    sync_folder_of(&target);
+    Ok(())
+}
+
+/// Options that create a file for its owner alone, where the system knows such a thing.
+pub fn private_options() -> OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn fill(temporary: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = private_options().write(true).create_new(true).open(temporary)?;
+    if let Ok(replaced) = fs::metadata(target) {
+        file.set_permissions(replaced.permissions())?;
+    }
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// A name that no other process and no other call of this one uses.
+fn temporary_beside(target: &Path) -> io::Result<PathBuf> {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let name = target.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.{}.tmp", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed)));
+    Ok(target.with_file_name(hidden))
+}
+
+/// Makes the rename itself survive a power cut, where folders can be synced; the file is complete either way.
+fn sync_folder_of(target: &Path) {
+    if cfg!(unix)
+        && let Some(folder) = target.parent()
+        && let Ok(folder) = File::open(folder)
+    {
+        let _ = folder.sync_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn replaces_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        write_atomically(&path, b"one").unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(folder.path()), ["state.json"]);
+    }
+
+    #[test]
+    fn a_failure_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("inside"), b"").unwrap();
+        assert!(write_atomically(&path, b"one").is_err());
+        assert_eq!(names(folder.path()), ["taken"]);
+        assert!(write_atomically(&folder.path().join("no/such/folder"), b"one").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn is_private_and_keeps_what_was_there() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+
+        let path = folder.path().join("new");
+        write_atomically(&path, b"").unwrap();
+        assert_eq!(mode(&path), 0o600);
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        write_atomically(&link, b"through the link").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&path).unwrap(), b"through the link");
+        assert_eq!(mode(&path), 0o644);
+    }
+}

@@ -1,0 +1,324 @@
+//! One daemon per state folder: the lock that makes it so, and the record that says who holds it.
+//!
+//! The lock on `instance.lock` is the truth. It is held for the daemon's life and goes with the process; the file
+//! is never deleted, because a deleted one could be locked twice. `instance.json` beside it is written after
+//! locking and says nothing without the lock: a crash or an earlier boot may have left it.
+//!
+//! fs2's functions are called in full: std has methods of the same names with other results. Ending another
+//! process is not done here.
+
+use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Exit, Failure};
+use crate::files;
+use crate::paths::StateDir;
+
+const LOCK: &str = "instance.lock";
+const RECORD: &str = "instance.json";
+
+/// A held lock is tried this often, because a `status` holds it for an instant while it looks.
+const TRIES: u32 = 10;
+const BETWEEN_TRIES: Duration = Duration::from_millis(30);
+
+/// Who holds the lock. What the system does not tell is absent, and such a record cannot be verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The process id.
+    pub pid: u32,
+    /// When the process started: Linux: clock ticks since boot; other Unix: seconds since 1970; else absent.
+    pub start_time: Option<u64>,
+    /// The executable.
+    pub exe: Option<PathBuf>,
+    /// The executable's device and inode, which a replaced file at the same path does not share.
+    #[serde(default)]
+    pub exe_file: Option<(u64, u64)>,
+    /// The user.
+    pub uid: Option<u32>,
+    /// Linux's name for this boot; absent elsewhere.
+    pub boot_id: Option<String>,
+    /// The program's version.
+    pub version: String,
+    /// 128 random bits in hexadecimal: this very instance.
+    pub token: String,
+}
+
+impl Record {
+    /// This process.
+    fn own() -> Self {
+        let pid = std::process::id();
+        Self {
+            pid,
+            start_time: start_time(pid),
+            exe: std::env::current_exe().ok(),
+            exe_file: own_executable(),
+            uid: own_user(),
+            boot_id: boot_id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            token: token(),
+        }
+    }
+
+    /// The record in this folder, whoever wrote it: to be believed only while the lock is known to be held.
+    /// One that cannot be read counts as absent.
+    pub fn read(state: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(state.join(RECORD)).ok()?).ok()
+    }
+}
+
+/// The lock, held until this is dropped or the process ends.
+#[derive(Debug)]
+pub struct Instance {
+    /// This process, as recorded.
+    pub record: Record,
+    lock: File,
+}
+
+/// Why the lock was not acquired.
+#[derive(Debug, thiserror::Error)]
+pub enum AcquireError {
+    /// Another instance has it.
+    #[error("another instance keeps the lock")]
+    Held {
+        /// Who says to hold it, if anyone.
+        record: Option<Box<Record>>,
+    },
+    /// The lock or its record could not be made.
+    #[error("could not {what} {}: {cause}", path.display())]
+    Unavailable {
+        /// `open`, `lock` or `write`.
+        what: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// The system's word.
+        cause: io::Error,
+    },
+}
+
+impl From<AcquireError> for Failure {
+    fn from(error: AcquireError) -> Self {
+        match &error {
+            AcquireError::Held { record } => {
+                let holder =
+                    record.as_ref().map(|record| format!(" (process {})", record.pid)).unwrap_or_default();
+                Self::new(format!("could not start: another instance is running{holder}"))
+                    .hint("see `agent-presence status`")
+                    .exit(Exit::Held)
+            }
+            AcquireError::Unavailable { .. } => Self::new(error.to_string())
+                .hint("check the state folder, or set AGENT_PRESENCE_STATE_DIR to another one"),
+        }
+    }
+}
+
+impl Instance {
+    /// Takes the lock, waiting up to 0.3 s for one who only looks, and writes the record.
+    ///
+    /// # Errors
+    /// [`AcquireError::Held`] when another instance has it, which is told apart from every other trouble.
+    pub fn acquire(state: &StateDir) -> Result<Self, AcquireError> {
+        for _ in 1..TRIES {
+            match Self::try_acquire(state) {
+                Err(AcquireError::Held { .. }) => std::thread::sleep(BETWEEN_TRIES),
+                result => return result,
+            }
+        }
+        Self::try_acquire(state)
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// As [`Instance::acquire`].
+    pub fn try_acquire(state: &StateDir) -> Result<Self, AcquireError> {
+        let path = state.join(LOCK);
+        let unavailable = |what, path: &Path| {
+            let path = path.to_owned();
+            move |cause| AcquireError::Unavailable { what, path, cause }
+        };
+        let lock = files::private_options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(unavailable("open", &path))?;
+        match fs2::FileExt::try_lock_exclusive(&lock) {
+            Ok(()) => {}
+            Err(error) if is_contended(&error) => {
+                return Err(AcquireError::Held { record: Record::read(state.path()).map(Box::new) });
+            }
+            Err(error) => return Err(unavailable("lock", &path)(error)),
+        }
+        let instance = Self { record: Record::own(), lock };
+        let path = state.join(RECORD);
+        serde_json::to_vec_pretty(&instance.record)
+            .map_err(io::Error::from)
+            .and_then(|json| files::write_atomically(&path, &json))
+            .map_err(unavailable("write", &path))?;
+        Ok(instance)
+    }
+}
+
+impl Drop for Instance {
+    /// The record stays: it says nothing without the lock.
+    fn drop(&mut self) {
+        let _ = fs2::FileExt::unlock(&self.lock);
+    }
+}
+
+/// What a look at the lock tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holding {
+    /// An instance is running.
+    Held,
+    /// None is.
+    Free,
+    /// It cannot be told, e.g. on a file system without locks.
+    Unknown,
+}
+
+/// Whether an instance holds the lock of this folder. Creates and writes nothing.
+pub fn held_by_another(state: &Path) -> Holding {
+    let file = match File::open(state.join(LOCK)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Holding::Free,
+        Err(_) => return Holding::Unknown,
+    };
+    match fs2::FileExt::try_lock_shared(&file) {
+        Ok(()) => {
+            let _ = fs2::FileExt::unlock(&file);
+            Holding::Free
+        }
+        Err(error) if is_contended(&error) => Holding::Held,
+        Err(_) => Holding::Unknown,
+    }
+}
+
+/// Windows has its own number for it, which std does not call `WouldBlock`.
+fn is_contended(error: &io::Error) -> bool {
+    let contended = fs2::lock_contended_error();
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == contended.raw_os_error()
+}
+
+/// When a process started, in the unit of [`Record::start_time`]; `None` when there is no such process or the
+/// system does not tell (Windows).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn start_time(pid: u32) -> Option<u64> {
+    start_time_in_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// When a process started, in the unit of [`Record::start_time`]; `None` when there is no such process or the
+/// system does not tell (Windows).
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+pub fn start_time(pid: u32) -> Option<u64> {
+    let mut ps = std::process::Command::new("/bin/ps");
+    ps.args(["-o", "lstart=", "-p", &pid.to_string()]).env("LC_ALL", "C").env("TZ", "UTC");
+    start_time_in_ps(str::from_utf8(&ps.output().ok()?.stdout).ok()?)
+}
+
+/// When a process started, in the unit of [`Record::start_time`]; `None` when there is no such process or the
+/// system does not tell (Windows).
+#[cfg(not(unix))]
+pub fn start_time(_pid: u32) -> Option<u64> {
+    None
+}
+
+/// Field 22 of `/proc/<pid>/stat`. The second one, the program's name, may hold spaces and parentheses.
+#[cfg(any(test, target_os = "linux", target_os = "android"))]
+fn start_time_in_stat(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// `Fri Nov 20 07:00:31 2026`, in UTC.
+#[cfg(any(test, all(unix, not(any(target_os = "linux", target_os = "android")))))]
+fn start_time_in_ps(line: &str) -> Option<u64> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let time = jiff::civil::DateTime::strptime("%a %b %d %H:%M:%S %Y", words.join(" ")).ok()?;
+    let zoned = time.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    u64::try_from(zoned.timestamp().as_second()).ok()
+}
+
+fn boot_id() -> Option<String> {
+    Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+}
+
+/// On Linux of the running file itself, which may no longer be at its path.
+#[cfg(unix)]
+fn own_executable() -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata("/proc/self/exe").or_else(|_| fs::metadata(std::env::current_exe()?)).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn own_executable() -> Option<(u64, u64)> {
+    None
+}
+
+#[cfg(unix)]
+fn own_user() -> Option<u32> {
+    Some(rustix::process::geteuid().as_raw())
+}
+
+#[cfg(not(unix))]
+fn own_user() -> Option<u32> {
+    None
+}
+
+/// Tells instances apart; it guards nothing, so hashing with the system's random keys is good enough where there
+/// is no `/dev/urandom`.
+fn token() -> String {
+    let mut bytes = [0; 16];
+    let read =
+        File::open("/dev/urandom").and_then(|mut random| io::Read::read_exact(&mut random, &mut bytes));
+    let bits = match read {
+        Ok(()) => u128::from_ne_bytes(bytes),
+        Err(_) => {
+            let random = || u128::from(RandomState::new().hash_one(std::process::id()));
+            (random() << 64) | random()
+        }
+    };
+    format!("{bits:032x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_time_survives_a_strange_name() {
+        let stat = "4242 (a) b (c)) S 1 4242 4242 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2 3";
+        assert_eq!(start_time_in_stat(stat), Some(987_654));
+        assert_eq!(start_time_in_stat("4242 (cut"), None);
+        assert_eq!(start_time_in_stat(""), None);
+    }
+
+    #[test]
+    fn start_time_as_ps_writes_it() {
+        assert_eq!(start_time_in_ps("Fri Nov 20 07:00:31 2026    \n"), Some(1_795_158_031));
+        assert_eq!(start_time_in_ps("Sun Nov  1 07:00:31 2026"), Some(1_793_516_431));
+        assert_eq!(start_time_in_ps(""), None);
+    }
+
+    #[test]
+    fn tokens_differ() {
+        assert_ne!(token(), token());
+        assert_eq!(token().len(), 32);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn own_record_is_complete_and_stable() {
+        let (one, two) = (Record::own(), Record::own());
+        assert!(one.start_time.is_some() && one.exe_file.is_some() && one.boot_id.is_some());
+        assert_eq!((one.start_time, one.exe_file), (two.start_time, two.exe_file));
+        assert_eq!(start_time(u32::MAX), None);
+    }
+}

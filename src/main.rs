@@ -1,0 +1,75 @@
+//! The program: parse, run, print a failure with its hints, exit.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use agent_presence::cli::{self, Command, Invocation};
+use agent_presence::commands;
+use agent_presence::config_file::{self, ConfigFile};
+use agent_presence::error::{Exit, Failure};
+use agent_presence::homes;
+use agent_presence::paths::{self, Environment};
+use jiff::tz::TimeZone;
+
+fn main() -> ExitCode {
+    let invocation = match cli::parse() {
+        Ok(invocation) => invocation,
+        Err(exit) => return exit.into(),
+    };
+    match run(&invocation) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            // Nobody is left to tell when standard error is gone.
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(invocation: &Invocation) -> Result<Exit, Failure> {
+    let mut out = std::io::stdout();
+    let mut err = std::io::stderr();
+    match &invocation.command {
+        Command::Completions { shell } => return commands::completions::run(*shell, &mut out),
+        Command::Man => return commands::man::run(&mut out),
+        _ => {}
+    }
+    let environment = Environment::of_process();
+    let config = ConfigFile::locate(invocation.global.config.as_deref(), &environment)?;
+    let context = config_file::context(&environment, option_env!("AGENT_PRESENCE_APPLICATION_ID"));
+    if let Command::Config(command) = &invocation.command {
+        return commands::config::run(command, &config, &context, &mut out, &mut err);
+    }
+    let effective = config.read(&context);
+    let zone = TimeZone::system();
+    if let Command::Replay(replay) = &invocation.command {
+        let mut out = std::io::BufWriter::new(out.lock());
+        return commands::replay::run(replay, effective.settings, &zone, &mut out, &mut err);
+    }
+    let homes = homes::of(&effective.settings.sources, &environment);
+    let state = paths::state_dir(&environment)?;
+    if let Command::Run(run) = &invocation.command {
+        let color = invocation.global.color;
+        let places = commands::run::Places {
+            config: &config,
+            effective,
+            homes,
+            state: &state,
+            environment: &environment,
+            zone,
+            color,
+        };
+        return commands::run::run(run, places);
+    }
+    let places = commands::status::Places {
+        config: &config,
+        effective: &effective,
+        homes,
+        state: &state,
+        zone: &zone,
+    };
+    match &invocation.command {
+        Command::Status(status) => commands::status::status(places, status.json, &mut out),
+        _ => commands::status::preview(places, &mut out),
+    }
+}

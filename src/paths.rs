@@ -1,0 +1,214 @@
+//! Where things are: the settings file, the state folder, the agents' homes.
+//!
+//! The environment is read once, at the edge ([`Environment::of_process`]), and handed on, so that nothing below
+//! depends on the machine. Variables that are empty, and folders that are not absolute, count as not set.
+//! Only [`ensure_state_dir`] touches the disk.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::core::settings::Sources;
+use crate::error::Failure;
+
+/// The folder's name in the platform's config and state folders.
+const NAME: &str = "agent-presence";
+
+/// The platform's folders of one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folders {
+    /// The home folder.
+    pub home: PathBuf,
+    /// Linux: `$XDG_CONFIG_HOME` or `~/.config`; macOS: `~/Library/Application Support`; Windows: `%APPDATA%`.
+    pub config: PathBuf,
+    /// Linux: `$XDG_STATE_HOME` or `~/.local/state`; macOS: `~/Library/Application Support`; Windows: `%LOCALAPPDATA%`.
+    pub state: PathBuf,
+}
+
+impl Folders {
+    fn of_process() -> Option<Self> {
+        let base = directories::BaseDirs::new()?;
+        let state = base.state_dir().unwrap_or_else(|| base.data_local_dir());
+        base.home_dir().is_absolute().then(|| Self {
+            home: base.home_dir().to_owned(),
+            config: base.config_dir().to_owned(),
+            state: state.to_owned(),
+        })
+    }
+}
+
+/// The environment variables and the user's folders, read once.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+    folders: Option<Folders>,
+}
+
+impl Environment {
+    /// The real ones.
+    pub fn of_process() -> Self {
+        Self { variables: std::env::vars_os().collect(), folders: Folders::of_process() }
+    }
+
+    /// Others, for tests and for commands that pretend.
+    pub fn new<K: Into<OsString>, V: Into<OsString>>(
+        variables: impl IntoIterator<Item = (K, V)>,
+        folders: Option<Folders>,
+    ) -> Self {
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { variables, folders }
+    }
+
+    /// A variable as text; `None` when it is unset, empty or not Unicode.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.variables.get(std::ffi::OsStr::new(name))?.to_str().filter(|text| !text.is_empty())
+    }
+
+    /// A variable as an absolute path; anything else counts as not set.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        let path = PathBuf::from(self.variables.get(std::ffi::OsStr::new(name))?);
+        path.is_absolute().then_some(path)
+    }
+
+    /// The home folder, if there is one.
+    pub fn home(&self) -> Option<&Path> {
+        self.folders.as_ref().map(|folders| folders.home.as_path())
+    }
+
+    fn folders(&self, instead: &str) -> Result<&Folders, Failure> {
+        self.folders.as_ref().ok_or_else(|| {
+            Failure::new("could not find your home folder: HOME is not set to an absolute path")
+                .hint(format!("set HOME, or {instead}"))
+        })
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    /// Names no variable: the environment is full of secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment").field("folders", &self.folders).finish_non_exhaustive()
+    }
+}
+
+/// The settings file's place where no `--config` names one: `AGENT_PRESENCE_CONFIG`, else the platform's folder.
+///
+/// # Errors
+/// No home folder.
+pub fn config_file(environment: &Environment) -> Result<PathBuf, Failure> {
+    if let Some(path) = environment.path("AGENT_PRESENCE_CONFIG") {
+        return Ok(path);
+    }
+    let folders = environment.folders("AGENT_PRESENCE_CONFIG, or use --config")?;
+    Ok(folders.config.join(NAME).join("config.toml"))
+}
+
+/// The state folder's place, whether it exists or not: `AGENT_PRESENCE_STATE_DIR`, else the platform's.
+///
+/// # Errors
+/// No home folder.
+pub fn state_dir(environment: &Environment) -> Result<PathBuf, Failure> {
+    if let Some(path) = environment.path("AGENT_PRESENCE_STATE_DIR") {
+        return Ok(path);
+    }
+    Ok(environment.folders("AGENT_PRESENCE_STATE_DIR")?.state.join(NAME))
+}
+
+/// A state folder that exists, is ours and can be written to; made by [`ensure_state_dir`] only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+/// Creates the state folder for its owner alone (0700), or checks the one that is there. The permissions of a
+/// folder that was there before are left alone: the variable may name any folder.
+///
+/// # Errors
+/// What is wrong with the folder and what to do, for the user.
+pub fn ensure_state_dir(path: &Path) -> Result<StateDir, Failure> {
+    let hint = "make it writable, or set AGENT_PRESENCE_STATE_DIR to another folder";
+    create_private(path).map_err(|error| {
+        let cause = if path.exists() { "it is not a folder".to_owned() } else { error.to_string() };
+        Failure::new(format!("could not create the state folder {}: {cause}", path.display())).hint(hint)
+    })?;
+    let unusable =
+        |cause: &str| Failure::new(format!("could not use the state folder {}: {cause}", path.display()));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = fs::metadata(path).map_err(|error| unusable(&error.to_string()).hint(hint))?;
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(
+                unusable("it belongs to another user").hint("set AGENT_PRESENCE_STATE_DIR to another folder")
+            );
+        }
+        if metadata.mode() & 0o002 != 0 {
+            return Err(unusable("every user may write to it").hint(format!("chmod 700 {}", path.display())));
+        }
+        rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
+            .map_err(|error| unusable(&std::io::Error::from(error).to_string()).hint(hint))?;
+    }
+    #[cfg(not(unix))]
+    if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().readonly()) {
+        return Err(unusable("it is read-only").hint(hint));
+    }
+    Ok(StateDir(path.to_owned()))
+}
+
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
+}
+
+/// Codex's homes: the settings, else `CODEX_HOME`, else `~/.codex`. They need not exist.
+pub fn codex_homes(sources: &Sources, environment: &Environment) -> Vec<PathBuf> {
+    if !sources.codex_home.is_empty() {
+        return without_repeats(sources.codex_home.clone());
+    }
+    let default = || environment.home().map(|home| home.join(".codex"));
+    environment.path("CODEX_HOME").or_else(default).into_iter().collect()
+}
+
+/// Claude Code's homes: the settings, else `CLAUDE_CONFIG_DIR`, else `~/.claude` and `~/.config/claude`. They
+/// need not exist.
+///
+/// For Claude Code the variable is one folder; other tools let it be several with commas between them. So it is
+/// taken whole if there is such a folder, and in parts otherwise.
+pub fn claude_homes(sources: &Sources, environment: &Environment) -> Vec<PathBuf> {
+    if !sources.claude_home.is_empty() {
+        return without_repeats(sources.claude_home.clone());
+    }
+    let named = environment.path("CLAUDE_CONFIG_DIR").map(|whole| {
+        let parts = environment.text("CLAUDE_CONFIG_DIR").unwrap_or_default().split(',');
+        let parts: Vec<PathBuf> =
+            parts.map(|part| PathBuf::from(part.trim())).filter(|part| part.is_absolute()).collect();
+        if parts.len() < 2 || whole.is_dir() { vec![whole] } else { parts }
+    });
+    let default = || {
+        let home = environment.home();
+        home.map(|home| vec![home.join(".claude"), home.join(".config/claude")]).unwrap_or_default()
+    };
+    without_repeats(named.unwrap_or_else(default))
+}
+
+fn without_repeats(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        if !kept.contains(&path) {
+            kept.push(path);
+        }
+    }
+    kept
+}

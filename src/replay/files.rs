@@ -1,0 +1,161 @@
+//! Which files a replay reads: those named, those in folders named, and whose each is.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::core::activity::Agent;
+use crate::core::file::SessionFile;
+use crate::core::source;
+
+/// How much of a file is looked at to recognise it. First lines are below 64 KB.
+const HEAD: u64 = 256 << 10;
+
+/// A file that can be replayed.
+#[derive(Debug, Clone)]
+pub(super) struct Recorded {
+    pub(super) path: PathBuf,
+    pub(super) agent: Agent,
+    pub(super) home: Arc<str>,
+    pub(super) first_at: Timestamp,
+    id: Option<String>,
+    parent: Option<String>,
+}
+
+/// A path that could not be replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Which.
+    pub path: PathBuf,
+    /// Why, for people.
+    pub reason: String,
+    /// Whether the user named this very path.
+    pub hint: Option<&'static str>,
+}
+
+impl Problem {
+    pub(super) fn new(path: &Path, error: &std::io::Error) -> Self {
+        Self { path: path.to_owned(), reason: error.to_string(), hint: None }
+    }
+}
+
+/// Finds every file below `paths`. A file named directly is read whatever its name; in folders session files end in
+/// `.jsonl`.
+pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
+    let mut found = Vec::new();
+    let mut problems = Vec::new();
+    let mut seen = BTreeSet::new();
+    for path in paths {
+        let mut files = Vec::new();
+        if let Err(error) = collect(path, &mut files, &mut problems) {
+            problems.push(Problem::new(path, &error));
+        }
+        let named = files.first() == Some(path);
+        for file in files {
+            if !seen.insert(std::fs::canonicalize(&file).unwrap_or_else(|_| file.clone())) {
+                continue;
+            }
+            match recognise(&file) {
+                Ok(Some(recorded)) => found.push(recorded),
+                Ok(None) if named => problems.push(Problem {
+                    path: file,
+                    reason: "not a session file of a known agent".to_owned(),
+                    hint: Some("a session file is a .jsonl file from ~/.codex/sessions"),
+                }),
+                Ok(None) => {}
+                Err(error) => problems.push(Problem::new(&file, &error)),
+            }
+        }
+    }
+    (found, problems)
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) -> std::io::Result<()> {
+    if !std::fs::metadata(path)?.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let mut entries: Vec<_> = std::fs::read_dir(path)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        // Links are not followed, so that no folder is walked for ever.
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            if let Err(error) = collect(&path, files, problems) {
+                problems.push(Problem::new(&path, &error));
+            }
+        } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "jsonl") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    let Some(agent) = source::recognise(&head) else { return Ok(None) };
+    let home = home_of(path);
+    let mut file = SessionFile::new(agent, home.clone(), Timestamp::MIN);
+    file.push(&head);
+    let family = file.family();
+    let (id, parent) =
+        family.map_or((None, None), |(id, parent)| (Some(id.to_owned()), parent.map(str::to_owned)));
+    let first_at = source::first_time(agent, &head).unwrap_or(Timestamp::MIN);
+    Ok(Some(Recorded { path: path.to_owned(), agent, home, first_at, id, parent }))
+}
+
+/// The agent's home that a session file lies in; where there is none, its own folder stands for it.
+fn home_of(path: &Path) -> Arc<str> {
+    let roots = ["sessions", "archived_sessions", "projects"];
+    let root = path
+        .ancestors()
+        .find(|folder| folder.file_name().is_some_and(|name| roots.iter().any(|root| name == *root)));
+    let home = root.and_then(Path::parent).or_else(|| path.parent()).unwrap_or(path);
+    home.to_string_lossy().into()
+}
+
+/// The files whose rows tell what of `child` is copied history: its parent's, else its siblings'.
+pub(super) fn related(all: &[Recorded], child: &Recorded, parent: &str) -> Vec<PathBuf> {
+    let others = || all.iter().filter(|file| file.path != child.path);
+    let mut related: Vec<PathBuf> =
+        others().filter(|file| file.id.as_deref() == Some(parent)).map(|file| file.path.clone()).collect();
+    if related.is_empty() {
+        related = beside(&child.path, parent);
+    }
+    if related.is_empty() {
+        let siblings =
+            others().filter(|file| file.parent.is_some() && file.parent.as_deref() == Some(parent));
+        related = siblings.map(|file| file.path.clone()).collect();
+    }
+    related
+}
+
+/// A parent that was not given, by its name in the same agent's home.
+fn beside(child: &Path, parent: &str) -> Vec<PathBuf> {
+    let roots = ["sessions", "archived_sessions"];
+    let Some(root) = child
+        .ancestors()
+        .find(|folder| folder.file_name().is_some_and(|name| roots.iter().any(|root| name == *root)))
+    else {
+        return Vec::new();
+    };
+    if parent.is_empty() {
+        return Vec::new();
+    }
+    let mut files = Vec::new();
+    let mut ignored = Vec::new();
+    for folder in roots.iter().filter_map(|name| Some(root.parent()?.join(name))) {
+        // A folder that cannot be read has no parent to offer.
+        let _ = collect(&folder, &mut files, &mut ignored);
+    }
+    files.retain(|file| {
+        file != child && file.file_name().is_some_and(|name| name.to_string_lossy().contains(parent))
+    });
+    files
+}

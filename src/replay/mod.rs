@@ -1,0 +1,91 @@
+//! Recorded session files through the same engine, in the files' own time.
+//!
+//! No daemon, no Discord, no state folder: only the files given are read, and those that they name as their parents.
+//! Read next: [`stage`], the engine in a time of its own.
+
+mod feed;
+mod files;
+pub mod stage;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::core::engine::Input;
+use crate::core::report::Event;
+use crate::core::settings::Settings;
+use crate::core::source_event::{FileId, SourceEvent};
+use crate::core::time::elapsed;
+use feed::Feed;
+use files::Recorded;
+use stage::Stage;
+
+pub use files::Problem;
+
+/// Signs of life reach the engine at least this often, so that silence is told from work.
+const LIFE_SIGN: Duration = Duration::from_secs(60);
+
+/// Replays files and folders; calls `out` for every event in order, and returns what could not be read.
+pub fn replay(
+    paths: &[PathBuf],
+    settings: Settings,
+    zone: TimeZone,
+    out: &mut dyn FnMut(Event),
+) -> Vec<Problem> {
+    let (recorded, mut problems) = files::find(paths);
+    let mut queue: BinaryHeap<Reverse<(Timestamp, usize)>> = BinaryHeap::new();
+    for (number, file) in recorded.iter().enumerate() {
+        queue.push(Reverse((file.first_at, number)));
+    }
+    let Some(Reverse((from, _))) = queue.peek().copied() else { return problems };
+    let mut stage = Stage::new(settings, zone, from);
+    let mut feeds: Vec<Option<Feed>> = recorded.iter().map(|_| None).collect();
+    let mut told: Vec<Timestamp> = vec![Timestamp::MIN; recorded.len()];
+    while let Some(Reverse((at, number))) = queue.pop() {
+        let (Some(file), Some(slot), Some(told)) =
+            (recorded.get(number), feeds.get_mut(number), told.get_mut(number))
+        else {
+            continue;
+        };
+        let next = step(file, slot, &recorded).unwrap_or_else(|error| {
+            problems.push(Problem::new(&file.path, &error));
+            None
+        });
+        let Some(feed) = slot else { continue };
+        if feed.file.has_news() || elapsed(*told, at) >= LIFE_SIGN || next.is_none() {
+            *told = at;
+            if let Some(update) = feed.file.take_update() {
+                stage.advance(at, out);
+                let file = FileId::new(number as u64);
+                let event = SourceEvent::Updated { file, update: Box::new(update), restored: false };
+                stage.input(Input::Source(event), out);
+            }
+        }
+        match next {
+            Some(next) => queue.push(Reverse((next, number))),
+            // Thousands of files that follow each other need few handles.
+            None => *slot = None,
+        }
+    }
+    stage.finish(out);
+    problems
+}
+
+/// Feeds one line; returns the time of the one after it. The file is opened for its first line.
+fn step(file: &Recorded, slot: &mut Option<Feed>, all: &[Recorded]) -> std::io::Result<Option<Timestamp>> {
+    if slot.is_none() {
+        *slot = Feed::open(&file.path, file.agent, file.home.clone())?;
+    }
+    let Some(feed) = slot else { return Ok(None) };
+    let more = feed.step()?;
+    if let Some(wanted) = feed.file.lineage_wanted() {
+        let related = files::related(all, file, &wanted.parent);
+        let rows: Vec<_> = related.iter().filter_map(|path| feed::rows(path).ok()).collect();
+        feed.file.set_lineage(&rows);
+    }
+    Ok(more.then_some(feed.at))
+}

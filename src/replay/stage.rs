@@ -1,0 +1,93 @@
+//! An engine in a time of its own: events come when the driver says, deadlines pass in between.
+//!
+//! The sink is a terminal that takes every card at once, so what comes out is what would have been shown.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::core::engine::{Engine, Input, Output};
+use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Publisher};
+use crate::core::report::Event;
+use crate::core::settings::Settings;
+use crate::core::time::{Now, elapsed};
+
+/// Deadlines that are due at one moment are few; more than this would be a loop.
+const DEADLINES_AT_ONCE: usize = 10_000;
+
+/// Drives an engine through recorded time.
+#[derive(Debug)]
+pub struct Stage {
+    engine: Engine,
+    now: Now,
+}
+
+impl Stage {
+    /// A stage whose time begins at `from`.
+    pub fn new(settings: Settings, zone: TimeZone, from: Timestamp) -> Self {
+        let now = Now { mono: Duration::ZERO, wall: from };
+        let publisher = Publisher::new(0, &settings).with_terminal(now);
+        Self { engine: Engine::new(settings, zone, publisher), now }
+    }
+
+    /// The time on the stage.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// The engine, for reports.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Lets time pass until `to`; whatever is due on the way happens at its moment.
+    pub fn advance(&mut self, to: Timestamp, out: &mut dyn FnMut(Event)) {
+        let end = self.now.mono.saturating_add(elapsed(self.now.wall, to));
+        self.pass(end, |_| true, out);
+        self.step_to(end);
+        self.now.wall = self.now.wall.max(to);
+    }
+
+    /// Something happens now.
+    pub fn input(&mut self, input: Input, out: &mut dyn FnMut(Event)) {
+        self.engine.handle(self.now, input);
+        self.drain(out);
+    }
+
+    /// Shows what the publish intervals still hold back, and ends every session.
+    pub fn finish(&mut self, out: &mut dyn FnMut(Event)) {
+        let end = self.now.mono.saturating_add(Duration::from_secs(60));
+        self.pass(end, |why| why == "publish", out);
+        self.engine.end_sessions(self.now);
+        self.drain(out);
+    }
+
+    fn pass(&mut self, end: Duration, wanted: impl Fn(&str) -> bool, out: &mut dyn FnMut(Event)) {
+        for _ in 0..DEADLINES_AT_ONCE {
+            let due = self.engine.poll_deadline().filter(|(at, why)| *at <= end && wanted(why));
+            let Some((at, _)) = due else { return };
+            self.step_to(at);
+            self.engine.handle(self.now, Input::Tick);
+            self.drain(out);
+        }
+    }
+
+    fn step_to(&mut self, mono: Duration) {
+        let step = mono.saturating_sub(self.now.mono);
+        self.now = Now { mono: self.now.mono + step, wall: crate::core::time::later(self.now.wall, step) };
+    }
+
+    fn drain(&mut self, out: &mut dyn FnMut(Event)) {
+        while let Some(output) = self.engine.poll_output(self.now) {
+            match output {
+                Output::Event(event) => out(event),
+                Output::Link(LinkCommand::Send { nonce, .. }) => {
+                    let taken = Input::Link(Endpoint::terminal(), LinkEvent::Acked { nonce });
+                    self.engine.handle(self.now, taken);
+                }
+                Output::Link(_) | Output::Notice(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Where things are, from a given environment; nothing of the machine's own is read.
+
+use std::path::{Path, PathBuf};
+
+use agent_presence::config_file::{Chosen, ConfigFile};
+use agent_presence::core::settings::Sources;
+use agent_presence::paths::{
+    Environment, Folders, claude_homes, codex_homes, config_file, ensure_state_dir, state_dir,
+};
+
+/// An absolute path on every system.
+fn root() -> PathBuf {
+    PathBuf::from(if cfg!(windows) { r"C:\r" } else { "/r" })
+}
+
+fn environment(variables: &[(&str, &Path)]) -> Environment {
+    let folders =
+        Folders { home: root().join("home"), config: root().join("config"), state: root().join("state") };
+    Environment::new(variables.iter().map(|(name, value)| (*name, value.as_os_str())), Some(folders))
+}
+
+#[test]
+fn variables_come_before_the_platform() {
+    let none = environment(&[]);
+    assert_eq!(config_file(&none).unwrap(), root().join("config/agent-presence/config.toml"));
+    assert_eq!(state_dir(&none).unwrap(), root().join("state/agent-presence"));
+    assert_eq!(codex_homes(&Sources::default(), &none), [root().join("home/.codex")]);
+    let both = [root().join("home/.claude"), root().join("home/.config/claude")];
+    assert_eq!(claude_homes(&Sources::default(), &none), both);
+
+    let there = root().join("there");
+    let names = ["AGENT_PRESENCE_CONFIG", "AGENT_PRESENCE_STATE_DIR", "CODEX_HOME", "CLAUDE_CONFIG_DIR"];
+    let all = environment(&names.map(|name| (name, there.as_path())));
+    assert_eq!(config_file(&all).unwrap(), there);
+    assert_eq!(state_dir(&all).unwrap(), there);
+    assert_eq!(codex_homes(&Sources::default(), &all), std::slice::from_ref(&there));
+    assert_eq!(claude_homes(&Sources::default(), &all), std::slice::from_ref(&there));
+
+    let set = Sources {
+        codex_home: vec![root().join("a"), root().join("a")],
+        claude_home: vec![root().join("b")],
+        ..Sources::default()
+    };
+    assert_eq!(codex_homes(&set, &all), [root().join("a")]);
+    assert_eq!(claude_homes(&set, &all), [root().join("b")]);
+
+    for ignored in ["", "relative/folder"] {
+        let nothing = environment(&names.map(|name| (name, Path::new(ignored))));
+        assert_eq!(config_file(&nothing).unwrap(), config_file(&none).unwrap());
+        assert_eq!(state_dir(&nothing).unwrap(), state_dir(&none).unwrap());
+        assert_eq!(codex_homes(&Sources::default(), &nothing), [root().join("home/.codex")]);
+        assert_eq!(claude_homes(&Sources::default(), &nothing), both);
+    }
+}
+
+#[test]
+fn the_flag_comes_before_the_environment() {
+    let there = root().join("there");
+    let environment = environment(&[("AGENT_PRESENCE_CONFIG", &there)]);
+    let named = ConfigFile::locate(Some(&root().join("mine.toml")), &environment).unwrap();
+    assert_eq!(named, ConfigFile { path: root().join("mine.toml"), chosen: Chosen::Flag });
+    let found = ConfigFile::locate(None, &environment).unwrap();
+    assert_eq!(found, ConfigFile { path: there, chosen: Chosen::Default });
+    assert!(ConfigFile::locate(Some(Path::new("relative.toml")), &environment).unwrap().path.is_absolute());
+}
+
+#[test]
+fn several_claude_homes_have_commas_between_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    let several = PathBuf::from(format!("{}, {},,{}", one.display(), two.display(), one.display()));
+    let homes = || claude_homes(&Sources::default(), &environment(&[("CLAUDE_CONFIG_DIR", &several)]));
+    assert_eq!(homes(), [one, two]);
+
+    let comma = folder.path().join("a,b");
+    std::fs::create_dir(&comma).unwrap();
+    let environment = environment(&[("CLAUDE_CONFIG_DIR", &comma)]);
+    assert_eq!(claude_homes(&Sources::default(), &environment), [comma]);
+}
+
+#[test]
+fn without_a_home_folder_it_says_what_to_set() {
+    let nobody = Environment::default();
+    assert_eq!(
+        config_file(&nobody).unwrap_err().to_string(),
+        "error: could not find your home folder: HOME is not set to an absolute path\n\
+         hint: set HOME, or AGENT_PRESENCE_CONFIG, or use --config"
+    );
+    assert_eq!(state_dir(&nobody).unwrap_err().hints, ["set HOME, or AGENT_PRESENCE_STATE_DIR"]);
+    assert!(codex_homes(&Sources::default(), &nobody).is_empty());
+    assert!(claude_homes(&Sources::default(), &nobody).is_empty());
+}
+
+#[test]
+fn debug_output_holds_no_variable() {
+    let text = format!("{:?}", environment(&[("TOKEN", Path::new("secret"))]));
+    assert!(!text.contains("secret") && !text.contains("TOKEN"), "{text}");
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let failure = ensure_state_dir(&file).unwrap_err();
+    assert_eq!(
+        failure.message,
+        format!("could not create the state folder {}: it is not a folder", file.display())
+    );
+    assert_eq!(failure.hints, ["make it writable, or set AGENT_PRESENCE_STATE_DIR to another folder"]);
+    assert!(
+        ensure_state_dir(&file.join("below"))
+            .unwrap_err()
+            .message
+            .starts_with("could not create the state folder ")
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_state_folder_is_private_and_an_open_one_is_refused() {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("a/b");
+    ensure_state_dir(&made).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&made), 0o700);
+    assert_eq!(mode(&folder.path().join("a")), 0o700);
+
+    std::fs::set_permissions(&made, Permissions::from_mode(0o755)).unwrap();
+    ensure_state_dir(&made).unwrap();
+    assert_eq!(mode(&made), 0o755, "what was there before is left alone");
+
+    std::fs::set_permissions(&made, Permissions::from_mode(0o777)).unwrap();
+    let failure = ensure_state_dir(&made).unwrap_err();
+    assert!(failure.message.ends_with(": every user may write to it"), "{failure}");
+    assert_eq!(failure.hints, [format!("chmod 700 {}", made.display())]);
+
+    // Root may write anywhere.
+    if !rustix::process::geteuid().is_root() {
+        std::fs::set_permissions(&made, Permissions::from_mode(0o500)).unwrap();
+        assert!(ensure_state_dir(&made).unwrap_err().message.contains("could not use the state folder"));
+    }
+}
