@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -60,6 +61,20 @@ Environment:
 Exit codes:
   0 done, 1 failed, 2 usage, 3 no daemon is running, 4 another instance keeps the lock";
 
+const CONFIG: &str = "\
+Examples:
+  agent-presence config init     write a settings file to edit
+  agent-presence config check    after editing it
+  agent-presence config show     what is in effect, and who set it
+
+A running daemon reads the file again within a second; one that is broken changes nothing.";
+
+const COMPLETIONS: &str = "\
+Examples:
+  agent-presence completions bash > ~/.local/share/bash-completion/completions/agent-presence
+  agent-presence completions fish > ~/.config/fish/completions/agent-presence.fish
+  agent-presence completions zsh > \"${fpath[1]}/_agent-presence\"";
+
 const GLOBAL: &str = "Global options";
 
 /// The options that every command has.
@@ -114,20 +129,31 @@ pub enum Command {
     Preview,
     /// Feed session files through the engine and print what would have been shown
     Replay(Replay),
-    /// Find, show, check or write the settings file
+    /// Clear the card and end the daemon
+    Stop,
+    /// Clear the card and go on watching, also after a restart
+    Pause(Pause),
+    /// End a pause
+    Resume,
+    /// Launch at login: switch it on or off, or see what it does
     #[command(subcommand)]
+    Autostart(Autostart),
+    /// Find, show, check or write the settings file
+    #[command(subcommand, after_help = CONFIG)]
     Config(Config),
     /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS)]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
+    #[command(after_help = "Examples:\n  agent-presence man | man -l -")]
     Man,
 }
 
 /// `run`
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
   agent-presence run --dry-run          print cards instead of sending them
@@ -143,6 +169,12 @@ pub struct Run {
     /// Send the demo to Discord
     #[arg(long, requires = "demo", conflicts_with = "dry_run")]
     pub discord: bool,
+    /// Leave another instance alone if it is healthy, and exit with code 4
+    #[arg(long)]
+    pub no_takeover: bool,
+    /// Take over from a newer version as well
+    #[arg(long, conflicts_with = "no_takeover")]
+    pub replace: bool,
     /// Print no usage lines
     #[arg(short, long)]
     pub quiet: bool,
@@ -151,11 +183,23 @@ pub struct Run {
 /// `status`
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
+Examples:
+  agent-presence status
+  agent-presence status --json | jq '.sessions[] | select(.shown).tokens'
+
 Asks the running daemon; without one the session files are read once. Nothing is changed, and Discord is not asked.")]
 pub struct Status {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `pause`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Pause {
+    /// End the pause by itself after this time, e.g. 30m, 2h, 1d
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::core::duration::parse)]
+    pub duration: Option<Duration>,
 }
 
 /// `replay`
@@ -173,6 +217,43 @@ pub struct Replay {
     /// Session files, or folders of them
     #[arg(required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
+}
+
+/// `autostart`
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Autostart {
+    /// Start the daemon at every login of this user, and now
+    Enable(Enable),
+    /// Start it at login no more; a daemon that runs goes on
+    Disable,
+    /// Say what login starts; exit code 1 unless it is this program
+    Status(AutostartStatus),
+}
+
+/// `autostart enable`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  agent-presence autostart enable --print
+  agent-presence autostart enable --config ~/work.toml
+
+Linux gets a systemd user unit, or a desktop autostart entry where there is no user manager; macOS a LaunchAgent;
+Windows a value under the Run key. A settings file given with --config is handed on.")]
+pub struct Enable {
+    /// Do not start the daemon now
+    #[arg(long)]
+    pub no_start: bool,
+    /// Print what would be written and where, and write nothing
+    #[arg(long, conflicts_with = "no_start")]
+    pub print: bool,
+}
+
+/// `autostart status`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct AutostartStatus {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `config`

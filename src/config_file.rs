@@ -7,7 +7,9 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use crate::core::config::{ConfigContext, Effective, Issue, Severity};
+use crate::core::config::{ConfigContext, Effective, Issue, Severity, missing_application_id};
+use crate::core::report::ConfigReport;
+use crate::core::settings::Settings;
 use crate::error::Failure;
 use crate::paths::{self, Environment};
 
@@ -82,6 +84,13 @@ impl ConfigFile {
         let key = issue.key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
         let hint = issue.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
         format!("{place}{key}{}{hint}", issue.message)
+    }
+
+    /// The file and what is wrong with it, for `status`. With the settings in force also that cards have nowhere to go.
+    pub fn report(&self, effective: &Effective, in_force: Option<&Settings>) -> ConfigReport {
+        let missing = in_force.and_then(missing_application_id);
+        let issues = effective.issues.iter().chain(&missing).map(|issue| self.describe(issue));
+        ConfigReport { path: Some(self.path.display().to_string()), issues: issues.collect() }
     }
 
     fn bytes(&self) -> std::io::Result<Vec<u8>> {

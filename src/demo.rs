@@ -109,7 +109,9 @@ impl Player {
             self.wait(elapsed(self.from, at) / self.speed).await;
             file.push(line);
             file.push(b"\n");
-            if let Some(mut update) = file.take_update() {
+            // The curtain rises when the agent is at work.
+            let begun = file.is_at_work() || self.engine.card().is_some();
+            if let Some(mut update) = begun.then(|| file.take_update()).flatten() {
                 update.session.timer_from = Some(self.timer_from);
                 let event =
                     SourceEvent::Updated { file: FileId::new(0), update: Box::new(update), restored: false };
@@ -159,8 +161,8 @@ impl Player {
                 }
                 Output::Link(command) => self.links.obey(command),
                 Output::Event(event) => {
-                    if let EventKind::Card { card: Some(card) } = event.kind {
-                        self.print(&show::card(&card, now.wall));
+                    if let EventKind::Card { card: Some(card) } = &event.kind {
+                        self.print(&show::card(card, now.wall));
                     }
                 }
                 Output::Notice(notice) => tracing::info!("{notice}"),

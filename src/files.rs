@@ -13,15 +13,31 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// # Errors
 /// Whatever the system says; the old file is then untouched and the temporary one removed.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = put(path, bytes, File::sync_all)?;
+    sync_folder_of(&target);
+    Ok(())
+}
+
+/// The same without waiting for the disk, for a loop that must not wait: readers never see half a file, but after a
+/// power cut it may be the old one, or garbled where the file system is careless.
+///
+/// # Errors
+/// As for [`write_atomically`].
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path, bytes, |_| Ok(())).map(drop)
+}
+
+/// Gives the path that was really written.
+fn put(path: &Path, bytes: &[u8], finish: fn(&File) -> io::Result<()>) -> io::Result<PathBuf> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let temporary = temporary_beside(&target)?;
-    let written = fill(&temporary, &target, bytes).and_then(|()| fs::rename(&temporary, &target));
+    let written = fill(&temporary, &target, bytes)
+        .and_then(|file| finish(&file))
+        .and_then(|()| fs::rename(&temporary, &target));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
-    written?;
-    sync_folder_of(&target);
-    Ok(())
+    written.map(|()| target)
 }
 
 /// Options that create a file for its owner alone, where the system knows such a thing.
@@ -33,13 +49,13 @@ pub fn private_options() -> OpenOptions {
     options
 }
 
-fn fill(temporary: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
+fn fill(temporary: &Path, target: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = private_options().write(true).create_new(true).open(temporary)?;
     if let Ok(replaced) = fs::metadata(target) {
         file.set_permissions(replaced.permissions())?;
     }
     file.write_all(bytes)?;
-    file.sync_all()
+    Ok(file)
 }
 
 /// A name that no other process and no other call of this one uses.

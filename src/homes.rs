@@ -9,7 +9,7 @@ use crate::paths::{Environment, codex_homes};
 
 /// Every home of every agent that is switched on.
 pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
-    let codex = sources.codex.then(|| codex_homes(sources, environment)).unwrap_or_default();
+    let codex = if sources.codex { codex_homes(sources, environment) } else { Vec::new() };
     let home = |path: std::path::PathBuf| {
         let label: Arc<str> = path.to_string_lossy().into();
         Home { agent: Agent::Codex, path, label }

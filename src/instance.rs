@@ -5,7 +5,7 @@
 //! locking and says nothing without the lock: a crash or an earlier boot may have left it.
 //!
 //! fs2's functions are called in full: std has methods of the same names with other results. Ending another
-//! process is not done here.
+//! process is not done here. Read next: [`crate::takeover`].
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
@@ -13,11 +13,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+pub use crate::core::takeover::Record;
 use crate::error::{Exit, Failure};
 use crate::files;
 use crate::paths::StateDir;
+use crate::process;
 
 const LOCK: &str = "instance.lock";
 const RECORD: &str = "instance.json";
@@ -26,35 +26,13 @@ const RECORD: &str = "instance.json";
 const TRIES: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_millis(30);
 
-/// Who holds the lock. What the system does not tell is absent, and such a record cannot be verified.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// The process id.
-    pub pid: u32,
-    /// When the process started: Linux: clock ticks since boot; other Unix: seconds since 1970; else absent.
-    pub start_time: Option<u64>,
-    /// The executable.
-    pub exe: Option<PathBuf>,
-    /// The executable's device and inode, which a replaced file at the same path does not share.
-    #[serde(default)]
-    pub exe_file: Option<(u64, u64)>,
-    /// The user.
-    pub uid: Option<u32>,
-    /// Linux's name for this boot; absent elsewhere.
-    pub boot_id: Option<String>,
-    /// The program's version.
-    pub version: String,
-    /// 128 random bits in hexadecimal: this very instance.
-    pub token: String,
-}
-
 impl Record {
     /// This process.
-    fn own() -> Self {
+    pub fn own() -> Self {
         let pid = std::process::id();
         Self {
             pid,
-            start_time: start_time(pid),
+            start_time: process::start_time(pid).or_else(own_word_on_start_time),
             exe: std::env::current_exe().ok(),
             exe_file: own_executable(),
             uid: own_user(),
@@ -136,6 +114,14 @@ impl Instance {
     /// # Errors
     /// As [`Instance::acquire`].
     pub fn try_acquire(state: &StateDir) -> Result<Self, AcquireError> {
+        Self::try_acquire_as(state, Record::own)
+    }
+
+    /// The same for a process that knows its record already.
+    ///
+    /// # Errors
+    /// As [`Instance::acquire`].
+    pub fn try_acquire_as(state: &StateDir, own: impl FnOnce() -> Record) -> Result<Self, AcquireError> {
         let path = state.join(LOCK);
         let unavailable = |what, path: &Path| {
             let path = path.to_owned();
@@ -155,7 +141,7 @@ impl Instance {
             }
             Err(error) => return Err(unavailable("lock", &path)(error)),
         }
-        let instance = Self { record: Record::own(), lock };
+        let instance = Self { record: own(), lock };
         let path = state.join(RECORD);
         serde_json::to_vec_pretty(&instance.record)
             .map_err(io::Error::from)
@@ -206,43 +192,17 @@ fn is_contended(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == contended.raw_os_error()
 }
 
-/// When a process started, in the unit of [`Record::start_time`]; `None` when there is no such process or the
-/// system does not tell (Windows).
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub fn start_time(pid: u32) -> Option<u64> {
-    start_time_in_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+/// Where the system does not tell when a process started, it says so itself: good for telling which of two came
+/// first, not for knowing one again.
+#[cfg(windows)]
+fn own_word_on_start_time() -> Option<u64> {
+    static START: std::sync::OnceLock<Option<u64>> = std::sync::OnceLock::new();
+    *START.get_or_init(|| u64::try_from(crate::daemon::clock::now().wall.as_millisecond()).ok())
 }
 
-/// When a process started, in the unit of [`Record::start_time`]; `None` when there is no such process or the
-/// system does not tell (Windows).
-#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
-pub fn start_time(pid: u32) -> Option<u64> {
-    let mut ps = std::process::Command::new("/bin/ps");
-    ps.args(["-o", "lstart=", "-p", &pid.to_string()]).env("LC_ALL", "C").env("TZ", "UTC");
-    start_time_in_ps(str::from_utf8(&ps.output().ok()?.stdout).ok()?)
-}
-
-/// When a process started, in the unit of [`Record::start_time`]; `None` when there is no such process or the
-/// system does not tell (Windows).
-#[cfg(not(unix))]
-pub fn start_time(_pid: u32) -> Option<u64> {
+#[cfg(not(windows))]
+fn own_word_on_start_time() -> Option<u64> {
     None
-}
-
-/// Field 22 of `/proc/<pid>/stat`. The second one, the program's name, may hold spaces and parentheses.
-#[cfg(any(test, target_os = "linux", target_os = "android"))]
-fn start_time_in_stat(stat: &str) -> Option<u64> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(19)?.parse().ok()
-}
-
-/// `Fri Nov 20 07:00:31 2026`, in UTC.
-#[cfg(any(test, all(unix, not(any(target_os = "linux", target_os = "android")))))]
-fn start_time_in_ps(line: &str) -> Option<u64> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let time = jiff::civil::DateTime::strptime("%a %b %d %H:%M:%S %Y", words.join(" ")).ok()?;
-    let zoned = time.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-    u64::try_from(zoned.timestamp().as_second()).ok()
 }
 
 fn boot_id() -> Option<String> {
@@ -293,21 +253,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn start_time_survives_a_strange_name() {
-        let stat = "4242 (a) b (c)) S 1 4242 4242 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2 3";
-        assert_eq!(start_time_in_stat(stat), Some(987_654));
-        assert_eq!(start_time_in_stat("4242 (cut"), None);
-        assert_eq!(start_time_in_stat(""), None);
-    }
-
-    #[test]
-    fn start_time_as_ps_writes_it() {
-        assert_eq!(start_time_in_ps("Fri Nov 20 07:00:31 2026    \n"), Some(1_795_158_031));
-        assert_eq!(start_time_in_ps("Sun Nov  1 07:00:31 2026"), Some(1_793_516_431));
-        assert_eq!(start_time_in_ps(""), None);
-    }
-
-    #[test]
     fn tokens_differ() {
         assert_ne!(token(), token());
         assert_eq!(token().len(), 32);
@@ -319,6 +264,5 @@ mod tests {
         let (one, two) = (Record::own(), Record::own());
         assert!(one.start_time.is_some() && one.exe_file.is_some() && one.boot_id.is_some());
         assert_eq!((one.start_time, one.exe_file), (two.start_time, two.exe_file));
-        assert_eq!(start_time(u32::MAX), None);
     }
 }

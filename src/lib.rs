@@ -1,16 +1,109 @@
 //! agent-presence shows friends in Discord what your coding agents are doing.
+//!
+//! This page is the map. How to use the program is in the README; what it promises to the outside is tested in
+//! `tests/`. The library exists for the binary and the tests: no other program is meant to build on its interface.
+//!
+//! # The picture
+//!
+//! A pure core takes bytes, facts and the time as arguments and returns decisions. Thin shells move bytes.
+//!
+//! ```text
+//!   session files               settings file           Discord clients            clocks, signals
+//!        │ notify + slow rescan      │                       │ sockets, pipes             │
+//!  ┌─────▼─────────┐          ┌──────▼──────┐        ┌───────▼────────┐          ┌────────▼───────┐
+//!  │ daemon::intake│          │ config_file │        │ daemon::discord│◄─┐       │ daemon::signals│
+//!  │ own thread    │          └──────┬──────┘        │ a task a link  │  │       │ daemon::clock  │
+//!  └─────┬─────────┘                 │               └───────┬────────┘  │       └────────┬───────┘
+//!        │ SourceEvent               │ Settings              │ LinkEvent │ LinkCommand    │ Tick, ShutDown
+//!        └───────────────────────────┴───────────┬───────────┴───────────│────────────────┘
+//!                                                ▼   one select!, one task, one owner: daemon
+//!  ╔═════════════════════════════════════════════════════════════════════│══════════════════════════╗
+//!  ║ core::engine     no clock, no I/O, no async, no locks, cannot fail  │                          ║
+//!  ║ bytes → lines → source::codex → Fact → Session → Roster → Card → Publisher                     ║
+//!  ║         (LineBuffer)   (foreign JSON ends here)  (which)   (text)  (when, where)               ║
+//!  ╚═════════════════════════════════════════════════════════════════════════════════════════════════╝
+//! ```
+//!
+//! The daemon, `replay`, `run --demo`, `preview` and a `status` without a daemon are the same
+//! [engine](core::engine::Engine) with other shells around it.
+//!
+//! # What drives the engine
+//!
+//! Whoever drives it keeps three rules: hand in every [`Input`](core::engine::Input) with the time at which it
+//! happened; then take every [`Output`](core::engine::Output) until there is none; then sleep until
+//! [`poll_deadline`](core::engine::Engine::poll_deadline), which also says why. There is no other timer in it.
+//!
+//! # The way of one line
+//!
+//! 1. `daemon::intake` sees that a file grew and hands the new bytes to its
+//!    [`SessionFile`](core::file::SessionFile). Bytes are read once, into one buffer.
+//! 2. [`LineBuffer`](core::lines::LineBuffer) cuts them into lines, whatever chunks they came in. A line that is too
+//!    long is known by its beginning and never held whole.
+//! 3. [`core::source`] makes a [`Fact`](core::source::Fact) of a line. Nothing behind it knows an agent's JSON.
+//! 4. The file folds facts into a [`Session`](core::session::Session): plain data with times. A ledger beside it
+//!    tells own usage from copied history and repeated lines, so that nothing counts twice.
+//! 5. The engine keeps sessions and [limits](core::limits), [chooses](core::roster) one session and builds its
+//!    [`Card`](core::card::Card).
+//! 6. The [`Publisher`](core::publish::Publisher) decides when which link gets that card.
+//! 7. A link of [`daemon::discord`] writes one frame, and reports what Discord answered.
+//!
+//! # Invariants
+//!
+//! Each is held by a lint or a test, not by care.
+//!
+//! | what holds | what holds it |
+//! | --- | --- |
+//! | `core` has no clock, file, environment, random number, `async`, lock or channel | clippy's forbidden calls, `tests/it/tidy.rs` |
+//! | parsing neither fails nor panics, whatever the bytes | no `unwrap`, index or string slice in `src` (clippy); properties |
+//! | the chunks in which bytes come change nothing | properties |
+//! | a `Card` that Discord would refuse cannot be made | one constructor; properties against Discord's rules |
+//! | at most 4 visible changes in any 20 s per link; the last wish wins; nothing is cleared to be set again | thousands of random scripts (`tests/it/publish`) |
+//! | no prompt, reply, command or file content is kept beyond its line; no path reaches a card, a report or the log | marker strings in every fixture |
+//! | every wait for somebody else ends | `daemon::discord::deadlines`, `core::publish::timing` |
+//! | timers go by the monotonic clock; wall time is for resets and for display | [`Now`](core::time::Now) carries both |
+//! | the lock file is never deleted | `tests/it/tidy.rs` |
+//! | commands that only look write nothing | `tests/it/cli.rs` |
+//! | no `unsafe` | `unsafe_code = "forbid"` |
+//!
+//! # What is absent, and stays so
+//!
+//! - **A cache of what was read.** The session files are the only truth. At a start the live ones are counted anew,
+//!   at the speed of reading them. Only limits are kept, because the files that told them may be old.
+//! - **Polling.** An idle daemon does not wake up, except for a rescan every five minutes. Where a system gives no
+//!   events, the few live files are looked at instead.
+//! - **A queue of cards.** There is a wish and what each link shows. A slow Discord gets the newest card, not all of them.
+//! - **Guesses.** An approval that is awaited is in no file, so no card says so. A figure that is not known is shown
+//!   as `–`, a limit that is not known not at all.
+//! - **A network connection.** The program talks to local sockets and pipes alone.
+//! - **Shared state.** One task owns everything that decides; threads and tasks beside it only send.
+//!
+//! # Reading order
+//!
+//! [`core`], then [`daemon`], then what you came for. A new agent is one folder in [`core::source`], one arm of
+//! [`Agent`](core::activity::Agent), the layout of its files in `daemon::intake::layout`, and a folder of fixtures.
 
-pub mod cli;
-pub mod commands;
-pub mod config_file;
+// What is decided.
 pub mod core;
+
+// What feeds the core and obeys it.
+pub mod control;
 pub mod daemon;
 pub mod demo;
+pub mod replay;
+
+// What a person meets.
+pub mod autostart;
+pub mod cli;
+pub mod commands;
 pub mod error;
+pub mod show;
+
+// Where things are, and who may run.
+pub mod config_file;
 pub mod files;
 pub mod homes;
 pub mod instance;
 pub mod logging;
 pub mod paths;
-pub mod replay;
-pub mod show;
+pub mod process;
+pub mod takeover;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use agent_presence::cli::{self, Command, Invocation};
 use agent_presence::commands;
+use agent_presence::commands::operate::Daemon;
 use agent_presence::config_file::{self, ConfigFile};
 use agent_presence::error::{Exit, Failure};
 use agent_presence::homes;
@@ -40,6 +41,9 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
     if let Command::Config(command) = &invocation.command {
         return commands::config::run(command, &config, &context, &mut out, &mut err);
     }
+    if let Command::Autostart(command) = &invocation.command {
+        return commands::autostart::run(command, &config, &environment, &mut out, &mut err);
+    }
     let effective = config.read(&context);
     let zone = TimeZone::system();
     if let Command::Replay(replay) = &invocation.command {
@@ -52,6 +56,7 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
         let color = invocation.global.color;
         let places = commands::run::Places {
             config: &config,
+            context,
             effective,
             homes,
             state: &state,
@@ -61,11 +66,19 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
         };
         return commands::run::run(run, places);
     }
+    let daemon = Daemon { state: &state, environment: &environment };
+    match &invocation.command {
+        Command::Stop => return commands::operate::stop(daemon),
+        Command::Pause(pause) => return commands::operate::pause(daemon, pause, &zone, &mut out),
+        Command::Resume => return commands::operate::resume(daemon),
+        _ => {}
+    }
     let places = commands::status::Places {
         config: &config,
         effective: &effective,
         homes,
         state: &state,
+        environment: &environment,
         zone: &zone,
     };
     match &invocation.command {

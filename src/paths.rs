@@ -76,7 +76,7 @@ impl Environment {
         self.folders.as_ref().map(|folders| folders.home.as_path())
     }
 
-    fn folders(&self, instead: &str) -> Result<&Folders, Failure> {
+    pub(crate) fn folders(&self, instead: &str) -> Result<&Folders, Failure> {
         self.folders.as_ref().ok_or_else(|| {
             Failure::new("could not find your home folder: HOME is not set to an absolute path")
                 .hint(format!("set HOME, or {instead}"))

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::core::engine::UNTIL_RESUMED;
 use crate::core::numbers::usage_line;
 use crate::core::report::{
     CardReport, Event, EventKind, LimitsReport, SessionReport, StatusReport, UsageReport,
@@ -83,7 +84,9 @@ pub fn status(report: &StatusReport, zone: &TimeZone) -> String {
             let _ = write!(text, "\n{}", card(shown, report.now));
         }
         None => {
-            let _ = writeln!(text, "\nno card: no session is active");
+            let paused = report.daemon.state == "running" && report.daemon.paused_until.is_some();
+            let why = if paused { "paused" } else { "no session is active" };
+            let _ = writeln!(text, "\nno card: {why}");
         }
     }
     if !report.sessions.is_empty() {
@@ -116,13 +119,21 @@ pub fn status(report: &StatusReport, zone: &TimeZone) -> String {
 
 fn daemon_text(report: &StatusReport, zone: &TimeZone) -> String {
     let daemon = &report.daemon;
+    let pause = match daemon.paused_until {
+        Some(until) if until == UNTIL_RESUMED => ", paused until `agent-presence resume`".to_owned(),
+        Some(until) => format!(", paused until {}", clock(until, report.now, zone)),
+        None => String::new(),
+    };
     match (daemon.state.as_str(), daemon.pid, daemon.started_at) {
         ("running", Some(pid), Some(started)) => {
-            format!("daemon running (pid {pid}, since {})", clock(started, report.now, zone))
+            format!("daemon running (pid {pid}, since {}){pause}", clock(started, report.now, zone))
         }
-        ("running", ..) => "daemon running".to_owned(),
-        ("not_running", ..) => "daemon not running; the session files were read once".to_owned(),
-        (state, ..) => format!("daemon {state}"),
+        ("running", ..) => format!("daemon running{pause}"),
+        ("not_running", ..) => format!("daemon not running{pause}; the session files were read once"),
+        ("unresponsive", Some(pid), _) => {
+            format!("daemon unresponsive (pid {pid}); the session files were read once")
+        }
+        (state, ..) => format!("daemon {state}; the session files were read once"),
     }
 }
 
@@ -164,7 +175,7 @@ fn limits_text(limits: &LimitsReport, now: Timestamp, zone: &TimeZone) -> String
     for window in &limits.windows {
         let reset =
             window.resets_at.map(|at| format!(" (resets {})", clock(at, now, zone))).unwrap_or_default();
-        let capped = window.capped_by.map(|by| format!(", {by} limit reached")).unwrap_or_default();
+        let capped = window.capped_by.as_ref().map(|by| format!(", {by} limit reached")).unwrap_or_default();
         let left = match window.remaining_percent {
             Some(left) => format!("{left}% left{reset}{capped}"),
             None => "has reset since".to_owned(),

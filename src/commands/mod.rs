@@ -1,8 +1,10 @@
 //! What each command does. Data goes to the writer that is passed in; everything else is the caller's to print.
 
+pub mod autostart;
 pub mod completions;
 pub mod config;
 pub mod man;
+pub mod operate;
 pub mod replay;
 pub mod run;
 pub mod status;

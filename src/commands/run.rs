@@ -7,20 +7,25 @@ use jiff::tz::TimeZone;
 
 use crate::cli::{Color, Run};
 use crate::config_file::ConfigFile;
-use crate::core::config::{Effective, missing_application_id};
+use crate::core::config::{ConfigContext, Effective};
+use crate::core::takeover::Manner;
 use crate::daemon::intake::Home;
+use crate::daemon::settings::LiveSettings;
 use crate::daemon::{self, Options, Sink};
 use crate::demo;
 use crate::error::{Exit, Failure};
 use crate::instance::Instance;
 use crate::logging::{Destination, Logging, stderr_of_process};
 use crate::paths::{Environment, ensure_state_dir};
+use crate::takeover::{self, Acquired, Outcome};
 
 /// Where everything is that the daemon needs.
 #[derive(Debug)]
 pub struct Places<'a> {
     /// The settings file.
     pub config: &'a ConfigFile,
+    /// What its reading depends on.
+    pub context: ConfigContext,
     /// What it says.
     pub effective: Effective,
     /// The agents' homes.
@@ -52,27 +57,40 @@ pub fn run(command: &Run, places: Places<'_>) -> Result<Exit, Failure> {
         return runtime.block_on(demo::run(command.discord, settings, places.zone, places.environment));
     }
     let folder = ensure_state_dir(places.state)?;
-    let instance = Instance::acquire(&folder)?;
+    let Acquired { instance, inherited, from } = if command.dry_run {
+        Acquired { instance: Instance::acquire(&folder)?, inherited: None, from: None }
+    } else {
+        let manner = Manner { no_takeover: command.no_takeover, replace: command.replace };
+        match runtime.block_on(takeover::acquire(&folder, places.environment, manner))? {
+            Outcome::Acquired(acquired) => *acquired,
+            Outcome::Left { to } => {
+                let who = to.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+                // Nobody may be there to read it.
+                let _ =
+                    writeln!(std::io::stderr(), "another instance{who} started later; leaving it to that");
+                return Ok(Exit::Done);
+            }
+        }
+    };
     let destination = Destination::choose(stderr_of_process(places.environment));
-    Logging::start(destination, Some(folder.path()), &level, colour)?;
-    for issue in &places.effective.issues {
-        tracing::warn!("{}", places.config.describe(issue));
-    }
+    let logging = Logging::start(destination, Some(folder.path()), &level, colour)?;
     let sink = if command.dry_run { Sink::Terminal } else { Sink::Discord };
-    if sink == Sink::Discord
-        && let Some(issue) = missing_application_id(&settings)
-    {
-        tracing::warn!("{}", places.config.describe(&issue));
-    }
     let mut stdout = std::io::stdout();
     let options = Options {
         sink,
         print_cards: sink == Sink::Terminal || stdout.is_terminal(),
         usage_lines: !command.quiet,
         zone: places.zone,
+        inherited,
     };
-    tracing::info!(pid = instance.record.pid, version = env!("CARGO_PKG_VERSION"), "started");
-    let result = runtime.block_on(daemon::run(options, settings, places.homes, places.environment, folder));
+    let Places { config, context, effective, homes, environment, .. } = places;
+    let result = runtime.block_on(async {
+        let settings = LiveSettings::new(config.clone(), context, logging, effective, sink == Sink::Discord);
+        if let Some(from) = from {
+            tracing::info!(from, "took over");
+        }
+        daemon::run(options, settings, homes, environment, folder, &instance).await
+    });
     // Whatever is still stuck in the system must not hold up the end.
     runtime.shutdown_background();
     let _ = stdout.flush();

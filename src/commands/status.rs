@@ -8,16 +8,19 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::config_file::ConfigFile;
-use crate::core::config::{Effective, missing_application_id};
+use crate::control::Verb;
+use crate::control::client::{self, Found};
+use crate::core::config::Effective;
 use crate::core::engine::{Engine, Input};
 use crate::core::file::SessionFile;
 use crate::core::publish::Publisher;
-use crate::core::report::{CardReport, ConfigReport, DaemonReport, StatusReport};
+use crate::core::report::{DaemonReport, StatusReport};
 use crate::daemon::clock;
 use crate::daemon::intake::{self, Home, IntakeConfig};
-use crate::daemon::state::{self, DaemonState};
+use crate::daemon::state;
 use crate::error::{Exit, Failure};
-use crate::instance::{Holding, held_by_another};
+use crate::instance::Record;
+use crate::paths::Environment;
 use crate::show;
 
 /// Where everything is that a report is made of.
@@ -31,17 +34,24 @@ pub struct Places<'a> {
     pub homes: Vec<Home>,
     /// The state folder, whether or not it exists.
     pub state: &'a Path,
+    /// The process's environment.
+    pub environment: &'a Environment,
     /// The user's time zone.
     pub zone: &'a TimeZone,
 }
 
-/// Prints the status report.
+/// Prints the status report: the running daemon's, or what is in the files.
 ///
 /// # Errors
-/// The output could not be written.
+/// The output could not be written, or the system refused something basic.
 pub fn status(places: Places<'_>, json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
     let zone = places.zone;
-    let report = report(places);
+    let answered = match client::ask_daemon(places.state, places.environment, &Verb::Status)? {
+        Found::Reply(reply) => reply.status.ok_or_else(|| unresponsive(places.state)),
+        Found::Unresponsive(_) => Err(unresponsive(places.state)),
+        Found::Nobody => Err(DaemonReport::not_running()),
+    };
+    let report = answered.map_or_else(|daemon| from_files(places, daemon), |report| *report);
     super::written(if json {
         serde_json::to_writer_pretty(&mut *out, &report).map_err(Into::into).and_then(|()| writeln!(out))
     } else {
@@ -54,7 +64,7 @@ pub fn status(places: Places<'_>, json: bool, out: &mut dyn Write) -> Result<Exi
 /// # Errors
 /// The output could not be written.
 pub fn preview(places: Places<'_>, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let report = report(places);
+    let report = from_files(places, DaemonReport::not_running());
     super::written(match &report.card {
         Some(card) => out.write_all(show::preview(card, report.now).as_bytes()),
         None => {
@@ -64,11 +74,11 @@ pub fn preview(places: Places<'_>, out: &mut dyn Write) -> Result<Exit, Failure>
 }
 
 /// Reads the session files once, by the same engine as the daemon.
-fn report(places: Places<'_>) -> StatusReport {
+fn from_files(places: Places<'_>, daemon: DaemonReport) -> StatusReport {
     let now = clock::now();
     let settings = places.effective.settings.clone();
     let publisher = Publisher::new(0, &settings);
-    let mut engine = Engine::new(settings.clone(), places.zone.clone(), publisher);
+    let mut engine = Engine::new(settings, places.zone.clone(), publisher);
     engine.handle(now, Input::Remembered(state::read_limits(places.state)));
     let (sender, events) = std::sync::mpsc::channel();
     let config = IntakeConfig::new(places.homes, Arc::new(clock::now));
@@ -79,33 +89,20 @@ fn report(places: Places<'_>) -> StatusReport {
     for event in events {
         engine.handle(now, Input::Source(event));
     }
-    let DaemonState { daemon, links } = daemon(places.state);
-    let mut issues: Vec<String> =
-        places.effective.issues.iter().map(|issue| places.config.describe(issue)).collect();
-    issues.extend(missing_application_id(&settings).map(|issue| places.config.describe(&issue)));
-    issues.extend(engine.problems().map(str::to_owned));
-    StatusReport {
-        schema: 1,
-        version: env!("CARGO_PKG_VERSION"),
-        now: now.wall,
-        daemon,
-        card: engine.card().map(|card| CardReport::from(card.as_ref())),
-        sessions: engine.sessions_report(now),
-        limits: engine.limits_report(now),
-        links,
-        config: ConfigReport { path: Some(places.config.path.display().to_string()), issues },
-        skipped: engine.skipped(),
-    }
+    let paused_until = state::read_pause(places.state).filter(|until| *until > now.wall);
+    let daemon = DaemonReport { paused_until, ..daemon };
+    // Where the file cannot be read, it is not known whether there is an application id in it.
+    let in_force = (!places.effective.may_show_too_much()).then_some(&places.effective.settings);
+    engine.status(now, daemon, places.config.report(places.effective, in_force))
 }
 
-/// What the daemon last said of itself, if it is running.
-fn daemon(state: &Path) -> DaemonState {
-    let nobody = || DaemonState { daemon: DaemonReport::not_running(), links: Vec::new() };
-    match held_by_another(state) {
-        Holding::Held => state::read_daemon(state).unwrap_or_else(|| DaemonState {
-            daemon: DaemonReport { state: "running".to_owned(), ..DaemonReport::not_running() },
-            links: Vec::new(),
-        }),
-        Holding::Free | Holding::Unknown => nobody(),
+/// A daemon that holds the lock and does not answer; the record says who it is.
+fn unresponsive(state: &Path) -> DaemonReport {
+    let record = Record::read(state);
+    DaemonReport {
+        state: "unresponsive".to_owned(),
+        pid: record.as_ref().map(|record| record.pid),
+        version: record.map(|record| record.version),
+        ..DaemonReport::not_running()
     }
 }

@@ -32,7 +32,7 @@ impl Agent {
 
 /// What the agent is doing. Only what session files say: an approval that is awaited is not in them,
 /// so an open call stays [`Activity::Running`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
     /// The turn is open and no tool is running.

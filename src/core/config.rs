@@ -2,14 +2,15 @@
 //!
 //! Reading cannot fail: whatever is not understood leaves its default and becomes an [`Issue`] with the line
 //! and the key. A caller that already has good settings keeps them while there is an error
-//! ([`Effective::is_broken`]); one that has none may use what could be read, which errs on the side of showing
-//! less. Nothing here opens a file or asks the environment: both come in as [`ConfigContext`] and text.
+//! ([`Effective::is_broken`]); one that has none uses [`Effective::cautious`]. Nothing here opens a file or asks the
+//! environment: both come in as [`ConfigContext`] and text.
 //!
 //! Sources, strongest first: environment, file, what a packager built in, default.
 //! Read next: [`keys`], the one table of all settings.
 
 pub mod keys;
 mod overrides;
+mod reload;
 mod rules;
 mod text;
 mod value;

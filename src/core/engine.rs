@@ -4,6 +4,11 @@
 //! [`Engine::poll_deadline`] and hand in [`Input::Tick`]. Nothing here reads a clock, does I/O or can fail; an engine
 //! without input schedules nothing but real deadlines.
 //! The daemon, `replay`, `run --demo` and an offline `status` are this engine with other drivers.
+//!
+//! Longer than other files because it is where all parts of the core meet, and the order in which they do is the point.
+//! What is told of its state is in `report`.
+
+mod report;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,13 +22,18 @@ use crate::core::card::{Card, CardFacts, CardWindow};
 use crate::core::file::{FileUpdate, Skipped};
 use crate::core::limits::{LimitsBook, Snapshot};
 use crate::core::privacy;
-use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, LinkStatus, Notice, Publisher, Urgency};
+use crate::core::publish::{
+    Budget, Endpoint, LinkCommand, LinkEvent, LinkStatus, Notice, Publisher, Urgency,
+};
 use crate::core::report::{CardReport, Event, EventKind, LimitsReport, SessionReport, UsageReport};
-use crate::core::roster::Roster;
-use crate::core::session::Session;
+use crate::core::roster::{self, Roster};
+use crate::core::session::{Session, UsageEvent};
 use crate::core::settings::{Settings, Show};
 use crate::core::source_event::{FileId, SourceEvent};
 use crate::core::time::Now;
+
+/// How long a session is listed after its last line.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// Something that happened outside.
 #[derive(Debug)]
@@ -40,6 +50,10 @@ pub enum Input {
     Vanished(Endpoint),
     /// Something happened on a link.
     Link(Endpoint, LinkEvent),
+    /// The user wants no card until then ([`UNTIL_RESUMED`]: until [`Input::Resume`]).
+    Pause(Timestamp),
+    /// The user wants cards again.
+    Resume,
     /// The settings were read again.
     Settings(Box<Settings>),
     /// The machine slept, or a clock jumped.
@@ -50,13 +64,16 @@ pub enum Input {
     ShutDown,
 }
 
+/// The end of a pause without an end: beyond anybody's life, and in every calendar.
+pub const UNTIL_RESUMED: Timestamp = Timestamp::constant(253_399_622_400, 0);
+
 /// Something to be done outside.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// For a link.
     Link(LinkCommand),
     /// For whoever listens.
-    Event(Event),
+    Event(Box<Event>),
     /// For the log.
     Notice(Notice),
 }
@@ -64,17 +81,30 @@ pub enum Output {
 /// All state and every decision.
 #[derive(Debug)]
 pub struct Engine {
-    settings: Settings,
+    settings: Arc<Settings>,
     zone: TimeZone,
     files: BTreeMap<FileId, Known>,
     limits: LimitsBook,
     roster: Roster,
     publisher: Publisher,
     wished: Option<Arc<Card>>,
+    /// The card built last and what it was built from: most lines change nothing that a card shows.
+    built: Option<(Basis, Option<Arc<Card>>)>,
     shown: Option<Arc<Card>>,
     outputs: VecDeque<Output>,
     next: Option<(Duration, &'static str)>,
     problems: BTreeMap<(&'static str, Arc<str>), String>,
+    paused_until: Option<Timestamp>,
+}
+
+/// Everything that a card depends on.
+#[derive(Debug, PartialEq)]
+struct Basis {
+    facts: CardFacts,
+    rule: Option<Show>,
+    settings: Arc<Settings>,
+    /// Times of other days than this one are shown with theirs.
+    day: jiff::civil::Date,
 }
 
 /// What is known of one file.
@@ -84,6 +114,16 @@ struct Known {
     skipped: Skipped,
     activity: Activity,
     ended: bool,
+    /// Restored figures that nobody was told of.
+    untold: Option<UsageEvent>,
+}
+
+impl Known {
+    /// A file that nothing was said of.
+    fn unheard(session: Session) -> Self {
+        let skipped = Skipped::default();
+        Self { session, skipped, activity: Activity::Idle, ended: true, untold: None }
+    }
 }
 
 impl Engine {
@@ -91,17 +131,19 @@ impl Engine {
     /// sinks and the seed.
     pub fn new(settings: Settings, zone: TimeZone, publisher: Publisher) -> Self {
         Self {
-            settings,
+            settings: Arc::new(settings),
             zone,
             files: BTreeMap::new(),
             limits: LimitsBook::default(),
             roster: Roster::default(),
             publisher,
             wished: None,
+            built: None,
             shown: None,
             outputs: VecDeque::new(),
             next: None,
             problems: BTreeMap::new(),
+            paused_until: None,
         }
     }
 
@@ -120,14 +162,25 @@ impl Engine {
             Input::Vanished(endpoint) => self.publisher.endpoint_gone(now, &endpoint),
             Input::Link(endpoint, event) => self.publisher.link_event(now, &endpoint, event),
             Input::Settings(settings) => {
-                // A rule that hides the session on the card acts at once.
-                urgency = Urgency::AtOnce;
-                self.settings = *settings;
+                self.settings = Arc::from(settings);
                 self.publisher.set_settings(now, &self.settings);
+            }
+            Input::Pause(until) => {
+                self.paused_until = Some(until);
+                urgency = Urgency::AtOnce;
+            }
+            Input::Resume => {
+                if self.paused_until.take().is_some() {
+                    urgency = Urgency::AtOnce;
+                }
             }
             Input::Woke => self.publisher.woke(now),
             Input::Tick => {}
             Input::ShutDown => self.publisher.shut_down(now),
+        }
+        if self.paused_until.is_some_and(|until| until <= now.wall) {
+            self.paused_until = None;
+            urgency = Urgency::AtOnce;
         }
         self.refresh(now, urgency);
     }
@@ -165,6 +218,16 @@ impl Engine {
         self.wished.as_ref()
     }
 
+    /// Until when no card is wanted, if that is so.
+    pub fn paused_until(&self) -> Option<Timestamp> {
+        self.paused_until
+    }
+
+    /// What the next daemon needs to know of what this one has spent.
+    pub fn budget(&self, now: Now) -> Budget {
+        self.publisher.budget(now)
+    }
+
     /// The card that a sink shows now.
     pub fn shown(&self) -> Option<&Arc<Card>> {
         self.shown.as_ref()
@@ -187,13 +250,9 @@ impl Engine {
 
     /// The sessions, freshest first.
     pub fn sessions_report(&self, now: Now) -> Vec<SessionReport> {
-        let shown = self.wished.as_ref().map(|card| card.session());
         let mut sessions = self.sessions();
         sessions.sort_by_key(|session| (std::cmp::Reverse(session.last_event_at), session.id.clone()));
-        sessions
-            .into_iter()
-            .map(|session| self.report(session, shown == Some(session.id.as_str()), now))
-            .collect()
+        sessions.into_iter().map(|session| self.report(session, now)).collect()
     }
 
     /// Lines that could not be used, over all files followed.
@@ -237,25 +296,36 @@ impl Engine {
     }
 
     fn updated(&mut self, now: Now, file: FileId, update: FileUpdate, restored: bool) {
-        let FileUpdate { session, usage, limits, skipped } = update;
-        let idle_after = self.settings.card.idle_after;
-        let activity = session.doing(now.wall, idle_after).activity;
+        let FileUpdate { mut session, usage, limits, skipped } = update;
+        let before = self.files.remove(&file).unwrap_or_else(|| Known::unheard(session.clone()));
+        session.not_after(now.wall);
+        session.helped = before.session.helped;
+        let activity = session.doing(now.wall, self.settings.card.idle_after).activity;
         let asleep = activity == Activity::Idle;
-        let before = self.files.insert(file, Known { session, skipped, activity, ended: asleep });
-        let is_new = restored || before.as_ref().is_none_or(|before| before.ended);
-        let Some(known) = self.files.get(&file) else { return };
+        let count = self.settings.tokens.count;
         let mut events = Vec::new();
-        if is_new && !asleep {
-            let session = Box::new(self.report(&known.session, false, now));
+        if !asleep && (restored || before.ended) {
+            let session = Box::new(self.report(&session, now));
             events.push(EventKind::Session { ended: false, session });
         }
-        if !asleep && before.as_ref().is_none_or(|before| before.activity != activity) {
-            events.push(activity_event(&known.session, activity));
+        if !asleep && before.activity != activity {
+            events.push(activity_event(&session, activity));
         }
-        let count = self.settings.tokens.count;
-        // Figures of a session that is long idle are not news.
-        let news = usage.iter().filter(|event| !asleep || event.added.is_some());
-        events.extend(news.map(|event| EventKind::Usage(UsageReport::new(&known.session, event, count))));
+        let (mut untold, mut news) = (before.untold, Vec::new());
+        for event in usage {
+            if event.added.is_none() { untold = Some(event) } else { news.push(event) }
+        }
+        // Figures of a session that is long idle are not news until it goes on, nor are provisional ones.
+        let mut found = if asleep || session.counting { None } else { untold.take() };
+        if let Some(found) = found.as_mut().filter(|_| news.is_empty()) {
+            // A turn may have begun since.
+            found.usage = session.usage;
+        }
+        let usage = found.iter().chain(&news);
+        events.extend(usage.map(|event| EventKind::Usage(UsageReport::new(&session, event, count))));
+        // Whoever fell asleep unnoticed is told of like anybody who does, by `activities`.
+        let (activity, ended) = if asleep { (before.activity, before.ended) } else { (activity, false) };
+        self.files.insert(file, Known { session, skipped, activity, ended, untold });
         for kind in events {
             self.tell(now.wall, kind);
         }
@@ -265,8 +335,8 @@ impl Engine {
     }
 
     fn learn(&mut self, now: Now, snapshot: Snapshot) {
-        let report = LimitsReport::new(&snapshot, now);
-        if self.limits.learn(snapshot) {
+        if let Some(latest) = self.limits.learnt(snapshot) {
+            let report = LimitsReport::new(latest, now);
             self.tell(now.wall, EventKind::Limits(Box::new(report)));
         }
     }
@@ -275,16 +345,17 @@ impl Engine {
         let Some(known) = self.files.get_mut(&file).filter(|known| !known.ended) else { return };
         known.ended = true;
         let session = known.session.clone();
-        let session = Box::new(self.report(&session, false, now));
+        let session = Box::new(self.report(&session, now));
         self.tell(now.wall, EventKind::Session { ended: true, session });
     }
 
-    fn report(&self, session: &Session, shown: bool, now: Now) -> SessionReport {
+    fn report(&self, session: &Session, now: Now) -> SessionReport {
+        let shown = self.wished.as_ref().is_some_and(|card| card.session() == session.id);
         SessionReport::new(session, shown, self.settings.tokens.count, now, self.settings.card.idle_after)
     }
 
     fn tell(&mut self, at: Timestamp, kind: EventKind) {
-        self.outputs.push_back(Output::Event(Event { at, kind }));
+        self.outputs.push_back(Output::Event(Box::new(Event { at, kind })));
     }
 
     /// Tells when what the sinks show has changed.
@@ -299,43 +370,63 @@ impl Engine {
 
     /// Decides anew what follows from the state and the time.
     fn refresh(&mut self, now: Now, urgency: Urgency) {
+        self.limits.not_after(now.wall);
         self.activities(now);
-        let card = self.choose(now);
+        self.forget(now);
+        let card = if self.paused_until.is_some() { None } else { self.choose(now) };
         self.next = self.next_deadline(now);
-        let is_other = card.as_ref() != self.wished.as_deref();
-        if is_other {
-            let hides = urgency == Urgency::AtOnce
-                && self.wished.as_ref().is_some_and(|before| {
-                    card.as_ref().is_none_or(|card| card.session() != before.session())
-                });
-            // Of new settings only a rule that takes the card away is urgent. Another session's card comes after
-            // it, as soon as the intervals allow.
-            if hides && card.is_some() {
-                self.next = Some((now.mono, "another session after a hidden one"));
+        if self.publisher.shows_any(|card| self.is_hidden(card)) {
+            // A hidden session's card goes at once, before anything else may be wished.
+            self.wished = None;
+            self.publisher.wish(now, None, Urgency::AtOnce);
+            while let Some(command) = self.publisher.poll(now) {
+                self.outputs.push_back(Output::Link(command));
             }
-            self.wished = card.filter(|_| !hides).map(Arc::new);
-            let urgency = if hides { Urgency::AtOnce } else { Urgency::Usual };
+        }
+        if card != self.wished || urgency == Urgency::AtOnce {
+            self.wished = card;
             self.publisher.wish(now, self.wished.clone(), urgency);
         }
     }
 
-    /// Notices activities that changed because time passed, and sessions that went idle.
+    /// Notices what changed because time passed or sub-agents went on: activities, and sessions that went idle or are
+    /// back.
     fn activities(&mut self, now: Now) {
         let idle_after = self.settings.card.idle_after;
+        for known in self.files.values_mut() {
+            known.session.not_after(now.wall);
+        }
+        let mut helped = roster::helped(&self.sessions());
         let mut changed = Vec::new();
         for (file, known) in &mut self.files {
+            known.session.helped = helped.remove(&known.session.id);
             let activity = known.session.doing(now.wall, idle_after).activity;
             if activity != known.activity {
                 known.activity = activity;
-                changed.push((*file, activity_event(&known.session, activity), activity == Activity::Idle));
+                changed.push((*file, activity));
             }
         }
-        for (file, event, is_over) in changed {
-            self.tell(now.wall, event);
-            if is_over {
+        for (file, activity) in changed {
+            let Some(known) = self.files.get_mut(&file) else { continue };
+            let is_back = activity != Activity::Idle && std::mem::take(&mut known.ended);
+            let session = known.session.clone();
+            if is_back {
+                let session = Box::new(self.report(&session, now));
+                self.tell(now.wall, EventKind::Session { ended: false, session });
+            }
+            self.tell(now.wall, activity_event(&session, activity));
+            if activity == Activity::Idle {
                 self.end(now, file);
             }
         }
+    }
+
+    /// Sessions that ended long ago are nobody's concern any more.
+    fn forget(&mut self, now: Now) {
+        let is_old = |known: &Known| {
+            known.ended && known.session.last_event_at.is_none_or(|last| now.since(last) > REMEMBERED)
+        };
+        self.files.retain(|_, known| !is_old(known));
     }
 
     /// One entry per session: where a thread has several files, the one with the newest line speaks for it.
@@ -351,30 +442,37 @@ impl Engine {
         newest.into_values().collect()
     }
 
-    fn choose(&mut self, now: Now) -> Option<Card> {
-        let settings = self.settings.clone();
-        let rule = |session: &Session| {
-            session.cwd.as_deref().and_then(|cwd| privacy::rule_for(&settings.privacy.rules, cwd))
-        };
+    fn rule(&self, session: &Session) -> Option<Show> {
+        privacy::rule_for(&self.settings.privacy.rules, session.cwd.as_deref()?)
+    }
+
+    fn is_hidden(&self, card: &Card) -> bool {
+        let of_card = |session: &Session| session.agent == card.agent() && session.id == card.session();
+        self.sessions().into_iter().any(|session| of_card(session) && self.rule(session) == Some(Show::Hide))
+    }
+
+    fn choose(&mut self, now: Now) -> Option<Arc<Card>> {
+        let settings = Arc::clone(&self.settings);
         let mut roster = std::mem::take(&mut self.roster);
-        let sessions = self.sessions();
-        let idle_after = settings.card.idle_after;
-        let chosen = roster.choose(now, &sessions, |session| rule(session) != Some(Show::Hide), idle_after);
-        let card = chosen.and_then(|session| {
-            let facts = self.facts(session, now);
-            Card::build(&facts, &settings, rule(session), &self.zone, now)
-        });
+        let may_show = |session: &Session| self.rule(session) != Some(Show::Hide);
+        let chosen = roster.choose(now, &self.sessions(), may_show, settings.card.idle_after);
+        let from = chosen.map(|session| (self.facts(session, now), self.rule(session)));
         self.roster = roster;
+        let (facts, rule) = from?;
+        let basis = Basis { facts, rule, settings, day: now.wall.to_zoned(self.zone.clone()).date() };
+        if let Some((known, card)) = &self.built
+            && *known == basis
+        {
+            return card.clone();
+        }
+        let card = Card::build(&basis.facts, &basis.settings, basis.rule, &self.zone, now).map(Arc::new);
+        self.built = Some((basis, card.clone()));
         card
     }
 
     fn facts(&self, session: &Session, now: Now) -> CardFacts {
         let settings = &self.settings;
-        let mut doing = session.doing(now.wall, settings.card.idle_after);
-        if doing.activity == Activity::Idle {
-            // It is on the card because its sub-agents are at work.
-            doing.activity = Activity::Delegating;
-        }
+        let doing = session.doing(now.wall, settings.card.idle_after);
         let limits = self.limits.main(session.agent, &session.home);
         let window = |view: crate::core::limits::WindowView| {
             let remaining_percent = view.remaining_percent?;
@@ -420,7 +518,9 @@ impl Engine {
         });
         let patience =
             self.roster.deadline().filter(|at| *at > now.mono).map(|at| (at, "another session waits"));
-        by_wall.chain(patience).min_by_key(|(at, _)| *at)
+        let pause = self.paused_until.filter(|until| *until != UNTIL_RESUMED);
+        let pause = pause.and_then(|until| Some((now.mono_at(until)?, "the pause ends")));
+        by_wall.chain(patience).chain(pause).min_by_key(|(at, _)| *at)
     }
 }
 

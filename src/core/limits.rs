@@ -3,6 +3,8 @@
 //! Limits belong to an account, not to a session. A [`Snapshot`] is what one event said; a [`WindowView`] is what may
 //! still be said of it now. Nothing here is shown after its reset, and nothing absent is shown as 0 or 100.
 
+mod terminals;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +15,21 @@ use serde::{Deserialize, Serialize};
 use crate::core::activity::Agent;
 use crate::core::time::{Now, later};
 
+pub use terminals::merged;
+
 /// How old a snapshot may be before it is marked stale (Codex: `RATE_LIMIT_STALE_THRESHOLD_MINUTES`).
 pub const STALE_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// The family whose windows are on the card.
+/// Codex's family whose windows are on the card.
 pub const MAIN_FAMILY: &str = "codex";
+
+/// The family of an agent whose windows are on the card.
+pub fn main_family(agent: Agent) -> &'static str {
+    match agent {
+        Agent::Codex => MAIN_FAMILY,
+        Agent::Claude => "claude",
+    }
+}
 
 /// One rate-limit window as an event gave it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +49,7 @@ pub struct Snapshot {
     pub agent: Agent,
     /// The agent's home folder, as configured.
     pub home: Arc<str>,
-    /// Limit id: `codex` is the account's main family, others belong to single models.
+    /// Limit id: [`main_family`] is the account's, others belong to single models.
     pub family: String,
     /// The family's name for people, where one is given.
     pub name: Option<String>,
@@ -79,7 +91,7 @@ impl Snapshot {
             for view in &mut views {
                 if view.minutes.is_some_and(|minutes| minutes < length) && view.remaining_percent.is_some() {
                     view.remaining_percent = Some(0);
-                    view.capped_by = Some("weekly");
+                    view.capped_by = Some("weekly".to_owned());
                 }
             }
         }
@@ -101,7 +113,7 @@ impl Snapshot {
 }
 
 /// One window as it may be told now.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowView {
     /// `5h`, `daily`, `weekly`, `monthly`, `annual`, or its length.
     pub label: String,
@@ -116,11 +128,11 @@ pub struct WindowView {
     /// Whether the values still hold.
     pub state: WindowState,
     /// The window whose exhaustion leaves nothing of this one.
-    pub capped_by: Option<&'static str>,
+    pub capped_by: Option<String>,
 }
 
 /// Whether a window's values still hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WindowState {
     /// They do.
@@ -164,29 +176,41 @@ pub struct LimitsBook {
 }
 
 impl LimitsBook {
-    /// Keeps `snapshot` if it is fresher than what is known; returns whether anything changed. A snapshot without
-    /// windows says nothing about limits.
+    /// Keeps what `snapshot` says beyond what is known; returns whether anything changed. A snapshot without windows
+    /// says nothing about limits.
     pub fn learn(&mut self, snapshot: Snapshot) -> bool {
+        self.learnt(snapshot).is_some()
+    }
+
+    /// The same; returns what is known now, if that changed.
+    pub fn learnt(&mut self, snapshot: Snapshot) -> Option<&Snapshot> {
         if snapshot.windows.is_empty() {
-            return false;
+            return None;
         }
         let key = (snapshot.agent, Arc::clone(&snapshot.home), snapshot.family.clone());
         let known = self.entries.get(&key);
-        if known == Some(&snapshot) {
-            return false;
+        let latest = match (snapshot.agent, known) {
+            (_, None) => snapshot,
+            (Agent::Codex, Some(known)) => latest_limits_source([known, &snapshot])?.clone(),
+            (Agent::Claude, Some(known)) => merged(known, &snapshot),
+        };
+        if known == Some(&latest) {
+            return None;
         }
-        match latest_limits_source(known.into_iter().chain([&snapshot])) {
-            Some(latest) if *latest == snapshot => {
-                self.entries.insert(key, snapshot);
-                true
-            }
-            _ => false,
+        Some(self.entries.entry(key).insert_entry(latest).into_mut())
+    }
+
+    /// Nothing was observed later than now. Stamps that say so are from before the clock was set back, and would
+    /// outrank every event until it is as late again.
+    pub fn not_after(&mut self, wall: Timestamp) {
+        for snapshot in self.entries.values_mut() {
+            snapshot.observed_at = wall.min(snapshot.observed_at);
         }
     }
 
     /// The main family of one home.
     pub fn main(&self, agent: Agent, home: &Arc<str>) -> Option<&Snapshot> {
-        self.entries.get(&(agent, Arc::clone(home), MAIN_FAMILY.to_owned()))
+        self.entries.get(&(agent, Arc::clone(home), main_family(agent).to_owned()))
     }
 
     /// Everything, ordered by agent, home and family.
@@ -203,7 +227,7 @@ mod tests {
         Now { mono: Duration::ZERO, wall: Timestamp::from_second(seconds).unwrap() }
     }
 
-    fn snapshot(observed: i64, windows: &[(u64, f64, Option<i64>)]) -> Snapshot {
+    pub(super) fn snapshot(observed: i64, windows: &[(u64, f64, Option<i64>)]) -> Snapshot {
         let window = |(minutes, used_percent, resets): &(u64, f64, Option<i64>)| Window {
             minutes: Some(*minutes),
             used_percent: *used_percent,
@@ -274,8 +298,8 @@ mod tests {
     fn an_exhausted_week_caps_the_shorter_windows() {
         let snapshot = snapshot(0, &[(300, 10.0, Some(50)), (10_080, 100.0, Some(90))]);
         let views = snapshot.views(at(1));
-        assert_eq!((views[0].remaining_percent, views[0].capped_by), (Some(0), Some("weekly")));
-        assert_eq!((views[1].remaining_percent, views[1].capped_by), (Some(0), None));
+        assert_eq!((views[0].remaining_percent, views[0].capped_by.as_deref()), (Some(0), Some("weekly")));
+        assert_eq!((views[1].remaining_percent, views[1].capped_by.as_deref()), (Some(0), None));
         assert_eq!(remaining(&snapshot, 60), [("5h".to_owned(), None), ("weekly".to_owned(), Some(0))]);
     }
 

@@ -1,4 +1,19 @@
-//! The pure core: bytes, facts and the time in; decisions out. No clock, no I/O, no async, no locks.
+//! The pure core: bytes, facts and the time in; decisions out.
+//!
+//! Nothing here reads a clock, a file, the environment or a random number; nothing is `async`, locks or sends;
+//! nothing uses the rest of the crate. So everything can be tested with plain values and any time one likes, and
+//! `replay` is the same code as the daemon. A test (`tests/it/tidy.rs`) and clippy's forbidden calls keep it so.
+//!
+//! In reading order:
+//!
+//! | | |
+//! | --- | --- |
+//! | from bytes to sessions | [`lines`], [`source`], [`usage`], [`limits`], [`activity`], [`session`], [`mod@file`] |
+//! | from sessions to a card | [`roster`], [`privacy`], [`names`], [`numbers`], [`template`], [`values`], [`fit`], [`card`] |
+//! | from a card to Discord | [`publish`] |
+//! | everything behind one door | [`source_event`], [`engine`], [`report`] |
+//! | settings | [`settings`], [`config`], [`duration`], [`nearest`] |
+//! | time | [`time`] |
 
 pub mod activity;
 pub mod card;
@@ -20,6 +35,7 @@ pub mod session;
 pub mod settings;
 pub mod source;
 pub mod source_event;
+pub mod takeover;
 pub mod template;
 pub mod time;
 pub mod usage;

@@ -129,6 +129,9 @@ fn settle(text: &str, change: impl Fn(&str) -> String) -> String {
 }
 
 fn cleaned(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     let mut clean = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -148,6 +151,19 @@ fn cleaned(text: &str) -> String {
             _ => cluster.get(..cluster.chars().next().map_or(0, char::len_utf8)).unwrap_or_default(),
         })
         .collect()
+}
+
+/// Whether there is nothing to clean, told without taking the text apart: most texts are like that.
+fn is_plain(text: &str) -> bool {
+    let mut before = ' ';
+    for character in text.chars() {
+        let is_plain = matches!(character, ' '..='~' | '·' | '–' | '…');
+        if !is_plain || character == ' ' && before == ' ' {
+            return false;
+        }
+        before = character;
+    }
+    before != ' '
 }
 
 /// White space, line and paragraph breaks, and the one letter that is blank on purpose.

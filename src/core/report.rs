@@ -3,7 +3,7 @@
 //! Everything here is made to be shown, so nothing here holds content or a path taken from a session file.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::core::activity::{Activity, Agent};
 use crate::core::card::Card;
@@ -16,12 +16,12 @@ use crate::core::time::Now;
 use crate::core::usage::{Count, Tokens, Triplet, Usage};
 
 /// `status --json`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StatusReport {
     /// Version of this form.
     pub schema: u32,
     /// Version of the program that wrote it.
-    pub version: &'static str,
+    pub version: String,
     /// When it was written.
     pub now: Timestamp,
     /// The daemon.
@@ -41,7 +41,7 @@ pub struct StatusReport {
 }
 
 /// The daemon, as `status` found it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonReport {
     /// `running`, `not_running` or `unresponsive`.
     pub state: String,
@@ -72,7 +72,7 @@ impl DaemonReport {
 }
 
 /// The card as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardReport {
     /// First of all: the agent's name.
     pub name: String,
@@ -109,7 +109,7 @@ impl From<&Card> for CardReport {
 }
 
 /// One session as JSON.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionReport {
     /// The agent's own id.
     pub id: String,
@@ -141,6 +141,9 @@ pub struct SessionReport {
     pub restored: bool,
     /// Whether the total is still being counted.
     pub counting: bool,
+    /// Whether more was used than the agent's version writes down.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lower_bound: bool,
     /// The session that started it.
     pub parent: Option<String>,
     /// The triplet.
@@ -176,6 +179,7 @@ impl SessionReport {
             last_usage_at: session.last_token_event_at,
             restored: session.restored,
             counting: session.counting,
+            lower_bound: session.lower_bound,
             parent: session.parent.clone(),
             tokens: session.usage.triplet(count),
             usage: session.usage,
@@ -185,7 +189,7 @@ impl SessionReport {
 }
 
 /// One family of one account's limits as JSON.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LimitsReport {
     /// Whose.
     pub agent: Agent,
@@ -225,7 +229,7 @@ impl LimitsReport {
 }
 
 /// The settings file as JSON.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigReport {
     /// Where it is, or would be.
     pub path: Option<String>,
@@ -234,7 +238,7 @@ pub struct ConfigReport {
 }
 
 /// One line of `watch --json` and `replay --json`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// When.
     pub at: Timestamp,
@@ -244,7 +248,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum EventKind {
     /// A session's tokens changed, or were restored.
@@ -263,10 +267,9 @@ pub enum EventKind {
     /// A session appeared, was restored or ended.
     Session {
         /// Whether it ended.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         ended: bool,
         /// The session.
-        #[serde(flatten)]
         session: Box<SessionReport>,
     },
     /// Another card is shown, or none.
@@ -277,7 +280,7 @@ pub enum EventKind {
 }
 
 /// A usage event as JSON.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageReport {
     /// The session.
     pub session: String,
@@ -308,5 +311,25 @@ impl UsageReport {
             restored: event.added.is_none(),
             added: event.added,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A daemon and the one who asks it may be of different versions: what is left out of the JSON is no reason to
+    /// refuse it.
+    #[test]
+    fn a_report_can_be_read_back_without_what_it_leaves_out() {
+        let json = serde_json::json!({
+            "id": "s", "agent": "codex", "surface": "cli", "shown": false, "project": null, "branch": null,
+            "model": null, "effort": null, "service_tier": null, "activity": "waiting", "started_at": null,
+            "last_event_at": null, "last_usage_at": null, "restored": false, "counting": false, "parent": null,
+            "tokens": {"delta": null, "last": null, "total": null},
+            "usage": {"delta": null, "last": null, "total": null}, "context": null,
+        });
+        let report: SessionReport = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(report).unwrap(), json);
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::activity::Agent;
-use crate::core::session::Session;
-use crate::core::time::{Now, later};
+use crate::core::session::{Helped, Session};
+use crate::core::time::Now;
 
 /// How long a fresher session waits while the shown one is still at work.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ struct Candidate<'a> {
 }
 
 impl Roster {
-    /// The session to show among `sessions`, which are those that may be shown at all and the sub-agents of them.
+    /// The session to show among `sessions`.
     pub fn choose<'a>(
         &mut self,
         now: Now,
@@ -44,11 +44,10 @@ impl Roster {
         may_show: impl Fn(&Session) -> bool,
         idle_after: Duration,
     ) -> Option<&'a Session> {
-        let helpers = helpers(sessions);
         let candidates: Vec<Candidate<'a>> = sessions
             .iter()
             .filter(|session| session.visible && may_show(session))
-            .filter_map(|session| weigh(session, &helpers, now, idle_after))
+            .filter_map(|session| weigh(session, now, idle_after))
             .collect();
         let best_of = |at_work_only: bool| {
             let wanted = candidates.iter().filter(|candidate| candidate.at_work || !at_work_only);
@@ -86,45 +85,31 @@ fn key(session: &Session) -> Key {
     (session.agent, session.id.clone())
 }
 
-fn weigh<'a>(
-    session: &'a Session,
-    helpers: &BTreeMap<&str, (Option<Timestamp>, Option<Timestamp>)>,
-    now: Now,
-    idle_after: Duration,
-) -> Option<Candidate<'a>> {
-    let mut freshness = session.last_event_at;
-    let mut at_work_until = session.at_work_until();
-    // While its own turn is open, the work of its sub-agents is its work.
-    if session.work.turn_open
-        && let Some((last, until)) = helpers.get(session.id.as_str())
-    {
-        freshness = freshness.max(*last);
-        at_work_until = at_work_until.max(*until);
-    }
-    let idle_from = later(at_work_until.or(freshness)?, idle_after);
+fn weigh(session: &Session, now: Now, idle_after: Duration) -> Option<Candidate<'_>> {
+    let idle_from = session.idle_from(idle_after)?;
     (now.wall < idle_from).then(|| Candidate {
         session,
-        freshness,
-        at_work: at_work_until.is_some_and(|until| now.wall < until),
+        freshness: session.freshness(),
+        at_work: session.is_at_work(now.wall),
     })
 }
 
-/// For every session that has sub-agents: their newest line, and until when they are at work.
-fn helpers<'a>(sessions: &[&'a Session]) -> BTreeMap<&'a str, (Option<Timestamp>, Option<Timestamp>)> {
+/// What the sub-agents of every session that has some are doing.
+pub fn helped(sessions: &[&Session]) -> BTreeMap<String, Helped> {
     let parents: BTreeMap<&str, &str> = sessions
         .iter()
         .filter_map(|session| Some((session.id.as_str(), session.parent.as_deref()?)))
         .collect();
-    let mut helpers = BTreeMap::new();
+    let mut helped: BTreeMap<String, Helped> = BTreeMap::new();
     for session in sessions {
         let mut id = session.id.as_str();
         for _ in 0..GENERATIONS {
             let Some(parent) = parents.get(id) else { break };
-            let entry: &mut (Option<Timestamp>, Option<Timestamp>) = helpers.entry(*parent).or_default();
-            entry.0 = entry.0.max(session.last_event_at);
-            entry.1 = entry.1.max(session.at_work_until());
+            let entry = helped.entry((*parent).to_owned()).or_default();
+            entry.last_event_at = entry.last_event_at.max(session.last_event_at);
+            entry.at_work_until = entry.at_work_until.max(session.own_work_until());
             id = parent;
         }
     }
-    helpers
+    helped
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::core::activity::{Activity, Agent};
 use crate::core::source::{Doing, Surface};
@@ -72,16 +72,29 @@ pub struct Session {
     pub usage: Usage,
     /// Whether the total is provisional because the file has not been read whole yet.
     pub counting: bool,
-    /// Whether the figures are as found, with no event since.
+    /// Whether more was used than the agent's version writes down.
+    pub lower_bound: bool,
+    /// Whether there are figures and they are as found, with no event since.
     pub restored: bool,
     /// How full the context window is.
     pub context: Option<Context>,
     /// What the agent is doing.
     pub work: Work,
+    /// What its sub-agents are doing. Not in its own file: [`crate::core::roster`] tells.
+    pub helped: Option<Helped>,
+}
+
+/// The work of a session's sub-agents, theirs included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Helped {
+    /// Their newest line.
+    pub last_event_at: Option<Timestamp>,
+    /// Until when one of them counts as at work.
+    pub at_work_until: Option<Timestamp>,
 }
 
 /// The context window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     /// Tokens in it.
     pub used_tokens: u64,
@@ -95,17 +108,23 @@ impl Context {
     /// `used` tokens in a window of `window`; more than fits is an estimate and means full.
     pub fn new(used: u64, window: u64) -> Self {
         let used_tokens = used.min(window);
-        Self { used_tokens, window, remaining_percent: context_left(used_tokens, window) }
+        Self { used_tokens, window, remaining_percent: context_left(used_tokens, window, CONTEXT_BASELINE) }
+    }
+
+    /// The same for an agent that takes nothing off (Claude Code: `remaining_percentage`).
+    pub fn plain(used: u64, window: u64) -> Self {
+        let used_tokens = used.min(window);
+        Self { used_tokens, window, remaining_percent: context_left(used_tokens, window, 0) }
     }
 }
 
-/// Codex's own formula (`protocol.rs`, `percent_of_context_window_remaining`): 12,000 tokens are in every window.
-fn context_left(used: u64, window: u64) -> u8 {
-    if window <= CONTEXT_BASELINE {
+/// Codex's own formula (`protocol.rs`, `percent_of_context_window_remaining`): `baseline` tokens are in every window.
+fn context_left(used: u64, window: u64, baseline: u64) -> u8 {
+    if window <= baseline {
         return 0;
     }
-    let size = window - CONTEXT_BASELINE;
-    let left = size.saturating_sub(used.saturating_sub(CONTEXT_BASELINE));
+    let size = window - baseline;
+    let left = size.saturating_sub(used.saturating_sub(baseline));
     #[expect(clippy::cast_precision_loss, reason = "windows are far below 2^52")]
     let percent = (left as f64 / size as f64 * 100.0).clamp(0.0, 100.0).round();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held between 0 and 100")]
@@ -135,8 +154,24 @@ impl Session {
         cwd.rsplit(['/', '\\']).next().filter(|name| !name.is_empty())
     }
 
+    /// Nothing was written later than now. Stamps that say so are from before the clock was set back, and would keep
+    /// the session alive until it is as late again.
+    pub fn not_after(&mut self, wall: Timestamp) {
+        self.last_event_at = self.last_event_at.map(|at| at.min(wall));
+        if let Some((at, _)) = &mut self.work.just_done {
+            *at = wall.min(*at);
+        }
+    }
+
     /// Until when the session counts as at work if nothing more is heard of it; `None` when its turn is over.
+    ///
+    /// While its own turn is open, the work of its sub-agents is its work.
     pub fn at_work_until(&self) -> Option<Timestamp> {
+        self.own_work_until().max(self.helped_until())
+    }
+
+    /// Until when it is at work itself.
+    pub(crate) fn own_work_until(&self) -> Option<Timestamp> {
         if !self.work.turn_open {
             return None;
         }
@@ -148,6 +183,21 @@ impl Session {
             TURN_SILENCE
         };
         Some(later(self.last_event_at?, patience))
+    }
+
+    /// A sub-agent's line is also a sign of life of the turn that waits for it.
+    fn helped_until(&self) -> Option<Timestamp> {
+        let helped = self.help()?;
+        helped.at_work_until.max(helped.last_event_at.map(|at| later(at, TURN_SILENCE)))
+    }
+
+    fn help(&self) -> Option<Helped> {
+        self.helped.filter(|_| self.work.turn_open)
+    }
+
+    /// The newest line that tells of it.
+    pub fn freshness(&self) -> Option<Timestamp> {
+        self.last_event_at.max(self.help().and_then(|helped| helped.last_event_at))
     }
 
     /// Whether the agent is at work at `wall`.
@@ -170,6 +220,12 @@ impl Session {
             let limited = self.work.limited_until.is_some_and(|until| wall < until);
             return Doing::plain(if limited { Activity::LimitReached } else { Activity::Waiting });
         }
+        if self.own_work_until().is_none_or(|until| wall >= until) {
+            // Itself it is silent; its sub-agents are at work, or were just now.
+            let helped =
+                self.help().and_then(|helped| helped.at_work_until).is_some_and(|until| wall < until);
+            return Doing::plain(if helped { Activity::Delegating } else { Activity::Thinking });
+        }
         if let Some((_, doing)) = self.work.calls.last() {
             return doing.clone();
         }
@@ -179,10 +235,11 @@ impl Session {
         }
     }
 
-    /// The next moment after `wall` at which [`Self::doing`] changes by itself.
+    /// The next moment after `wall` at which [`Self::doing`] changes by itself; `None` once it is idle.
     pub fn next_change(&self, wall: Timestamp, idle_after: Duration) -> Option<Timestamp> {
+        let idle_from = self.idle_from(idle_after).filter(|from| *from > wall)?;
         let just_done = self.work.just_done.as_ref().map(|(at, _)| later(*at, JUST_DONE));
-        [just_done, self.at_work_until(), self.work.limited_until, self.idle_from(idle_after)]
+        [just_done, self.own_work_until(), self.at_work_until(), self.work.limited_until, Some(idle_from)]
             .into_iter()
             .flatten()
             .filter(|at| *at > wall)
@@ -216,5 +273,6 @@ mod tests {
             Context { used_tokens: 258_400, window: 258_400, remaining_percent: 0 }
         );
         assert_eq!(Context::new(1, 12_000).remaining_percent, 0);
+        assert_eq!(Context::plain(16_000, 200_000).remaining_percent, 92);
     }
 }

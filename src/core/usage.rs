@@ -4,13 +4,13 @@
 //! so that both agents' figures mean the same thing.
 //! Read next: [`crate::core::session`], which owns one [`Triplet`] per session.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Tokens by kind. The kinds do not overlap: nothing is in two of them.
 ///
 /// Codex writes `input_tokens` including what was read from or written to a cache; the Codex source
 /// takes both out (`facts`: protocol.rs `TokenUsage`, "input_tokens includes cached").
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tokens {
     /// Input neither read from nor written to a cache.
     pub input: u64,
@@ -91,7 +91,7 @@ pub enum Count {
 }
 
 /// `delta | last | total` of one session, in counted tokens. `None`: not known yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Triplet {
     /// How much the total rose at the last usage event that changed it.
     pub delta: Option<u64>,
@@ -102,7 +102,7 @@ pub struct Triplet {
 }
 
 /// The triplet's three parts by kind of token, as a session keeps them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// What the last usage event that changed the total added.
     #[serde(rename = "delta")]

@@ -44,8 +44,9 @@ impl Names {
         let uses = |word| lines.iter().any(|line| line.uses(word));
         let shown = |show: bool, name: &Option<String>, clean: fn(&str) -> String| {
             let name = name.as_deref().filter(|_| show).map(clean)?;
-            // What no line has room for is not carried along. One cluster too many, so that `…` still tells of it.
-            Some(name.graphemes(true).take(LONGEST + 1).collect::<String>()).filter(|name| !name.is_empty())
+            // What no line has room for is not carried along. Enough is, for `…` to tell of it: the first cluster too
+            // many may be a space, which is trimmed.
+            Some(name.graphemes(true).take(LONGEST + 2).collect::<String>()).filter(|name| !name.is_empty())
         };
         let folderless: fn(&str) -> String = |name| neutralise(last_part(name));
 

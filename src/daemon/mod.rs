@@ -2,12 +2,15 @@
 //!
 //! Everything that decides is in [`crate::core::engine`]; this loop hands in what happens, does what comes out, and
 //! sleeps until the engine's next deadline. Nothing here polls: an idle daemon does not wake up.
-//! Read next: [`intake`], which reads session files on a thread of its own; [`discord`], the links.
+//! Read next: [`intake`], which reads session files on a thread of its own; [`discord`], the links;
+//! `requests.rs`, what the control channel brings.
 
 pub mod clock;
 pub mod clock_watch;
 pub mod discord;
 pub mod intake;
+mod requests;
+pub mod settings;
 pub mod signals;
 pub mod state;
 
@@ -23,8 +26,11 @@ use self::discord::Links;
 use self::discord::endpoints::Places;
 use self::discord::watcher::{EndpointEvent, EndpointWatcher};
 use self::intake::{Home, IntakeConfig, IntakeHandle};
+use self::requests::{Request, Requests};
+use self::settings::LiveSettings;
 use self::signals::Signals;
-use self::state::{DaemonState, Keeper};
+use self::state::Keeper;
+use crate::control::Handover;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
 use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, LinkState, Publisher};
@@ -33,6 +39,8 @@ use crate::core::settings::Settings;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::error::{Exit, Failure};
+use crate::homes;
+use crate::instance::Instance;
 use crate::paths::{Environment, StateDir};
 use crate::show;
 
@@ -62,30 +70,47 @@ pub struct Options {
     pub usage_lines: bool,
     /// The user's time zone.
     pub zone: TimeZone,
+    /// What an earlier daemon left to this one.
+    pub inherited: Option<Handover>,
 }
 
-/// Runs until it is asked to end.
+/// Runs until it is asked to end, or to give way to another daemon. `instance` is the lock, which the caller holds
+/// until everything here has ended.
 ///
 /// # Errors
 /// The system refused a thread, a signal handler or a timer.
 pub async fn run(
-    options: Options,
-    settings: Settings,
+    mut options: Options,
+    settings: LiveSettings,
     homes: Vec<Home>,
     environment: &Environment,
     folder: StateDir,
+    instance: &Instance,
 ) -> Result<Exit, Failure> {
     let started = clock::now();
-    let remembered = state::read_limits(folder.path());
-    let publisher = publisher(options.sink, &settings, started);
+    let inherited = options.inherited.take();
+    let mut remembered = state::read_limits(folder.path());
+    let kept_pause = state::read_pause(folder.path());
+    let paused_until = inherited.as_ref().map_or(kept_pause, |inherited| inherited.paused_until);
+    let publisher = publisher(options.sink, settings.settings(), started);
+    let publisher = match &inherited {
+        Some(inherited) => publisher.with_budget(started, &inherited.budget),
+        None => publisher,
+    };
+    let failed = |what: &str, error: std::io::Error| Failure::new(format!("could not {what}: {error}"));
+    // Whoever can find this daemon can also end it politely.
+    let mut signals = Signals::new().map_err(|error| failed("listen for signals", error))?;
+    let mut requests = Requests::start(folder.path(), environment, instance);
     let mut daemon = Daemon {
         endpoints: (options.sink == Sink::Discord).then(|| {
             let places = Places::new(|name| environment.path(name).map(Into::into));
-            EndpointWatcher::new(places, settings.discord.clients.clone())
+            EndpointWatcher::new(places, settings.settings().discord.clients.clone())
         }),
         links: Links::default(),
-        keeper: Keeper::new(folder, remembered.clone()),
-        engine: Engine::new(settings, options.zone.clone(), publisher),
+        keeper: Keeper::new(folder, remembered.clone(), kept_pause),
+        engine: Engine::new(settings.settings().clone(), options.zone.clone(), publisher),
+        settings,
+        environment,
         detector: JumpDetector::default(),
         keep_at: None,
         report: DaemonReport {
@@ -99,8 +124,6 @@ pub async fn run(
         options,
         ending: false,
     };
-    let failed = |what: &str, error: std::io::Error| Failure::new(format!("could not {what}: {error}"));
-    let mut signals = Signals::new().map_err(|error| failed("listen for signals", error))?;
     let (inbox, mut sources) = mpsc::channel(INBOX);
     let config = IntakeConfig::new(homes, std::sync::Arc::new(clock::now));
     let intake = intake::start::<SessionFile>(config, move |event| match inbox.blocking_send(event) {
@@ -108,9 +131,14 @@ pub async fn run(
         Err(_) => ControlFlow::Break(()),
     })
     .map_err(|error| failed("start reading session files", error))?;
+    tracing::info!(pid = instance.record.pid, version = env!("CARGO_PKG_VERSION"), "started");
+    remembered.extend(inherited.into_iter().flat_map(|inherited| inherited.limits));
     daemon.input(Input::Remembered(remembered), &intake);
-    daemon.turn(&mut sources, &mut signals, &intake).await;
-    daemon.end(sources, intake).await;
+    if let Some(until) = paused_until {
+        daemon.input(Input::Pause(until), &intake);
+    }
+    daemon.turn(&mut sources, &mut signals, &intake, &mut requests).await;
+    daemon.end(sources, intake, requests).await;
     Ok(Exit::Done)
 }
 
@@ -126,8 +154,10 @@ fn publisher(sink: Sink, settings: &Settings, now: Now) -> Publisher {
     }
 }
 
-struct Daemon {
+struct Daemon<'a> {
     options: Options,
+    settings: LiveSettings,
+    environment: &'a Environment,
     engine: Engine,
     links: Links,
     endpoints: Option<EndpointWatcher>,
@@ -139,19 +169,22 @@ struct Daemon {
     ending: bool,
 }
 
-impl Daemon {
+impl Daemon<'_> {
     /// The loop.
     async fn turn(
         &mut self,
         sources: &mut mpsc::Receiver<SourceEvent>,
         signals: &mut Signals,
         intake: &IntakeHandle,
+        requests: &mut Requests,
     ) {
         let clock_watch = ClockWatch::start();
         while !self.engine.is_finished() {
             let now = clock::now();
             let due =
                 [self.engine.poll_deadline().map(|(at, _)| at), self.keep_at].into_iter().flatten().min();
+            // Nothing is sent between the word on what was spent and the end, so that the word stays true.
+            let due = due.filter(|_| !requests.is_handing_over());
             let sleep = due.map(|at| at.saturating_sub(now.mono));
             let input = tokio::select! {
                 biased;
@@ -160,12 +193,18 @@ impl Daemon {
                         return;
                     }
                     self.ending = true;
+                    requests.call_off_handover();
                     Some(Input::ShutDown)
                 }
+                request = requests.next() => match request {
+                    Request::Call(call) => self.answer(call, requests),
+                    Request::HandedOver => return,
+                },
                 (endpoint, event) = self.links.next() => Some(Input::Link(endpoint, event)),
                 event = next_endpoint(&mut self.endpoints) => Some(endpoint_input(event)),
                 Some(event) = sources.recv() => Some(Input::Source(event)),
-                () = clock_watch.jumped() => None,
+                settings = self.settings.next() => Some(Input::Settings(Box::new(settings.clone()))),
+                () = clock_watch.jumped() => Some(Input::Tick),
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => Some(Input::Tick),
             };
             if let Some(input) = input {
@@ -175,7 +214,9 @@ impl Daemon {
             while let Ok(event) = sources.try_recv() {
                 self.input(Input::Source(event), intake);
             }
-            self.output();
+            if !requests.is_handing_over() {
+                self.output(requests);
+            }
             self.keep();
         }
     }
@@ -188,15 +229,31 @@ impl Daemon {
             intake.woke();
             self.engine.handle(now, Input::Woke);
         }
+        if let Input::Settings(settings) = &input {
+            self.use_settings(settings, intake);
+        }
         self.engine.handle(now, input);
     }
 
-    fn output(&mut self) {
+    /// Hands new settings to those that have to know before the engine does.
+    fn use_settings(&mut self, settings: &Settings, intake: &IntakeHandle) {
+        if settings.sources != self.engine.settings().sources {
+            intake.set_homes(homes::of(&settings.sources, self.environment));
+        }
+        if let Some(endpoints) = &mut self.endpoints {
+            endpoints.set_clients(settings.discord.clients.clone());
+        }
+    }
+
+    fn output(&mut self, requests: &mut Requests) {
         let now = clock::now();
         while let Some(output) = self.engine.poll_output(now) {
             match output {
                 Output::Link(command) => self.obey(command, now),
-                Output::Event(event) => self.tell(&event),
+                Output::Event(event) => {
+                    self.tell(&event);
+                    requests.tell(&event);
+                }
                 Output::Notice(notice) => log(&notice),
             }
         }
@@ -227,6 +284,14 @@ impl Daemon {
                 let line = show::ended_text(session);
                 tracing::info!(agent = session.agent.word(), session = show::short_id(&session.id), "{line}");
             }
+            EventKind::Activity { session, agent, activity } => {
+                tracing::debug!(
+                    agent = agent.word(),
+                    session = show::short_id(session),
+                    "{}",
+                    activity.word()
+                );
+            }
             EventKind::Card { .. } if self.options.print_cards => {
                 if let Some(text) = show::event(event, &self.options.zone) {
                     self.print(&text);
@@ -248,16 +313,16 @@ impl Daemon {
 
     fn keep(&mut self) {
         let now = clock::now();
-        let links = self.engine.links(now);
-        self.keeper.daemon(DaemonState { daemon: self.report.clone(), links });
+        self.keeper.pause(self.engine.paused_until());
         self.keep_at = self.keeper.limits(now.mono, self.engine.limits().cloned().collect());
         if self.ending && !self.engine.is_finished() {
             self.engine.handle(now, Input::ShutDown);
         }
     }
 
-    async fn end(mut self, sources: mpsc::Receiver<SourceEvent>, intake: IntakeHandle) {
+    async fn end(mut self, sources: mpsc::Receiver<SourceEvent>, intake: IntakeHandle, requests: Requests) {
         self.keeper.finish(self.engine.limits().cloned().collect());
+        requests.close().await;
         self.links.close_all(FAREWELL).await;
         drop(sources);
         if !intake.stop() {

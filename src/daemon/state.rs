@@ -1,33 +1,29 @@
-//! What the daemon keeps in its state folder besides the lock: the last known limits, and what `status` needs of it.
+//! What the daemon keeps in its state folder besides the lock: the last known limits, and a pause.
 //!
-//! Both files are replaced whole. A file that cannot be written costs what is in it, not the daemon; one that cannot be
+//! Each file is replaced whole. A file that cannot be written costs what is in it, not the daemon; one that cannot be
 //! read counts as absent.
 
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::core::limits::Snapshot;
-use crate::core::publish::LinkStatus;
-use crate::core::report::DaemonReport;
-use crate::files::write_atomically;
+use crate::files;
 use crate::paths::StateDir;
 
 const LIMITS: &str = "limits.json";
-const DAEMON: &str = "daemon.json";
+const PAUSE: &str = "pause.json";
 
 /// What changes with every token is not written more often than this.
 pub const PACE: Duration = Duration::from_secs(30);
 
-/// What `status` is told of a running daemon.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DaemonState {
-    /// The daemon.
-    pub daemon: DaemonReport,
-    /// Its links.
-    pub links: Vec<LinkStatus>,
+/// A pause as it is kept; the file is there only while there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Pause {
+    paused_until: Timestamp,
 }
 
 /// The limits kept from the last run; none where the file is missing or garbled.
@@ -35,9 +31,9 @@ pub fn read_limits(state: &Path) -> Vec<Snapshot> {
     read(&state.join(LIMITS)).unwrap_or_default()
 }
 
-/// What the last daemon said of itself. To be believed only while the lock is held.
-pub fn read_daemon(state: &Path) -> Option<DaemonState> {
-    read(&state.join(DAEMON))
+/// Until when the last daemon was paused, which may be over.
+pub fn read_pause(state: &Path) -> Option<Timestamp> {
+    read::<Pause>(&state.join(PAUSE)).map(|pause| pause.paused_until)
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
@@ -51,28 +47,37 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     }
 }
 
-/// Writes both files when they have changed, the quiet one seldom.
+/// Writes the files when they have changed; what changes with every token, seldom.
 #[derive(Debug)]
 pub struct Keeper {
     folder: StateDir,
-    daemon: Option<DaemonState>,
+    paused_until: Option<Timestamp>,
     limits: Vec<Snapshot>,
     limits_written_at: Option<Duration>,
     failing: bool,
 }
 
 impl Keeper {
-    /// Keeps state in `folder`, where `limits` is what is there already.
-    pub fn new(folder: StateDir, limits: Vec<Snapshot>) -> Self {
-        Self { folder, daemon: None, limits, limits_written_at: None, failing: false }
+    /// Keeps state in `folder`, where `limits` and `paused_until` are what is there already.
+    pub fn new(folder: StateDir, limits: Vec<Snapshot>, paused_until: Option<Timestamp>) -> Self {
+        Self { folder, paused_until, limits, limits_written_at: None, failing: false }
     }
 
-    /// Tells what `status` should know.
-    pub fn daemon(&mut self, state: DaemonState) {
-        if self.daemon.as_ref() != Some(&state) {
-            self.write(DAEMON, &state);
-            self.daemon = Some(state);
+    /// Tells until when the daemon is paused.
+    pub fn pause(&mut self, paused_until: Option<Timestamp>) {
+        if self.paused_until == paused_until {
+            return;
         }
+        match paused_until {
+            Some(paused_until) => self.write(PAUSE, &Pause { paused_until }),
+            None => {
+                let path = self.folder.join(PAUSE);
+                if let Err(error) = std::fs::remove_file(&path) {
+                    tracing::warn!("could not remove {}: {error}", path.display());
+                }
+            }
+        }
+        self.paused_until = paused_until;
     }
 
     /// Tells the limits as they are at `mono`. Returns when to come again if they were not written because they
@@ -106,7 +111,8 @@ impl Keeper {
     fn write<T: Serialize>(&mut self, name: &str, value: &T) {
         let path = self.folder.join(name);
         let json = serde_json::to_vec_pretty(value).map_err(std::io::Error::from);
-        match json.and_then(|json| write_atomically(&path, &json)) {
+        // The frames of this turn of the loop are not out yet, and a busy disk takes its time.
+        match json.and_then(|json| files::replace(&path, &json)) {
             Ok(()) if std::mem::take(&mut self.failing) => {
                 tracing::info!("can write {} again", path.display())
             }

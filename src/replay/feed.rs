@@ -9,16 +9,18 @@ use jiff::Timestamp;
 
 use crate::core::activity::Agent;
 use crate::core::file::{RowReader, SessionFile, UsageRow};
-use crate::core::source::codex;
+use crate::core::lines::LINE_LIMIT;
+use crate::core::source;
 
 const CHUNK: usize = 256 << 10;
 
-/// How much of a line is looked at for its time.
+/// How much of a line is looked at for its time where that stands at the beginning.
 const GLANCE: usize = 4 << 10;
 
 /// A recorded file at its next line.
 #[derive(Debug)]
 pub(super) struct Feed {
+    agent: Agent,
     reader: File,
     buffer: Vec<u8>,
     from: usize,
@@ -32,6 +34,7 @@ impl Feed {
     /// Opens a file; `None` when it has no line with a time.
     pub(super) fn open(path: &Path, agent: Agent, home: Arc<str>) -> std::io::Result<Option<Self>> {
         let mut feed = Self {
+            agent,
             reader: File::open(path)?,
             buffer: Vec::with_capacity(CHUNK),
             from: 0,
@@ -63,15 +66,28 @@ impl Feed {
 
     /// Finds the time of the next line. A line without one, or torn, happens with the line before it.
     fn look(&mut self) -> std::io::Result<bool> {
-        while !self.over && self.buffer.len() - self.from < GLANCE {
+        let agent = self.agent;
+        let most = match agent {
+            Agent::Codex => GLANCE,
+            Agent::Claude => LINE_LIMIT,
+        };
+        let next = self.ahead(most)?;
+        let (any, time) = (!next.is_empty(), source::line_time(agent, next));
+        self.at = time.map_or(self.at, |time| self.at.max(time));
+        Ok(any)
+    }
+
+    /// The next line with its end; of a long one at least the first `most` bytes.
+    fn ahead(&mut self, most: usize) -> std::io::Result<&[u8]> {
+        loop {
+            let rest = self.buffer.get(self.from..).unwrap_or_default();
+            let end = memchr::memchr(b'\n', rest).map(|end| end + 1);
+            if self.over || end.is_some() || rest.len() >= most {
+                let until = self.from + end.unwrap_or(rest.len());
+                return Ok(self.buffer.get(self.from..until).unwrap_or_default());
+            }
             self.fill()?;
         }
-        let next = self.buffer.get(self.from..).unwrap_or_default();
-        let next = next.get(..next.len().min(GLANCE)).unwrap_or_default();
-        if let Some(at) = codex::line_time(next) {
-            self.at = self.at.max(at);
-        }
-        Ok(!next.is_empty())
     }
 
     fn fill(&mut self) -> std::io::Result<()> {

@@ -15,6 +15,8 @@ use crate::core::source;
 /// How much of a file is looked at to recognise it. First lines are below 64 KB.
 const HEAD: u64 = 256 << 10;
 
+const EXAMPLE: &str = "a session file is a .jsonl file such as those in ~/.codex/sessions";
+
 /// A file that can be replayed.
 #[derive(Debug, Clone)]
 pub(super) struct Recorded {
@@ -22,8 +24,11 @@ pub(super) struct Recorded {
     pub(super) agent: Agent,
     pub(super) home: Arc<str>,
     pub(super) first_at: Timestamp,
-    id: Option<String>,
-    parent: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) parent: Option<String>,
+    pub(super) first_line: Option<String>,
+    /// Whether another session started this one.
+    pub(super) subagent: bool,
 }
 
 /// A path that could not be replayed.
@@ -33,7 +38,7 @@ pub struct Problem {
     pub path: PathBuf,
     /// Why, for people.
     pub reason: String,
-    /// Whether the user named this very path.
+    /// What to do.
     pub hint: Option<&'static str>,
 }
 
@@ -52,29 +57,47 @@ pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
     for path in paths {
         let mut files = Vec::new();
         if let Err(error) = collect(path, &mut files, &mut problems) {
-            problems.push(Problem::new(path, &error));
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            let hint = missing.then_some("Codex keeps its session files in ~/.codex/sessions");
+            problems.push(Problem { hint, ..Problem::new(path, &error) });
         }
         let named = files.first() == Some(path);
+        let mut any = named;
         for file in files {
             if !seen.insert(std::fs::canonicalize(&file).unwrap_or_else(|_| file.clone())) {
+                any = true;
                 continue;
             }
             match recognise(&file) {
-                Ok(Some(recorded)) => found.push(recorded),
+                Ok(Some(recorded)) => {
+                    any = true;
+                    found.push(recorded);
+                }
                 Ok(None) if named => problems.push(Problem {
                     path: file,
                     reason: "not a session file of a known agent".to_owned(),
-                    hint: Some("a session file is a .jsonl file from ~/.codex/sessions"),
+                    hint: Some(EXAMPLE),
                 }),
                 Ok(None) => {}
                 Err(error) => problems.push(Problem::new(&file, &error)),
             }
         }
+        if !any && std::fs::metadata(path).is_ok() {
+            problems.push(Problem {
+                path: path.clone(),
+                reason: "no session file is in it".to_owned(),
+                hint: Some(EXAMPLE),
+            });
+        }
     }
     (found, problems)
 }
 
-fn collect(path: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) -> std::io::Result<()> {
+pub(super) fn collect(
+    path: &Path,
+    files: &mut Vec<PathBuf>,
+    problems: &mut Vec<Problem>,
+) -> std::io::Result<()> {
     if !std::fs::metadata(path)?.is_dir() {
         files.push(path.to_owned());
         return Ok(());
@@ -107,7 +130,8 @@ fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
     let (id, parent) =
         family.map_or((None, None), |(id, parent)| (Some(id.to_owned()), parent.map(str::to_owned)));
     let first_at = source::first_time(agent, &head).unwrap_or(Timestamp::MIN);
-    Ok(Some(Recorded { path: path.to_owned(), agent, home, first_at, id, parent }))
+    let (first_line, subagent) = (file.first_line().map(str::to_owned), file.is_subagent());
+    Ok(Some(Recorded { path: path.to_owned(), agent, home, first_at, id, parent, first_line, subagent }))
 }
 
 /// The agent's home that a session file lies in; where there is none, its own folder stands for it.
@@ -118,44 +142,4 @@ fn home_of(path: &Path) -> Arc<str> {
         .find(|folder| folder.file_name().is_some_and(|name| roots.iter().any(|root| name == *root)));
     let home = root.and_then(Path::parent).or_else(|| path.parent()).unwrap_or(path);
     home.to_string_lossy().into()
-}
-
-/// The files whose rows tell what of `child` is copied history: its parent's, else its siblings'.
-pub(super) fn related(all: &[Recorded], child: &Recorded, parent: &str) -> Vec<PathBuf> {
-    let others = || all.iter().filter(|file| file.path != child.path);
-    let mut related: Vec<PathBuf> =
-        others().filter(|file| file.id.as_deref() == Some(parent)).map(|file| file.path.clone()).collect();
-    if related.is_empty() {
-        related = beside(&child.path, parent);
-    }
-    if related.is_empty() {
-        let siblings =
-            others().filter(|file| file.parent.is_some() && file.parent.as_deref() == Some(parent));
-        related = siblings.map(|file| file.path.clone()).collect();
-    }
-    related
-}
-
-/// A parent that was not given, by its name in the same agent's home.
-fn beside(child: &Path, parent: &str) -> Vec<PathBuf> {
-    let roots = ["sessions", "archived_sessions"];
-    let Some(root) = child
-        .ancestors()
-        .find(|folder| folder.file_name().is_some_and(|name| roots.iter().any(|root| name == *root)))
-    else {
-        return Vec::new();
-    };
-    if parent.is_empty() {
-        return Vec::new();
-    }
-    let mut files = Vec::new();
-    let mut ignored = Vec::new();
-    for folder in roots.iter().filter_map(|name| Some(root.parent()?.join(name))) {
-        // A folder that cannot be read has no parent to offer.
-        let _ = collect(&folder, &mut files, &mut ignored);
-    }
-    files.retain(|file| {
-        file != child && file.file_name().is_some_and(|name| name.to_string_lossy().contains(parent))
-    });
-    files
 }

@@ -5,6 +5,7 @@
 
 mod feed;
 mod files;
+mod lineage;
 pub mod stage;
 
 use std::cmp::Reverse;
@@ -83,9 +84,7 @@ fn step(file: &Recorded, slot: &mut Option<Feed>, all: &[Recorded]) -> std::io::
     let Some(feed) = slot else { return Ok(None) };
     let more = feed.step()?;
     if let Some(wanted) = feed.file.lineage_wanted() {
-        let related = files::related(all, file, &wanted.parent);
-        let rows: Vec<_> = related.iter().filter_map(|path| feed::rows(path).ok()).collect();
-        feed.file.set_lineage(&rows);
+        feed.file.set_lineage(&lineage::answer(all, file, &wanted));
     }
     Ok(more.then_some(feed.at))
 }

@@ -81,7 +81,7 @@ impl Stage {
     fn drain(&mut self, out: &mut dyn FnMut(Event)) {
         while let Some(output) = self.engine.poll_output(self.now) {
             match output {
-                Output::Event(event) => out(event),
+                Output::Event(event) => out(*event),
                 Output::Link(LinkCommand::Send { nonce, .. }) => {
                     let taken = Input::Link(Endpoint::terminal(), LinkEvent::Acked { nonce });
                     self.engine.handle(self.now, taken);

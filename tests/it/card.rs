@@ -353,3 +353,13 @@ fn what_no_line_shows_makes_no_difference() {
     let other = CardFacts { activity: Activity::Thinking, branch: None, effort: None, ..facts() };
     assert_eq!(card(&facts()), card(&other));
 }
+
+#[test]
+fn a_name_that_is_cut_before_a_space_says_so() {
+    let facts = CardFacts { branch: Some(format!("{} b", "a".repeat(128))), ..facts() };
+    let mut settings = Settings::default();
+    settings.privacy.branch = true;
+    settings.card.details = Template::parse("{branch}").unwrap();
+    let card = Card::build(&facts, &settings, None, &TimeZone::UTC, now()).unwrap();
+    assert_eq!(card.details(), Some(format!("{}…", "a".repeat(127)).as_str()));
+}

@@ -3,189 +3,129 @@
 use std::path::{Path, PathBuf};
 
 use agent_presence::core::activity::Agent;
-use agent_presence::core::file::{FileUpdate, RowReader, SessionFile, Skipped, UsageRow};
-use agent_presence::core::report::{LimitsReport, SessionReport};
-use agent_presence::core::session::Session;
-use agent_presence::core::time::Now;
-use agent_presence::core::usage::Count;
+use agent_presence::core::file::{LineageRequest, SessionFile, Skipped, UsageRow};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-/// Longer than any fixture is silent, so that nothing goes idle by itself.
-const IDLE_AFTER: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+use crate::support::fixtures::{self, check_all};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/codex")
+pub(crate) fn root() -> PathBuf {
+    fixtures::root(Agent::Codex)
 }
 
-fn expectations(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            expectations(&path, found);
-        } else if path.to_string_lossy().ends_with(".expected.json") {
-            found.push(path);
-        }
-    }
+/// Every session file among the fixtures.
+pub(crate) fn fixtures() -> Vec<PathBuf> {
+    fixtures::all(Agent::Codex)
 }
 
-fn session_file_of(expected: &Path) -> PathBuf {
-    PathBuf::from(expected.to_string_lossy().replace(".expected.json", ".jsonl"))
-}
-
-fn rows(path: &Path) -> Vec<UsageRow> {
-    let mut reader = RowReader::default();
-    reader.push(&std::fs::read(path).unwrap());
-    reader.finish()
-}
-
-fn family_of(path: &Path) -> Option<(String, Option<String>)> {
-    let mut file = SessionFile::new(Agent::Codex, "home".into(), Timestamp::MIN);
-    file.push(&std::fs::read(path).unwrap());
-    file.family().map(|(id, parent)| (id.to_owned(), parent.map(str::to_owned)))
-}
-
-/// The rows that a fixture's neighbours offer: the parent's, else those of siblings.
-fn lineage(path: &Path, parent: &str) -> Vec<Vec<UsageRow>> {
-    let neighbours: Vec<PathBuf> = std::fs::read_dir(path.parent().unwrap())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|other| other != path && other.extension().is_some_and(|kind| kind == "jsonl"))
-        .collect();
-    let is_parent = |other: &&PathBuf| family_of(other).is_some_and(|(id, _)| id == parent);
-    let is_sibling =
-        |other: &&PathBuf| family_of(other).is_some_and(|(_, other)| other.as_deref() == Some(parent));
-    let parents: Vec<&PathBuf> = neighbours.iter().filter(is_parent).collect();
-    let related = if parents.is_empty() { neighbours.iter().filter(is_sibling).collect() } else { parents };
-    related.into_iter().map(|path| rows(path)).collect()
-}
-
-/// Reads `bytes` in pieces of `chunk` bytes as the intake does, and collects what comes.
-fn read(path: &Path, bytes: &[u8], chunk: usize) -> Option<Seen> {
-    let mut file = SessionFile::new(Agent::Codex, "home".into(), Timestamp::MIN);
-    for piece in bytes.chunks(chunk) {
-        file.push(piece);
-    }
-    file.caught_up();
-    if let Some(wanted) = file.lineage_wanted() {
-        file.set_lineage(&lineage(path, &wanted.parent));
-    }
-    file.take_update().map(Seen::new)
-}
-
-struct Seen {
-    session: Session,
-    events: usize,
-    limits: Vec<LimitsReport>,
-    skipped: Skipped,
-    file: Option<String>,
-}
-
-impl Seen {
-    fn new(update: FileUpdate) -> Self {
-        let last = update.session.last_event_at.unwrap_or(Timestamp::UNIX_EPOCH);
-        let limits =
-            update.limits.iter().map(|limits| LimitsReport::new(limits, now(limits.observed_at))).collect();
-        let file = update.session.doing(last, IDLE_AFTER).file;
-        Self { session: update.session, events: update.usage.len(), limits, skipped: update.skipped, file }
-    }
-
-    fn json(&self) -> Value {
-        let last = self.session.last_event_at.unwrap_or(Timestamp::UNIX_EPOCH);
-        let report = SessionReport::new(&self.session, false, Count::Blended, now(last), IDLE_AFTER);
-        let mut session = serde_json::to_value(&report).unwrap();
-        session["visible"] = json!(self.session.visible);
-        session["file"] = json!(self.file);
-        json!({
-            "session": session,
-            "usage": report.usage,
-            "tokens": report.tokens,
-            "context": report.context,
-            "limits": self.limits,
-            "skipped": self.skipped,
-            "usage_events": self.events,
-        })
-    }
-}
-
-fn now(wall: Timestamp) -> Now {
-    Now { mono: std::time::Duration::ZERO, wall }
-}
-
-/// Everything that `expected` names is in `actual`, and equal; what it does not name is free.
-fn differences(expected: &Value, actual: &Value, at: &str, found: &mut Vec<String>) {
-    match (expected, actual) {
-        (Value::Object(expected), Value::Object(actual)) => {
-            for (key, value) in expected {
-                differences(value, actual.get(key).unwrap_or(&Value::Null), &format!("{at}.{key}"), found);
-            }
-        }
-        (Value::Array(expected), Value::Array(actual)) => {
-            if expected.len() != actual.len() {
-                found.push(format!(
-                    "{at}: expected {} entries, found {}: {actual:?}",
-                    expected.len(),
-                    actual.len()
-                ));
-            }
-            for (number, value) in expected.iter().enumerate() {
-                let same_family = actual.iter().find(|entry| {
-                    value.get("family").is_some() && entry.get("family") == value.get("family")
-                });
-                let other = same_family.or_else(|| actual.get(number)).unwrap_or(&Value::Null);
-                differences(value, other, &format!("{at}[{number}]"), found);
-            }
-        }
-        (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() => {}
-        (a, b) if a == b => {}
-        (a, b) if is_same_time(a, b) => {}
-        (a, b) => found.push(format!("{at}: expected {a}, found {b}")),
-    }
-}
-
-fn is_same_time(a: &Value, b: &Value) -> bool {
-    let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-    time(a).is_some() && time(a) == time(b)
-}
-
-fn check_all(select: impl Fn(&str) -> bool) {
-    let mut paths = Vec::new();
-    expectations(&root(), &mut paths);
-    let mut failures = Vec::new();
-    let mut checked = 0;
-    for path in paths {
-        let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace(".expected.json", "");
-        if !select(&name) {
-            continue;
-        }
-        checked += 1;
-        let expected: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let file = session_file_of(&path);
-        let bytes = std::fs::read(&file).unwrap();
-        let mut found = Vec::new();
-        match read(&file, &bytes, usize::MAX >> 1) {
-            Some(seen) => {
-                let mut wanted = expected.clone();
-                wanted.as_object_mut().unwrap().remove("fact");
-                differences(&wanted, &seen.json(), "", &mut found);
-            }
-            None => found.push("no session".to_owned()),
-        }
-        if !found.is_empty() {
-            failures.push(format!(
-                "{name} ({})\n  {}",
-                expected["fact"].as_str().unwrap_or("?"),
-                found.join("\n  ")
-            ));
-        }
-    }
-    assert!(checked > 0, "no fixture was selected");
-    assert!(failures.is_empty(), "{} of {checked} fixtures differ:\n{}", failures.len(), failures.join("\n"));
+/// The rows that a fixture's neighbours offer.
+pub(crate) fn lineage(path: &Path, parent: &str) -> Vec<Vec<UsageRow>> {
+    let wanted = LineageRequest { parent: parent.to_owned(), first_line: None };
+    fixtures::lineage(Agent::Codex, path, &wanted)
 }
 
 #[test]
 fn every_fixture_gives_what_its_fact_says() {
-    check_all(|_| true);
+    check_all(Agent::Codex, |_| true);
+}
+
+/// The fixtures with these names, and no other.
+fn check(names: &[&str]) {
+    for name in names {
+        check_all(Agent::Codex, |other| other == *name);
+    }
+}
+
+/// A file that grows by these pieces; the usage events that each brings.
+fn growing(pieces: &[&[u8]]) -> Vec<usize> {
+    let mut file = SessionFile::new(Agent::Codex, "home".into(), Timestamp::MIN);
+    let mut events = Vec::new();
+    for piece in pieces {
+        file.push(piece);
+        file.caught_up();
+        events.push(file.take_update().map_or(0, |update| update.usage.len()));
+    }
+    events
+}
+
+#[test]
+fn case_02_info_null_changes_limits_and_no_tokens() {
+    check(&["0.104/info-null", "0.104/info-null-after-figures"]);
+}
+
+#[test]
+fn case_03_copied_history_is_not_counted_with_either_kind_of_stamps() {
+    check(&["0.136/fork-copy-restamped", "0.144/fork-copy-original-stamps"]);
+}
+
+#[test]
+fn case_04_a_child_that_starts_at_zero_keeps_all_it_used() {
+    check(&[
+        "0.144/child-starts-at-zero",
+        "0.147/fork-history-base-from-zero",
+        "0.147/sub-agent-history-start-past-end-from-zero",
+    ]);
+}
+
+#[test]
+fn case_05_a_counter_that_falls_is_a_new_baseline() {
+    check(&["0.40/resume-restarts-at-zero", "0.148/totals-lowered-at-compaction"]);
+}
+
+#[test]
+fn case_06_both_kinds_of_records_count_once() {
+    check(&["0.160/both-event-kinds", "0.153/usage-record-beside-count"]);
+}
+
+#[test]
+fn case_07_half_a_line_then_the_rest_is_one_event() {
+    let bytes = std::fs::read(root().join("0.160/both-event-kinds.jsonl")).unwrap();
+    let usage = memchr::memmem::find(&bytes, b"token_count").unwrap();
+    let end = usage + memchr::memchr(b'\n', &bytes[usage..]).unwrap();
+    let (whole, half, last) = (&bytes[..usage], &bytes[usage..end - 30], &bytes[end - 30..]);
+    let at_once = growing(&[&bytes]);
+    let torn = growing(&[whole, half, b"", last]);
+    assert_eq!(torn.iter().sum::<usize>(), at_once[0]);
+    assert_eq!(torn[1..3], [0, 0], "nothing before the line is whole");
+    check(&["0.162/torn-last-line", "0.162/torn-last-line-complete-json", "0.162/torn-line-then-duplicate"]);
+}
+
+#[test]
+fn case_08_invalid_utf_8_and_a_5_mb_line_cost_only_themselves() {
+    check(&["0.162/invalid-utf-8"]);
+    let bytes = std::fs::read(root().join("0.160/both-event-kinds.jsonl")).unwrap();
+    let first = memchr::memchr(b'\n', &bytes).unwrap() + 1;
+    let mut image = br#"{"timestamp":"2026-10-04T10:00:00.500Z","type":"response_item","payload":{"type":"message","role":"user","content":""#.to_vec();
+    image.resize(5 << 20, b'x');
+    image.extend_from_slice(b"\"}}\n");
+    let mut file = SessionFile::new(Agent::Codex, "home".into(), Timestamp::MIN);
+    [&bytes[..first], &image, &bytes[first..]].iter().for_each(|piece| file.push(piece));
+    let update = file.take_update().unwrap();
+    assert_eq!(update.skipped, Skipped { oversized_lines: 1, ..Skipped::default() });
+    let mut plain = SessionFile::new(Agent::Codex, "home".into(), Timestamp::MIN);
+    plain.push(&bytes);
+    assert_eq!(update.session, plain.take_update().unwrap().session);
+}
+
+#[test]
+fn case_09_another_models_limits_are_a_family_of_their_own() {
+    check(&["0.122/limits-spark-newer-than-main"]);
+}
+
+#[test]
+fn case_10_windows_are_named_by_their_length() {
+    check(&[
+        "0.147/limits-weekly-in-primary",
+        "0.162/limits-monthly-in-primary",
+        "0.122/limits-window-lengths",
+    ]);
+}
+
+#[test]
+fn case_12_a_window_without_a_percentage_is_absent() {
+    check(&["0.122/limits-used-percent-null", "0.122/limits-null-windows"]);
+}
+
+#[test]
+fn case_13_fresh_tokens_without_limits_make_no_limits_fresher() {
+    check(&["0.122/limits-null-beside-fresh-tokens"]);
 }

@@ -1,6 +1,6 @@
 //! The settings file: what is understood, what is said about mistakes, and the texts made from the table of settings.
 //!
-//! Over 400 lines because the exact words for each typical mistake are here, side by side.
+//! Longer than other files because the exact words for each typical mistake are here, side by side.
 
 use std::path::PathBuf;
 use std::time::Duration;

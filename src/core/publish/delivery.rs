@@ -131,6 +131,16 @@ impl<C: Showable> Delivery<C> {
         self.shown.as_ref().map(|face| &face.card)
     }
 
+    /// What is shown once everything is answered, if nothing is refused.
+    pub(super) fn showing(&self) -> Option<&Arc<C>> {
+        self.outlook().map(|face| &face.card)
+    }
+
+    /// Answers may come in another order than the frames went; what follows from that shows when all are here.
+    fn outlook(&self) -> Option<&Face<C>> {
+        if self.is_awaiting_answer() { self.coming.as_ref() } else { self.shown.as_ref() }
+    }
+
     pub(super) fn is_awaiting_answer(&self) -> bool {
         !self.in_flight.is_empty()
     }
@@ -263,8 +273,7 @@ impl<C: Showable> Delivery<C> {
 
     /// Notes since when there is something to do, or that there is nothing.
     fn settle(&mut self, now: Duration, wish: &Wish<C>) {
-        // Answers may come in another order than the frames went; what follows from that shows when all are here.
-        let coming = if self.is_awaiting_answer() { &self.coming } else { &self.shown };
+        let coming = self.outlook();
         let is_settled = match wish.card() {
             None => coming.is_none(),
             Some(card) => match (self.refused.face(card), coming) {

@@ -305,6 +305,10 @@ impl<C: Showable> Link<C> {
         self.delivery.shown()
     }
 
+    pub(super) fn showing(&self) -> Option<&Arc<C>> {
+        self.delivery.showing()
+    }
+
     /// Whether the end of the program need not wait for this link.
     pub(super) fn is_over(&self) -> bool {
         match self.phase {

@@ -274,6 +274,11 @@ impl<C: Showable> Publisher<C> {
             .or(first)
     }
 
+    /// Whether any sink shows such a card, or is about to.
+    pub fn shows_any(&self, such: impl Fn(&C) -> bool) -> bool {
+        self.links.values().filter_map(Link::showing).any(|card| such(card))
+    }
+
     /// What happened since the last call and deserves a line in the log.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)

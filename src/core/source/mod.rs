@@ -2,12 +2,18 @@
 //!
 //! A new agent is one folder here, one arm of [`crate::core::activity::Agent`] and one folder of fixtures.
 
+pub mod claude;
 pub mod codex;
+pub mod command;
+pub mod ledger;
+
+mod value;
 
 use jiff::Timestamp;
 
-use crate::core::activity::Activity;
+use crate::core::activity::{Activity, Agent};
 use crate::core::limits::Window;
+use crate::core::usage::Tokens;
 
 /// What one line says, in our words. Nothing of a conversation's content is in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +54,8 @@ pub enum Fact {
         response: Option<String>,
         /// What it used.
         usage: Counters,
+        /// The whole thread's usage with it.
+        total: Option<Counters>,
     },
     /// A tool is running from here on.
     CallStarted {
@@ -63,8 +71,48 @@ pub enum Fact {
     },
     /// Something was done that is recorded only afterwards.
     Done(Doing),
+    /// Where the agent works now.
+    Place {
+        /// The working folder.
+        cwd: Option<String>,
+        /// The git branch.
+        branch: Option<String>,
+    },
+    /// What one message of the model has used so far.
+    Message(Box<Message>),
+    /// The model answers: its turn is open, and whatever limit was reached is over.
+    Working,
+    /// The turn may be over here; nothing says so.
+    MaybeEnded,
+    /// The account's limit was reached.
+    LimitReached,
+    /// The context was replaced by a summary of it, of so many tokens.
+    Compacted(Option<u64>),
+    /// One line says several things, in this order.
+    Several(Vec<Fact>),
+    /// The same of a line that was copied from another session. It happened there: it is no sign of life here.
+    History(Vec<Fact>),
     /// A sign of life that says nothing else.
     Alive,
+}
+
+/// What one message of the model has used so far, where an agent writes usage by message and not in running totals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message {
+    /// Identifies the message in every file that has a copy of it.
+    pub id: u128,
+    /// What it used.
+    pub tokens: Tokens,
+    /// Whether it is of the conversation itself and not of a helper's that is written into the same file.
+    pub main: bool,
+    /// Whether the line says that it was copied from another file.
+    pub copied: bool,
+    /// Whether the agent's version is known to write less than was used.
+    pub at_least: bool,
+    /// How full the context was, where the message is of the session's own.
+    pub context: Option<u64>,
+    /// The model's context window in tokens.
+    pub window: Option<u64>,
 }
 
 /// What a tool does, for the card.
@@ -108,10 +156,12 @@ pub struct Meta {
     pub history_elsewhere: bool,
     /// The first line number that is this session's own.
     pub own_from_ordinal: Option<u64>,
+    /// Identifies the first line, in every file that has a copy of it.
+    pub first_line: Option<String>,
 }
 
 /// How the user reaches the agent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Surface {
     /// In a terminal.
@@ -167,7 +217,7 @@ pub struct CountInfo {
 }
 
 /// One family of limits as an event gives it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LimitsFact {
     /// Limit id.
     pub family: String,
@@ -200,20 +250,27 @@ pub enum Parsed {
 }
 
 /// Whose session file begins with these bytes; `None` when no agent is recognised.
-pub fn recognise(head: &[u8]) -> Option<crate::core::activity::Agent> {
+pub fn recognise(head: &[u8]) -> Option<Agent> {
     // A line or two may be torn or foreign; a file of which the first ones say nothing is none.
     const LINES: usize = 20;
-    head.split(|byte| *byte == b'\n')
-        .filter(|line| !line.iter().all(u8::is_ascii_whitespace))
-        .take(LINES)
-        .any(codex::is_line)
-        .then_some(crate::core::activity::Agent::Codex)
+    let lines = head.split(|byte| *byte == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace));
+    lines.take(LINES).find_map(|line| {
+        if codex::is_line(line) {
+            return Some(Agent::Codex);
+        }
+        claude::is_line(line).then_some(Agent::Claude)
+    })
 }
 
 /// The time of the first line that has one.
-pub fn first_time(agent: crate::core::activity::Agent, head: &[u8]) -> Option<Timestamp> {
+pub fn first_time(agent: Agent, head: &[u8]) -> Option<Timestamp> {
+    head.split(|byte| *byte == b'\n').find_map(|line| line_time(agent, line))
+}
+
+/// The time of a line. Codex writes it at the beginning, so that the first bytes of the line are enough.
+pub fn line_time(agent: Agent, line: &[u8]) -> Option<Timestamp> {
     match agent {
-        crate::core::activity::Agent::Codex => head.split(|byte| *byte == b'\n').find_map(codex::line_time),
-        crate::core::activity::Agent::Claude => None,
+        Agent::Codex => codex::line_time(line),
+        Agent::Claude => claude::line_time(line),
     }
 }

@@ -22,7 +22,7 @@ use super::open::{Identity, Stamp};
 use super::places::{Kind, Presence, Root};
 use super::reader::Reader;
 use super::scan::Found;
-use super::watch::{self, WHOLE_TREES};
+use super::watch::{self, Refused, WHOLE_TREES};
 use crate::core::time::{earlier, later};
 
 /// File systems keep a folder's time in steps of up to two seconds: younger times may hide a change.
@@ -59,38 +59,44 @@ impl<F: Fold> Reader<'_, F> {
             Some(Kind::Folder(_)) if change == Change::Content && self.folders.contains_key(path) => {
                 ControlFlow::Continue(())
             }
-            Some(Kind::Folder(_)) if path.is_dir() => {
-                if !WHOLE_TREES || self.is_replaced(path) {
-                    self.watcher.forget(path);
-                }
-                self.walk(path, Depth::Everything)
+            Some(Kind::Folder(_)) => self.refresh(path),
+            None if change == Change::Content => ControlFlow::Continue(()),
+            None => {
+                // A folder above came or went; where it went, its watch and all below it went too.
+                self.watcher.forget_only(path);
+                let below = |root: &&Root| root.is_present() && root.path.starts_with(path);
+                let roots: Vec<_> =
+                    self.places.roots.iter().filter(below).map(|root| root.path.clone()).collect();
+                roots.iter().try_for_each(|root| self.refresh(root))?;
+                self.seek_roots()
             }
-            Some(Kind::Folder(_)) => self.lost(path),
-            None => self.seek_roots(),
         }
+    }
+
+    /// A folder may have come, gone or been replaced.
+    fn refresh(&mut self, folder: &Path) -> ControlFlow<()> {
+        if !folder.is_dir() {
+            return self.lost(folder);
+        }
+        if !WHOLE_TREES || self.is_replaced(folder) {
+            self.watcher.forget(folder);
+        }
+        self.walk(folder, Depth::Everything)
     }
 
     /// Looks for the trees that are missing, and waits for those where sessions begin.
     pub(super) fn seek_roots(&mut self) -> ControlFlow<()> {
         let mut waiting = BTreeSet::new();
-        let before = std::mem::take(&mut self.places.awaited);
         for index in 0..self.places.roots.len() {
             while let Some(root) = self.places.roots.get(index).filter(|root| !root.is_present()).cloned() {
                 if root.configured.is_dir() {
                     self.arrived(index)?;
                     continue;
                 }
-                let (presence, nearer) = self.wait_for(&root, &mut waiting);
-                if let Some(root) = self.places.roots.get_mut(index) {
-                    root.presence = presence;
-                }
-                if !nearer {
+                if !self.wait_for(index, &root, &mut waiting) {
                     break;
                 }
             }
-        }
-        if self.places.awaited != before {
-            self.inbox.set_places(&self.places);
         }
         for folder in std::mem::replace(&mut self.waiting, waiting) {
             if !self.waiting.contains(&folder) && !self.folders.contains_key(&folder) {
@@ -100,26 +106,38 @@ impl<F: Fold> Reader<'_, F> {
         ControlFlow::Continue(())
     }
 
-    /// Watches the nearest folder above a missing tree, and says whether the next one has appeared meanwhile.
-    fn wait_for(&mut self, root: &Root, waiting: &mut BTreeSet<PathBuf>) -> (Presence, bool) {
+    /// Watches the nearest folder above a missing tree; true when the next one has appeared meanwhile.
+    fn wait_for(&mut self, index: usize, root: &Root, waiting: &mut BTreeSet<PathBuf>) -> bool {
         let nearest = root.configured.ancestors().find(|folder| folder.is_dir());
         let Some((nearest, rest)) =
             nearest.and_then(|nearest| Some((nearest, root.configured.strip_prefix(nearest).ok()?)))
         else {
-            return (Presence::Missing, false);
+            return false;
         };
         let folder = real(nearest);
         let wanted = root.tree.begins_sessions
             && watch::trust(nearest) != watch::Trust::Nothing
             && watch::may_wait_in(&folder, &real(&root.home.path));
-        if !wanted || self.watcher.await_in(&folder).is_err() {
-            return (Presence::Missing, false);
+        let awaited = match wanted.then(|| self.watcher.await_in(&folder)) {
+            None => false,
+            Some(Ok(())) => true,
+            // It went just now: another one is the nearest.
+            Some(Err(Refused::Missing)) => return true,
+            Some(Err(_)) => false,
+        };
+        let path = folder.join(rest);
+        let presence = if awaited { Presence::Awaited } else { Presence::Missing };
+        if let Some(root) = self.places.roots.get_mut(index)
+            && (root.path != path || root.presence != presence)
+        {
+            (root.path, root.presence) = (path, presence);
+            self.inbox.set_places(&self.places);
         }
         let next = folder.join(rest.iter().next().unwrap_or_default());
-        self.places.awaited.insert(next.clone());
-        self.inbox.set_places(&self.places);
-        waiting.insert(folder);
-        (Presence::Awaited, next.is_dir())
+        if awaited {
+            waiting.insert(folder);
+        }
+        awaited && next.is_dir()
     }
 
     /// A missing tree is there.
@@ -237,9 +255,22 @@ impl<F: Fold> Reader<'_, F> {
 
     /// Looks whether the trees are still where they were: a link may lead elsewhere by now.
     pub(super) fn check_roots(&mut self) -> ControlFlow<()> {
-        let moved = |root: &&Root| root.is_present() && real(&root.configured) != root.path;
+        let moved =
+            |root: &&Root| root.is_present() && (real(&root.configured) != root.path || !root.path.is_dir());
         let moved: Vec<_> = self.places.roots.iter().filter(moved).map(|root| root.path.clone()).collect();
         moved.iter().try_for_each(|root| self.lost(root))?;
+        // Not every system tells that a watched folder is gone, or that it is another one by now.
+        for folder in &self.waiting {
+            self.watcher.forget_only(folder);
+        }
+        if cfg!(windows) {
+            for root in self.places.roots.clone() {
+                self.watcher.forget_only(&root.path);
+                if root.is_present() {
+                    self.watch(&root.home, &root.path, 0)?;
+                }
+            }
+        }
         self.seek_roots()
     }
 

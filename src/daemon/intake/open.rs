@@ -28,8 +28,9 @@ pub(super) struct Stamp {
     pub(super) modified: Timestamp,
 }
 
-/// The same for the same file under any path. Unix: device and inode. Windows: creation time and name, because
-/// std does not give the file index there and agents keep a file's name when they move it.
+/// The same for the same file under any path. Unix: device and inode. Windows: the name, because std does not give the
+/// file index there and agents keep a file's name when they move it; what was read of a file tells the rest
+/// (creation times do not: shares and Linux homes make them up).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Identity(u64, u64);
 
@@ -77,11 +78,10 @@ impl Identity {
     }
 
     #[cfg(not(unix))]
-    fn of(path: &Path, metadata: &Metadata) -> Self {
+    fn of(path: &Path, _: &Metadata) -> Self {
         use std::hash::{DefaultHasher, Hash, Hasher};
         let mut hasher = DefaultHasher::new();
         path.file_name().hash(&mut hasher);
-        metadata.created().ok().hash(&mut hasher);
         Self(hasher.finish(), 0)
     }
 }

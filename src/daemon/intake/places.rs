@@ -1,9 +1,8 @@
-//! Which paths matter: the session trees of all homes, and the folders that are waited for.
+//! Which paths matter: the session trees of all homes, whether they are there or not.
 //!
 //! Shared by the reading thread and the watcher's callback, which must drop foreign paths without waking anybody.
 //! Read next: `inbox`.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,8 +14,6 @@ use super::layout::{Layout, Tree};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Places {
     pub(super) roots: Vec<Root>,
-    /// The next folder on the way to each missing tree, whose parent is watched.
-    pub(super) awaited: BTreeSet<PathBuf>,
 }
 
 /// One tree of one home.
@@ -27,7 +24,7 @@ pub(super) struct Root {
     pub(super) is_session: fn(&str) -> bool,
     /// Where it was configured to be.
     pub(super) configured: PathBuf,
-    /// Where it really is, as the watcher will call it.
+    /// Where it really is or will be, as the watcher will call it.
     pub(super) path: PathBuf,
     pub(super) presence: Presence,
 }
@@ -71,8 +68,9 @@ impl Places {
         self.roots.iter().find_map(|root| Some((root, root.kind(path)?)))
     }
 
+    /// Whether an event for `path` is worth a look: it is in a tree, or a tree may come or go with it.
     pub(super) fn matters(&self, path: &Path) -> bool {
-        self.awaited.contains(path) || self.find(path).is_some()
+        self.roots.iter().any(|root| root.path.starts_with(path)) || self.find(path).is_some()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The file system's own events, and what to do where they are not to be had.
 //!
-//! Where the system watches folder by folder (Linux, BSD), so do we, and list each folder after its watch has begun:
-//! a library's recursive mode misses files written right after their folder. Where the system watches whole trees
-//! (macOS, Windows), one watch per tree is what it does well; many would be restarted with every new folder.
+//! Folders are watched one by one, and each is listed after its watch has begun: a library's recursive mode misses files
+//! written right after their folder. Only macOS watches whole trees and nothing less, so there it is one watch per tree;
+//! many would restart the one stream with every new folder.
 //! Read next: `folders`, which decides what to watch.
 
 use std::collections::BTreeSet;
@@ -15,7 +15,10 @@ use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use super::inbox::Inbox;
 
 /// Whether one watch covers a folder and everything below it.
-pub(super) const WHOLE_TREES: bool = cfg!(any(windows, target_os = "macos"));
+pub(super) const WHOLE_TREES: bool = cfg!(target_os = "macos");
+
+/// How often it is tried to watch a folder that comes and goes.
+const ATTEMPTS: usize = 3;
 
 /// Folders where a stranger's work would wake us all day.
 const SHARED: [&str; 4] = ["/", "/tmp", "/var/tmp", "/private/tmp"];
@@ -111,11 +114,19 @@ impl Watcher {
             let made = notify::recommended_watcher(move |event| inbox.heard(event));
             self.inner = Some(made.map_err(Refused::from)?);
         }
-        if let Some(inner) = &mut self.inner {
-            inner.watch(folder, mode)?;
+        let Some(inner) = &mut self.inner else { return Ok(()) };
+        for _ in 0..ATTEMPTS {
+            match inner.watch(folder, mode).map_err(Refused::from) {
+                // It may have been deleted and made again while it was being watched.
+                Err(Refused::Missing) if folder.is_dir() => {}
+                Err(refused) => return Err(refused),
+                Ok(()) => {
+                    self.watched.insert(folder.to_owned());
+                    return Ok(());
+                }
+            }
         }
-        self.watched.insert(folder.to_owned());
-        Ok(())
+        Err(Refused::Other("it comes and goes".to_owned()))
     }
 }
 
@@ -194,4 +205,23 @@ fn is_remote(folder: &Path) -> bool {
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 fn is_remote(_: &Path) -> bool {
     false
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+
+    /// A Linux home tells Windows nothing, so it has to be polled; how it is written makes no difference.
+    #[test]
+    fn a_linux_home_seen_from_windows_is_not_trusted() {
+        for home in [
+            r"\\wsl.localhost\Ubuntu\home\ada\.codex",
+            r"\\wsl$\Ubuntu\home\ada\.codex",
+            "//wsl.localhost/Ubuntu/home/ada/.codex",
+            r"\\?\UNC\wsl.localhost\Ubuntu\home\ada\.codex",
+        ] {
+            assert_eq!(trust(Path::new(home)), Trust::Nothing, "{home}");
+        }
+        assert_eq!(trust(Path::new(r"C:\Users\ada\.codex")), Trust::Folders);
+    }
 }

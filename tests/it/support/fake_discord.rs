@@ -43,15 +43,13 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use self::seen::most_within;
 pub(crate) use self::seen::{Connection, Received, Seen};
+use super::PATIENCE;
 
 pub(crate) const HANDSHAKE: u32 = 0;
 pub(crate) const FRAME: u32 = 1;
 pub(crate) const CLOSE: u32 = 2;
 pub(crate) const PING: u32 = 3;
 pub(crate) const PONG: u32 = 4;
-
-/// How long anything is waited for before a test fails; generous, for machines under load.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An error of Discord's for an activity: code and message.
 pub(crate) type Refusal = fn(&Value) -> Option<(i64, String)>;

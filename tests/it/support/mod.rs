@@ -1,6 +1,28 @@
 //! What several test modules need.
+//!
+//! A test of the whole program reads like what a user does: a [`home::Home`] with settings, a
+//! [`codex_session::CodexSession`] that grows in it, [`process::Process`]es of the real binary, and a
+//! [`fake_discord::FakeDiscord`] that says what it was shown. Whatever has to happen is waited for, never slept for.
 
+use std::time::Duration;
+
+#[cfg_attr(not(unix), expect(dead_code, reason = "the daemon is driven where the fake Discord is"))]
+pub(crate) mod codex_session;
+#[cfg(unix)]
+pub(crate) mod control;
 #[cfg(unix)]
 pub(crate) mod discord_rules;
 #[cfg(unix)]
 pub(crate) mod fake_discord;
+pub(crate) mod fixtures;
+#[cfg_attr(not(unix), expect(dead_code, reason = "the daemon is driven where the fake Discord is"))]
+pub(crate) mod home;
+#[cfg_attr(not(unix), expect(dead_code, reason = "the daemon is driven where the fake Discord is"))]
+pub(crate) mod process;
+pub(crate) mod program;
+
+/// How long anything is waited for before a test fails; generous, for machines under load.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Stands in session files wherever people's content stands, and must not be found anywhere else.
+pub(crate) const SECRET: &str = "MARKER-SECRET";

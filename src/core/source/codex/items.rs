@@ -6,7 +6,7 @@ use super::call;
 use super::head::string;
 use super::value::{field, text};
 use crate::core::activity::Activity;
-use crate::core::source::{Doing, Fact};
+use crate::core::source::{Doing, Fact, command};
 
 /// Facts of items whose first bytes say enough. `rest` follows the item's kind.
 pub(super) fn by_head(kind: &str, rest: &[u8]) -> Option<Fact> {
@@ -48,7 +48,7 @@ pub(super) fn item(kind: &str, item: &Value) -> Option<Fact> {
         }
         "local_shell_call" => {
             let words = field(item, "action").and_then(|action| field(action, "command"));
-            started(call::words(words))
+            started(command::words(words))
         }
         "function_call_output" | "custom_tool_call_output" | "local_shell_call_output" => {
             Fact::CallEnded { call: call_id() }

@@ -10,11 +10,13 @@
 //!   stop being those of the parent's file, or of a sibling's.
 //!
 //! Read next: [`crate::core::file`], which owns one ledger per file.
+//!
+//! Longer than other files because each way of beginning with copied history is one more state of the same machine.
 
 use jiff::Timestamp;
 
 use super::uuid7_time;
-use crate::core::file::UsageRow;
+use crate::core::source::ledger::Change;
 use crate::core::source::{Count, CountInfo, Counters, Meta};
 use crate::core::time::elapsed;
 use crate::core::usage::{Tokens, Usage};
@@ -63,33 +65,22 @@ enum Origin {
     /// Nothing has decided yet; what came is held back.
     Undecided { held: Vec<Entry>, rows: usize, foreign_meta: bool },
     /// All rows so far are those of another file, up to this place in it.
-    Following { rows: Vec<UsageRow>, at: usize },
+    Following { rows: Vec<Row>, at: usize },
 }
 
 #[derive(Debug, Clone)]
 enum Entry {
     Turn(Option<String>),
-    Count { at: Timestamp, count: Count },
+    Count { at: Timestamp, count: Box<Count> },
 }
 
-/// What a line changed.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Change {
-    /// The total rose.
-    Usage {
-        /// The line's time.
-        at: Timestamp,
-        /// The turn's id.
-        turn: Option<String>,
-        /// By how much.
-        added: Tokens,
-        /// The figures after it.
-        usage: Usage,
-    },
-    /// A usage line of the session's own was read, whether or not it changed anything.
-    Row(CountInfo),
-    /// Limits of the session's own.
-    Limits(Timestamp, crate::core::source::LimitsFact),
+/// The token figures of one usage line, exactly as written: enough to recognise a copied line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// `last_token_usage`: input, cached, cache write, output, reasoning, total.
+    pub last: [u64; 6],
+    /// `total_token_usage`, likewise.
+    pub total: [u64; 6],
 }
 
 impl Ledger {
@@ -164,7 +155,7 @@ impl Ledger {
     }
 
     /// A line with counters or limits.
-    pub fn count(&mut self, at: Timestamp, count: Count) {
+    pub fn count(&mut self, at: Timestamp, count: Box<Count>) {
         match &mut self.origin {
             Origin::Own => self.own_count(at, count),
             Origin::Copied => self.copied_row(count.info),
@@ -194,8 +185,15 @@ impl Ledger {
         }
     }
 
-    /// One response's own usage. Records are never copied, so they count whatever else is undecided.
-    pub fn response(&mut self, at: Timestamp, response: Option<&str>, usage: Counters) {
+    /// One response's own usage, and the thread's with it. Records are never copied, so they count whatever else is
+    /// undecided.
+    pub fn response(
+        &mut self,
+        at: Timestamp,
+        response: Option<&str>,
+        usage: Counters,
+        thread: Option<Counters>,
+    ) {
         if let Some(id) = response {
             if self.responses.iter().any(|known| known == id) {
                 return;
@@ -204,6 +202,9 @@ impl Ledger {
                 self.responses.remove(0);
             }
             self.responses.push(id.to_owned());
+        }
+        if let Some(thread) = thread.filter(|thread| !thread.is_below(&usage)) {
+            self.begin_at(&thread.minus(&usage));
         }
         let added = tokens(&usage);
         self.recorded = self.recorded.plus(&added);
@@ -226,12 +227,12 @@ impl Ledger {
     }
 
     /// The rows of files that may share the copied history: the parent's, else siblings'.
-    pub fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {
+    pub fn set_lineage(&mut self, candidates: &[Vec<Row>]) {
         if !self.wants_lineage() {
             return;
         }
         let Origin::Undecided { held, foreign_meta, .. } = std::mem::take(&mut self.origin) else { return };
-        let rows: Vec<UsageRow> = held.iter().filter_map(Entry::row).collect();
+        let rows: Vec<Row> = held.iter().filter_map(Entry::row).collect();
         let best = candidates
             .iter()
             .map(|candidate| common_run(&rows, candidate))
@@ -304,38 +305,45 @@ impl Ledger {
         self.usage.last_turn_tokens = self.usage.session_total_tokens.map(|_| Tokens::ZERO);
     }
 
-    fn own_count(&mut self, at: Timestamp, count: Count) {
+    fn own_count(&mut self, at: Timestamp, count: Box<Count>) {
         if let Some(limits) = count.limits {
             self.changes.push(Change::Limits(at, limits));
         }
         let Some(info) = count.info else { return };
         self.changes.push(Change::Row(info));
-        let raw = self.rise(&info);
+        let added = self.rise(&info);
         self.counters = Some(info.total);
         self.after_history = false;
+        self.add(at, added);
+    }
+
+    /// What one row of the session's own adds to what is known already.
+    fn rise(&mut self, info: &CountInfo) -> Tokens {
+        let total = info.total;
+        let raw = match (self.counters, info.last) {
+            (Some(before), _) if before == total => Counters::default(),
+            (Some(before), last) if total.is_below(&before) => last.unwrap_or(total),
+            (_, Some(last)) if self.after_history && !total.is_below(&last) => last,
+            (Some(before), _) => total.minus(&before),
+            (None, last) => {
+                if let Some(last) = last.filter(|last| !total.is_below(last)) {
+                    self.begin_at(&total.minus(&last));
+                }
+                // Records may have told of some of it, or of all.
+                self.recorded = Tokens::ZERO;
+                return tokens(&total).minus(&self.total());
+            }
+        };
         let added = tokens(&raw);
         let unrecorded = added.minus(&self.recorded);
         self.recorded = self.recorded.minus(&added);
-        self.add(at, unrecorded);
+        unrecorded
     }
 
-    /// What one row of the session's own adds, by the agent's counters.
-    fn rise(&mut self, info: &CountInfo) -> Counters {
-        let total = info.total;
-        match (self.counters, info.last) {
-            (Some(before), _) if before == total => Counters::default(),
-            (Some(before), last) if total.is_below(&before) => last.unwrap_or(total),
-            (Some(_), Some(last)) if self.after_history => last,
-            (Some(before), _) => total.minus(&before),
-            (None, Some(last)) if !total.is_below(&last) => {
-                // What the thread had used before its first row is its own, unless it began as somebody else's.
-                if !self.after_history {
-                    let before = tokens(&total.minus(&last)).minus(&self.recorded.minus(&tokens(&last)));
-                    self.usage.session_total_tokens = Some(self.total().plus(&before));
-                }
-                last
-            }
-            (None, _) => total,
+    /// What the thread had used before the first line that counts is its own, unless it began as somebody else's.
+    fn begin_at(&mut self, before: &Counters) {
+        if self.usage.session_total_tokens.is_none() && !self.after_history {
+            self.usage.session_total_tokens = Some(tokens(before));
         }
     }
 
@@ -362,7 +370,7 @@ impl Ledger {
 }
 
 impl Entry {
-    fn row(&self) -> Option<UsageRow> {
+    fn row(&self) -> Option<Row> {
         match self {
             Self::Count { count, .. } => count.info.as_ref().map(row),
             Self::Turn(_) => None,
@@ -372,7 +380,7 @@ impl Entry {
 
 /// The longest run of `rows`, from its beginning, that stands anywhere in `other`: its length and where it ends there.
 /// A copy begins at the other's first row, or later where its head was trimmed.
-fn common_run(rows: &[UsageRow], other: &[UsageRow]) -> (usize, usize) {
+fn common_run(rows: &[Row], other: &[Row]) -> (usize, usize) {
     (0..other.len())
         .filter(|start| other.get(*start) == rows.first())
         .map(|start| {
@@ -404,8 +412,8 @@ fn copied_by_time(held: &[Entry], started_at: Option<Timestamp>) -> usize {
 }
 
 /// The comparable form of a usage line.
-pub(crate) fn row(info: &CountInfo) -> UsageRow {
-    UsageRow { last: numbers(&info.last.unwrap_or_default()), total: numbers(&info.total) }
+pub(super) fn row(info: &CountInfo) -> Row {
+    Row { last: numbers(&info.last.unwrap_or_default()), total: numbers(&info.total) }
 }
 
 pub(crate) fn numbers(counters: &Counters) -> [u64; 6] {

@@ -28,6 +28,7 @@ pub(super) fn enveloped(payload: &Value) -> Option<Meta> {
         parent,
         history_elsewhere: field(payload, "history_base").is_some(),
         own_from_ordinal: field(payload, "subagent_history_start_ordinal").and_then(number),
+        first_line: None,
     })
 }
 

@@ -3,7 +3,7 @@
 //! Shapes are those of Codex 0.31 to 0.162: an envelope `{timestamp, ordinal?, type, payload}` per line, bare items
 //! before 0.32. Everything that is not needed is optional, whatever is not known is passed over, nothing fails.
 //! Most lines (prompts, replies, reasoning, tool output) are recognised by their first bytes and never parsed.
-//! Read next: [`call`] for what a tool call is about, [`limits`] for the eras of `rate_limits`.
+//! Read next: [`call`] for what a tool call is about, `limits` for the eras of `rate_limits`.
 
 pub mod call;
 mod head;
@@ -17,7 +17,7 @@ mod value;
 use serde_json::Value;
 
 use crate::core::lines::Line;
-use crate::core::source::{Count, CountInfo, Counters, Doing, Fact, Parsed};
+use crate::core::source::{Count, CountInfo, Doing, Fact, Parsed};
 use head::Head;
 use value::{counters, field, number, text, timestamp};
 
@@ -36,7 +36,7 @@ fn parse_whole(bytes: &[u8]) -> Parsed {
         && let Some(fact) = by_head(&head, true)
     {
         // A line that was cut short rarely ends like one that was not.
-        return if bytes.ends_with(b"}") { known(&head, fact) } else { Parsed::Unreadable };
+        return if bytes.trim_ascii_end().ends_with(b"}") { known(&head, fact) } else { Parsed::Unreadable };
     }
     match serde_json::from_slice::<Value>(bytes) {
         Ok(Value::Object(line)) => parse_object(&Value::Object(line)),
@@ -110,6 +110,7 @@ fn envelope(kind: &str, payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, 
                 thread: text(payload, "thread_id").map(str::to_owned),
                 response: text(payload, "response_id").map(str::to_owned),
                 usage,
+                total: field(payload, "thread_token_usage").and_then(counters),
             }))
         }
         "event_msg" => event(payload, at),
@@ -190,14 +191,12 @@ fn count(payload: &Value, at: Option<jiff::Timestamp>) -> Fact {
     Fact::Count(Box::new(Count { info, limits }))
 }
 
-/// The counters of a usage line, for recognising copied history: what [`parse`] would find, and nothing else.
-pub fn usage_row(line: Line<'_>) -> Option<(Counters, Counters)> {
+/// The row of a usage line, for recognising copied history: what [`parse`] would find, and nothing else.
+pub fn usage_row(line: Line<'_>) -> Option<ledger::Row> {
     let Line::Whole(bytes) = line else { return None };
     memchr::memmem::find(bytes, b"\"token_count\"")?;
     match parse_whole(bytes) {
-        Parsed::Line { fact: Fact::Count(count), .. } => {
-            count.info.map(|info| (info.last.unwrap_or_default(), info.total))
-        }
+        Parsed::Line { fact: Fact::Count(count), .. } => count.info.as_ref().map(ledger::row),
         _ => None,
     }
 }

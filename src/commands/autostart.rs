@@ -1,0 +1,148 @@
+//! `autostart enable | disable | status`: launch at login.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::autostart::machine::{Machine, ThisMachine};
+use crate::autostart::{self, Kind, Login, Registration, State};
+use crate::cli::{Autostart, Enable};
+use crate::config_file::{Chosen, ConfigFile};
+use crate::error::{Exit, Failure};
+use crate::paths::{self, Environment};
+
+/// Variables of a shell that change what the daemon does, and what to set so that it holds at login as well.
+const NOT_AT_LOGIN: [(&str, &str); 4] = [
+    ("AGENT_PRESENCE_APPLICATION_ID", "set discord.application_id in the settings file"),
+    ("AGENT_PRESENCE_STATE_DIR", "set it for the whole login session"),
+    ("CODEX_HOME", "set sources.codex_home in the settings file"),
+    ("CLAUDE_CONFIG_DIR", "set sources.claude_home in the settings file"),
+];
+
+/// Runs one of the commands. Data goes to `out`, remarks to `err`.
+///
+/// # Errors
+/// What could not be written, removed or started, with what to do about it.
+pub fn run(
+    command: &Autostart,
+    config: &ConfigFile,
+    environment: &Environment,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    // The variable is this shell's; what login starts needs the file's name on its command line.
+    let is_chosen = config.chosen == Chosen::Flag || environment.path("AGENT_PRESENCE_CONFIG").is_some();
+    let login = Login::of_process(is_chosen.then_some(config.path.as_path()), environment)?;
+    let machine = ThisMachine { home: login.folders.home.clone(), state: paths::state_dir(environment)? };
+    match command {
+        Autostart::Enable(Enable { print: true, .. }) => print(&login, &machine, out, err),
+        Autostart::Enable(command) => {
+            if is_chosen && !config.path.exists() {
+                let path = config.path.display();
+                return Err(Failure::new(format!("could not register {path}: there is no such file"))
+                    .hint(format!("write one with `agent-presence config init --config {path}`")));
+            }
+            enable(&login, &machine, environment, !command.no_start, out, err)
+        }
+        Autostart::Disable => disable(&login, &machine, out),
+        Autostart::Status(command) => status(&autostart::registered(&login, &machine), command.json, out),
+    }
+}
+
+/// The entry's text alone goes to `out`, so that it can be kept.
+fn print(
+    login: &Login,
+    machine: &dyn Machine,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let plan = autostart::planned(login, machine)?;
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(err, "would write {}:", plan.place);
+    let line_end = if plan.text.ends_with('\n') { "" } else { "\n" };
+    let result = write!(out, "{}{line_end}", plan.text).and_then(|()| out.flush());
+    for path in &plan.removed {
+        let _ = writeln!(err, "would remove {}", path.display());
+    }
+    super::written(result)
+}
+
+fn enable(
+    login: &Login,
+    machine: &dyn Machine,
+    environment: &Environment,
+    start: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    for (variable, instead) in NOT_AT_LOGIN {
+        if environment.text(variable).is_some() {
+            let _ = writeln!(err, "note: login may not know {variable} as this shell does\nhint: {instead}");
+        }
+    }
+    let enabled = autostart::enable(login, machine, start)?;
+    let registration = autostart::registered(login, machine);
+    if registration.kind == Kind::RunKey && login.command.arguments.first().is_some_and(|word| word == "run")
+    {
+        let _ = writeln!(
+            err,
+            "note: a console window stays open while the daemon runs\n\
+             hint: put agent-presencew.exe beside this program, and enable it again"
+        );
+    }
+    let Registration { kind, place, .. } = registration;
+    let already = if enabled.changed { "" } else { " already" };
+    let running = if enabled.started { "; the daemon is running" } else { "" };
+    super::written(writeln!(out, "launch at login is{already} enabled by the {kind} {place}{running}"))
+}
+
+fn disable(login: &Login, machine: &dyn Machine, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let was_there = autostart::disable(login, machine)?;
+    let already = if was_there { "" } else { " already" };
+    let running = if machine.is_running() {
+        "\nthe daemon goes on running\nhint: end it with `agent-presence stop`"
+    } else {
+        ""
+    };
+    super::written(writeln!(out, "launch at login is{already} disabled{running}"))
+}
+
+/// The form of `autostart status --json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: u32,
+    state: State,
+    kind: Kind,
+    place: &'a str,
+    command: Option<Vec<&'a str>>,
+    hint: Option<&'a str>,
+}
+
+fn status(registration: &Registration, json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let Registration { kind, place, command, state, hint } = registration;
+    super::written(if json {
+        let command = command.as_ref().map(|command| command.words().collect());
+        let report = Report { schema: 1, state: *state, kind: *kind, place, command, hint: hint.as_deref() };
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(Into::into).and_then(|()| writeln!(out))
+    } else {
+        out.write_all(text(registration).as_bytes())
+    })?;
+    Ok(if *state == State::Enabled { Exit::Done } else { Exit::Failed })
+}
+
+fn text(registration: &Registration) -> String {
+    let Registration { kind, place, command, state, hint } = registration;
+    let state = match state {
+        State::Enabled => "enabled",
+        State::Disabled => "disabled",
+        State::SwitchedOffByUser if *kind == Kind::RunKey => "switched off in Task Manager",
+        State::SwitchedOffByUser => "switched off by you",
+        State::Differs => "enabled, but not as it should be",
+    };
+    let mut text = format!("launch at login: {state}\n");
+    if let Some(command) = command {
+        text.push_str(&format!("  {kind} {place}\n  starts {command}\n"));
+    }
+    text.extend(hint.iter().map(|hint| format!("hint: {hint}\n")));
+    text
+}

@@ -1,0 +1,167 @@
+//! Asks the running daemon.
+//!
+//! Every wait has an end: a daemon that does not answer in time is [`AskError::Silent`], and that it is hung is for
+//! others to find out.
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::time::timeout;
+
+use super::transport::{Outgoing, Place};
+use super::{ErrorCode, Reply, Request, Verb, line};
+use crate::daemon::clock;
+use crate::error::Failure;
+use crate::instance::{Holding, held_by_another};
+use crate::paths::Environment;
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_millis(500);
+/// How long a reply may take.
+const REPLY: Duration = Duration::from_secs(2);
+/// A daemon that holds the lock and is not to be found is starting or ending; so long it may.
+const STARTING: Duration = Duration::from_secs(2);
+const BETWEEN_TRIES: Duration = Duration::from_millis(25);
+/// Far more than any report; whoever sends more is no daemon.
+const LONGEST_REPLY: u64 = 64 << 20;
+
+/// Why there is no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens.
+    #[error("nobody listens ({0})")]
+    Away(io::Error),
+    /// It was asked and did not answer in time.
+    #[error("it does not answer")]
+    Silent,
+    /// What it said is no reply.
+    #[error("its answer could not be read: {0}")]
+    Garbled(String),
+}
+
+/// A connection to the running daemon.
+#[derive(Debug)]
+pub struct Connection(BufReader<Outgoing>);
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub async fn open(place: &Place) -> Result<Self, AskError> {
+        match timeout(CONNECT, place.connect()).await {
+            Ok(Ok(stream)) => Ok(Self(BufReader::new(stream))),
+            // Its queue of connections is full, so it takes none out.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Err(AskError::Silent),
+            Ok(Err(error)) => Err(AskError::Away(error)),
+            Err(_) => Err(AskError::Silent),
+        }
+    }
+
+    /// Says something and waits for the reply.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn ask(&mut self, verb: Verb) -> Result<Reply, AskError> {
+        // A daemon that turns a client away answers without reading, so the answer counts, not the write.
+        let _ = timeout(REPLY, self.say(verb)).await;
+        let mut reply = Vec::new();
+        let mut limited = (&mut self.0).take(LONGEST_REPLY);
+        match timeout(REPLY, limited.read_until(b'\n', &mut reply)).await {
+            Err(_) => Err(AskError::Silent),
+            // It ended while it was asked.
+            Ok(Err(error)) => Err(AskError::Away(error)),
+            Ok(Ok(_)) if reply.is_empty() => Err(AskError::Away(io::ErrorKind::UnexpectedEof.into())),
+            Ok(Ok(_)) => serde_json::from_slice(&reply).map_err(|error| AskError::Garbled(error.to_string())),
+        }
+    }
+
+    /// Says something that has no reply.
+    ///
+    /// # Errors
+    /// The other end is gone.
+    pub async fn say(&mut self, verb: Verb) -> io::Result<()> {
+        self.0.write_all(&line(&Request::new(verb))).await?;
+        self.0.flush().await
+    }
+
+    /// The next line after the reply to `subscribe`, without its line break; `None` when the daemon has ended.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut next = Vec::new();
+        let length = (&mut self.0).take(LONGEST_REPLY).read_until(b'\n', &mut next).await?;
+        while next.last().is_some_and(u8::is_ascii_whitespace) {
+            next.pop();
+        }
+        Ok((length > 0).then_some(next))
+    }
+}
+
+/// Asks once.
+///
+/// # Errors
+/// There is no reply.
+pub async fn ask(place: &Place, verb: Verb) -> Result<Reply, AskError> {
+    Connection::open(place).await?.ask(verb).await
+}
+
+/// What a command finds.
+#[derive(Debug)]
+pub enum Found {
+    /// No daemon is running.
+    Nobody,
+    /// A daemon answered.
+    Reply(Box<Reply>),
+    /// A daemon holds the lock and does not answer.
+    Unresponsive(AskError),
+}
+
+/// Asks the daemon of this state folder, if there is one, for a command that has nothing else to do. One that is
+/// just starting is waited for a little.
+///
+/// # Errors
+/// The system refused something basic.
+pub fn ask_daemon(state: &Path, environment: &Environment, verb: &Verb) -> Result<Found, Failure> {
+    let place = Place::of(state, environment);
+    block_on(async {
+        let start = clock::now().mono;
+        loop {
+            // Asking first costs a running daemon nothing; looking at the lock can make a starting one wait.
+            let trouble = match ask(&place, verb.clone()).await {
+                Ok(reply) if !is_busy(&reply) => return Found::Reply(Box::new(reply)),
+                Ok(_) => AskError::Silent,
+                Err(AskError::Away(error)) => match held_by_another(state) {
+                    Holding::Free => return Found::Nobody,
+                    Holding::Held => AskError::Away(error),
+                    Holding::Unknown => return Found::Nobody,
+                },
+                Err(error) => return Found::Unresponsive(error),
+            };
+            if clock::now().mono.saturating_sub(start) > STARTING {
+                return Found::Unresponsive(trouble);
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+    })
+}
+
+fn is_busy(reply: &Reply) -> bool {
+    reply.error.as_ref().is_some_and(|error| error.code == ErrorCode::Busy)
+}
+
+/// Runs `work` on a runtime of its own.
+///
+/// # Errors
+/// The system refused something basic.
+pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("could not start: {error}")))?;
+    Ok(runtime.block_on(work))
+}

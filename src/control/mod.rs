@@ -1,0 +1,339 @@
+//! The control channel: how other processes of the same user ask the running daemon.
+//!
+//! One line of JSON each way, `protocol` and `version` first:
+//!
+//! ```text
+//! > {"protocol":1,"version":"0.1.0","verb":"pause","until":"2026-11-20T12:00:00Z"}
+//! < {"protocol":1,"version":"0.1.0","ok":true}
+//! < {"protocol":1,"version":"0.1.0","ok":false,"error":{"code":"unknown_verb","message":"…"}}
+//! ```
+//!
+//! Fields are added, never renamed; unknown ones are ignored. Two verbs keep their form for ever, whatever
+//! `protocol` says, so that any version can take over from, or end, any other:
+//!
+//! - `stop`, without further fields: `ok`, then the card is cleared and the daemon ends.
+//! - `handover`, with `newcomer` (a [`Record`]) and `replace`: `ok` and `handover`, or an error. The newcomer then
+//!   sends one line with the verb `take` over the same connection; only on that the holder ends and gives up the
+//!   lock. A newcomer that dies before it costs nothing.
+//!
+//! `subscribe` is answered like any verb; then each event follows on a line of its own, as `event`.
+//! Read next: [`transport`], the only file that knows sockets and pipes; [`server`]; [`client`].
+
+pub mod client;
+pub mod server;
+pub mod transport;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::core::limits::Snapshot;
+use crate::core::publish::Budget;
+use crate::core::report::{Event, StatusReport};
+use crate::core::takeover::{Record, Refusal};
+
+/// The version of the form of messages.
+pub const PROTOCOL: u32 = 1;
+
+/// The longest request in bytes; every one is far shorter.
+pub const LONGEST_REQUEST: usize = 64 * 1024;
+
+/// A question to the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// [`PROTOCOL`] of who asks.
+    pub protocol: u32,
+    /// The program's version of who asks.
+    pub version: String,
+    /// What is asked.
+    #[serde(flatten)]
+    pub verb: Verb,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "lowercase")]
+pub enum Verb {
+    /// The status report.
+    Status,
+    /// Every event from now on.
+    Subscribe,
+    /// To give way to the process that asks.
+    Handover {
+        /// Who that is.
+        newcomer: Box<Record>,
+        /// Whether it takes over from a newer version as well.
+        #[serde(default)]
+        replace: bool,
+    },
+    /// The second line of a handover: the newcomer has what it needs.
+    Take,
+    /// To clear the card and end.
+    Stop,
+    /// To clear the card and go on watching.
+    Pause {
+        /// Until when; absent: until `resume`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// To show cards again.
+    Resume,
+}
+
+impl Request {
+    /// A question of this program.
+    pub fn new(verb: Verb) -> Self {
+        Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), verb }
+    }
+
+    /// Understands one line.
+    ///
+    /// # Errors
+    /// What to answer instead.
+    pub fn parse(line: &[u8]) -> Result<Self, ErrorReport> {
+        /// What any request of any version has.
+        #[derive(Deserialize)]
+        struct Head {
+            protocol: u32,
+            verb: String,
+        }
+
+        let malformed = |error: serde_json::Error| {
+            ErrorReport::new(ErrorCode::Malformed, format!("could not read the request: {error}"))
+        };
+        let head: Head = serde_json::from_slice(line).map_err(malformed)?;
+        let lasting = matches!(head.verb.as_str(), "handover" | "take" | "stop");
+        if head.protocol != PROTOCOL && !lasting {
+            let message = format!("protocol {} is not known here, only {PROTOCOL}", head.protocol);
+            return Err(ErrorReport::new(ErrorCode::UnknownProtocol, message));
+        }
+        let known = lasting || matches!(head.verb.as_str(), "status" | "subscribe" | "pause" | "resume");
+        if !known {
+            return Err(ErrorReport::new(ErrorCode::UnknownVerb, "this verb is not known here"));
+        }
+        serde_json::from_slice(line).map_err(malformed)
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reply {
+    /// [`PROTOCOL`] of who answers.
+    pub protocol: u32,
+    /// The program's version of who answers.
+    pub version: String,
+    /// Whether it is done, or will be.
+    pub ok: bool,
+    /// What was wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
+    /// For `status`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Box<StatusReport>>,
+    /// For `handover`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<Box<Handover>>,
+    /// For `pause`: until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<Timestamp>,
+}
+
+impl Reply {
+    /// It is done.
+    pub fn done() -> Self {
+        Self {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ok: true,
+            error: None,
+            status: None,
+            handover: None,
+            paused_until: None,
+        }
+    }
+
+    /// It is not.
+    pub fn failed(error: ErrorReport) -> Self {
+        Self { ok: false, error: Some(error), ..Self::done() }
+    }
+}
+
+/// What was wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorReport {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+}
+
+impl ErrorReport {
+    /// An error with a sentence for people.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// Why the lock is not handed over.
+    pub fn of(refusal: Refusal) -> Self {
+        let (code, message) = match refusal {
+            Refusal::StartedLater => (ErrorCode::StartedLater, "this instance started later"),
+            Refusal::NewerVersion => (ErrorCode::NewerVersion, "this instance is of a newer version"),
+            Refusal::Busy => (ErrorCode::Busy, "this instance is ending or handing over already"),
+            Refusal::Other => (ErrorCode::Other, "this instance does not hand over"),
+        };
+        Self::new(code, message)
+    }
+}
+
+/// What was wrong with a request, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// It is no request.
+    Malformed,
+    /// It is longer than [`LONGEST_REQUEST`].
+    TooLong,
+    /// Its verb is not known.
+    UnknownVerb,
+    /// Its protocol is not known.
+    UnknownProtocol,
+    /// Ending, handing over, or too many are asking at once.
+    Busy,
+    /// The holder started later than who wants to take over.
+    StartedLater,
+    /// The holder is of a newer version than who wants to take over.
+    NewerVersion,
+    /// Something that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl ErrorCode {
+    /// As an answer to `handover`.
+    pub fn refusal(self) -> Refusal {
+        match self {
+            Self::StartedLater => Refusal::StartedLater,
+            Self::NewerVersion => Refusal::NewerVersion,
+            Self::Busy => Refusal::Busy,
+            _ => Refusal::Other,
+        }
+    }
+}
+
+/// What one daemon leaves to the next. What is in the session files is not in it: it is read again, and gives the
+/// same figures and the same timer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Handover {
+    /// The process that hands over.
+    pub pid: u32,
+    /// Its [`Record::token`].
+    pub token: String,
+    /// What it has spent of Discord's patience.
+    #[serde(default)]
+    pub budget: Budget,
+    /// The freshest limits.
+    #[serde(default)]
+    pub limits: Vec<Snapshot>,
+    /// Until when it is paused.
+    #[serde(default)]
+    pub paused_until: Option<Timestamp>,
+}
+
+/// One event for a subscriber.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told<E = Event> {
+    /// [`PROTOCOL`] of who tells.
+    pub protocol: u32,
+    /// The program's version of who tells.
+    pub version: String,
+    /// The event.
+    pub event: E,
+}
+
+impl<E> Told<E> {
+    /// An event of this program.
+    pub fn new(event: E) -> Self {
+        Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), event }
+    }
+}
+
+/// A message as it goes over the wire, with its line break.
+pub(crate) fn line<T: Serialize>(message: &T) -> Vec<u8> {
+    // Nothing that is sent has keys that are no strings or numbers that are none, so this cannot fail.
+    let mut bytes = serde_json::to_vec(message).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(line: &str) -> ErrorCode {
+        Request::parse(line.as_bytes()).unwrap_err().code
+    }
+
+    #[test]
+    fn protocol_and_version_come_first() {
+        let start = format!("{{\"protocol\":1,\"version\":\"{}\",", env!("CARGO_PKG_VERSION"));
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        assert_eq!(text(line(&Request::new(Verb::Stop))), format!("{start}\"verb\":\"stop\"}}\n"));
+        assert_eq!(text(line(&Reply::done())), format!("{start}\"ok\":true}}\n"));
+        let refused = Reply::failed(ErrorReport::of(Refusal::StartedLater));
+        let rest = "\"ok\":false,\"error\":{\"code\":\"started_later\",\"message\":\"this instance started later\"}}\n";
+        assert_eq!(text(line(&refused)), format!("{start}{rest}"));
+        assert!(text(line(&Told::new(1))).starts_with(&start));
+    }
+
+    #[test]
+    fn every_verb_is_understood_as_written() {
+        let until = "2026-11-20T12:00:00Z".parse().unwrap();
+        for verb in [
+            Verb::Status,
+            Verb::Subscribe,
+            Verb::Handover { newcomer: Box::new(Record::own()), replace: true },
+            Verb::Take,
+            Verb::Stop,
+            Verb::Pause { until: None },
+            Verb::Pause { until: Some(until) },
+            Verb::Resume,
+        ] {
+            let request = Request::new(verb);
+            assert_eq!(Request::parse(&line(&request)), Ok(request));
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_gets_a_reason() {
+        assert_eq!(code(""), ErrorCode::Malformed);
+        assert_eq!(code("[]"), ErrorCode::Malformed);
+        assert_eq!(code("{\"verb\":\"status\"}"), ErrorCode::Malformed);
+        assert_eq!(code(r#"{"protocol":1,"version":"9","verb":"dance"}"#), ErrorCode::UnknownVerb);
+        assert_eq!(code(r#"{"protocol":1,"version":"9","verb":"handover"}"#), ErrorCode::Malformed);
+        assert_eq!(code(r#"{"protocol":2,"version":"9","verb":"status"}"#), ErrorCode::UnknownProtocol);
+        assert_eq!(
+            code(r#"{"protocol":1,"version":"9","verb":"pause","until":"soon"}"#),
+            ErrorCode::Malformed
+        );
+    }
+
+    /// The exact bytes are the promise: whatever changes, these stay readable.
+    #[test]
+    fn handover_and_stop_keep_their_form() {
+        let stop = Request::parse(br#"{"protocol":7,"version":"9.0.0","verb":"stop","new":[1]}"#).unwrap();
+        assert_eq!(stop.verb, Verb::Stop);
+        let handover =
+            br#"{"protocol":7,"version":"9.0.0","verb":"handover","newcomer":{"pid":1,"start_time":2,
+            "exe":"/x","uid":3,"boot_id":"b","version":"9.0.0","token":"t","new":null}}"#;
+        let Verb::Handover { newcomer, replace: false } = Request::parse(handover).unwrap().verb else {
+            panic!("not understood")
+        };
+        assert_eq!((newcomer.pid, newcomer.start_time), (1, Some(2)));
+
+        let reply = br#"{"protocol":7,"version":"9.0.0","ok":true,"handover":{"pid":1,"token":"t"}}"#;
+        let reply: Reply = serde_json::from_slice(reply).unwrap();
+        assert_eq!(reply.handover.unwrap().budget, Budget::default());
+        let reply = br#"{"protocol":7,"version":"9","ok":false,"error":{"code":"of_tomorrow","message":""}}"#;
+        let reply: Reply = serde_json::from_slice(reply).unwrap();
+        assert_eq!(reply.error.unwrap().code, ErrorCode::Other);
+    }
+}

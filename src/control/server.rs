@@ -1,0 +1,262 @@
+//! Answers the control channel: one task per client, each with an end.
+//!
+//! What a client asks goes to the loop through a bounded channel, and the loop never waits for a client: reading a
+//! request, writing an answer and taking over each have a deadline here, a request has a longest length, and no
+//! more than [`CLIENTS`] are heard at once. Read next: `src/daemon/mod.rs`, which answers.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::transport::{Incoming, Listener, Place};
+use super::{ErrorCode, ErrorReport, LONGEST_REQUEST, Reply, Request, Verb, line};
+use crate::core::takeover::Refusal;
+use crate::instance::Instance;
+
+/// Clients that are heard at once; one more is told to come again.
+pub const CLIENTS: usize = ALL_CLIENTS as usize;
+const ALL_CLIENTS: u32 = 32;
+/// Of them, those that may stay to hear events.
+pub const SUBSCRIBERS: usize = 16;
+/// Events that wait for a subscriber; one that falls further behind is dropped.
+pub const QUEUE: usize = 256;
+
+/// How long a client may take to say what it wants.
+const REQUEST: Duration = Duration::from_secs(2);
+/// How long the loop may take.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long a client may take to hear the answer.
+const REPLY: Duration = Duration::from_secs(2);
+/// How long a newcomer may take to confirm that it takes over.
+const TAKE: Duration = Duration::from_secs(1);
+/// How long a subscriber may leave a full connection unread.
+const UNREAD: Duration = Duration::from_secs(30);
+/// After an error of the system's there is no next client at once.
+const AFTER_ERROR: Duration = Duration::from_millis(200);
+
+/// A question for the loop.
+#[derive(Debug)]
+pub struct Call {
+    /// What is asked.
+    pub verb: Verb,
+    /// Where the answer goes; dropping it is an answer as well: busy.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// What the loop says.
+#[derive(Debug)]
+pub enum Answer {
+    /// This, and no more.
+    Reply(Box<Reply>),
+    /// This; then whether the newcomer has taken over is told here. Dropped: it has not.
+    Handover(Box<Reply>, oneshot::Sender<()>),
+    /// Yes, and then these lines.
+    Events(mpsc::Receiver<Arc<[u8]>>),
+}
+
+/// The listening side; it ends when this is dropped or closed.
+#[derive(Debug)]
+pub struct Server {
+    accepting: JoinHandle<()>,
+    clients: Arc<Semaphore>,
+    /// Removes the socket.
+    remove: Option<Remove>,
+}
+
+struct Remove(Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for Remove {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Remove")
+    }
+}
+
+impl Server {
+    /// Listens at `place` and sends what is asked to `calls`. Belongs inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The place cannot be listened at.
+    pub fn start(place: &Place, lock: &Instance, calls: mpsc::Sender<Call>) -> io::Result<Self> {
+        let listener = Listener::bind(place, lock)?;
+        let remove = Some(Remove(Box::new(listener.remover())));
+        let clients = Arc::new(Semaphore::new(CLIENTS));
+        let accepting = tokio::spawn(accept(listener, calls, Arc::clone(&clients)));
+        Ok(Self { accepting, clients, remove })
+    }
+
+    /// Stops listening and lets those who are being answered hear it, for as long as `deadline`.
+    pub async fn close(self, deadline: Duration) {
+        let clients = Arc::clone(&self.clients);
+        drop(self);
+        let _ = timeout(deadline, clients.acquire_many(ALL_CLIENTS)).await;
+    }
+}
+
+impl Drop for Server {
+    /// Nobody finds the channel any more. Whoever holds the server holds the lock as well.
+    fn drop(&mut self) {
+        self.accepting.abort();
+        if let Some(Remove(remove)) = self.remove.take() {
+            remove();
+        }
+    }
+}
+
+async fn accept(mut listener: Listener, calls: mpsc::Sender<Call>, clients: Arc<Semaphore>) {
+    let subscribers = Arc::new(Semaphore::new(SUBSCRIBERS));
+    let mut failing = false;
+    loop {
+        match listener.accept().await {
+            Ok(Some(stream)) => {
+                failing = false;
+                match Arc::clone(&clients).try_acquire_owned() {
+                    Ok(place) => {
+                        let (calls, subscribers) = (calls.clone(), Arc::clone(&subscribers));
+                        tokio::spawn(async move {
+                            serve(stream, &calls, &subscribers).await;
+                            drop(place);
+                        });
+                    }
+                    Err(_) => turn_away(&stream),
+                }
+            }
+            Ok(None) => tracing::warn!("turned another user away from the control channel"),
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!("could not take a control connection: {error}");
+                }
+                sleep(AFTER_ERROR).await;
+            }
+        }
+    }
+}
+
+/// One write that never waits; a fresh connection has room for it.
+fn turn_away(stream: &Incoming) {
+    let busy = ErrorReport::new(ErrorCode::Busy, "too many are asking at once");
+    let _ = stream.try_write(&line(&Reply::failed(busy)));
+}
+
+/// One client, from its request to the last word.
+async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, subscribers: &Semaphore) {
+    let request = match timeout(REQUEST, read_line(&mut stream)).await {
+        Ok(Ok(Some(line))) => Request::parse(&line),
+        Ok(Ok(None)) => {
+            let message = format!("a request has at most {LONGEST_REQUEST} bytes");
+            Err(ErrorReport::new(ErrorCode::TooLong, message))
+        }
+        // It went away, or says nothing.
+        Ok(Err(_)) | Err(_) => return,
+    };
+    let verb = match request {
+        Ok(Request { verb: Verb::Take, .. }) => {
+            let message = "`take` belongs behind a handover";
+            return tell(&mut stream, &Reply::failed(ErrorReport::new(ErrorCode::Malformed, message))).await;
+        }
+        Ok(request) => request.verb,
+        Err(error) => return tell(&mut stream, &Reply::failed(error)).await,
+    };
+    let _staying = match (&verb, subscribers.try_acquire()) {
+        (Verb::Subscribe, Ok(place)) => Some(place),
+        (Verb::Subscribe, Err(_)) => {
+            let busy = ErrorReport::new(ErrorCode::Busy, "too many are watching already");
+            return tell(&mut stream, &Reply::failed(busy)).await;
+        }
+        _ => None,
+    };
+    match timeout(ANSWER, ask(calls, verb)).await {
+        Ok(Some(Answer::Reply(reply))) => tell(&mut stream, &reply).await,
+        Ok(Some(Answer::Handover(reply, taken))) => hand_over(&mut stream, &reply, taken).await,
+        Ok(Some(Answer::Events(events))) => stream_events(stream, events).await,
+        Ok(None) | Err(_) => tell(&mut stream, &Reply::failed(ErrorReport::of(Refusal::Busy))).await,
+    }
+}
+
+async fn ask(calls: &mpsc::Sender<Call>, verb: Verb) -> Option<Answer> {
+    let (answer, answered) = oneshot::channel();
+    calls.send(Call { verb, answer }).await.ok()?;
+    answered.await.ok()
+}
+
+/// The bytes up to a line break or the end; `None` when they are too many.
+async fn read_line(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let mut chunk = [0; 1024];
+    loop {
+        let length = stream.read(&mut chunk).await?;
+        let read = chunk.get(..length).unwrap_or_default();
+        if length == 0 && line.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let end = memchr::memchr(b'\n', read);
+        line.extend_from_slice(read.get(..end.unwrap_or(length)).unwrap_or_default());
+        if line.len() > LONGEST_REQUEST {
+            return Ok(None);
+        }
+        if end.is_some() || length == 0 {
+            return Ok(Some(line));
+        }
+    }
+}
+
+async fn tell(stream: &mut (impl AsyncWrite + Unpin), reply: &Reply) {
+    // A client that does not wait for its answer is no concern of ours.
+    let _ = say(stream, reply, REPLY).await;
+}
+
+async fn say(stream: &mut (impl AsyncWrite + Unpin), reply: &Reply, deadline: Duration) -> io::Result<()> {
+    let bytes = line(reply);
+    within(deadline, async {
+        stream.write_all(&bytes).await?;
+        stream.flush().await
+    })
+    .await
+}
+
+/// The newcomer has to hear the answer and to say so: one that died meanwhile takes nothing over.
+async fn hand_over(stream: &mut Incoming, reply: &Reply, taken: oneshot::Sender<()>) {
+    if say(stream, reply, TAKE).await.is_err() {
+        return;
+    }
+    if let Ok(Ok(Some(line))) = timeout(TAKE, read_line(stream)).await
+        && matches!(Request::parse(&line), Ok(Request { verb: Verb::Take, .. }))
+    {
+        // The loop is gone if it was ended in the meantime, which is as good.
+        let _ = taken.send(());
+    }
+}
+
+/// Until the subscriber goes away, which is noticed without a write, or does not keep up, or the daemon ends.
+async fn stream_events(stream: Incoming, mut events: mpsc::Receiver<Arc<[u8]>>) {
+    let (mut reading, mut writing) = tokio::io::split(stream);
+    if say(&mut writing, &Reply::done(), REPLY).await.is_err() {
+        return;
+    }
+    let gone = async {
+        // What a subscriber still says is of no interest.
+        let mut chunk = [0; 256];
+        while reading.read(&mut chunk).await.is_ok_and(|length| length > 0) {}
+    };
+    let telling = async {
+        while let Some(event) = events.recv().await {
+            if within(UNREAD, writing.write_all(&event)).await.is_err() {
+                tracing::info!("dropped a watcher that does not read");
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = gone => {}
+        () = telling => {}
+    }
+}
+
+async fn within<T>(deadline: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(deadline, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

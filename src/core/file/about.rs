@@ -1,0 +1,233 @@
+//! The session of one file, and what each fact changes of it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::core::activity::{Activity, Agent};
+use crate::core::limits::{Snapshot, main_family};
+use crate::core::session::{Context, Session, TIMER_GAP, Work};
+use crate::core::source::codex::ledger::{numbers, tokens};
+use crate::core::source::ledger::Ledger;
+use crate::core::source::{CountInfo, Fact, LimitsFact, Message, Meta};
+use crate::core::time::{elapsed, later};
+
+/// More calls than this are not open at once; a file that says so has lost their ends.
+const OPEN_CALLS: usize = 32;
+
+/// For how long a reached limit is believed when no window says when it ends.
+const LIMIT_REACHED_FOR: std::time::Duration = std::time::Duration::from_secs(5 * 3600);
+
+/// The session of a file whose first line is known.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) meta: Meta,
+    pub(super) session: Session,
+    pub(super) ledger: Ledger,
+    /// Whether the file records the start and end of turns; otherwise prompts stand for them.
+    turns_recorded: bool,
+    /// Whether the line before the one at hand has been read, so that a gap between them is one.
+    gap_known: bool,
+    window: Option<u64>,
+}
+
+impl About {
+    pub(super) fn new(agent: Agent, home: &Arc<str>, meta: Meta) -> Self {
+        let session = Session {
+            agent,
+            id: meta.id.clone(),
+            home: Arc::clone(home),
+            surface: meta.surface,
+            visible: meta.visible && !meta.subagent,
+            parent: meta.parent.clone(),
+            cwd: meta.cwd.clone(),
+            branch: meta.branch.clone(),
+            model: None,
+            effort: None,
+            service_tier: None,
+            started_at: meta.started_at,
+            timer_from: meta.started_at,
+            last_event_at: meta.started_at,
+            last_token_event_at: None,
+            turn: None,
+            usage: crate::core::usage::Usage::default(),
+            counting: false,
+            lower_bound: false,
+            restored: false,
+            context: None,
+            work: Work::default(),
+            helped: None,
+        };
+        Self {
+            ledger: Ledger::new(agent, &meta),
+            meta,
+            session,
+            turns_recorded: false,
+            gap_known: true,
+            window: None,
+        }
+    }
+
+    /// A later first line: written again at a resume, or copied from another session.
+    pub(super) fn meta_again(&mut self, meta: &Meta) {
+        if meta.id != self.meta.id {
+            self.ledger.foreign_meta();
+            // Old forks name their parent nowhere else.
+            self.meta.forked_from.get_or_insert_with(|| meta.id.clone());
+        } else if self.session.agent == Agent::Claude {
+            // There a line may show later what the first one did not: where it was copied from, when the copy ended.
+            self.meta.forked_from = self.meta.forked_from.take().or_else(|| meta.forked_from.clone());
+            self.session.started_at = self.session.started_at.or(meta.started_at);
+        }
+    }
+
+    /// Bytes are left out from here on.
+    pub(super) fn jump(&mut self) {
+        self.ledger.jump();
+        self.session.counting = true;
+        self.gap_known = false;
+    }
+
+    pub(super) fn alive(&mut self, at: Option<Timestamp>) {
+        let Some(at) = at else { return };
+        let last = self.session.last_event_at;
+        if self.gap_known && last.is_some_and(|last| elapsed(last, at) > TIMER_GAP) {
+            self.session.timer_from = Some(at);
+        }
+        self.gap_known = true;
+        self.session.timer_from = self.session.timer_from.or(Some(at));
+        self.session.last_event_at = last.max(Some(at));
+    }
+
+    pub(super) fn fact(&mut self, at: Option<Timestamp>, ordinal: Option<u64>, fact: Fact) {
+        // A line without a time of its own happened after the one before it.
+        let when = at.or(self.session.last_event_at).unwrap_or(Timestamp::UNIX_EPOCH);
+        if let Some(ordinal) = ordinal {
+            self.ledger.ordinal(ordinal);
+        }
+        let work = &mut self.session.work;
+        match fact {
+            // What a line says is taken apart before it comes here.
+            Fact::Meta(_) | Fact::Several(_) | Fact::History(_) | Fact::Alive => {}
+            Fact::Context { model, effort, cwd } => {
+                self.session.model = model.or(self.session.model.take());
+                self.session.effort = effort;
+                self.session.cwd = cwd.or(self.session.cwd.take());
+            }
+            Fact::Tier(tier) => self.session.service_tier = tier,
+            Fact::TurnStarted { turn, window } => {
+                self.turns_recorded = true;
+                self.window = window.or(self.window);
+                self.ledger.turn_started(turn.as_deref());
+                self.session.turn = turn;
+                *work = Work { turn_open: true, limited_until: work.limited_until, ..Work::default() };
+            }
+            // A message queued into a running turn does not restart it; an open call tells that one is running.
+            Fact::Prompt => {
+                if !self.turns_recorded && work.calls.is_empty() {
+                    self.ledger.turn_started(None);
+                    *work = Work { turn_open: true, limited_until: work.limited_until, ..Work::default() };
+                }
+            }
+            Fact::Reply => work.may_be_over = !self.turns_recorded,
+            Fact::TurnEnded => {
+                *work = Work { limited_until: work.limited_until, ..Work::default() };
+            }
+            Fact::Count(count) => self.ledger.count(when, count),
+            Fact::Response { thread, response, usage, total } => {
+                if thread.is_none_or(|thread| thread == self.meta.id) {
+                    self.ledger.response(when, response.as_deref(), usage, total);
+                }
+            }
+            Fact::CallStarted { call, doing } => {
+                work.turn_open = true;
+                work.may_be_over = false;
+                work.just_done = None;
+                work.calls.retain(|(open, _)| call.is_none() || *open != call);
+                if work.calls.len() >= OPEN_CALLS {
+                    work.calls.remove(0);
+                }
+                work.calls.push((call, doing));
+            }
+            Fact::CallEnded { call } => end_call(work, call.as_deref(), when),
+            Fact::Done(doing) => {
+                work.may_be_over = false;
+                work.just_done = Some((when, doing));
+            }
+            Fact::Place { cwd, branch } => {
+                self.session.cwd = cwd.or(self.session.cwd.take());
+                self.session.branch = branch;
+            }
+            Fact::Message(message) => self.message(when, &message),
+            Fact::Working => {
+                work.turn_open = true;
+                work.may_be_over = false;
+                work.limited_until = None;
+            }
+            Fact::MaybeEnded => work.may_be_over = true,
+            Fact::LimitReached => work.limited_until = Some(later(when, LIMIT_REACHED_FOR)),
+            Fact::Compacted(used) => {
+                self.session.context =
+                    used.zip(self.window).map(|(used, window)| Context::plain(used, window));
+            }
+        }
+    }
+
+    /// What a message was given is what fills the context, whoever paid for it.
+    fn message(&mut self, at: Timestamp, message: &Message) {
+        self.ledger.message(at, message);
+        if let Some(used) = message.context {
+            self.window = message.window;
+            self.session.context = self.window.map(|window| Context::plain(used, window));
+        }
+    }
+
+    /// A usage line of the session's own tells how full the context is, even where it changes no total.
+    pub(super) fn row(&mut self, info: &CountInfo) {
+        self.window = info.window.or(self.window);
+        let Some(window) = self.window.filter(|window| *window > 0) else { return };
+        let last = info.last.unwrap_or_default();
+        let overflow = info.total.total == window && tokens(&info.total).is_zero();
+        let used = if overflow { window } else { last.total };
+        if used > 0 || !numbers(&info.total).iter().any(|number| *number > 0) {
+            self.session.context = Some(Context::new(used, window));
+        }
+    }
+
+    pub(super) fn limits(&mut self, at: Timestamp, limits: LimitsFact) -> Snapshot {
+        let main = limits.family == main_family(self.session.agent);
+        let LimitsFact { family, name, plan, reached, windows } = limits;
+        if main {
+            let exhausted = windows.iter().filter(|window| window.used_percent >= 100.0);
+            let ends = exhausted.filter_map(|window| window.resets_at).max();
+            self.session.work.limited_until =
+                reached.then(|| ends.unwrap_or_else(|| later(at, LIMIT_REACHED_FOR)));
+        }
+        Snapshot {
+            agent: self.session.agent,
+            home: Arc::clone(&self.session.home),
+            family,
+            name,
+            plan,
+            observed_at: at,
+            source_session: Some(self.session.id.clone()),
+            windows,
+        }
+    }
+}
+
+/// A finished edit is so short that it would never be seen, so it is shown for a moment longer.
+fn end_call(work: &mut Work, call: Option<&str>, at: Timestamp) {
+    let place = work
+        .calls
+        .iter()
+        .position(|(open, _)| open.as_deref() == call)
+        .or_else(|| work.calls.iter().position(|(open, _)| open.is_none()));
+    if let Some(place) = place {
+        let (_, doing) = work.calls.remove(place);
+        if doing.activity == Activity::Editing {
+            work.just_done = Some((at, doing));
+        }
+    }
+    work.may_be_over = false;
+}

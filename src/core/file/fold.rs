@@ -1,0 +1,174 @@
+//! What lines change of everything that is known of a file, and the events that come of it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Skipped;
+use super::about::About;
+use crate::core::activity::Agent;
+use crate::core::limits::Snapshot;
+use crate::core::lines::Line;
+use crate::core::session::UsageEvent;
+use crate::core::source::ledger::Change;
+use crate::core::source::{Fact, Parsed, claude, codex};
+
+/// Everything that lines change.
+#[derive(Debug)]
+pub(super) struct Fold {
+    agent: Agent,
+    claude: claude::Reader,
+    home: Arc<str>,
+    pub(super) live_since: Timestamp,
+    pub(super) caught_up: bool,
+    pub(super) about: Option<About>,
+    pub(super) skipped: Skipped,
+    pub(super) changed: bool,
+    pub(super) news: bool,
+    pub(super) restored: Option<UsageEvent>,
+    pub(super) events: Vec<UsageEvent>,
+    pub(super) limits: Vec<Snapshot>,
+    pub(super) since_jump: SinceJump,
+}
+
+impl Fold {
+    pub(super) fn new(agent: Agent, home: Arc<str>, live_since: Timestamp) -> Self {
+        Self {
+            agent,
+            claude: claude::Reader::default(),
+            home,
+            live_since,
+            caught_up: false,
+            about: None,
+            skipped: Skipped::default(),
+            changed: false,
+            news: false,
+            restored: None,
+            events: Vec::new(),
+            limits: Vec::new(),
+            since_jump: SinceJump::default(),
+        }
+    }
+
+    pub(super) fn line(&mut self, line: Line<'_>) {
+        if matches!(line, Line::Oversized(_)) {
+            self.skipped.oversized_lines += 1;
+        }
+        let parsed = match self.agent {
+            Agent::Codex => codex::parse(line),
+            Agent::Claude => self.claude.line(line),
+        };
+        self.changed = true;
+        match parsed {
+            Parsed::Unreadable => {
+                // What is too long to be read is already counted as that.
+                self.skipped.unreadable_lines += u64::from(matches!(line, Line::Whole(_)));
+            }
+            Parsed::Line { at, ordinal, fact, unknown } => {
+                self.skipped.unknown_types += u64::from(unknown);
+                let (facts, alive) = match fact {
+                    Fact::Several(facts) => (facts, at),
+                    Fact::History(facts) => (facts, None),
+                    fact => (vec![fact], at),
+                };
+                for fact in facts {
+                    self.fact(at, ordinal, fact);
+                }
+                if let Some(about) = &mut self.about {
+                    about.alive(alive);
+                }
+                self.drain();
+            }
+        }
+    }
+
+    fn fact(&mut self, at: Option<Timestamp>, ordinal: Option<u64>, fact: Fact) {
+        self.news |= fact != Fact::Alive;
+        match (&mut self.about, fact) {
+            (Some(about), Fact::Meta(meta)) => about.meta_again(&meta),
+            (slot @ None, Fact::Meta(meta)) => *slot = Some(About::new(self.agent, &self.home, *meta)),
+            // Without its first line nobody knows whose the rest is.
+            (None, _) => {}
+            (Some(about), fact) => {
+                self.since_jump.see(&fact);
+                about.fact(at, ordinal, fact);
+            }
+        }
+    }
+
+    /// Turns what the ledger found into events.
+    pub(super) fn drain(&mut self) {
+        let Some(about) = &mut self.about else { return };
+        for change in about.ledger.take_changes() {
+            match change {
+                Change::Row(info) => about.row(&info),
+                Change::Limits(at, limits) => {
+                    let snapshot = about.limits(at, limits);
+                    let known = self.limits.iter().position(|known| known.family == snapshot.family);
+                    let is_newer = known
+                        .and_then(|at| self.limits.get(at))
+                        .is_none_or(|known| known.observed_at <= snapshot.observed_at);
+                    if is_newer && !snapshot.windows.is_empty() {
+                        known.map(|at| self.limits.remove(at));
+                        self.limits.push(snapshot);
+                    }
+                }
+                Change::History { at, turn, usage } => {
+                    about.session.last_token_event_at = Some(at);
+                    about.session.restored = true;
+                    self.restored = Some(UsageEvent { at, turn, usage, added: None });
+                }
+                Change::Usage { at, turn, added, usage } => {
+                    about.session.last_token_event_at = Some(at);
+                    about.session.restored = at < self.live_since;
+                    if about.session.restored {
+                        self.restored = Some(UsageEvent { at, turn, usage, added: None });
+                    } else {
+                        self.events.push(UsageEvent { at, turn, usage, added: Some(added) });
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn jump(&mut self) {
+        self.since_jump = SinceJump { jumped: true, ..SinceJump::default() };
+        // Claude Code's transcripts hold no limits that would be worth reading further back for.
+        self.since_jump.limits = self.agent == Agent::Claude;
+        self.changed = true;
+        self.claude.jump();
+        if let Some(about) = &mut self.about {
+            about.jump();
+        }
+        self.drain();
+    }
+}
+
+/// What has been seen since bytes were left out.
+#[derive(Debug, Default)]
+pub(super) struct SinceJump {
+    jumped: bool,
+    usage: bool,
+    limits: bool,
+    model: bool,
+    turn: bool,
+}
+
+impl SinceJump {
+    fn see(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Count(count) => {
+                self.usage |= count.info.is_some();
+                self.limits |= count.limits.as_ref().is_some_and(|limits| !limits.windows.is_empty());
+            }
+            Fact::Message(message) => self.usage |= message.context.is_some(),
+            Fact::Context { .. } => self.model = true,
+            Fact::TurnStarted { .. } | Fact::Prompt => self.turn = true,
+            _ => {}
+        }
+    }
+
+    pub(super) fn suffices(&self) -> bool {
+        !self.jumped || self.usage && self.limits && self.model && self.turn
+    }
+}

@@ -1,0 +1,166 @@
+//! The shape of a transcript's line. Every field is optional and read on its own, when it is needed: a value of another
+//! type than expected, or one that cannot be decoded (cut text leaves half surrogates), costs nothing but itself.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::core::source::value;
+
+/// A value as it is written; `None` when it is absent or null.
+pub(super) type Raw<'a> = Option<&'a RawValue>;
+
+/// The fields of a line that are ever looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Entry<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) subtype: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) uuid: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) timestamp: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) session_id: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) agent_id: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) is_sidechain: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) forked_from: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) cwd: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) git_branch: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) version: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) entrypoint: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) message: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) request_id: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) effort: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) error: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) prompt_id: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) origin: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) is_meta: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) is_compact_summary: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) is_visible_in_transcript_only: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) turn_companion: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) tool_denial_kind: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) compact_metadata: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) leaf_uuid: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) message_id: Raw<'a>,
+}
+
+/// The `message` of a line.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Body<'a> {
+    #[serde(borrow)]
+    pub(super) id: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) model: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) content: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) stop_reason: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) usage: Raw<'a>,
+}
+
+/// One block of a message's content.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Block<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) id: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) name: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) input: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) text: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) tool_use_id: Raw<'a>,
+}
+
+impl<'a> Entry<'a> {
+    /// Reads a line. Files that were allocated ahead have zeros before it.
+    pub(super) fn read(line: &'a [u8]) -> Option<Self> {
+        let zeros = line.iter().take_while(|byte| **byte == 0).count();
+        serde_json::from_slice(line.get(zeros..)?).ok()
+    }
+
+    pub(super) fn at(&self) -> Option<Timestamp> {
+        decode(self.timestamp).and_then(|time| value::timestamp(&time))
+    }
+}
+
+impl<'a> Body<'a> {
+    /// The blocks; a message that is plain text is one block of it.
+    pub(super) fn blocks(&self) -> Vec<Block<'a>> {
+        let Some(content) = self.content else { return Vec::new() };
+        if content.get().starts_with('"') {
+            return vec![Block { text: Some(content), ..Block::default() }];
+        }
+        let blocks: Option<Vec<&'a RawValue>> = object(self.content);
+        blocks.unwrap_or_default().into_iter().filter_map(|block| object(Some(block))).collect()
+    }
+}
+
+/// A value in the shape that is expected of it.
+pub(super) fn object<'a, T: Deserialize<'a>>(raw: Raw<'a>) -> Option<T> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+/// A small value of whatever shape.
+pub(super) fn decode(raw: Raw<'_>) -> Option<Value> {
+    object(raw)
+}
+
+/// A text that is not empty.
+pub(super) fn text<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
+    let written = raw?.get();
+    let inside = written.strip_prefix('"')?.strip_suffix('"')?;
+    let text = match memchr::memchr(b'\\', inside.as_bytes()) {
+        None => Cow::Borrowed(inside),
+        Some(_) => Cow::Owned(serde_json::from_str(written).ok()?),
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// The same, to keep.
+pub(super) fn owned(raw: Raw<'_>) -> Option<String> {
+    text(raw).map(Cow::into_owned)
+}
+
+/// Whether a text is exactly this word.
+pub(super) fn is(raw: Raw<'_>, word: &str) -> bool {
+    text(raw).is_some_and(|text| text == word)
+}
+
+/// A flag that is set.
+pub(super) fn flag(raw: Raw<'_>) -> bool {
+    raw.is_some_and(|raw| raw.get() == "true")
+}

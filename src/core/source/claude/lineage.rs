@@ -1,0 +1,82 @@
+//! Which of two files with common messages is the copy.
+//!
+//! Where a copy names its original the matter is settled. Older versions resumed a session by copying it into a new file
+//! without a word; such files begin with the same line. Whoever answers a lineage request compares them with
+//! [`Relative::precedes`], so that every message is counted in one file and in one only.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::core::file::UsageRow;
+
+/// A file that may share messages with another.
+#[derive(Debug, Clone, Copy)]
+pub struct Relative<'a> {
+    /// The session it belongs to.
+    pub id: &'a str,
+    /// Whether it names a session that it was copied from.
+    pub forked: bool,
+    /// Its usage rows, all of them.
+    pub rows: &'a [UsageRow],
+}
+
+impl Relative<'_> {
+    /// Whether `self` is the original of what both files have. Of two files one precedes the other, never both.
+    ///
+    /// A file that is a part of another was copied into it; where both go on after the common part, the one that went on
+    /// first is the original.
+    pub fn precedes(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.messages(), other.messages());
+        if ours.is_disjoint(&theirs) {
+            return false;
+        }
+        // A file without a message of its own has nothing that the other could have copied.
+        let own_part = |of: &Self, others: &BTreeSet<u128>| {
+            let own =
+                of.rows.iter().filter_map(UsageRow::claude).filter(|row| !others.contains(&row.message));
+            own.map(|row| row.at).min().unwrap_or(Timestamp::MIN)
+        };
+        let rank = |of: &Self, others: &BTreeSet<u128>| (of.forked, own_part(of, others), of.id.to_owned());
+        rank(self, &theirs) < rank(other, &ours)
+    }
+
+    fn messages(&self) -> BTreeSet<u128> {
+        self.rows.iter().filter_map(UsageRow::claude).map(|row| row.message).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::source::claude::Row;
+
+    fn rows(messages: &[(u128, i64)]) -> Vec<UsageRow> {
+        let row =
+            |(message, at): &(u128, i64)| Row { message: *message, at: Timestamp::from_second(*at).unwrap() };
+        messages.iter().map(row).map(UsageRow::Claude).collect()
+    }
+
+    fn check(original: (&str, bool, &[(u128, i64)]), copy: (&str, bool, &[(u128, i64)])) {
+        let (ours, theirs) = (rows(original.2), rows(copy.2));
+        let original = Relative { id: original.0, forked: original.1, rows: &ours };
+        let copy = Relative { id: copy.0, forked: copy.1, rows: &theirs };
+        assert!(original.precedes(&copy) && !copy.precedes(&original));
+    }
+
+    #[test]
+    fn the_original_of_two() {
+        check(("b", false, &[(1, 1), (2, 2)]), ("a", false, &[(1, 1), (2, 2), (3, 9)]));
+        check(("b", false, &[(1, 1), (2, 5)]), ("a", false, &[(1, 1), (3, 9)]));
+        check(("b", false, &[(1, 1), (2, 9)]), ("a", true, &[(1, 1)]));
+        check(("a", false, &[(1, 1)]), ("b", false, &[(1, 1)]));
+    }
+
+    #[test]
+    fn strangers_precede_nobody() {
+        let (ours, theirs) = (rows(&[(1, 1)]), rows(&[(2, 2)]));
+        let one = Relative { id: "a", forked: false, rows: &ours };
+        let other = Relative { id: "b", forked: false, rows: &theirs };
+        assert!(!one.precedes(&other) && !other.precedes(&one));
+    }
+}

@@ -1,0 +1,102 @@
+//! Claude Code's transcripts: one line → its facts.
+//!
+//! Shapes are those of 1.0.17 to 2.1.287: one object per line in any order of keys, of `user`, `assistant` and `system`
+//! with everything that counts, and of dozens of other types that say nothing. Everything is optional, whatever is not
+//! known is passed over, nothing fails.
+//! Read next: [`Reader`], for what a line says; [`ledger`] for the figures, `entry` for the shape of a line, [`lineage`] for copies of whole files.
+
+pub mod ledger;
+pub mod limits;
+pub mod lineage;
+pub mod registry;
+pub mod statusline;
+
+mod entry;
+mod limit;
+mod reader;
+mod tool;
+mod usage;
+mod window;
+
+use jiff::Timestamp;
+
+use crate::core::lines::Line;
+use entry::{Entry, text};
+
+pub use reader::Reader;
+pub use usage::Row;
+
+/// Types that say nothing. One that is in neither list is counted as unknown.
+const SILENT: [&str; 38] = [
+    "agent-color",
+    "agent-name",
+    "agent-setting",
+    "ai-title",
+    "artifact-autoreact-ledger",
+    "artifact-comment-monitor",
+    "atis-latch",
+    "attachment",
+    "attribution-snapshot",
+    "bridge-session",
+    "content-replacement",
+    "continued-in",
+    "cost-state",
+    "custom-title",
+    "ended",
+    "ended-by-model",
+    "file-history-delta",
+    "file-history-snapshot",
+    "fork-context-ref",
+    "frame-link",
+    "history-suppression",
+    "isolation-latch",
+    "last-prompt",
+    "launched",
+    "mode",
+    "permission-mode",
+    "pr-link",
+    "queue-operation",
+    "relocated",
+    "result",
+    "speculation-accept",
+    "started",
+    "summary",
+    "tag",
+    "task-summary",
+    "thinking-effort",
+    "thinking-mode",
+    "worktree-state",
+];
+
+/// The row of a usage line, for recognising copied history.
+pub fn usage_row(line: Line<'_>) -> Option<Row> {
+    match line {
+        Line::Whole(bytes) => usage::row(bytes),
+        Line::Oversized(_) => None,
+    }
+}
+
+/// The time of a line. It may stand at the line's end, so the line has to be whole.
+pub fn line_time(line: &[u8]) -> Option<Timestamp> {
+    Entry::read(line)?.at()
+}
+
+/// Whether a line is one that Claude Code writes into a transcript.
+pub fn is_line(line: &[u8]) -> bool {
+    let Some(entry) = Entry::read(line) else {
+        // The first line may be longer than what is looked at.
+        let has = |key: &[u8]| memchr::memmem::find(line, key).is_some();
+        return line.starts_with(b"{") && has(b"\"parentUuid\":") && has(b"\"sessionId\":\"");
+    };
+    match text(entry.kind).as_deref() {
+        Some("user" | "assistant" | "system" | "attachment" | "progress") => {
+            entry.session_id.is_some() && (entry.uuid.is_some() || entry.message.is_some())
+        }
+        Some("summary") => entry.leaf_uuid.is_some(),
+        Some("file-history-snapshot" | "file-history-delta") => entry.message_id.is_some(),
+        // The journal of a workflow lies beside transcripts and is none.
+        Some("launched" | "started" | "result") => false,
+        Some(kind) => entry.session_id.is_some() && SILENT.contains(&kind),
+        None => false,
+    }
+}

@@ -1,0 +1,384 @@
+//! What the lines of one transcript say, in order.
+//!
+//! What a line says depends a little on those before it: whose file this is, whether a tool has been called, whether the
+//! ends of turns are recorded. Nothing else is kept here.
+//! Read next: [`super::ledger`], for what becomes of the usage.
+
+use jiff::Timestamp;
+
+use super::entry::{Block, Body, Entry, Raw, decode, flag, is, object, owned, text};
+use super::{SILENT, limit, tool, usage, window};
+use crate::core::lines::Line;
+use crate::core::session::CALL_SILENCE;
+use crate::core::source::{Fact, Message, Meta, Parsed, Surface, value};
+use crate::core::time::elapsed;
+
+/// Lines without any of these words say nothing. In texts and keys a quote is written differently or not at all, so that
+/// a line with one of them is rarely of another type.
+const SPEAKING: [&[u8]; 4] = [b"\"assistant\"", b"\"user\"", b"\"system\"", b"\"progress\""];
+
+/// A silent line longer than this is not even looked at for its type.
+const GLANCE: usize = 4 << 10;
+
+/// What user lines begin with that are no prompts: local commands and what comes back from them or from helpers.
+const NO_PROMPT: [&str; 7] = [
+    "<command-name>",
+    "<local-command-",
+    "<task-notification>",
+    "<bash-input>",
+    "<bash-stdout>",
+    "<bash-stderr>",
+    INTERRUPTED,
+];
+
+/// What Claude Code writes in the user's name when a turn is broken off.
+const INTERRUPTED: &str = "[Request interrupted";
+
+/// Reads the lines of one file, in order.
+#[derive(Debug, Default)]
+pub struct Reader {
+    /// Whose file this is, once a line has said so.
+    whose: Option<Whose>,
+    cwd: Option<String>,
+    branch: Option<String>,
+    last_at: Option<Timestamp>,
+    /// Whether the newest step was a call or its result, so that the model has yet to say what comes of it.
+    between_calls: bool,
+    /// Whether the ends of turns are recorded.
+    ends_recorded: bool,
+    /// The fullest that the context has been.
+    most_context: u64,
+    /// Whether bytes were left out before the file was known.
+    torn: bool,
+    /// Whether the newest line was copied from another session.
+    in_history: bool,
+}
+
+#[derive(Debug)]
+struct Whose {
+    id: String,
+    helper: bool,
+    /// The session that history was copied from, once a line has said so.
+    forked_from: Option<String>,
+}
+
+impl Reader {
+    /// Reads one line.
+    pub fn line(&mut self, line: Line<'_>) -> Parsed {
+        match line {
+            Line::Whole(bytes) => self.whole(bytes),
+            Line::Oversized(first) => said(None, self.oversized(first)),
+        }
+    }
+
+    /// Bytes are left out from here on.
+    pub fn jump(&mut self) {
+        self.torn |= self.whose.is_none();
+        self.between_calls = false;
+    }
+
+    fn whole(&mut self, bytes: &[u8]) -> Parsed {
+        let speaks = SPEAKING.iter().any(|word| memchr::memmem::find(bytes, word).is_some());
+        if !speaks && bytes.len() > GLANCE {
+            // A line that was cut short rarely ends like one that was not.
+            return if bytes.trim_ascii_end().ends_with(b"}") {
+                said(None, Vec::new())
+            } else {
+                Parsed::Unreadable
+            };
+        }
+        let Some(entry) = Entry::read(bytes) else { return Parsed::Unreadable };
+        let kind = text(entry.kind).unwrap_or_default();
+        if !matches!(&*kind, "assistant" | "user" | "system" | "progress") {
+            let unknown = !SILENT.contains(&&*kind);
+            return Parsed::Line { at: None, ordinal: None, fact: Fact::Alive, unknown };
+        }
+        let at = entry.at();
+        let mut facts = Vec::new();
+        let origin = forked_from(entry.forked_from);
+        self.introduce(&entry, at, origin.as_deref(), &mut facts);
+        let copied = self.whose.as_ref().is_some_and(|whose| origin.is_some_and(|origin| origin != whose.id));
+        if self.in_history && !copied {
+            self.history_ends(at, &mut facts);
+        }
+        self.in_history = copied;
+        if self.is_aside(&entry) {
+            if kind == "assistant"
+                && let Some(body) = object(entry.message)
+            {
+                facts.extend(self.usage(&entry, &body));
+            }
+        } else {
+            self.place(&entry, &mut facts);
+            match &*kind {
+                "assistant" => self.assistant(&entry, &mut facts),
+                "user" => self.user(&entry, at, &mut facts),
+                "system" => self.system(&entry, &mut facts),
+                _ => {}
+            }
+        }
+        self.last_at = at.or(self.last_at);
+        if copied {
+            return Parsed::Line { at, ordinal: None, fact: Fact::History(facts), unknown: false };
+        }
+        said(at, facts)
+    }
+
+    /// The first line of a copy's own: it begins here, and no turn goes on that went on there.
+    fn history_ends(&mut self, at: Option<Timestamp>, facts: &mut Vec<Fact>) {
+        let id = self.whose.as_ref().map(|whose| whose.id.clone()).unwrap_or_default();
+        facts.push(Fact::Meta(Box::new(Meta {
+            id,
+            started_at: at.filter(|_| !self.torn),
+            ..Meta::default()
+        })));
+        self.end_turn(facts);
+    }
+
+    /// A helper's line in the file of the conversation that it helps, as versions before 2 wrote them.
+    fn is_aside(&self, entry: &Entry<'_>) -> bool {
+        flag(entry.is_sidechain) && self.whose.as_ref().is_none_or(|whose| !whose.helper)
+    }
+
+    /// The first line that names a session tells whose the file is; a later one may tell that it is a copy.
+    fn introduce(
+        &mut self,
+        entry: &Entry<'_>,
+        at: Option<Timestamp>,
+        origin: Option<&str>,
+        facts: &mut Vec<Fact>,
+    ) {
+        if let Some(whose) = &mut self.whose {
+            let origin = origin.filter(|origin| *origin != whose.id && whose.forked_from.is_none());
+            if let Some(origin) = origin {
+                whose.forked_from = Some(origin.to_owned());
+                let (id, forked_from) = (whose.id.clone(), whose.forked_from.clone());
+                facts.push(Fact::Meta(Box::new(Meta { id, forked_from, ..Meta::default() })));
+            }
+            return;
+        }
+        let Some(session) = owned(entry.session_id) else { return };
+        let helper = owned(entry.agent_id).filter(|_| flag(entry.is_sidechain));
+        let (id, parent) = match helper {
+            Some(helper) => (helper, Some(session)),
+            None => (session, None),
+        };
+        let forked_from = origin.filter(|origin| *origin != id && parent.is_none()).map(str::to_owned);
+        (self.cwd, self.branch) = (owned(entry.cwd), branch(entry.git_branch));
+        self.whose =
+            Some(Whose { id: id.clone(), helper: parent.is_some(), forked_from: forked_from.clone() });
+        facts.push(Fact::Meta(Box::new(Meta {
+            id,
+            started_at: at.filter(|_| !self.torn && forked_from.is_none()),
+            cwd: self.cwd.clone(),
+            branch: self.branch.clone(),
+            surface: surface(entry.entrypoint),
+            visible: true,
+            subagent: parent.is_some(),
+            parent,
+            forked_from,
+            first_line: owned(entry.uuid).filter(|_| !self.torn),
+            ..Meta::default()
+        })));
+    }
+
+    fn place(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
+        let Some(cwd) = owned(entry.cwd) else { return };
+        let (cwd, branch) = (Some(cwd), branch(entry.git_branch));
+        if cwd != self.cwd || branch != self.branch {
+            (self.cwd, self.branch) = (cwd.clone(), branch.clone());
+            facts.push(Fact::Place { cwd, branch });
+        }
+    }
+
+    fn assistant(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
+        let body: Body<'_> = object(entry.message).unwrap_or_default();
+        let blocks = body.blocks();
+        if is(body.model, usage::SYNTHETIC) {
+            let error = text(entry.error);
+            let says_so = |block: &Block<'_>| {
+                text(block.text).is_some_and(|text| limit::is_reached(&text, error.as_deref()))
+            };
+            if blocks.iter().any(says_so) {
+                facts.push(Fact::LimitReached);
+            }
+            self.end_turn(facts);
+            return;
+        }
+        facts.push(Fact::Context { model: owned(body.model), effort: owned(entry.effort), cwd: None });
+        facts.extend(self.usage(entry, &body));
+        facts.push(Fact::Working);
+        let mut calls = false;
+        for block in &blocks {
+            if is(block.kind, "tool_use") {
+                calls = true;
+                let doing = tool::doing(&text(block.name).unwrap_or_default(), block.input);
+                facts.push(Fact::CallStarted { call: owned(block.id), doing });
+            }
+        }
+        self.between_calls = calls;
+        if calls {
+            return;
+        }
+        match text(body.stop_reason).as_deref() {
+            Some("tool_use" | "pause_turn") => {}
+            Some(_) => self.end_turn(facts),
+            // Until 2.1.42, and on helpers' lines later, no line says how its message ended.
+            None if !self.ends_recorded && blocks.iter().any(|block| block.text.is_some()) => {
+                facts.push(Fact::MaybeEnded);
+            }
+            None => {}
+        }
+    }
+
+    fn usage(&mut self, entry: &Entry<'_>, body: &Body<'_>) -> Option<Fact> {
+        if is(body.model, usage::SYNTHETIC) {
+            return None;
+        }
+        let tokens = usage::tokens(body.usage)?;
+        let id = usage::message_id(entry, body)?;
+        let aside = self.is_aside(entry);
+        let context = tokens.all().saturating_sub(tokens.output);
+        let mut window = None;
+        if !aside {
+            self.most_context = self.most_context.max(context);
+            let message_id = text(body.id).unwrap_or_default();
+            window = text(body.model).and_then(|model| window::of(&model, &message_id, self.most_context));
+        }
+        Some(Fact::Message(Box::new(Message {
+            id,
+            tokens,
+            main: !flag(entry.is_sidechain),
+            copied: self.in_history,
+            at_least: usage::at_least(entry, body),
+            context: (!aside).then_some(context),
+            window,
+        })))
+    }
+
+    fn user(&mut self, entry: &Entry<'_>, at: Option<Timestamp>, facts: &mut Vec<Fact>) {
+        let body: Body<'_> = object(entry.message).unwrap_or_default();
+        let blocks = body.blocks();
+        let results = blocks.iter().filter(|block| is(block.kind, "tool_result"));
+        let ended: Vec<Fact> =
+            results.map(|block| Fact::CallEnded { call: owned(block.tool_use_id) }).collect();
+        if !ended.is_empty() {
+            self.between_calls = true;
+            facts.extend(ended);
+            // A rule that forbids a call does not stop the model; a user who does stops it.
+            if text(entry.tool_denial_kind).is_some_and(|kind| kind != "permission-rule") {
+                self.end_turn(facts);
+            }
+            return;
+        }
+        let begins = |block: &Block<'_>, word: &str| {
+            block.text.is_some_and(|text| text.get().trim_start_matches('"').starts_with(word))
+        };
+        if blocks.iter().any(|block| begins(block, INTERRUPTED)) {
+            self.end_turn(facts);
+            return;
+        }
+        let written_by_program = [
+            entry.is_meta,
+            entry.is_compact_summary,
+            entry.is_visible_in_transcript_only,
+            entry.turn_companion,
+        ];
+        let origin = decode(entry.origin);
+        let origin = origin.as_ref().and_then(|origin| value::text(origin, "kind"));
+        let says_something = blocks.iter().any(|block| {
+            block.text.is_some_and(|text| text.get() != "\"\"")
+                || is(block.kind, "image")
+                || is(block.kind, "document")
+        });
+        let is_prompt = says_something
+            && !written_by_program.into_iter().any(flag)
+            && origin.is_none_or(|origin| origin == "human")
+            && !blocks.first().is_some_and(|block| NO_PROMPT.iter().any(|word| begins(block, word)));
+        if is_prompt {
+            self.prompt(owned(entry.prompt_id).or_else(|| owned(entry.uuid)), at, facts);
+        }
+    }
+
+    /// A message that comes between a call and what the model makes of it was queued into the running turn.
+    fn prompt(&mut self, turn: Option<String>, at: Option<Timestamp>, facts: &mut Vec<Fact>) {
+        let silence = self.last_at.zip(at).map(|(last, at)| elapsed(last, at));
+        let queued = self.between_calls && silence.is_none_or(|silence| silence < CALL_SILENCE);
+        if !queued {
+            self.between_calls = false;
+            facts.push(Fact::TurnStarted { turn, window: None });
+        }
+    }
+
+    fn system(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
+        match text(entry.subtype).as_deref() {
+            Some("turn_duration") => {
+                self.ends_recorded = true;
+                self.end_turn(facts);
+            }
+            Some("stop_hook_summary") => self.end_turn(facts),
+            Some("compact_boundary") => {
+                let after = decode(entry.compact_metadata)
+                    .and_then(|about| value::field(&about, "postTokens").and_then(value::number));
+                facts.push(Fact::Compacted(after));
+            }
+            _ => {}
+        }
+    }
+
+    fn end_turn(&mut self, facts: &mut Vec<Fact>) {
+        self.between_calls = false;
+        facts.push(Fact::TurnEnded);
+    }
+
+    /// Lines with images are too long to be read. Their first bytes say whether they are a prompt or a result.
+    fn oversized(&mut self, first: &[u8]) -> Vec<Fact> {
+        let has = |word: &[u8]| memchr::memmem::find(first, word).is_some();
+        let helper = self.whose.as_ref().is_some_and(|whose| whose.helper);
+        let mut facts = Vec::new();
+        if !has(b"\"type\":\"user\"") || has(b"\"isSidechain\":true") && !helper {
+            return facts;
+        }
+        let key: &[u8] = b"\"tool_use_id\":\"";
+        if let Some(at) = memchr::memmem::find(first, key) {
+            let rest = first.get(at + key.len()..).unwrap_or_default();
+            let id = memchr::memchr(b'"', rest).and_then(|end| rest.get(..end));
+            let call = id.and_then(|id| std::str::from_utf8(id).ok()).map(str::to_owned);
+            self.between_calls = true;
+            facts.push(Fact::CallEnded { call });
+        } else if !has(b"\"isMeta\":true") && !has(b"\"isCompactSummary\":true") {
+            self.prompt(None, None, &mut facts);
+        }
+        facts
+    }
+}
+
+fn said(at: Option<Timestamp>, mut facts: Vec<Fact>) -> Parsed {
+    let fact = match facts.len() {
+        0 => Fact::Alive,
+        1 => facts.remove(0),
+        _ => Fact::Several(facts),
+    };
+    Parsed::Line { at, ordinal: None, fact, unknown: false }
+}
+
+/// The session that a line was copied from; the field holds its id or an object with it.
+fn forked_from(raw: Raw<'_>) -> Option<String> {
+    owned(raw).or_else(|| decode(raw).and_then(|origin| value::text(&origin, "sessionId").map(str::to_owned)))
+}
+
+/// A branch; outside of one Claude Code writes `HEAD`, outside of a repository nothing.
+fn branch(raw: Raw<'_>) -> Option<String> {
+    owned(raw).filter(|branch| branch != "HEAD")
+}
+
+fn surface(entrypoint: Raw<'_>) -> Surface {
+    match text(entrypoint).as_deref() {
+        Some("cli") => Surface::Cli,
+        Some("sdk-cli") => Surface::Exec,
+        Some("claude-desktop") => Surface::Desktop,
+        Some("claude-vscode" | "vscode") => Surface::Vscode,
+        Some(sdk) if sdk.starts_with("sdk") => Surface::Sdk,
+        _ => Surface::Unknown,
+    }
+}

@@ -1,0 +1,112 @@
+//! Claude Code's register of running sessions, `sessions/<pid>.json`: who is there, and what for.
+//!
+//! A file stays behind when its process is killed, so it says nothing before pid and start time have been checked. Beside
+//! it lie files with secrets, which [`pid_of`] tells apart; they are never opened.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::core::source::value::{field, text, timestamp};
+
+/// One entry of the register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// The process.
+    pub pid: u32,
+    /// When the process started, in the system's own form; `None` where it does not say.
+    pub process_start: Option<String>,
+    /// The session that the process has open now. `/clear` and `/resume` change it.
+    pub session: String,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// What it is waiting for or working at; `None` in versions and kinds of session that do not say.
+    pub status: Option<Status>,
+    /// When the status was last written.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// What a running session is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The agent is at work.
+    Busy,
+    /// The turn is over. A command may go on in the background.
+    Idle,
+    /// A permission, an answer or another decision of the user's is awaited.
+    Waiting,
+    /// A word that is not known here.
+    Other,
+}
+
+/// The process that a file of the register is about, by its name; `None` for every other file.
+pub fn pid_of(name: &str) -> Option<u32> {
+    let stem = name.strip_suffix(".json")?;
+    stem.bytes().all(|byte| byte.is_ascii_digit()).then(|| stem.parse().ok()).flatten()
+}
+
+/// Reads the register's file of `pid`; `None` when it is not that.
+pub fn read(pid: u32, file: &[u8]) -> Option<Registered> {
+    let file: Value = serde_json::from_slice(file).ok()?;
+    if field(&file, "pid").is_some_and(|own| own.as_u64() != Some(pid.into())) {
+        return None;
+    }
+    let time = |name: &str| field(&file, name).and_then(timestamp);
+    Some(Registered {
+        pid,
+        process_start: text(&file, "procStart").map(str::to_owned),
+        session: text(&file, "sessionId")?.to_owned(),
+        started_at: time("startedAt"),
+        status: text(&file, "status").map(|status| match status {
+            "busy" => Status::Busy,
+            "idle" | "shell" => Status::Idle,
+            "waiting" => Status::Waiting,
+            _ => Status::Other,
+        }),
+        updated_at: time("statusUpdatedAt").or_else(|| time("updatedAt")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_with_a_status() {
+        let file = br#"{"pid":4242,"sessionId":"s","cwd":"/MARKER-SECRET","startedAt":1790000000000,"procStart":"123456",
+            "version":"2.1.270","kind":"interactive","status":"waiting","waitingFor":"permission prompt",
+            "statusUpdatedAt":1790000050000,"updatedAt":1790000060000,"name":"MARKER-SECRET"}"#;
+        let entry = read(4242, file).unwrap();
+        assert_eq!((entry.session.as_str(), entry.status), ("s", Some(Status::Waiting)));
+        assert_eq!(entry.process_start.as_deref(), Some("123456"));
+        assert_eq!(entry.updated_at.map(Timestamp::as_second), Some(1_790_000_050));
+        assert!(!format!("{entry:?}").contains("MARKER-SECRET"));
+    }
+
+    #[test]
+    fn statuses_and_their_absence() {
+        let status = |text: &str| read(1, text.as_bytes()).map(|entry| entry.status);
+        assert_eq!(status(r#"{"sessionId":"s"}"#), Some(None));
+        assert_eq!(
+            status(r#"{"pid":1,"sessionId":"s","procStart":"","status":"shell"}"#),
+            Some(Some(Status::Idle))
+        );
+        assert_eq!(
+            status(r#"{"pid":1,"sessionId":"s","procStart":7,"status":"busy"}"#),
+            Some(Some(Status::Busy))
+        );
+        assert_eq!(status(r#"{"sessionId":"s","status":"dreaming"}"#), Some(Some(Status::Other)));
+        for other in [r#"{"pid":2,"sessionId":"s"}"#, r#"{"pid":1}"#, "", "[]"] {
+            assert_eq!(status(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn names_of_the_register() {
+        assert_eq!(pid_of("4242.json"), Some(4242));
+        for other in
+            ["4242.ab12.key", "4242.key", "x.json", ".json", "4242.json.tmp", "99999999999.json", "+1.json"]
+        {
+            assert_eq!(pid_of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! Who gives way to whom when a second daemon starts, and whether a process is the one that a record names.
+//!
+//! The shell (`src/takeover.rs`) asks, looks and signals; every decision is here. A process is ended only when
+//! everything that the record says of it is still true of it, because process ids are used again.
+
+use std::cmp::Ordering;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How long a holder of the lock that nobody can talk to is taken to be starting or ending.
+pub const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Who holds the lock. What the system does not tell is absent, and such a record cannot be verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The process id.
+    pub pid: u32,
+    /// When the process started: Linux: clock ticks since boot; other Unix: seconds since 1970; Windows:
+    /// milliseconds since 1970, by the process's own word, which nobody can verify.
+    pub start_time: Option<u64>,
+    /// The executable.
+    pub exe: Option<PathBuf>,
+    /// The executable's device and inode, which a replaced file at the same path does not share.
+    #[serde(default)]
+    pub exe_file: Option<(u64, u64)>,
+    /// The user.
+    pub uid: Option<u32>,
+    /// Linux's name for this boot; absent elsewhere.
+    pub boot_id: Option<String>,
+    /// The program's version.
+    pub version: String,
+    /// 128 random bits in hexadecimal: this very instance.
+    pub token: String,
+}
+
+impl Record {
+    /// Whether this process started later than `other`: by the time, and within one tick of it by the id.
+    /// Times of two boots, or unknown ones, tell nothing.
+    pub fn started_later_than(&self, other: &Self) -> bool {
+        match (self.start_time, other.start_time) {
+            (Some(own), Some(others)) if self.boot_id == other.boot_id => {
+                (own, self.pid) > (others, other.pid)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether this program is of an older version than `other`; versions that cannot be read are not.
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        compare_versions(&self.version, &other.version) == Some(Ordering::Less)
+    }
+}
+
+/// What the system says of a running process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Process {
+    /// As in [`Record::start_time`].
+    pub start_time: Option<u64>,
+    /// Its executable; Linux adds ` (deleted)` when the file is no longer at its path.
+    pub exe: Option<PathBuf>,
+    /// Its executable's device and inode.
+    pub exe_file: Option<(u64, u64)>,
+    /// Its effective user.
+    pub uid: Option<u32>,
+}
+
+/// What a record is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The process is the one that the record names, and it is ours to end.
+    Ours,
+    /// There is no such process any more.
+    Gone,
+    /// It is another process, or it cannot be told; why, for a sentence.
+    NotOurs(&'static str),
+}
+
+/// Whether `process`, which has the record's id, is the one that the record names. `own` is who asks.
+pub fn verify(record: &Record, own: &Record, process: Option<&Process>) -> Verdict {
+    let Some(process) = process else { return Verdict::Gone };
+    if record.boot_id != own.boot_id {
+        return Verdict::NotOurs("the record is of another boot");
+    }
+    if record.uid.is_none() || record.uid != own.uid || record.uid != process.uid {
+        return Verdict::NotOurs("it belongs to another user");
+    }
+    if record.start_time.is_none() || process.start_time.is_none() {
+        return Verdict::NotOurs("this system does not tell when it started");
+    }
+    if record.start_time != process.start_time {
+        return Verdict::NotOurs("that process id is used by another process now");
+    }
+    if !is_same_program(record, process) {
+        return Verdict::NotOurs("it runs another program");
+    }
+    Verdict::Ours
+}
+
+/// The very file, wherever it is now, or the path, whatever file is there now.
+fn is_same_program(record: &Record, process: &Process) -> bool {
+    let is_same_file = record.exe_file.is_some() && record.exe_file == process.exe_file;
+    let recorded = record.exe.as_deref().map(without_deleted);
+    is_same_file || recorded.is_some() && recorded == process.exe.as_deref().map(without_deleted)
+}
+
+/// Without what Linux adds to the path of a running file that was replaced or removed.
+fn without_deleted(path: &Path) -> &Path {
+    path.to_str().and_then(|text| text.strip_suffix(" (deleted)")).map_or(path, Path::new)
+}
+
+/// `major.minor.patch`, and whether that is a release: a pre-release comes before it.
+fn compare_versions(one: &str, other: &str) -> Option<Ordering> {
+    Some(version(one)?.cmp(&version(other)?))
+}
+
+fn version(text: &str) -> Option<([u64; 3], bool)> {
+    let text = text.split_once('+').map_or(text, |(version, _)| version);
+    let (numbers, pre_release) = text.split_once('-').map_or((text, None), |(n, p)| (n, Some(p)));
+    let mut parts = numbers.split('.').map(|part| part.parse().ok());
+    let (major, minor, patch) = (parts.next()??, parts.next()??, parts.next()??);
+    parts.next().is_none().then_some(([major, minor, patch], pre_release.is_none()))
+}
+
+/// Why a holder does not hand over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It started later than the newcomer.
+    StartedLater,
+    /// It is of a newer version.
+    NewerVersion,
+    /// It is ending, or handing over to somebody else.
+    Busy,
+    /// For a reason that this version does not know.
+    Other,
+}
+
+/// The holder's answer to a newcomer that asks it to hand over.
+///
+/// # Errors
+/// Why it does not.
+pub fn hand_over(holder: &Record, newcomer: &Record, replace: bool) -> Result<(), Refusal> {
+    if holder.started_later_than(newcomer) {
+        Err(Refusal::StartedLater)
+    } else if newcomer.is_older_than(holder) && !replace {
+        Err(Refusal::NewerVersion)
+    } else {
+        Ok(())
+    }
+}
+
+/// How a `run` deals with one that is there already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// `--no-takeover`: a healthy one stays.
+    pub no_takeover: bool,
+    /// `--replace`: a newer version goes as well.
+    pub replace: bool,
+}
+
+/// What came of asking the holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It hands over.
+    Agreed,
+    /// It does not.
+    Refused(Refusal),
+    /// It is healthy; more was not asked.
+    Healthy,
+    /// Nobody listens: it is starting, ending, or has lost its socket.
+    Away,
+    /// It took the question and said nothing in time.
+    Silent,
+}
+
+/// What the newcomer does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Waits for the lock, which the holder is about to give up.
+    AwaitLock,
+    /// Tries again in a moment.
+    TryAgain,
+    /// Leaves: the holder started later.
+    Leave,
+    /// Ends the process that the record names, if [`verify`] allows it.
+    Evict,
+    /// Fails.
+    GiveUp(Reason),
+}
+
+/// Why a newcomer fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Another instance is running, and is to be left alone or will not go.
+    Running,
+    /// The other instance is of a newer version.
+    NewerVersion,
+    /// Somebody holds the lock and no record says who.
+    NoRecord,
+}
+
+/// What to do about a holder that gave `answer`, `waited` after this holder was first found.
+pub fn step(manner: Manner, own: &Record, holder: Option<&Record>, answer: Answer, waited: Duration) -> Step {
+    match answer {
+        Answer::Agreed => Step::AwaitLock,
+        Answer::Healthy | Answer::Refused(Refusal::Other) => Step::GiveUp(Reason::Running),
+        Answer::Refused(Refusal::StartedLater) => Step::Leave,
+        Answer::Refused(Refusal::NewerVersion) => Step::GiveUp(Reason::NewerVersion),
+        Answer::Refused(Refusal::Busy) | Answer::Away if waited < PATIENCE => Step::TryAgain,
+        Answer::Refused(Refusal::Busy) | Answer::Away | Answer::Silent => match holder {
+            None => Step::GiveUp(Reason::NoRecord),
+            Some(holder) if holder.started_later_than(own) => Step::Leave,
+            Some(holder) if own.is_older_than(holder) && !manner.replace => {
+                Step::GiveUp(Reason::NewerVersion)
+            }
+            Some(_) => Step::Evict,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        Record {
+            pid: 4242,
+            start_time: Some(1000),
+            exe: Some("/opt/agent-presence".into()),
+            exe_file: Some((1, 100)),
+            uid: Some(1000),
+            boot_id: Some("this boot".to_owned()),
+            version: "1.2.3".to_owned(),
+            token: "0".repeat(32),
+        }
+    }
+
+    fn process() -> Process {
+        let Record { start_time, exe, exe_file, uid, .. } = record();
+        Process { start_time, exe, exe_file, uid }
+    }
+
+    type Change<T> = (&'static str, fn(&mut T));
+
+    fn changed<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
+        change(&mut value);
+        value
+    }
+
+    #[test]
+    fn only_the_process_that_the_record_names_is_ours() {
+        let verdict = |record: &Record, process: &Process| verify(record, &self::record(), Some(process));
+        assert_eq!(verdict(&record(), &process()), Verdict::Ours);
+        assert_eq!(verify(&record(), &record(), None), Verdict::Gone);
+
+        let strangers: [Change<Process>; 6] = [
+            ("used by another", |process| process.start_time = Some(1001)),
+            ("does not tell", |process| process.start_time = None),
+            ("another user", |process| process.uid = Some(0)),
+            ("another user", |process| process.uid = None),
+            ("another program", |process| {
+                process.exe = Some("/bin/sleep".into());
+                process.exe_file = Some((1, 7));
+            }),
+            ("another program", |process| (process.exe, process.exe_file) = (None, None)),
+        ];
+        for (why, change) in strangers {
+            let verdict = verdict(&record(), &changed(process(), change));
+            assert!(
+                matches!(verdict, Verdict::NotOurs(reason) if reason.contains(why)),
+                "{why}: {verdict:?}"
+            );
+        }
+
+        let records: [Change<Record>; 6] = [
+            ("used by another", |record| record.start_time = Some(999)),
+            ("does not tell", |record| record.start_time = None),
+            ("another user", |record| record.uid = None),
+            ("another user", |record| record.uid = Some(0)),
+            ("another boot", |record| record.boot_id = Some("an earlier one".to_owned())),
+            ("another boot", |record| record.boot_id = None),
+        ];
+        for (why, change) in records {
+            let verdict = verdict(&changed(record(), change), &process());
+            assert!(
+                matches!(verdict, Verdict::NotOurs(reason) if reason.contains(why)),
+                "{why}: {verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_user_is_not_ended_even_by_one_who_may() {
+        let own = changed(record(), |own| own.uid = Some(0));
+        assert!(matches!(verify(&record(), &own, Some(&process())), Verdict::NotOurs(_)));
+    }
+
+    #[test]
+    fn an_upgrade_does_not_hide_the_program() {
+        let deleted = |process: &mut Process| process.exe = Some("/opt/agent-presence (deleted)".into());
+        let replaced = changed(process(), deleted);
+        assert_eq!(verify(&record(), &record(), Some(&replaced)), Verdict::Ours);
+        let renumbered = changed(replaced.clone(), |process| process.exe_file = None);
+        assert_eq!(verify(&record(), &record(), Some(&renumbered)), Verdict::Ours);
+        let moved = changed(process(), |process| process.exe = Some("/opt/old/agent-presence".into()));
+        assert_eq!(verify(&record(), &record(), Some(&moved)), Verdict::Ours);
+    }
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        let older = |one: &str, other: &str| compare_versions(one, other) == Some(Ordering::Less);
+        assert!(older("0.9.0", "0.10.0") && older("1.9.9", "2.0.0") && older("1.0.0", "1.0.1"));
+        assert!(older("1.0.0-rc.1", "1.0.0") && !older("1.0.0", "1.0.0-rc.1"));
+        assert!(!older("1.0.0", "1.0.0+build.7"));
+        for odd in ["", "1.0", "1.0.0.0", "one", "1.0.x"] {
+            assert_eq!(compare_versions(odd, "1.0.0"), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn of_two_the_one_that_started_later_stays() {
+        let early = record();
+        let late = changed(record(), |late| late.start_time = Some(1001));
+        let same_tick = changed(record(), |same| same.pid = 4243);
+        assert_eq!(hand_over(&early, &late, false), Ok(()));
+        assert_eq!(hand_over(&late, &early, false), Err(Refusal::StartedLater));
+        assert_eq!(hand_over(&early, &same_tick, false), Ok(()));
+        assert_eq!(hand_over(&same_tick, &early, false), Err(Refusal::StartedLater));
+        assert_eq!(hand_over(&late, &early, true), Err(Refusal::StartedLater), "whatever is to be replaced");
+
+        let unknown = changed(record(), |unknown| unknown.start_time = None);
+        let other_boot = changed(late, |late| late.boot_id = None);
+        assert!(!unknown.started_later_than(&early) && !early.started_later_than(&unknown));
+        assert!(!other_boot.started_later_than(&early));
+    }
+
+    #[test]
+    fn an_older_version_does_not_evict_a_newer_one() {
+        let holder = record();
+        let newcomer = |version: &str| {
+            let late = |late: &mut Record| (late.start_time, late.version) = (Some(2000), version.to_owned());
+            changed(record(), late)
+        };
+        assert_eq!(hand_over(&holder, &newcomer("1.2.2"), false), Err(Refusal::NewerVersion));
+        assert_eq!(hand_over(&holder, &newcomer("1.2.2"), true), Ok(()));
+        assert_eq!(hand_over(&holder, &newcomer("1.2.3"), false), Ok(()));
+        assert_eq!(hand_over(&holder, &newcomer("1.3.0"), false), Ok(()));
+        assert_eq!(hand_over(&holder, &newcomer("unreadable"), false), Ok(()));
+    }
+
+    #[test]
+    fn what_each_answer_leads_to() {
+        let own = changed(record(), |own| (own.pid, own.start_time) = (5000, Some(2000)));
+        let later = changed(record(), |late| late.start_time = Some(3000));
+        let newer = changed(record(), |newer| newer.version = "2.0.0".to_owned());
+        let holder = record();
+        let usual = Manner::default();
+        let replace = Manner { replace: true, ..usual };
+        let long = PATIENCE;
+        let short = Duration::ZERO;
+        let busy = Answer::Refused(Refusal::Busy);
+        let table = [
+            (usual, Some(&holder), Answer::Agreed, short, Step::AwaitLock),
+            (usual, None, Answer::Agreed, short, Step::AwaitLock),
+            (usual, Some(&holder), Answer::Refused(Refusal::StartedLater), short, Step::Leave),
+            (usual, Some(&holder), Answer::Healthy, short, Step::GiveUp(Reason::Running)),
+            (usual, Some(&holder), Answer::Refused(Refusal::Other), long, Step::GiveUp(Reason::Running)),
+            (
+                usual,
+                Some(&newer),
+                Answer::Refused(Refusal::NewerVersion),
+                short,
+                Step::GiveUp(Reason::NewerVersion),
+            ),
+            (usual, Some(&holder), busy, short, Step::TryAgain),
+            (usual, Some(&holder), Answer::Away, short, Step::TryAgain),
+            (usual, None, Answer::Away, short, Step::TryAgain),
+            (usual, Some(&holder), busy, long, Step::Evict),
+            (usual, Some(&holder), Answer::Away, long, Step::Evict),
+            (usual, Some(&holder), Answer::Silent, short, Step::Evict),
+            (usual, Some(&later), Answer::Silent, short, Step::Leave),
+            (usual, Some(&newer), Answer::Silent, short, Step::GiveUp(Reason::NewerVersion)),
+            (replace, Some(&newer), Answer::Silent, short, Step::Evict),
+            (usual, None, Answer::Silent, short, Step::GiveUp(Reason::NoRecord)),
+            (usual, None, Answer::Away, long, Step::GiveUp(Reason::NoRecord)),
+        ];
+        for (manner, holder, answer, waited, expected) in table {
+            assert_eq!(step(manner, &own, holder, answer, waited), expected, "{answer:?} of {holder:?}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What the system says of another process, and ending one.
+//!
+//! A [`Handle`] stays with the process that it was opened for, where the system has such a thing (Linux): between
+//! the look at a process and the signal its id cannot pass to another. Whether to signal at all is decided in
+//! [`crate::core::takeover`]. On Windows nothing is told and nothing is ended: holding a process from the look to
+//! the end takes calls that safe Rust does not have.
+
+use std::io;
+
+use crate::core::takeover::Process;
+
+/// How to end a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// SIGTERM, and SIGCONT so that a stopped process hears it.
+    Asked,
+    /// SIGKILL.
+    Forced,
+}
+
+/// When a process started, in the unit of [`crate::core::takeover::Record::start_time`]; `None` when there is no
+/// such process or the system does not tell.
+pub fn start_time(pid: u32) -> Option<u64> {
+    look(pid)?.start_time
+}
+
+/// What is known of a process; `None` when there is none. What the system does not tell is absent.
+pub fn look(pid: u32) -> Option<Process> {
+    system::look(pid)
+}
+
+/// A process to be ended.
+#[derive(Debug)]
+pub struct Handle(system::Handle);
+
+impl Handle {
+    /// The process with this id; `None` when there is none.
+    ///
+    /// # Errors
+    /// The system does not let it be held.
+    pub fn open(pid: u32) -> io::Result<Option<Self>> {
+        Ok(system::Handle::open(pid)?.map(Self))
+    }
+
+    /// Ends it. One that is gone by now is no error.
+    ///
+    /// # Errors
+    /// Not allowed.
+    pub fn end(&self, ending: Ending) -> io::Result<()> {
+        self.0.end(ending)
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod system {
+    use std::fs;
+    use std::io;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::MetadataExt;
+
+    use rustix::io::Errno;
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+    use super::{Ending, Process};
+
+    pub(super) fn look(pid: u32) -> Option<Process> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        if super::is_zombie(&stat) {
+            return None;
+        }
+        let exe = format!("/proc/{pid}/exe");
+        Some(Process {
+            start_time: super::start_time_in_stat(&stat),
+            exe: fs::read_link(&exe).ok(),
+            exe_file: fs::metadata(&exe).ok().map(|file| (file.dev(), file.ino())),
+            uid: fs::metadata(format!("/proc/{pid}")).ok().map(|folder| folder.uid()),
+        })
+    }
+
+    #[derive(Debug)]
+    pub(super) struct Handle(OwnedFd);
+
+    impl Handle {
+        pub(super) fn open(pid: u32) -> io::Result<Option<Self>> {
+            let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+            match pidfd_open(pid, PidfdFlags::empty()) {
+                Ok(fd) => Ok(Some(Self(fd))),
+                Err(Errno::SRCH) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        }
+
+        pub(super) fn end(&self, ending: Ending) -> io::Result<()> {
+            let signals: &[Signal] = match ending {
+                Ending::Asked => &[Signal::TERM, Signal::CONT],
+                Ending::Forced => &[Signal::KILL],
+            };
+            for signal in signals {
+                match pidfd_send_signal(&self.0, *signal) {
+                    Ok(()) | Err(Errno::SRCH) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+mod system {
+    use std::io;
+
+    use rustix::io::Errno;
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::{Ending, Process};
+
+    pub(super) fn look(pid: u32) -> Option<Process> {
+        let mut ps = std::process::Command::new("/bin/ps");
+        ps.args(["-o", "lstart=", "-o", "uid=", "-o", "comm=", "-p", &pid.to_string()]);
+        ps.env("LC_ALL", "C").env("TZ", "UTC");
+        super::process_in_ps(str::from_utf8(&ps.output().ok()?.stdout).ok()?)
+    }
+
+    /// Nothing holds a process here; the time between the look and the signal is as short as it can be.
+    #[derive(Debug)]
+    pub(super) struct Handle(Pid);
+
+    impl Handle {
+        pub(super) fn open(pid: u32) -> io::Result<Option<Self>> {
+            Ok(i32::try_from(pid).ok().and_then(Pid::from_raw).map(Self))
+        }
+
+        pub(super) fn end(&self, ending: Ending) -> io::Result<()> {
+            let signals: &[Signal] = match ending {
+                Ending::Asked => &[Signal::TERM, Signal::CONT],
+                Ending::Forced => &[Signal::KILL],
+            };
+            for signal in signals {
+                match kill_process(self.0, *signal) {
+                    Ok(()) | Err(Errno::SRCH) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::io;
+
+    use super::{Ending, Process};
+
+    pub(super) fn look(_pid: u32) -> Option<Process> {
+        Some(Process::default())
+    }
+
+    #[derive(Debug)]
+    pub(super) struct Handle;
+
+    impl Handle {
+        pub(super) fn open(_pid: u32) -> io::Result<Option<Self>> {
+            Ok(Some(Self))
+        }
+
+        pub(super) fn end(&self, _ending: Ending) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+}
+
+/// Field 22 of `/proc/<pid>/stat`. The second one, the program's name, may hold spaces and parentheses.
+#[cfg(any(test, target_os = "linux", target_os = "android"))]
+fn start_time_in_stat(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Whether a process has ended and only waits for its parent to notice.
+#[cfg(any(test, target_os = "linux", target_os = "android"))]
+fn is_zombie(stat: &str) -> bool {
+    let state = stat.rsplit_once(')').and_then(|(_, after_name)| after_name.split_whitespace().next());
+    matches!(state, Some("Z" | "X"))
+}
+
+/// `Fri Nov 20 07:00:31 2026     501 /usr/local/bin/agent-presence`, the time in UTC.
+#[cfg(any(test, all(unix, not(any(target_os = "linux", target_os = "android")))))]
+fn process_in_ps(line: &str) -> Option<Process> {
+    let mut rest = line.trim();
+    let mut words = Vec::new();
+    for _ in 0..6 {
+        let (word, after) = rest.split_once(char::is_whitespace)?;
+        words.push(word);
+        rest = after.trim_start();
+    }
+    let uid = words.pop()?.parse().ok();
+    let time = jiff::civil::DateTime::strptime("%a %b %d %H:%M:%S %Y", words.join(" ")).ok();
+    let zoned = time.and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC).ok());
+    Some(Process {
+        start_time: zoned.and_then(|zoned| u64::try_from(zoned.timestamp().as_second()).ok()),
+        exe: Some(rest.into()),
+        exe_file: None,
+        uid,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_time_survives_a_strange_name() {
+        let stat = "4242 (a) b (c)) S 1 4242 4242 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2 3";
+        assert_eq!(start_time_in_stat(stat), Some(987_654));
+        assert!(!is_zombie(stat));
+        assert!(is_zombie("4242 (a Z) Z 1 4242"));
+        assert_eq!(start_time_in_stat("4242 (cut"), None);
+        assert_eq!(start_time_in_stat(""), None);
+    }
+
+    #[test]
+    fn a_process_as_ps_writes_it() {
+        let line = "Fri Nov 20 07:00:31 2026       501 /Applications/Agent Presence/agent-presence\n";
+        let exe = Some("/Applications/Agent Presence/agent-presence".into());
+        let process = Process { start_time: Some(1_795_158_031), exe, exe_file: None, uid: Some(501) };
+        assert_eq!(process_in_ps(line), Some(process));
+        let start_time = |line| process_in_ps(line).and_then(|process| process.start_time);
+        assert_eq!(start_time("Sun Nov  1 07:00:31 2026 0 sh"), Some(1_793_516_431));
+        assert_eq!(process_in_ps(""), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_is_not_there() {
+        assert_eq!(look(u32::MAX), None);
+        assert!(Handle::open(u32::MAX).unwrap().is_none());
+        let own = look(std::process::id()).unwrap();
+        assert!(own.start_time.is_some() && own.exe.is_some() && own.exe_file.is_some() && own.uid.is_some());
+    }
+}

@@ -1,0 +1,99 @@
+//! Whose history a recorded file has copied: the rows of those files, wherever they are.
+
+use std::path::{Path, PathBuf};
+
+use super::feed::rows;
+use super::files::{Recorded, collect};
+use crate::core::activity::Agent;
+use crate::core::file::{LineageRequest, UsageRow};
+use crate::core::source::claude::lineage::Relative;
+
+/// The rows that answer what `child` has asked for. A file that cannot be read has none to offer.
+pub(super) fn answer(all: &[Recorded], child: &Recorded, wanted: &LineageRequest) -> Vec<Vec<UsageRow>> {
+    let files = match child.agent {
+        Agent::Codex => codex_relatives(all, child, &wanted.parent),
+        Agent::Claude => {
+            let parents = claude_parents(all, child, &wanted.parent);
+            if parents.is_empty() {
+                return originals(all, child, wanted.first_line.as_deref());
+            }
+            parents
+        }
+    };
+    files.iter().filter_map(|path| rows(path).ok()).collect()
+}
+
+/// The files of the session that is named as the parent: one that was given, else one that lies where Claude Code has it.
+fn claude_parents(all: &[Recorded], child: &Recorded, parent: &str) -> Vec<PathBuf> {
+    if parent.is_empty() {
+        return Vec::new();
+    }
+    let given = all.iter().filter(|file| file.agent == Agent::Claude && file.id.as_deref() == Some(parent));
+    let given: Vec<PathBuf> = given.map(|file| file.path.clone()).collect();
+    if !given.is_empty() {
+        return given;
+    }
+    let name = format!("{parent}.jsonl");
+    let around = child.path.ancestors().skip(1).take(5);
+    let root = around.clone().find(|folder| folder.file_name().is_some_and(|name| name == "projects"));
+    let projects = root.and_then(|root| std::fs::read_dir(root).ok()).into_iter().flatten().flatten();
+    let folders = around.map(Path::to_owned).chain(projects.map(|entry| entry.path()));
+    folders.map(|folder| folder.join(&name)).find(|file| file.is_file()).into_iter().collect()
+}
+
+/// The rows of files that begin with the same line and were there before.
+fn originals(all: &[Recorded], child: &Recorded, first_line: Option<&str>) -> Vec<Vec<UsageRow>> {
+    let begins_alike = |file: &&Recorded| first_line.is_some() && file.first_line.as_deref() == first_line;
+    let others = all.iter().filter(|file| file.path != child.path && (child.subagent || !file.subagent));
+    let mut others = others.filter(begins_alike).peekable();
+    let Some(own) = others.peek().and_then(|_| rows(&child.path).ok()) else { return Vec::new() };
+    let relative = |file: &'_ Recorded| (file.id.clone().unwrap_or_default(), file.parent.is_some());
+    let (id, forked) = relative(child);
+    let own = Relative { id: &id, forked, rows: &own };
+    let precedes = |file: &Recorded| {
+        let rows = rows(&file.path).ok()?;
+        let (id, forked) = relative(file);
+        Relative { id: &id, forked, rows: &rows }.precedes(&own).then_some(rows)
+    };
+    others.filter_map(precedes).collect()
+}
+
+/// The files whose rows tell what of `child` is copied history: its parent's, else its siblings'.
+fn codex_relatives(all: &[Recorded], child: &Recorded, parent: &str) -> Vec<PathBuf> {
+    let others = || all.iter().filter(|file| file.path != child.path);
+    let mut related: Vec<PathBuf> =
+        others().filter(|file| file.id.as_deref() == Some(parent)).map(|file| file.path.clone()).collect();
+    if related.is_empty() {
+        related = beside(&child.path, parent);
+    }
+    if related.is_empty() {
+        let siblings =
+            others().filter(|file| file.parent.is_some() && file.parent.as_deref() == Some(parent));
+        related = siblings.map(|file| file.path.clone()).collect();
+    }
+    related
+}
+
+/// A parent that was not given, by its name in the same agent's home.
+fn beside(child: &Path, parent: &str) -> Vec<PathBuf> {
+    let roots = ["sessions", "archived_sessions"];
+    let Some(root) = child
+        .ancestors()
+        .find(|folder| folder.file_name().is_some_and(|name| roots.iter().any(|root| name == *root)))
+    else {
+        return Vec::new();
+    };
+    if parent.is_empty() {
+        return Vec::new();
+    }
+    let mut files = Vec::new();
+    let mut ignored = Vec::new();
+    for folder in roots.iter().filter_map(|name| Some(root.parent()?.join(name))) {
+        // A folder that cannot be read has no parent to offer.
+        let _ = collect(&folder, &mut files, &mut ignored);
+    }
+    files.retain(|file| {
+        file != child && file.file_name().is_some_and(|name| name.to_string_lossy().contains(parent))
+    });
+    files
+}

@@ -1,0 +1,242 @@
+//! Becoming the one instance where there may be one already: asking it to hand over, and ending one that is hung.
+//!
+//! This only does what [`crate::core::takeover`] decides. Two things hold whatever happens: nobody publishes
+//! without the lock, and nobody is signalled who is not the process that the record names. Each wait has an end.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::control::client::{AskError, Connection};
+use crate::control::transport::Place;
+use crate::control::{Handover, Reply, Verb};
+use crate::core::takeover::{Answer, Manner, Reason, Record, Refusal, Step, Verdict, step, verify};
+use crate::daemon::clock;
+use crate::error::{Exit, Failure};
+use crate::instance::{AcquireError, Instance};
+use crate::paths::{Environment, StateDir};
+use crate::process::{self, Ending, Handle};
+
+/// How long the lock may take to come free after the holder agreed.
+const HANDOVER: Duration = Duration::from_secs(5);
+/// How long a process may take to end once it was asked, or forced.
+const ENDING: Duration = Duration::from_secs(3);
+/// How long all of it may take.
+const ALTOGETHER: Duration = Duration::from_secs(30);
+/// How long the lock may be kept when the process that the record names is gone: the next one has not signed yet.
+const UNSIGNED: Duration = Duration::from_secs(5);
+/// Between two looks at a lock that is about to come free.
+const LOOK: Duration = Duration::from_millis(10);
+/// Before asking again; longer than a look, so that whoever was promised the lock gets it.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// How it ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// This process is the instance.
+    Acquired(Box<Acquired>),
+    /// Another instance, which started later, is the one.
+    Left {
+        /// Its process id, if it is known.
+        to: Option<u32>,
+    },
+}
+
+/// The lock, and what came with it.
+#[derive(Debug)]
+pub struct Acquired {
+    /// The lock.
+    pub instance: Instance,
+    /// What the one before left.
+    pub inherited: Option<Handover>,
+    /// The process that was there before.
+    pub from: Option<u32>,
+}
+
+/// Takes the lock, from whoever has it if that is right.
+///
+/// # Errors
+/// Another instance keeps it, or it cannot be made.
+pub async fn acquire(
+    state: &StateDir,
+    environment: &Environment,
+    manner: Manner,
+) -> Result<Outcome, Failure> {
+    let mut newcomer =
+        Newcomer { state, place: Place::of(state.path(), environment), manner, own: Record::own() };
+    let start = clock::now().mono;
+    // Who holds the lock, and since when it is known to.
+    let mut known: Option<(Option<Record>, Duration)> = None;
+    let mut left: Option<Handover> = None;
+    loop {
+        let holder = match newcomer.try_lock()? {
+            Ok(instance) => return Ok(acquired(instance, left, known.and_then(|(holder, _)| holder))),
+            Err(holder) => holder,
+        };
+        let now = clock::now().mono;
+        if now.saturating_sub(start) > ALTOGETHER {
+            return Err(running(holder.as_ref()));
+        }
+        let since = match &known {
+            Some((before, since)) if *before == holder => *since,
+            _ => now,
+        };
+        known = Some((holder.clone(), since));
+        let (answer, handover) = newcomer.ask().await;
+        let waited = clock::now().mono.saturating_sub(since);
+        match step(manner, &newcomer.own, holder.as_ref(), answer, waited) {
+            Step::AwaitLock => {
+                left = handover;
+                if let Some(instance) = newcomer.await_lock(HANDOVER).await? {
+                    return Ok(acquired(instance, left, holder));
+                }
+            }
+            Step::TryAgain => sleep(AGAIN).await,
+            Step::Leave => return Ok(Outcome::Left { to: holder.map(|holder| holder.pid) }),
+            Step::Evict => {
+                let Some(holder) = holder else { return Err(running(None)) };
+                if let Some(instance) = newcomer.evict(&holder, waited).await? {
+                    return Ok(acquired(instance, left, Some(holder)));
+                }
+            }
+            Step::GiveUp(reason) => return Err(newcomer.gave_up(reason, holder.as_ref())),
+        }
+    }
+}
+
+/// What the last holder left is still true if it was the last one.
+fn acquired(instance: Instance, left: Option<Handover>, last: Option<Record>) -> Outcome {
+    let inherited = left.filter(|left| last.as_ref().is_some_and(|last| last.token == left.token));
+    Outcome::Acquired(Box::new(Acquired { instance, inherited, from: last.map(|last| last.pid) }))
+}
+
+struct Newcomer<'a> {
+    state: &'a StateDir,
+    place: Place,
+    manner: Manner,
+    own: Record,
+}
+
+impl Newcomer<'_> {
+    /// The lock, or who is said to have it.
+    fn try_lock(&mut self) -> Result<Result<Instance, Option<Record>>, Failure> {
+        match Instance::try_acquire_as(self.state, || self.own.clone()) {
+            Ok(instance) => Ok(Ok(instance)),
+            Err(AcquireError::Held { record }) => Ok(Err(record.map(|record| *record))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn await_lock(&mut self, deadline: Duration) -> Result<Option<Instance>, Failure> {
+        let end = clock::now().mono.saturating_add(deadline);
+        loop {
+            match self.try_lock()? {
+                Ok(instance) => return Ok(Some(instance)),
+                Err(_) if clock::now().mono >= end => return Ok(None),
+                Err(_) => sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// Asks the holder to hand over, or, where it is to stay if it is healthy, whether it is.
+    async fn ask(&self) -> (Answer, Option<Handover>) {
+        let answer = async {
+            let mut connection = Connection::open(&self.place).await?;
+            if self.manner.no_takeover {
+                connection.ask(Verb::Status).await?;
+                return Ok((Answer::Healthy, None));
+            }
+            let newcomer = Box::new(self.own.clone());
+            let replace = self.manner.replace;
+            let reply = connection.ask(Verb::Handover { newcomer, replace }).await?;
+            let (answer, handover) = answer_of(reply);
+            if answer == Answer::Agreed && connection.say(Verb::Take).await.is_err() {
+                return Ok((Answer::Away, None));
+            }
+            Ok((answer, handover))
+        };
+        answer.await.unwrap_or_else(|error: AskError| match error {
+            AskError::Away(_) => (Answer::Away, None),
+            AskError::Silent => (Answer::Silent, None),
+            // Something that answers is not hung.
+            AskError::Garbled(_) => (Answer::Refused(Refusal::Other), None),
+        })
+    }
+
+    /// Ends the process that the record names, if it is still that process. `None`: look again who is there.
+    async fn evict(&mut self, holder: &Record, waited: Duration) -> Result<Option<Instance>, Failure> {
+        // The handle first: what is looked at from here on is the process that is signalled.
+        let handle = Handle::open(holder.pid)
+            .map_err(|error| unverified(holder, &format!("the system does not let it be held: {error}")))?;
+        for ending in [Ending::Asked, Ending::Forced] {
+            match verify(holder, &self.own, process::look(holder.pid).as_ref()) {
+                Verdict::Ours => {}
+                Verdict::Gone if waited < UNSIGNED => {
+                    sleep(AGAIN).await;
+                    return Ok(None);
+                }
+                Verdict::Gone => return Err(unverified(holder, "there is no such process any more")),
+                Verdict::NotOurs(why) => return Err(unverified(holder, why)),
+            }
+            let Some(handle) = &handle else { return Ok(None) };
+            if Record::read(self.state.path()).as_ref() != Some(holder) {
+                return Ok(None);
+            }
+            handle.end(ending).map_err(|error| {
+                unverified(holder, &format!("the system does not let it be ended: {error}"))
+            })?;
+            if let Some(instance) = self.await_lock(ENDING).await? {
+                return Ok(Some(instance));
+            }
+        }
+        Err(unverified(holder, "it was ended, but the lock is still kept"))
+    }
+
+    fn gave_up(&self, reason: Reason, holder: Option<&Record>) -> Failure {
+        match (reason, holder) {
+            (Reason::NewerVersion, Some(holder)) => Failure::new(format!(
+                "could not start: a newer version is running ({}, process {}; this is {})",
+                holder.version, holder.pid, self.own.version
+            ))
+            .hint("`agent-presence run --replace` takes over from it all the same")
+            .exit(Exit::Held),
+            (Reason::NewerVersion | Reason::Running, _) => running(holder),
+            (Reason::NoRecord, _) => Failure::new(
+                "could not start: another process keeps the lock, does not answer, and has left no record of itself",
+            )
+            .hint(who_holds(self.state))
+            .exit(Exit::Held),
+        }
+    }
+}
+
+fn answer_of(reply: Reply) -> (Answer, Option<Handover>) {
+    match (reply.ok, reply.handover, reply.error) {
+        (true, handover, _) => (Answer::Agreed, handover.map(|handover| *handover)),
+        (false, _, Some(error)) => (Answer::Refused(error.code.refusal()), None),
+        (false, _, None) => (Answer::Refused(Refusal::Other), None),
+    }
+}
+
+fn running(holder: Option<&Record>) -> Failure {
+    AcquireError::Held { record: holder.cloned().map(Box::new) }.into()
+}
+
+/// Nobody is ended on suspicion.
+fn unverified(holder: &Record, why: &str) -> Failure {
+    Failure::new(format!(
+        "could not start: another instance keeps the lock and does not answer, and process {} was left alone: {why}",
+        holder.pid
+    ))
+    .hint("see `agent-presence status`, end the process that keeps the lock, and try again")
+    .exit(Exit::Held)
+}
+
+fn who_holds(state: &StateDir) -> String {
+    let lock = state.join("instance.lock");
+    if cfg!(windows) {
+        "end it in the Task Manager and try again".to_owned()
+    } else {
+        format!("`fuser {}` names it; end it and try again", lock.display())
+    }
+}

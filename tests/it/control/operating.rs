@@ -1,0 +1,131 @@
+//! `stop`, `pause` and `resume`, as a person or a script uses them.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::fake_discord::FakeDiscord;
+use crate::support::home::Home;
+
+const FOR_EVER: &str = "9999-12-01T00:00:00Z";
+
+fn without_times(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect()
+}
+
+#[test]
+fn without_a_daemon_they_say_so() {
+    let home = Home::new();
+    for command in ["stop", "pause", "pause --for 2h", "resume"] {
+        let ended = home.run(command);
+        assert_eq!(ended.code, Some(3), "{command}: {ended:?}");
+        let what = command.split(' ').next().unwrap();
+        assert_eq!(ended.err, format!("error: could not {what} the daemon: none is running\n"));
+    }
+    assert!(!home.state().exists(), "asking leaves nothing behind");
+    assert_eq!(home.run("pause --for soon").code, Some(2));
+}
+
+#[test]
+fn stop_clears_the_card_and_ends_the_daemon() {
+    let home = Home::new();
+    let discord = FakeDiscord::in_folder(&home.path("run"));
+    home.session().turn().tokens(4_500);
+    let daemon = home.start("run");
+    discord.wait_for_presence("the card", |_| true);
+    assert_eq!(home.run("stop").code, Some(0));
+    discord.seen(|seen| assert_eq!(seen.activities.last(), Some(&None), "cleared before the end"));
+    let ended = daemon.wait_for_end();
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(home.run("stop").code, Some(3), "it has ended when `stop` returns");
+}
+
+#[test]
+fn a_pause_clears_the_card_and_goes_on_watching() {
+    let home = Home::new();
+    let discord = FakeDiscord::in_folder(&home.path("run"));
+    let mut session = home.session();
+    session.turn().tokens(4_500);
+    let daemon = home.start("run");
+    discord.wait_for_presence("the card", |_| true);
+
+    assert_eq!(home.output("pause"), "paused until `agent-presence resume`\n");
+    discord.wait_for_no_presence();
+    session.tokens(500);
+    let status =
+        home.wait_for_status("the new tokens", |status| status["sessions"][0]["tokens"]["total"] == 5_000);
+    assert_eq!(status["daemon"]["state"], "running");
+    assert_eq!(status["daemon"]["paused_until"], FOR_EVER);
+    assert_eq!(status["card"], Value::Null);
+    assert!(home.output("status").contains("paused until `agent-presence resume`\n\nno card: paused\n"));
+
+    assert_eq!(home.run("resume").code, Some(0));
+    discord.wait_for_presence("the card with the new tokens", |card| {
+        card["state"].as_str().unwrap().ends_with("5K tokens")
+    });
+    assert_eq!(home.status()["daemon"]["paused_until"], Value::Null);
+    assert_eq!(home.run("resume").code, Some(0), "once more does no harm");
+    assert_eq!(discord.connections(), 1, "a pause keeps the connection");
+    assert_eq!(daemon.terminate().code, Some(0));
+}
+
+#[test]
+fn a_pause_survives_restarts_and_is_over_in_time() {
+    let home = Home::new();
+    let discord = FakeDiscord::in_folder(&home.path("run"));
+    home.session().turn().tokens(4_500);
+    let first = home.start("run");
+    discord.wait_for_presence("the card", |_| true);
+    let said = home.output("pause --for 2h");
+    assert_eq!(without_times(&said), "paused until 0000-00-00 00:00:00\n");
+    let until = home.status()["daemon"]["paused_until"].clone();
+    first.kill();
+    assert_eq!(home.status()["daemon"]["paused_until"], until, "also told without a daemon");
+
+    let second = home.start("run");
+    discord.wait_for_ready(2);
+    let status = home.wait_for_status("the session", |status| !status["sessions"][0].is_null());
+    assert_eq!((&status["daemon"]["paused_until"], &status["card"]), (&until, &Value::Null));
+    discord.seen(|seen| assert!(seen.presences.is_empty()));
+
+    home.run("pause --for 1s");
+    discord.wait_for_presence("the card after the pause", |_| true);
+    assert_eq!(home.status()["daemon"]["paused_until"], Value::Null);
+    assert!(!home.state().join("pause.json").exists());
+    assert_eq!(second.terminate().code, Some(0));
+}
+
+#[test]
+fn a_garbled_pause_is_ignored_with_a_warning() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.state()).unwrap();
+    std::fs::write(home.state().join("pause.json"), "{\"paused_until\": tomorrow").unwrap();
+    let daemon = home.start("run");
+    daemon.wait_for_log("could not read");
+    let status = home.wait_for_status("an answer", |status| status["daemon"]["state"] == "running");
+    assert_eq!(status["daemon"]["paused_until"], Value::Null);
+    assert_eq!(daemon.terminate().code, Some(0));
+}
+
+#[test]
+fn a_daemon_that_hangs_is_called_unresponsive() {
+    let home = Home::new();
+    home.session().turn().tokens(4_500);
+    let daemon = home.start("run");
+    home.wait_for_status("an answer", |status| status["daemon"]["state"] == "running");
+    daemon.signal(Signal::STOP);
+    let status = home.status();
+    assert_eq!(status["daemon"]["state"], "unresponsive");
+    assert_eq!(status["daemon"]["pid"], daemon.pid());
+    assert_eq!(status["sessions"][0]["tokens"]["total"], 4_500, "the files are read instead");
+    let stop = home.run("stop");
+    assert_eq!(stop.code, Some(1));
+    let pid = daemon.pid();
+    assert_eq!(
+        stop.err,
+        format!(
+            "error: could not stop the daemon: it does not answer (process {pid})\nhint: `agent-presence run` takes over from a daemon that hangs\n"
+        )
+    );
+    daemon.signal(Signal::CONT);
+    assert_eq!(daemon.wait_for_end().code, Some(0), "the question was heard after all");
+}

@@ -1,0 +1,224 @@
+//! The language of the behaviour book; `tests/scenarios/README.md` describes it.
+
+use std::time::Duration;
+
+use agent_presence::core::duration;
+use agent_presence::core::time::Now;
+use jiff::{SignedDuration, Timestamp};
+
+use super::codex::{About, Codex, Counters, Limits, Source, Tool, Window};
+use super::world::{BEGIN, Manner, World};
+
+/// Runs a script and returns what happened, line by line.
+pub(crate) fn run(script: &str) -> Vec<String> {
+    let lines: Vec<(Duration, &str)> = script
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| {
+            let (at, command) = line.split_once(' ').unwrap_or((line, ""));
+            (time(at), command.trim())
+        })
+        .collect();
+    let has = |word: &str| lines.iter().any(|(_, command)| command.starts_with(word));
+    let mut world = World::new(!has("discord "));
+    let mut waits_for_start = has("daemon starts");
+    for (at, command) in lines {
+        world.run_until(at);
+        if !waits_for_start && world.engine.is_none() && !command.starts_with("settings ") {
+            waits_for_start = true;
+            world.start_daemon();
+        }
+        step(&mut world, command);
+    }
+    world.trace
+}
+
+fn step(world: &mut World, command: &str) {
+    let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
+    let rest = rest.trim();
+    match (verb, rest) {
+        ("settings", assignment) => world.set(assignment),
+        ("daemon", "starts") => world.start_daemon(),
+        ("daemon", "dies") => world.kill_daemon(),
+        ("daemon", "restarts") => {
+            world.kill_daemon();
+            world.start_daemon();
+        }
+        ("sleep", time) => world.suspend(duration::parse(time).unwrap()),
+        ("clock", by) => {
+            let length =
+                SignedDuration::try_from(duration::parse(by.trim_start_matches(['-', '+'])).unwrap());
+            let length = length.unwrap();
+            world.set_clock(if by.starts_with('-') { -length } else { length });
+        }
+        ("stop", "") => world.stop(),
+        ("status", "") => world.report(),
+        ("next", "") => world.next(),
+        ("hover", "") => world.hover = true,
+        ("end", "") => {}
+        ("discord", rest) => {
+            let words: Vec<&str> = rest.split_whitespace().collect();
+            let (name, what) = match words.as_slice() {
+                [what] => ("discord", *what),
+                [name, what] => (*name, *what),
+                _ => panic!("not understood: {command}"),
+            };
+            let manner = match what {
+                "up" => Manner::Well,
+                "down" => Manner::Down,
+                "rejects" => Manner::RejectsId,
+                _ => panic!("not understood: {command}"),
+            };
+            world.discord(name, manner);
+        }
+        ("codex", rest) => {
+            let (name, rest) = rest.split_once(' ').unwrap_or((rest, "start"));
+            codex(world, name, rest);
+        }
+        _ => panic!("not understood: {command}"),
+    }
+}
+
+/// `NAME VERB …` of one session. The first verb makes the file.
+fn codex(world: &mut World, name: &str, rest: &str) {
+    let (verb, mut rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let mut at = world.now().wall;
+    if let Some((stamp, after)) = rest.split_once(' ').filter(|(word, _)| word.starts_with("at=")) {
+        at = clock(stamp.strip_prefix("at=").unwrap());
+        rest = after;
+    }
+    if !world.files.contains_key(name) {
+        let words = if verb == "start" { rest } else { "" };
+        start(world, name, words);
+    }
+    let now = world.now();
+    let file = world.files.get_mut(name).unwrap();
+    let codex = &mut file.codex;
+    let line = match verb {
+        "start" => return,
+        "turn" => codex.turn(at),
+        "end" => codex.end(at),
+        "abort" => codex.abort(at),
+        "done" => codex.done(at).unwrap(),
+        "thinks" => codex.reasoning(at),
+        "runs" => codex.call(at, &Tool::Command(rest.to_owned())),
+        "edits" => codex.call(at, &Tool::Patch(rest.to_owned())),
+        "spawns" => codex.call(at, &Tool::Spawn),
+        "asks" => codex.call(at, &Tool::Ask),
+        "model" => {
+            file.model = rest.to_owned();
+            codex.context(at, rest)
+        }
+        "moves" => {
+            rest.clone_into(&mut codex.about.cwd);
+            let model = file.model.clone();
+            codex.context(at, &model)
+        }
+        "uses" => {
+            let (numbers, limits) = rest.split_once(' ').unwrap_or((rest, ""));
+            let limits = limits_of(limits, now);
+            codex.usage(at, counters(numbers), limits.as_ref())
+        }
+        "repeats" => {
+            let (numbers, limits) = rest.split_once(' ').unwrap_or((rest, ""));
+            codex.count(at, Some(counters(numbers)), limits_of(limits, now).as_ref())
+        }
+        "restarts" => {
+            codex.total = Counters::default();
+            codex.reasoning(at)
+        }
+        "limits" => codex.count(at, None, limits_of(rest, now).as_ref()),
+        "raw" => format!("{rest}\n"),
+        "large" => {
+            file.large = true;
+            return;
+        }
+        "counted" => return world.counted(name),
+        "deleted" => return world.delete(name),
+        _ => panic!("not understood: {verb}"),
+    };
+    world.append(name, &line);
+}
+
+fn start(world: &mut World, name: &str, words: &str) {
+    let word =
+        |key: &str| words.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    let source = match (word("source"), word("parent")) {
+        (_, Some(parent)) => Source::SubAgentOf(parent.to_owned()),
+        (Some("exec"), _) => Source::Exec,
+        _ => Source::Cli,
+    };
+    let about = About {
+        id: name.to_owned(),
+        cwd: word("cwd").unwrap_or("/home/u/app").to_owned(),
+        branch: word("branch").unwrap_or("main").to_owned(),
+        source,
+    };
+    let codex = Codex::new(about);
+    let at = world.now().wall;
+    let model = word("model").unwrap_or("gpt-5.6-sol");
+    let first = codex.meta(at) + &codex.context(at, model);
+    world.create(name, codex, word("home").unwrap_or("~/.codex"), model);
+    world.append(name, &first);
+}
+
+/// `1000+9000/200(50)`: input, cached input, output, reasoning; all but the first may be left out.
+fn counters(text: &str) -> Counters {
+    let (input, output) = text.split_once('/').unwrap_or((text, "0"));
+    let (input, cached) = input.split_once('+').unwrap_or((input, "0"));
+    let (output, reasoning) = output.split_once('(').unwrap_or((output, "0)"));
+    let number = |text: &str| text.parse().unwrap();
+    Counters {
+        input: number(input),
+        cached: number(cached),
+        output: number(output),
+        reasoning: number(reasoning.trim_end_matches(')')),
+    }
+}
+
+/// `[family=NAME] [reached] 5h=36@14:20 weekly=53`: consumed shares, with the clock time of the reset. `none`: an empty
+/// object; nothing: null.
+fn limits_of(text: &str, now: Now) -> Option<Limits> {
+    if text.is_empty() {
+        return None;
+    }
+    let mut limits = Limits::default();
+    for word in text.split_whitespace() {
+        match word.split_once('=') {
+            Some(("family", name)) => limits.family = Some(name.to_owned()),
+            Some((label, value)) => {
+                let (used, reset) =
+                    value.split_once('@').map_or((value, None), |(used, at)| (used, Some(at)));
+                let minutes = match label {
+                    "5h" => 300,
+                    "weekly" => 10_080,
+                    "monthly" => 43_200,
+                    _ => panic!("not understood: {word}"),
+                };
+                let default = now.wall + Duration::from_secs(minutes * 60);
+                let resets_at = Some(reset.map_or(default, clock));
+                limits.windows.push(Window { minutes, used: used.parse().unwrap(), resets_at });
+            }
+            None if word == "reached" => limits.reached = true,
+            None if word == "none" => {}
+            None => panic!("not understood: {word}"),
+        }
+    }
+    Some(limits)
+}
+
+/// `14:20` or `14:20:30` of the first day.
+fn clock(text: &str) -> Timestamp {
+    let begin: Timestamp = BEGIN.parse().unwrap();
+    begin - Duration::from_secs(10 * 3600)
+        + time(&if text.matches(':').count() == 1 { format!("{text}:00") } else { text.to_owned() })
+}
+
+/// `1:02:03.500`, `02:03`
+fn time(text: &str) -> Duration {
+    text.split(':').fold(Duration::ZERO, |sum, part| {
+        sum * 60
+            + Duration::try_from_secs_f64(part.parse().unwrap_or_else(|_| panic!("no time: {text}"))).unwrap()
+    })
+}

@@ -1,0 +1,257 @@
+//! `status` and `preview`: what is told, from what, and that nothing is changed by asking.
+
+use serde_json::{Value, json};
+
+use crate::support::codex_session::Spent;
+use crate::support::home::Home;
+
+/// The kind of a value: what a script may rely on besides its name.
+fn kind(value: &Value) -> Value {
+    match value {
+        Value::Null => json!("null"),
+        Value::Bool(_) => json!("bool"),
+        Value::Number(_) => json!("number"),
+        Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => json!("time"),
+        Value::String(_) => json!("text"),
+        Value::Array(items) => items.iter().map(kind).collect(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), kind(value))).collect(),
+    }
+}
+
+#[test]
+fn the_report_has_every_field_of_its_contract() {
+    let home = Home::new();
+    let mut session = home.session();
+    session.limits(36.0, 53.0).turn().call().tokens(4_500);
+    let status = home.status();
+    let tokens = json!({"cache_write": "number", "cached_input": "number", "input": "number", "output": "number", "reasoning": "number"});
+    let window = json!({
+        "label": "text", "minutes": "number", "used_percent": "number", "remaining_percent": "number",
+        "resets_at": "time", "state": "text", "capped_by": "null",
+    });
+    let expected = json!({
+        "schema": "number", "version": "text", "now": "time",
+        "daemon": {
+            "state": "text", "pid": "null", "version": "null", "started_at": "null", "paused_until": "null", "sink": "null",
+        },
+        "card": {
+            "name": "text", "details": "text", "state": "text", "large_text": "text", "small_text": "null",
+            "started_at": "time", "member_list": "text", "session": "text",
+        },
+        "sessions": [{
+            "id": "text", "agent": "text", "surface": "text", "shown": "bool", "project": "text", "branch": "text",
+            "model": "text", "effort": "text", "service_tier": "null", "activity": "text", "started_at": "time",
+            "last_event_at": "time", "last_usage_at": "time", "restored": "bool", "counting": "bool", "parent": "null",
+            "tokens": {"delta": "number", "last": "number", "total": "number"},
+            "usage": {"delta": tokens, "last": tokens, "total": tokens},
+            "context": {"used_tokens": "number", "window": "number", "remaining_percent": "number"},
+        }],
+        "limits": [{
+            "agent": "text", "home": "text", "family": "text", "name": "null", "plan": "text", "observed_at": "time",
+            "stale": "bool", "source_session": "text", "windows": [window, window],
+        }],
+        "links": [],
+        "config": {"path": "text", "issues": []},
+        "skipped": {"unreadable_lines": "number", "oversized_lines": "number", "unknown_types": "number"},
+    });
+    assert_eq!(kind(&status), expected, "{status:#}");
+}
+
+#[test]
+fn the_report_has_the_figures() {
+    let home = Home::new();
+    let mut session = home.session();
+    session.limits(36.0, 100.0).turn().usage(Spent {
+        input: 42_000,
+        cached: 40_000,
+        output: 976,
+        reasoning: 600,
+    });
+    let status = home.status();
+    assert_eq!(status["schema"], 1);
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["daemon"]["state"], "not_running");
+    let shown = &status["sessions"][0];
+    assert_eq!(shown["id"], session.id.as_str());
+    for (key, expected) in [
+        ("agent", "codex"),
+        ("surface", "cli"),
+        ("project", "app"),
+        ("branch", "main"),
+        ("model", "gpt-5.6-sol"),
+        ("effort", "high"),
+        ("activity", "thinking"),
+    ] {
+        assert_eq!(shown[key], expected, "{key}");
+    }
+    assert_eq!(shown["shown"], true);
+    assert_eq!(shown["restored"], true);
+    assert_eq!(shown["started_at"], json!(session.started_at));
+    assert_eq!(shown["tokens"], json!({"delta": 2_976, "last": 2_976, "total": 2_976}));
+    let total =
+        json!({"input": 2_000, "cached_input": 40_000, "cache_write": 0, "output": 976, "reasoning": 600});
+    assert_eq!(shown["usage"], json!({"delta": total, "last": total, "total": total}));
+    assert_eq!(
+        shown["context"],
+        json!({"used_tokens": 42_976, "window": 258_400, "remaining_percent": 87}),
+        "Codex's own figure"
+    );
+    let limits = &status["limits"][0];
+    assert_eq!((&limits["family"], &limits["plan"]), (&json!("codex"), &json!("plus")));
+    let [five_hours, weekly] = [&limits["windows"][0], &limits["windows"][1]];
+    assert_eq!((&five_hours["label"], &five_hours["minutes"]), (&json!("5h"), &json!(300)));
+    assert_eq!((&five_hours["remaining_percent"], &five_hours["capped_by"]), (&json!(0), &json!("weekly")));
+    assert_eq!((&weekly["label"], &weekly["remaining_percent"]), (&json!("weekly"), &json!(0)));
+    assert_eq!(status["card"]["session"], session.id.as_str());
+    assert_eq!(status["card"]["member_list"], status["card"]["state"]);
+    assert_eq!(status["card"]["started_at"], json!(session.started_at));
+}
+
+#[test]
+fn what_is_not_known_is_null() {
+    let home = Home::new();
+    home.session();
+    let status = home.status();
+    let session = &status["sessions"][0];
+    for key in ["model", "effort", "last_usage_at", "parent", "context"] {
+        assert_eq!(session.get(key), Some(&Value::Null), "{key} in {session:#}");
+    }
+    assert_eq!(session["tokens"], json!({"delta": null, "last": null, "total": null}));
+    assert_eq!(session["usage"], json!({"delta": null, "last": null, "total": null}));
+    assert_eq!(status["limits"], json!([]));
+}
+
+#[test]
+fn without_any_session_there_is_no_card_and_no_error() {
+    let home = Home::new();
+    let status = home.status();
+    assert_eq!((&status["card"], &status["sessions"]), (&Value::Null, &json!([])));
+    let text = home.output("status");
+    assert!(text.starts_with("daemon not running; the session files were read once\n"), "{text}");
+    assert!(home.output("preview").starts_with("no card: no session is active\nhint: "));
+}
+
+/// Promise 12.
+#[test]
+fn asking_changes_nothing() {
+    let home = Home::new();
+    home.session().limits(36.0, 53.0).turn().tokens(4_500);
+    let before = home.snapshot();
+    #[cfg(unix)]
+    let _locked = ReadOnly::new(&home);
+    for command in ["status", "status --json", "preview"] {
+        home.output(command);
+    }
+    assert_eq!(home.snapshot(), before);
+    assert!(!home.state().exists(), "the daemon alone makes the state folder");
+}
+
+#[test]
+fn people_read_the_same() {
+    let home = Home::new();
+    let mut session = home.session();
+    session.limits(36.0, 53.0).turn().call().tokens(4_500);
+    let text = home.output("status");
+    let short: String = session.id.chars().take(8).collect();
+    for expected in [
+        "┌ Codex\n│ Running a command · GPT-5.6 Sol\n│ 5h 64% · weekly 47% left · +4.5K | 4.5K | 4.5K tokens\n└ 10:0",
+        &format!(
+            "\n* codex {short} running       +4.5K | 4.5K | 4.5K tokens · context 99% left · gpt-5.6-sol · app\n"
+        ),
+        "\n    5h limit: 64% left (resets ",
+        "\n    Weekly limit: 47% left (resets ",
+    ] {
+        assert!(text.contains(expected), "{expected} in {text}");
+    }
+    let preview = home.output("preview");
+    assert!(preview.starts_with("┌ Codex\n│ Running a command · GPT-5.6 Sol\n"), "{preview}");
+    for expected in [
+        "\nmember list: 5h 64% · weekly 47% left · +4.5K | 4.5K | 4.5K tokens\n",
+        "\non hover:    in 4.05K (+ 10K cached) · out 450 · context 99% left · 5h resets ",
+    ] {
+        assert!(preview.contains(expected), "{expected} in {preview}");
+    }
+}
+
+#[test]
+fn a_problem_in_the_settings_is_named_with_its_place() {
+    let home = Home::new();
+    home.settings("[card]\nidle_after = \"soon\"\n");
+    let status = home.status();
+    let issue = status["config"]["issues"][0].as_str().unwrap();
+    assert!(issue.starts_with(&format!("{}:2:14: card.idle_after: ", home.config().display())), "{issue}");
+    assert_eq!(status["config"]["path"], json!(home.config()));
+}
+
+#[cfg(unix)]
+mod with_a_daemon {
+    use super::*;
+    use crate::support::fake_discord::FakeDiscord;
+
+    #[test]
+    fn the_daemon_and_its_links_are_told_and_discord_is_not_asked() {
+        let home = Home::new();
+        let discord = FakeDiscord::in_folder(&home.path("run"));
+        home.session().turn().tokens(4_500);
+        home.status();
+        assert_eq!(discord.connections(), 0);
+
+        let daemon = home.start("run");
+        discord.activity(1);
+        let status = home
+            .wait_for_status("an acknowledgement", |status| status["links"][0]["last_ack_at"].is_string());
+        let told = &status["daemon"];
+        assert_eq!(told["state"], "running");
+        assert_eq!(told["pid"], json!(daemon.pid()));
+        assert_eq!(told["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(told["sink"], "discord");
+        assert_eq!(kind(&told["started_at"]), "time");
+        let expected = json!({
+            "endpoint": discord.endpoint(),
+            "client": "Discord",
+            "state": "connected",
+            "last_ack_at": status["links"][0]["last_ack_at"],
+            "last_error": null,
+        });
+        assert_eq!(status["links"], json!([expected]));
+        let text = home.output("status");
+        assert!(text.starts_with(&format!("daemon running (pid {}, since ", daemon.pid())), "{text}");
+        assert!(text.contains(&format!("Discord connected ({})", discord.endpoint())), "{text}");
+        home.output("preview");
+        assert_eq!(discord.connections(), 1, "the daemon's own");
+        let before = home.snapshot();
+        home.status();
+        assert_eq!(home.snapshot(), before);
+        drop(daemon);
+        let status = home.status();
+        assert_eq!((&status["daemon"]["state"], &status["links"]), (&json!("not_running"), &json!([])));
+    }
+}
+
+/// A home whose folders nobody can write to, until dropped. The superuser can, hence [`Home::snapshot`] as well.
+#[cfg(unix)]
+struct ReadOnly(Vec<std::path::PathBuf>);
+
+#[cfg(unix)]
+impl ReadOnly {
+    fn new(home: &Home) -> Self {
+        let folders = ["home", "run", ""].map(|name| home.path(name)).to_vec();
+        let this = Self(folders);
+        this.set(0o555);
+        this
+    }
+
+    fn set(&self, mode: u32) {
+        use std::os::unix::fs::PermissionsExt;
+        for folder in &self.0 {
+            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        self.set(0o755);
+    }
+}

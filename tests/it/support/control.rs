@@ -1,0 +1,166 @@
+//! The control channel from outside: raw bytes to a daemon, and something that pretends to be one.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
+
+use agent_presence::core::takeover::Process;
+use agent_presence::instance::Record;
+use agent_presence::process;
+use serde_json::{Value, json};
+
+use super::PATIENCE;
+use super::home::Home;
+
+/// Where the daemon of this home listens.
+pub(crate) fn socket(home: &Home) -> PathBuf {
+    home.state().join("control.sock")
+}
+
+/// A connection to the daemon. Reading ends in time.
+pub(crate) fn connect(home: &Home) -> BufReader<UnixStream> {
+    let stream = UnixStream::connect(socket(home)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    BufReader::new(stream)
+}
+
+/// Sends one line.
+pub(crate) fn say(stream: &mut BufReader<UnixStream>, line: &str) {
+    stream.get_mut().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+/// The next line; `None` when the other end has gone.
+pub(crate) fn hear(stream: &mut BufReader<UnixStream>) -> Option<Value> {
+    let mut line = String::new();
+    match stream.read_line(&mut line) {
+        Ok(length) if length > 0 => Some(serde_json::from_str(&line).unwrap()),
+        Ok(_) => None,
+        // It was closed before it had read everything.
+        Err(error) => {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+            None
+        }
+    }
+}
+
+/// Sends one line and gives the answer.
+#[track_caller]
+pub(crate) fn ask(home: &Home, line: &str) -> Value {
+    let mut stream = connect(home);
+    say(&mut stream, line);
+    hear(&mut stream).unwrap()
+}
+
+/// A request as this version writes it.
+pub(crate) fn request(verb: &str, more: Value) -> String {
+    let mut request = json!({"protocol": 1, "version": "0.1.0", "verb": verb});
+    request.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+    request.to_string()
+}
+
+/// The lock of a home that the test itself keeps, with a record that names somebody else or nobody: this test's own
+/// process must never be the one that is to be ended.
+pub(crate) struct Held(File);
+
+impl Held {
+    pub(crate) fn new(home: &Home, record: Option<&str>) -> Self {
+        fs::create_dir_all(home.state()).unwrap();
+        let file = File::create(home.state().join("instance.lock")).unwrap();
+        fs2::FileExt::try_lock_exclusive(&file).unwrap();
+        if let Some(record) = record {
+            fs::write(home.state().join("instance.json"), record).unwrap();
+        }
+        Self(file)
+    }
+
+    pub(crate) fn release(&self) {
+        fs2::FileExt::unlock(&self.0).unwrap();
+    }
+}
+
+/// Somebody else's process.
+pub(crate) struct Stranger(Child);
+
+impl Stranger {
+    pub(crate) fn new() -> Self {
+        Self(Command::new("sleep").arg("1000").spawn().unwrap())
+    }
+
+    /// A record that would be right for this process.
+    pub(crate) fn record(&self) -> Value {
+        let pid = self.0.id();
+        // Between fork and exec it still runs the test's own program.
+        let sleeps = |process: &Process| {
+            process.exe.as_ref().is_some_and(|exe| *exe != std::env::current_exe().unwrap())
+        };
+        let process = loop {
+            if let Some(process) = process::look(pid).filter(sleeps) {
+                break process;
+            }
+            std::thread::yield_now();
+        };
+        let own = Record::own();
+        let record = Record {
+            pid,
+            start_time: process.start_time,
+            exe: process.exe,
+            exe_file: process.exe_file,
+            uid: process.uid,
+            ..own
+        };
+        serde_json::to_value(record).unwrap()
+    }
+
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Something that answers every request with one line, or takes them and says nothing.
+#[derive(Clone)]
+pub(crate) struct Scripted(Arc<Mutex<Vec<Value>>>);
+
+impl Scripted {
+    /// `then` is called after each answer, with the connection.
+    pub(crate) fn listen(
+        path: &Path,
+        answer: Option<Value>,
+        then: impl Fn(BufReader<UnixStream>) + Send + 'static,
+    ) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            let mut silent = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                let Some(answer) = &answer else {
+                    silent.push(stream);
+                    continue;
+                };
+                if let Some(request) = hear(&mut stream) {
+                    kept.lock().unwrap().push(request);
+                    say(&mut stream, &answer.to_string());
+                    then(stream);
+                }
+            }
+        });
+        Self(requests)
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Value> {
+        self.0.lock().unwrap().clone()
+    }
+}

@@ -1,0 +1,255 @@
+//! Fixtures of session files: reading each must give what is written beside it.
+
+use std::path::{Path, PathBuf};
+
+use agent_presence::core::activity::Agent;
+use agent_presence::core::file::{FileUpdate, LineageRequest, RowReader, SessionFile, Skipped, UsageRow};
+use agent_presence::core::report::{LimitsReport, SessionReport};
+use agent_presence::core::session::Session;
+use agent_presence::core::source::claude::lineage::Relative;
+use agent_presence::core::time::Now;
+use agent_presence::core::usage::Count;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// Longer than any fixture is silent, so that nothing goes idle by itself.
+const IDLE_AFTER: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+/// The fixtures of one agent.
+pub(crate) fn root(agent: Agent) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(agent.word())
+}
+
+fn expectations(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            expectations(&path, found);
+        } else if path.to_string_lossy().ends_with(".expected.json") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every session file that has an expectation.
+pub(crate) fn all(agent: Agent) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    expectations(&root(agent), &mut found);
+    found.iter().map(|expected| session_file_of(expected)).collect()
+}
+
+fn session_file_of(expected: &Path) -> PathBuf {
+    PathBuf::from(expected.to_string_lossy().replace(".expected.json", ".jsonl"))
+}
+
+fn rows(path: &Path) -> Vec<UsageRow> {
+    let mut reader = RowReader::default();
+    reader.push(&std::fs::read(path).unwrap());
+    reader.finish()
+}
+
+/// What a file says of itself.
+#[derive(Clone)]
+struct Family {
+    path: PathBuf,
+    id: String,
+    parent: Option<String>,
+    first_line: Option<String>,
+    subagent: bool,
+}
+
+fn family_of(agent: Agent, path: &Path) -> Option<Family> {
+    let mut file = SessionFile::new(agent, "home".into(), Timestamp::MIN);
+    file.push(&std::fs::read(path).unwrap());
+    let (id, parent) = file.family()?;
+    Some(Family {
+        path: path.to_owned(),
+        id: id.to_owned(),
+        parent: parent.map(str::to_owned),
+        first_line: file.first_line().map(str::to_owned),
+        subagent: file.is_subagent(),
+    })
+}
+
+/// The files that a fixture's family is looked for among: those in its folder, and in the family's whole tree.
+fn neighbours(agent: Agent, path: &Path) -> Vec<Family> {
+    let root = root(agent);
+    let folder = path.parent().unwrap();
+    let family: PathBuf = folder.strip_prefix(&root).unwrap().components().take(2).collect();
+    let mut files = Vec::new();
+    session_files(&root.join(family), &mut files);
+    files.retain(|other| other != path);
+    files.iter().filter_map(|other| family_of(agent, other)).collect()
+}
+
+/// Every session file below a folder.
+pub(crate) fn session_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            session_files(&path, found);
+        } else if path.extension().is_some_and(|kind| kind == "jsonl") {
+            found.push(path);
+        }
+    }
+}
+
+/// The rows that a fixture's neighbours offer.
+pub(crate) fn lineage(agent: Agent, path: &Path, wanted: &LineageRequest) -> Vec<Vec<UsageRow>> {
+    let neighbours = neighbours(agent, path);
+    let of = |wanted: &dyn Fn(&Family) -> bool| -> Vec<Family> {
+        neighbours.iter().filter(|family| wanted(family)).cloned().collect()
+    };
+    let parents = of(&|family| !wanted.parent.is_empty() && family.id == wanted.parent);
+    let related = match agent {
+        _ if !parents.is_empty() => parents,
+        Agent::Codex => of(&|family| family.parent.as_deref() == Some(&wanted.parent)),
+        Agent::Claude => {
+            let own = family_of(agent, path).unwrap();
+            of(&|family| {
+                (own.subagent || !family.subagent)
+                    && family.first_line.is_some()
+                    && family.first_line == own.first_line
+                    && precedes(family, &own)
+            })
+        }
+    };
+    related.iter().map(|family| rows(&family.path)).collect()
+}
+
+fn precedes(one: &Family, other: &Family) -> bool {
+    let (ours, theirs) = (rows(&one.path), rows(&other.path));
+    let one = Relative { id: &one.id, forked: one.parent.is_some(), rows: &ours };
+    one.precedes(&Relative { id: &other.id, forked: other.parent.is_some(), rows: &theirs })
+}
+
+/// Reads `bytes` in pieces of `chunk` bytes as the intake does, and collects what comes.
+pub(crate) fn read(agent: Agent, path: &Path, bytes: &[u8], chunk: usize) -> Option<Seen> {
+    let mut file = SessionFile::new(agent, "home".into(), Timestamp::MIN);
+    for piece in bytes.chunks(chunk) {
+        file.push(piece);
+    }
+    file.caught_up();
+    if let Some(wanted) = file.lineage_wanted() {
+        file.set_lineage(&lineage(agent, path, &wanted));
+    }
+    file.take_update().map(Seen::new)
+}
+
+/// What reading a file gave.
+pub(crate) struct Seen {
+    pub(crate) session: Session,
+    events: usize,
+    limits: Vec<LimitsReport>,
+    skipped: Skipped,
+    file: Option<String>,
+}
+
+impl Seen {
+    fn new(update: FileUpdate) -> Self {
+        let last = update.session.last_event_at.unwrap_or(Timestamp::UNIX_EPOCH);
+        let limits =
+            update.limits.iter().map(|limits| LimitsReport::new(limits, now(limits.observed_at))).collect();
+        let file = update.session.doing(last, IDLE_AFTER).file;
+        Self { session: update.session, events: update.usage.len(), limits, skipped: update.skipped, file }
+    }
+
+    /// The same in the form of an expectation.
+    pub(crate) fn json(&self) -> Value {
+        let last = self.session.last_event_at.unwrap_or(Timestamp::UNIX_EPOCH);
+        let report = SessionReport::new(&self.session, false, Count::Blended, now(last), IDLE_AFTER);
+        let mut session = serde_json::to_value(&report).unwrap();
+        session["visible"] = json!(self.session.visible);
+        session["file"] = json!(self.file);
+        json!({
+            "session": session,
+            "usage": report.usage,
+            "tokens": report.tokens,
+            "context": report.context,
+            "limits": self.limits,
+            "skipped": self.skipped,
+            "usage_events": self.events,
+        })
+    }
+}
+
+fn now(wall: Timestamp) -> Now {
+    Now { mono: std::time::Duration::ZERO, wall }
+}
+
+/// Everything that `expected` names is in `actual`, and equal; what it does not name is free.
+fn differences(expected: &Value, actual: &Value, at: &str, found: &mut Vec<String>) {
+    match (expected, actual) {
+        (Value::Object(expected), Value::Object(actual)) => {
+            for (key, value) in expected {
+                differences(value, actual.get(key).unwrap_or(&Value::Null), &format!("{at}.{key}"), found);
+            }
+        }
+        (Value::Array(expected), Value::Array(actual)) => {
+            if expected.len() != actual.len() {
+                found.push(format!(
+                    "{at}: expected {} entries, found {}: {actual:?}",
+                    expected.len(),
+                    actual.len()
+                ));
+            }
+            for (number, value) in expected.iter().enumerate() {
+                let same_family = actual.iter().find(|entry| {
+                    value.get("family").is_some() && entry.get("family") == value.get("family")
+                });
+                let other = same_family.or_else(|| actual.get(number)).unwrap_or(&Value::Null);
+                differences(value, other, &format!("{at}[{number}]"), found);
+            }
+        }
+        (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() => {}
+        (a, b) if a == b => {}
+        (a, b) if is_same_time(a, b) => {}
+        (a, b) => found.push(format!("{at}: expected {a}, found {b}")),
+    }
+}
+
+fn is_same_time(a: &Value, b: &Value) -> bool {
+    let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    time(a).is_some() && time(a) == time(b)
+}
+
+/// Reads the fixtures of an agent with the names that are wanted.
+pub(crate) fn check_all(agent: Agent, select: impl Fn(&str) -> bool) {
+    let root = root(agent);
+    let mut paths = Vec::new();
+    expectations(&root, &mut paths);
+    let mut failures = Vec::new();
+    let mut checked = 0;
+    for path in paths {
+        let name = path.strip_prefix(&root).unwrap().to_string_lossy().replace(".expected.json", "");
+        if !select(&name) {
+            continue;
+        }
+        checked += 1;
+        let expected: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let file = session_file_of(&path);
+        let bytes = std::fs::read(&file).unwrap();
+        let mut found = Vec::new();
+        match read(agent, &file, &bytes, usize::MAX >> 1) {
+            Some(seen) => {
+                let mut wanted = expected.clone();
+                wanted.as_object_mut().unwrap().remove("fact");
+                differences(&wanted, &seen.json(), "", &mut found);
+            }
+            None => found.push("no session".to_owned()),
+        }
+        if !found.is_empty() {
+            failures.push(format!(
+                "{name} ({})\n  {}",
+                expected["fact"].as_str().unwrap_or("?"),
+                found.join("\n  ")
+            ));
+        }
+    }
+    assert!(checked > 0, "there are no fixtures");
+    assert!(failures.is_empty(), "{} of {checked} fixtures differ:\n{}", failures.len(), failures.join("\n"));
+}

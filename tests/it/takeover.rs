@@ -1,0 +1,7 @@
+//! A second daemon: one that is healthy hands over, one that hangs is ended if it is the one that its record names,
+//! and nobody else is ever signalled.
+
+mod healthy;
+mod hung;
+mod left_over;
+mod many;

@@ -1,0 +1,269 @@
+//! The rules of the house, as far as they can be checked by reading the tree.
+//!
+//! What clippy can check is in `clippy.toml` and `[lints]`; here is the rest. A rule says in its failure where it is
+//! broken, with file and line.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+/// From this many lines on a file says in its header why it is that long, in a sentence that begins with [`REASON`].
+const LONG: usize = 400;
+const REASON: &str = "//! Longer than other files";
+
+/// What the pure core may not touch, and what would bring it in.
+const IMPURE: [&str; 17] = [
+    "async",
+    "std::fs",
+    "std::env",
+    "std::net",
+    "std::thread",
+    "std::process",
+    "std::{",
+    "Instant",
+    "SystemTime",
+    "Timestamp::now",
+    "Zoned::now",
+    "TimeZone::system",
+    "Mutex",
+    "RwLock",
+    "mpsc",
+    "tokio",
+    "tracing",
+];
+
+/// What is never left behind, comments included.
+const LEFT_BEHIND: [&str; 7] =
+    ["#[allow(", "#![allow(", "todo!", "unimplemented!", "FIXME", "XXX", "#[ignore"];
+
+/// Where a test sleeps, and why that is not waiting for something that it could await.
+const SLEEPERS: [(&str, &str); 3] = [
+    ("tests/it/takeover/many.rs", "it kills at moments of its own choosing"),
+    (
+        "tests/it/autostart/program.rs",
+        "it looks again and again, up to a deadline, for what nothing announces",
+    ),
+    ("tests/it/support/fake_discord/server.rs", "it cuts frames in two, and time is what lies between"),
+];
+
+/// What deletes files, and which.
+const DELETERS: [(&str, &str); 6] = [
+    ("src/control/transport.rs", "the control socket, while the lock is held"),
+    ("src/daemon/state.rs", "a pause that is over"),
+    ("src/autostart/mod.rs", "the login entry that it wrote itself"),
+    ("src/commands/config.rs", "half a settings file that it has just begun itself"),
+    ("src/files.rs", "its own temporary file"),
+    ("src/logging/files.rs", "logs that are older than a week"),
+];
+
+/// The libraries that the program is to be made of, whatever else joins them.
+const GIVEN: [&str; 9] = [
+    "discord-rich-presence",
+    "tokio",
+    "notify",
+    "serde",
+    "serde_json",
+    "tracing",
+    "tracing-subscriber",
+    "fs2",
+    "directories",
+];
+
+#[test]
+fn the_core_is_pure() {
+    let mut broken = String::new();
+    for source in sources("src/core") {
+        for (number, code) in source.code() {
+            let foreign = code
+                .split("crate::")
+                .skip(1)
+                .any(|rest| !rest.starts_with("core::") && !rest.starts_with("core;"));
+            for what in
+                IMPURE.into_iter().filter(|word| has_word(code, word)).chain(foreign.then_some("crate::"))
+            {
+                let _ = writeln!(broken, "{}:{number}: `{what}` in the pure core", source.path);
+            }
+        }
+    }
+    assert_eq!(broken, "");
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let files = sources("src").into_iter().chain(sources("tests")).chain(sources("benches"));
+    let silent: Vec<String> =
+        files.filter(|source| !source.text.starts_with("//! ")).map(|source| source.path).collect();
+    assert_eq!(silent, [""; 0], "files without a header");
+}
+
+#[test]
+fn a_long_file_says_why() {
+    let files = sources("src").into_iter().chain(sources("tests"));
+    let unexplained: Vec<String> = files
+        .filter(|source| source.text.lines().count() > LONG && !source.gives_a_reason())
+        .map(|source| format!("{}: {} lines", source.path, source.text.lines().count()))
+        .collect();
+    assert_eq!(unexplained, [""; 0], "files over {LONG} lines without a header line `{REASON} because …`");
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let mut broken = String::new();
+    for source in sources("src").into_iter().chain(sources("tests")).filter(Source::is_not_this_one) {
+        for (number, line) in source.lines() {
+            for what in LEFT_BEHIND.into_iter().filter(|word| has_word(line, word)) {
+                let _ = writeln!(broken, "{}:{number}: `{what}`", source.path);
+            }
+        }
+    }
+    assert_eq!(broken, "");
+}
+
+#[test]
+fn only_known_files_are_deleted() {
+    // The lock file above all: a deleted one could be locked twice, once by who still has it open.
+    let deletes =
+        |code: &str| ["remove_file", "remove_dir", "remove_dir_all"].iter().any(|word| calls(code, word));
+    assert_eq!(unlisted("src", deletes, &DELETERS), "");
+}
+
+#[test]
+fn no_test_sleeps() {
+    let sleeps = |code: &str| ["sleep", "sleep_until", "sleep_ms"].iter().any(|word| calls(code, word));
+    assert_eq!(unlisted("tests", sleeps, &SLEEPERS), "");
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let manifest = read("Cargo.toml");
+    let mut in_dependencies = false;
+    let mut before = "";
+    let mut unexplained = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_dependencies = line.ends_with("dependencies]");
+        } else if in_dependencies && line.contains('=') && !line.starts_with('#') && !before.starts_with("# ")
+        {
+            unexplained.push(line);
+        }
+        before = line;
+    }
+    assert_eq!(unexplained, [""; 0], "dependencies without a comment in the line above");
+}
+
+#[test]
+fn the_given_libraries_are_used() {
+    let manifest = read("Cargo.toml");
+    let missing: Vec<&str> = GIVEN
+        .into_iter()
+        .filter(|name| !manifest.lines().any(|line| line.starts_with(&format!("{name} = "))))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+    assert!(manifest.contains("\nnotify = \"8\"\n"), "notify is to be version 8");
+    let runtime = manifest.lines().find(|line| line.starts_with("tokio = ")).unwrap();
+    assert!(!runtime.contains("rt-multi-thread"), "one thread is enough: {runtime}");
+}
+
+/// Lines below `folder` that do what only the files of `list` may do, and files of `list` that do not do it any more.
+fn unlisted(folder: &str, does: impl Fn(&str) -> bool, list: &[(&str, &str)]) -> String {
+    let mut broken = String::new();
+    for source in sources(folder).iter().filter(|source| source.is_not_this_one()) {
+        let lines: Vec<usize> =
+            source.code().filter(|(_, code)| does(code)).map(|(number, _)| number).collect();
+        let listed = list.iter().any(|(path, _)| source.path == *path);
+        if listed && lines.is_empty() {
+            let _ = writeln!(broken, "{}: needs its place in the list no more", source.path);
+        }
+        for number in lines.into_iter().filter(|_| !listed) {
+            let _ = writeln!(broken, "{}:{number}: not in the list of `tests/it/tidy.rs`", source.path);
+        }
+    }
+    broken
+}
+
+/// One Rust file.
+struct Source {
+    /// From the root, with `/` on every system.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// Every line, from 1.
+    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
+    }
+
+    /// The same without comments.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.lines().map(|(number, line)| (number, without_comment(line)))
+    }
+
+    /// Whether the header has the sentence about the file's length.
+    fn gives_a_reason(&self) -> bool {
+        let header: Vec<&str> = self.text.lines().take_while(|line| line.starts_with("//!")).collect();
+        let from = header.iter().position(|line| line.starts_with(REASON));
+        from.is_some_and(|from| header[from..].iter().take(2).any(|line| line.contains(" because ")))
+    }
+
+    /// This file names what it forbids.
+    fn is_not_this_one(&self) -> bool {
+        self.path != "tests/it/tidy.rs"
+    }
+}
+
+/// All Rust files below `folder`, in a stable order; none if there is no such folder.
+fn sources(folder: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    collect(Path::new(env!("CARGO_MANIFEST_DIR")), folder, &mut found);
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+fn collect(root: &Path, folder: &str, found: &mut Vec<Source>) {
+    let Ok(entries) = fs::read_dir(root.join(folder)) else { return };
+    for entry in entries {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            collect(root, &path, found);
+        } else if path.ends_with(".rs") {
+            found.push(Source { text: read(&path), path });
+        }
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The line up to its comment: the first `//` that is in no string.
+fn without_comment(line: &str) -> &str {
+    let mut starts = line.match_indices("//").map(|(at, _)| line.split_at(at).0);
+    starts.find(|before| before.matches('"').count().is_multiple_of(2)).unwrap_or(line)
+}
+
+/// Whether `word` stands in `text` and is not part of a longer one.
+fn has_word(text: &str, word: &str) -> bool {
+    let inside = |character: char| character.is_alphanumeric() || character == '_';
+    let parts: Vec<&str> = text.split(word).collect();
+    parts.windows(2).any(|around| {
+        let longer_before = word.starts_with(inside) && around[0].ends_with(inside);
+        let longer_after = word.ends_with(inside) && around[1].starts_with(inside);
+        !longer_before && !longer_after
+    })
+}
+
+/// Whether `function` is called in `code`.
+fn calls(code: &str, function: &str) -> bool {
+    has_word(code, &format!("{function}("))
+}
+
+#[test]
+fn words_are_told_from_parts_of_words() {
+    assert!(
+        has_word("use tokio::net", "tokio") && !has_word("tokios", "tokio") && !has_word("x_async", "async")
+    );
+    assert_eq!(without_comment(r#"a("https://x") // async"#), r#"a("https://x") "#);
+    assert!(calls("thread::sleep(x)", "sleep") && !calls("after_sleep(x)", "sleep"));
+}
