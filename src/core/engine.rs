@@ -40,6 +40,8 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 pub enum Input {
     /// Session files brought something.
     Source(SourceEvent),
+    /// Session files are read anew from the beginning; what is known of them is void.
+    SourcesLost,
     /// Limits that were kept over a restart.
     Remembered(Vec<Snapshot>),
     /// A Discord client was found; its name for people.
@@ -152,6 +154,7 @@ impl Engine {
         let mut urgency = Urgency::Usual;
         match input {
             Input::Source(event) => self.source(now, event),
+            Input::SourcesLost => self.files.clear(),
             Input::Remembered(snapshots) => {
                 for snapshot in snapshots {
                     self.limits.learn(snapshot);

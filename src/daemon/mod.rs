@@ -9,23 +9,23 @@ pub mod clock;
 pub mod clock_watch;
 pub mod discord;
 pub mod intake;
+pub mod reading;
 mod requests;
 pub mod settings;
 pub mod signals;
 pub mod state;
 
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tokio::sync::mpsc;
 
 use self::clock_watch::{ClockWatch, JumpDetector};
 use self::discord::Links;
 use self::discord::endpoints::Places;
 use self::discord::watcher::{EndpointEvent, EndpointWatcher};
-use self::intake::{Home, IntakeConfig, IntakeHandle};
+use self::intake::Home;
+use self::reading::{Read, Reading};
 use self::requests::{Request, Requests};
 use self::settings::LiveSettings;
 use self::signals::Signals;
@@ -43,9 +43,6 @@ use crate::homes;
 use crate::instance::Instance;
 use crate::paths::{Environment, StateDir};
 use crate::show;
-
-/// Events that wait for the loop; a full channel holds the reading back.
-const INBOX: usize = 64;
 
 /// How long connections may take to say farewell.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -124,21 +121,15 @@ pub async fn run(
         options,
         ending: false,
     };
-    let (inbox, mut sources) = mpsc::channel(INBOX);
-    let config = IntakeConfig::new(homes, std::sync::Arc::new(clock::now));
-    let intake = intake::start::<SessionFile>(config, move |event| match inbox.blocking_send(event) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(()),
-    })
-    .map_err(|error| failed("start reading session files", error))?;
+    let mut reading = Reading::start(homes).map_err(|error| failed("start reading session files", error))?;
     tracing::info!(pid = instance.record.pid, version = env!("CARGO_PKG_VERSION"), "started");
     remembered.extend(inherited.into_iter().flat_map(|inherited| inherited.limits));
-    daemon.input(Input::Remembered(remembered), &intake);
+    daemon.input(Input::Remembered(remembered), &mut reading);
     if let Some(until) = paused_until {
-        daemon.input(Input::Pause(until), &intake);
+        daemon.input(Input::Pause(until), &mut reading);
     }
-    daemon.turn(&mut sources, &mut signals, &intake, &mut requests).await;
-    daemon.end(sources, intake, requests).await;
+    daemon.turn(&mut reading, &mut signals, &mut requests).await;
+    daemon.end(reading, requests).await;
     Ok(Exit::Done)
 }
 
@@ -173,9 +164,8 @@ impl Daemon<'_> {
     /// The loop.
     async fn turn(
         &mut self,
-        sources: &mut mpsc::Receiver<SourceEvent>,
+        reading: &mut Reading<SessionFile>,
         signals: &mut Signals,
-        intake: &IntakeHandle,
         requests: &mut Requests,
     ) {
         let clock_watch = ClockWatch::start();
@@ -202,17 +192,20 @@ impl Daemon<'_> {
                 },
                 (endpoint, event) = self.links.next() => Some(Input::Link(endpoint, event)),
                 event = next_endpoint(&mut self.endpoints) => Some(endpoint_input(event)),
-                Some(event) = sources.recv() => Some(Input::Source(event)),
+                read = reading.next() => Some(match read {
+                    Read::Event(event) => Input::Source(event),
+                    Read::StartedAgain => Input::SourcesLost,
+                }),
                 settings = self.settings.next() => Some(Input::Settings(Box::new(settings.clone()))),
                 () = clock_watch.jumped() => Some(Input::Tick),
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => Some(Input::Tick),
             };
             if let Some(input) = input {
-                self.input(input, intake);
+                self.input(input, reading);
             }
             // A burst of lines is one decision.
-            while let Ok(event) = sources.try_recv() {
-                self.input(Input::Source(event), intake);
+            while let Some(event) = reading.try_next() {
+                self.input(Input::Source(event), reading);
             }
             if !requests.is_handing_over() {
                 self.output(requests);
@@ -222,23 +215,29 @@ impl Daemon<'_> {
     }
 
     /// Hands in what happened, and before that that time passed unnoticed.
-    fn input(&mut self, input: Input, intake: &IntakeHandle) {
+    fn input(&mut self, input: Input, reading: &mut Reading<SessionFile>) {
         let now = clock::now();
         if self.detector.has_jumped(now) {
             tracing::info!("the machine slept or a clock was set; looking at everything again");
-            intake.woke();
+            reading.woke();
             self.engine.handle(now, Input::Woke);
         }
+        if let Input::Source(SourceEvent::Problem { message, home, .. }) = &input {
+            match message {
+                Some(message) => tracing::warn!("{message}"),
+                None => tracing::info!("the session files of {home} can be followed again"),
+            }
+        }
         if let Input::Settings(settings) = &input {
-            self.use_settings(settings, intake);
+            self.use_settings(settings, reading);
         }
         self.engine.handle(now, input);
     }
 
     /// Hands new settings to those that have to know before the engine does.
-    fn use_settings(&mut self, settings: &Settings, intake: &IntakeHandle) {
+    fn use_settings(&mut self, settings: &Settings, reading: &mut Reading<SessionFile>) {
         if settings.sources != self.engine.settings().sources {
-            intake.set_homes(homes::of(&settings.sources, self.environment));
+            reading.set_homes(homes::of(&settings.sources, self.environment));
         }
         if let Some(endpoints) = &mut self.endpoints {
             endpoints.set_clients(settings.discord.clients.clone());
@@ -320,12 +319,11 @@ impl Daemon<'_> {
         }
     }
 
-    async fn end(mut self, sources: mpsc::Receiver<SourceEvent>, intake: IntakeHandle, requests: Requests) {
+    async fn end(mut self, reading: Reading<SessionFile>, requests: Requests) {
         self.keeper.finish(self.engine.limits().cloned().collect());
         requests.close().await;
         self.links.close_all(FAREWELL).await;
-        drop(sources);
-        if !intake.stop() {
+        if !reading.stop() {
             tracing::debug!("the reading of session files did not end in time");
         }
     }

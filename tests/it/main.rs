@@ -36,6 +36,7 @@ mod paths;
 mod privacy;
 mod properties;
 mod publish;
+mod reading;
 mod readme;
 #[cfg(unix)]
 mod reload;

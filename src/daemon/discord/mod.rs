@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use self::deadlines::Deadlines;
 use self::link::{Link, Order};
-use crate::core::publish::{Endpoint, LinkCommand, LinkEvent};
+use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Loss};
 
 /// All links. Lives inside a tokio runtime; dropping it drops every connection.
 #[derive(Debug)]
@@ -53,6 +53,23 @@ struct Report {
     endpoint: Endpoint,
     number: u64,
     event: LinkEvent,
+}
+
+/// Tells of a link whose task broke off by a defect, so that another one is made in time.
+#[derive(Debug)]
+struct Broken {
+    endpoint: Endpoint,
+    number: u64,
+    reports: mpsc::UnboundedSender<Report>,
+}
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let event = LinkEvent::Lost(Loss::Broken("its task broke off".to_owned()));
+            drop(self.reports.send(Report { endpoint: self.endpoint.clone(), number: self.number, event }));
+        }
+    }
 }
 
 impl Default for Links {
@@ -138,7 +155,11 @@ impl Links {
             report: move |event| drop(reports.send(Report { endpoint: from.clone(), number, event })),
             opened: false,
         };
-        self.tasks.spawn(link.run(closing));
+        let broken = Broken { endpoint: endpoint.clone(), number, reports: self.reports.clone() };
+        self.tasks.spawn(async move {
+            let _broken = broken;
+            link.run(closing).await;
+        });
         self.open.insert(endpoint, Handle { number, orders, staying: Some(staying) });
     }
 }

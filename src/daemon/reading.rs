@@ -1,0 +1,122 @@
+//! Keeps the reading of session files going: a thread that broke off by a defect is started again.
+//!
+//! Read next: [`crate::daemon::intake`], which does the reading.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::clock;
+use super::intake::{self, Fold, Home, IntakeConfig, IntakeHandle};
+use crate::core::source_event::SourceEvent;
+
+/// Events that wait for the loop; a full channel holds the reading back.
+const INBOX: usize = 64;
+
+/// How long the first new start waits; each further one twice as long, up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What the reading brings.
+#[derive(Debug)]
+pub enum Read<U> {
+    /// Session files brought something.
+    Event(SourceEvent<U>),
+    /// Everything is read anew: what is known of files is void.
+    StartedAgain,
+}
+
+/// The running intake and its channel. Belongs inside a tokio runtime.
+#[derive(Debug)]
+pub struct Reading<F: Fold> {
+    homes: Vec<Home>,
+    events: mpsc::Receiver<SourceEvent<F::Update>>,
+    handle: Option<IntakeHandle>,
+    wait: Duration,
+    /// When the thread that broke off is started again.
+    again_at: Option<Instant>,
+}
+
+impl<F: Fold> Reading<F> {
+    /// Starts reading.
+    ///
+    /// # Errors
+    /// The system could not start a thread.
+    pub fn start(homes: Vec<Home>) -> io::Result<Self> {
+        let (events, handle) = begin::<F>(homes.clone())?;
+        Ok(Self { homes, events, handle: Some(handle), wait: FIRST_WAIT, again_at: None })
+    }
+
+    /// Waits for what comes next. Nothing is lost when the wait is given up.
+    pub async fn next(&mut self) -> Read<F::Update> {
+        loop {
+            if let Some(at) = self.again_at {
+                sleep_until(at).await;
+                self.again_at = None;
+                match begin::<F>(self.homes.clone()) {
+                    Ok((events, handle)) => {
+                        (self.events, self.handle) = (events, Some(handle));
+                        return Read::StartedAgain;
+                    }
+                    Err(error) => self.try_later(&error.to_string()),
+                }
+            } else if let Some(event) = self.events.recv().await {
+                return Read::Event(event);
+            } else {
+                self.try_later("a defect");
+            }
+        }
+    }
+
+    /// What is there already.
+    pub fn try_next(&mut self) -> Option<SourceEvent<F::Update>> {
+        self.events.try_recv().ok()
+    }
+
+    /// Reads these homes from now on.
+    pub fn set_homes(&mut self, homes: Vec<Home>) {
+        self.homes.clone_from(&homes);
+        if let Some(handle) = &self.handle {
+            handle.set_homes(homes);
+        }
+    }
+
+    /// Tells that time may have passed unnoticed.
+    pub fn woke(&self) {
+        if let Some(handle) = &self.handle {
+            handle.woke();
+        }
+    }
+
+    /// Ends the reading, and says whether it ended in time.
+    pub fn stop(self) -> bool {
+        // A thread that waits for room in the channel has to be let go first.
+        drop(self.events);
+        self.handle.is_none_or(IntakeHandle::stop)
+    }
+
+    fn try_later(&mut self, why: &str) {
+        tracing::error!(
+            "the reading of session files broke off: {why}; starting it again in {:?}",
+            self.wait
+        );
+        self.again_at = Some(Instant::now() + self.wait);
+        self.wait = self.wait.saturating_mul(2).min(LONGEST_WAIT);
+    }
+}
+
+type Begun<U> = (mpsc::Receiver<SourceEvent<U>>, IntakeHandle);
+
+fn begin<F: Fold>(homes: Vec<Home>) -> io::Result<Begun<F::Update>> {
+    let (inbox, events) = mpsc::channel(INBOX);
+    let config = IntakeConfig::new(homes, Arc::new(clock::now));
+    let handle = intake::start::<F>(config, move |event| match inbox.blocking_send(event) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    })?;
+    Ok((events, handle))
+}
