@@ -38,13 +38,13 @@ struct CommandLine {
 const EXAMPLES: &str = "\
 Examples:
   agent-presence run --demo      see what it looks like, without Discord
-  agent-presence config init     write a settings file to edit
+  agent-presence setup           make it yours, step by step
   agent-presence run             show it in Discord";
 
 const EXAMPLES_AND_ENVIRONMENT: &str = "\
 Examples:
   agent-presence run --demo      see what it looks like, without Discord
-  agent-presence config init     write a settings file to edit
+  agent-presence setup           make it yours, step by step
   agent-presence run             show it in Discord
   agent-presence status --json   what is shown now, for scripts
 
@@ -123,6 +123,8 @@ impl Color {
 pub enum Command {
     /// Run the daemon, in the foreground
     Run(Run),
+    /// Do the first steps: application id, what may be shown, launch at login
+    Setup(Setup),
     /// Say what is shown now: sessions, tokens, limits, links
     Status(Status),
     /// Draw the card as friends will see it
@@ -135,9 +137,19 @@ pub enum Command {
     Pause(Pause),
     /// End a pause
     Resume,
+    /// Say what is wrong and what mends it; exit code 1 if anything has to be mended
+    Doctor(Doctor),
     /// Launch at login: switch it on or off, or see what it does
     #[command(subcommand)]
     Autostart(Autostart),
+    /// Claude Code's statusline command: keeps the limits it is told, and prints a line
+    ///
+    /// Claude Code runs it with what it knows on standard input. It always succeeds.
+    Statusline {
+        /// What to do about Claude Code's settings instead
+        #[command(subcommand)]
+        action: Option<StatuslineAction>,
+    },
     /// Find, show, check or write the settings file
     #[command(subcommand, after_help = CONFIG)]
     Config(Config),
@@ -180,6 +192,43 @@ pub struct Run {
     pub quiet: bool,
 }
 
+/// `setup`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  agent-presence setup
+  agent-presence setup --application-id 1234567890123456789 --show project,branch --autostart
+
+Asks for what no option answers; off a terminal nothing is asked, and what no option answers stays as it is. Only the
+settings that are answered are changed in the settings file.")]
+pub struct Setup {
+    /// Your Discord application's id
+    #[arg(long, value_name = "ID")]
+    pub application_id: Option<String>,
+    /// What cards may show of your work besides agent, activity, model, tokens and limits: nothing, or any of project, branch, file
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', hide_possible_values = true)]
+    pub show: Option<Vec<Shown>>,
+    /// Launch at login, and start now
+    #[arg(long)]
+    pub autostart: bool,
+    /// Do not change what login starts
+    #[arg(long, conflicts_with = "autostart")]
+    pub no_autostart: bool,
+}
+
+/// `--show`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    /// Nothing more
+    Nothing,
+    /// The name of the project's folder
+    Project,
+    /// The git branch
+    Branch,
+    /// The name of the file at hand
+    File,
+}
+
 /// `status`
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
@@ -189,6 +238,20 @@ Examples:
 
 Asks the running daemon; without one the session files are read once. Nothing is changed, and Discord is not asked.")]
 pub struct Status {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `doctor`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  agent-presence doctor
+  agent-presence doctor --json | jq '.checks[] | select(.state == \"failure\")'
+
+Changes nothing, and opens no Discord connection while a daemon runs.")]
+pub struct Doctor {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -254,6 +317,15 @@ pub struct AutostartStatus {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `statusline install`, `statusline uninstall`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum StatuslineAction {
+    /// Set it in Claude Code's settings; a command that is there goes on running
+    Install,
+    /// Take it out of Claude Code's settings, and put back what was there before
+    Uninstall,
 }
 
 /// `config`

@@ -13,7 +13,7 @@ use crate::core::activity::Agent;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
 use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Publisher};
-use crate::core::report::EventKind;
+use crate::core::report::{CardReport, ConfigReport, DaemonReport, EventKind};
 use crate::core::settings::Settings;
 use crate::core::source::codex;
 use crate::core::source_event::{FileId, SourceEvent};
@@ -60,6 +60,24 @@ pub async fn run(
     }
     player.play().await;
     Ok(Exit::Done)
+}
+
+/// The recording's last card with these settings and the time at its end: a stand-in where there is no session.
+pub fn last_card(settings: Settings, zone: TimeZone) -> Option<(CardReport, Timestamp)> {
+    let mut file = SessionFile::new(Agent::Codex, "demo".into(), Timestamp::MIN);
+    lines().for_each(|line| {
+        file.push(line);
+        file.push(b"\n");
+    });
+    let end = lines().filter_map(codex::line_time).last()?;
+    let now = Now { mono: Duration::ZERO, wall: end };
+    let publisher = Publisher::new(0, &settings);
+    let mut engine = Engine::new(settings, zone, publisher);
+    let update = Box::new(file.take_update()?);
+    let event = SourceEvent::Updated { file: FileId::new(0), update, restored: true };
+    engine.handle(now, Input::Source(event));
+    let config = ConfigReport { path: None, issues: Vec::new() };
+    Some((engine.status(now, DaemonReport::not_running(), config).card?, end))
 }
 
 struct Player {

@@ -1,18 +1,29 @@
 //! The agents' homes that are read, by settings and environment.
 
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use crate::core::activity::Agent;
 use crate::core::settings::Sources;
 use crate::daemon::intake::Home;
-use crate::paths::{Environment, codex_homes};
+use crate::paths::{Environment, claude_homes, codex_homes};
 
 /// Every home of every agent that is switched on.
 pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
     let codex = if sources.codex { codex_homes(sources, environment) } else { Vec::new() };
-    let home = |path: std::path::PathBuf| {
-        let label: Arc<str> = path.to_string_lossy().into();
-        Home { agent: Agent::Codex, path, label }
-    };
-    codex.into_iter().map(home).collect()
+    let claude = if sources.claude { claude_homes(sources, environment) } else { Vec::new() };
+    let all = [(Agent::Codex, codex), (Agent::Claude, claude)];
+    all.into_iter().flat_map(|(agent, paths)| homes(agent, paths)).collect()
+}
+
+/// One home per folder: `~/.config/claude` may be a link to `~/.claude`.
+fn homes(agent: Agent, paths: Vec<PathBuf>) -> Vec<Home> {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut homes: Vec<Home> = Vec::new();
+    for path in paths {
+        if !homes.iter().any(|home| real(&home.path) == real(&path)) {
+            let label = path.to_string_lossy().into();
+            homes.push(Home { agent, path, label });
+        }
+    }
+    homes
 }

@@ -95,6 +95,7 @@ pub mod replay;
 pub mod autostart;
 pub mod cli;
 pub mod commands;
+pub mod doctor;
 pub mod error;
 pub mod show;
 
@@ -106,4 +107,5 @@ pub mod instance;
 pub mod logging;
 pub mod paths;
 pub mod process;
+pub mod statusline;
 pub mod takeover;

@@ -1,11 +1,12 @@
 //! The program: parse, run, print a failure with its hints, exit.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use agent_presence::cli::{self, Command, Invocation};
 use agent_presence::commands;
 use agent_presence::commands::operate::Daemon;
+use agent_presence::commands::setup::Talk;
 use agent_presence::config_file::{self, ConfigFile};
 use agent_presence::error::{Exit, Failure};
 use agent_presence::homes;
@@ -36,6 +37,9 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
         _ => {}
     }
     let environment = Environment::of_process();
+    if let Command::Statusline { action: None } = &invocation.command {
+        return Ok(commands::statusline::run(&environment, &mut out));
+    }
     let config = ConfigFile::locate(invocation.global.config.as_deref(), &environment)?;
     let context = config_file::context(&environment, option_env!("AGENT_PRESENCE_APPLICATION_ID"));
     if let Command::Config(command) = &invocation.command {
@@ -45,6 +49,10 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
         return commands::autostart::run(command, &config, &environment, &mut out, &mut err);
     }
     let effective = config.read(&context);
+    if let Command::Statusline { action: Some(action) } = &invocation.command {
+        let sources = &effective.settings.sources;
+        return commands::statusline::set_up(*action, sources, &environment, &mut out);
+    }
     let zone = TimeZone::system();
     if let Command::Replay(replay) = &invocation.command {
         let mut out = std::io::BufWriter::new(out.lock());
@@ -83,6 +91,13 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
     };
     match &invocation.command {
         Command::Status(status) => commands::status::status(places, status.json, &mut out),
+        Command::Setup(setup) => {
+            let is_terminal = std::io::stdin().is_terminal() && err.is_terminal();
+            let mut answers = std::io::stdin().lock();
+            let talk = Talk { answers: is_terminal.then_some(&mut answers), err: &mut err };
+            commands::setup::run(setup, &places, &context, talk, &mut out)
+        }
+        Command::Doctor(doctor) => commands::doctor::run(&places, doctor.json, &mut out),
         _ => commands::status::preview(places, &mut out),
     }
 }

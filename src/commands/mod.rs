@@ -3,11 +3,14 @@
 pub mod autostart;
 pub mod completions;
 pub mod config;
+pub mod doctor;
 pub mod man;
 pub mod operate;
 pub mod replay;
 pub mod run;
+pub mod setup;
 pub mod status;
+pub mod statusline;
 
 use std::io;
 

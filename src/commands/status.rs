@@ -15,6 +15,7 @@ use crate::core::engine::{Engine, Input};
 use crate::core::file::SessionFile;
 use crate::core::publish::Publisher;
 use crate::core::report::{DaemonReport, StatusReport};
+use crate::core::source_event::SourceEvent;
 use crate::daemon::clock;
 use crate::daemon::intake::{self, Home, IntakeConfig};
 use crate::daemon::state;
@@ -22,9 +23,10 @@ use crate::error::{Exit, Failure};
 use crate::instance::Record;
 use crate::paths::Environment;
 use crate::show;
+use crate::statusline;
 
 /// Where everything is that a report is made of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Places<'a> {
     /// The settings file.
     pub config: &'a ConfigFile,
@@ -74,12 +76,15 @@ pub fn preview(places: Places<'_>, out: &mut dyn Write) -> Result<Exit, Failure>
 }
 
 /// Reads the session files once, by the same engine as the daemon.
-fn from_files(places: Places<'_>, daemon: DaemonReport) -> StatusReport {
+pub(crate) fn from_files(places: Places<'_>, daemon: DaemonReport) -> StatusReport {
     let now = clock::now();
     let settings = places.effective.settings.clone();
     let publisher = Publisher::new(0, &settings);
     let mut engine = Engine::new(settings, places.zone.clone(), publisher);
     engine.handle(now, Input::Remembered(state::read_limits(places.state)));
+    for limits in statusline::read(places.state, &places.homes, now) {
+        engine.handle(now, Input::Source(SourceEvent::Limits(limits)));
+    }
     let (sender, events) = std::sync::mpsc::channel();
     let config = IntakeConfig::new(places.homes, Arc::new(clock::now));
     intake::read_once::<SessionFile>(config, move |event| match sender.send(event) {

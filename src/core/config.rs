@@ -8,6 +8,7 @@
 //! Sources, strongest first: environment, file, what a packager built in, default.
 //! Read next: [`keys`], the one table of all settings.
 
+pub mod edit;
 pub mod keys;
 mod overrides;
 mod reload;
@@ -27,6 +28,7 @@ use keys::{KEYS, Key};
 use value::Given;
 
 pub use text::{commented, markdown};
+pub use value::{APPLICATION_ID_HINT, is_application_id};
 
 /// What reading the file depends on besides its text.
 #[derive(Debug, Clone, Default)]

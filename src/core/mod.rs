@@ -12,12 +12,14 @@
 //! | from sessions to a card | [`roster`], [`privacy`], [`names`], [`numbers`], [`template`], [`values`], [`fit`], [`card`] |
 //! | from a card to Discord | [`publish`] |
 //! | everything behind one door | [`source_event`], [`engine`], [`report`] |
+//! | what is wrong, and what mends it | [`doctor`] |
 //! | settings | [`settings`], [`config`], [`duration`], [`nearest`] |
 //! | time | [`time`] |
 
 pub mod activity;
 pub mod card;
 pub mod config;
+pub mod doctor;
 pub mod duration;
 pub mod engine;
 pub mod file;

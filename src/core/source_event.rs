@@ -36,7 +36,7 @@ pub enum SourceEvent<Update = FileUpdate> {
         /// Which.
         file: FileId,
     },
-    /// Limits found in a file that is too old to be followed.
+    /// Limits found beside the files that are followed: in one that is too old, or said by a terminal.
     Limits(Snapshot),
     /// Everything that was there has been announced, though very large files may still be counting.
     /// Comes once after the start, and again after a change of homes.

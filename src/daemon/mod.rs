@@ -14,6 +14,7 @@ mod requests;
 pub mod settings;
 pub mod signals;
 pub mod state;
+pub mod statusline;
 
 use std::io::Write;
 use std::time::Duration;
@@ -30,6 +31,7 @@ use self::requests::{Request, Requests};
 use self::settings::LiveSettings;
 use self::signals::Signals;
 use self::state::Keeper;
+use self::statusline::StatuslineWatch;
 use crate::control::Handover;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
@@ -104,6 +106,7 @@ pub async fn run(
             EndpointWatcher::new(places, settings.settings().discord.clients.clone())
         }),
         links: Links::default(),
+        terminals: StatuslineWatch::new(folder.clone(), homes.clone()),
         keeper: Keeper::new(folder, remembered.clone(), kept_pause),
         engine: Engine::new(settings.settings().clone(), options.zone.clone(), publisher),
         settings,
@@ -152,6 +155,7 @@ struct Daemon<'a> {
     engine: Engine,
     links: Links,
     endpoints: Option<EndpointWatcher>,
+    terminals: StatuslineWatch,
     keeper: Keeper,
     detector: JumpDetector,
     /// When limits that were not written are written.
@@ -196,6 +200,12 @@ impl Daemon<'_> {
                     Read::Event(event) => Input::Source(event),
                     Read::StartedAgain => Input::SourcesLost,
                 }),
+                limits = self.terminals.next() => {
+                    for limits in limits {
+                        self.input(Input::Source(SourceEvent::Limits(limits)), reading);
+                    }
+                    None
+                }
                 settings = self.settings.next() => Some(Input::Settings(Box::new(settings.clone()))),
                 () = clock_watch.jumped() => Some(Input::Tick),
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => Some(Input::Tick),
@@ -237,7 +247,9 @@ impl Daemon<'_> {
     /// Hands new settings to those that have to know before the engine does.
     fn use_settings(&mut self, settings: &Settings, reading: &mut Reading<SessionFile>) {
         if settings.sources != self.engine.settings().sources {
-            reading.set_homes(homes::of(&settings.sources, self.environment));
+            let homes = homes::of(&settings.sources, self.environment);
+            self.terminals.set_homes(homes.clone());
+            reading.set_homes(homes);
         }
         if let Some(endpoints) = &mut self.endpoints {
             endpoints.set_clients(settings.discord.clients.clone());

@@ -66,6 +66,12 @@ fn the_sessions_of_a_folder_add_up_to_one_count_of_every_message() {
     }
 }
 
+/// The blended sum over all messages in a folder.
+#[cfg(unix)]
+pub(crate) fn one_count_of(folder: &Path) -> u64 {
+    one_count(&transcripts(folder))
+}
+
 fn transcripts(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     session_files(folder, &mut found);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use agent_presence::cli::{
     self, Autostart, AutostartStatus, Color, Command, Config, Enable, Global, Invocation, Replay, Run,
+    StatuslineAction,
 };
 use agent_presence::commands::{completions, man};
 use clap::error::ErrorKind;
@@ -40,6 +41,9 @@ fn commands_are_understood() {
     check("autostart disable", Command::Autostart(Autostart::Disable));
     let status = Autostart::Status(AutostartStatus { json: true });
     check("autostart status --json", Command::Autostart(status));
+    check("statusline", Command::Statusline { action: None });
+    let install = Some(StatuslineAction::Install);
+    check("statusline install", Command::Statusline { action: install });
     check("config init", Command::Config(Config::Init));
     check("completions zsh", Command::Completions { shell: clap_complete::Shell::Zsh });
     check("man", Command::Man);
@@ -70,8 +74,20 @@ fn usage_errors_are_told_from_help() {
 #[test]
 fn short_help_fits_a_screen_and_names_every_command() {
     let help = parse("agent-presence").unwrap_err().to_string();
-    assert!(help.starts_with("Shows friends in Discord") && help.lines().count() <= 30, "{help}");
-    for command in ["run", "status", "preview", "replay", "autostart", "config", "completions", "man"] {
+    assert!(help.starts_with("Shows friends in Discord") && help.lines().count() <= 37, "{help}");
+    for command in [
+        "run",
+        "setup",
+        "status",
+        "preview",
+        "replay",
+        "doctor",
+        "autostart",
+        "statusline",
+        "config",
+        "completions",
+        "man",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in {help}");
     }
     let long = parse("agent-presence --help").unwrap_err().to_string();

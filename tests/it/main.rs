@@ -12,6 +12,8 @@ mod arrpc;
 mod autostart;
 mod card;
 mod claude;
+#[cfg(unix)]
+mod claude_live;
 mod cli;
 mod codex;
 mod config;
@@ -20,6 +22,8 @@ mod config_file;
 mod control;
 #[cfg(unix)]
 mod daemon;
+#[cfg(unix)]
+mod doctor;
 #[cfg(unix)]
 mod endpoints;
 #[cfg(unix)]
@@ -42,8 +46,12 @@ mod readme;
 mod reload;
 mod replay;
 mod settings_watch;
+#[cfg(unix)]
+mod setup;
 mod sim;
 mod status;
+#[cfg(unix)]
+mod statusline;
 mod support;
 #[cfg(unix)]
 mod takeover;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{FileUpdate, LineageRequest, SessionFile, UsageRow};
 use agent_presence::core::source_event::SourceEvent;
-use agent_presence::daemon::intake::{Fold, Home};
+use agent_presence::daemon::intake::{Fold, Head, Home};
 use agent_presence::daemon::reading::{Read, Reading};
 use jiff::Timestamp;
 
@@ -54,8 +54,8 @@ impl Fold for Defective {
         self.0.take_update()
     }
 
-    fn parent(&self) -> Option<&str> {
-        self.0.family().and_then(|(_, parent)| parent)
+    fn head(&self) -> Option<Head> {
+        Fold::head(&self.0)
     }
 }
 

@@ -47,12 +47,13 @@ const SLEEPERS: [(&str, &str); 3] = [
 ];
 
 /// What deletes files, and which.
-const DELETERS: [(&str, &str); 6] = [
+const DELETERS: [(&str, &str); 7] = [
     ("src/control/transport.rs", "the control socket, while the lock is held"),
     ("src/daemon/state.rs", "a pause that is over"),
     ("src/autostart/mod.rs", "the login entry that it wrote itself"),
     ("src/commands/config.rs", "half a settings file that it has just begun itself"),
     ("src/files.rs", "its own temporary file"),
+    ("src/statusline.rs", "what terminals said more than a week ago"),
     ("src/logging/files.rs", "logs that are older than a week"),
 ];
 

@@ -163,11 +163,11 @@ impl Given<'_> {
 }
 
 /// What to do when an application id has the wrong form.
-pub(super) const APPLICATION_ID_HINT: &str =
+pub const APPLICATION_ID_HINT: &str =
     "copy \"Application ID\" from your application's page at https://discord.com/developers/applications";
 
 /// Whether `text` has the form of a Discord application id.
-pub(super) fn is_application_id(text: &str) -> bool {
+pub fn is_application_id(text: &str) -> bool {
     (17..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 

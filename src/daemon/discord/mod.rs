@@ -10,6 +10,7 @@ pub mod endpoints;
 pub mod frame;
 mod link;
 pub mod message;
+pub mod probe;
 mod stream;
 pub mod watcher;
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::core::activity::Agent;
 use crate::core::file::{FileUpdate, LineageRequest, SessionFile, UsageRow};
-use crate::core::limits::{MAIN_FAMILY, Snapshot};
+use crate::core::limits::{Snapshot, main_family};
 
 /// Bytes of one file in, updates out; see [`SessionFile`] for what each method promises.
 pub trait Fold: Send + Sized + 'static {
@@ -32,8 +32,21 @@ pub trait Fold: Send + Sized + 'static {
     fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]);
     /// What is new.
     fn take_update(&mut self) -> Option<Self::Update>;
-    /// The parent that the file names, once known.
-    fn parent(&self) -> Option<&str>;
+    /// Who the file says it is, once known.
+    fn head(&self) -> Option<Head>;
+}
+
+/// What the beginning of a file says of its relations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The conversation it belongs to.
+    pub id: String,
+    /// The conversation that it was copied from or started by.
+    pub parent: Option<String>,
+    /// The first line's own id, which copies keep; only Claude Code's lines have one.
+    pub first_line: Option<String>,
+    /// Whether another conversation started it.
+    pub subagent: bool,
 }
 
 /// The little that the intake needs to see of an update.
@@ -83,14 +96,20 @@ impl Fold for SessionFile {
         self.take_update()
     }
 
-    fn parent(&self) -> Option<&str> {
-        self.family()?.1
+    fn head(&self) -> Option<Head> {
+        let (id, parent) = self.family()?;
+        Some(Head {
+            id: id.to_owned(),
+            parent: parent.map(str::to_owned),
+            first_line: self.first_line().map(str::to_owned),
+            subagent: self.is_subagent(),
+        })
     }
 }
 
 impl Update for FileUpdate {
     fn tells_main_limits(&self) -> bool {
-        self.limits.iter().any(|limits| limits.family == MAIN_FAMILY)
+        self.limits.iter().any(|limits| limits.family == main_family(limits.agent))
     }
 
     fn into_limits(self) -> Vec<Snapshot> {

@@ -35,6 +35,7 @@ pub(super) enum Name {
     /// A conversation's id.
     Uuid,
     Exactly(&'static str),
+    BeginsWith(&'static str),
     Any,
 }
 
@@ -53,6 +54,7 @@ impl Name {
             Self::Digits(count) => name.len() == *count && name.bytes().all(|byte| byte.is_ascii_digit()),
             Self::Uuid => is_uuid(name),
             Self::Exactly(expected) => name == *expected,
+            Self::BeginsWith(prefix) => name.starts_with(prefix),
             Self::Any => true,
         }
     }
@@ -73,11 +75,18 @@ static CODEX: Layout = Layout {
     tells_limits: true,
 };
 
-/// `projects/<project>/<session>.jsonl`, sub-agents in `<session>/subagents/`.
+/// `projects/<project>/<session>.jsonl`; sub-agents beside it until 2.0, then in `<session>/subagents/`, those of
+/// workflows in `<session>/subagents/workflows/wf_<hex>/`.
 static CLAUDE: Layout = Layout {
     trees: &[Tree {
         folder: "projects",
-        levels: &[Name::Any, Name::Uuid, Name::Exactly("subagents")],
+        levels: &[
+            Name::Any,
+            Name::Uuid,
+            Name::Exactly("subagents"),
+            Name::Exactly("workflows"),
+            Name::BeginsWith("wf_"),
+        ],
         begins_sessions: true,
     }],
     is_session: |name| claude_thread(name).is_some(),

@@ -1,35 +1,43 @@
 //! Whose history a forked file has copied: finds the parent's file, else its other children's.
 //!
 //! The usage rows of these files are all that is read of them, and no more of a file than a copy could have taken from it.
-//! Read next: [`crate::core::file`], which compares the rows.
+//! Read next: `originals`, for copies that name nobody; [`crate::core::file`], which compares the rows.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Home;
-use super::fold::Fold;
+use super::fold::{Fold, Head};
 use super::layout::Layout;
-use super::open::{Chunks, Opened};
+use super::open::{Chunks, Opened, Stamp};
 use super::reader::Reader;
-use super::tail::{Tail, first_line};
+use super::tail::Tail;
+use crate::core::activity::Agent;
 use crate::core::file::{LineageRequest, RowReader, UsageRow};
 use crate::core::source_event::FileId;
 
 /// How many files with the same parent are read.
 const MOST_SIBLINGS: usize = 64;
-/// How many first lines are read to find them.
-const MOST_HEADS: usize = 256;
+/// How many files are opened to find them.
+pub(super) const MOST_HEADS: usize = 256;
 /// A copy's lines may be longer than the original's by what was stamped anew; this much more is read of the original.
 const MARGIN: u64 = 1024 * 1024;
+/// A beginning is read in pieces of this size until it says whose it is.
+const STEP: u64 = 64 * 1024;
 
-/// The session files of one home by the conversation in their names, sorted by it: ids of today's form begin
+/// The session files of one home by the conversation in their names, sorted by it: Codex's ids of today's form begin
 /// with a time, so the newest are last. Made when it is needed and dropped as soon as the intake has nothing more to do.
 #[derive(Debug)]
 pub(super) struct Index {
     home: Arc<Home>,
     /// How many files the intake had met when this was made.
     met: u64,
-    files: Vec<(String, PathBuf)>,
+    pub(super) files: Vec<(String, PathBuf)>,
+    /// What is known of files that are not followed.
+    heads: BTreeMap<PathBuf, Head>,
+    /// Rows that were read: a conversation's helpers all ask for the same.
+    rows: BTreeMap<PathBuf, (Stamp, Vec<UsageRow>)>,
 }
 
 impl<F: Fold> Reader<'_, F> {
@@ -45,57 +53,94 @@ impl<F: Fold> Reader<'_, F> {
         tail.lineage_asked = Some(met);
         let most = tail.position.offset.saturating_mul(2).saturating_add(MARGIN);
         let (home, own) = (Arc::clone(&tail.home), tail.path.clone());
-        let mut paths = self.files_of(&home, &request.parent);
-        if paths.is_empty() {
-            paths = self.siblings(&home, &request, &own);
-        }
-        let candidates: Vec<_> =
-            paths.iter().filter_map(|path| read_rows(path, most, &mut self.chunks)).collect();
+        self.make_index(&home);
+        let parents = self.files_of(&request.parent);
+        let candidates = match home.agent {
+            Agent::Codex => {
+                let paths = if parents.is_empty() { self.siblings(&home, &request, &own) } else { parents };
+                paths.iter().filter_map(|path| read_rows(path, most, &mut self.chunks)).collect()
+            }
+            Agent::Claude if parents.is_empty() => self.originals(&home, &request, &own),
+            // A helper may repeat any message of a parent that is much larger than itself.
+            Agent::Claude => parents.iter().filter_map(|path| self.all_rows(path)).collect(),
+        };
         if let Some(tail) = self.files.get_mut(id) {
             tail.fold.set_lineage(&candidates);
         }
     }
 
     /// The files whose names say they are `thread`'s.
-    fn files_of(&mut self, home: &Arc<Home>, thread: &str) -> Vec<PathBuf> {
-        self.make_index(home);
+    fn files_of(&self, thread: &str) -> Vec<PathBuf> {
         let files = self.index.iter().flat_map(|index| &index.files);
         files.filter(|(known, _)| known == thread).map(|(_, path)| path.clone()).collect()
     }
 
     /// Other files that name the same parent: live ones, then the newest of the others.
     fn siblings(&mut self, home: &Arc<Home>, request: &LineageRequest, own: &Path) -> Vec<PathBuf> {
-        let parent = Some(request.parent.as_str());
-        let related = |tail: &Tail<F>| Arc::ptr_eq(&tail.home, home) && tail.fold.parent() == parent;
+        let is_sibling = |head: Option<&Head>| {
+            head.is_some_and(|head| head.parent.as_deref() == Some(request.parent.as_str()))
+        };
+        let related = |tail: &Tail<F>| Arc::ptr_eq(&tail.home, home) && is_sibling(tail.fold.head().as_ref());
         let live = self.files.iter().filter(|(_, tail)| related(tail) && tail.path != own);
         let mut paths: Vec<_> = live.map(|(_, tail)| tail.path.clone()).take(MOST_SIBLINGS).collect();
-        self.make_index(home);
         let listed = self.index.iter().flat_map(|index| index.files.iter().rev());
         let old = listed.map(|(_, path)| path).filter(|path| self.files.at(path).is_none());
         for path in old.take(MOST_HEADS).cloned().collect::<Vec<_>>() {
             if paths.len() >= MOST_SIBLINGS {
                 break;
             }
-            if self.parent_of(home, &path).as_deref() == parent {
+            if is_sibling(self.head_of(home, &path).as_ref()) {
                 paths.push(path);
             }
         }
         paths
     }
 
-    fn parent_of(&mut self, home: &Home, path: &Path) -> Option<String> {
+    /// What the beginning of a file says of its relations.
+    pub(super) fn head_of(&mut self, home: &Home, path: &Path) -> Option<Head> {
+        if let Some(tail) = self.files.at(path).and_then(|id| self.files.get(id)) {
+            return tail.fold.head();
+        }
+        if let Some(known) = self.index.as_ref().and_then(|index| index.heads.get(path)) {
+            return Some(known.clone());
+        }
         let mut opened = Opened::open(path).ok()?;
-        let head = first_line(&mut opened, self.config.sizes.ends.head, &mut self.chunks).ok()?;
         let mut fold = F::new(home.agent, Arc::clone(&home.label), self.config.live_since);
-        fold.push(&head);
-        fold.parent().map(str::to_owned)
+        let mut passed = 0;
+        while fold.head().is_none() && passed < self.config.sizes.ends.head {
+            let count = self.chunks.stream(&mut opened.file, passed, STEP, |bytes| fold.push(bytes)).ok()?;
+            if count == 0 {
+                break;
+            }
+            passed += count;
+        }
+        let head = fold.head()?;
+        if let Some(index) = &mut self.index {
+            index.heads.insert(path.to_owned(), head.clone());
+        }
+        Some(head)
+    }
+
+    /// All usage rows of a file as it is now; `None` when it cannot be read.
+    pub(super) fn all_rows(&mut self, path: &Path) -> Option<Vec<UsageRow>> {
+        let stamp = Stamp::look(path).ok()?;
+        let known = self.index.as_ref().and_then(|index| index.rows.get(path));
+        if let Some((_, rows)) = known.filter(|(of, _)| *of == stamp) {
+            return Some(rows.clone());
+        }
+        let rows = read_rows(path, u64::MAX, &mut self.chunks)?;
+        if let Some(index) = &mut self.index {
+            index.rows.insert(path.to_owned(), (stamp, rows.clone()));
+        }
+        Some(rows)
     }
 
     fn make_index(&mut self, home: &Arc<Home>) {
         let usable = |index: &Index| Arc::ptr_eq(&index.home, home) && index.met == self.met;
         if !self.index.as_ref().is_some_and(usable) {
-            let files = self.list_threads(home);
-            self.index = Some(Index { home: Arc::clone(home), met: self.met, files });
+            let (files, home) = (self.list_threads(home), Arc::clone(home));
+            let (heads, rows) = (BTreeMap::new(), BTreeMap::new());
+            self.index = Some(Index { home, met: self.met, files, heads, rows });
         }
     }
 

@@ -5,8 +5,8 @@
 //! What an agent's lines mean is the business of [`Fold`]; where its files lie is in `layout`.
 //!
 //! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `folders` and `scan` (which files there
-//! are), `notice` (what happened to one), `files`, `tail` and `open` (its bytes), `lineage` (whose history it copied),
-//! `watch`, `inbox`, `places` and `layout` (who wakes us, about what).
+//! are), `notice` (what happened to one), `files`, `tail` and `open` (its bytes), `lineage` and `originals` (whose
+//! history it copied), `watch`, `inbox`, `places` and `layout` (who wakes us, about what); `survey` (a look from outside).
 
 mod files;
 mod fold;
@@ -17,9 +17,11 @@ mod layout;
 mod lineage;
 mod notice;
 mod open;
+mod originals;
 mod places;
 mod reader;
 mod scan;
+mod survey;
 mod tail;
 mod watch;
 
@@ -36,7 +38,8 @@ use crate::core::activity::Agent;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 
-pub use fold::{Fold, Update};
+pub use fold::{Fold, Head, Update};
+pub use survey::survey;
 
 use inbox::Inbox;
 use reader::Reader;

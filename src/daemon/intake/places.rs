@@ -134,4 +134,28 @@ mod tests {
             assert_eq!(places.find(Path::new(path)).map(|(_, kind)| kind), expected, "{path}");
         }
     }
+
+    #[test]
+    fn transcripts_and_those_of_sub_agents() {
+        let mut places = Places::default();
+        let home = Home { agent: Agent::Claude, path: "/h".into(), label: "/h".into() };
+        places.add(&Arc::new(home));
+        let id = "11111111-1111-4111-8111-111111111111";
+        for (path, expected) in [
+            ("/h/projects/-p/{id}.jsonl", Some(Kind::Session)),
+            ("/h/projects/-p/agent-a1b2.jsonl", Some(Kind::Session)),
+            ("/h/projects/-p/{id}/subagents/agent-a1b2.jsonl", Some(Kind::Session)),
+            ("/h/projects/-p/{id}/subagents/workflows/wf_a1/agent-a1b2.jsonl", Some(Kind::Session)),
+            ("/h/projects/-p/{id}/subagents/workflows/wf_a1/journal.jsonl", None),
+            ("/h/projects/-p/{id}/subagents/agent-a1b2.meta.json", None),
+            ("/h/projects/-p/{id}/tool-results", None),
+            ("/h/projects/-p/{id}.jsonl.orphaned-1", None),
+            ("/h/projects/-p/memory", None),
+            ("/h/sessions/4242.json", None),
+            ("/h/history.jsonl", None),
+        ] {
+            let path = path.replace("{id}", id);
+            assert_eq!(places.find(Path::new(&path)).map(|(_, kind)| kind), expected, "{path}");
+        }
+    }
 }

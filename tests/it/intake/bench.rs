@@ -24,7 +24,7 @@ use agent_presence::core::file::{LineageRequest, UsageRow};
 use agent_presence::core::limits::{MAIN_FAMILY, Snapshot};
 use agent_presence::core::source_event::{FileId, SourceEvent};
 use agent_presence::core::time::Now;
-use agent_presence::daemon::intake::{self, Fold, Home, IntakeConfig, IntakeHandle, Pace, Update};
+use agent_presence::daemon::intake::{self, Fold, Head, Home, IntakeConfig, IntakeHandle, Pace, Update};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -200,8 +200,9 @@ impl Fold for Lines {
         Some(update)
     }
 
-    fn parent(&self) -> Option<&str> {
-        self.parent.as_deref()
+    fn head(&self) -> Option<Head> {
+        let id = self.text.as_ref()?.id.clone();
+        Some(Head { id, parent: self.parent.clone(), first_line: None, subagent: false })
     }
 }
 

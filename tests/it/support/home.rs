@@ -8,6 +8,8 @@ use std::process::Command;
 use agent_presence::daemon::clock;
 use serde_json::Value;
 
+#[cfg(unix)]
+use super::claude_session::ClaudeSession;
 use super::codex_session::CodexSession;
 use super::process::{Ended, Process};
 use super::{PATIENCE, SECRET};
@@ -71,6 +73,18 @@ impl Home {
     /// Codex's home folder; whoever writes a session makes it.
     pub(crate) fn codex(&self) -> PathBuf {
         self.path("home/.codex")
+    }
+
+    /// Claude Code's home folder; whoever writes a session makes it.
+    #[cfg(unix)]
+    pub(crate) fn claude(&self) -> PathBuf {
+        self.path("home/.claude")
+    }
+
+    /// A Claude Code session that begins now; see [`ClaudeSession`].
+    #[cfg(unix)]
+    pub(crate) fn claude_session(&self) -> ClaudeSession {
+        ClaudeSession::begin(&self.claude())
     }
 
     /// Where the socket of the usual Discord is.

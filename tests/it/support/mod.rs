@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+#[cfg(unix)]
+pub(crate) mod claude_session;
 #[cfg_attr(not(unix), expect(dead_code, reason = "the daemon is driven where the fake Discord is"))]
 pub(crate) mod codex_session;
 #[cfg(unix)]

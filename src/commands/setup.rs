@@ -1,0 +1,320 @@
+//! `setup`: asks, explains and does the first steps, then shows the card and what is still missing.
+//!
+//! Every answer is also a flag; off a terminal nothing is asked, and what no flag answers stays as it is. In the
+//! settings file only the answered keys change ([`edit`]). What is asked and told goes to standard error, the card to
+//! standard output.
+
+use std::fs;
+use std::io::{self, BufRead, Write};
+
+use toml::Value;
+
+use super::status::{self, Places};
+use crate::cli::{self, Autostart, Enable, Setup, Shown};
+use crate::control::Verb;
+use crate::control::client::{self, Found};
+use crate::core::config::keys::{self, Key};
+use crate::core::config::{APPLICATION_ID_HINT, ConfigContext, Effective, edit, is_application_id};
+use crate::core::doctor::{self, State};
+use crate::core::report::DaemonReport;
+use crate::daemon::discord::endpoints;
+use crate::daemon::discord::probe::{Tried, try_application_id};
+use crate::error::{Exit, Failure};
+use crate::instance::{Holding, held_by_another};
+use crate::{demo, files, show};
+
+/// How often a wrong answer is asked again.
+const TRIES: usize = 3;
+
+const HOW_TO_GET_AN_ID: &str = "\
+Discord shows cards of applications only, so you need one of your own. It is free and takes two minutes:
+  1. Open https://discord.com/developers/applications and log in.
+  2. Click \"New Application\", give it any name, accept the terms, click \"Create\".
+  3. On its page \"General Information\", below \"Application ID\", click \"Copy\".
+";
+
+const WHAT_MAY_BE_SHOWN: &str = "
+Cards show the agent, what it is doing, the model, tokens and limits. Prompts, replies, commands and paths are
+never shown. Names of your work are shown only if you allow it:
+";
+
+/// The conversation: what is said, and where answers come from, if anybody is there to answer.
+#[expect(missing_debug_implementations, reason = "readers and writers have none")]
+pub struct Talk<'a, R> {
+    /// `None` off a terminal.
+    pub answers: Option<&'a mut R>,
+    /// Where questions and remarks go.
+    pub err: &'a mut dyn Write,
+}
+
+impl<R: BufRead> Talk<'_, R> {
+    fn say(&mut self, text: &str) {
+        // Nobody is left to tell when standard error is gone.
+        let _ = self.err.write_all(text.as_bytes()).and_then(|()| self.err.flush());
+    }
+
+    fn can_ask(&self) -> bool {
+        self.answers.is_some()
+    }
+
+    /// An answer without the space around it; `None` when nobody answers (any more).
+    fn ask(&mut self, question: &str) -> Option<String> {
+        self.answers.as_ref()?;
+        self.say(question);
+        let mut line = String::new();
+        let length = self.answers.as_mut().map_or(Ok(0), |answers| answers.read_line(&mut line));
+        if !matches!(length, Ok(length) if length > 0) {
+            self.answers = None;
+            self.say("\n");
+            return None;
+        }
+        Some(line.trim().to_owned())
+    }
+
+    /// Yes or no; an empty answer is `default`.
+    fn confirm(&mut self, question: &str, default: bool) -> Option<bool> {
+        let choice = if default { "[Y/n]" } else { "[y/N]" };
+        for _ in 0..TRIES {
+            match self.ask(&format!("{question} {choice} "))?.to_lowercase().as_str() {
+                "" => return Some(default),
+                "y" | "yes" => return Some(true),
+                "n" | "no" => return Some(false),
+                _ => self.say("please answer y or n\n"),
+            }
+        }
+        None
+    }
+}
+
+/// Does the steps.
+///
+/// # Errors
+/// An answer cannot be used, or the settings or the login entry could not be written.
+pub fn run<R: BufRead>(
+    setup: &Setup,
+    places: &Places<'_>,
+    context: &ConfigContext,
+    mut talk: Talk<'_, R>,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let before = places.effective;
+    // One that --config names and that is not there yet is made here.
+    if before.is_broken() && places.config.path.exists() {
+        return Err(Failure::new("could not set it up: the settings file has errors")
+            .hint("see them with `agent-presence config check`, correct them, then try again"));
+    }
+    let mut changes = Vec::new();
+    if let Some(id) = application_id(setup, before, &mut talk)? {
+        changes.extend(change("discord", "application_id", id.into()));
+    }
+    changes.extend(shown(setup, before, &mut talk));
+    write(places, &changes, &mut talk)?;
+    let effective = places.config.read(context);
+    let places = Places { effective: &effective, ..places.clone() };
+    if let Some((_, given)) = changes.iter().find(|(key, _)| key.name == "application_id")
+        && given.as_str() != Some(&effective.settings.discord.application_id)
+    {
+        talk.say("note: AGENT_PRESENCE_APPLICATION_ID is set here, and stronger than the settings file\n");
+    }
+    try_with_discord(&places, &mut talk)?;
+    let login = login(setup, &places, &mut talk);
+    finish(&places, &mut talk, out)?;
+    login
+}
+
+/// A key and its new value.
+type Change = (&'static Key, Value);
+
+fn change(table: &str, name: &str, value: Value) -> Option<Change> {
+    keys::find(table, name).map(|key| (key, value))
+}
+
+fn application_id<R: BufRead>(
+    setup: &Setup,
+    before: &Effective,
+    talk: &mut Talk<'_, R>,
+) -> Result<Option<String>, Failure> {
+    if let Some(id) = &setup.application_id {
+        let id = id.trim();
+        return if is_application_id(id) {
+            Ok(Some(id.to_owned()))
+        } else {
+            Err(Failure::new("could not use the application id: expected 17 to 20 digits")
+                .hint(APPLICATION_ID_HINT))
+        };
+    }
+    if !talk.can_ask() {
+        talk.say("the application id is left as it is; --application-id changes it\n");
+        return Ok(None);
+    }
+    let current = &before.settings.discord.application_id;
+    let question = if current.is_empty() {
+        talk.say(HOW_TO_GET_AN_ID);
+        "Application ID (Enter to do it later): ".to_owned()
+    } else {
+        format!("Application ID (Enter to keep {current}): ")
+    };
+    for _ in 0..TRIES {
+        match talk.ask(&question) {
+            None => return Ok(None),
+            Some(id) if id.is_empty() => return Ok(None),
+            Some(id) if is_application_id(&id) => return Ok(Some(id)),
+            Some(_) => talk.say(&format!("an application id is 17 to 20 digits; {APPLICATION_ID_HINT}\n")),
+        }
+    }
+    Ok(None)
+}
+
+fn shown<R: BufRead>(setup: &Setup, before: &Effective, talk: &mut Talk<'_, R>) -> Vec<Change> {
+    let privacy = &before.settings.privacy;
+    let all = [
+        ("project", Shown::Project, privacy.project, "the name of the project's folder"),
+        ("branch", Shown::Branch, privacy.branch, "the git branch"),
+        ("file", Shown::File, privacy.file, "the name of the file at hand"),
+    ];
+    if setup.show.is_none() {
+        let is_asked = talk.can_ask();
+        talk.say(if is_asked {
+            WHAT_MAY_BE_SHOWN
+        } else {
+            "what may be shown is left as it is; --show changes it\n"
+        });
+    }
+    let mut changes = Vec::new();
+    for (name, shown, current, what) in all {
+        let answer = match &setup.show {
+            Some(wanted) => Some(wanted.contains(&shown)),
+            None => talk.confirm(&format!("  Show {what}?"), current),
+        };
+        if let Some(answer) = answer.filter(|answer| *answer != current) {
+            changes.extend(change("privacy", name, answer.into()));
+        }
+    }
+    changes
+}
+
+fn write<R: BufRead>(places: &Places<'_>, changes: &[Change], talk: &mut Talk<'_, R>) -> Result<(), Failure> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let path = &places.config.path;
+    let failure = |what: &str, error: &io::Error| {
+        Failure::new(format!("could not {what} {}: {error}", path.display()))
+            .hint("make it writable, or name another file with --config")
+    };
+    let before = match fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failure("read", &error)),
+    };
+    let mut after = before.clone();
+    for (key, value) in changes {
+        let edited = edit::set(after.as_deref(), key, value).map_err(|edit::Refused| {
+            let lines = changes.iter().map(|(key, value)| format!("{} = {value}", key.path()));
+            Failure::new(format!("could not change {} without touching the rest of it", path.display()))
+                .hint(format!("set it yourself: {}", lines.collect::<Vec<_>>().join("; ")))
+        })?;
+        after = Some(edited);
+    }
+    if after == before {
+        return Ok(());
+    }
+    let text = after.unwrap_or_default();
+    path.parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .map_err(|error| failure("create the folder of", &error))?;
+    files::write_atomically(path, text.as_bytes()).map_err(|error| failure("write", &error))?;
+    talk.say(&format!("written to {}\n", path.display()));
+    Ok(())
+}
+
+/// One handshake, if there is an id, a Discord, and no daemon that has its own connection.
+fn try_with_discord<R: BufRead>(places: &Places<'_>, talk: &mut Talk<'_, R>) -> Result<(), Failure> {
+    let settings = &places.effective.settings.discord;
+    let nobody = matches!(
+        client::ask_daemon(places.state, places.environment, &Verb::Status)?,
+        Found::Nobody if held_by_another(places.state) != Holding::Held
+    );
+    if settings.application_id.is_empty() || !nobody {
+        return Ok(());
+    }
+    let found = endpoints::Places::new(|name| places.environment.path(name).map(Into::into));
+    let mut clients = endpoints::discover(&found, &settings.clients);
+    clients.retain(|client| client.identity.is_some());
+    if clients.is_empty() {
+        talk.say("the application id was not tried: no Discord is running\n");
+        return Ok(());
+    }
+    talk.say("trying the application id with Discord …\n");
+    let text = match client::block_on(try_application_id(clients, &settings.application_id))? {
+        Tried::Accepted { client } => format!("{client} knows the application id\n"),
+        Tried::Refused { message } => format!(
+            "Discord did not accept the application id ({message})\n\
+             hint: compare it with the one in Discord's developer portal; if they are equal, Discord could not look \
+             it up (it needs the network), and waiting is enough\n"
+        ),
+        Tried::NoAnswer => "Discord gave no answer; the daemon tries again by itself\n".to_owned(),
+        Tried::Nobody => "the application id was not tried: no Discord is running\n".to_owned(),
+    };
+    talk.say(&text);
+    Ok(())
+}
+
+fn login<R: BufRead>(setup: &Setup, places: &Places<'_>, talk: &mut Talk<'_, R>) -> Result<Exit, Failure> {
+    let wanted = if setup.autostart || setup.no_autostart {
+        setup.autostart
+    } else if !talk.can_ask() {
+        talk.say("launch at login is left as it is; --autostart changes it\n");
+        false
+    } else {
+        talk.confirm("\nStart agent-presence now and at every login?", true).unwrap_or(false)
+    };
+    if !wanted {
+        return Ok(Exit::Done);
+    }
+    let enable = cli::Autostart::Enable(Enable { no_start: false, print: false });
+    let mut told = Vec::new();
+    let result = enable_login(&enable, places, &mut told, talk);
+    talk.say(&String::from_utf8_lossy(&told));
+    result
+}
+
+fn enable_login<R: BufRead>(
+    enable: &Autostart,
+    places: &Places<'_>,
+    told: &mut Vec<u8>,
+    talk: &mut Talk<'_, R>,
+) -> Result<Exit, Failure> {
+    super::autostart::run(enable, places.config, places.environment, told, talk.err)
+}
+
+/// The card as friends will see it, and what is still missing.
+fn finish<R: BufRead>(
+    places: &Places<'_>,
+    talk: &mut Talk<'_, R>,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let report = status::from_files(places.clone(), DaemonReport::not_running());
+    let shown = match report.card {
+        Some(card) => {
+            talk.say("\nThis is how friends will see it:\n\n");
+            Some((card, report.now))
+        }
+        None => {
+            talk.say("\nNo session is active. From a recorded one, this is how friends would see it:\n\n");
+            demo::last_card(places.effective.settings.clone(), places.zone.clone())
+        }
+    };
+    let text = shown.map(|(card, now)| show::preview(&card, now)).unwrap_or_default();
+    super::written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
+    let checks = doctor::checks(&crate::doctor::gather(places)?);
+    let missing = checks.iter().filter(|check| matches!(check.state, State::Failure | State::Warning));
+    let mut text = String::new();
+    for check in missing {
+        text.push_str(&format!("  {}: {}\n", check.name, check.message));
+        text.extend(check.hint.iter().map(|hint| format!("    hint: {hint}\n")));
+    }
+    let heading = if text.is_empty() { "\nNothing is missing.\n" } else { "\nStill missing:\n" };
+    talk.say(&format!("{heading}{text}"));
+    Ok(Exit::Done)
+}

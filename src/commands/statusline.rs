@@ -1,0 +1,228 @@
+//! `statusline`, and `statusline install | uninstall`: what Claude Code runs for its status line, and how it comes to.
+//!
+//! The command itself is called again and again, killed half-way, and must never be in Claude Code's way: whatever goes
+//! wrong, it prints less and succeeds.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::autostart::Login;
+use crate::cli::StatuslineAction;
+use crate::core::activity::Agent;
+use crate::core::limits::main_family;
+use crate::core::names::{model_name, neutralise};
+use crate::core::session::Context;
+use crate::core::settings::Sources;
+use crate::core::source::claude::statusline::Statusline;
+use crate::core::time::Now;
+use crate::daemon::clock;
+use crate::error::{Exit, Failure};
+use crate::files::write_atomically;
+use crate::paths::{self, Environment, claude_homes, ensure_state_dir};
+use crate::statusline::settings::{self, Edit};
+use crate::statusline::{self as kept, Replaced};
+
+/// More input than this is not read. Claude Code's is a few kilobytes.
+const MOST_INPUT: u64 = 256 * 1024;
+
+/// Set for the command that runs after ours, so that two that call each other do not go on for ever.
+const CHAINED: &str = "AGENT_PRESENCE_STATUSLINE";
+
+/// Keeps what Claude Code says on standard input and prints a line, or what the command prints that was there before.
+pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
+    let mut stdin = io::stdin().lock();
+    if stdin.is_terminal() {
+        // Nobody may be there to read it.
+        let _ = writeln!(
+            io::stderr(),
+            "this is what Claude Code runs for its status line; set it up with `agent-presence statusline install`"
+        );
+        return Exit::Done;
+    }
+    let mut input = Vec::new();
+    // Half an input is no input, and is not understood below.
+    let _ = (&mut stdin).take(MOST_INPUT).read_to_end(&mut input);
+    let now = clock::now();
+    let line = Statusline::read(&input, now.wall);
+    let state = paths::state_dir(environment).ok();
+    if let (Some(state), Some(line)) = (&state, &line) {
+        // There is nobody to tell, and the next call tries again.
+        let _ = ensure_state_dir(state).map(|_| kept::keep(state, line));
+    }
+    let is_chained = environment.text(CHAINED).is_some();
+    let home = line.as_ref().and_then(kept::home_of);
+    let before = state.filter(|_| !is_chained).map(|state| kept::read_replaced(&state));
+    let command = before.and_then(|before| before.command(home.as_deref()));
+    let passed_on = command.is_some_and(|command| chain(&command, &input, &mut stdin).is_ok());
+    if !passed_on && let Some(line) = line {
+        // Claude Code may have gone on without us.
+        let _ = writeln!(out, "{}", shown(&line, now)).and_then(|()| out.flush());
+    }
+    Exit::Done
+}
+
+/// Runs the command that was there before with the same input; its output goes where ours would.
+fn chain(command: &str, input: &[u8], rest: &mut dyn Read) -> io::Result<()> {
+    let mut child = shell(command)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // It need not want to know.
+        let _ = stdin.write_all(input).and_then(|()| io::copy(rest, &mut stdin));
+    }
+    child.wait().map(drop)
+}
+
+fn shell(command: &str) -> io::Result<std::process::Child> {
+    let start = |program: &str, arguments: &[&str]| {
+        Command::new(program).args(arguments).arg(command).env(CHAINED, "1").stdin(Stdio::piped()).spawn()
+    };
+    if cfg!(windows) {
+        // As Claude Code does: Git's shell where there is one.
+        return start("bash.exe", &["-c"]).or_else(|_| start("powershell.exe", &["-NoProfile", "-Command"]));
+    }
+    start("/bin/sh", &["-c"])
+}
+
+/// The model, what is left of its context, what is left of the account's windows. What is not known is left out.
+fn shown(line: &Statusline, now: Now) -> String {
+    let model = line.model_name.clone().or_else(|| line.model.as_deref().map(model_name));
+    let mut parts: Vec<String> = model.iter().map(|model| neutralise(model)).collect();
+    if let (Some(used), Some(window)) = (line.context_used, line.context_window.filter(|window| *window > 0))
+    {
+        parts.push(format!("context {}% left", Context::plain(used, window).remaining_percent));
+    }
+    let snapshots = line.snapshots(&"".into());
+    let main = snapshots.iter().find(|snapshot| snapshot.family == main_family(Agent::Claude));
+    for view in main.map(|main| main.views(now)).unwrap_or_default() {
+        if let Some(left) = view.remaining_percent {
+            parts.push(format!("{} {left}% left", view.label));
+        }
+    }
+    parts.join(" · ")
+}
+
+/// Sets the command in Claude Code's settings, or takes it out again. Data goes to `out`.
+///
+/// # Errors
+/// Claude Code is not there, or its settings cannot be read, understood or written. Each file is then as it was.
+pub fn set_up(
+    action: StatuslineAction,
+    sources: &Sources,
+    environment: &Environment,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let homes: Vec<PathBuf> =
+        claude_homes(sources, environment).into_iter().filter(|home| home.is_dir()).collect();
+    if homes.is_empty() {
+        return Err(Failure::new("could not find Claude Code's folder")
+            .hint("start Claude Code once, or set sources.claude_home in the settings file"));
+    }
+    let state = ensure_state_dir(&paths::state_dir(environment)?)?;
+    let mut replaced = kept::read_replaced(state.path());
+    let command = command(environment)?;
+    let mut report = String::new();
+    let mut failed = None;
+    for home in homes {
+        let path = home.join("settings.json");
+        let done = match action {
+            StatuslineAction::Install => install(&home, &path, &command, state.path(), &mut replaced),
+            StatuslineAction::Uninstall => uninstall(&home, &path, state.path(), &mut replaced),
+        };
+        match done {
+            Ok(done) => {
+                let _ = writeln!(report, "{}: {done}", path.display());
+            }
+            Err(failure) => failed = failed.or(Some(failure)),
+        }
+    }
+    let written = super::written(out.write_all(report.as_bytes()));
+    failed.map_or(written, Err)
+}
+
+fn install(
+    home: &Path,
+    path: &Path,
+    command: &str,
+    state: &Path,
+    replaced: &mut Replaced,
+) -> Result<&'static str, Failure> {
+    let text = read(path)?;
+    let (new, before) = match settings::install(&text, command).map_err(|cause| refused(path, &cause))? {
+        Edit::Nothing => return Ok("is set up already"),
+        Edit::Write { text, replaced } => (text, replaced),
+    };
+    let chains =
+        before.as_ref().is_some_and(|entry| entry.as_deref().and_then(settings::command_of).is_some());
+    // Before the settings: whatever happens in between, nothing is lost.
+    if let Some(entry) = before {
+        replaced.note(home, entry);
+        remember(state, replaced)?;
+        if !text.is_empty() {
+            write(&path.with_file_name("settings.json.before-agent-presence"), &text)?;
+        }
+    }
+    write(path, &new)?;
+    Ok(if chains { "set up; the command that was there runs as before" } else { "set up" })
+}
+
+fn uninstall(
+    home: &Path,
+    path: &Path,
+    state: &Path,
+    replaced: &mut Replaced,
+) -> Result<&'static str, Failure> {
+    let text = read(path)?;
+    let before = replaced.of(home).flatten().map(str::to_owned);
+    let done = match settings::uninstall(&text, before.as_deref()).map_err(|cause| refused(path, &cause))? {
+        Edit::Nothing => "is not set up",
+        Edit::Write { text, .. } => {
+            write(path, &text)?;
+            if before.is_some() { "as it was before" } else { "removed" }
+        }
+    };
+    if replaced.forget(home) {
+        remember(state, replaced)?;
+    }
+    Ok(done)
+}
+
+/// This program as a shell finds it.
+fn command(environment: &Environment) -> Result<String, Failure> {
+    let program = Login::of_process(None, environment)?.command.program;
+    let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+:".contains(character);
+    if cfg!(windows) {
+        // Git's shell and PowerShell both take forward slashes.
+        let program = program.replace("agent-presencew.exe", "agent-presence.exe").replace('\\', "/");
+        let quote = if program.chars().all(plain) { "" } else { "\"" };
+        return Ok(format!("{quote}{program}{quote} statusline"));
+    }
+    if program.chars().all(plain) {
+        return Ok(format!("{program} statusline"));
+    }
+    Ok(format!("'{}' statusline", program.replace('\'', r"'\''")))
+}
+
+/// A file that is not there is empty.
+fn read(path: &Path) -> Result<String, Failure> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(Failure::new(format!("could not read {}: {error}", path.display()))),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    write_atomically(path, text.as_bytes())
+        .map_err(|error| Failure::new(format!("could not write {}: {error}", path.display())))
+}
+
+fn remember(state: &Path, replaced: &Replaced) -> Result<(), Failure> {
+    kept::write_replaced(state, replaced)
+        .map_err(|error| Failure::new(format!("could not write to {}: {error}", state.display())))
+}
+
+fn refused(path: &Path, cause: &str) -> Failure {
+    Failure::new(format!("could not change {}: {cause}", path.display()))
+        .hint("mend the file and try again; nothing was written")
+}

@@ -1,0 +1,344 @@
+//! `doctor`: what was found on this machine in, one check a thing out, each with what mends it.
+//!
+//! The shell (`src/doctor.rs`) looks; every judgement is here. A failure is what keeps cards from being shown until
+//! somebody does something; a warning may do harm, or goes away by itself. Texts name what is the user's own: paths,
+//! settings and Discord's words, never content of a session.
+//!
+//! Read next: [`reading`], what is needed to see sessions; [`showing`], what is needed to show them; [`standing`],
+//! what is needed to keep running.
+
+pub mod reading;
+pub mod showing;
+pub mod standing;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::core::activity::Agent;
+use crate::core::config::{Issue, Severity};
+use crate::core::publish::LinkStatus;
+use crate::core::time::elapsed;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// As it should be.
+    Ok,
+    /// Not as it should be, or not yet; cards may be shown all the same.
+    Warning,
+    /// Has to be mended.
+    Failure,
+    /// Not looked at, or not in use.
+    Skipped,
+}
+
+impl State {
+    /// The word for it, which says everything that a colour would.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failure => "failure",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// One check. A name stands once for each thing that it is about, e.g. each home folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: &'static str,
+    /// How it ended.
+    pub state: State,
+    /// What was found, in one line.
+    pub message: String,
+    /// What mends it, in one line.
+    pub hint: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, state: State, message: impl Into<String>) -> Self {
+        Self { name, state, message: one_line(&message.into()), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(one_line(&hint.into()));
+        self
+    }
+}
+
+/// Everything that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// The time.
+    pub now: Timestamp,
+    /// This program's version.
+    pub version: String,
+    /// The settings file.
+    pub config: Config,
+    /// The application id in effect and who set it.
+    pub application_id: Option<(String, String)>,
+    /// The homes that are read.
+    pub homes: Vec<HomeFacts>,
+    /// How many watches and watchers the system allows, where it has such limits.
+    pub watches: Option<WatchLimits>,
+    /// The Discord clients found, or the ones that the settings name.
+    pub clients: Vec<Client>,
+    /// Whether the settings name the clients.
+    pub clients_named: bool,
+    /// The daemon.
+    pub daemon: Daemon,
+    /// The login entry.
+    pub login: Login,
+    /// The lock.
+    pub lock: Lock,
+    /// What is beside it.
+    pub record: Record,
+    /// The state folder.
+    pub state: StateFolder,
+}
+
+/// The settings file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where it is, or would be.
+    pub path: String,
+    /// Whether there is one.
+    pub exists: bool,
+    /// What is wrong with it: each issue, and the same as a line with its place.
+    pub issues: Vec<(Issue, String)>,
+}
+
+/// One agent's home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HomeFacts {
+    /// Whose it is.
+    pub agent: Agent,
+    /// Where.
+    pub path: String,
+    /// What is in it.
+    pub sessions: Sessions,
+}
+
+/// What is in a home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sessions {
+    /// No session folder.
+    Missing,
+    /// A folder that cannot be listed.
+    Unreadable {
+        /// Which.
+        path: String,
+        /// The system's word.
+        cause: String,
+    },
+    /// The file system did not answer in time.
+    Silent,
+    /// It was listed.
+    Read {
+        /// How many folders would be watched.
+        folders: usize,
+        /// How many session files there are.
+        sessions: usize,
+        /// When the newest was written to.
+        newest: Option<Timestamp>,
+        /// Whether the file system tells nothing of changes made elsewhere.
+        polled: bool,
+    },
+}
+
+/// The system's limits, shared by all programs of this user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WatchLimits {
+    /// Folders that can be watched.
+    pub watches: u64,
+    /// Watchers.
+    pub instances: u64,
+}
+
+/// A Discord client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its name for people.
+    pub name: String,
+    /// Where it listens.
+    pub endpoint: String,
+    /// Whether anything is there.
+    pub is_there: bool,
+    /// Whether somebody takes connections; `None` when it was not tried.
+    pub listens: Option<bool>,
+}
+
+/// The daemon, as it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Daemon {
+    /// None is running.
+    NotRunning {
+        /// A pause that it would keep.
+        paused_until: Option<Timestamp>,
+    },
+    /// One holds the lock and does not answer.
+    Unresponsive {
+        /// Its process, if the record says.
+        pid: Option<u32>,
+        /// What became of the question.
+        cause: String,
+    },
+    /// One answers.
+    Running(Running),
+}
+
+/// A daemon that answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Running {
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Its version.
+    pub version: Option<String>,
+    /// Since when.
+    pub started_at: Option<Timestamp>,
+    /// Until when it shows nothing; far in the future where only `resume` ends it.
+    pub paused_until: Option<Timestamp>,
+    /// Whether it shows cards in Discord, not in a terminal.
+    pub to_discord: bool,
+    /// Its connections.
+    pub links: Vec<LinkStatus>,
+}
+
+/// What login starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Login {
+    /// This program.
+    Enabled {
+        /// By what.
+        place: String,
+    },
+    /// Nothing.
+    Disabled,
+    /// Nothing, because the user said so outside of this program.
+    SwitchedOff {
+        /// Where to switch it on.
+        hint: Option<String>,
+    },
+    /// Something else.
+    Differs {
+        /// By what.
+        place: String,
+        /// What differs, and what to do.
+        hint: Option<String>,
+        /// Whether what it starts is not there.
+        is_gone: bool,
+    },
+    /// It could not be found out.
+    Unknown {
+        /// Why.
+        cause: String,
+    },
+}
+
+/// The single-instance lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Somebody has it.
+    Held,
+    /// Nobody has.
+    Free,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// The record of who holds the lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// There is none.
+    Absent,
+    /// It is not a record.
+    Garbled,
+    /// It is one.
+    Of {
+        /// The process that wrote it.
+        pid: u32,
+        /// Whether this user did.
+        is_ours: bool,
+    },
+}
+
+/// The state folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateFolder {
+    /// Where it is, or will be.
+    pub path: String,
+    /// What is there.
+    pub found: StateFound,
+}
+
+/// What is at the state folder's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateFound {
+    /// Nothing.
+    Missing {
+        /// Whether the first run can make it.
+        can_be_made: bool,
+    },
+    /// Something else.
+    NotAFolder,
+    /// It cannot be looked at.
+    Unreadable {
+        /// The system's word.
+        cause: String,
+    },
+    /// A folder.
+    Folder {
+        /// The permission bits, where there are such.
+        mode: Option<u32>,
+        /// Whether it is this user's.
+        is_ours: bool,
+        /// Whether this user may write to it.
+        is_writable: bool,
+        /// How many bytes are free, if the system tells.
+        free: Option<u64>,
+    },
+}
+
+/// All checks, in the order in which to mend them.
+pub fn checks(facts: &Facts) -> Vec<Check> {
+    let mut checks = reading::checks(facts);
+    checks.extend(showing::checks(facts));
+    checks.extend(standing::checks(facts));
+    checks
+}
+
+/// Whether nothing has to be mended.
+pub fn is_healthy(checks: &[Check]) -> bool {
+    checks.iter().all(|check| check.state != State::Failure)
+}
+
+fn state_of(severity: Severity) -> State {
+    match severity {
+        Severity::Error => State::Failure,
+        Severity::Warning => State::Warning,
+    }
+}
+
+/// `3 min ago`; roughly is enough here.
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let (count, unit) = match elapsed(at, now) {
+        time if time < Duration::from_secs(MINUTE) => return "just now".to_owned(),
+        time if time < Duration::from_secs(HOUR) => (time.as_secs() / MINUTE, "min"),
+        time if time < Duration::from_secs(2 * DAY) => (time.as_secs() / HOUR, "h"),
+        time => (time.as_secs() / DAY, "days"),
+    };
+    format!("{count} {unit} ago")
+}
+
+/// A path may have any name.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

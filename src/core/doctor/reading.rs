@@ -1,0 +1,145 @@
+//! What is needed to see sessions: the settings, the session folders, the system's watches.
+
+use super::{Check, Facts, HomeFacts, Sessions, State, ago, state_of};
+
+/// The key that has a check of its own.
+const APPLICATION_ID: &str = "discord.application_id";
+
+/// The watchers that the daemon uses: for sessions, for the settings, for Discord's sockets.
+const WATCHERS: u64 = 3;
+
+pub(super) fn checks(facts: &Facts) -> Vec<Check> {
+    let mut checks = config(facts);
+    checks.push(application_id(facts));
+    checks.extend(sessions(facts));
+    checks.push(watches(facts));
+    checks
+}
+
+fn config(facts: &Facts) -> Vec<Check> {
+    const NAME: &str = "settings";
+    let path = &facts.config.path;
+    let issues = facts.config.issues.iter().filter(|(issue, _)| !is_about_application_id(issue));
+    let checks: Vec<Check> = issues
+        .map(|(issue, line)| {
+            let hint = issue.hint.clone().unwrap_or_else(|| {
+                format!("correct {path}, then look at it with `agent-presence config check`")
+            });
+            Check::new(NAME, state_of(issue.severity), line).hint(hint)
+        })
+        .collect();
+    if !checks.is_empty() {
+        return checks;
+    }
+    let found = if facts.config.exists { "no problems" } else { "no such file, the defaults are used" };
+    vec![Check::new(NAME, State::Ok, format!("{path}: {found}"))]
+}
+
+fn is_about_application_id(issue: &crate::core::config::Issue) -> bool {
+    issue.key.as_deref() == Some(APPLICATION_ID)
+}
+
+fn application_id(facts: &Facts) -> Check {
+    const NAME: &str = "application id";
+    let wrong = facts.config.issues.iter().find(|(issue, _)| is_about_application_id(issue));
+    let how = crate::core::config::APPLICATION_ID_HINT;
+    match (&facts.application_id, wrong) {
+        (None, Some((issue, line))) => {
+            Check::new(NAME, State::Failure, line).hint(issue.hint.as_deref().unwrap_or(how))
+        }
+        (Some(_), Some((issue, line))) => {
+            Check::new(NAME, state_of(issue.severity), line).hint(issue.hint.as_deref().unwrap_or(how))
+        }
+        (Some((id, origin)), None) => Check::new(NAME, State::Ok, format!("{id} ({origin})")),
+        (None, None) => Check::new(NAME, State::Failure, "there is none, so nothing can be shown in Discord")
+            .hint(
+                "set it up with `agent-presence setup`: an application of yours at \
+                 https://discord.com/developers/applications has one",
+            ),
+    }
+}
+
+fn sessions(facts: &Facts) -> Vec<Check> {
+    const NAME: &str = "sessions";
+    if facts.homes.is_empty() {
+        return vec![
+            Check::new(NAME, State::Failure, "no agent is read")
+                .hint("set sources.codex or sources.claude to true in the settings file"),
+        ];
+    }
+    // One agent is enough: most people do not have both.
+    let is_any = facts.homes.iter().any(|home| matches!(home.sessions, Sessions::Read { .. }));
+    let check = |home: &HomeFacts| {
+        let HomeFacts { agent, path, .. } = home;
+        let agent = agent.card_name();
+        match &home.sessions {
+            Sessions::Missing if is_any => {
+                Check::new(NAME, State::Skipped, format!("{agent}: no session folder in {path}"))
+            }
+            Sessions::Missing => Check::new(
+                NAME,
+                State::Failure,
+                format!("{agent}: no session folder in {path}"),
+            )
+            .hint(format!(
+                "start a session in {agent} once; if its home is elsewhere, name it in sources.{}_home",
+                home.agent.word()
+            )),
+            Sessions::Unreadable { path, cause } => {
+                Check::new(NAME, State::Failure, format!("{agent}: could not read {path}: {cause}"))
+                    .hint(format!("make it a folder that you may read, e.g. `chmod u+rx {path}`"))
+            }
+            Sessions::Silent => Check::new(NAME, State::Failure, format!("{agent}: {path} does not answer"))
+                .hint("see whether its file system is still connected"),
+            Sessions::Read { sessions: 0, .. } => {
+                Check::new(NAME, State::Warning, format!("{agent}: no session in {path} yet"))
+                    .hint(format!("start a session in {agent}"))
+            }
+            Sessions::Read { sessions, newest, .. } => {
+                let newest = newest.map(|at| format!(", the newest {}", ago(at, facts.now)));
+                let newest = newest.unwrap_or_default();
+                let word = if *sessions == 1 { "session" } else { "sessions" };
+                Check::new(NAME, State::Ok, format!("{agent}: {sessions} {word} in {path}{newest}"))
+            }
+        }
+    };
+    facts.homes.iter().map(check).collect()
+}
+
+fn watches(facts: &Facts) -> Check {
+    const NAME: &str = "file watching";
+    let read = |home: &HomeFacts| match home.sessions {
+        Sessions::Read { folders, polled, .. } => Some((u64::try_from(folders).unwrap_or(u64::MAX), polled)),
+        _ => None,
+    };
+    let polled = facts.homes.iter().find(|home| read(home).is_some_and(|(_, polled)| polled));
+    if let Some(home) = polled {
+        let message = format!("{} is on a network file system, so the sessions in use are polled", home.path);
+        return Check::new(NAME, State::Warning, message)
+            .hint("run agent-presence on the machine (or inside the WSL) where the agent runs");
+    }
+    let needed = facts.homes.iter().filter_map(read).map(|(folders, _)| folders).fold(0, u64::saturating_add);
+    let Some(limits) = facts.watches else {
+        return Check::new(NAME, State::Ok, format!("{needed} folders; this system sets no limit"));
+    };
+    let raise = |name: &str, to: u64| {
+        format!(
+            "raise it: put `fs.inotify.{name}={to}` into /etc/sysctl.d/90-inotify.conf, then `sudo sysctl --system`"
+        )
+    };
+    if needed > limits.watches / 2 {
+        let message = format!(
+            "{needed} folders are to be watched, and all programs of this user share {} watches; \
+             beyond the limit the sessions in use are polled",
+            limits.watches
+        );
+        return Check::new(NAME, State::Warning, message)
+            .hint(raise("max_user_watches", needed.saturating_mul(4).max(65_536)));
+    }
+    if limits.instances < WATCHERS {
+        let message =
+            format!("{WATCHERS} watchers are needed, and the system allows {} per user", limits.instances);
+        return Check::new(NAME, State::Warning, message).hint(raise("max_user_instances", 128));
+    }
+    Check::new(NAME, State::Ok, format!("{needed} folders, of {} that can be watched", limits.watches))
+}

@@ -1,0 +1,124 @@
+//! What is needed to keep running: the login entry, the lock and its record, the state folder.
+
+use super::{Check, Daemon, Facts, Lock, Login, Record, State, StateFound};
+
+/// Everything that is kept takes far less.
+const LITTLE: u64 = 16 << 20;
+/// Less than that, and the next write may fail.
+const NOTHING: u64 = 1 << 20;
+
+/// What others may do with a folder.
+const OTHERS_WRITE: u32 = 0o002;
+const OTHERS: u32 = 0o077;
+
+pub(super) fn checks(facts: &Facts) -> Vec<Check> {
+    let mut checks = vec![login(&facts.login), lock(facts)];
+    checks.extend(state(facts));
+    checks
+}
+
+fn login(login: &Login) -> Check {
+    const NAME: &str = "login entry";
+    const ENABLE: &str = "`agent-presence autostart enable`";
+    let with = |check: Check, hint: &Option<String>| check.hint(hint.as_deref().unwrap_or(ENABLE));
+    match login {
+        Login::Enabled { place } => {
+            Check::new(NAME, State::Ok, format!("{place} starts this program at login"))
+        }
+        Login::Disabled => Check::new(NAME, State::Skipped, "nothing is started at login").hint(ENABLE),
+        Login::SwitchedOff { hint } => {
+            with(Check::new(NAME, State::Skipped, "switched off by you with the system's own means"), hint)
+        }
+        Login::Differs { place, hint, is_gone } => {
+            let state = if *is_gone { State::Failure } else { State::Warning };
+            with(Check::new(NAME, state, format!("{place} does not start this program")), hint)
+        }
+        Login::Unknown { cause } => Check::new(NAME, State::Skipped, cause.as_str()),
+    }
+}
+
+fn lock(facts: &Facts) -> Check {
+    const NAME: &str = "lock";
+    let answers = matches!(facts.daemon, Daemon::Running(_));
+    match (facts.lock, &facts.record) {
+        (Lock::Unknown, _) => Check::new(NAME, State::Warning, "it cannot be told whether it is held")
+            .hint("set AGENT_PRESENCE_STATE_DIR to a folder of yours on a local disk"),
+        (Lock::Held, Record::Of { pid, is_ours: true }) => {
+            Check::new(NAME, State::Ok, format!("held by process {pid}"))
+        }
+        (_, Record::Of { pid, is_ours: false }) => {
+            let state = if facts.lock == Lock::Held { State::Failure } else { State::Warning };
+            Check::new(NAME, state, format!("its record names process {pid} of another user"))
+                .hint("set AGENT_PRESENCE_STATE_DIR to a folder of your own; two users cannot share one")
+        }
+        (Lock::Held, Record::Garbled | Record::Absent) => {
+            let state = if answers { State::Warning } else { State::Failure };
+            let found =
+                if facts.record == Record::Absent { "there is no record" } else { "the record is garbled" };
+            let hint = if answers {
+                "`agent-presence stop`, then start it again: a new daemon writes a new record"
+            } else {
+                "end the process that has instance.lock open by hand (`fuser instance.lock`): a process that is not \
+                 in the record is never ended by a takeover"
+            };
+            Check::new(NAME, state, format!("held, and {found}")).hint(hint)
+        }
+        (Lock::Free, Record::Garbled) => {
+            Check::new(NAME, State::Warning, "free; the record beside it is garbled")
+                .hint("nothing has to be done: the next `agent-presence run` writes a new one")
+        }
+        (Lock::Free, Record::Of { pid, .. }) => {
+            Check::new(NAME, State::Ok, format!("free; process {pid} had it last"))
+        }
+        (Lock::Free, Record::Absent) => Check::new(NAME, State::Ok, "free"),
+    }
+}
+
+fn state(facts: &Facts) -> Vec<Check> {
+    const NAME: &str = "state folder";
+    const ELSEWHERE: &str = "or set AGENT_PRESENCE_STATE_DIR to another folder";
+    let path = &facts.state.path;
+    let one = |state, found: &str| Check::new(NAME, state, format!("{path}: {found}"));
+    let (mode, is_ours, is_writable, free) = match &facts.state.found {
+        StateFound::Missing { can_be_made: true } => {
+            return vec![one(State::Ok, "not there yet, the first run makes it")];
+        }
+        StateFound::Missing { can_be_made: false } => {
+            return vec![
+                one(State::Failure, "not there, and it cannot be made")
+                    .hint(format!("make the folder above it writable, {ELSEWHERE}")),
+            ];
+        }
+        StateFound::NotAFolder => {
+            return vec![
+                one(State::Failure, "it is not a folder").hint(format!("move it away, {ELSEWHERE}")),
+            ];
+        }
+        StateFound::Unreadable { cause } => {
+            return vec![one(State::Failure, cause).hint(format!("make it readable, {ELSEWHERE}"))];
+        }
+        StateFound::Folder { mode, is_ours, is_writable, free } => {
+            (mode.unwrap_or_default(), *is_ours, *is_writable, *free)
+        }
+    };
+    let private = format!("chmod 700 {path}");
+    let mut checks = vec![match () {
+        () if !is_ours => one(State::Failure, "it belongs to another user")
+            .hint("set AGENT_PRESENCE_STATE_DIR to a folder of your own"),
+        () if mode & OTHERS_WRITE != 0 => one(State::Failure, "every user may write to it").hint(private),
+        () if !is_writable => {
+            one(State::Failure, "you may not write to it").hint(format!("chmod u+rwx {path}, {ELSEWHERE}"))
+        }
+        () if mode & OTHERS != 0 => one(State::Warning, "other users may look into it").hint(private),
+        () => one(State::Ok, "yours alone, and writable"),
+    }];
+    if let Some(free) = free.filter(|free| *free < LITTLE) {
+        let state = if free < NOTHING { State::Failure } else { State::Warning };
+        let kilobytes = free >> 10;
+        checks.push(
+            one(state, &format!("{kilobytes} KB are free on its disk"))
+                .hint(format!("make room on that disk, {ELSEWHERE}")),
+        );
+    }
+    checks
+}

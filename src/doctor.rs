@@ -1,0 +1,286 @@
+//! Gathers what `doctor` judges. Changes nothing, and comes to an end whatever the file system and the daemon do.
+//!
+//! While a daemon holds the lock no Discord client is spoken to, because a connection could cost the daemon its own.
+//! Without one a socket is tried and closed again, before the first byte.
+//! Read next: [`crate::core::doctor`], which judges.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::autostart::machine::ThisMachine;
+use crate::autostart::{self, Login as Entry, Registration};
+use crate::commands::status::Places;
+use crate::config_file::Chosen;
+use crate::control::Verb;
+use crate::control::client::{self, Found};
+use crate::core::config::Issue;
+use crate::core::doctor::{
+    Client, Config, Daemon, Facts, HomeFacts, Lock, Login, Record, Running, Sessions, StateFolder,
+    StateFound, WatchLimits,
+};
+use crate::core::report::StatusReport;
+use crate::core::settings::Clients;
+use crate::daemon::discord::endpoints;
+use crate::daemon::intake::{self, Home};
+use crate::daemon::{clock, state};
+use crate::error::Failure;
+use crate::instance::{self, Holding};
+use crate::paths::Environment;
+
+/// How long a file system or a service manager may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Larger files are no records.
+const LARGEST_RECORD: u64 = 64 * 1024;
+
+/// Everything that can be found out.
+///
+/// # Errors
+/// The system refused something basic.
+pub fn gather(places: &Places<'_>) -> Result<Facts, Failure> {
+    let now = clock::now().wall;
+    let settings = &places.effective.settings;
+    let daemon = match client::ask_daemon(places.state, places.environment, &Verb::Status)? {
+        Found::Reply(reply) => match reply.status {
+            Some(status) => running(*status),
+            None => unresponsive(places.state, "it does not tell its status".to_owned()),
+        },
+        Found::Unresponsive(error) => unresponsive(places.state, error.to_string()),
+        Found::Nobody => {
+            let paused_until = state::read_pause(places.state).filter(|until| *until > now);
+            Daemon::NotRunning { paused_until }
+        }
+    };
+    let lock = match instance::held_by_another(places.state) {
+        Holding::Held => Lock::Held,
+        Holding::Free => Lock::Free,
+        Holding::Unknown => Lock::Unknown,
+    };
+    let may_try = matches!(daemon, Daemon::NotRunning { .. }) && lock != Lock::Held;
+    let id = &settings.discord.application_id;
+    let origin = places.effective.values.iter().find(|value| value.key.path() == "discord.application_id");
+    Ok(Facts {
+        now,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config: Config {
+            path: places.config.path.display().to_string(),
+            exists: places.config.path.exists(),
+            issues: places
+                .effective
+                .issues
+                .iter()
+                .map(|issue| (issue.clone(), line(places, issue)))
+                .collect(),
+        },
+        application_id: (!id.is_empty())
+            .then(|| (id.clone(), origin.map(|value| value.origin.to_string()).unwrap_or_default())),
+        homes: places.homes.iter().map(home).collect(),
+        watches: watch_limits(),
+        clients: clients(places.environment, &settings.discord.clients, may_try)?,
+        clients_named: settings.discord.clients != Clients::All,
+        daemon,
+        login: login(places),
+        lock,
+        record: record(places.state),
+        state: StateFolder { path: places.state.display().to_string(), found: state_folder(places.state) },
+    })
+}
+
+/// An issue with its place; its hint stands elsewhere.
+fn line(places: &Places<'_>, issue: &Issue) -> String {
+    places.config.describe(&Issue { hint: None, ..issue.clone() })
+}
+
+fn running(status: StatusReport) -> Daemon {
+    let StatusReport { daemon, links, .. } = status;
+    Daemon::Running(Running {
+        pid: daemon.pid,
+        version: daemon.version,
+        started_at: daemon.started_at,
+        paused_until: daemon.paused_until,
+        to_discord: daemon.sink.as_deref() == Some("discord"),
+        links,
+    })
+}
+
+fn unresponsive(state: &Path, cause: String) -> Daemon {
+    Daemon::Unresponsive { pid: instance::Record::read(state).map(|record| record.pid), cause }
+}
+
+fn home(home: &Home) -> HomeFacts {
+    let owned = home.clone();
+    HomeFacts {
+        agent: home.agent,
+        path: home.path.display().to_string(),
+        sessions: within(PATIENCE, move || intake::survey(&owned)).unwrap_or(Sessions::Silent),
+    }
+}
+
+fn watch_limits() -> Option<WatchLimits> {
+    let limit = |name: &str| {
+        let text = fs::read_to_string(format!("/proc/sys/fs/inotify/{name}")).ok()?;
+        text.trim().parse().ok()
+    };
+    Some(WatchLimits { watches: limit("max_user_watches")?, instances: limit("max_user_instances")? })
+}
+
+fn clients(environment: &Environment, wanted: &Clients, may_try: bool) -> Result<Vec<Client>, Failure> {
+    let places = endpoints::Places::new(|name| environment.path(name).map(Into::into));
+    let mut clients = Vec::new();
+    for found in endpoints::discover(&places, wanted) {
+        let is_there = found.identity.is_some();
+        let listens = if may_try && is_there { listens(&found.endpoint.0)? } else { None };
+        clients.push(Client { name: found.client, endpoint: found.endpoint.0, is_there, listens });
+    }
+    Ok(clients)
+}
+
+/// Whether somebody takes connections there. Nothing is sent, so it does not count as one for Discord.
+#[cfg(unix)]
+fn listens(endpoint: &str) -> Result<Option<bool>, Failure> {
+    /// A live socket takes a connection at once.
+    const CONNECT: Duration = Duration::from_secs(2);
+    client::block_on(async {
+        match tokio::time::timeout(CONNECT, tokio::net::UnixStream::connect(endpoint)).await {
+            Ok(Ok(_)) => Some(true),
+            // Its queue is full: somebody is there, and slow.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Some(true),
+            Ok(Err(_)) => Some(false),
+            Err(_) => None,
+        }
+    })
+}
+
+/// A pipe is there only as long as somebody listens.
+#[cfg(not(unix))]
+fn listens(_: &str) -> Result<Option<bool>, Failure> {
+    Ok(None)
+}
+
+fn login(places: &Places<'_>) -> Login {
+    let is_chosen =
+        places.config.chosen == Chosen::Flag || places.environment.path("AGENT_PRESENCE_CONFIG").is_some();
+    let entry = match Entry::of_process(is_chosen.then_some(places.config.path.as_path()), places.environment)
+    {
+        Ok(entry) => entry,
+        Err(failure) => return Login::Unknown { cause: failure.message },
+    };
+    let machine = ThisMachine { home: entry.folders.home.clone(), state: places.state.to_owned() };
+    let Some(registration) = within(PATIENCE, move || autostart::registered(&entry, &machine)) else {
+        return Login::Unknown { cause: "the system does not say what login starts".to_owned() };
+    };
+    let Registration { kind, place, command, state, hint } = registration;
+    let place = format!("{kind} {place}");
+    match state {
+        autostart::State::Enabled => Login::Enabled { place },
+        autostart::State::Disabled => Login::Disabled,
+        autostart::State::SwitchedOffByUser => Login::SwitchedOff { hint },
+        autostart::State::Differs => {
+            let is_gone = command.is_some_and(|command| !Path::new(&command.program).exists());
+            Login::Differs { place, hint, is_gone }
+        }
+    }
+}
+
+fn record(state: &Path) -> Record {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(state.join("instance.json"))
+        .and_then(|file| file.take(LARGEST_RECORD).read_to_end(&mut bytes));
+    match read {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Record::Absent
+        }
+        Err(_) => Record::Garbled,
+        Ok(_) => serde_json::from_slice(&bytes).map_or(Record::Garbled, |record: instance::Record| {
+            Record::Of { pid: record.pid, is_ours: record.uid.is_none_or(is_this_user) }
+        }),
+    }
+}
+
+#[cfg(unix)]
+fn is_this_user(user: u32) -> bool {
+    rustix::process::geteuid().as_raw() == user
+}
+
+#[cfg(not(unix))]
+fn is_this_user(_: u32) -> bool {
+    true
+}
+
+fn state_folder(path: &Path) -> StateFound {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {
+            let above = path.ancestors().skip(1).find(|folder| folder.exists());
+            return StateFound::Missing {
+                can_be_made: above.is_some_and(|folder| folder.is_dir() && is_writable(folder)),
+            };
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return StateFound::Missing { can_be_made: false };
+        }
+        Err(error) => return StateFound::Unreadable { cause: error.to_string() },
+    };
+    if !metadata.is_dir() {
+        return StateFound::NotAFolder;
+    }
+    StateFound::Folder {
+        mode: mode(&metadata),
+        is_ours: is_ours(&metadata),
+        is_writable: is_writable(path),
+        free: free_space(path),
+    }
+}
+
+#[cfg(unix)]
+fn mode(metadata: &fs::Metadata) -> Option<u32> {
+    Some(std::os::unix::fs::MetadataExt::mode(metadata))
+}
+
+#[cfg(not(unix))]
+fn mode(_: &fs::Metadata) -> Option<u32> {
+    None
+}
+
+#[cfg(unix)]
+fn is_ours(metadata: &fs::Metadata) -> bool {
+    is_this_user(std::os::unix::fs::MetadataExt::uid(metadata))
+}
+
+#[cfg(not(unix))]
+fn is_ours(_: &fs::Metadata) -> bool {
+    true
+}
+
+/// By the access bits: nothing is written to find out.
+#[cfg(unix)]
+fn is_writable(folder: &Path) -> bool {
+    use rustix::fs::Access;
+    rustix::fs::access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+#[cfg(not(unix))]
+fn is_writable(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|metadata| !metadata.permissions().readonly())
+}
+
+#[cfg(unix)]
+fn free_space(folder: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn free_space(_: &Path) -> Option<u64> {
+    None
+}
+
+/// The result of `work`, unless the system keeps it longer than `deadline`; its thread then ends with the process.
+fn within<T: Send + 'static>(deadline: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, result) = mpsc::channel();
+    std::thread::spawn(move || sender.send(work()));
+    result.recv_timeout(deadline).ok()
+}

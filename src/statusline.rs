@@ -1,0 +1,223 @@
+//! What Claude Code tells its statusline command, from the terminals to the daemon: one small file per session.
+//!
+//! Claude Code runs the command in every terminal and kills it when it has something newer to say. So a file is written
+//! whole or not at all, no two terminals write the same one, and nobody waits for a lock. Each says what its terminal
+//! heard last; what they say together is the business of [`crate::core::limits`].
+//! Read next: [`settings`], the entry in Claude Code's settings; [`crate::daemon::statusline`], who listens.
+
+pub mod settings;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::core::activity::Agent;
+use crate::core::limits::Snapshot;
+use crate::core::source::LimitsFact;
+use crate::core::source::claude::limits::snapshot;
+use crate::core::source::claude::statusline::Statusline;
+use crate::core::time::Now;
+use crate::daemon::intake::Home;
+use crate::files::write_atomically;
+
+/// The folder in the state folder.
+const FOLDER: &str = "statusline";
+
+/// What stood in Claude Code's settings before, in the state folder.
+const REPLACED: &str = "statusline.json";
+
+/// No window is longer than a week, so older files say nothing.
+const KEPT_FOR: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+
+/// Larger files are not ours.
+const LARGEST: u64 = 64 * 1024;
+
+/// What one terminal said last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    /// When it said this first.
+    observed_at: Timestamp,
+    session: String,
+    /// Claude Code's home folder, as the terminal spelled it.
+    home: Option<String>,
+    limits: Vec<LimitsFact>,
+}
+
+/// The entries in Claude Code's settings that this program took the place of, by home folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    homes: BTreeMap<String, Option<String>>,
+}
+
+/// Where the files of the terminals are.
+pub fn folder(state: &Path) -> PathBuf {
+    state.join(FOLDER)
+}
+
+/// The home folder of the session that called: its transcript is in it.
+pub fn home_of(line: &Statusline) -> Option<PathBuf> {
+    let transcript = Path::new(line.transcript_path.as_deref()?);
+    let projects = transcript.ancestors().find(|folder| folder.ends_with("projects"))?;
+    projects.parent().map(Path::to_owned)
+}
+
+/// Keeps the limits of one call, if it told any that its terminal has not told before.
+///
+/// # Errors
+/// Whatever the system says; what was kept before is then untouched.
+pub fn keep(state: &Path, line: &Statusline) -> io::Result<()> {
+    if line.limits.is_empty() {
+        return Ok(());
+    }
+    let kept = Kept {
+        observed_at: line.captured_at,
+        session: line.session_id.clone(),
+        home: home_of(line).map(|home| home.to_string_lossy().into_owned()),
+        limits: line.limits.clone(),
+    };
+    let folder = folder(state);
+    let path = folder.join(format!("{}.json", kept.session));
+    let known = read_file(&path);
+    // Saying the same again is no news, and the first time is when it was observed.
+    if known.as_ref().is_some_and(|known| known.limits == kept.limits && known.home == kept.home) {
+        return Ok(());
+    }
+    if known.is_none() {
+        make(state)?;
+        prune(&folder, line.captured_at.into());
+    }
+    write_atomically(&path, &serde_json::to_vec(&kept)?)
+}
+
+/// Makes the folder for its owner alone.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn make(state: &Path) -> io::Result<PathBuf> {
+    let folder = folder(state);
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(&folder)?;
+    Ok(folder)
+}
+
+/// Everything that terminals of `homes` have said and that may still be true, in the order of the sessions' ids.
+pub fn read(state: &Path, homes: &[Home], now: Now) -> Vec<Snapshot> {
+    let Ok(entries) = std::fs::read_dir(folder(state)) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort_unstable();
+    let homes = RealHomes::of(homes);
+    let kept = paths.iter().filter(|path| path.extension().is_some_and(|end| end == "json"));
+    kept.filter_map(|path| read_file(path)).flat_map(|kept| kept.snapshots(&homes, now)).collect()
+}
+
+/// What was replaced in Claude Code's settings; nothing where the file is missing or garbled.
+pub fn read_replaced(state: &Path) -> Replaced {
+    let bytes = std::fs::read(state.join(REPLACED)).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+/// Keeps what was replaced.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn write_replaced(state: &Path, replaced: &Replaced) -> io::Result<()> {
+    write_atomically(&state.join(REPLACED), &serde_json::to_vec_pretty(replaced)?)
+}
+
+impl Replaced {
+    /// What stood in the settings of `home`: `None` when nothing is known of it, `Some(None)` when nothing stood there.
+    pub fn of(&self, home: &Path) -> Option<Option<&str>> {
+        let real = real(home);
+        let known = self.homes.iter().find(|(known, _)| self::real(Path::new(known)) == real);
+        known.map(|(_, entry)| entry.as_deref())
+    }
+
+    /// Notes what stood in the settings of `home`, as JSON.
+    pub fn note(&mut self, home: &Path, entry: Option<String>) {
+        self.forget(home);
+        self.homes.insert(home.to_string_lossy().into_owned(), entry);
+    }
+
+    /// Drops what is known of `home`, and says whether that was anything.
+    pub fn forget(&mut self, home: &Path) -> bool {
+        let (before, real) = (self.homes.len(), real(home));
+        self.homes.retain(|known, _| self::real(Path::new(known)) != real);
+        self.homes.len() < before
+    }
+
+    /// The command that ran before ours in `home`; where the home is not known, that of the only one.
+    pub fn command(&self, home: Option<&Path>) -> Option<String> {
+        let entry = match home.and_then(|home| self.of(home)) {
+            Some(entry) => entry,
+            None if self.homes.len() == 1 => self.homes.values().next().and_then(Option::as_deref),
+            None => None,
+        };
+        settings::command_of(entry?)
+    }
+}
+
+impl Kept {
+    fn snapshots(&self, homes: &RealHomes, now: Now) -> Vec<Snapshot> {
+        let Some(label) = homes.label(self.home.as_deref()) else { return Vec::new() };
+        let build = |limits: &LimitsFact| {
+            let session = Some(self.session.clone());
+            let mut snapshot = snapshot(limits.clone(), &label, self.observed_at, session);
+            // A use of a window that is over must not win against what is used of the next one.
+            let over = |snapshot: &Snapshot, window| {
+                snapshot.expires_at(window).is_some_and(|at: Timestamp| at <= now.wall)
+            };
+            let current = snapshot.windows.iter().filter(|window| !over(&snapshot, window));
+            snapshot.windows = current.cloned().collect();
+            snapshot
+        };
+        self.limits.iter().map(build).filter(|snapshot| !snapshot.windows.is_empty()).collect()
+    }
+}
+
+/// Claude Code's homes by where they really are.
+struct RealHomes(Vec<(PathBuf, Arc<str>)>);
+
+impl RealHomes {
+    fn of(homes: &[Home]) -> Self {
+        let claude = homes.iter().filter(|home| home.agent == Agent::Claude);
+        Self(claude.map(|home| (real(&home.path), Arc::clone(&home.label))).collect())
+    }
+
+    /// What sessions call a home. A terminal that did not say whose it is belongs to the first one.
+    fn label(&self, home: Option<&str>) -> Option<Arc<str>> {
+        let wanted = home.map(|home| real(Path::new(home)));
+        let is_it = |(path, _): &&(PathBuf, Arc<str>)| wanted.as_ref().is_none_or(|wanted| wanted == path);
+        self.0.iter().find(is_it).map(|(_, label)| Arc::clone(label))
+    }
+}
+
+fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn read_file(path: &Path) -> Option<Kept> {
+    if std::fs::metadata(path).ok()?.len() > LARGEST {
+        return None;
+    }
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// Removes what sessions of long ago left behind.
+fn prune(folder: &Path, now: SystemTime) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let modified = entry.metadata().ok().and_then(|metadata| metadata.modified().ok());
+        let age = modified.and_then(|modified| now.duration_since(modified).ok());
+        if age.is_some_and(|age| age > KEPT_FOR) {
+            // Another terminal may have been faster.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}

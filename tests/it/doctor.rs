@@ -1,0 +1,4 @@
+//! `doctor`: a healthy set-up, and faults that are each named with a hint that mends it.
+
+mod checks;
+mod faults;

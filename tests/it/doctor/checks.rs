@@ -1,0 +1,397 @@
+//! Every judgement, by facts that no machine has to be brought to.
+
+use agent_presence::core::activity::Agent;
+use agent_presence::core::config::{ConfigContext, Effective};
+use agent_presence::core::doctor::{
+    Check, Client, Config, Daemon, Facts, HomeFacts, Lock, Login, Record, Running, Sessions, State,
+    StateFolder, StateFound, WatchLimits, checks, is_healthy,
+};
+use agent_presence::core::publish::{LinkState, LinkStatus};
+use jiff::{SignedDuration, Timestamp};
+
+fn now() -> Timestamp {
+    "2026-11-20T10:00:00Z".parse().unwrap()
+}
+
+fn minutes_ago(minutes: i64) -> Timestamp {
+    now() - SignedDuration::from_mins(minutes)
+}
+
+fn link() -> LinkStatus {
+    LinkStatus {
+        endpoint: "/run/discord-ipc-0".to_owned(),
+        client: "Discord".to_owned(),
+        state: LinkState::Connected,
+        last_ack_at: Some(minutes_ago(3)),
+        last_error: None,
+    }
+}
+
+fn running() -> Running {
+    Running {
+        pid: Some(42),
+        version: Some("0.1.0".to_owned()),
+        started_at: Some(minutes_ago(150)),
+        paused_until: None,
+        to_discord: true,
+        links: vec![link()],
+    }
+}
+
+fn read(folders: usize) -> Sessions {
+    Sessions::Read { folders, sessions: 2, newest: Some(minutes_ago(0)), polled: false }
+}
+
+fn home(agent: Agent, sessions: Sessions) -> HomeFacts {
+    HomeFacts { agent, path: format!("/home/ada/.{}", agent.word()), sessions }
+}
+
+fn folder(mode: u32) -> StateFound {
+    StateFound::Folder { mode: Some(mode), is_ours: true, is_writable: true, free: Some(1 << 30) }
+}
+
+fn healthy() -> Facts {
+    Facts {
+        now: now(),
+        version: "0.1.0".to_owned(),
+        config: Config { path: "/config.toml".to_owned(), exists: true, issues: Vec::new() },
+        application_id: Some(("1234567890123456789".to_owned(), "file, line 2".to_owned())),
+        homes: vec![home(Agent::Codex, read(10))],
+        watches: Some(WatchLimits { watches: 65_536, instances: 128 }),
+        clients: vec![Client {
+            name: "Discord".to_owned(),
+            endpoint: "/run/discord-ipc-0".to_owned(),
+            is_there: true,
+            listens: None,
+        }],
+        clients_named: false,
+        daemon: Daemon::Running(running()),
+        login: Login::Enabled { place: "systemd user unit /u".to_owned() },
+        lock: Lock::Held,
+        record: Record::Of { pid: 42, is_ours: true },
+        state: StateFolder { path: "/state".to_owned(), found: folder(0o40_700) },
+    }
+}
+
+/// The settings' issues as the program would have them.
+fn with_settings(facts: &mut Facts, text: &str) {
+    let effective = Effective::read(text, &ConfigContext::default());
+    facts.config.issues =
+        effective.issues.into_iter().map(|issue| (issue.clone(), issue.to_string())).collect();
+    if effective.settings.discord.application_id.is_empty() {
+        facts.application_id = None;
+    }
+}
+
+fn text(check: &Check) -> String {
+    format!("{} {}: {}", check.state.word(), check.name, check.message)
+}
+
+#[test]
+fn a_healthy_set_up() {
+    let checks = checks(&healthy());
+    let lines: Vec<String> = checks.iter().map(text).collect();
+    assert_eq!(
+        lines,
+        [
+            "ok settings: /config.toml: no problems",
+            "ok application id: 1234567890123456789 (file, line 2)",
+            "ok sessions: Codex: 2 sessions in /home/ada/.codex, the newest just now",
+            "ok file watching: 10 folders, of 65536 that can be watched",
+            "ok discord clients: Discord at /run/discord-ipc-0",
+            "ok daemon: running (process 42), started 2 h ago",
+            "ok link: Discord at /run/discord-ipc-0: last card confirmed 3 min ago",
+            "ok activity sharing: Discord takes cards; whether it shows them to friends, it does not tell",
+            "ok login entry: systemd user unit /u starts this program at login",
+            "ok lock: held by process 42",
+            "ok state folder: /state: yours alone, and writable",
+        ]
+    );
+    let hints: Vec<&str> = checks.iter().filter_map(|check| check.hint.as_deref()).collect();
+    assert!(hints.len() == 1 && hints[0].contains("Activity Privacy"), "{hints:?}");
+    assert!(is_healthy(&checks));
+}
+
+/// What is found after `plant`: one line, and words of its hint.
+#[track_caller]
+fn check(plant: impl FnOnce(&mut Facts), line: &str, hint: &str) {
+    let mut facts = healthy();
+    plant(&mut facts);
+    let found = checks(&facts);
+    let lines: Vec<String> = found.iter().map(text).collect();
+    let at = lines.iter().position(|found| found == line);
+    let check = &found[at.unwrap_or_else(|| panic!("{line} is not in {lines:#?}"))];
+    let given = check.hint.as_deref().unwrap_or_default();
+    assert!(given.contains(hint), "{hint} is not in the hint `{given}`");
+    assert!(
+        !matches!(check.state, State::Warning | State::Failure) || !given.is_empty(),
+        "{line} needs a hint"
+    );
+    assert_eq!(is_healthy(&found), found.iter().all(|check| check.state != State::Failure));
+}
+
+#[test]
+fn settings() {
+    check(
+        |facts| with_settings(facts, "[card]\nidle_after = \"soon\""),
+        "failure settings: line 2: card.idle_after: expected a duration from 1m to 24h, found \"soon\": each part is a \
+         number and a unit",
+        "correct /config.toml",
+    );
+    check(
+        |facts| with_settings(facts, "[discord\n"),
+        "failure settings: line 1: not valid TOML: unclosed table, expected `]`",
+        "correct /config.toml",
+    );
+    check(
+        |facts| with_settings(facts, "[discord]\napplication_id = \"1234567890123456789\"\nclient = \"all\""),
+        "warning settings: line 3: discord.client: unknown key, it has no effect",
+        "clients",
+    );
+    check(
+        |facts| with_settings(facts, ""),
+        "failure application id: there is none, so nothing can be shown in Discord",
+        "agent-presence setup",
+    );
+    check(
+        |facts| with_settings(facts, "[discord]\napplication_id = \"123\""),
+        "failure application id: line 2: discord.application_id: expected 17 to 20 digits in quotes, found \"123\"",
+        "https://discord.com/developers/applications",
+    );
+}
+
+#[test]
+fn sessions() {
+    check(|facts| facts.homes.clear(), "failure sessions: no agent is read", "sources.codex");
+    check(
+        |facts| facts.homes = vec![home(Agent::Codex, Sessions::Missing)],
+        "failure sessions: Codex: no session folder in /home/ada/.codex",
+        "sources.codex_home",
+    );
+    check(
+        |facts| facts.homes.push(home(Agent::Claude, Sessions::Missing)),
+        "skipped sessions: Claude Code: no session folder in /home/ada/.claude",
+        "",
+    );
+    let refused = Sessions::Unreadable { path: "/s".to_owned(), cause: "permission denied".to_owned() };
+    check(
+        |facts| facts.homes.push(home(Agent::Claude, refused)),
+        "failure sessions: Claude Code: could not read /s: permission denied",
+        "chmod u+rx /s",
+    );
+    check(
+        |facts| facts.homes = vec![home(Agent::Codex, Sessions::Silent)],
+        "failure sessions: Codex: /home/ada/.codex does not answer",
+        "file system",
+    );
+    let empty = Sessions::Read { folders: 1, sessions: 0, newest: None, polled: false };
+    check(
+        |facts| facts.homes = vec![home(Agent::Codex, empty)],
+        "warning sessions: Codex: no session in /home/ada/.codex yet",
+        "start a session",
+    );
+}
+
+#[test]
+fn watches() {
+    check(
+        |facts| facts.homes = vec![home(Agent::Codex, read(40_000))],
+        "warning file watching: 40000 folders are to be watched, and all programs of this user share 65536 watches; \
+         beyond the limit the sessions in use are polled",
+        "fs.inotify.max_user_watches=160000",
+    );
+    check(
+        |facts| facts.watches = Some(WatchLimits { watches: 65_536, instances: 1 }),
+        "warning file watching: 3 watchers are needed, and the system allows 1 per user",
+        "fs.inotify.max_user_instances=128",
+    );
+    let remote = Sessions::Read { folders: 1, sessions: 1, newest: None, polled: true };
+    check(
+        |facts| facts.homes = vec![home(Agent::Codex, remote)],
+        "warning file watching: /home/ada/.codex is on a network file system, so the sessions in use are polled",
+        "on the machine",
+    );
+    check(|facts| facts.watches = None, "ok file watching: 10 folders; this system sets no limit", "");
+}
+
+#[test]
+fn clients() {
+    check(|facts| facts.clients.clear(), "warning discord clients: none is running", "start Discord");
+    check(
+        |facts| {
+            facts.clients.clear();
+            facts.clients_named = true;
+        },
+        "warning discord clients: the settings name no client, so no card is shown",
+        "\"all\"",
+    );
+    check(
+        |facts| facts.clients[0].is_there = false,
+        "warning discord clients: nothing is at /run/discord-ipc-0",
+        "start that Discord",
+    );
+    check(
+        |facts| facts.clients[0].listens = Some(false),
+        "warning discord clients: nobody listens at /run/discord-ipc-0, Discord left it behind",
+        "start Discord",
+    );
+}
+
+#[test]
+fn daemons() {
+    #[track_caller]
+    fn with(change: impl FnOnce(&mut Running), line: &str, hint: &str) {
+        let mut daemon = running();
+        change(&mut daemon);
+        check(|facts| facts.daemon = Daemon::Running(daemon), line, hint);
+    }
+    check(
+        |facts| facts.daemon = Daemon::NotRunning { paused_until: None },
+        "warning daemon: not running",
+        "autostart enable",
+    );
+    check(
+        |facts| facts.daemon = Daemon::NotRunning { paused_until: Some(minutes_ago(-60)) },
+        "warning daemon: not running, and paused",
+        "agent-presence resume",
+    );
+    check(
+        |facts| facts.daemon = Daemon::Unresponsive { pid: Some(7), cause: "it does not answer".to_owned() },
+        "failure daemon: it does not answer (process 7)",
+        "takes over",
+    );
+    let base = "warning daemon: running (process 42), started 2 h ago";
+    with(|daemon| daemon.paused_until = Some(now()), &format!("{base}, paused"), "resume");
+    with(
+        |daemon| daemon.version = Some("0.0.9".to_owned()),
+        &format!("{base}, of version 0.0.9, and this is 0.1.0"),
+        "agent-presence run",
+    );
+    with(
+        |daemon| daemon.to_discord = false,
+        &format!("{base}, showing cards in a terminal only"),
+        "agent-presence run",
+    );
+    with(|daemon| daemon.links.clear(), "skipped activity sharing: no card was shown yet", "");
+    let place = "Discord at /run/discord-ipc-0";
+    with(
+        |daemon| daemon.links[0].last_error = Some("4000: child \"activity\" fails".to_owned()),
+        &format!(
+            "warning link: {place}: last card confirmed 3 min ago; last refused: 4000: child \"activity\" fails"
+        ),
+        "preview",
+    );
+    with(
+        |daemon| {
+            daemon.links[0].state = LinkState::Rejected;
+            daemon.links[0].last_error = Some("4000: Invalid Client ID".to_owned());
+        },
+        &format!("failure link: {place}: 4000: Invalid Client ID"),
+        "developer portal",
+    );
+    with(
+        |daemon| daemon.links[0].state = LinkState::Waiting,
+        &format!("warning link: {place}: waiting for Discord"),
+        "by itself",
+    );
+    with(
+        |daemon| daemon.links[0].last_ack_at = None,
+        &format!("ok link: {place}: no card confirmed yet"),
+        "",
+    );
+}
+
+#[test]
+fn login_entries() {
+    check(
+        |facts| facts.login = Login::Disabled,
+        "skipped login entry: nothing is started at login",
+        "enable",
+    );
+    let differs = |is_gone| Login::Differs {
+        place: "systemd user unit /u".to_owned(),
+        hint: Some("it starts /old; register this program with …".to_owned()),
+        is_gone,
+    };
+    let line = "login entry: systemd user unit /u does not start this program";
+    check(|facts| facts.login = differs(true), &format!("failure {line}"), "/old");
+    check(|facts| facts.login = differs(false), &format!("warning {line}"), "/old");
+    check(
+        |facts| facts.login = Login::SwitchedOff { hint: Some("in Task Manager".to_owned()) },
+        "skipped login entry: switched off by you with the system's own means",
+        "Task Manager",
+    );
+}
+
+#[test]
+fn locks_and_records() {
+    let stranger = Record::Of { pid: 9, is_ours: false };
+    for (lock, record, answers, line, hint) in [
+        (Lock::Free, Record::Absent, false, "ok lock: free", ""),
+        (Lock::Free, Record::Of { pid: 9, is_ours: true }, false, "ok lock: free; process 9 had it last", ""),
+        (Lock::Free, Record::Garbled, false, "warning lock: free; the record beside it is garbled", "next"),
+        (
+            Lock::Free,
+            stranger.clone(),
+            false,
+            "warning lock: its record names process 9 of another user",
+            "AGENT_PRESENCE_STATE_DIR",
+        ),
+        (
+            Lock::Held,
+            stranger,
+            false,
+            "failure lock: its record names process 9 of another user",
+            "AGENT_PRESENCE_STATE_DIR",
+        ),
+        (Lock::Held, Record::Garbled, true, "warning lock: held, and the record is garbled", "stop"),
+        (Lock::Held, Record::Absent, false, "failure lock: held, and there is no record", "by hand"),
+        (
+            Lock::Unknown,
+            Record::Absent,
+            false,
+            "warning lock: it cannot be told whether it is held",
+            "local disk",
+        ),
+    ] {
+        check(
+            |facts| {
+                (facts.lock, facts.record) = (lock, record);
+                if !answers {
+                    facts.daemon = Daemon::NotRunning { paused_until: None };
+                }
+            },
+            line,
+            hint,
+        );
+    }
+}
+
+#[test]
+fn state_folders() {
+    let change = |change: fn(&mut u32, &mut bool, &mut bool, &mut Option<u64>)| {
+        let (mut mode, mut is_ours, mut is_writable, mut free) = (0o40_700, true, true, Some(1 << 30));
+        change(&mut mode, &mut is_ours, &mut is_writable, &mut free);
+        StateFound::Folder { mode: Some(mode), is_ours, is_writable, free }
+    };
+    for (found, line, hint) in [
+        (StateFound::Missing { can_be_made: true }, "ok|not there yet, the first run makes it", ""),
+        (StateFound::Missing { can_be_made: false }, "failure|not there, and it cannot be made", "writable"),
+        (StateFound::NotAFolder, "failure|it is not a folder", "move it away"),
+        (change(|_, is_ours, _, _| *is_ours = false), "failure|it belongs to another user", "of your own"),
+        (folder(0o40_777), "failure|every user may write to it", "chmod 700 /state"),
+        (folder(0o40_755), "warning|other users may look into it", "chmod 700 /state"),
+        (
+            change(|_, _, is_writable, _| *is_writable = false),
+            "failure|you may not write to it",
+            "chmod u+rwx",
+        ),
+        (change(|_, _, _, free| *free = Some(8 << 20)), "warning|8192 KB are free on its disk", "make room"),
+        (change(|_, _, _, free| *free = Some(1000)), "failure|0 KB are free on its disk", "make room"),
+        (StateFound::Unreadable { cause: "no".to_owned() }, "failure|no", "readable"),
+    ] {
+        let (state, found_line) = line.split_once('|').unwrap();
+        let line = format!("{state} state folder: /state: {found_line}");
+        check(|facts| facts.state.found = found, &line, hint);
+    }
+}

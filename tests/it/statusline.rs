@@ -1,0 +1,250 @@
+//! `statusline` as Claude Code runs it, what the daemon makes of it, and the entry in Claude Code's settings.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Output, Stdio};
+
+use agent_presence::daemon::clock;
+use serde_json::{Value, json};
+
+use crate::support::SECRET;
+use crate::support::home::Home;
+
+/// What Claude Code tells in one terminal; windows that end in three hours and in three days.
+fn input(home: &Home, session: &str, five_hours: f64, weekly: f64) -> String {
+    let now = clock::now().wall.as_second();
+    json!({
+        "session_id": session,
+        "transcript_path": home.claude().join(format!("projects/-{SECRET}/{session}.jsonl")),
+        "cwd": format!("/home/{SECRET}"),
+        "model": {"id": "claude-opus-5[1m]", "display_name": "Opus 5"},
+        "context_window": {"context_window_size": 200_000, "current_usage": {"input_tokens": 16_000, "output_tokens": 5}},
+        "rate_limits": {
+            "five_hour": {"used_percentage": five_hours, "resets_at": now + 3 * 3600},
+            "seven_day": {"used_percentage": weekly, "resets_at": now + 3 * 86400},
+        },
+    })
+    .to_string()
+}
+
+fn begin(home: &Home, input: &[u8]) -> Child {
+    let mut command = home.command("statusline");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A command that has heard enough closes its end.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child
+}
+
+/// What the command prints, which must succeed.
+#[track_caller]
+fn call(home: &Home, input: &[u8]) -> String {
+    let Output { status, stdout, stderr } = begin(home, input).wait_with_output().unwrap();
+    assert_eq!((status.code(), String::from_utf8(stderr).unwrap().as_str()), (Some(0), ""));
+    String::from_utf8(stdout).unwrap()
+}
+
+/// What is left of Claude Code's windows.
+fn left(status: &Value) -> Vec<(String, u64)> {
+    let limits = status["limits"].as_array().unwrap();
+    let windows = limits.iter().filter(|limits| limits["agent"] == "claude").flat_map(|limits| {
+        limits["windows"].as_array().unwrap().iter().map(|window| {
+            (window["label"].as_str().unwrap().to_owned(), window["remaining_percent"].as_u64().unwrap())
+        })
+    });
+    windows.collect()
+}
+
+fn windows(five_hours: u64, weekly: u64) -> Vec<(String, u64)> {
+    vec![("5h".to_owned(), five_hours), ("weekly".to_owned(), weekly)]
+}
+
+fn kept(home: &Home) -> Vec<String> {
+    let folder = fs::read_dir(home.state().join("statusline"));
+    let mut names: Vec<_> = folder
+        .map(|entries| entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect())
+        .unwrap_or_default();
+    names.sort();
+    names
+}
+
+fn settings(home: &Home) -> PathBuf {
+    home.claude().join("settings.json")
+}
+
+#[test]
+fn prints_a_line_and_keeps_the_limits() {
+    let home = Home::new();
+    let line = call(&home, input(&home, "s1", 36.0, 53.4).as_bytes());
+    assert_eq!(line, "Opus 5 · context 92% left · 5h 64% left · weekly 47% left\n");
+    assert_eq!(kept(&home), ["s1.json"]);
+    let path = home.state().join("statusline/s1.json");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(left(&home.status()), windows(64, 47));
+    let home_label = home.claude().to_string_lossy().into_owned();
+    assert_eq!(home.status()["limits"][0]["home"], home_label.as_str());
+
+    // The same again is no news, and what is absent takes nothing away.
+    let before = fs::read(&path).unwrap();
+    call(&home, input(&home, "s1", 36.0, 53.4).as_bytes());
+    assert_eq!(call(&home, br#"{"session_id":"s1","model":{"id":"claude-opus-5"}}"#), "Opus 5\n");
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn whatever_comes_it_succeeds() {
+    let home = Home::new();
+    let long = format!(r#"{{"session_id":"s1","x":"{}"}}"#, "x".repeat(300 << 10));
+    for input in ["", "null", "garbage", "{", r#"{"session_id":"../../x"}"#, &long] {
+        assert_eq!(call(&home, input.as_bytes()), "", "{:.40}", input);
+    }
+    let padded = input(&home, "s1", 36.0, 53.0).replacen('{', &format!("{{{}", " ".repeat(200 << 10)), 1);
+    assert!(call(&home, padded.as_bytes()).starts_with("Opus 5 · "));
+
+    // A state folder that cannot be made.
+    let mut home = Home::new();
+    fs::write(home.path("file"), "").unwrap();
+    home.set("AGENT_PRESENCE_STATE_DIR", home.path("file/state").to_string_lossy());
+    assert!(call(&home, input(&home, "s1", 36.0, 53.0).as_bytes()).starts_with("Opus 5 · "));
+}
+
+#[test]
+fn many_terminals_at_once_lose_nothing() {
+    let home = Home::new();
+    let calls: Vec<_> = (0..20)
+        .map(|number| {
+            begin(&home, input(&home, &format!("s{number:02}"), f64::from(number), 50.0).as_bytes())
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.wait_with_output().unwrap().status.code(), Some(0));
+    }
+    let expected: Vec<_> = (0..20).map(|number| format!("s{number:02}.json")).collect();
+    assert_eq!(kept(&home), expected);
+    assert_eq!(left(&home.status()), windows(81, 50), "the one that has heard of the highest use is right");
+}
+
+#[test]
+fn a_running_daemon_hears_and_puts_it_on_the_card() {
+    let home = Home::new();
+    home.claude_session().turn().call(4_500);
+    let daemon = home.start("run --dry-run");
+    daemon.wait_for_output("│ +4.5K | 4.5K | 4.5K tokens");
+    call(&home, input(&home, "s1", 36.0, 53.0).as_bytes());
+    daemon.wait_for_output("5h 64% · weekly 47% left · +4.5K | 4.5K | 4.5K tokens");
+    call(&home, input(&home, "s2", 30.0, 54.0).as_bytes());
+    home.wait_for_status("both terminals", |status| left(status) == windows(64, 46));
+    fs::remove_dir_all(home.state().join("statusline")).unwrap();
+    call(&home, input(&home, "s3", 40.0, 54.0).as_bytes());
+    home.wait_for_status("a terminal in a new folder", |status| left(status) == windows(60, 46));
+    daemon.terminate();
+    assert_eq!(left(&home.status()), windows(60, 46), "the daemon has kept it");
+}
+
+#[test]
+fn a_terminal_of_a_home_that_is_not_read_says_nothing() {
+    let home = Home::new();
+    let other = input(&home, "s1", 36.0, 53.0).replace("/.claude/", "/.other/");
+    call(&home, other.as_bytes());
+    assert_eq!(left(&home.status()), []);
+}
+
+#[test]
+fn set_up_in_settings_that_were_there_and_taken_out_again() {
+    let home = Home::new();
+    fs::create_dir_all(home.claude()).unwrap();
+    let before = "{\n    \"z\": {\"statusLine\": 1},\n    \"model\": \"opus\"\n}\n";
+    fs::write(settings(&home), before).unwrap();
+    assert!(home.output("statusline install").ends_with("settings.json: set up\n"));
+    let text = fs::read_to_string(settings(&home)).unwrap();
+    assert!(
+        text.starts_with(
+            "{\n    \"z\": {\"statusLine\": 1},\n    \"model\": \"opus\",\n    \"statusLine\": "
+        )
+    );
+    let command = serde_json::from_str::<Value>(&text).unwrap()["statusLine"]["command"].clone();
+    assert_eq!(command, format!("{} statusline", env!("CARGO_BIN_EXE_agent-presence")));
+    assert_eq!(
+        fs::read_to_string(settings(&home).with_file_name("settings.json.before-agent-presence")).unwrap(),
+        before
+    );
+    assert!(home.output("statusline install").ends_with("is set up already\n"));
+    assert_eq!(fs::read_to_string(settings(&home)).unwrap(), text);
+    assert!(home.output("statusline uninstall").ends_with("removed\n"));
+    assert_eq!(fs::read_to_string(settings(&home)).unwrap(), before);
+    assert!(home.output("statusline uninstall").ends_with("is not set up\n"));
+}
+
+#[test]
+fn the_command_that_was_there_goes_on_running_and_comes_back() {
+    let home = Home::new();
+    fs::create_dir_all(home.claude()).unwrap();
+    let command = "echo \"mine\"; wc -c; echo oops >&2; exit 3";
+    let before = json!({"statusLine": {"type": "command", "padding": 0, "command": command}}).to_string();
+    fs::write(settings(&home), &before).unwrap();
+    assert!(home.output("statusline install").contains("the command that was there runs as before"));
+    home.output("statusline install");
+    let input = input(&home, "s1", 36.0, 53.0);
+    let output = begin(&home, input.as_bytes()).wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed.split_whitespace().collect::<Vec<_>>(), ["mine", &input.len().to_string()]);
+    assert_eq!(left(&home.status()), windows(64, 47), "kept all the same");
+    // What is too long for us is not too long for it.
+    let long = "x".repeat(300 << 10);
+    let output = begin(&home, long.as_bytes()).wait_with_output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().contains(&long.len().to_string()));
+    assert!(home.output("statusline uninstall").ends_with("as it was before\n"));
+    assert_eq!(fs::read_to_string(settings(&home)).unwrap(), before);
+}
+
+#[test]
+fn two_programs_that_call_each_other_end() {
+    let home = Home::new();
+    fs::create_dir_all(home.claude()).unwrap();
+    // A script of the user's that calls this program, whatever it is called.
+    let script = format!("{} 'statusline'", env!("CARGO_BIN_EXE_agent-presence"));
+    fs::write(settings(&home), json!({"statusLine": {"command": script}}).to_string()).unwrap();
+    home.output("statusline install");
+    assert!(call(&home, input(&home, "s1", 36.0, 53.0).as_bytes()).starts_with("Opus 5 · "));
+}
+
+#[test]
+fn an_entry_that_was_changed_meanwhile_is_left_alone() {
+    let home = Home::new();
+    fs::create_dir_all(home.claude()).unwrap();
+    home.output("statusline install");
+    let other = json!({"statusLine": {"command": "other"}}).to_string();
+    fs::write(settings(&home), &other).unwrap();
+    assert!(home.output("statusline uninstall").ends_with("is not set up\n"));
+    assert_eq!(fs::read_to_string(settings(&home)).unwrap(), other);
+}
+
+#[test]
+fn broken_settings_are_refused_and_nothing_is_written() {
+    let home = Home::new();
+    fs::create_dir_all(home.claude()).unwrap();
+    fs::write(settings(&home), "{\"a\": 1,}").unwrap();
+    for action in ["statusline install", "statusline uninstall"] {
+        let ended = home.run(action);
+        assert_eq!(ended.code, Some(1));
+        assert!(
+            ended.err.contains("could not change") && ended.err.contains("hint: mend the file"),
+            "{ended:?}"
+        );
+    }
+    assert_eq!(fs::read_to_string(settings(&home)).unwrap(), "{\"a\": 1,}");
+    let names: Vec<_> =
+        fs::read_dir(home.claude()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["settings.json"]);
+}
+
+#[test]
+fn without_claude_code_there_is_nothing_to_set_up() {
+    let home = Home::new();
+    let ended = home.run("statusline install");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("could not find Claude Code's folder\nhint: "), "{ended:?}");
+}
