@@ -129,12 +129,14 @@ impl Effective {
         let mut reading = Reading { text, context, effective: Self::defaults() };
         match DeTable::parse(text) {
             Ok(document) => reading.document(document.get_ref()),
-            Err(error) => reading.complain_at(
-                error.span().map(|span| span.start),
-                None,
-                Severity::Error,
-                Complaint::new(format!("not valid TOML: {}", value::one_line(error.message()))),
-            ),
+            Err(error) => {
+                let start = error.span().map(|span| span.start);
+                let key = start.and_then(|start| key_at(text, start)).map(|key| format!(" (at {key})"));
+                let what = value::one_line(error.message());
+                let complaint = Complaint::new(format!("not valid TOML: {what}{}", key.unwrap_or_default()));
+                // Without a key of its own: what the rest of the file says is not known either.
+                reading.complain_at(start, None, Severity::Error, complaint);
+            }
         }
         let mut effective = reading.effective;
         effective.issues.sort_by_key(|issue| (issue.line, issue.column));
@@ -190,6 +192,19 @@ pub fn missing_application_id(settings: &Settings) -> Option<Issue> {
                 .to_owned(),
         ),
     })
+}
+
+/// The key whose line holds this place of a file that is not TOML, as far as its lines tell.
+fn key_at(text: &str, start: usize) -> Option<String> {
+    let before = text.get(..start)?;
+    let begin = before.rfind('\n').map_or(0, |end| end + 1);
+    let (name, _) = text.get(begin..)?.lines().next()?.split_once('=')?;
+    let is_name =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
+    let name = Some(name.trim()).filter(|name| is_name(name))?;
+    let header = text.get(..begin)?.lines().rev().find(|line| line.trim_start().starts_with('['));
+    let table = header.map(|line| line.trim().trim_matches(['[', ']'])).filter(|table| is_name(table));
+    Some(table.map(|table| format!("{table}.{name}")).unwrap_or_else(|| name.to_owned()))
 }
 
 /// What is wrong with one value, before it is known where it stands.

@@ -402,3 +402,14 @@ proptest! {
         prop_assert_eq!(good(&effective.shown()), effective.settings);
     }
 }
+
+#[test]
+fn broken_toml_names_the_key_of_its_line() {
+    for (text, key) in [
+        ("[privacy]\nproject = maybe\n", "(at privacy.project)"),
+        ("[card]\nidle_after = \"15m\n", "(at card.idle_after)"),
+    ] {
+        let (_, issues) = config::read(text, &context());
+        assert!(issues[0].message.ends_with(key) && issues[0].line == Some(2), "{issues:?}");
+    }
+}

@@ -1,8 +1,12 @@
 //! Promise 8: nothing of a conversation, no credential and no path out of a session file reaches any output. `MARKER-SECRET`
 //! stands in every fixture wherever real files hold such things.
 
+#[cfg(unix)]
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(unix)]
+use std::path::PathBuf;
+#[cfg(unix)]
 use std::process::Stdio;
 
 use agent_presence::core::config::{ConfigContext, Effective};
@@ -121,6 +125,7 @@ fn home_with_fixtures() -> Home {
 }
 
 /// Every file below a folder.
+#[cfg(unix)]
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()

@@ -140,7 +140,7 @@ async fn every_link_on_the_way_counts() {
     assert_eq!(next(&mut watch).await, "trace");
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_pipe_is_read_once() {
     let root = tempfile::tempdir().unwrap();
