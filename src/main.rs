@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use agent_presence::cli::{self, Command, Invocation};
+use agent_presence::cli::{self, Command, Invocation, Run};
 use agent_presence::commands;
 use agent_presence::commands::operate::Daemon;
 use agent_presence::commands::setup::Talk;
@@ -52,6 +52,13 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
     if let Command::Statusline { action: Some(action) } = &invocation.command {
         let sources = &effective.settings.sources;
         return commands::statusline::set_up(*action, sources, &environment, &mut out);
+    }
+    // `status` and the daemon have places of their own for it.
+    if matches!(
+        &invocation.command,
+        Command::Preview | Command::Replay(_) | Command::Run(Run { demo: true, .. })
+    ) {
+        commands::config::report(&effective, &config, &mut err);
     }
     let zone = TimeZone::system();
     if let Command::Replay(replay) = &invocation.command {

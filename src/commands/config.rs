@@ -113,7 +113,8 @@ fn read(file: &ConfigFile, context: &ConfigContext) -> Result<Effective, Failure
     Ok(file.read(context))
 }
 
-fn report(effective: &Effective, file: &ConfigFile, err: &mut dyn Write) {
+/// Says on `err` what is wrong with the file, one issue a line with its hint below.
+pub fn report(effective: &Effective, file: &ConfigFile, err: &mut dyn Write) {
     for issue in &effective.issues {
         let severity = match issue.severity {
             Severity::Error => "error",

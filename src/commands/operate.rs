@@ -87,7 +87,9 @@ fn ask(daemon: Daemon<'_>, what: &str, verb: &Verb) -> Result<(), Failure> {
                 Err(failed(&error.map_or_else(|| "it refused".to_owned(), |error| error.message)))
             }
         },
-        Found::Nobody => Err(failed("none is running").exit(Exit::NotRunning)),
+        Found::Nobody => {
+            Err(failed("none is running").hint("start one with `agent-presence run`").exit(Exit::NotRunning))
+        }
         Found::Unresponsive(error) => {
             let pid = Record::read(daemon.state).map(|record| format!(" (process {})", record.pid));
             let cause = match error {

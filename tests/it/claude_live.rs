@@ -23,6 +23,11 @@ fn session<'a>(status: &'a Value, id: &str) -> &'a Value {
     sessions.iter().find(|session| session["id"] == id).unwrap_or(&Value::Null)
 }
 
+/// Whether the daemon itself says so: until it answers, `status` reads the files on its own.
+fn is_told(status: &Value) -> bool {
+    status["daemon"]["state"] == "running"
+}
+
 fn total(status: &Value, id: &str) -> Value {
     session(status, id)["tokens"]["total"].clone()
 }
@@ -64,7 +69,8 @@ fn the_card_follows_a_growing_session() {
     daemon.wait_for_output("Claude Code");
     daemon.wait_for_output("Running a command · Opus 5");
     claude.call_done().end(1_500);
-    let status = home.wait_for_status("the end", |status| total(status, &claude.id) == 6_000);
+    let status =
+        home.wait_for_status("the end", |status| is_told(status) && total(status, &claude.id) == 6_000);
     let tokens = &session(&status, &claude.id)["tokens"];
     assert_eq!(*tokens, json!({"delta": 1_500, "last": 6_000, "total": 6_000}));
     daemon.wait_for_output("Waiting for input · Opus 5");
@@ -82,7 +88,7 @@ fn helpers_have_their_own_tokens_and_are_never_shown() {
         helper.turn().call(700);
     }
     let all_there = |status: &Value| helpers.iter().all(|helper| total(status, &helper.id) == 700);
-    let status = home.wait_for_status("the helpers", all_there);
+    let status = home.wait_for_status("the helpers", |status| is_told(status) && all_there(status));
     assert_eq!(total(&status, &claude.id), 4_500);
     for helper in &helpers {
         assert_eq!(session(&status, &helper.id)["parent"], claude.id.as_str());
@@ -99,10 +105,13 @@ fn what_a_copy_has_from_its_original_counts_once() {
         let daemon = home.start("run --dry-run");
         let mut original = home.claude_session();
         original.turn().call(4_500).call_done().end(500);
-        home.wait_for_status("the original", |status| total(status, &original.id) == 5_000);
+        home.wait_for_status("the original", |status| {
+            is_told(status) && total(status, &original.id) == 5_000
+        });
         let mut copy = original.fork(says_so);
         copy.turn().call(700);
-        let status = home.wait_for_status("the copy", |status| total(status, &copy.id) == 700);
+        let status =
+            home.wait_for_status("the copy", |status| is_told(status) && total(status, &copy.id) == 700);
         assert_eq!(total(&status, &original.id), 5_000);
         assert!(!daemon.terminate().err.contains("+5,000"));
         let status = home.status();
@@ -116,12 +125,13 @@ fn a_moved_session_goes_on_and_a_deleted_one_has_ended() {
     let daemon = home.start("run --dry-run");
     let mut claude = home.claude_session();
     claude.turn().call(4_500);
-    home.wait_for_status("the session", |status| total(status, &claude.id) == 4_500);
+    home.wait_for_status("the session", |status| is_told(status) && total(status, &claude.id) == 4_500);
     claude.relocate().call_done().call(500);
-    let status = home.wait_for_status("the next call", |status| total(status, &claude.id) == 5_000);
+    let status =
+        home.wait_for_status("the next call", |status| is_told(status) && total(status, &claude.id) == 5_000);
     assert_eq!(status["sessions"].as_array().unwrap().len(), 1, "{status:#}");
     fs::remove_file(&claude.path).unwrap();
-    home.wait_for_status("its end", |status| status["card"].is_null());
+    home.wait_for_status("its end", |status| is_told(status) && status["card"].is_null());
     let ended = daemon.terminate();
     let last = ended.err.lines().rfind(|line| line.contains("Token usage")).unwrap();
     assert!(last.contains("Token usage: total=5,000 input=4,500 (+ 20,000 cached) output=500"), "{last}");
@@ -146,7 +156,7 @@ fn the_card_follows_the_agent_in_use_without_flapping() {
     codex.end();
     let card = discord.wait_for_presence("Claude Code's", |card| card["name"] == "Claude Code");
     assert!(!card["state"].as_str().unwrap().contains("weekly"), "Codex's limits are not its own: {card}");
-    let status = home.wait_for_status("both", |status| total(status, &claude.id) == 1_200);
+    let status = home.wait_for_status("both", |status| is_told(status) && total(status, &claude.id) == 1_200);
     let shown: Vec<_> =
         status["sessions"].as_array().unwrap().iter().filter(|session| session["shown"] == true).collect();
     assert_eq!(shown.len(), 1);

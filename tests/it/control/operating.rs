@@ -19,7 +19,10 @@ fn without_a_daemon_they_say_so() {
         let ended = home.run(command);
         assert_eq!(ended.code, Some(3), "{command}: {ended:?}");
         let what = command.split(' ').next().unwrap();
-        assert_eq!(ended.err, format!("error: could not {what} the daemon: none is running\n"));
+        let said = format!(
+            "error: could not {what} the daemon: none is running\nhint: start one with `agent-presence run`\n"
+        );
+        assert_eq!(ended.err, said);
     }
     assert!(!home.state().exists(), "asking leaves nothing behind");
     assert_eq!(home.run("pause --for soon").code, Some(2));
