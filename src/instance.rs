@@ -30,12 +30,15 @@ impl Record {
     /// This process.
     pub fn own() -> Self {
         let pid = std::process::id();
+        // What others will see when they look, as far as the system tells.
+        let seen = process::look(pid).unwrap_or_default();
         Self {
             pid,
-            start_time: process::start_time(pid).or_else(own_word_on_start_time),
-            exe: std::env::current_exe().ok(),
+            start_time: seen.start_time,
+            exe: seen.exe.filter(|exe| exe.is_absolute()).or_else(|| std::env::current_exe().ok()),
             exe_file: own_executable(),
             uid: own_user(),
+            sid: seen.sid,
             boot_id: boot_id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             token: token(),
@@ -190,19 +193,6 @@ pub fn held_by_another(state: &Path) -> Holding {
 fn is_contended(error: &io::Error) -> bool {
     let contended = fs2::lock_contended_error();
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == contended.raw_os_error()
-}
-
-/// Where the system does not tell when a process started, it says so itself: good for telling which of two came
-/// first, not for knowing one again.
-#[cfg(windows)]
-fn own_word_on_start_time() -> Option<u64> {
-    static START: std::sync::OnceLock<Option<u64>> = std::sync::OnceLock::new();
-    *START.get_or_init(|| u64::try_from(crate::daemon::clock::now().wall.as_millisecond()).ok())
-}
-
-#[cfg(not(windows))]
-fn own_word_on_start_time() -> Option<u64> {
-    None
 }
 
 fn boot_id() -> Option<String> {

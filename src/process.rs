@@ -1,9 +1,8 @@
 //! What the system says of another process, and ending one.
 //!
-//! A [`Handle`] stays with the process that it was opened for, where the system has such a thing (Linux): between
-//! the look at a process and the signal its id cannot pass to another. Whether to signal at all is decided in
-//! [`crate::core::takeover`]. On Windows nothing is told and nothing is ended: holding a process from the look to
-//! the end takes calls that safe Rust does not have.
+//! A [`Handle`] stays with the process that it was opened for, where the system has such a thing (Linux, Windows):
+//! between the look at a process and its end the id cannot pass to another. Whether to end it at all is decided in
+//! [`crate::core::takeover`].
 
 use std::io;
 
@@ -12,9 +11,10 @@ use crate::core::takeover::Process;
 /// How to end a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// SIGTERM, and SIGCONT so that a stopped process hears it.
+    /// SIGTERM, and SIGCONT so that a stopped process hears it. Windows has nothing of the kind for a program
+    /// without a console: there it is forced at once.
     Asked,
-    /// SIGKILL.
+    /// SIGKILL; on Windows `TerminateProcess`.
     Forced,
 }
 
@@ -40,6 +40,11 @@ impl Handle {
     /// The system does not let it be held.
     pub fn open(pid: u32) -> io::Result<Option<Self>> {
         Ok(system::Handle::open(pid)?.map(Self))
+    }
+
+    /// What is known of it; `None` when it has ended.
+    pub fn look(&self) -> Option<Process> {
+        self.0.look()
     }
 
     /// Ends it. One that is gone by now is no error.
@@ -74,20 +79,28 @@ mod system {
             exe: fs::read_link(&exe).ok(),
             exe_file: fs::metadata(&exe).ok().map(|file| (file.dev(), file.ino())),
             uid: fs::metadata(format!("/proc/{pid}")).ok().map(|folder| folder.uid()),
+            sid: None,
         })
     }
 
     #[derive(Debug)]
-    pub(super) struct Handle(OwnedFd);
+    pub(super) struct Handle {
+        pid: u32,
+        held: OwnedFd,
+    }
 
     impl Handle {
         pub(super) fn open(pid: u32) -> io::Result<Option<Self>> {
-            let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
-            match pidfd_open(pid, PidfdFlags::empty()) {
-                Ok(fd) => Ok(Some(Self(fd))),
+            let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+            match pidfd_open(raw, PidfdFlags::empty()) {
+                Ok(held) => Ok(Some(Self { pid, held })),
                 Err(Errno::SRCH) => Ok(None),
                 Err(error) => Err(error.into()),
             }
+        }
+
+        pub(super) fn look(&self) -> Option<Process> {
+            look(self.pid)
         }
 
         pub(super) fn end(&self, ending: Ending) -> io::Result<()> {
@@ -96,7 +109,7 @@ mod system {
                 Ending::Forced => &[Signal::KILL],
             };
             for signal in signals {
-                match pidfd_send_signal(&self.0, *signal) {
+                match pidfd_send_signal(&self.held, *signal) {
                     Ok(()) | Err(Errno::SRCH) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -131,6 +144,10 @@ mod system {
             Ok(i32::try_from(pid).ok().and_then(Pid::from_raw).map(Self))
         }
 
+        pub(super) fn look(&self) -> Option<Process> {
+            look(u32::try_from(self.0.as_raw_pid()).ok()?)
+        }
+
         pub(super) fn end(&self, ending: Ending) -> io::Result<()> {
             let signals: &[Signal] = match ending {
                 Ending::Asked => &[Signal::TERM, Signal::CONT],
@@ -147,27 +164,73 @@ mod system {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 mod system {
     use std::io;
 
+    use winsafe::guard::CloseHandleGuard;
+    use winsafe::{HPROCESS, co};
+
     use super::{Ending, Process};
 
-    pub(super) fn look(_pid: u32) -> Option<Process> {
-        Some(Process::default())
+    /// What `GetExitCodeProcess` says of a process that runs.
+    const STILL_ACTIVE: u32 = 259;
+
+    pub(super) fn look(pid: u32) -> Option<Process> {
+        Handle::opened(pid, co::PROCESS::QUERY_LIMITED_INFORMATION).ok()??.look()
     }
 
-    #[derive(Debug)]
-    pub(super) struct Handle;
+    pub(super) struct Handle(CloseHandleGuard<HPROCESS>);
 
     impl Handle {
-        pub(super) fn open(_pid: u32) -> io::Result<Option<Self>> {
-            Ok(Some(Self))
+        pub(super) fn open(pid: u32) -> io::Result<Option<Self>> {
+            Self::opened(pid, co::PROCESS::QUERY_LIMITED_INFORMATION | co::PROCESS::TERMINATE)
         }
 
-        pub(super) fn end(&self, _ending: Ending) -> io::Result<()> {
-            Err(io::ErrorKind::Unsupported.into())
+        fn opened(pid: u32, access: co::PROCESS) -> io::Result<Option<Self>> {
+            match HPROCESS::OpenProcess(access, false, pid) {
+                Ok(handle) => Ok(Some(Self(handle))),
+                Err(co::ERROR::INVALID_PARAMETER) => Ok(None),
+                Err(error) => Err(io_error(error)),
+            }
         }
+
+        pub(super) fn look(&self) -> Option<Process> {
+            if self.0.GetExitCodeProcess().is_ok_and(|code| code != STILL_ACTIVE) {
+                return None;
+            }
+            Some(Process {
+                start_time: self.0.GetProcessTimes().ok().map(|(created, ..)| created.into()),
+                exe: self.0.QueryFullProcessImageName(co::PROCESS_NAME::WIN32).ok().map(Into::into),
+                exe_file: None,
+                uid: None,
+                sid: self.user(),
+            })
+        }
+
+        fn user(&self) -> Option<String> {
+            let token = self.0.OpenProcessToken(co::TOKEN::QUERY).ok()?;
+            match token.GetTokenInformation(co::TOKEN_INFORMATION_CLASS::User).ok()? {
+                winsafe::TokenInfo::User(user) => winsafe::ConvertSidToStringSid(user.User.Sid()?).ok(),
+                _ => None,
+            }
+        }
+
+        pub(super) fn end(&self, ending: Ending) -> io::Result<()> {
+            match ending {
+                Ending::Asked | Ending::Forced => self.0.TerminateProcess(1).map_err(io_error),
+            }
+        }
+    }
+
+    impl std::fmt::Debug for Handle {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("Handle").finish_non_exhaustive()
+        }
+    }
+
+    fn io_error(error: co::ERROR) -> io::Error {
+        i32::try_from(error.raw()).map_or_else(|_| io::ErrorKind::Other.into(), io::Error::from_raw_os_error)
     }
 }
 
@@ -203,6 +266,7 @@ fn process_in_ps(line: &str) -> Option<Process> {
         exe: Some(rest.into()),
         exe_file: None,
         uid,
+        sid: None,
     })
 }
 
@@ -224,19 +288,46 @@ mod tests {
     fn a_process_as_ps_writes_it() {
         let line = "Fri Nov 20 07:00:31 2026       501 /Applications/Agent Presence/agent-presence\n";
         let exe = Some("/Applications/Agent Presence/agent-presence".into());
-        let process = Process { start_time: Some(1_795_158_031), exe, exe_file: None, uid: Some(501) };
+        let process =
+            Process { start_time: Some(1_795_158_031), exe, exe_file: None, uid: Some(501), sid: None };
         assert_eq!(process_in_ps(line), Some(process));
         let start_time = |line| process_in_ps(line).and_then(|process| process.start_time);
         assert_eq!(start_time("Sun Nov  1 07:00:31 2026 0 sh"), Some(1_793_516_431));
         assert_eq!(process_in_ps(""), None);
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     #[test]
     fn a_process_that_is_not_there() {
-        assert_eq!(look(u32::MAX), None);
-        assert!(Handle::open(u32::MAX).unwrap().is_none());
+        // Windows takes an id for the next lower one that four divides.
+        let nobody = u32::MAX - 3;
+        assert_eq!(look(nobody), None);
+        assert!(Handle::open(nobody).unwrap().is_none());
+    }
+
+    #[cfg(any(target_os = "linux", windows))]
+    #[test]
+    fn a_held_process_is_known_again_and_ended() {
         let own = look(std::process::id()).unwrap();
-        assert!(own.start_time.is_some() && own.exe.is_some() && own.exe_file.is_some() && own.uid.is_some());
+        assert!(own.start_time.is_some() && own.exe.is_some());
+        assert!(own.uid.is_some() || own.sid.is_some());
+        assert_eq!(own.exe_file.is_some(), cfg!(unix));
+
+        let (program, arguments): (_, &[&str]) =
+            if cfg!(windows) { ("cmd", &["/c", "pause"]) } else { ("cat", &[]) };
+        let mut child = std::process::Command::new(program)
+            .args(arguments)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let handle = Handle::open(child.id()).unwrap().unwrap();
+        let seen = handle.look().unwrap();
+        assert_eq!(Some(&seen), look(child.id()).as_ref());
+        assert!(seen.start_time >= own.start_time);
+        assert_eq!((seen.uid, &seen.sid), (own.uid, &own.sid));
+        handle.end(Ending::Forced).unwrap();
+        assert!(!child.wait().unwrap().success());
+        assert_eq!(handle.look(), None);
     }
 }

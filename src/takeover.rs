@@ -15,7 +15,7 @@ use crate::daemon::clock;
 use crate::error::{Exit, Failure};
 use crate::instance::{AcquireError, Instance};
 use crate::paths::{Environment, StateDir};
-use crate::process::{self, Ending, Handle};
+use crate::process::{Ending, Handle};
 
 /// How long the lock may take to come free after the holder agreed.
 const HANDOVER: Duration = Duration::from_secs(5);
@@ -169,7 +169,8 @@ impl Newcomer<'_> {
         let handle = Handle::open(holder.pid)
             .map_err(|error| unverified(holder, &format!("the system does not let it be held: {error}")))?;
         for ending in [Ending::Asked, Ending::Forced] {
-            match verify(holder, &self.own, process::look(holder.pid).as_ref()) {
+            let process = handle.as_ref().and_then(Handle::look);
+            match verify(holder, &self.own, process.as_ref()) {
                 Verdict::Ours => {}
                 Verdict::Gone if waited < UNSIGNED => {
                     sleep(AGAIN).await;

@@ -2,6 +2,8 @@
 //!
 //! The shell (`src/takeover.rs`) asks, looks and signals; every decision is here. A process is ended only when
 //! everything that the record says of it is still true of it, because process ids are used again.
+//!
+//! Longer than other files because every case in which a process may be ended, or must not be, is in its tests.
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
@@ -17,16 +19,19 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Record {
     /// The process id.
     pub pid: u32,
-    /// When the process started: Linux: clock ticks since boot; other Unix: seconds since 1970; Windows:
-    /// milliseconds since 1970, by the process's own word, which nobody can verify.
+    /// When the process started: Linux: clock ticks since boot; other Unix: seconds since 1970; Windows: units of
+    /// 100 ns since 1601.
     pub start_time: Option<u64>,
     /// The executable.
     pub exe: Option<PathBuf>,
     /// The executable's device and inode, which a replaced file at the same path does not share.
     #[serde(default)]
     pub exe_file: Option<(u64, u64)>,
-    /// The user.
+    /// The user, on Unix.
     pub uid: Option<u32>,
+    /// The user, on Windows: its security identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
     /// Linux's name for this boot; absent elsewhere.
     pub boot_id: Option<String>,
     /// The program's version.
@@ -62,8 +67,10 @@ pub struct Process {
     pub exe: Option<PathBuf>,
     /// Its executable's device and inode.
     pub exe_file: Option<(u64, u64)>,
-    /// Its effective user.
+    /// Its effective user, on Unix.
     pub uid: Option<u32>,
+    /// Its user, on Windows.
+    pub sid: Option<String>,
 }
 
 /// What a record is worth.
@@ -83,7 +90,9 @@ pub fn verify(record: &Record, own: &Record, process: Option<&Process>) -> Verdi
     if record.boot_id != own.boot_id {
         return Verdict::NotOurs("the record is of another boot");
     }
-    if record.uid.is_none() || record.uid != own.uid || record.uid != process.uid {
+    let recorded = (record.uid, &record.sid);
+    if recorded == (None, &None) || recorded != (own.uid, &own.sid) || recorded != (process.uid, &process.sid)
+    {
         return Verdict::NotOurs("it belongs to another user");
     }
     if record.start_time.is_none() || process.start_time.is_none() {
@@ -230,6 +239,7 @@ mod tests {
             exe: Some("/opt/agent-presence".into()),
             exe_file: Some((1, 100)),
             uid: Some(1000),
+            sid: None,
             boot_id: Some("this boot".to_owned()),
             version: "1.2.3".to_owned(),
             token: "0".repeat(32),
@@ -237,8 +247,8 @@ mod tests {
     }
 
     fn process() -> Process {
-        let Record { start_time, exe, exe_file, uid, .. } = record();
-        Process { start_time, exe, exe_file, uid }
+        let Record { start_time, exe, exe_file, uid, sid, .. } = record();
+        Process { start_time, exe, exe_file, uid, sid }
     }
 
     type Change<T> = (&'static str, fn(&mut T));
@@ -294,6 +304,22 @@ mod tests {
     fn another_user_is_not_ended_even_by_one_who_may() {
         let own = changed(record(), |own| own.uid = Some(0));
         assert!(matches!(verify(&record(), &own, Some(&process())), Verdict::NotOurs(_)));
+    }
+
+    #[test]
+    fn on_windows_the_user_is_an_identifier() {
+        let of = |sid: Option<&str>| (None, sid.map(str::to_owned));
+        let record = |sid| changed(record(), |record| (record.uid, record.sid) = of(sid));
+        let process = |sid| changed(process(), |process| (process.uid, process.sid) = of(sid));
+        let verdict =
+            |recorded, own, running| verify(&record(recorded), &record(own), Some(&process(running)));
+        let (one, two) = (Some("S-1-5-21-1"), Some("S-1-5-21-2"));
+        assert_eq!(verdict(one, one, one), Verdict::Ours);
+        for (recorded, own, running) in
+            [(one, one, two), (one, two, one), (two, one, one), (one, one, None), (None, None, None)]
+        {
+            assert!(matches!(verdict(recorded, own, running), Verdict::NotOurs(_)));
+        }
     }
 
     #[test]

@@ -77,7 +77,8 @@ fn settings(home: &Home) -> PathBuf {
 #[test]
 fn prints_a_line_and_keeps_the_limits() {
     let home = Home::new();
-    let line = call(&home, input(&home, "s1", 36.0, 53.4).as_bytes());
+    let said = input(&home, "s1", 36.0, 53.4);
+    let line = call(&home, said.as_bytes());
     assert_eq!(line, "Opus 5 · context 92% left · 5h 64% left · weekly 47% left\n");
     assert_eq!(kept(&home), ["s1.json"]);
     let path = home.state().join("statusline/s1.json");
@@ -88,7 +89,7 @@ fn prints_a_line_and_keeps_the_limits() {
 
     // The same again is no news, and what is absent takes nothing away.
     let before = fs::read(&path).unwrap();
-    call(&home, input(&home, "s1", 36.0, 53.4).as_bytes());
+    call(&home, said.as_bytes());
     assert_eq!(call(&home, br#"{"session_id":"s1","model":{"id":"claude-opus-5"}}"#), "Opus 5\n");
     assert_eq!(fs::read(&path).unwrap(), before);
 }

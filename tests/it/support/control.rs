@@ -110,6 +110,7 @@ impl Stranger {
             exe: process.exe,
             exe_file: process.exe_file,
             uid: process.uid,
+            sid: process.sid,
             ..own
         };
         serde_json::to_value(record).unwrap()
