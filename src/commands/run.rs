@@ -11,9 +11,10 @@ use crate::core::config::{ConfigContext, Effective};
 use crate::core::takeover::Manner;
 use crate::daemon::intake::Home;
 use crate::daemon::settings::LiveSettings;
-use crate::daemon::{self, Options, Sink};
+use crate::daemon::{self, Options, Sink, lives};
 use crate::demo;
 use crate::error::{Exit, Failure};
+use crate::homes;
 use crate::instance::Instance;
 use crate::logging::{Destination, Logging, stderr_of_process};
 use crate::paths::{Environment, ensure_state_dir};
@@ -81,7 +82,7 @@ pub fn run(command: &Run, places: Places<'_>) -> Result<Exit, Failure> {
     }));
     let sink = if command.dry_run { Sink::Terminal } else { Sink::Discord };
     let mut stdout = std::io::stdout();
-    let options = Options {
+    let mut options = Options {
         sink,
         print_cards: sink == Sink::Terminal || stdout.is_terminal(),
         usage_lines: !command.quiet,
@@ -89,17 +90,27 @@ pub fn run(command: &Run, places: Places<'_>) -> Result<Exit, Failure> {
         inherited,
     };
     let Places { config, context, effective, homes, environment, .. } = places;
-    let result = runtime.block_on(async {
-        let settings = LiveSettings::new(config.clone(), context, logging, effective, sink == Sink::Discord);
-        if let Some(from) = from {
-            tracing::info!(from, "took over");
-        }
-        daemon::run(options, settings, homes, environment, folder, &instance).await
-    });
+    if let Some(from) = from {
+        tracing::info!(from, "took over");
+    }
+    // For the first life alone: the settings may change, and what was inherited is spent.
+    let mut first = Some((effective, homes, options.inherited.take()));
+    let life = async || {
+        let (effective, homes, inherited) = first.take().unwrap_or_else(|| {
+            let effective = config.read(&context);
+            let homes = homes::of(&effective.settings.sources, environment);
+            (effective, homes, None)
+        });
+        let options = Options { inherited, ..options.clone() };
+        let (config, context, logging) = (config.clone(), context.clone(), logging.clone());
+        let settings = LiveSettings::new(config, context, logging, effective, sink == Sink::Discord);
+        daemon::run(options, settings, homes, environment, folder.clone(), &instance).await
+    };
+    let result = runtime.block_on(lives::live(life, lives::unless_asked_to_end));
     // Whatever is still stuck in the system must not hold up the end.
     runtime.shutdown_background();
     let _ = stdout.flush();
     tracing::info!("ended");
     drop(instance);
-    result
+    result.unwrap_or(Ok(Exit::Done))
 }

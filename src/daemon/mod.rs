@@ -9,6 +9,7 @@ pub mod clock;
 pub mod clock_watch;
 pub mod discord;
 pub mod intake;
+pub mod lives;
 pub mod reading;
 mod requests;
 pub mod settings;
@@ -59,7 +60,7 @@ pub enum Sink {
 }
 
 /// How to run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Where cards go.
     pub sink: Sink,
