@@ -231,7 +231,7 @@ fn state_folder(path: &Path) -> StateFound {
         mode: mode(&metadata),
         is_ours: is_ours(&metadata),
         is_writable: is_writable(path),
-        free: free_space(path),
+        free: fs2::available_space(path).ok(),
     }
 }
 
@@ -265,17 +265,6 @@ fn is_writable(folder: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_writable(folder: &Path) -> bool {
     fs::metadata(folder).is_ok_and(|metadata| !metadata.permissions().readonly())
-}
-
-#[cfg(unix)]
-fn free_space(folder: &Path) -> Option<u64> {
-    let found = rustix::fs::statvfs(folder).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
-}
-
-#[cfg(not(unix))]
-fn free_space(_: &Path) -> Option<u64> {
-    None
 }
 
 /// The result of `work`, unless the system keeps it longer than `deadline`; its thread then ends with the process.
