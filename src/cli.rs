@@ -1,6 +1,8 @@
 //! The command line: types and help texts, nothing else.
 //!
 //! What a command does is in [`crate::commands`]; `completions` and `man` are made from these types.
+//!
+//! Longer than other files because every command explains itself here, with examples.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -129,6 +131,8 @@ pub enum Command {
     Status(Status),
     /// Draw the card as friends will see it
     Preview,
+    /// Print what happens, as it happens: a line for each usage event
+    Watch(Watch),
     /// Feed session files through the engine and print what would have been shown
     Replay(Replay),
     /// Clear the card and end the daemon
@@ -263,6 +267,24 @@ pub struct Pause {
     /// End the pause by itself after this time, e.g. 30m, 2h, 1d
     #[arg(long = "for", value_name = "TIME", value_parser = crate::core::duration::parse)]
     pub duration: Option<Duration>,
+}
+
+/// `watch`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  agent-presence watch | tee usage.txt
+  agent-presence watch --json | jq 'select(.event == \"usage\")'
+
+First comes what each live session has used so far, then every event of the running daemon, also of the next one that
+takes over from it. Without a daemon the session files are followed here. Ends with its reader.")]
+pub struct Watch {
+    /// Print one JSON event a line, of every kind
+    #[arg(long, conflicts_with = "bare")]
+    pub json: bool,
+    /// Print the usage lines alone, without time, agent and session
+    #[arg(long)]
+    pub bare: bool,
 }
 
 /// `replay`

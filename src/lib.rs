@@ -90,6 +90,7 @@ pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod replay;
+pub mod watch;
 
 // What a person meets.
 pub mod autostart;

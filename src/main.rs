@@ -11,6 +11,7 @@ use agent_presence::config_file::{self, ConfigFile};
 use agent_presence::error::{Exit, Failure};
 use agent_presence::homes;
 use agent_presence::paths::{self, Environment};
+use agent_presence::watch::Source;
 use jiff::tz::TimeZone;
 
 fn main() -> ExitCode {
@@ -56,7 +57,7 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
     // `status` and the daemon have places of their own for it.
     if matches!(
         &invocation.command,
-        Command::Preview | Command::Replay(_) | Command::Run(Run { demo: true, .. })
+        Command::Preview | Command::Watch(_) | Command::Replay(_) | Command::Run(Run { demo: true, .. })
     ) {
         commands::config::report(&effective, &config, &mut err);
     }
@@ -80,6 +81,11 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
             color,
         };
         return commands::run::run(run, places);
+    }
+    if let Command::Watch(watch) = &invocation.command {
+        let settings = effective.settings;
+        let source = Source { state, environment, settings, homes, zone };
+        return commands::watch::run(watch, source, &mut out, &mut err);
     }
     let daemon = Daemon { state: &state, environment: &environment };
     match &invocation.command {

@@ -53,13 +53,16 @@ pub fn event(event: &Event, zone: &TimeZone) -> Option<String> {
         }
         EventKind::Card { card: Some(shown) } => Some(format!("{time}\n{}", card(shown, event.at))),
         EventKind::Card { card: None } => Some(format!("{time} no card\n")),
-        EventKind::Session { .. } | EventKind::Activity { .. } | EventKind::Limits(_) => None,
+        EventKind::Session { .. }
+        | EventKind::Activity { .. }
+        | EventKind::Limits(_)
+        | EventKind::Links { .. } => None,
     }
 }
 
 /// The usage line of an event.
 pub fn usage_text(usage: &UsageReport) -> Option<String> {
-    usage.usage.session_total_tokens.map(|total| usage_line(&total, usage.added.as_ref()))
+    usage.usage.session_total_tokens.map(|total| usage_line(&total, usage.added()))
 }
 
 /// The usage line of a session that has ended.

@@ -44,7 +44,11 @@ pub enum AskError {
 
 /// A connection to the running daemon.
 #[derive(Debug)]
-pub struct Connection(BufReader<Outgoing>);
+pub struct Connection {
+    stream: BufReader<Outgoing>,
+    /// The beginning of a line that has not come whole.
+    begun: Vec<u8>,
+}
 
 impl Connection {
     /// Connects.
@@ -53,7 +57,7 @@ impl Connection {
     /// Nobody listens.
     pub async fn open(place: &Place) -> Result<Self, AskError> {
         match timeout(CONNECT, place.connect()).await {
-            Ok(Ok(stream)) => Ok(Self(BufReader::new(stream))),
+            Ok(Ok(stream)) => Ok(Self { stream: BufReader::new(stream), begun: Vec::new() }),
             // Its queue of connections is full, so it takes none out.
             Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Err(AskError::Silent),
             Ok(Err(error)) => Err(AskError::Away(error)),
@@ -69,7 +73,7 @@ impl Connection {
         // A daemon that turns a client away answers without reading, so the answer counts, not the write.
         let _ = timeout(REPLY, self.say(verb)).await;
         let mut reply = Vec::new();
-        let mut limited = (&mut self.0).take(LONGEST_REPLY);
+        let mut limited = (&mut self.stream).take(LONGEST_REPLY);
         match timeout(REPLY, limited.read_until(b'\n', &mut reply)).await {
             Err(_) => Err(AskError::Silent),
             // It ended while it was asked.
@@ -84,21 +88,23 @@ impl Connection {
     /// # Errors
     /// The other end is gone.
     pub async fn say(&mut self, verb: Verb) -> io::Result<()> {
-        self.0.write_all(&line(&Request::new(verb))).await?;
-        self.0.flush().await
+        self.stream.write_all(&line(&Request::new(verb))).await?;
+        self.stream.flush().await
     }
 
-    /// The next line after the reply to `subscribe`, without its line break; `None` when the daemon has ended.
+    /// The next line after the reply to `subscribe`; `None` when the daemon has ended. A line without an end is none.
+    /// Nothing is lost when the wait is given up.
     ///
     /// # Errors
-    /// The connection broke.
+    /// The connection broke, or what comes is no line.
     pub async fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut next = Vec::new();
-        let length = (&mut self.0).take(LONGEST_REPLY).read_until(b'\n', &mut next).await?;
-        while next.last().is_some_and(u8::is_ascii_whitespace) {
-            next.pop();
+        let room = LONGEST_REPLY.saturating_sub(self.begun.len() as u64);
+        (&mut self.stream).take(room).read_until(b'\n', &mut self.begun).await?;
+        match self.begun.pop() {
+            Some(b'\n') => Ok(Some(std::mem::take(&mut self.begun))),
+            Some(_) if self.begun.len() as u64 + 1 >= LONGEST_REPLY => Err(io::ErrorKind::InvalidData.into()),
+            _ => Ok(None),
         }
-        Ok((length > 0).then_some(next))
     }
 }
 

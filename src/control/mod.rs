@@ -16,11 +16,16 @@
 //!   sends one line with the verb `take` over the same connection; only on that the holder ends and gives up the
 //!   lock. A newcomer that dies before it costs nothing.
 //!
-//! `subscribe` is answered like any verb; then each event follows on a line of its own, as `event`.
+//! `subscribe` is answered like any verb; then each event follows on a line of its own, as `event`: first the restored
+//! usage of every live session, then what happens. `stream` and `seq` beside it say how far whoever has read that line
+//! has come; handed in as `after` by one who comes back, also to the daemon that took over, they get it exactly what it
+//! has missed, and nothing restored, as long as that is still known.
 //! Read next: [`transport`], the only file that knows sockets and pipes; [`server`]; [`client`].
 
 pub mod client;
+pub mod log;
 pub mod server;
+pub mod subscription;
 pub mod transport;
 
 use jiff::Timestamp;
@@ -56,7 +61,11 @@ pub enum Verb {
     /// The status report.
     Status,
     /// Every event from now on.
-    Subscribe,
+    Subscribe {
+        /// How far the one who asks had come; absent: it is new here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Position>,
+    },
     /// To give way to the process that asks.
     Handover {
         /// Who that is.
@@ -114,6 +123,15 @@ impl Request {
     }
 }
 
+/// A place in the order of all events that were told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The daemons that take over from each other count together: the [`Record::token`] of the first of them.
+    pub stream: String,
+    /// The number of the last event before it.
+    pub seq: u64,
+}
+
 /// An answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reply {
@@ -135,6 +153,9 @@ pub struct Reply {
     /// For `pause`: until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<Timestamp>,
+    /// For `subscribe`: from where it goes on, if nothing restored comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
 }
 
 impl Reply {
@@ -148,6 +169,7 @@ impl Reply {
             status: None,
             handover: None,
             paused_until: None,
+            position: None,
         }
     }
 
@@ -236,6 +258,12 @@ pub struct Handover {
     /// Until when it is paused.
     #[serde(default)]
     pub paused_until: Option<Timestamp>,
+    /// The last event that was told. Nothing is told between this word and the end.
+    #[serde(default)]
+    pub position: Option<Position>,
+    /// The newest events up to there that a subscriber may not have heard yet.
+    #[serde(default)]
+    pub unheard: Vec<Told>,
 }
 
 /// One event for a subscriber.
@@ -245,14 +273,17 @@ pub struct Told<E = Event> {
     pub protocol: u32,
     /// The program's version of who tells.
     pub version: String,
+    /// How far the one who has read this has come; absent for all restored figures at the beginning but the last.
+    #[serde(flatten)]
+    pub position: Option<Position>,
     /// The event.
     pub event: E,
 }
 
 impl<E> Told<E> {
     /// An event of this program.
-    pub fn new(event: E) -> Self {
-        Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), event }
+    pub fn new(event: E, position: Option<Position>) -> Self {
+        Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), position, event }
     }
 }
 
@@ -281,7 +312,7 @@ mod tests {
         let refused = Reply::failed(ErrorReport::of(Refusal::StartedLater));
         let rest = "\"ok\":false,\"error\":{\"code\":\"started_later\",\"message\":\"this instance started later\"}}\n";
         assert_eq!(text(line(&refused)), format!("{start}{rest}"));
-        assert!(text(line(&Told::new(1))).starts_with(&start));
+        assert!(text(line(&Told::new(1, None))).starts_with(&start));
     }
 
     #[test]
@@ -289,7 +320,8 @@ mod tests {
         let until = "2026-11-20T12:00:00Z".parse().unwrap();
         for verb in [
             Verb::Status,
-            Verb::Subscribe,
+            Verb::Subscribe { after: None },
+            Verb::Subscribe { after: Some(Position { stream: "s".to_owned(), seq: 7 }) },
             Verb::Handover { newcomer: Box::new(Record::own()), replace: true },
             Verb::Take,
             Verb::Stop,

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::log::{Cursor, Line, Over};
 use super::transport::{Incoming, Listener, Place};
 use super::{ErrorCode, ErrorReport, LONGEST_REQUEST, Reply, Request, Verb, line};
 use crate::core::takeover::Refusal;
@@ -24,8 +25,6 @@ pub const CLIENTS: usize = ALL_CLIENTS as usize;
 const ALL_CLIENTS: u32 = 32;
 /// Of them, those that may stay to hear events.
 pub const SUBSCRIBERS: usize = 16;
-/// Events that wait for a subscriber; one that falls further behind is dropped.
-pub const QUEUE: usize = 256;
 
 /// How long a client may take to say what it wants.
 const REQUEST: Duration = Duration::from_secs(2);
@@ -56,8 +55,8 @@ pub enum Answer {
     Reply(Box<Reply>),
     /// This; then whether the newcomer has taken over is told here. Dropped: it has not.
     Handover(Box<Reply>, oneshot::Sender<()>),
-    /// Yes, and then these lines.
-    Events(mpsc::Receiver<Arc<[u8]>>),
+    /// This, then these lines, then those of the log.
+    Events(Box<Reply>, Vec<Line>, Cursor),
 }
 
 /// The listening side; it ends when this is dropped or closed.
@@ -163,8 +162,8 @@ async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, subscribers: &S
         Err(error) => return tell(&mut stream, &Reply::failed(error)).await,
     };
     let _staying = match (&verb, subscribers.try_acquire()) {
-        (Verb::Subscribe, Ok(place)) => Some(place),
-        (Verb::Subscribe, Err(_)) => {
+        (Verb::Subscribe { .. }, Ok(place)) => Some(place),
+        (Verb::Subscribe { .. }, Err(_)) => {
             let busy = ErrorReport::new(ErrorCode::Busy, "too many are watching already");
             return tell(&mut stream, &Reply::failed(busy)).await;
         }
@@ -173,7 +172,7 @@ async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, subscribers: &S
     match timeout(ANSWER, ask(calls, verb)).await {
         Ok(Some(Answer::Reply(reply))) => tell(&mut stream, &reply).await,
         Ok(Some(Answer::Handover(reply, taken))) => hand_over(&mut stream, &reply, taken).await,
-        Ok(Some(Answer::Events(events))) => stream_events(stream, events).await,
+        Ok(Some(Answer::Events(reply, first, cursor))) => stream_events(stream, &reply, first, cursor).await,
         Ok(None) | Err(_) => tell(&mut stream, &Reply::failed(ErrorReport::of(Refusal::Busy))).await,
     }
 }
@@ -233,9 +232,9 @@ async fn hand_over(stream: &mut Incoming, reply: &Reply, taken: oneshot::Sender<
 }
 
 /// Until the subscriber goes away, which is noticed without a write, or does not keep up, or the daemon ends.
-async fn stream_events(stream: Incoming, mut events: mpsc::Receiver<Arc<[u8]>>) {
+async fn stream_events(stream: Incoming, reply: &Reply, first: Vec<Line>, mut cursor: Cursor) {
     let (mut reading, mut writing) = tokio::io::split(stream);
-    if say(&mut writing, &Reply::done(), REPLY).await.is_err() {
+    if say(&mut writing, reply, REPLY).await.is_err() {
         return;
     }
     let gone = async {
@@ -244,16 +243,29 @@ async fn stream_events(stream: Incoming, mut events: mpsc::Receiver<Arc<[u8]>>) 
         while reading.read(&mut chunk).await.is_ok_and(|length| length > 0) {}
     };
     let telling = async {
-        while let Some(event) = events.recv().await {
-            if within(UNREAD, writing.write_all(&event)).await.is_err() {
-                tracing::info!("dropped a watcher that does not read");
-                return;
+        let mut lines = first;
+        loop {
+            let batch = lines.concat();
+            tokio::select! {
+                written = within(UNREAD, writing.write_all(&batch)) => {
+                    if written.is_err() {
+                        return Over::FellBehind;
+                    }
+                }
+                // What it has not read yet will never be followed by what comes next.
+                () = cursor.falls_behind() => return Over::FellBehind,
             }
+            lines = match cursor.next().await {
+                Ok(lines) => lines,
+                Err(over) => return over,
+            };
         }
     };
     tokio::select! {
         () = gone => {}
-        () = telling => {}
+        over = telling => if over == Over::FellBehind {
+            tracing::info!("dropped a watcher that does not keep up");
+        }
     }
 }
 

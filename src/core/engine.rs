@@ -93,6 +93,8 @@ pub struct Engine {
     /// The card built last and what it was built from: most lines change nothing that a card shows.
     built: Option<(Basis, Option<Arc<Card>>)>,
     shown: Option<Arc<Card>>,
+    /// The links as they were told last.
+    links: Vec<LinkStatus>,
     outputs: VecDeque<Output>,
     next: Option<(Duration, &'static str)>,
     problems: BTreeMap<(&'static str, Arc<str>), String>,
@@ -142,6 +144,7 @@ impl Engine {
             wished: None,
             built: None,
             shown: None,
+            links: Vec::new(),
             outputs: VecDeque::new(),
             next: None,
             problems: BTreeMap::new(),
@@ -198,6 +201,7 @@ impl Engine {
         }
         self.outputs.extend(self.publisher.take_notices().into_iter().map(Output::Notice));
         self.tell_card(now);
+        self.tell_links(now);
         self.outputs.pop_front()
     }
 
@@ -368,6 +372,15 @@ impl Engine {
             let card = shown.as_deref().map(CardReport::from);
             self.shown = shown;
             self.tell(now.wall, EventKind::Card { card });
+        }
+    }
+
+    /// Tells when the links stand differently.
+    fn tell_links(&mut self, now: Now) {
+        let links = self.links(now);
+        if links != self.links {
+            self.links.clone_from(&links);
+            self.tell(now.wall, EventKind::Links { links });
         }
     }
 

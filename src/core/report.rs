@@ -272,6 +272,11 @@ pub enum EventKind {
         /// The session.
         session: Box<SessionReport>,
     },
+    /// How the links stand has changed. For those who show it: `watch --json` does not print it.
+    Links {
+        /// All of them.
+        links: Vec<LinkStatus>,
+    },
     /// Another card is shown, or none.
     Card {
         /// The card; `None` when it was cleared.
@@ -292,11 +297,8 @@ pub struct UsageReport {
     pub tokens: Triplet,
     /// The triplet by kind.
     pub usage: Usage,
-    /// Whether this announces figures that were there before.
+    /// Whether this announces figures that were there before; otherwise `usage.delta` is what this event added.
     pub restored: bool,
-    /// What this event added.
-    #[serde(skip)]
-    pub added: Option<Tokens>,
 }
 
 impl UsageReport {
@@ -309,8 +311,12 @@ impl UsageReport {
             tokens: event.usage.triplet(count),
             usage: event.usage,
             restored: event.added.is_none(),
-            added: event.added,
         }
+    }
+
+    /// What this event added.
+    pub fn added(&self) -> Option<&Tokens> {
+        self.usage.session_delta_tokens.as_ref().filter(|_| !self.restored)
     }
 }
 

@@ -100,7 +100,7 @@ pub async fn run(
     let failed = |what: &str, error: std::io::Error| Failure::new(format!("could not {what}: {error}"));
     // Whoever can find this daemon can also end it politely.
     let mut signals = Signals::new().map_err(|error| failed("listen for signals", error))?;
-    let mut requests = Requests::start(folder.path(), environment, instance);
+    let mut requests = Requests::start(folder.path(), environment, instance, inherited.as_ref());
     let mut daemon = Daemon {
         endpoints: (options.sink == Sink::Discord).then(|| {
             let places = Places::new(|name| environment.path(name).map(Into::into));
@@ -194,6 +194,7 @@ impl Daemon<'_> {
                 request = requests.next() => match request {
                     Request::Call(call) => self.answer(call, requests),
                     Request::HandedOver => return,
+                    Request::Staying => None,
                 },
                 (endpoint, event) = self.links.next() => Some(Input::Link(endpoint, event)),
                 event = next_endpoint(&mut self.endpoints) => Some(endpoint_input(event)),

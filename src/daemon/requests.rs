@@ -4,18 +4,19 @@
 
 use std::future::pending;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Daemon, clock};
-use crate::control::server::{Answer, Call, QUEUE, Server};
+use crate::control::log::{Line, SharedLog};
+use crate::control::server::{Answer, Call, Server};
 use crate::control::transport::Place;
-use crate::control::{ErrorCode, ErrorReport, Handover, Reply, Told, Verb, line};
+use crate::control::{ErrorCode, ErrorReport, Handover, Position, Reply, Told, Verb, line};
 use crate::core::engine::{Input, UNTIL_RESUMED};
 use crate::core::report::{DaemonReport, Event};
 use crate::core::takeover::{Record, Refusal, hand_over};
+use crate::core::time::Now;
 use crate::instance::Instance;
 use crate::paths::Environment;
 
@@ -33,7 +34,8 @@ pub(super) struct Requests {
     own: Record,
     /// Resolves when the one that takes over has what it needs.
     heir: Option<oneshot::Receiver<()>>,
-    subscribers: Vec<mpsc::Sender<Arc<[u8]>>>,
+    /// What subscribers hear.
+    log: SharedLog,
 }
 
 /// What comes from it.
@@ -42,46 +44,58 @@ pub(super) enum Request {
     Call(Call),
     /// The one that takes over waits for the lock.
     HandedOver,
+    /// The one that was to take over went away: everything goes on.
+    Staying,
 }
 
 impl Requests {
-    /// Listens at the state folder's control channel. Belongs inside a tokio runtime.
-    pub(super) fn start(state: &Path, environment: &Environment, instance: &Instance) -> Self {
+    /// Listens at the state folder's control channel, and goes on telling where an earlier daemon left off. Belongs
+    /// inside a tokio runtime.
+    pub(super) fn start(
+        state: &Path,
+        environment: &Environment,
+        instance: &Instance,
+        inherited: Option<&Handover>,
+    ) -> Self {
         let (sender, calls) = mpsc::channel(INBOX);
         let server = Server::start(&Place::of(state, environment), instance, sender);
         if let Err(error) = &server {
             tracing::warn!("could not listen for `status`, `stop` and `pause`: {error}");
         }
         let own = instance.record.clone();
-        Self { server: server.ok(), calls, own, heir: None, subscribers: Vec::new() }
+        let log =
+            match inherited.and_then(|inherited| Some((inherited.position.clone()?, &inherited.unheard))) {
+                Some((position, unheard)) => SharedLog::inherited(position, unheard),
+                None => SharedLog::new(own.token.clone()),
+            };
+        Self { server: server.ok(), calls, own, heir: None, log }
     }
 
     /// The next request. Nothing is lost when the wait is given up.
     pub(super) async fn next(&mut self) -> Request {
-        loop {
-            let taken = async {
-                match &mut self.heir {
-                    Some(heir) => heir.await,
-                    None => pending().await,
-                }
-            };
-            let call = async {
-                match self.calls.recv().await {
-                    Some(call) => call,
-                    None => pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                taken = taken => match taken {
-                    Ok(()) => return Request::HandedOver,
-                    Err(_) => {
-                        tracing::info!("the instance that was to take over went away; staying");
-                        self.heir = None;
-                    }
-                },
-                call = call => return Request::Call(call),
+        let taken = async {
+            match &mut self.heir {
+                Some(heir) => heir.await,
+                None => pending().await,
             }
+        };
+        let call = async {
+            match self.calls.recv().await {
+                Some(call) => call,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            taken = taken => match taken {
+                Ok(()) => Request::HandedOver,
+                Err(_) => {
+                    tracing::info!("the instance that was to take over went away; staying");
+                    self.heir = None;
+                    Request::Staying
+                }
+            },
+            call = call => Request::Call(call),
         }
     }
 
@@ -95,26 +109,16 @@ impl Requests {
         self.heir = None;
     }
 
-    /// Tells every subscriber. One that does not keep up is dropped.
-    pub(super) fn tell(&mut self, event: &Event) {
-        if self.subscribers.is_empty() {
-            return;
-        }
-        let told: Arc<[u8]> = line(&Told::new(event)).into();
-        self.subscribers.retain(|subscriber| match subscriber.try_send(Arc::clone(&told)) {
-            Ok(()) => true,
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                tracing::info!("dropped a watcher that does not keep up");
-                false
-            }
-            Err(mpsc::error::TrySendError::Closed(_)) => false,
-        });
+    /// Tells every subscriber.
+    pub(super) fn tell(&self, event: &Event) {
+        self.log.tell(event);
     }
 
     /// Listens no more. Who was answered only just still hears it.
     pub(super) async fn close(self) {
-        let Self { server, calls, heir, subscribers, .. } = self;
-        drop((calls, heir, subscribers));
+        let Self { server, calls, heir, log, .. } = self;
+        drop((calls, heir));
+        log.close();
         if let Some(server) = server {
             server.close(FAREWELL).await;
         }
@@ -132,14 +136,12 @@ impl Daemon<'_> {
                 let status = self.engine.status(now, daemon, self.settings.report());
                 (Reply { status: Some(Box::new(status)), ..Reply::done() }, None)
             }
-            Verb::Subscribe => {
-                let (sender, events) = mpsc::channel(QUEUE);
-                for event in self.engine.restored(now) {
-                    // A fresh queue holds more than anybody has sessions.
-                    let _ = sender.try_send(line(&Told::new(event)).into());
-                }
-                requests.subscribers.push(sender);
-                let _ = answer.send(Answer::Events(events));
+            // What was handed over is told by nobody until it is clear who goes on.
+            Verb::Subscribe { .. } if requests.is_handing_over() => {
+                (Reply::failed(ErrorReport::of(Refusal::Busy)), None)
+            }
+            Verb::Subscribe { after } => {
+                let _ = answer.send(self.subscribe(after.as_ref(), &requests.log, now));
                 return None;
             }
             Verb::Handover { newcomer, replace } => match self.handover(&newcomer, replace, requests) {
@@ -180,6 +182,25 @@ impl Daemon<'_> {
         input
     }
 
+    /// What one who has come so far has missed; else what there is, and then what happens.
+    fn subscribe(&self, after: Option<&Position>, log: &SharedLog, now: Now) -> Answer {
+        let position = log.position();
+        if let Some(after) = after
+            && let Some(cursor) = log.cursor_after(after)
+        {
+            let reply = Reply { position: Some(after.clone()), ..Reply::done() };
+            return Answer::Events(Box::new(reply), Vec::new(), cursor);
+        }
+        let restored = self.engine.restored(now);
+        let count = restored.len();
+        let reply = Reply { position: (count == 0).then(|| position.clone()), ..Reply::done() };
+        let lines = restored.into_iter().enumerate().map(|(index, event)| {
+            let reached = (index + 1 == count).then(|| position.clone());
+            Line::from(line(&Told::new(event, reached)))
+        });
+        Answer::Events(Box::new(reply), lines.collect(), log.cursor())
+    }
+
     fn handover(&self, newcomer: &Record, replace: bool, requests: &Requests) -> Result<Handover, Refusal> {
         if self.ending || requests.is_handing_over() {
             return Err(Refusal::Busy);
@@ -191,6 +212,13 @@ impl Daemon<'_> {
             budget: self.engine.budget(clock::now()),
             limits: self.engine.limits().cloned().collect(),
             paused_until: self.engine.paused_until(),
+            position: Some(requests.log.position()),
+            unheard: requests
+                .log
+                .unheard()
+                .iter()
+                .filter_map(|line| serde_json::from_slice(line).ok())
+                .collect(),
         })
     }
 }

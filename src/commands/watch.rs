@@ -1,0 +1,68 @@
+//! `watch` off a terminal: a line for each event.
+
+use std::io::Write;
+
+use crate::cli::Watch;
+use crate::control::client::block_on;
+use crate::error::{Exit, Failure};
+use crate::watch::feed::{Feed, Update};
+use crate::watch::lines::{Form, Lines};
+use crate::watch::{Source, reader};
+
+/// Prints what happens until nobody reads it any more.
+///
+/// # Errors
+/// The output could not be written, or the system refused something basic.
+pub fn run(
+    command: &Watch,
+    source: Source,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let form = match command {
+        Watch { json: true, .. } => Form::Json,
+        Watch { bare: true, .. } => Form::Bare,
+        Watch { .. } => Form::Lines,
+    };
+    block_on(async {
+        let lines = Lines::new(form, source.zone.clone());
+        tokio::select! {
+            biased;
+            () = reader::gone() => Ok(Exit::Done),
+            result = print(Feed::start(source), lines, out, err) => super::written(result),
+        }
+    })?
+}
+
+async fn print(
+    mut feed: Feed,
+    mut lines: Lines,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> std::io::Result<()> {
+    let mut is_alone = false;
+    loop {
+        let mut text = String::new();
+        let mut next = Some(feed.next().await);
+        // What is there already is written at once.
+        while let Some(update) = next {
+            match update {
+                Update::Event(event) => text.extend(lines.line(&event)),
+                Update::Alone { cause } => {
+                    is_alone = true;
+                    // Whoever reads the events need not read this.
+                    let _ = writeln!(err, "{cause}; following the session files without it");
+                }
+                Update::Attached { .. } => {
+                    if std::mem::take(&mut is_alone) {
+                        let _ = writeln!(err, "a daemon is running; its events follow");
+                    }
+                }
+                Update::Lost => {}
+            }
+            next = feed.try_next();
+        }
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+    }
+}

@@ -1,0 +1,73 @@
+//! One connection to the daemon over which it tells what happens.
+//!
+//! Read next: [`crate::watch`], which keeps one up.
+
+use super::client::{AskError, Connection};
+use super::transport::Place;
+use super::{Position, Reply, Told, Verb};
+use crate::core::report::Event;
+
+/// A running daemon that tells its events.
+#[derive(Debug)]
+pub struct Subscription {
+    connection: Connection,
+    position: Option<Position>,
+    /// The daemon's version.
+    pub version: String,
+}
+
+/// Why there is no subscription.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscribeError {
+    /// Nobody answered.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// It was refused.
+    #[error("{}", .0.error.as_ref().map_or("it refused", |error| &error.message))]
+    Refused(Box<Reply>),
+}
+
+impl Subscription {
+    /// Connects and asks for every event after that one; restored figures come first where that cannot be had.
+    ///
+    /// # Errors
+    /// There is no daemon, or it does not let everybody in.
+    pub async fn open(place: &Place, after: Option<Position>) -> Result<Self, SubscribeError> {
+        let mut connection = Connection::open(place).await?;
+        let reply = connection.ask(Verb::Subscribe { after }).await?;
+        if !reply.ok {
+            return Err(SubscribeError::Refused(Box::new(reply)));
+        }
+        Ok(Self { connection, position: reply.position, version: reply.version })
+    }
+
+    /// The next event; `None` when the daemon has ended or the connection broke. Nothing is lost when the wait is given
+    /// up. What this version does not know is left out.
+    pub async fn next(&mut self) -> Option<Event> {
+        /// A line with an event that may be of a later version.
+        #[derive(serde::Deserialize)]
+        struct Reached {
+            #[serde(flatten)]
+            position: Option<Position>,
+        }
+
+        loop {
+            let line = self.connection.next_line().await.ok()??;
+            match serde_json::from_slice::<Told>(&line) {
+                Ok(told) => {
+                    self.position = told.position.or(self.position.take());
+                    return Some(told.event);
+                }
+                Err(_) => {
+                    let reached: Option<Reached> = serde_json::from_slice(&line).ok();
+                    self.position = reached.and_then(|reached| reached.position).or(self.position.take());
+                }
+            }
+        }
+    }
+
+    /// How far the events have come; `None` before all restored figures are here.
+    pub fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+}

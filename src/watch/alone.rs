@@ -1,0 +1,91 @@
+//! Following the session files without a daemon: the daemon's own engine and intake, with no sink.
+//!
+//! Writes nothing and asks nobody. Read next: [`super::feed`], which falls back to this.
+
+use std::io;
+
+use crate::core::engine::{Engine, Input, Output};
+use crate::core::file::SessionFile;
+use crate::core::publish::Publisher;
+use crate::core::report::{ConfigReport, DaemonReport, Event, StatusReport};
+use crate::core::source_event::SourceEvent;
+use crate::daemon::clock;
+use crate::daemon::clock_watch::JumpDetector;
+use crate::daemon::reading::{Read, Reading};
+use crate::daemon::state;
+use crate::statusline;
+
+use super::Source;
+
+/// An engine that follows the files.
+pub(super) struct Alone {
+    engine: Engine,
+    reading: Reading<SessionFile>,
+    detector: JumpDetector,
+}
+
+impl Alone {
+    /// Begins with what is there. Belongs inside a tokio runtime.
+    pub(super) fn start(source: &Source) -> io::Result<Self> {
+        let settings = source.settings.clone();
+        let publisher = Publisher::new(0, &settings);
+        let mut alone = Self {
+            engine: Engine::new(settings, source.zone.clone(), publisher),
+            reading: Reading::start(source.homes.clone())?,
+            detector: JumpDetector::default(),
+        };
+        alone.engine.handle(clock::now(), Input::Remembered(state::read_limits(&source.state)));
+        alone.look_at_terminals(source);
+        Ok(alone)
+    }
+
+    /// What the terminals of Claude Code have said meanwhile.
+    pub(super) fn look_at_terminals(&mut self, source: &Source) {
+        let now = clock::now();
+        for limits in statusline::read(&source.state, &source.homes, now) {
+            self.engine.handle(now, Input::Source(SourceEvent::Limits(limits)));
+        }
+    }
+
+    /// Waits for something to happen. Nothing is lost when the wait is given up.
+    pub(super) async fn wait(&mut self) {
+        let now = clock::now();
+        let sleep = self.engine.poll_deadline().map(|(at, _)| at.saturating_sub(now.mono));
+        let input = tokio::select! {
+            read = self.reading.next() => match read {
+                Read::Event(event) => Input::Source(event),
+                Read::StartedAgain => Input::SourcesLost,
+            },
+            () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => Input::Tick,
+        };
+        self.input(input);
+        while let Some(event) = self.reading.try_next() {
+            self.input(Input::Source(event));
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let now = clock::now();
+        if self.detector.has_jumped(now) {
+            self.reading.woke();
+            self.engine.handle(now, Input::Woke);
+        }
+        self.engine.handle(now, input);
+    }
+
+    /// What has happened since the last call.
+    pub(super) fn events(&mut self) -> Vec<Event> {
+        let now = clock::now();
+        let outputs = std::iter::from_fn(|| self.engine.poll_output(now));
+        let events = outputs.filter_map(|output| match output {
+            Output::Event(event) => Some(*event),
+            Output::Link(_) | Output::Notice(_) => None,
+        });
+        events.collect()
+    }
+
+    /// The status report, as a daemon without sinks would give it.
+    pub(super) fn status(&self) -> StatusReport {
+        self.engine.status(clock::now(), DaemonReport::not_running(), ConfigReport::default())
+    }
+}

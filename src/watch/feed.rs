@@ -1,0 +1,235 @@
+//! Where the events of `watch` come from: the daemon, the next daemon, or the session files themselves.
+//!
+//! A daemon that goes away is looked for at once, because most that go are taken over from, and the one that took over
+//! tells exactly what was missed. When none comes, the files are followed here until one does. Each change of that kind
+//! is an [`Update`] as well, so that whoever shows the events can say where they come from.
+//! Read next: [`crate::control::subscription`], the connection.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+
+use super::Source;
+use super::alone::Alone;
+use crate::control::subscription::{SubscribeError, Subscription};
+use crate::control::transport::Place;
+use crate::control::{ErrorCode, Position, Verb, client};
+use crate::core::report::{Event, StatusReport};
+use crate::daemon::clock;
+use crate::instance::{Holding, held_by_another};
+
+/// How long a daemon that went away is looked for before the files are followed here.
+const RETURNING: Duration = Duration::from_secs(10);
+/// How long one that holds the lock may take to answer at the beginning.
+const STARTING: Duration = Duration::from_secs(2);
+/// Between two looks for it; each wait is twice as long as the one before.
+const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
+/// How often a daemon is looked for while the files are followed here.
+const CALMLY: Duration = Duration::from_secs(5);
+/// Updates that wait for whoever shows them; then nothing more is read.
+const QUEUE: usize = 256;
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Update {
+    /// Something happened.
+    Event(Box<Event>),
+    /// The events are a daemon's from here on. Unless it goes on exactly where the last one left off, the restored usage
+    /// of every live session comes first.
+    Attached {
+        /// Its version.
+        version: String,
+    },
+    /// The daemon went away; it is looked for.
+    Lost,
+    /// The events come from the session files from here on, the restored usage of every live session first.
+    Alone {
+        /// Why no daemon tells them.
+        cause: String,
+    },
+}
+
+/// The events, one after the other.
+#[derive(Debug)]
+pub struct Feed {
+    updates: mpsc::Receiver<Update>,
+    questions: mpsc::Sender<Question>,
+}
+
+type Question = oneshot::Sender<StatusReport>;
+
+impl Feed {
+    /// Begins to listen. Belongs inside a tokio runtime; ends when it is dropped.
+    pub fn start(source: Source) -> Self {
+        let (sender, updates) = mpsc::channel(QUEUE);
+        let (questions, asked) = mpsc::channel(1);
+        let place = Place::of(&source.state, &source.environment);
+        tokio::spawn(Feeding { source, place, updates: sender, questions: asked }.run());
+        Self { updates, questions }
+    }
+
+    /// What comes next. Nothing is lost when the wait is given up.
+    pub async fn next(&mut self) -> Update {
+        match self.updates.recv().await {
+            Some(update) => update,
+            // The other end lives as long as this one.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What is there already.
+    pub fn try_next(&mut self) -> Option<Update> {
+        self.updates.try_recv().ok()
+    }
+
+    /// The status report of whoever tells the events; `None` when it cannot be had now.
+    pub async fn status(&self) -> Option<StatusReport> {
+        let (answer, answered) = oneshot::channel();
+        self.questions.send(answer).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// Nobody listens any more.
+struct NobodyListens;
+
+struct Feeding {
+    source: Source,
+    place: Place,
+    updates: mpsc::Sender<Update>,
+    questions: mpsc::Receiver<Question>,
+}
+
+impl Feeding {
+    async fn run(mut self) {
+        // It ends with its listener.
+        let _ended = self.feed().await;
+    }
+
+    async fn feed(&mut self) -> Result<(), NobodyListens> {
+        let mut after = None;
+        let mut patience = match held_by_another(&self.source.state) {
+            Holding::Held => STARTING,
+            Holding::Free | Holding::Unknown => Duration::ZERO,
+        };
+        loop {
+            let subscription = match self.look_for_daemon(after.take(), patience).await {
+                Ok(subscription) => subscription,
+                Err(cause) => self.follow_files(&cause).await?,
+            };
+            after = self.relay(subscription).await?;
+            patience = RETURNING;
+        }
+    }
+
+    /// The daemon, if one lets us in within `patience`; else why not.
+    async fn look_for_daemon(
+        &mut self,
+        after: Option<Position>,
+        patience: Duration,
+    ) -> Result<Subscription, SubscribeError> {
+        let start = clock::now().mono;
+        let mut wait = SHORTEST_WAIT;
+        loop {
+            let error = match Subscription::open(&self.place, after.clone()).await {
+                Ok(subscription) => return Ok(subscription),
+                Err(error) => error,
+            };
+            if is_final(&error) || clock::now().mono.saturating_sub(start) >= patience {
+                return Err(error);
+            }
+            sleep(wait).await;
+            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Tells what the daemon tells, until it goes away. Returns how far it had come.
+    async fn relay(&mut self, mut subscription: Subscription) -> Result<Option<Position>, NobodyListens> {
+        self.tell(Update::Attached { version: subscription.version.clone() }).await?;
+        loop {
+            tokio::select! {
+                event = subscription.next() => match event {
+                    Some(event) => self.tell(Update::Event(Box::new(event))).await?,
+                    None => break,
+                },
+                Some(question) = self.questions.recv() => {
+                    let place = self.place.clone();
+                    tokio::spawn(async move {
+                        if let Ok(reply) = client::ask(&place, Verb::Status).await
+                            && let Some(status) = reply.status
+                        {
+                            // Who asked may have gone.
+                            let _ = question.send(*status);
+                        }
+                    });
+                }
+            }
+        }
+        self.tell(Update::Lost).await?;
+        Ok(subscription.position().cloned())
+    }
+
+    /// Follows the files until a daemon lets us in.
+    async fn follow_files(&mut self, cause: &SubscribeError) -> Result<Subscription, NobodyListens> {
+        let cause = match cause {
+            SubscribeError::Ask(client::AskError::Away(_)) => "no daemon is running".to_owned(),
+            other => format!("the daemon cannot be asked: {other}"),
+        };
+        self.tell(Update::Alone { cause }).await?;
+        let mut alone = Alone::start(&self.source).ok();
+        let place = self.place.clone();
+        let daemon = async {
+            loop {
+                sleep(CALMLY).await;
+                if let Ok(subscription) = Subscription::open(&place, None).await {
+                    return subscription;
+                }
+            }
+        };
+        tokio::pin!(daemon);
+        let mut terminals = tokio::time::interval(CALMLY);
+        loop {
+            let following = async {
+                match &mut alone {
+                    Some(alone) => alone.wait().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                subscription = &mut daemon => return Ok(subscription),
+                () = following => {}
+                _ = terminals.tick() => {
+                    if let Some(alone) = &mut alone {
+                        alone.look_at_terminals(&self.source);
+                    }
+                }
+                Some(question) = self.questions.recv() => {
+                    if let Some(alone) = &alone {
+                        // Who asked may have gone.
+                        let _ = question.send(alone.status());
+                    }
+                }
+                () = self.updates.closed() => return Err(NobodyListens),
+            }
+            for event in alone.as_mut().map(Alone::events).unwrap_or_default() {
+                self.tell(Update::Event(Box::new(event))).await?;
+            }
+        }
+    }
+
+    async fn tell(&self, update: Update) -> Result<(), NobodyListens> {
+        self.updates.send(update).await.map_err(|_| NobodyListens)
+    }
+}
+
+/// Whether asking again would be answered in the same way.
+fn is_final(error: &SubscribeError) -> bool {
+    match error {
+        SubscribeError::Ask(_) => false,
+        SubscribeError::Refused(reply) => {
+            reply.error.as_ref().is_none_or(|error| error.code != ErrorCode::Busy)
+        }
+    }
+}
