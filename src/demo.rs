@@ -16,7 +16,7 @@ use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Publisher};
 use crate::core::report::{CardReport, ConfigReport, DaemonReport, EventKind};
 use crate::core::settings::Settings;
 use crate::core::source::codex;
-use crate::core::source_event::{FileId, SourceEvent};
+use crate::core::source_event::{FileId, SourceEvent, Standing};
 use crate::core::time::{Now, elapsed, later};
 use crate::daemon::clock;
 use crate::daemon::discord::Links;
@@ -74,7 +74,8 @@ pub fn last_card(settings: Settings, zone: TimeZone) -> Option<(CardReport, Time
     let publisher = Publisher::new(0, &settings);
     let mut engine = Engine::new(settings, zone, publisher);
     let update = Box::new(file.take_update()?);
-    let event = SourceEvent::Updated { file: FileId::new(0), update, restored: true };
+    let event =
+        SourceEvent::Updated { file: FileId::new(0), update, standing: Standing::Restored, read: None };
     engine.handle(now, Input::Source(event));
     let config = ConfigReport { path: None, issues: Vec::new() };
     Some((engine.status(now, DaemonReport::not_running(), config).card?, end))
@@ -131,8 +132,12 @@ impl Player {
             let begun = file.is_at_work() || self.engine.card().is_some();
             if let Some(mut update) = begun.then(|| file.take_update()).flatten() {
                 update.session.timer_from = Some(self.timer_from);
-                let event =
-                    SourceEvent::Updated { file: FileId::new(0), update: Box::new(update), restored: false };
+                let event = SourceEvent::Updated {
+                    file: FileId::new(0),
+                    update: Box::new(update),
+                    standing: Standing::News,
+                    read: None,
+                };
                 self.input(Input::Source(event));
             }
         }

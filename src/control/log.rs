@@ -1,157 +1,17 @@
-//! The events that were told: one bounded log, into which each subscriber has a cursor.
+//! The log of told events as the loop and the subscribers' tasks share it.
 //!
-//! The loop adds lines and waits for nobody. A subscriber that falls so far behind that its next line is gone is dropped,
-//! and comes back to restored figures; so memory is bounded whatever subscribers do. Every event has a number, which a
-//! takeover carries on, so that a subscriber can say where it left off.
+//! What is kept, for whom and for how long is decided in [`crate::core::event_log`]; here are the lock and the waiting.
 //! Read next: [`super::server`], which writes the lines out.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Position, Told, line};
+use super::{Told, line};
+use crate::core::event_log::{EventLog, Found, KEPT_FOR, Line, Position};
 use crate::core::report::Event;
 use crate::daemon::clock;
-
-/// The most that is kept, in bytes of lines.
-const MOST: usize = 4 << 20;
-/// How much a subscriber gets at once.
-const BATCH: usize = 64 << 10;
-/// How long lines are kept for one that may come back: after a takeover, and after the last one left.
-const KEPT_FOR: Duration = Duration::from_secs(60);
-
-/// One line as it goes over the wire.
-pub type Line = Arc<[u8]>;
-
-/// What is kept, and for whom. Knows neither clock nor lock.
-#[derive(Debug)]
-struct Log {
-    /// The lineage of daemons that numbered the events: the first one's token.
-    stream: String,
-    /// The number of the newest event; 0 before the first.
-    last: u64,
-    /// The newest lines, the last of them with the number `last`.
-    lines: VecDeque<Line>,
-    /// Their length.
-    bytes: usize,
-    /// The number of the last line that each cursor has passed.
-    cursors: BTreeMap<u64, u64>,
-    next_cursor: u64,
-    /// Until when lines are kept without a cursor.
-    kept_until: Duration,
-    closed: bool,
-}
-
-/// What a cursor finds.
-#[derive(Debug, PartialEq, Eq)]
-enum Found {
-    /// These come next.
-    Lines(Vec<Line>),
-    /// Nothing yet.
-    Nothing,
-    /// The next line is gone.
-    FellBehind,
-    /// Everything was read, and nothing more will come.
-    End,
-}
-
-impl Log {
-    /// A log whose next event is the one after `at`.
-    fn new(at: Position, kept_until: Duration) -> Self {
-        Self {
-            stream: at.stream,
-            last: at.seq,
-            lines: VecDeque::new(),
-            bytes: 0,
-            cursors: BTreeMap::new(),
-            next_cursor: 0,
-            kept_until,
-            closed: false,
-        }
-    }
-
-    /// Numbers the next event, whose line is `make`'s business; it is made only for somebody.
-    fn push(&mut self, now: Duration, make: impl FnOnce(Position) -> Vec<u8>) {
-        self.last += 1;
-        if self.cursors.is_empty() && now >= self.kept_until {
-            self.lines = VecDeque::new();
-            self.bytes = 0;
-            return;
-        }
-        let line: Line = make(self.position()).into();
-        self.bytes += line.len();
-        self.lines.push_back(line);
-        while self.bytes > MOST
-            && let Some(oldest) = self.lines.pop_front()
-        {
-            self.bytes -= oldest.len();
-        }
-    }
-
-    /// Where whoever has heard everything is.
-    fn position(&self) -> Position {
-        Position { stream: self.stream.clone(), seq: self.last }
-    }
-
-    /// How many lines come after the event with this number; `None` where some of them are gone, or it is of the future.
-    fn ahead(&self, seq: u64) -> Option<usize> {
-        let ahead = usize::try_from(self.last.checked_sub(seq)?).ok()?;
-        (ahead <= self.lines.len()).then_some(ahead)
-    }
-
-    /// A cursor behind that event, if everything after it is still here.
-    fn cursor_after(&mut self, at: &Position) -> Option<u64> {
-        let known = at.stream == self.stream && self.ahead(at.seq).is_some();
-        known.then(|| self.cursor(at.seq))
-    }
-
-    fn cursor(&mut self, seq: u64) -> u64 {
-        let id = self.next_cursor;
-        self.next_cursor += 1;
-        self.cursors.insert(id, seq);
-        id
-    }
-
-    fn drop_cursor(&mut self, now: Duration, id: u64) {
-        self.cursors.remove(&id);
-        if self.cursors.is_empty() {
-            self.kept_until = now.saturating_add(KEPT_FOR);
-        }
-    }
-
-    fn has_left_behind(&self, id: u64) -> bool {
-        self.cursors.get(&id).is_some_and(|seq| self.ahead(*seq).is_none())
-    }
-
-    /// What comes next for a cursor, which passes it.
-    fn next(&mut self, id: u64) -> Found {
-        let Some(seq) = self.cursors.get(&id).copied() else { return Found::End };
-        let Some(ahead) = self.ahead(seq) else { return Found::FellBehind };
-        if ahead == 0 {
-            return if self.closed { Found::End } else { Found::Nothing };
-        }
-        let mut size = 0;
-        let fits = |line: &&Line| {
-            let first = size == 0;
-            size += line.len();
-            first || size <= BATCH
-        };
-        let from = self.lines.len() - ahead;
-        let lines: Vec<Line> = self.lines.range(from..).take_while(fits).cloned().collect();
-        self.cursors.insert(id, seq + lines.len() as u64);
-        Found::Lines(lines)
-    }
-
-    /// What somebody may not have heard yet, for the next daemon.
-    fn unheard(&self, now: Duration) -> Vec<Line> {
-        let behind = self.cursors.values().map(|seq| self.ahead(*seq).unwrap_or(usize::MAX)).max();
-        let kept = (now < self.kept_until).then_some(usize::MAX);
-        let count = behind.max(kept).unwrap_or_default().min(self.lines.len());
-        self.lines.range(self.lines.len() - count..).cloned().collect()
-    }
-}
 
 /// The log as the loop and the tasks of the subscribers share it. Nobody holds the lock while waiting.
 #[derive(Debug, Clone)]
@@ -159,7 +19,7 @@ pub struct SharedLog(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    log: Mutex<Log>,
+    log: Mutex<EventLog>,
     /// Wakes those that wait for the next line.
     news: Notify,
 }
@@ -167,7 +27,7 @@ struct Shared {
 impl SharedLog {
     /// The log of a daemon that begins a lineage.
     pub fn new(stream: String) -> Self {
-        Self::with(Log::new(Position { stream, seq: 0 }, Duration::ZERO))
+        Self::with(EventLog::new(Position { stream, seq: 0 }, Duration::ZERO))
     }
 
     /// The log of a daemon that took over: it goes on after `at`, and `unheard` are the newest lines up to there.
@@ -178,18 +38,18 @@ impl SharedLog {
         });
         let unheard = if run && unheard.len() as u64 <= at.seq { unheard } else { &[] };
         let begin = Position { seq: at.seq.saturating_sub(unheard.len() as u64), ..at };
-        let mut log = Log::new(begin, clock::now().mono.saturating_add(KEPT_FOR));
+        let mut log = EventLog::new(begin, clock::now().mono.saturating_add(KEPT_FOR));
         for told in unheard {
             log.push(Duration::ZERO, |_| line(told));
         }
         Self::with(log)
     }
 
-    fn with(log: Log) -> Self {
+    fn with(log: EventLog) -> Self {
         Self(Arc::new(Shared { log: Mutex::new(log), news: Notify::new() }))
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
+    fn log(&self) -> MutexGuard<'_, EventLog> {
         self.0.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -218,13 +78,13 @@ impl SharedLog {
     /// A cursor behind everything.
     pub fn cursor(&self) -> Cursor {
         let mut log = self.log();
-        let newest = log.last;
+        let newest = log.position().seq;
         Cursor { log: self.clone(), id: log.cursor(newest) }
     }
 
     /// Nothing more will be told; what was is still read.
     pub fn close(&self) {
-        self.log().closed = true;
+        self.log().close();
         self.0.news.notify_waiters();
     }
 }
@@ -287,135 +147,5 @@ impl Cursor {
 impl Drop for Cursor {
     fn drop(&mut self) {
         self.log.log().drop_cursor(clock::now().mono, self.id);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LATER: Duration = Duration::from_secs(1000);
-
-    fn log() -> Log {
-        Log::new(at(0), Duration::ZERO)
-    }
-
-    fn at(seq: u64) -> Position {
-        Position { stream: "s".to_owned(), seq }
-    }
-
-    fn push(log: &mut Log, text: &str) {
-        log.push(LATER, |_| text.as_bytes().to_vec());
-    }
-
-    fn heard(log: &mut Log, id: u64) -> Vec<String> {
-        match log.next(id) {
-            Found::Lines(lines) => {
-                lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
-            }
-            other => vec![format!("{other:?}")],
-        }
-    }
-
-    #[test]
-    fn each_cursor_gets_every_line_from_its_beginning_on_once() {
-        let mut log = log();
-        let first = log.cursor(0);
-        push(&mut log, "a");
-        let second = log.cursor(1);
-        push(&mut log, "b");
-        assert_eq!(heard(&mut log, first), ["a", "b"]);
-        assert_eq!(heard(&mut log, second), ["b"]);
-        assert_eq!(heard(&mut log, second), ["Nothing"]);
-        log.closed = true;
-        push(&mut log, "c");
-        assert_eq!(heard(&mut log, second), ["c"]);
-        assert_eq!(heard(&mut log, second), ["End"]);
-    }
-
-    #[test]
-    fn numbers_go_up_by_one_whether_or_not_somebody_listens() {
-        let mut log = log();
-        push(&mut log, "nobody hears it");
-        assert!(log.lines.is_empty());
-        log.cursor(1);
-        log.push(LATER, |at| {
-            assert_eq!(at, self::at(2));
-            b"two".to_vec()
-        });
-        assert_eq!(log.position(), at(2));
-    }
-
-    #[test]
-    fn one_who_comes_back_gets_exactly_what_it_has_missed_or_nothing_at_all() {
-        let mut log = log();
-        let only = log.cursor(0);
-        for text in ["a", "b", "c"] {
-            push(&mut log, text);
-        }
-        log.drop_cursor(LATER, only);
-        let back = log.cursor_after(&at(1)).unwrap();
-        assert_eq!(heard(&mut log, back), ["b", "c"]);
-        let current = log.cursor_after(&at(3)).unwrap();
-        assert_eq!(heard(&mut log, current), ["Nothing"]);
-        assert_eq!(log.cursor_after(&at(4)), None, "of the future");
-        assert_eq!(log.cursor_after(&Position { stream: "other".to_owned(), seq: 1 }), None);
-
-        let mut short = Log::new(at(5), LATER + LATER);
-        push(&mut short, "six");
-        assert_eq!(short.cursor_after(&at(4)), None, "five is gone");
-        assert!(short.cursor_after(&at(5)).is_some());
-    }
-
-    #[test]
-    fn lines_are_kept_for_a_minute_after_the_last_one_left_and_not_longer() {
-        let mut log = log();
-        let only = log.cursor(0);
-        log.drop_cursor(LATER, only);
-        push(&mut log, "a");
-        assert_eq!((log.lines.len(), log.unheard(LATER).len()), (1, 1));
-        log.push(LATER + KEPT_FOR, |_| b"b".to_vec());
-        assert_eq!((log.lines.len(), log.bytes, log.last), (0, 0, 2));
-    }
-
-    #[test]
-    fn one_who_does_not_read_is_left_behind_and_memory_is_bounded() {
-        let mut log = log();
-        let (slow, quick) = (log.cursor(0), log.cursor(0));
-        let long = "x".repeat(MOST / 8);
-        for _ in 0..20 {
-            push(&mut log, &long);
-            assert!(log.bytes <= MOST);
-            assert!(matches!(log.next(quick), Found::Lines(lines) if lines.len() == 1));
-        }
-        assert_eq!(log.next(slow), Found::FellBehind);
-        assert_eq!([slow, quick].map(|id| log.has_left_behind(id)), [true, false]);
-        assert_eq!(log.unheard(LATER).len(), log.lines.len(), "what can be had");
-    }
-
-    #[test]
-    fn a_batch_is_bounded_and_never_empty() {
-        let mut log = log();
-        let cursor = log.cursor(0);
-        for length in [BATCH + 1, BATCH / 2, BATCH / 2, 1] {
-            push(&mut log, &"x".repeat(length));
-        }
-        let batches: Vec<usize> = (0..3).map(|_| heard(&mut log, cursor).len()).collect();
-        assert_eq!(batches, [1, 2, 1]);
-    }
-
-    #[test]
-    fn the_next_daemon_gets_what_the_slowest_has_not_heard() {
-        let mut log = log();
-        let slow = log.cursor(0);
-        for text in ["a", "b", "c"] {
-            push(&mut log, text);
-        }
-        log.cursor(3);
-        log.next(slow);
-        push(&mut log, "d");
-        assert_eq!(log.unheard(LATER), [Line::from(*b"d")]);
-        log.drop_cursor(LATER, slow);
-        assert_eq!(log.unheard(LATER).len(), 1, "the other one has not heard it either");
     }
 }

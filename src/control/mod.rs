@@ -31,9 +31,11 @@ pub mod transport;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::core::engine::Progress;
+use crate::core::event_log::Position;
 use crate::core::limits::Snapshot;
 use crate::core::publish::Budget;
-use crate::core::report::{Event, StatusReport};
+use crate::core::report::{CardReport, Event, StatusReport};
 use crate::core::takeover::{Record, Refusal};
 
 /// The version of the form of messages.
@@ -121,15 +123,6 @@ impl Request {
         }
         serde_json::from_slice(line).map_err(malformed)
     }
-}
-
-/// A place in the order of all events that were told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
-    /// The daemons that take over from each other count together: the [`Record::token`] of the first of them.
-    pub stream: String,
-    /// The number of the last event before it.
-    pub seq: u64,
 }
 
 /// An answer.
@@ -241,8 +234,8 @@ impl ErrorCode {
     }
 }
 
-/// What one daemon leaves to the next. What is in the session files is not in it: it is read again, and gives the
-/// same figures and the same timer.
+/// What one daemon leaves to the next. What is in the session files is not in it, only how much of it was told: it
+/// is read again, and gives the same figures and the same timer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Handover {
     /// The process that hands over.
@@ -264,6 +257,15 @@ pub struct Handover {
     /// The newest events up to there that a subscriber may not have heard yet.
     #[serde(default)]
     pub unheard: Vec<Told>,
+    /// When this was written.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+    /// How far each session file was read, and what was told of it.
+    #[serde(default)]
+    pub positions: Vec<Progress>,
+    /// The card that is shown.
+    #[serde(default)]
+    pub card: Option<CardReport>,
 }
 
 /// One event for a subscriber.

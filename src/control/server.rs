@@ -14,9 +14,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::log::{Cursor, Line, Over};
+use super::log::{Cursor, Over};
 use super::transport::{Incoming, Listener, Place};
 use super::{ErrorCode, ErrorReport, LONGEST_REQUEST, Reply, Request, Verb, line};
+use crate::core::event_log::Line;
 use crate::core::takeover::Refusal;
 use crate::instance::Instance;
 

@@ -4,7 +4,8 @@
 
 use super::client::{AskError, Connection};
 use super::transport::Place;
-use super::{Position, Reply, Told, Verb};
+use super::{Reply, Told, Verb};
+use crate::core::event_log::Position;
 use crate::core::report::Event;
 
 /// A running daemon that tells its events.

@@ -8,6 +8,7 @@
 //! Longer than other files because it is where all parts of the core meet, and the order in which they do is the point.
 //! What is told of its state is in `report`.
 
+mod handover;
 mod report;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -29,8 +30,11 @@ use crate::core::report::{CardReport, Event, EventKind, LimitsReport, SessionRep
 use crate::core::roster::{self, Roster};
 use crate::core::session::{Session, UsageEvent};
 use crate::core::settings::{Settings, Show};
-use crate::core::source_event::{FileId, SourceEvent};
+use crate::core::source_event::{FileId, ReadTo, SourceEvent, Standing};
 use crate::core::time::Now;
+
+use handover::Inherited;
+pub use handover::Progress;
 
 /// How long a session is listed after its last line.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
@@ -93,6 +97,8 @@ pub struct Engine {
     /// The card built last and what it was built from: most lines change nothing that a card shows.
     built: Option<(Basis, Option<Arc<Card>>)>,
     shown: Option<Arc<Card>>,
+    /// What an earlier engine has told.
+    inherited: Inherited,
     /// The links as they were told last.
     links: Vec<LinkStatus>,
     outputs: VecDeque<Output>,
@@ -120,13 +126,15 @@ struct Known {
     ended: bool,
     /// Restored figures that nobody was told of.
     untold: Option<UsageEvent>,
+    /// How far the file has been read.
+    read: Option<ReadTo>,
 }
 
 impl Known {
     /// A file that nothing was said of.
     fn unheard(session: Session) -> Self {
         let skipped = Skipped::default();
-        Self { session, skipped, activity: Activity::Idle, ended: true, untold: None }
+        Self { session, skipped, activity: Activity::Idle, ended: true, untold: None, read: None }
     }
 }
 
@@ -144,6 +152,7 @@ impl Engine {
             wished: None,
             built: None,
             shown: None,
+            inherited: Inherited::default(),
             links: Vec::new(),
             outputs: VecDeque::new(),
             next: None,
@@ -157,7 +166,10 @@ impl Engine {
         let mut urgency = Urgency::Usual;
         match input {
             Input::Source(event) => self.source(now, event),
-            Input::SourcesLost => self.files.clear(),
+            Input::SourcesLost => {
+                self.files.clear();
+                self.inherited.files = None;
+            }
             Input::Remembered(snapshots) => {
                 for snapshot in snapshots {
                     self.limits.learn(snapshot);
@@ -240,6 +252,11 @@ impl Engine {
         self.shown.as_ref()
     }
 
+    /// The card that those who listen take to be shown.
+    pub fn shown_report(&self) -> Option<CardReport> {
+        self.inherited.card.clone().or_else(|| self.shown.as_deref().map(CardReport::from))
+    }
+
     /// The links, for `status`.
     pub fn links(&self, now: Now) -> Vec<LinkStatus> {
         self.publisher.links(now).collect()
@@ -286,13 +303,18 @@ impl Engine {
 
     fn source(&mut self, now: Now, event: SourceEvent) {
         match event {
-            SourceEvent::Updated { file, update, restored } => self.updated(now, file, *update, restored),
+            SourceEvent::Updated { file, update, standing: Standing::Resumed, read } => {
+                self.resumed(now, file, *update, read);
+            }
+            SourceEvent::Updated { file, update, standing, read } => {
+                self.updated(now, file, *update, standing == Standing::Restored, read);
+            }
             SourceEvent::Gone { file } => {
                 self.end(now, file);
                 self.files.remove(&file);
             }
             SourceEvent::Limits(snapshot) => self.learn(now, snapshot),
-            SourceEvent::CaughtUp => {}
+            SourceEvent::CaughtUp => self.inherited.files = None,
             SourceEvent::Problem { key, home, message } => {
                 match message {
                     Some(message) => self.problems.insert((key, home), message),
@@ -302,7 +324,7 @@ impl Engine {
         }
     }
 
-    fn updated(&mut self, now: Now, file: FileId, update: FileUpdate, restored: bool) {
+    fn updated(&mut self, now: Now, file: FileId, update: FileUpdate, restored: bool, read: Option<ReadTo>) {
         let FileUpdate { mut session, usage, limits, skipped } = update;
         let before = self.files.remove(&file).unwrap_or_else(|| Known::unheard(session.clone()));
         session.not_after(now.wall);
@@ -332,7 +354,7 @@ impl Engine {
         events.extend(usage.map(|event| EventKind::Usage(UsageReport::new(&session, event, count))));
         // Whoever fell asleep unnoticed is told of like anybody who does, by `activities`.
         let (activity, ended) = if asleep { (before.activity, before.ended) } else { (activity, false) };
-        self.files.insert(file, Known { session, skipped, activity, ended, untold });
+        self.files.insert(file, Known { session, skipped, activity, ended, untold, read });
         for kind in events {
             self.tell(now.wall, kind);
         }
@@ -368,9 +390,22 @@ impl Engine {
     /// Tells when what the sinks show has changed.
     fn tell_card(&mut self, now: Now) {
         let shown = self.publisher.shown().cloned();
-        if shown != self.shown {
-            let card = shown.as_deref().map(CardReport::from);
-            self.shown = shown;
+        let report = |card: &Option<Arc<Card>>| card.as_deref().map(CardReport::from);
+        let was = if let Some(left) = &self.inherited.card {
+            // The last daemon's card is what is seen until this one has one of its own, or wants none.
+            if shown.is_none() && (self.inherited.files.is_some() || self.wished.is_some()) {
+                return;
+            }
+            Some(left.clone())
+        } else if shown == self.shown {
+            return;
+        } else {
+            report(&self.shown)
+        };
+        let card = report(&shown);
+        self.inherited.card = None;
+        self.shown = shown;
+        if card != was {
             self.tell(now.wall, EventKind::Card { card });
         }
     }
@@ -417,7 +452,8 @@ impl Engine {
         for (file, known) in &mut self.files {
             known.session.helped = helped.remove(&known.session.id);
             let activity = known.session.doing(now.wall, idle_after).activity;
-            if activity != known.activity {
+            // Until all files were met, who helps whom is not known.
+            if activity != known.activity && self.inherited.files.is_none() {
                 known.activity = activity;
                 changed.push((*file, activity));
             }

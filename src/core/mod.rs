@@ -11,7 +11,7 @@
 //! | from bytes to sessions | [`lines`], [`source`], [`usage`], [`limits`], [`activity`], [`session`], [`mod@file`] |
 //! | from sessions to a card | [`roster`], [`privacy`], [`names`], [`numbers`], [`template`], [`values`], [`fit`], [`card`] |
 //! | from a card to Discord | [`publish`] |
-//! | everything behind one door | [`source_event`], [`engine`], [`report`] |
+//! | everything behind one door | [`source_event`], [`engine`], [`report`], [`event_log`] |
 //! | what is wrong, and what mends it | [`doctor`] |
 //! | settings | [`settings`], [`config`], [`duration`], [`nearest`] |
 //! | time | [`time`] |
@@ -22,6 +22,7 @@ pub mod config;
 pub mod doctor;
 pub mod duration;
 pub mod engine;
+pub mod event_log;
 pub mod file;
 pub mod fit;
 pub mod limits;

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::core::file::FileUpdate;
 use crate::core::limits::Snapshot;
 
@@ -19,6 +21,30 @@ impl FileId {
     }
 }
 
+/// What the file system calls a file, whatever its path: the same in every process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileIdentity(pub u64, pub u64);
+
+/// How far a file has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadTo {
+    /// Which.
+    pub file: FileIdentity,
+    /// Every byte before this one is in the update, and none after it.
+    pub offset: u64,
+}
+
+/// What an update is to those who listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It happened just now.
+    News,
+    /// The first word on this file, or the first after it was read anew: its figures are not events.
+    Restored,
+    /// The same, and an earlier daemon has told all of it: it is no news to anybody.
+    Resumed,
+}
+
 /// Something that session files brought.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SourceEvent<Update = FileUpdate> {
@@ -28,8 +54,10 @@ pub enum SourceEvent<Update = FileUpdate> {
         file: FileId,
         /// What is new; replaces what was known of the file.
         update: Box<Update>,
-        /// The first word on this file, or the first after it was read anew: its figures are not events.
-        restored: bool,
+        /// What it is to those who listen.
+        standing: Standing,
+        /// How far the file has been read, once all of it up to there was.
+        read: Option<ReadTo>,
     },
     /// A file was deleted, or silent for so long that it is no longer followed.
     Gone {

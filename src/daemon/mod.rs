@@ -27,7 +27,7 @@ use self::discord::Links;
 use self::discord::endpoints::Places;
 use self::discord::watcher::{EndpointEvent, EndpointWatcher};
 use self::intake::Home;
-use self::reading::{Read, Reading};
+use self::reading::{Left, Read, Reading};
 use self::requests::{Request, Requests};
 use self::settings::LiveSettings;
 use self::signals::Signals;
@@ -125,7 +125,15 @@ pub async fn run(
         options,
         ending: false,
     };
-    let mut reading = Reading::start(homes).map_err(|error| failed("start reading session files", error))?;
+    let left = inherited.as_ref().and_then(|inherited| {
+        let files = inherited.positions.iter().map(|progress| progress.read).collect();
+        Some(Left { at: inherited.at?, files })
+    });
+    if let Some(inherited) = inherited.as_ref().filter(|_| left.is_some()) {
+        daemon.engine.inherit(&inherited.positions, inherited.card.clone());
+    }
+    let mut reading =
+        Reading::resume(homes, left).map_err(|error| failed("start reading session files", error))?;
     tracing::info!(pid = instance.record.pid, version = env!("CARGO_PKG_VERSION"), "started");
     remembered.extend(inherited.into_iter().flat_map(|inherited| inherited.limits));
     daemon.input(Input::Remembered(remembered), &mut reading);
@@ -221,6 +229,7 @@ impl Daemon<'_> {
             }
             if !requests.is_handing_over() {
                 self.output(requests);
+                self.answer_early(requests);
             }
             self.keep();
         }

@@ -7,12 +7,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::clock;
 use super::intake::{self, Fold, Home, IntakeConfig, IntakeHandle};
-use crate::core::source_event::SourceEvent;
+use crate::core::source_event::{ReadTo, SourceEvent};
 
 /// Events that wait for the loop; a full channel holds the reading back.
 const INBOX: usize = 64;
@@ -28,6 +29,15 @@ pub enum Read<U> {
     Event(SourceEvent<U>),
     /// Everything is read anew: what is known of files is void.
     StartedAgain,
+}
+
+/// Where an earlier reading left off.
+#[derive(Debug, Clone)]
+pub struct Left {
+    /// When: what is stamped later is live in every file.
+    pub at: Timestamp,
+    /// How far each file has been told.
+    pub files: Vec<ReadTo>,
 }
 
 /// The running intake and its channel. Belongs inside a tokio runtime.
@@ -47,7 +57,15 @@ impl<F: Fold> Reading<F> {
     /// # Errors
     /// The system could not start a thread.
     pub fn start(homes: Vec<Home>) -> io::Result<Self> {
-        let (events, handle) = begin::<F>(homes.clone())?;
+        Self::resume(homes, None)
+    }
+
+    /// Goes on where an earlier reading left off.
+    ///
+    /// # Errors
+    /// The system could not start a thread.
+    pub fn resume(homes: Vec<Home>, left: Option<Left>) -> io::Result<Self> {
+        let (events, handle) = begin::<F>(homes.clone(), left)?;
         Ok(Self { homes, events, handle: Some(handle), wait: FIRST_WAIT, again_at: None })
     }
 
@@ -57,7 +75,7 @@ impl<F: Fold> Reading<F> {
             if let Some(at) = self.again_at {
                 sleep_until(at).await;
                 self.again_at = None;
-                match begin::<F>(self.homes.clone()) {
+                match begin::<F>(self.homes.clone(), None) {
                     Ok((events, handle)) => {
                         (self.events, self.handle) = (events, Some(handle));
                         return Read::StartedAgain;
@@ -111,9 +129,13 @@ impl<F: Fold> Reading<F> {
 
 type Begun<U> = (mpsc::Receiver<SourceEvent<U>>, IntakeHandle);
 
-fn begin<F: Fold>(homes: Vec<Home>) -> io::Result<Begun<F::Update>> {
+fn begin<F: Fold>(homes: Vec<Home>, left: Option<Left>) -> io::Result<Begun<F::Update>> {
     let (inbox, events) = mpsc::channel(INBOX);
-    let config = IntakeConfig::new(homes, Arc::new(clock::now));
+    let mut config = IntakeConfig::new(homes, Arc::new(clock::now));
+    if let Some(left) = left {
+        config.live_since = left.at.min(config.live_since);
+        config.resume = left.files.into_iter().map(|read| (read.file, read.offset)).collect();
+    }
     let handle = intake::start::<F>(config, move |event| match inbox.blocking_send(event) {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),

@@ -9,11 +9,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Daemon, clock};
-use crate::control::log::{Line, SharedLog};
+use crate::control::log::SharedLog;
 use crate::control::server::{Answer, Call, Server};
 use crate::control::transport::Place;
-use crate::control::{ErrorCode, ErrorReport, Handover, Position, Reply, Told, Verb, line};
+use crate::control::{ErrorCode, ErrorReport, Handover, Reply, Told, Verb, line};
 use crate::core::engine::{Input, UNTIL_RESUMED};
+use crate::core::event_log::{Line, Position};
 use crate::core::report::{DaemonReport, Event};
 use crate::core::takeover::{Record, Refusal, hand_over};
 use crate::core::time::Now;
@@ -36,6 +37,8 @@ pub(super) struct Requests {
     heir: Option<oneshot::Receiver<()>>,
     /// What subscribers hear.
     log: SharedLog,
+    /// Those that want to hear what there is, before all of it is here.
+    early: Vec<Call>,
 }
 
 /// What comes from it.
@@ -68,7 +71,7 @@ impl Requests {
                 Some((position, unheard)) => SharedLog::inherited(position, unheard),
                 None => SharedLog::new(own.token.clone()),
             };
-        Self { server: server.ok(), calls, own, heir: None, log }
+        Self { server: server.ok(), calls, own, heir: None, log, early: Vec::new() }
     }
 
     /// The next request. Nothing is lost when the wait is given up.
@@ -116,8 +119,8 @@ impl Requests {
 
     /// Listens no more. Who was answered only just still hears it.
     pub(super) async fn close(self) {
-        let Self { server, calls, heir, log, .. } = self;
-        drop((calls, heir));
+        let Self { server, calls, heir, log, early, .. } = self;
+        drop((calls, heir, early));
         log.close();
         if let Some(server) = server {
             server.close(FAREWELL).await;
@@ -141,7 +144,11 @@ impl Daemon<'_> {
                 (Reply::failed(ErrorReport::of(Refusal::Busy)), None)
             }
             Verb::Subscribe { after } => {
-                let _ = answer.send(self.subscribe(after.as_ref(), &requests.log, now));
+                match self.subscribe(after.as_ref(), &requests.log, now) {
+                    // A client that went away needs no answer.
+                    Some(events) => drop(answer.send(events)),
+                    None => requests.early.push(Call { verb: Verb::Subscribe { after }, answer }),
+                }
                 return None;
             }
             Verb::Handover { newcomer, replace } => match self.handover(&newcomer, replace, requests) {
@@ -182,14 +189,27 @@ impl Daemon<'_> {
         input
     }
 
-    /// What one who has come so far has missed; else what there is, and then what happens.
-    fn subscribe(&self, after: Option<&Position>, log: &SharedLog, now: Now) -> Answer {
+    /// Answers those that had to wait until all that an earlier daemon knew is here.
+    pub(super) fn answer_early(&mut self, requests: &mut Requests) {
+        if !self.engine.is_inheriting() {
+            for call in std::mem::take(&mut requests.early) {
+                self.answer(call, requests);
+            }
+        }
+    }
+
+    /// What one who has come so far has missed; else what there is, and then what happens. `None` where that is not
+    /// known yet.
+    fn subscribe(&self, after: Option<&Position>, log: &SharedLog, now: Now) -> Option<Answer> {
         let position = log.position();
         if let Some(after) = after
             && let Some(cursor) = log.cursor_after(after)
         {
             let reply = Reply { position: Some(after.clone()), ..Reply::done() };
-            return Answer::Events(Box::new(reply), Vec::new(), cursor);
+            return Some(Answer::Events(Box::new(reply), Vec::new(), cursor));
+        }
+        if self.engine.is_inheriting() {
+            return None;
         }
         let restored = self.engine.restored(now);
         let count = restored.len();
@@ -198,7 +218,7 @@ impl Daemon<'_> {
             let reached = (index + 1 == count).then(|| position.clone());
             Line::from(line(&Told::new(event, reached)))
         });
-        Answer::Events(Box::new(reply), lines.collect(), log.cursor())
+        Some(Answer::Events(Box::new(reply), lines.collect(), log.cursor()))
     }
 
     fn handover(&self, newcomer: &Record, replace: bool, requests: &Requests) -> Result<Handover, Refusal> {
@@ -206,10 +226,14 @@ impl Daemon<'_> {
             return Err(Refusal::Busy);
         }
         hand_over(&requests.own, newcomer, replace)?;
+        let now = clock::now();
         Ok(Handover {
+            at: Some(now.wall),
+            positions: self.engine.progress(),
+            card: self.engine.shown_report(),
             pid: requests.own.pid,
             token: requests.own.token.clone(),
-            budget: self.engine.budget(clock::now()),
+            budget: self.engine.budget(now),
             limits: self.engine.limits().cloned().collect(),
             paused_until: self.engine.paused_until(),
             position: Some(requests.log.position()),

@@ -6,15 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::open::Identity;
 use super::tail::Tail;
-use crate::core::source_event::FileId;
+use crate::core::source_event::{FileId, FileIdentity};
 
 #[derive(Debug)]
 pub(super) struct Files<F> {
     tails: BTreeMap<FileId, Tail<F>>,
     by_path: BTreeMap<PathBuf, FileId>,
-    by_identity: BTreeMap<Identity, FileId>,
+    by_identity: BTreeMap<FileIdentity, FileId>,
     next: u64,
 }
 
@@ -67,7 +66,7 @@ impl<F> Files<F> {
         self.by_path.get(path).copied()
     }
 
-    pub(super) fn with(&self, identity: Identity) -> Option<FileId> {
+    pub(super) fn with(&self, identity: FileIdentity) -> Option<FileId> {
         self.by_identity.get(&identity).copied()
     }
 

@@ -18,11 +18,12 @@ use super::Home;
 use super::fold::Fold;
 use super::inbox::Change;
 use super::notice::LIVE_FOR;
-use super::open::{Identity, Stamp};
+use super::open::Stamp;
 use super::places::{Kind, Presence, Root};
 use super::reader::Reader;
 use super::scan::Found;
 use super::watch::{self, Refused, WHOLE_TREES};
+use crate::core::source_event::FileIdentity;
 use crate::core::time::{earlier, later};
 
 /// File systems keep a folder's time in steps of up to two seconds: younger times may hide a change.
@@ -34,7 +35,7 @@ const LISTING_LAG: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) level: usize,
-    pub(super) identity: Identity,
+    pub(super) identity: FileIdentity,
     /// `None` when it was too young to tell a later change.
     modified: Option<Timestamp>,
 }

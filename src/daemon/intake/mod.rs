@@ -25,6 +25,7 @@ mod survey;
 mod tail;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
@@ -35,7 +36,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::activity::Agent;
-use crate::core::source_event::SourceEvent;
+use crate::core::source_event::{FileIdentity, SourceEvent};
 use crate::core::time::Now;
 
 pub use fold::{Fold, Head, Update};
@@ -66,6 +67,8 @@ pub struct IntakeConfig {
     pub homes: Vec<Home>,
     /// Usage stamped before this moment is restored, not new: the intake's start, as a rule.
     pub live_since: Timestamp,
+    /// Files of which an earlier reading has told everything before this offset.
+    pub resume: BTreeMap<FileIdentity, u64>,
     /// The time.
     pub clock: Arc<dyn Fn() -> Now + Send + Sync>,
     /// How much is read at once.
@@ -124,6 +127,7 @@ impl IntakeConfig {
         Self {
             homes,
             live_since: clock().wall,
+            resume: BTreeMap::new(),
             clock,
             sizes: Sizes::default(),
             pace: Pace::default(),

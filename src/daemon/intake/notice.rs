@@ -18,7 +18,7 @@ use super::open::{Opened, Stamp};
 use super::reader::Reader;
 use super::scan::Found;
 use super::tail::{Announced, Followed, Tail};
-use crate::core::source_event::{FileId, SourceEvent};
+use crate::core::source_event::{FileId, ReadTo, SourceEvent, Standing};
 use crate::core::time::{earlier, elapsed};
 
 /// Files silent for longer are not followed.
@@ -66,12 +66,30 @@ impl<F: Fold> Reader<'_, F> {
             self.offer_old(home, Found { modified: stamp.modified, path: path.to_owned() });
             return Ok(ControlFlow::Continue(()));
         }
+        if let Some(offset) = self.config.resume.remove(&stamp.identity)
+            && offset <= self.config.sizes.whole
+            && let Some(id) = self.resume(home, path, offset)?
+        {
+            let resumed = self.announce_as(id, Some(Standing::Resumed));
+            return if resumed.is_break() { Ok(resumed) } else { self.look_again(id) };
+        }
         let past = path.file_name().and_then(|name| self.past.get(name)).copied();
         let mut tail = self.read(home, path, &mut Opened::open(path)?, past)?;
         tail.grown_at = now.mono.saturating_sub(now.since(stamp.modified));
         tail.announced.last_usage = past;
         let id = self.files.insert(tail);
         Ok(self.announce(id))
+    }
+
+    /// Begins with what an earlier reading has told. `None`: the file is not the one that it read.
+    fn resume(&mut self, home: &Arc<Home>, path: &Path, offset: u64) -> io::Result<Option<FileId>> {
+        let now = self.now();
+        let mut opened = Opened::open(path)?;
+        let tail = Tail::resume(home, path.to_owned(), &mut opened, offset, &mut self.chunks)?;
+        Ok(tail.map(|mut tail| {
+            tail.grown_at = now.mono.saturating_sub(now.since(opened.stamp.modified));
+            self.files.insert(tail)
+        }))
     }
 
     fn look_again(&mut self, id: FileId) -> io::Result<ControlFlow<()>> {
@@ -130,6 +148,11 @@ impl<F: Fold> Reader<'_, F> {
 
     /// Sends what the fold of `id` has learnt.
     pub(super) fn announce(&mut self, id: FileId) -> ControlFlow<()> {
+        self.announce_as(id, None)
+    }
+
+    /// The same; unless it is said, what it is to those who listen follows from what was announced before.
+    fn announce_as(&mut self, id: FileId, standing: Option<Standing>) -> ControlFlow<()> {
         if let Some(tail) = self.files.get_mut(id) {
             tail.fold.caught_up();
             if tail.count.is_some() && !self.counting.contains(&id) {
@@ -140,18 +163,21 @@ impl<F: Fold> Reader<'_, F> {
         let Some(tail) = self.files.get_mut(id) else { return ControlFlow::Continue(()) };
         let Some(mut update) = tail.fold.take_update() else { return ControlFlow::Continue(()) };
         let announced = &mut tail.announced;
-        let restored = !announced.this_fold;
-        if let (true, Some(until)) = (restored, announced.last_usage) {
+        let usual = if announced.this_fold { Standing::News } else { Standing::Restored };
+        let standing = standing.unwrap_or(usual);
+        if let (Standing::Restored, Some(until)) = (standing, announced.last_usage) {
             update.forget_usage(until);
         }
         announced.last_usage = announced.last_usage.max(update.last_usage());
         announced.this_fold = true;
         announced.ever = true;
+        let offset = tail.position.offset;
+        let read = tail.count.is_none().then_some(ReadTo { file: tail.stamp.identity, offset });
         if update.tells_main_limits() {
             let home = Arc::clone(&tail.home);
             self.limits_found(&home);
         }
-        self.send(SourceEvent::Updated { file: id, update: Box::new(update), restored })
+        self.send(SourceEvent::Updated { file: id, update: Box::new(update), standing, read })
     }
 
     /// Nothing is at this path any more: the file was moved, deleted, or lost with its folder.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::inbox::Inbox;
+use crate::core::source_event::FileIdentity;
 
 /// An open file and what it was like when it was opened.
 #[derive(Debug)]
@@ -23,16 +24,10 @@ pub(super) struct Opened {
 /// What tells two states of a path apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
-    pub(super) identity: Identity,
+    pub(super) identity: FileIdentity,
     pub(super) len: u64,
     pub(super) modified: Timestamp,
 }
-
-/// The same for the same file under any path. Unix: device and inode. Windows: the name, because std does not give the
-/// file index there and agents keep a file's name when they move it; what was read of a file tells the rest
-/// (creation times do not: shares and Linux homes make them up).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Identity(u64, u64);
 
 impl Opened {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
@@ -63,27 +58,28 @@ impl Stamp {
     pub(super) fn of(path: &Path, metadata: &Metadata) -> Self {
         let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
         Self {
-            identity: Identity::of(path, metadata),
+            identity: identity(path, metadata),
             len: metadata.len(),
             modified: modified.unwrap_or(Timestamp::UNIX_EPOCH),
         }
     }
 }
 
-impl Identity {
-    #[cfg(unix)]
-    fn of(_: &Path, metadata: &Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        Self(metadata.dev(), metadata.ino())
-    }
+/// Device and inode.
+#[cfg(unix)]
+fn identity(_: &Path, metadata: &Metadata) -> FileIdentity {
+    use std::os::unix::fs::MetadataExt;
+    FileIdentity(metadata.dev(), metadata.ino())
+}
 
-    #[cfg(not(unix))]
-    fn of(path: &Path, _: &Metadata) -> Self {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-        let mut hasher = DefaultHasher::new();
-        path.file_name().hash(&mut hasher);
-        Self(hasher.finish(), 0)
-    }
+/// The name, because std does not give the file index and agents keep a file's name when they move it; what was read of a
+/// file tells the rest (creation times do not: shares and Linux homes make them up).
+#[cfg(not(unix))]
+fn identity(path: &Path, _: &Metadata) -> FileIdentity {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    path.file_name().hash(&mut hasher);
+    FileIdentity(hasher.finish(), 0)
 }
 
 /// One buffer for everything that is ever read.

@@ -193,6 +193,36 @@ impl<F: Fold> Tail<F> {
         })
     }
 
+    /// Reads a file for the first time, but only to where an earlier reading has told all of it; `None` when it is shorter.
+    pub(super) fn resume(
+        home: &Arc<Home>,
+        path: PathBuf,
+        opened: &mut Opened,
+        offset: u64,
+        chunks: &mut Chunks,
+    ) -> io::Result<Option<Self>> {
+        // Whatever the stamps say, nothing in it is live.
+        let mut fold = F::new(home.agent, Arc::clone(&home.label), Timestamp::MAX);
+        let mut position = Position::default();
+        let passed = chunks.stream(&mut opened.file, 0, offset, |bytes| {
+            fold.push(bytes);
+            position.pass(bytes);
+        })?;
+        Ok((passed == offset).then(|| Self {
+            home: Arc::clone(home),
+            path,
+            // It is the rest that a look at it will find to have come.
+            stamp: Stamp { len: offset, modified: Timestamp::UNIX_EPOCH, ..opened.stamp },
+            position,
+            fold,
+            count: None,
+            announced: Announced::default(),
+            grown_at: Duration::ZERO,
+            polled_at: Duration::ZERO,
+            lineage_asked: None,
+        }))
+    }
+
     /// Reads on from where it was. The path may lead to another file by now.
     pub(super) fn follow(&mut self, opened: &mut Opened, chunks: &mut Chunks) -> io::Result<Followed> {
         let stamp = opened.stamp;

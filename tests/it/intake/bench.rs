@@ -22,7 +22,7 @@ use std::time::Duration;
 use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{LineageRequest, UsageRow};
 use agent_presence::core::limits::{MAIN_FAMILY, Snapshot};
-use agent_presence::core::source_event::{FileId, SourceEvent};
+use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::Now;
 use agent_presence::daemon::intake::{self, Fold, Head, Home, IntakeConfig, IntakeHandle, Pace, Update};
 use jiff::Timestamp;
@@ -355,7 +355,7 @@ impl Running {
 
 pub(super) fn updated(event: Event) -> (FileId, Text, bool) {
     match event {
-        Event::Updated { file, update, restored } => (file, *update, restored),
+        Event::Updated { file, update, standing, .. } => (file, *update, standing == Standing::Restored),
         other => panic!("not an update: {other:?}"),
     }
 }

@@ -18,7 +18,7 @@ use agent_presence::core::privacy::rule_for;
 use agent_presence::core::publish::{Endpoint, LinkCommand, LinkEvent, Loss, Payload, Publisher};
 use agent_presence::core::report::{Event, EventKind, LimitsReport};
 use agent_presence::core::settings::{Settings, Show};
-use agent_presence::core::source_event::{FileId, SourceEvent};
+use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::Now;
 use agent_presence::core::usage::Triplet;
 use jiff::tz::TimeZone;
@@ -352,7 +352,13 @@ impl World {
         let restored = !std::mem::replace(&mut followed.announced, true);
         let file = followed.id;
         self.check_update(&update, restored);
-        self.input(Input::Source(SourceEvent::Updated { file, update: Box::new(update), restored }));
+        let standing = if restored { Standing::Restored } else { Standing::News };
+        self.input(Input::Source(SourceEvent::Updated {
+            file,
+            update: Box::new(update),
+            standing,
+            read: None,
+        }));
     }
 
     fn check_update(&mut self, update: &FileUpdate, restored: bool) {
