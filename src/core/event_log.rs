@@ -24,7 +24,7 @@ pub type Line = Arc<[u8]>;
 /// A place in the order of all events that were told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// Daemons that take over from each other count together: the token of the first of them.
+    /// Daemons that take over from each other count together: what the first of them is called.
     pub stream: String,
     /// The number of the last event before it.
     pub seq: u64,
@@ -33,7 +33,7 @@ pub struct Position {
 /// What is kept, and for whom. One task adds, others read.
 #[derive(Debug)]
 pub struct EventLog {
-    /// The lineage of daemons that numbered the events: the first one's token.
+    /// The lineage of daemons that numbered the events.
     stream: String,
     /// The number of the newest event; 0 before the first.
     last: u64,

@@ -69,7 +69,8 @@ impl Requests {
         let log =
             match inherited.and_then(|inherited| Some((inherited.position.clone()?, &inherited.unheard))) {
                 Some((position, unheard)) => SharedLog::inherited(position, unheard),
-                None => SharedLog::new(own.token.clone()),
+                // A daemon that broke off and lives again in the same process counts anew.
+                None => SharedLog::new(format!("{}-{:x}", own.token, clock::now().wall.as_nanosecond())),
             };
         Self { server: server.ok(), calls, own, heir: None, log, early: Vec::new() }
     }

@@ -56,3 +56,5 @@ mod support;
 #[cfg(unix)]
 mod takeover;
 mod tidy;
+#[cfg(unix)]
+mod watch;
