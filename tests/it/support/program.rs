@@ -35,6 +35,10 @@ impl Home {
         ] {
             command.env(variable, self.path().join(folder));
         }
+        // Windows knows the user's folders without the environment.
+        if cfg!(windows) {
+            command.env("AGENT_PRESENCE_CONFIG", self.path().join("config/agent-presence/config.toml"));
+        }
         command
     }
 
