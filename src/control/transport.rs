@@ -225,6 +225,11 @@ mod windows {
             Self(format!(r"\\.\pipe\agent-presence-{user}-{hash:016x}"))
         }
 
+        /// The pipe's whole name.
+        pub fn name(&self) -> &str {
+            &self.0
+        }
+
         /// Connects to whoever listens there. The caller's deadline ends the wait for one that is busy.
         ///
         /// # Errors

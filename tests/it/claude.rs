@@ -67,7 +67,6 @@ fn the_sessions_of_a_folder_add_up_to_one_count_of_every_message() {
 }
 
 /// The blended sum over all messages in a folder.
-#[cfg(unix)]
 pub(crate) fn one_count_of(folder: &Path) -> u64 {
     one_count(&transcripts(folder))
 }

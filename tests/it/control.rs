@@ -1,17 +1,21 @@
 //! The control channel: what it answers, and that nobody can hold up the daemon over it.
 
+#[cfg(unix)]
 mod abuse;
 mod operating;
 
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::{Value, json};
 
-use crate::support::control::{ask, connect, hear, request, say, socket};
+#[cfg(unix)]
+use crate::support::control::socket;
+use crate::support::control::{ask, connect, hear, request, say};
 use crate::support::home::Home;
 
+#[cfg(unix)]
 #[test]
 fn it_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
     let home = Home::new();
     let daemon = home.start("run");
     daemon.wait_for_log("started");
@@ -101,6 +105,7 @@ fn a_subscriber_hears_what_is_there_and_then_what_happens() {
 }
 
 /// Where the state folder's path is too long for a socket there is a short one.
+#[cfg(unix)]
 #[test]
 fn a_long_path_is_no_hindrance() {
     let mut home = Home::new();
@@ -114,6 +119,7 @@ fn a_long_path_is_no_hindrance() {
     assert_eq!(std::fs::read_dir(home.path("run/agent-presence")).unwrap().count(), 0);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_file_in_its_place_costs_the_channel_and_not_the_daemon() {
     let home = Home::new();

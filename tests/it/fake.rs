@@ -2,20 +2,19 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::fake_discord::{CLOSE, FRAME, FakeDiscord, HANDSHAKE, Rules, encode};
+use crate::support::fake_discord::{CLOSE, Dialled, FRAME, FakeDiscord, HANDSHAKE, Rules, dial, encode};
 
 /// A client that does whatever a test says.
-struct Client(UnixStream);
+struct Client(Dialled);
 
 impl Client {
     fn connect(discord: &FakeDiscord) -> Self {
-        Self(UnixStream::connect(discord.endpoint()).unwrap())
+        Self(dial(&discord.endpoint()))
     }
 
     /// Connects and waits for READY.

@@ -12,25 +12,19 @@ mod arrpc;
 mod autostart;
 mod card;
 mod claude;
-#[cfg(unix)]
 mod claude_live;
 mod cli;
 mod codex;
 mod config;
 mod config_file;
-#[cfg(unix)]
 mod control;
-#[cfg(unix)]
 mod daemon;
-#[cfg(unix)]
 mod doctor;
 #[cfg(unix)]
 mod endpoints;
-#[cfg(unix)]
 mod fake;
 mod instance;
 mod intake;
-#[cfg(unix)]
 mod links;
 #[cfg(unix)]
 mod logs;
@@ -42,7 +36,6 @@ mod properties;
 mod publish;
 mod reading;
 mod readme;
-#[cfg(unix)]
 mod reload;
 mod replay;
 mod settings_watch;
@@ -53,7 +46,6 @@ mod status;
 #[cfg(unix)]
 mod statusline;
 mod support;
-#[cfg(unix)]
 mod takeover;
 mod tidy;
 #[cfg(unix)]

@@ -1,7 +1,6 @@
 //! The settings file changes while the program runs, in all the ways in which editors and people change files.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -78,8 +77,11 @@ fn a_broken_file_changes_nothing_until_it_is_mended() {
     assert_eq!(home.status()["config"]["issues"], json!([]));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_link_is_pointed_elsewhere() {
+    use std::os::unix::fs::symlink;
+
     let mut home = Home::new();
     let (one, two) = (home.path("one.toml"), home.path("two.toml"));
     fs::write(&one, settings(&home, "")).unwrap();

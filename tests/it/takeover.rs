@@ -2,6 +2,7 @@
 //! and nobody else is ever signalled.
 
 mod healthy;
+#[cfg(unix)]
 mod hung;
 mod left_over;
 mod many;

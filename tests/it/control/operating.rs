@@ -1,6 +1,5 @@
 //! `stop`, `pause` and `resume`, as a person or a script uses them.
 
-use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::fake_discord::FakeDiscord;
@@ -109,8 +108,11 @@ fn a_garbled_pause_is_ignored_with_a_warning() {
     assert_eq!(daemon.terminate().code, Some(0));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_daemon_that_hangs_is_called_unresponsive() {
+    use rustix::process::Signal;
+
     let home = Home::new();
     home.session().turn().tokens(4_500);
     let daemon = home.start("run");

@@ -1,10 +1,8 @@
 //! Discord clients that are there, come, hang, die and come back.
 
 use std::fs;
-use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::fake_discord::{Delivery, FakeDiscord, Rules};
@@ -103,12 +101,13 @@ fn a_discord_whose_folder_appears_later_gets_the_card() {
 }
 
 /// Case 18.
+#[cfg(unix)]
 #[test]
 fn a_dead_socket_file_before_a_live_one_is_no_obstacle() {
     let mut home = Home::new();
     let (dead, live) = (home.discord(), home.path("run/discord-ipc-1"));
     home.clients(&[dead.clone(), live.clone()]);
-    drop(UnixListener::bind(&dead).unwrap());
+    drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
     let discord = FakeDiscord::at(&live, Rules::default());
     home.session().turn().tokens(4_500);
     let daemon = home.start("run");
@@ -170,8 +169,7 @@ fn a_discord_that_dies_within_a_frame_is_connected_to_again() {
     let first = discord.activity(1);
     assert_eq!(discord.activity(2), first);
     home.wait_for_status("an acknowledgement", |status| status["links"][0]["last_ack_at"].is_string());
-    daemon.signal(Signal::TERM);
-    assert_eq!(daemon.wait_for_end().code, Some(0));
+    assert_eq!(daemon.terminate().code, Some(0));
 }
 
 /// Cases 17 and 27.

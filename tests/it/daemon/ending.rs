@@ -1,13 +1,16 @@
 //! How the daemon ends.
 
-use rustix::process::Signal;
-
-use crate::support::fake_discord::{CLOSE, FRAME, FakeDiscord, Rules};
+#[cfg(unix)]
+use crate::support::fake_discord::{CLOSE, FRAME};
+use crate::support::fake_discord::{FakeDiscord, Rules};
 use crate::support::home::Home;
 
 /// Case 20.
+#[cfg(unix)]
 #[test]
 fn every_polite_signal_clears_the_card_and_ends_with_success() {
+    use rustix::process::Signal;
+
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let home = Home::new();
         let discord = FakeDiscord::in_folder(&home.path("run"));
@@ -54,8 +57,11 @@ fn a_discord_that_never_gets_ready_does_not_hold_up_the_end() {
     assert_eq!(daemon.terminate().code, Some(0));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_second_signal_ends_it_at_once() {
+    use rustix::process::Signal;
+
     let home = Home::new();
     let discord = FakeDiscord::in_folder(&home.path("run"));
     home.session().turn().tokens(4_500);

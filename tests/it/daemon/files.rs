@@ -27,7 +27,7 @@ fn a_session_whose_file_goes_has_ended() {
     session.turn().tokens(4_500);
     let daemon = home.start("run");
     discord.activity(1);
-    fs::remove_file(&session.path).unwrap();
+    session.delete();
     discord.wait_for_no_presence();
     let ended = daemon.terminate();
     assert_eq!(ended.code, Some(0));
@@ -43,7 +43,7 @@ fn a_session_that_ends_without_numbers_says_so_once() {
     session.turn();
     let daemon = home.start("run");
     discord.activity(1);
-    fs::remove_file(&session.path).unwrap();
+    session.delete();
     discord.wait_for_no_presence();
     let ended = daemon.terminate();
     assert_eq!(ended.err.matches("Token usage: unknown").count(), 1, "{}", ended.err);

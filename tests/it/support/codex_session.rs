@@ -193,6 +193,12 @@ impl CodexSession {
         self
     }
 
+    /// Deletes its file, which nobody writes to any more: on Windows one that is open may stay.
+    pub(crate) fn delete(self) {
+        drop(self.file);
+        fs::remove_file(self.path).unwrap();
+    }
+
     /// Moves the file where Codex moves what the user archives; it goes on growing there.
     pub(crate) fn archive(&mut self, codex_home: &Path) -> &mut Self {
         let folder = codex_home.join("archived_sessions");

@@ -1,27 +1,64 @@
 //! The control channel from outside: raw bytes to a daemon, and something that pretends to be one.
 
+#[cfg(windows)]
+use std::fs::File;
+#[cfg(unix)]
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+#[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
+#[cfg(unix)]
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
 use std::process::{Child, Command};
+#[cfg(unix)]
 use std::sync::{Arc, Mutex};
 
+#[cfg(unix)]
 use agent_presence::core::takeover::Process;
+#[cfg(unix)]
 use agent_presence::instance::Record;
+#[cfg(unix)]
 use agent_presence::process;
 use serde_json::{Value, json};
 
+#[cfg(unix)]
 use super::PATIENCE;
 use super::home::Home;
 
+/// A connection.
+#[cfg(unix)]
+pub(crate) type Stream = UnixStream;
+/// A connection: a pipe is opened like a file.
+#[cfg(windows)]
+pub(crate) type Stream = File;
+
 /// Where the daemon of this home listens.
+#[cfg(unix)]
 pub(crate) fn socket(home: &Home) -> PathBuf {
     home.state().join("control.sock")
 }
 
+/// A connection to the daemon, as soon as an instance of its pipe is free.
+#[cfg(windows)]
+pub(crate) fn connect(home: &Home) -> BufReader<Stream> {
+    use agent_presence::control::transport::Place;
+    use agent_presence::paths::Environment;
+
+    /// `ERROR_PIPE_BUSY`
+    const PIPE_BUSY: i32 = 231;
+    let place = Place::of(&home.state(), &Environment::default());
+    loop {
+        match File::options().read(true).write(true).open(place.name()) {
+            Err(error) if error.raw_os_error() == Some(PIPE_BUSY) => std::thread::yield_now(),
+            opened => return BufReader::new(opened.unwrap()),
+        }
+    }
+}
+
 /// A connection to the daemon. Reading ends in time.
-pub(crate) fn connect(home: &Home) -> BufReader<UnixStream> {
+#[cfg(unix)]
+pub(crate) fn connect(home: &Home) -> BufReader<Stream> {
     let stream = UnixStream::connect(socket(home)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -29,19 +66,20 @@ pub(crate) fn connect(home: &Home) -> BufReader<UnixStream> {
 }
 
 /// Sends one line.
-pub(crate) fn say(stream: &mut BufReader<UnixStream>, line: &str) {
+pub(crate) fn say(stream: &mut BufReader<Stream>, line: &str) {
     stream.get_mut().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// The next line; `None` when the other end has gone.
-pub(crate) fn hear(stream: &mut BufReader<UnixStream>) -> Option<Value> {
+pub(crate) fn hear(stream: &mut BufReader<Stream>) -> Option<Value> {
     let mut line = String::new();
     match stream.read_line(&mut line) {
         Ok(length) if length > 0 => Some(serde_json::from_str(&line).unwrap()),
         Ok(_) => None,
         // It was closed before it had read everything.
         Err(error) => {
-            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+            use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+            assert!(matches!(error.kind(), BrokenPipe | ConnectionReset), "{error}");
             None
         }
     }
@@ -64,8 +102,10 @@ pub(crate) fn request(verb: &str, more: Value) -> String {
 
 /// The lock of a home that the test itself keeps, with a record that names somebody else or nobody: this test's own
 /// process must never be the one that is to be ended.
+#[cfg(unix)]
 pub(crate) struct Held(File);
 
+#[cfg(unix)]
 impl Held {
     pub(crate) fn new(home: &Home, record: Option<&str>) -> Self {
         fs::create_dir_all(home.state()).unwrap();
@@ -83,8 +123,10 @@ impl Held {
 }
 
 /// Somebody else's process.
+#[cfg(unix)]
 pub(crate) struct Stranger(Child);
 
+#[cfg(unix)]
 impl Stranger {
     pub(crate) fn new() -> Self {
         Self(Command::new("sleep").arg("1000").spawn().unwrap())
@@ -121,6 +163,7 @@ impl Stranger {
     }
 }
 
+#[cfg(unix)]
 impl Drop for Stranger {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -129,9 +172,11 @@ impl Drop for Stranger {
 }
 
 /// Something that answers every request with one line, or takes them and says nothing.
+#[cfg(unix)]
 #[derive(Clone)]
 pub(crate) struct Scripted(Arc<Mutex<Vec<Value>>>);
 
+#[cfg(unix)]
 impl Scripted {
     /// `then` is called after each answer, with the connection.
     pub(crate) fn listen(

@@ -28,6 +28,7 @@
 
 mod seen;
 mod server;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,6 +44,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use self::seen::most_within;
 pub(crate) use self::seen::{Connection, Received, Seen};
+pub(crate) use self::wire::{Dialled, dial, endpoint};
 use super::PATIENCE;
 
 pub(crate) const HANDSHAKE: u32 = 0;
@@ -198,7 +200,7 @@ impl FakeDiscord {
 
     /// Where it listens, as the settings and links name it.
     pub(crate) fn endpoint(&self) -> String {
-        self.path.to_str().unwrap().to_owned()
+        endpoint(&self.path)
     }
 
     /// Changes how it behaves from now on.

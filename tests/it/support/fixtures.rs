@@ -225,7 +225,12 @@ pub(crate) fn check_all(agent: Agent, select: impl Fn(&str) -> bool) {
     let mut failures = Vec::new();
     let mut checked = 0;
     for path in paths {
-        let name = path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/").replace(".expected.json", "");
+        let name = path
+            .strip_prefix(&root)
+            .unwrap()
+            .to_string_lossy()
+            .replace('\\', "/")
+            .replace(".expected.json", "");
         if !select(&name) {
             continue;
         }

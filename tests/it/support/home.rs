@@ -8,9 +8,9 @@ use std::process::Command;
 use agent_presence::daemon::clock;
 use serde_json::Value;
 
-#[cfg(unix)]
 use super::claude_session::ClaudeSession;
 use super::codex_session::CodexSession;
+use super::fake_discord::endpoint;
 use super::process::{Ended, Process};
 use super::{PATIENCE, SECRET};
 
@@ -50,6 +50,7 @@ impl Home {
     ///
     /// The clients are always named: a developer's own Discord must not be found.
     pub(crate) fn clients(&mut self, sockets: &[PathBuf]) {
+        let sockets: Vec<String> = sockets.iter().map(|path| endpoint(path)).collect();
         self.settings(&format!(
             "[discord]\nclients = {sockets:?}\n[publish]\nsettle = \"0ms\"\nmin_interval = \"1s\"\ntokens_interval = \"1s\"\n"
         ));
@@ -76,20 +77,18 @@ impl Home {
     }
 
     /// Claude Code's home folder; whoever writes a session makes it.
-    #[cfg(unix)]
     pub(crate) fn claude(&self) -> PathBuf {
         self.path("home/.claude")
     }
 
     /// A Claude Code session that begins now; see [`ClaudeSession`].
-    #[cfg(unix)]
     pub(crate) fn claude_session(&self) -> ClaudeSession {
         ClaudeSession::begin(&self.claude())
     }
 
     /// Where the socket of the usual Discord is.
     pub(crate) fn discord(&self) -> PathBuf {
-        self.path("run/discord-ipc-0")
+        endpoint(&self.path("run/discord-ipc-0")).into()
     }
 
     /// Something below the user's temporary folder.

@@ -6,20 +6,13 @@
 
 use std::time::Duration;
 
-#[cfg(unix)]
 pub(crate) mod claude_session;
-#[cfg_attr(not(unix), expect(dead_code, reason = "the daemon is driven where the fake Discord is"))]
 pub(crate) mod codex_session;
-#[cfg(unix)]
 pub(crate) mod control;
-#[cfg(unix)]
 pub(crate) mod discord_rules;
-#[cfg(unix)]
 pub(crate) mod fake_discord;
 pub(crate) mod fixtures;
-#[cfg_attr(not(unix), expect(dead_code, reason = "the daemon is driven where the fake Discord is"))]
 pub(crate) mod home;
-#[cfg_attr(not(unix), expect(dead_code, reason = "the daemon is driven where the fake Discord is"))]
 pub(crate) mod process;
 pub(crate) mod program;
 

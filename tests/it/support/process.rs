@@ -15,6 +15,9 @@ pub(crate) struct Process {
     child: Child,
     shared: Arc<Shared>,
     readers: Vec<JoinHandle<()>>,
+    /// `stop`, in the same home.
+    #[cfg(windows)]
+    stop: Command,
 }
 
 /// What a program that has ended left behind.
@@ -50,7 +53,18 @@ impl Process {
         let shared = Arc::new(Shared::default());
         let out = read(child.stdout.take().unwrap(), &shared, |said| &mut said.out);
         let err = read(child.stderr.take().unwrap(), &shared, |said| &mut said.err);
-        Self { child, shared, readers: vec![out, err] }
+        Self {
+            child,
+            shared,
+            readers: vec![out, err],
+            #[cfg(windows)]
+            stop: {
+                let mut stop = Command::new(command.get_program());
+                stop.arg("stop").env_clear();
+                stop.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+                stop
+            },
+        }
     }
 
     /// Waits until standard error holds `text`.
@@ -66,6 +80,7 @@ impl Process {
     }
 
     /// Waits for a line of standard output in which `look` finds what it looks for.
+    #[cfg(unix)]
     #[track_caller]
     pub(crate) fn wait_for_line<T>(&self, what: &str, look: impl Fn(&str) -> Option<T>) -> T {
         self.wait_for(what, |said| said.out.lines().find_map(&look))
@@ -112,6 +127,15 @@ impl Process {
     #[track_caller]
     pub(crate) fn terminate(self) -> Ended {
         self.signal(rustix::process::Signal::TERM);
+        self.wait_for_end()
+    }
+
+    /// Asks the program to end, and waits until it has. Windows has no signal for that; its users say `stop`.
+    #[cfg(windows)]
+    #[track_caller]
+    pub(crate) fn terminate(mut self) -> Ended {
+        let stopped = self.stop.output().unwrap();
+        assert!(stopped.status.success(), "{stopped:?}");
         self.wait_for_end()
     }
 

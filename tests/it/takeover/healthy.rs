@@ -5,7 +5,9 @@ use std::time::Duration;
 use agent_presence::instance::Record;
 use serde_json::{Value, json};
 
-use crate::support::control::{Held, Scripted, ask, connect, hear, request, say, socket};
+#[cfg(unix)]
+use crate::support::control::{Held, Scripted, socket};
+use crate::support::control::{ask, connect, hear, request, say};
 use crate::support::fake_discord::FakeDiscord;
 use crate::support::home::Home;
 use crate::support::process::Process;
@@ -171,6 +173,7 @@ fn a_newcomer_that_goes_away_takes_nothing_over() {
     assert_eq!(daemon.terminate().code, Some(0));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_newer_version_is_left_alone_unless_told_to_replace_it() {
     let home = Home::new();
@@ -192,6 +195,7 @@ fn a_newer_version_is_left_alone_unless_told_to_replace_it() {
 }
 
 /// Any version can take over from any other: the holder here knows nothing but the form that never changes.
+#[cfg(unix)]
 #[test]
 fn a_stranger_version_hands_over_in_the_form_that_never_changes() {
     let home = Home::new();

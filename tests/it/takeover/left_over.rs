@@ -1,10 +1,8 @@
 //! What a crash, a power cut or an earlier boot left behind costs nothing.
 
 use std::fs;
-use std::os::unix::net::UnixListener;
 
-use serde_json::json;
-
+#[cfg(unix)]
 use crate::support::control::{Stranger, socket};
 use crate::support::home::Home;
 
@@ -23,6 +21,7 @@ fn after_a_kill() {
         let daemon = home.start("run");
         home.wait_for_status("the daemon", |status| status["daemon"]["pid"] == daemon.pid());
         daemon.kill();
+        #[cfg(unix)]
         assert!(socket(&home).exists(), "nobody could tidy up");
         assert_eq!(home.status()["daemon"]["state"], "not_running");
         assert_eq!(home.run("stop").code, Some(3));
@@ -30,12 +29,13 @@ fn after_a_kill() {
     starts(&home);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_record_without_a_lock() {
     let mut stranger = Stranger::new();
     let right = stranger.record().to_string();
     let mut other_boot = stranger.record();
-    other_boot["boot_id"] = json!("an earlier one");
+    other_boot["boot_id"] = serde_json::json!("an earlier one");
     for record in [right, other_boot.to_string(), "garbage".to_owned(), String::new()] {
         let home = Home::new();
         fs::create_dir_all(home.state()).unwrap();
@@ -45,12 +45,13 @@ fn a_record_without_a_lock() {
     assert!(stranger.is_alive());
 }
 
+#[cfg(unix)]
 #[test]
 fn a_lock_file_and_a_socket_that_nobody_holds() {
     let home = Home::new();
     fs::create_dir_all(home.state()).unwrap();
     fs::write(home.state().join("instance.lock"), "").unwrap();
-    drop(UnixListener::bind(socket(&home)).unwrap());
+    drop(std::os::unix::net::UnixListener::bind(socket(&home)).unwrap());
     starts(&home);
 }
 

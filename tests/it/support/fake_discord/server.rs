@@ -9,12 +9,12 @@ use std::time::Duration;
 use agent_presence::daemon::clock;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::discord_rules::validate;
+use super::wire::{Listener, Stream};
 use super::{
     Bucket, CLOSE, Connection, Control, Delivery, FRAME, HANDSHAKE, PING, PONG, Received, Rules, Shared,
     Signal, State, encode,
@@ -23,11 +23,11 @@ use super::{
 const MAX_FRAME: usize = 3_145_728;
 
 pub(super) async fn listen(path: PathBuf, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Control>) {
-    let mut listener: Option<UnixListener> = None;
+    let mut listener: Option<Listener> = None;
     let mut connections = JoinSet::new();
     loop {
         let accept = async {
-            match &listener {
+            match &mut listener {
                 Some(listener) => {
                     shared.not_frozen().await;
                     listener.accept().await
@@ -48,14 +48,13 @@ pub(super) async fn listen(path: PathBuf, shared: Arc<Shared>, mut orders: mpsc:
                 match order {
                     Control::Die(done) => drop(done.send(())),
                     Control::Listen(done) => {
-                        let _ = std::fs::remove_file(&path);
-                        let bound = UnixListener::bind(&path);
+                        let bound = Listener::bind(&path);
                         let _ = done.send(bound.map(|bound| listener = Some(bound)));
                     }
                 }
             }
             accepted = accept => {
-                let Ok((stream, _)) = accepted else { continue };
+                let Ok(stream) = accepted else { continue };
                 let number = shared.note(|state| {
                     let opened = clock::now().mono;
                     state.seen.connections.push(Connection { opened, ..Connection::default() });
@@ -79,7 +78,7 @@ impl State {
 
 /// The server's side of one connection.
 struct Served {
-    stream: UnixStream,
+    stream: Stream,
     number: usize,
     shared: Arc<Shared>,
     signals: broadcast::Receiver<Signal>,
@@ -100,7 +99,7 @@ enum Outgoing {
 type End = String;
 
 impl Served {
-    fn new(stream: UnixStream, number: usize, shared: Arc<Shared>) -> Self {
+    fn new(stream: Stream, number: usize, shared: Arc<Shared>) -> Self {
         let signals = shared.signals.subscribe();
         let frozen = shared.frozen.subscribe();
         Self {
