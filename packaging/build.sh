@@ -53,9 +53,11 @@ build() {
     local target=$1 folder=$2 output=$3 cargo=$CARGO features=()
     case $target in *-windows-*) features=(--features windows-launcher) ;; esac
     [ "$WITH" = cargo ] || cargo=cross
-    # Nothing of this machine in the programs: neither where they were built nor when.
-    FLAGS+=("--remap-path-prefix=$(native "$folder")=/agent-presence")
-    FLAGS+=("--remap-path-prefix=$(native "${CARGO_HOME:-$HOME/.cargo}")=/cargo")
+    # Nothing of this machine in the programs: neither where they were built nor when. In a container all machines are one.
+    if [ "$WITH" = cargo ]; then
+        FLAGS+=("--remap-path-prefix=$(native "$folder")=/agent-presence")
+        FLAGS+=("--remap-path-prefix=$(native "${CARGO_HOME:-$HOME/.cargo}")=/cargo")
+    fi
     (
         cd "$folder"
         SOURCE_DATE_EPOCH=$(git -C "$ROOT" log -1 --format=%ct) CARGO_TARGET_DIR=$output CARGO_INCREMENTAL=0 \
@@ -89,7 +91,7 @@ one() {
         export RUSTUP_HOME=$ROOT/.build/cross-rustup
         CARGO='' LINKER='' RUNNER='' FLAGS=()
     else
-        prepare "$target"
+        prepare "$target" build
     fi
     say "building for $target"
     (build "$target" "$ROOT" "$ROOT/.build/target")

@@ -112,8 +112,8 @@ qemu_runner() {
 
 # ---- all of it
 
-# prepare TARGET [lint]: sets CARGO, LINKER, RUNNER and FLAGS, the flags for rustc; empty where cargo's own choice is right.
-# `lint` is for what links and runs nothing.
+# prepare TARGET [lint|build]: sets CARGO, LINKER, RUNNER and FLAGS, the flags for rustc; empty where cargo's own choice is
+# right. `lint` is for what links nothing, `build` for what runs nothing.
 prepare() {
     local target=$1 own_std=
     CARGO=cargo LINKER='' RUNNER='' FLAGS=()
@@ -137,7 +137,7 @@ prepare() {
         LINKER=x86_64-w64-mingw32-gcc
         # no time of the build in the program
         FLAGS+=("-Clink-arg=-Wl,--no-insert-timestamp")
-        same_machine "$target" || wine_runner
+        [ "${2:-}" = build ] || same_machine "$target" || wine_runner
         ;;
     *-windows-msvc) FLAGS+=(-Clink-arg=/Brepro -Ctarget-feature=+crt-static) ;;
     *-apple-darwin)
@@ -162,7 +162,7 @@ prepare() {
         ;;
     esac
     case $target in aarch64-unknown-linux-*)
-        same_machine "$target" || qemu_runner ;;
+        [ "${2:-}" = build ] || same_machine "$target" || qemu_runner ;;
     esac
     case $RUNNER:$target in */qemu-run:*-gnu)
         # by name, because what a test starts gets no environment from which qemu could know where they are
