@@ -39,11 +39,9 @@ mod readme;
 mod reload;
 mod replay;
 mod settings_watch;
-#[cfg(unix)]
 mod setup;
 mod sim;
 mod status;
-#[cfg(unix)]
 mod statusline;
 mod support;
 mod takeover;

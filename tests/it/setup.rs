@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Cursor;
-use std::os::unix::fs::{PermissionsExt, symlink};
 
 use agent_presence::cli::{Setup, Shown};
 use agent_presence::commands::setup::{self, Talk};
@@ -150,6 +149,8 @@ fn flags_are_answers_and_a_running_daemon_keeps_its_discord() {
     assert_eq!(daemon.terminate().code, Some(0));
 }
 
+/// Not on Windows, where the entry would be the one of whoever runs the tests.
+#[cfg(unix)]
 #[test]
 fn launch_at_login_starts_the_daemon_with_the_new_settings() {
     let (home, discord, _) = newcomer();
@@ -186,8 +187,11 @@ fn a_settings_file_that_cannot_be_changed_safely_is_left_alone() {
     assert!(ended.err.contains("expected 17 to 20 digits\nhint: copy"), "{}", ended.err);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_link_stays_a_link_and_permissions_stay() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
     let (home, _discord, _) = newcomer();
     let real = home.path("dotfiles.toml");
     fs::rename(home.config(), &real).unwrap();

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Output, Stdio};
 
@@ -82,7 +81,11 @@ fn prints_a_line_and_keeps_the_limits() {
     assert_eq!(line, "Opus 5 · context 92% left · 5h 64% left · weekly 47% left\n");
     assert_eq!(kept(&home), ["s1.json"]);
     let path = home.state().join("statusline/s1.json");
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
     assert_eq!(left(&home.status()), windows(64, 47));
     let home_label = home.claude().to_string_lossy().into_owned();
     assert_eq!(home.status()["limits"][0]["home"], home_label.as_str());
@@ -147,7 +150,7 @@ fn a_running_daemon_hears_and_puts_it_on_the_card() {
 #[test]
 fn a_terminal_of_a_home_that_is_not_read_says_nothing() {
     let home = Home::new();
-    let other = input(&home, "s1", 36.0, 53.0).replace("/.claude/", "/.other/");
+    let other = input(&home, "s1", 36.0, 53.0).replace(".claude", ".other");
     call(&home, other.as_bytes());
     assert_eq!(left(&home.status()), []);
 }
@@ -166,7 +169,9 @@ fn set_up_in_settings_that_were_there_and_taken_out_again() {
         )
     );
     let command = serde_json::from_str::<Value>(&text).unwrap()["statusLine"]["command"].clone();
-    assert_eq!(command, format!("{} statusline", env!("CARGO_BIN_EXE_agent-presence")));
+    // The shell that Claude Code runs it with takes slashes everywhere.
+    let program = env!("CARGO_BIN_EXE_agent-presence").replace('\\', "/");
+    assert_eq!(command, format!("{program} statusline"));
     assert_eq!(
         fs::read_to_string(settings(&home).with_file_name("settings.json.before-agent-presence")).unwrap(),
         before
@@ -178,6 +183,7 @@ fn set_up_in_settings_that_were_there_and_taken_out_again() {
     assert!(home.output("statusline uninstall").ends_with("is not set up\n"));
 }
 
+#[cfg(unix)]
 #[test]
 fn the_command_that_was_there_goes_on_running_and_comes_back() {
     let home = Home::new();
