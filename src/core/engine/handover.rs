@@ -76,3 +76,184 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::core::activity::Agent;
+    use crate::core::engine::{Input, Output};
+    use crate::core::file::SessionFile;
+    use crate::core::publish::Publisher;
+    use crate::core::report::EventKind;
+    use crate::core::settings::Settings;
+    use crate::core::source_event::{SourceEvent, Standing};
+    use crate::core::time::{Now, later};
+
+    const START: Timestamp = Timestamp::constant(1_763_632_800, 0);
+    const FILE: FileIdentity = FileIdentity(1, 7);
+
+    fn now(second: u64) -> Now {
+        let mono = Duration::from_secs(second);
+        Now { mono, wall: later(START, mono) }
+    }
+
+    fn engine() -> Engine {
+        let settings = Settings::default();
+        let publisher = Publisher::new(0, &settings);
+        Engine::new(settings, TimeZone::UTC, publisher)
+    }
+
+    /// A session's first line, and then usage of ten tokens a second.
+    fn lines(seconds: std::ops::Range<u64>) -> String {
+        let mut text = String::new();
+        for second in seconds {
+            let at = later(START, Duration::from_secs(second));
+            let payload = if second == 0 {
+                format!(r#"{{"id":"s","timestamp":"{at}","cwd":"/app","source":"cli"}}"#)
+            } else {
+                let count =
+                    |n: u64| format!(r#"{{"input_tokens":{n},"output_tokens":0,"total_tokens":{n}}}"#);
+                let (total, last) = (count(second * 10), count(10));
+                format!(
+                    r#"{{"type":"token_count","info":{{"total_token_usage":{total},"last_token_usage":{last}}}}}"#
+                )
+            };
+            let kind = if second == 0 { "session_meta" } else { "event_msg" };
+            text += &format!("{{\"timestamp\":\"{at}\",\"type\":\"{kind}\",\"payload\":{payload}}}\n");
+        }
+        text
+    }
+
+    /// A file that was read so far.
+    struct Followed {
+        file: SessionFile,
+        offset: u64,
+    }
+
+    impl Followed {
+        fn new(live_since: Timestamp) -> Self {
+            Self { file: SessionFile::new(Agent::Codex, Arc::from("/home"), live_since), offset: 0 }
+        }
+
+        fn read(&mut self, bytes: &str, standing: Standing) -> Input {
+            self.file.push(bytes.as_bytes());
+            self.file.caught_up();
+            self.offset += bytes.len() as u64;
+            let update = Box::new(self.file.take_update().unwrap());
+            let read = Some(ReadTo { file: FILE, offset: self.offset });
+            Input::Source(SourceEvent::Updated { file: FileId::new(1), update, standing, read })
+        }
+    }
+
+    /// What is told: usage by what it added (restored figures as nothing), anything else by a word.
+    fn told(engine: &mut Engine, now: Now, input: Input) -> Vec<String> {
+        engine.handle(now, input);
+        let outputs = std::iter::from_fn(|| engine.poll_output(now));
+        let word = |output| match output {
+            Output::Event(event) => Some(match event.kind {
+                EventKind::Usage(usage) => {
+                    usage.added().map_or("restored".to_owned(), |added| format!("+{}", added.input))
+                }
+                EventKind::Activity { activity, .. } => activity.word().to_owned(),
+                EventKind::Session { ended: true, .. } => "ends".to_owned(),
+                EventKind::Session { .. } => "appears".to_owned(),
+                EventKind::Limits(_) => "limits".to_owned(),
+                EventKind::Links { .. } => "links".to_owned(),
+                EventKind::Card { card } => format!("card {}", card.is_some()),
+            }),
+            Output::Link(_) | Output::Notice(_) => None,
+        };
+        outputs.filter_map(word).collect()
+    }
+
+    /// What one engine leaves after the first three seconds of the session.
+    fn left() -> (Vec<Progress>, u64) {
+        let mut first = engine();
+        let mut file = Followed::new(START);
+        let restored = file.read(&lines(0..2), Standing::Restored);
+        assert_eq!(told(&mut first, now(2), restored), ["appears", "waiting", "+10"]);
+        let news = file.read(&lines(2..4), Standing::News);
+        assert_eq!(told(&mut first, now(3), news), ["+10", "+10"]);
+        (first.progress(), file.offset)
+    }
+
+    #[test]
+    fn what_was_told_is_no_news_and_everything_after_it_is() {
+        let (progress, offset) = left();
+        assert_eq!(progress.first().map(|progress| progress.read), Some(ReadTo { file: FILE, offset }));
+        let progress: Vec<Progress> =
+            serde_json::from_slice(&serde_json::to_vec(&progress).unwrap()).unwrap();
+
+        let mut next = engine();
+        next.inherit(&progress, None);
+        assert!(next.is_inheriting());
+        assert_eq!(next.progress(), progress, "what it did not meet yet goes on to one after it");
+        let mut file = Followed::new(Timestamp::MAX);
+        let resumed = file.read(&lines(0..4), Standing::Resumed);
+        assert_eq!(told(&mut next, now(5), resumed), [""; 0]);
+        let news = file.read(&lines(4..6), Standing::News);
+        assert_eq!(told(&mut next, now(5), news), ["+10", "+10"]);
+        assert_eq!(told(&mut next, now(5), Input::Source(SourceEvent::CaughtUp)), [""; 0]);
+        assert!(!next.is_inheriting());
+        assert_eq!(next.restored(now(5)).len(), 1);
+        assert_eq!(told(&mut next, now(2000), Input::Tick), ["idle", "ends"]);
+    }
+
+    /// It went idle between the two.
+    #[test]
+    fn an_end_that_nobody_told_is_told() {
+        let (progress, _) = left();
+        let mut next = engine();
+        next.inherit(&progress, None);
+        let resumed = Followed::new(Timestamp::MAX).read(&lines(0..4), Standing::Resumed);
+        assert_eq!(told(&mut next, now(2000), resumed), [""; 0]);
+        let caught_up = Input::Source(SourceEvent::CaughtUp);
+        assert_eq!(told(&mut next, now(2000), caught_up), ["idle", "ends"]);
+    }
+
+    /// Figures of a session that was idle all the time are told when it goes on, whichever daemon is there then.
+    #[test]
+    fn figures_that_nobody_was_told_stay_untold() {
+        let mut first = engine();
+        let restored = Followed::new(Timestamp::MAX).read(&lines(0..4), Standing::Restored);
+        assert_eq!(told(&mut first, now(2000), restored), [""; 0]);
+        let mut next = engine();
+        next.inherit(&first.progress(), None);
+        let mut file = Followed::new(Timestamp::MAX);
+        let resumed = file.read(&lines(0..4), Standing::Resumed);
+        assert_eq!(told(&mut next, now(2001), resumed), [""; 0]);
+        let caught_up = Input::Source(SourceEvent::CaughtUp);
+        assert_eq!(told(&mut next, now(2001), caught_up), [""; 0]);
+        let news = file.read(&lines(2001..2002), Standing::News);
+        let words = told(&mut next, now(2002), news);
+        assert_eq!(words.iter().filter(|word| *word == "restored").count(), 1, "{words:?}");
+        assert_eq!(words.first().map(String::as_str), Some("appears"));
+    }
+
+    #[test]
+    fn the_card_that_is_shown_is_no_news() {
+        let card = crate::core::report::CardReport {
+            name: "Codex".to_owned(),
+            details: None,
+            state: None,
+            large_text: None,
+            small_text: None,
+            started_at: START,
+            member_list: "Codex".to_owned(),
+            session: "s".to_owned(),
+        };
+        let mut next = engine();
+        next.inherit(&[], Some(card.clone()));
+        assert_eq!(told(&mut next, now(1), Input::Tick), [""; 0]);
+        assert_eq!(next.shown_report(), Some(card));
+        let caught_up = Input::Source(SourceEvent::CaughtUp);
+        assert_eq!(told(&mut next, now(1), caught_up), ["card false"], "nothing is to be shown any more");
+        assert_eq!(next.shown_report(), None);
+    }
+}

@@ -84,6 +84,7 @@ pub(super) struct Lines {
     jumped: bool,
     parent: Option<String>,
     suffices: bool,
+    caught_up: bool,
     changed: bool,
 }
 
@@ -146,6 +147,7 @@ impl Fold for Lines {
             jumped: false,
             parent: None,
             suffices: false,
+            caught_up: false,
             changed: false,
         }
     }
@@ -177,7 +179,9 @@ impl Fold for Lines {
         self.suffices
     }
 
-    fn caught_up(&mut self) {}
+    fn caught_up(&mut self) {
+        self.caught_up = true;
+    }
 
     fn lineage_wanted(&self) -> Option<LineageRequest> {
         let answered = self.text.as_ref()?.lineage.iter().any(|count| *count > 0);
@@ -191,6 +195,9 @@ impl Fold for Lines {
     }
 
     fn take_update(&mut self) -> Option<Text> {
+        if self.caught_up {
+            self.live_since = Timestamp::MIN;
+        }
         let text = self.text.as_mut().filter(|_| self.changed)?;
         self.changed = false;
         text.provisional = self.jumped;

@@ -3,6 +3,7 @@
 //! Longer than other files because every way in which a file can change is one short test here.
 
 mod bench;
+mod resume;
 
 use std::fs;
 
