@@ -24,8 +24,9 @@
 //!  ╚═════════════════════════════════════════════════════════════════════════════════════════════════╝
 //! ```
 //!
-//! The daemon, `replay`, `run --demo`, `preview` and a `status` without a daemon are the same
-//! [engine](core::engine::Engine) with other shells around it.
+//! The daemon, `replay`, `run --demo`, `preview`, and `status` and `watch` without a daemon are the same
+//! [engine](core::engine::Engine) with other shells around it. Each event that it tells goes to the daemon's log and, over
+//! [`control`], to everyone who [watches](mod@watch), in one order that a takeover goes on with.
 //!
 //! # What drives the engine
 //!

@@ -157,6 +157,8 @@ impl<'a, F: Fold> Reader<'a, F> {
             self.search_limits()
         } else if !self.caught_up {
             self.caught_up = true;
+            // A file that was not there is gone, and its number may be another one's from now on.
+            self.config.resume.clear();
             self.send(SourceEvent::CaughtUp)
         } else {
             self.count()
