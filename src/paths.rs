@@ -165,7 +165,8 @@ pub fn ensure_state_dir(path: &Path) -> Result<StateDir, Failure> {
     Ok(StateDir(path.to_owned()))
 }
 
-fn create_private(path: &Path) -> std::io::Result<()> {
+/// Creates a folder for its owner alone (0700), and those above it.
+pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -305,7 +305,8 @@ fn finish<R: BufRead>(
             demo::last_card(places.effective.settings.clone(), places.zone.clone())
         }
     };
-    let text = shown.map(|(card, now)| show::preview(&card, now)).unwrap_or_default();
+    let seen_on_hover = !places.effective.settings.discord.large_image.is_empty();
+    let text = shown.map(|(card, now)| show::looks(&card, now, seen_on_hover)).unwrap_or_default();
     super::written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
     let checks = doctor::checks(&crate::doctor::gather(places)?);
     let missing = checks.iter().filter(|check| matches!(check.state, State::Failure | State::Warning));

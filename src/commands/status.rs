@@ -66,13 +66,9 @@ pub fn status(places: Places<'_>, json: bool, out: &mut dyn Write) -> Result<Exi
 /// # Errors
 /// The output could not be written.
 pub fn preview(places: Places<'_>, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let seen_on_hover = !places.effective.settings.discord.large_image.is_empty();
     let report = from_files(places, DaemonReport::not_running());
-    super::written(match &report.card {
-        Some(card) => out.write_all(show::preview(card, report.now).as_bytes()),
-        None => {
-            writeln!(out, "no card: no session is active\nhint: see one with `agent-presence run --demo`")
-        }
-    })
+    super::written(out.write_all(show::preview(&report, seen_on_hover).as_bytes()))
 }
 
 /// Reads the session files once, by the same engine as the daemon.
@@ -95,6 +91,9 @@ pub(crate) fn from_files(places: Places<'_>, daemon: DaemonReport) -> StatusRepo
         engine.handle(now, Input::Source(event));
     }
     let paused_until = state::read_pause(places.state).filter(|until| *until > now.wall);
+    if let Some(until) = paused_until {
+        engine.handle(now, Input::Pause(until));
+    }
     let daemon = DaemonReport { paused_until, ..daemon };
     // Where the file cannot be read, it is not known whether there is an application id in it.
     let in_force = (!places.effective.may_show_too_much()).then_some(&places.effective.settings);

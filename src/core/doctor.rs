@@ -11,15 +11,13 @@ pub mod reading;
 pub mod showing;
 pub mod standing;
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::core::activity::Agent;
 use crate::core::config::{Issue, Severity};
 use crate::core::publish::LinkStatus;
-use crate::core::time::elapsed;
+use crate::core::time::ago;
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -322,20 +320,6 @@ fn state_of(severity: Severity) -> State {
         Severity::Error => State::Failure,
         Severity::Warning => State::Warning,
     }
-}
-
-/// `3 min ago`; roughly is enough here.
-fn ago(at: Timestamp, now: Timestamp) -> String {
-    const MINUTE: u64 = 60;
-    const HOUR: u64 = 60 * MINUTE;
-    const DAY: u64 = 24 * HOUR;
-    let (count, unit) = match elapsed(at, now) {
-        time if time < Duration::from_secs(MINUTE) => return "just now".to_owned(),
-        time if time < Duration::from_secs(HOUR) => (time.as_secs() / MINUTE, "min"),
-        time if time < Duration::from_secs(2 * DAY) => (time.as_secs() / HOUR, "h"),
-        time => (time.as_secs() / DAY, "days"),
-    };
-    format!("{count} {unit} ago")
 }
 
 /// A path may have any name.

@@ -314,7 +314,11 @@ impl Engine {
                 self.files.remove(&file);
             }
             SourceEvent::Limits(snapshot) => self.learn(now, snapshot),
-            SourceEvent::CaughtUp => self.inherited.files = None,
+            SourceEvent::CaughtUp => {
+                self.inherited.files = None;
+                // Nobody has the card yet just because its file was read first.
+                self.roster = Roster::default();
+            }
             SourceEvent::Problem { key, home, message } => {
                 match message {
                     Some(message) => self.problems.insert((key, home), message),
@@ -345,7 +349,8 @@ impl Engine {
             if event.added.is_none() { untold = Some(event) } else { news.push(event) }
         }
         // Figures of a session that is long idle are not news until it goes on, nor are provisional ones.
-        let mut found = if asleep || session.counting { None } else { untold.take() };
+        let goes_on = !asleep || !news.is_empty();
+        let mut found = if goes_on && !session.counting { untold.take() } else { None };
         if let Some(found) = found.as_mut().filter(|_| news.is_empty()) {
             // A turn may have begun since.
             found.usage = session.usage;

@@ -11,7 +11,7 @@
 //! | from bytes to sessions | [`lines`], [`source`], [`usage`], [`limits`], [`activity`], [`session`], [`mod@file`] |
 //! | from sessions to a card | [`roster`], [`privacy`], [`names`], [`numbers`], [`template`], [`values`], [`fit`], [`card`] |
 //! | from a card to Discord | [`publish`] |
-//! | everything behind one door | [`source_event`], [`engine`], [`report`], [`event_log`] |
+//! | everything behind one door | [`source_event`], [`engine`], [`report`], [`event_log`], [`mod@record`] |
 //! | what is wrong, and what mends it | [`doctor`] |
 //! | settings | [`settings`], [`config`], [`duration`], [`nearest`] |
 //! | time | [`time`] |
@@ -32,6 +32,7 @@ pub mod nearest;
 pub mod numbers;
 pub mod privacy;
 pub mod publish;
+pub mod record;
 pub mod report;
 pub mod roster;
 pub mod session;

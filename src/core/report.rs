@@ -28,6 +28,9 @@ pub struct StatusReport {
     pub daemon: DaemonReport,
     /// What is shown now.
     pub card: Option<CardReport>,
+    /// Why nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_card: Option<NoCard>,
     /// The sessions of the last 24 hours, freshest first.
     pub sessions: Vec<SessionReport>,
     /// Limits of every account and family.
@@ -106,6 +109,21 @@ impl From<&Card> for CardReport {
             session: card.session().to_owned(),
         }
     }
+}
+
+/// Why there is no card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoCard {
+    /// The user wants none for now.
+    Paused,
+    /// Only sessions that a privacy rule hides are active.
+    Hidden,
+    /// No session that can be shown is active.
+    Idle,
+    /// Something that this version does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// One session as JSON.

@@ -44,3 +44,17 @@ pub fn later(at: Timestamp, by: Duration) -> Timestamp {
 pub fn earlier(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
+
+/// `3 min ago`; roughly is enough where people read it.
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let (count, unit) = match elapsed(at, now).as_secs() {
+        ..MINUTE => return "just now".to_owned(),
+        time @ ..HOUR => (time / MINUTE, "min"),
+        time if time < 2 * DAY => (time / HOUR, "h"),
+        time => (time / DAY, "days"),
+    };
+    format!("{count} {unit} ago")
+}

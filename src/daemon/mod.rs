@@ -11,6 +11,7 @@ pub mod discord;
 pub mod intake;
 pub mod lives;
 pub mod reading;
+pub mod record;
 mod requests;
 pub mod settings;
 pub mod signals;
@@ -28,6 +29,7 @@ use self::discord::endpoints::Places;
 use self::discord::watcher::{EndpointEvent, EndpointWatcher};
 use self::intake::Home;
 use self::reading::{Left, Read, Reading};
+use self::record::Recorder;
 use self::requests::{Request, Requests};
 use self::settings::LiveSettings;
 use self::signals::Signals;
@@ -108,6 +110,7 @@ pub async fn run(
         }),
         links: Links::default(),
         terminals: StatuslineWatch::new(folder.clone(), homes.clone()),
+        record: Recorder::new(&folder, &settings.settings().record, started.wall),
         keeper: Keeper::new(folder, remembered.clone(), kept_pause),
         engine: Engine::new(settings.settings().clone(), options.zone.clone(), publisher),
         settings,
@@ -166,6 +169,7 @@ struct Daemon<'a> {
     endpoints: Option<EndpointWatcher>,
     terminals: StatuslineWatch,
     keeper: Keeper,
+    record: Recorder,
     detector: JumpDetector,
     /// When limits that were not written are written.
     keep_at: Option<Duration>,
@@ -249,6 +253,9 @@ impl Daemon<'_> {
                 None => tracing::info!("the session files of {home} can be followed again"),
             }
         }
+        if let Input::Source(SourceEvent::CaughtUp) = &input {
+            self.record.caught_up();
+        }
         if let Input::Settings(settings) = &input {
             self.use_settings(settings, reading);
         }
@@ -265,6 +272,10 @@ impl Daemon<'_> {
         if let Some(endpoints) = &mut self.endpoints {
             endpoints.set_clients(settings.discord.clients.clone());
         }
+        if settings.record != self.engine.settings().record {
+            let now = clock::now();
+            self.record.set(&settings.record, self.engine.restored(now), now.wall);
+        }
     }
 
     fn output(&mut self, requests: &mut Requests) {
@@ -274,11 +285,13 @@ impl Daemon<'_> {
                 Output::Link(command) => self.obey(command, now),
                 Output::Event(event) => {
                     self.tell(&event);
+                    self.record.tell(&event);
                     requests.tell(&event);
                 }
                 Output::Notice(notice) => log(&notice),
             }
         }
+        self.record.write(|| self.engine.restored(now), now.wall);
         let up = self.engine.links(now).iter().any(|link| link.state == LinkState::Connected);
         if let Some(endpoints) = &mut self.endpoints {
             endpoints.set_any_link_up(up);
@@ -344,6 +357,7 @@ impl Daemon<'_> {
 
     async fn end(mut self, reading: Reading<SessionFile>, requests: Requests) {
         self.keeper.finish(self.engine.limits().cloned().collect());
+        self.record.finish(clock::now().wall);
         requests.close().await;
         self.links.close_all(FAREWELL).await;
         if !reading.stop() {

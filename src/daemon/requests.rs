@@ -137,7 +137,9 @@ impl Daemon<'_> {
         let (reply, input) = match verb {
             Verb::Status => {
                 let daemon = DaemonReport { paused_until: self.engine.paused_until(), ..self.report.clone() };
-                let status = self.engine.status(now, daemon, self.settings.report());
+                let mut config = self.settings.report();
+                config.issues.extend(self.record.problem().map(str::to_owned));
+                let status = self.engine.status(now, daemon, config);
                 (Reply { status: Some(Box::new(status)), ..Reply::done() }, None)
             }
             // What was handed over is told by nobody until it is clear who goes on.

@@ -8,6 +8,8 @@
 )]
 
 #[cfg(unix)]
+mod agreement;
+#[cfg(unix)]
 mod arrpc;
 mod autostart;
 mod card;
@@ -36,10 +38,13 @@ mod properties;
 mod publish;
 mod reading;
 mod readme;
+#[cfg(unix)]
+mod record;
 mod reload;
 mod replay;
 mod settings_watch;
 mod setup;
+mod show;
 mod sim;
 mod status;
 mod statusline;

@@ -156,10 +156,10 @@ fn people_read_the_same() {
     for expected in [
         "┌ Codex\n│ Running a command · GPT-5.6 Sol\n│ 5h 64% · weekly 47% left · +4.5K | 4.5K | 4.5K tokens\n└ 10:0",
         &format!(
-            "\n* codex {short} running       +4.5K | 4.5K | 4.5K tokens · context 99% left · gpt-5.6-sol · app\n"
+            "\n* codex  {short} running       +4.5K | 4.5K | 4.5K tokens\n    gpt-5.6-sol high · app on main · context 99% left · "
         ),
-        "\n    5h limit: 64% left (resets ",
-        "\n    Weekly limit: 47% left (resets ",
+        "\n    5h limit:     [█████████████░░░░░░░] 64% left (resets ",
+        "\n    Weekly limit: [█████████░░░░░░░░░░░] 47% left (resets ",
     ] {
         assert!(text.contains(expected), "{expected} in {text}");
     }
@@ -170,6 +170,51 @@ fn people_read_the_same() {
         "\non hover:    in 4.05K (+ 10K cached) · out 450 · context 99% left · 5h resets ",
     ] {
         assert!(preview.contains(expected), "{expected} in {preview}");
+    }
+}
+
+#[test]
+fn there_is_no_card_for_a_reason() {
+    let home = Home::new();
+    let mut session = home.session();
+    session.turn().tokens(4_500);
+    std::fs::create_dir(home.state()).unwrap();
+    let pause = home.state().join("pause.json");
+    std::fs::write(&pause, r#"{"paused_until":"2100-01-01T00:00:00Z"}"#).unwrap();
+    assert_eq!((&home.status()["card"], &home.status()["no_card"]), (&Value::Null, &json!("paused")));
+    assert_eq!(home.output("preview"), "no card: paused\nhint: `agent-presence resume` ends the pause\n");
+    std::fs::remove_file(pause).unwrap();
+    assert!(home.output("preview").starts_with("┌ Codex\n"));
+
+    home.settings("[[privacy.rule]]\npath = \"/home/**\"\nshow = \"hide\"\n");
+    assert_eq!((&home.status()["card"], &home.status()["no_card"]), (&Value::Null, &json!("hidden")));
+    let hidden = home.output("preview");
+    assert!(
+        hidden.starts_with("no card: a privacy rule hides the session that is active\nhint: "),
+        "{hidden}"
+    );
+}
+
+/// In whatever order the files are read.
+#[cfg(unix)]
+#[test]
+fn the_freshest_session_is_shown_from_the_start() {
+    for codex_is_fresher in [true, false] {
+        let home = Home::new();
+        let (mut codex, mut claude) = (home.session(), home.claude_session());
+        codex.turn().tokens(100);
+        claude.turn().call(100);
+        // Stamps are in whole milliseconds.
+        let then = agent_presence::daemon::clock::now().wall.as_millisecond();
+        while agent_presence::daemon::clock::now().wall.as_millisecond() == then {
+            std::thread::yield_now();
+        }
+        let fresher = if codex_is_fresher { codex.tokens(10).id.clone() } else { claude.call(10).id.clone() };
+        assert_eq!(home.status()["card"]["session"], json!(fresher));
+        let daemon = home.start("run --dry-run");
+        home.wait_for_status("its card", |status| {
+            status["daemon"]["pid"] == daemon.pid() && status["card"]["session"] == fresher.as_str()
+        });
     }
 }
 
@@ -216,7 +261,7 @@ mod with_a_daemon {
         assert_eq!(status["links"], json!([expected]));
         let text = home.output("status");
         assert!(text.starts_with(&format!("daemon running (pid {}, since ", daemon.pid())), "{text}");
-        assert!(text.contains(&format!("Discord connected ({})", discord.endpoint())), "{text}");
+        assert!(text.contains("\n  Discord connected, last card confirmed "), "{text}");
         home.output("preview");
         assert_eq!(discord.connections(), 1, "the daemon's own");
         let before = home.snapshot();

@@ -3,9 +3,10 @@
 use super::Engine;
 use crate::core::activity::Activity;
 use crate::core::report::{
-    CardReport, ConfigReport, DaemonReport, Event, EventKind, StatusReport, UsageReport,
+    CardReport, ConfigReport, DaemonReport, Event, EventKind, NoCard, StatusReport, UsageReport,
 };
-use crate::core::session::UsageEvent;
+use crate::core::session::{Session, UsageEvent};
+use crate::core::settings::Show;
 use crate::core::time::Now;
 
 impl Engine {
@@ -19,6 +20,7 @@ impl Engine {
             now: now.wall,
             daemon,
             card: self.card().map(|card| CardReport::from(card.as_ref())),
+            no_card: self.no_card(now),
             sessions: self.sessions_report(now),
             limits: self.limits_report(now),
             links: self.links(now),
@@ -27,11 +29,28 @@ impl Engine {
         }
     }
 
+    /// Why no card is wanted now; `None` where one is.
+    fn no_card(&self, now: Now) -> Option<NoCard> {
+        let idle_after = self.settings().card.idle_after;
+        let is_hidden = |session: &Session| {
+            session.visible
+                && session.doing(now.wall, idle_after).activity != Activity::Idle
+                && self.rule(session) == Some(Show::Hide)
+        };
+        match self.card() {
+            Some(_) => None,
+            None if self.paused_until().is_some() => Some(NoCard::Paused),
+            None if self.sessions().into_iter().any(is_hidden) => Some(NoCard::Hidden),
+            None => Some(NoCard::Idle),
+        }
+    }
+
     /// The figures of every live session, as restored usage, for one who begins to listen.
     pub fn restored(&self, now: Now) -> Vec<Event> {
         let settings = self.settings();
         let live = self.sessions().into_iter().filter(|session| {
             session.usage.session_total_tokens.is_some()
+                && !session.counting
                 && session.doing(now.wall, settings.card.idle_after).activity != Activity::Idle
         });
         let usage = live.map(|session| {

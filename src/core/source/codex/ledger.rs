@@ -95,7 +95,10 @@ impl Ledger {
         };
         if may_hold_copies {
             ledger.after_history = true;
-            if !meta.history_elsewhere {
+            if meta.own_from_ordinal.is_some() {
+                // However little of the file is there yet, what comes first is copied.
+                ledger.origin = Origin::Copied;
+            } else if !meta.history_elsewhere {
                 ledger.origin = Origin::Undecided { held: Vec::new(), rows: 0, foreign_meta: false };
             }
         }

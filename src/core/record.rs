@@ -1,0 +1,206 @@
+//! The record of usage events: which file an event belongs into, which files are too old, and which events are missing.
+//!
+//! A line is the event as `watch --json` prints it; nothing is written twice. What a session used is told again at every
+//! start, as restored figures. They are recorded only where the record knows others, or none: they then cover a gap.
+//! Read next: `daemon::record`, which writes the files.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde::Deserialize;
+
+use crate::core::report::UsageReport;
+use crate::core::time::later;
+use crate::core::usage::Tokens;
+
+/// The name of the file for what happened at `at`: its month in UTC, e.g. `2026-11.jsonl`.
+pub fn file_name(at: Timestamp) -> String {
+    at.strftime("%Y-%m.jsonl").to_string()
+}
+
+/// When the month of such a file is over; `None` for any other name.
+pub fn ends_at(name: &str) -> Option<Timestamp> {
+    let month = name.strip_suffix(".jsonl")?;
+    let first: Date = format!("{month}-01").parse().ok()?;
+    let begins_at = first.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let next = first.checked_add(1.month()).ok()?;
+    (file_name(begins_at) == name).then(|| next.to_zoned(TimeZone::UTC).ok().map(|next| next.timestamp()))?
+}
+
+/// Whether everything in the file of that name is older than `keep`.
+pub fn is_too_old(name: &str, keep: Duration, now: Timestamp) -> bool {
+    ends_at(name).is_some_and(|end| later(end, keep) <= now)
+}
+
+/// What the record knows of each session.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    newest: BTreeMap<String, Newest>,
+}
+
+/// The newest line of one session.
+#[derive(Debug, Clone, Copy)]
+struct Newest {
+    total: Option<Tokens>,
+    /// Whether it was there before, and so may have been told before.
+    was_there: bool,
+}
+
+/// As much of a line as is needed.
+#[derive(Deserialize)]
+struct Line {
+    session: String,
+    usage: Totals,
+}
+
+#[derive(Deserialize)]
+struct Totals {
+    total: Option<Tokens>,
+}
+
+impl Recorded {
+    /// Takes lines of the record, the oldest first. Whatever is none says nothing.
+    pub fn read(&mut self, lines: &[u8]) {
+        for line in lines.split(|byte| *byte == b'\n') {
+            if let Ok(Line { session, usage }) = serde_json::from_slice(line) {
+                self.newest.insert(session, Newest { total: usage.total, was_there: true });
+            }
+        }
+    }
+
+    /// Whether the record lacks this event.
+    pub fn lacks(&self, usage: &UsageReport) -> bool {
+        let total = usage.usage.session_total_tokens;
+        match self.newest.get(&usage.session) {
+            None => true,
+            Some(newest) if usage.restored => newest.total != total,
+            // Where the clock was set back between two daemons, the second one takes old lines for news.
+            Some(newest) if newest.was_there => {
+                let all = |total: Option<Tokens>| total.map(|total| total.all());
+                all(total) > all(newest.total)
+            }
+            Some(_) => true,
+        }
+    }
+
+    /// Tells that this event is in the record now.
+    pub fn note(&mut self, usage: &UsageReport) {
+        let newest = Newest { total: usage.usage.session_total_tokens, was_there: false };
+        match self.newest.get_mut(&usage.session) {
+            Some(place) => *place = newest,
+            None => {
+                self.newest.insert(usage.session.clone(), newest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::activity::Agent;
+    use crate::core::report::{Event, EventKind};
+    use crate::core::usage::{Triplet, Usage};
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn usage(session: &str, total: u64, restored: bool) -> UsageReport {
+        let total = Some(Tokens { input: total, ..Tokens::ZERO });
+        UsageReport {
+            session: session.to_owned(),
+            agent: Agent::Codex,
+            turn: None,
+            tokens: Triplet::default(),
+            usage: Usage { session_total_tokens: total, ..Usage::default() },
+            restored,
+        }
+    }
+
+    fn line(usage: UsageReport) -> String {
+        let event = Event { at: at("2026-11-20T10:00:00Z"), kind: EventKind::Usage(usage) };
+        serde_json::to_string(&event).unwrap() + "\n"
+    }
+
+    #[test]
+    fn months_are_those_of_utc() {
+        assert_eq!(file_name(at("2026-11-30T23:59:59.999Z")), "2026-11.jsonl");
+        assert_eq!(file_name(at("2026-12-01T00:00:00Z")), "2026-12.jsonl");
+        assert_eq!(file_name(at("2026-12-01T00:30:00+01:00")), "2026-11.jsonl");
+        assert_eq!(ends_at("2026-11.jsonl"), Some(at("2026-12-01T00:00:00Z")));
+        assert_eq!(ends_at("2026-12.jsonl"), Some(at("2027-01-01T00:00:00Z")));
+    }
+
+    #[test]
+    fn other_names_are_nobodys_month() {
+        for name in [
+            "2026-13.jsonl",
+            "2026-1.jsonl",
+            "26-01.jsonl",
+            "2026-01.json",
+            "2026-01.jsonl.bak",
+            "2026-01-01.jsonl",
+            "x2026-01.jsonl",
+            "+2026-01.jsonl",
+            " 2026-01.jsonl",
+            "２０２６-01.jsonl",
+            ".jsonl",
+            "",
+        ] {
+            assert_eq!(ends_at(name), None, "{name}");
+            assert!(!is_too_old(name, Duration::ZERO, Timestamp::MAX), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_goes_when_its_last_moment_is_too_old() {
+        let check = |name: &str, keep: Duration, now: &str, expected: bool| {
+            assert_eq!(is_too_old(name, keep, at(now)), expected, "{name} {keep:?} {now}");
+        };
+        check("2026-10.jsonl", DAY, "2026-11-01T23:59:59Z", false);
+        check("2026-10.jsonl", DAY, "2026-11-02T00:00:00Z", true);
+        check("2025-10.jsonl", 365 * DAY, "2026-10-31T23:59:59Z", false);
+        check("2025-10.jsonl", 365 * DAY, "2026-11-01T00:00:00Z", true);
+        check("2026-11.jsonl", DAY, "2026-11-20T00:00:00Z", false);
+        check("2027-01.jsonl", DAY, "2026-11-20T00:00:00Z", false);
+        check("2026-10.jsonl", Duration::MAX, "2026-11-20T00:00:00Z", false);
+    }
+
+    #[test]
+    fn restored_figures_that_are_there_are_no_gap() {
+        let mut recorded = Recorded::default();
+        recorded.read((line(usage("a", 5, false)) + &line(usage("a", 7, false))).as_bytes());
+        assert!(!recorded.lacks(&usage("a", 7, true)));
+        assert!(recorded.lacks(&usage("a", 9, true)), "something came in between");
+        assert!(recorded.lacks(&usage("a", 5, true)), "the file was replaced by an older one");
+        assert!(recorded.lacks(&usage("b", 7, true)), "another session");
+    }
+
+    #[test]
+    fn what_was_recorded_before_is_not_recorded_as_news_again() {
+        let mut recorded = Recorded::default();
+        recorded.read(line(usage("a", 7, false)).as_bytes());
+        assert!(!recorded.lacks(&usage("a", 5, false)) && !recorded.lacks(&usage("a", 7, false)));
+        let next = usage("a", 9, false);
+        assert!(recorded.lacks(&next));
+        recorded.note(&next);
+        assert!(recorded.lacks(&usage("a", 8, false)), "what one daemon tells is what it tells");
+        assert!(!recorded.lacks(&usage("a", 9, true)));
+        assert!(recorded.lacks(&usage("b", 1, false)));
+    }
+
+    #[test]
+    fn lines_of_any_kind_do_no_harm() {
+        let mut recorded = Recorded::default();
+        recorded.read(b"\n{}\nnull\n\xff\xfe\n{\"session\":1}\n\0\0\0");
+        recorded.read(line(usage("a", 7, false)).as_bytes());
+        recorded.read(b"{\"session\":\"a\",\"usage\":{\"total\":");
+        assert!(!recorded.lacks(&usage("a", 7, true)));
+    }
+}
