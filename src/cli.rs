@@ -135,6 +135,8 @@ pub enum Command {
     Watch(Watch),
     /// Feed session files through the engine and print what would have been shown
     Replay(Replay),
+    /// Copy what an agent prints, unchanged, and report the usage in it
+    Tap(Tap),
     /// Clear the card and end the daemon
     Stop,
     /// Clear the card and go on watching, also after a restart
@@ -231,6 +233,34 @@ pub enum Shown {
     Branch,
     /// The name of the file at hand
     File,
+}
+
+/// `tap`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  codex exec --json 'fix the tests' | agent-presence tap
+  claude -p --output-format stream-json --verbose 'fix the tests' | agent-presence tap | jq .
+
+For runs that may leave no session file. Every byte goes to standard output as it comes; a daemon, if one runs, is
+told the usage. At the end the usage line is printed to standard error. If the reader of standard output goes away, it
+ends with code 141, as a shell reports of any program in a pipe.")]
+pub struct Tap {
+    /// Whose output it is: codex, claude; recognised from its first lines if not given
+    #[arg(long, value_name = "AGENT", hide_possible_values = true)]
+    pub agent: Option<TappedAgent>,
+    /// Print no usage line
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `--agent`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TappedAgent {
+    /// `codex exec --json`
+    Codex,
+    /// `claude -p --output-format stream-json --verbose`
+    Claude,
 }
 
 /// `status`

@@ -19,6 +19,9 @@ pub enum Exit {
     NotRunning,
     /// 4: another instance keeps the lock.
     Held,
+    /// 141: nobody reads the output any more. A shell says the same of a program that SIGPIPE has ended, which would be
+    /// the end of one that copies; the runtime ignores the signal.
+    BrokenPipe,
 }
 
 impl Exit {
@@ -30,6 +33,7 @@ impl Exit {
             Self::Usage => 2,
             Self::NotRunning => 3,
             Self::Held => 4,
+            Self::BrokenPipe => 141,
         }
     }
 }

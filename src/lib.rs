@@ -91,6 +91,7 @@ pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod replay;
+pub mod tap;
 pub mod watch;
 
 // What a person meets.

@@ -41,6 +41,9 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
     if let Command::Statusline { action: None } = &invocation.command {
         return Ok(commands::statusline::run(&environment, &mut out));
     }
+    if let Command::Tap(tap) = &invocation.command {
+        return commands::tap::run(tap, &environment, &mut err);
+    }
     let config = ConfigFile::locate(invocation.global.config.as_deref(), &environment)?;
     let context = config_file::context(&environment, option_env!("AGENT_PRESENCE_APPLICATION_ID"));
     if let Command::Config(command) = &invocation.command {

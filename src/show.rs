@@ -58,8 +58,13 @@ pub fn usage_text(usage: &UsageReport) -> Option<String> {
 
 /// The usage line of a session that has ended.
 pub fn ended_text(session: &SessionReport) -> String {
-    match session.usage.session_total_tokens {
-        Some(total) => usage_line(&total, None::<&Tokens>),
+    total_text(session.usage.session_total_tokens.as_ref())
+}
+
+/// The usage line of figures to which nothing was added.
+pub fn total_text(total: Option<&Tokens>) -> String {
+    match total {
+        Some(total) => usage_line(total, None),
         None => "Token usage: unknown".to_owned(),
     }
 }

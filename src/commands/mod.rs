@@ -11,6 +11,7 @@ pub mod run;
 pub mod setup;
 pub mod status;
 pub mod statusline;
+pub mod tap;
 pub mod watch;
 
 use std::io;

@@ -92,6 +92,15 @@ impl Connection {
         self.stream.flush().await
     }
 
+    /// Says something that is no request and has no reply, to whoever listens to more than requests.
+    ///
+    /// # Errors
+    /// The other end is gone.
+    pub async fn tell<T: serde::Serialize>(&mut self, message: &T) -> io::Result<()> {
+        self.stream.write_all(&line(message)).await?;
+        self.stream.flush().await
+    }
+
     /// The next line after the reply to `subscribe`; `None` when the daemon has ended. A line without an end is none.
     /// Nothing is lost when the wait is given up.
     ///

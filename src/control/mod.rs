@@ -26,6 +26,7 @@ pub mod client;
 pub mod log;
 pub mod server;
 pub mod subscription;
+pub mod tap;
 pub mod transport;
 
 use jiff::Timestamp;
@@ -88,6 +89,8 @@ pub enum Verb {
     },
     /// To show cards again.
     Resume,
+    /// To hear what an agent prints; see [`tap`].
+    Tap,
 }
 
 impl Request {
@@ -117,7 +120,8 @@ impl Request {
             let message = format!("protocol {} is not known here, only {PROTOCOL}", head.protocol);
             return Err(ErrorReport::new(ErrorCode::UnknownProtocol, message));
         }
-        let known = lasting || matches!(head.verb.as_str(), "status" | "subscribe" | "pause" | "resume");
+        let known =
+            lasting || matches!(head.verb.as_str(), "status" | "subscribe" | "pause" | "resume" | "tap");
         if !known {
             return Err(ErrorReport::new(ErrorCode::UnknownVerb, "this verb is not known here"));
         }
@@ -330,6 +334,7 @@ mod tests {
             Verb::Pause { until: None },
             Verb::Pause { until: Some(until) },
             Verb::Resume,
+            Verb::Tap,
         ] {
             let request = Request::new(verb);
             assert_eq!(Request::parse(&line(&request)), Ok(request));

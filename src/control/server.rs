@@ -15,10 +15,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::log::{Cursor, Over};
+use super::tap::Ear;
 use super::transport::{Incoming, Listener, Place};
 use super::{ErrorCode, ErrorReport, LONGEST_REQUEST, Reply, Request, Verb, line};
 use crate::core::event_log::Line;
 use crate::core::takeover::Refusal;
+use crate::daemon::clock;
 use crate::instance::Instance;
 
 /// Clients that are heard at once; one more is told to come again.
@@ -26,6 +28,8 @@ pub const CLIENTS: usize = ALL_CLIENTS as usize;
 const ALL_CLIENTS: u32 = 32;
 /// Of them, those that may stay to hear events.
 pub const SUBSCRIBERS: usize = 16;
+/// Of them, those that may stay to tell what agents print.
+pub const TAPS: usize = 8;
 
 /// How long a client may take to say what it wants.
 const REQUEST: Duration = Duration::from_secs(2);
@@ -58,6 +62,8 @@ pub enum Answer {
     Handover(Box<Reply>, oneshot::Sender<()>),
     /// This, then these lines, then those of the log.
     Events(Box<Reply>, Vec<Line>, Cursor),
+    /// Yes; what follows is told here.
+    Listen(Ear),
 }
 
 /// The listening side; it ends when this is dropped or closed.
@@ -110,6 +116,7 @@ impl Drop for Server {
 
 async fn accept(mut listener: Listener, calls: mpsc::Sender<Call>, clients: Arc<Semaphore>) {
     let subscribers = Arc::new(Semaphore::new(SUBSCRIBERS));
+    let taps = Arc::new(Semaphore::new(TAPS));
     let mut failing = false;
     loop {
         match listener.accept().await {
@@ -118,8 +125,9 @@ async fn accept(mut listener: Listener, calls: mpsc::Sender<Call>, clients: Arc<
                 match Arc::clone(&clients).try_acquire_owned() {
                     Ok(place) => {
                         let (calls, subscribers) = (calls.clone(), Arc::clone(&subscribers));
+                        let taps = Arc::clone(&taps);
                         tokio::spawn(async move {
-                            serve(stream, &calls, &subscribers).await;
+                            serve(stream, &calls, &subscribers, &taps).await;
                             drop(place);
                         });
                     }
@@ -144,7 +152,7 @@ fn turn_away(stream: &Incoming) {
 }
 
 /// One client, from its request to the last word.
-async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, subscribers: &Semaphore) {
+async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, subscribers: &Semaphore, taps: &Semaphore) {
     let request = match timeout(REQUEST, read_line(&mut stream)).await {
         Ok(Ok(Some(line))) => Request::parse(&line),
         Ok(Ok(None)) => {
@@ -170,9 +178,21 @@ async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, subscribers: &S
         }
         _ => None,
     };
+    let _telling = match (&verb, taps.try_acquire()) {
+        (Verb::Tap, Ok(place)) => Some(place),
+        (Verb::Tap, Err(_)) => {
+            let busy = ErrorReport::new(ErrorCode::Busy, "too many are telling already");
+            return tell(&mut stream, &Reply::failed(busy)).await;
+        }
+        _ => None,
+    };
     match timeout(ANSWER, ask(calls, verb)).await {
         Ok(Some(Answer::Reply(reply))) => tell(&mut stream, &reply).await,
         Ok(Some(Answer::Handover(reply, taken))) => hand_over(&mut stream, &reply, taken).await,
+        Ok(Some(Answer::Listen(ear))) => {
+            tell(&mut stream, &Reply::done()).await;
+            ear.listen(stream, || clock::now().wall).await;
+        }
         Ok(Some(Answer::Events(reply, first, cursor))) => stream_events(stream, &reply, first, cursor).await,
         Ok(None) | Err(_) => tell(&mut stream, &Reply::failed(ErrorReport::of(Refusal::Busy))).await,
     }

@@ -10,6 +10,7 @@
 
 mod handover;
 mod report;
+mod tapped;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use self::tapped::Told;
 use crate::core::activity::{Activity, Agent};
 use crate::core::card::{Card, CardFacts, CardWindow};
 use crate::core::file::{FileUpdate, Skipped};
@@ -128,13 +130,15 @@ struct Known {
     untold: Option<UsageEvent>,
     /// How far the file has been read.
     read: Option<ReadTo>,
+    /// What the session's stream has told of this file already.
+    told: Option<Told>,
 }
 
 impl Known {
     /// A file that nothing was said of.
     fn unheard(session: Session) -> Self {
         let skipped = Skipped::default();
-        Self { session, skipped, activity: Activity::Idle, ended: true, untold: None, read: None }
+        Self { session, skipped, activity: Activity::Idle, ended: true, untold: None, read: None, told: None }
     }
 }
 
@@ -167,7 +171,7 @@ impl Engine {
         match input {
             Input::Source(event) => self.source(now, event),
             Input::SourcesLost => {
-                self.files.clear();
+                self.files.retain(|file, _| file.is_stream());
                 self.inherited.files = None;
             }
             Input::Remembered(snapshots) => {
@@ -309,6 +313,7 @@ impl Engine {
             SourceEvent::Updated { file, update, standing, read } => {
                 self.updated(now, file, *update, standing == Standing::Restored, read);
             }
+            SourceEvent::Gone { file } if file.is_stream() => self.stream_ended(file),
             SourceEvent::Gone { file } => {
                 self.end(now, file);
                 self.files.remove(&file);
@@ -329,8 +334,18 @@ impl Engine {
     }
 
     fn updated(&mut self, now: Now, file: FileId, update: FileUpdate, restored: bool, read: Option<ReadTo>) {
-        let FileUpdate { mut session, usage, limits, skipped } = update;
-        let before = self.files.remove(&file).unwrap_or_else(|| Known::unheard(session.clone()));
+        let FileUpdate { mut session, mut usage, limits, skipped } = update;
+        if file.is_stream() && self.has_file(&session) {
+            self.files.remove(&file);
+            return;
+        }
+        let before = self.files.remove(&file);
+        let adopted = if before.is_none() { self.adopt(file, &session) } else { None };
+        let restored = restored && adopted.is_none();
+        let mut before = before.or(adopted).unwrap_or_else(|| Known::unheard(session.clone()));
+        if let Some(told) = before.told.take() {
+            before.told = told.take_off(session.agent, &mut usage);
+        }
         session.not_after(now.wall);
         session.helped = before.session.helped;
         let activity = session.doing(now.wall, self.settings.card.idle_after).activity;
@@ -344,7 +359,7 @@ impl Engine {
         if !asleep && before.activity != activity {
             events.push(activity_event(&session, activity));
         }
-        let (mut untold, mut news) = (before.untold, Vec::new());
+        let (mut untold, mut news, told) = (before.untold, Vec::new(), before.told);
         for event in usage {
             if event.added.is_none() { untold = Some(event) } else { news.push(event) }
         }
@@ -359,7 +374,7 @@ impl Engine {
         events.extend(usage.map(|event| EventKind::Usage(UsageReport::new(&session, event, count))));
         // Whoever fell asleep unnoticed is told of like anybody who does, by `activities`.
         let (activity, ended) = if asleep { (before.activity, before.ended) } else { (activity, false) };
-        self.files.insert(file, Known { session, skipped, activity, ended, untold, read });
+        self.files.insert(file, Known { session, skipped, activity, ended, untold, read, told });
         for kind in events {
             self.tell(now.wall, kind);
         }

@@ -8,6 +8,7 @@
 mod about;
 mod fold;
 mod rows;
+mod stream;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::core::session::{Session, UsageEvent};
 use fold::Fold;
 
 pub use rows::{RowReader, UsageRow};
+pub use stream::Stream;
 
 /// Follows one session file.
 #[derive(Debug)]
@@ -124,23 +126,7 @@ impl SessionFile {
         if fold.caught_up {
             fold.live_since = Timestamp::MIN;
         }
-        let about = fold.about.as_mut()?;
-        if !std::mem::take(&mut fold.changed) {
-            return None;
-        }
-        fold.news = false;
-        about.session.usage = about.ledger.usage();
-        about.session.lower_bound = about.ledger.is_lower_bound();
-        let mut usage = std::mem::take(&mut fold.events);
-        if let Some(restored) = fold.restored.take() {
-            usage.insert(0, restored);
-        }
-        Some(FileUpdate {
-            session: about.session.clone(),
-            usage,
-            limits: std::mem::take(&mut fold.limits),
-            skipped: fold.skipped,
-        })
+        fold.take_update()
     }
 
     /// Which parent the file names, once its first line has been read: `(own id, parent id)`.

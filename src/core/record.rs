@@ -120,6 +120,7 @@ mod tests {
             tokens: Triplet::default(),
             usage: Usage { session_total_tokens: total, ..Usage::default() },
             restored,
+            call: None,
         }
     }
 

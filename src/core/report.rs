@@ -11,7 +11,7 @@ use crate::core::file::Skipped;
 use crate::core::limits::{Snapshot, WindowView};
 use crate::core::publish::LinkStatus;
 use crate::core::session::{Context, Session, UsageEvent};
-use crate::core::source::Surface;
+use crate::core::source::{Call, Surface};
 use crate::core::time::Now;
 use crate::core::usage::{Count, Tokens, Triplet, Usage};
 
@@ -317,6 +317,9 @@ pub struct UsageReport {
     pub usage: Usage,
     /// Whether this announces figures that were there before; otherwise `usage.delta` is what this event added.
     pub restored: bool,
+    /// The call of a model that this came from, where the source tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Call>,
 }
 
 impl UsageReport {
@@ -329,6 +332,7 @@ impl UsageReport {
             tokens: event.usage.triplet(count),
             usage: event.usage,
             restored: event.added.is_none(),
+            call: event.call.clone(),
         }
     }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::core::activity::{Activity, Agent};
-use crate::core::source::{Doing, Surface};
+use crate::core::source::{Call, Doing, Surface};
 use crate::core::time::later;
 use crate::core::usage::{Tokens, Usage};
 
@@ -80,6 +80,8 @@ pub struct Session {
     pub context: Option<Context>,
     /// What the agent is doing.
     pub work: Work,
+    /// Whether nothing more will come: the stream that told of it has ended.
+    pub over: bool,
     /// What its sub-agents are doing. Not in its own file: [`crate::core::roster`] tells.
     pub helped: Option<Helped>,
 }
@@ -172,7 +174,7 @@ impl Session {
 
     /// Until when it is at work itself.
     pub(crate) fn own_work_until(&self) -> Option<Timestamp> {
-        if !self.work.turn_open {
+        if !self.work.turn_open || self.over {
             return None;
         }
         let patience = if !self.work.calls.is_empty() {
@@ -205,8 +207,11 @@ impl Session {
         self.at_work_until().is_some_and(|until| wall < until)
     }
 
-    /// From when the session is idle: `idle_after` past its last work or line.
+    /// From when the session is idle: `idle_after` past its last work or line, at once when it is over.
     pub fn idle_from(&self, idle_after: Duration) -> Option<Timestamp> {
+        if self.over {
+            return self.last_event_at;
+        }
         let last = self.at_work_until().or(self.last_event_at)?;
         Some(later(last, idle_after))
     }
@@ -248,7 +253,7 @@ impl Session {
 }
 
 /// One change of a session's token figures.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageEvent {
     /// When.
     pub at: Timestamp,
@@ -258,6 +263,8 @@ pub struct UsageEvent {
     pub usage: Usage,
     /// What this event added; `None` when it announces restored figures.
     pub added: Option<Tokens>,
+    /// The call of a model that it came from, where the source tells.
+    pub call: Option<Call>,
 }
 
 #[cfg(test)]

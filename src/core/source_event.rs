@@ -15,9 +15,22 @@ use crate::core::limits::Snapshot;
 pub struct FileId(u64);
 
 impl FileId {
+    /// No file has a number as high as a stream's.
+    const STREAMS: u64 = 1 << 63;
+
     /// The id with this number.
     pub fn new(number: u64) -> Self {
-        Self(number)
+        Self(number & !Self::STREAMS)
+    }
+
+    /// The id of what an agent prints instead of writing it into a file.
+    pub fn stream(number: u64) -> Self {
+        Self(number | Self::STREAMS)
+    }
+
+    /// Whether this is no file but a stream.
+    pub fn is_stream(self) -> bool {
+        self.0 & Self::STREAMS != 0
     }
 }
 

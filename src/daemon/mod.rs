@@ -17,6 +17,7 @@ pub mod settings;
 pub mod signals;
 pub mod state;
 pub mod statusline;
+mod taps;
 
 use std::io::Write;
 use std::time::Duration;
@@ -35,6 +36,7 @@ use self::settings::LiveSettings;
 use self::signals::Signals;
 use self::state::Keeper;
 use self::statusline::StatuslineWatch;
+use self::taps::Taps;
 use crate::control::Handover;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
@@ -111,6 +113,7 @@ pub async fn run(
         links: Links::default(),
         terminals: StatuslineWatch::new(folder.clone(), homes.clone()),
         record: Recorder::new(&folder, &settings.settings().record, started.wall),
+        taps: Taps::new(homes.clone()),
         keeper: Keeper::new(folder, remembered.clone(), kept_pause),
         engine: Engine::new(settings.settings().clone(), options.zone.clone(), publisher),
         settings,
@@ -168,6 +171,7 @@ struct Daemon<'a> {
     links: Links,
     endpoints: Option<EndpointWatcher>,
     terminals: StatuslineWatch,
+    taps: Taps,
     keeper: Keeper,
     record: Recorder,
     detector: JumpDetector,
@@ -220,6 +224,12 @@ impl Daemon<'_> {
                     }
                     None
                 }
+                events = self.taps.next() => {
+                    for event in events {
+                        self.input(Input::Source(event), reading);
+                    }
+                    None
+                }
                 settings = self.settings.next() => Some(Input::Settings(Box::new(settings.clone()))),
                 () = clock_watch.jumped() => Some(Input::Tick),
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => Some(Input::Tick),
@@ -267,6 +277,7 @@ impl Daemon<'_> {
         if settings.sources != self.engine.settings().sources {
             let homes = homes::of(&settings.sources, self.environment);
             self.terminals.set_homes(homes.clone());
+            self.taps.set_homes(homes.clone());
             reading.set_homes(homes);
         }
         if let Some(endpoints) = &mut self.endpoints {

@@ -154,6 +154,10 @@ impl Daemon<'_> {
                 }
                 return None;
             }
+            Verb::Tap => {
+                let _ = answer.send(Answer::Listen(self.taps.open()));
+                return None;
+            }
             Verb::Handover { newcomer, replace } => match self.handover(&newcomer, replace, requests) {
                 Ok(handover) => {
                     tracing::info!(to = newcomer.pid, version = newcomer.version, "handing over");

@@ -65,6 +65,8 @@ impl Engine {
         let files = self.inherited.files.as_mut();
         let told = read.and_then(|read| files?.remove(&read.file));
         session.not_after(now.wall);
+        // From here on the file speaks for its session.
+        let _ = self.adopt(file, &session);
         let mut known = Known { skipped, read, ..Known::unheard(session) };
         if let Some(told) = told {
             (known.activity, known.ended) = (told.activity, told.ended);

@@ -55,7 +55,8 @@ impl Engine {
         });
         let usage = live.map(|session| {
             let at = session.last_token_event_at.unwrap_or(now.wall);
-            let event = UsageEvent { at, turn: session.turn.clone(), usage: session.usage, added: None };
+            let event =
+                UsageEvent { at, turn: session.turn.clone(), usage: session.usage, added: None, call: None };
             UsageReport::new(session, &event, settings.tokens.count)
         });
         usage.map(|usage| Event { at: now.wall, kind: EventKind::Usage(usage) }).collect()

@@ -56,6 +56,7 @@ impl About {
             restored: false,
             context: None,
             work: Work::default(),
+            over: false,
             helped: None,
         };
         Self {

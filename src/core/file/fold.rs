@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Skipped;
 use super::about::About;
+use super::{FileUpdate, Skipped};
 use crate::core::activity::Agent;
 use crate::core::limits::Snapshot;
 use crate::core::lines::Line;
 use crate::core::session::UsageEvent;
 use crate::core::source::ledger::Change;
-use crate::core::source::{Fact, Parsed, claude, codex};
+use crate::core::source::{Call, Fact, Parsed, claude, codex};
 
 /// Everything that lines change.
 #[derive(Debug)]
@@ -58,6 +58,10 @@ impl Fold {
             Agent::Codex => codex::parse(line),
             Agent::Claude => self.claude.line(line),
         };
+        self.parsed(line, parsed);
+    }
+
+    pub(super) fn parsed(&mut self, line: Line<'_>, parsed: Parsed) {
         self.changed = true;
         match parsed {
             Parsed::Unreadable => {
@@ -116,19 +120,44 @@ impl Fold {
                 Change::History { at, turn, usage } => {
                     about.session.last_token_event_at = Some(at);
                     about.session.restored = true;
-                    self.restored = Some(UsageEvent { at, turn, usage, added: None });
+                    self.restored = Some(UsageEvent { at, turn, usage, added: None, call: None });
                 }
-                Change::Usage { at, turn, added, usage } => {
+                Change::Usage { at, turn, added, usage, call } => {
                     about.session.last_token_event_at = Some(at);
                     about.session.restored = at < self.live_since;
                     if about.session.restored {
-                        self.restored = Some(UsageEvent { at, turn, usage, added: None });
+                        self.restored = Some(UsageEvent { at, turn, usage, added: None, call: None });
                     } else {
-                        self.events.push(UsageEvent { at, turn, usage, added: Some(added) });
+                        // Where usage is not written per call, the session's model is the one that was called.
+                        let by_model =
+                            || Call { model: about.session.model.clone(), ..Call::default() }.known();
+                        let call = call.or_else(by_model);
+                        self.events.push(UsageEvent { at, turn, usage, added: Some(added), call });
                     }
                 }
             }
         }
+    }
+
+    /// What is new since the last call; `None` when nothing is, or while nothing is known of the session yet.
+    pub(super) fn take_update(&mut self) -> Option<FileUpdate> {
+        let about = self.about.as_mut()?;
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        self.news = false;
+        about.session.usage = about.ledger.usage();
+        about.session.lower_bound = about.ledger.is_lower_bound();
+        let mut usage = std::mem::take(&mut self.events);
+        if let Some(restored) = self.restored.take() {
+            usage.insert(0, restored);
+        }
+        Some(FileUpdate {
+            session: about.session.clone(),
+            usage,
+            limits: std::mem::take(&mut self.limits),
+            skipped: self.skipped,
+        })
     }
 
     pub(super) fn jump(&mut self) {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::core::activity::Agent;
 use crate::core::file::UsageRow;
-use crate::core::source::{Count, CountInfo, Counters, LimitsFact, Message, Meta, claude, codex};
+use crate::core::source::{Call, Count, CountInfo, Counters, LimitsFact, Message, Meta, claude, codex};
 use crate::core::usage::{Tokens, Usage};
 
 /// What a line changed.
@@ -24,6 +24,8 @@ pub enum Change {
         added: Tokens,
         /// The figures after it.
         usage: Usage,
+        /// The call, where usage is written per call.
+        call: Option<Call>,
     },
     /// The total is known, but what it rose by is history: it was copied here, or was there before anybody looked.
     History {

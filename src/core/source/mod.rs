@@ -96,8 +96,24 @@ pub enum Fact {
     Alive,
 }
 
+/// The call of a model that used tokens, as far as the source tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Call {
+    /// The model, as the agent names it.
+    pub model: Option<String>,
+    /// Why the model stopped, in the provider's own word.
+    pub finish_reason: Option<String>,
+}
+
+impl Call {
+    /// A call of which something is known.
+    pub fn known(self) -> Option<Self> {
+        (self.model.is_some() || self.finish_reason.is_some()).then_some(self)
+    }
+}
+
 /// What one message of the model has used so far, where an agent writes usage by message and not in running totals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// Identifies the message in every file that has a copy of it.
     pub id: u128,
@@ -113,6 +129,8 @@ pub struct Message {
     pub context: Option<u64>,
     /// The model's context window in tokens.
     pub window: Option<u64>,
+    /// The call that the message came from.
+    pub call: Option<Call>,
 }
 
 /// What a tool does, for the card.

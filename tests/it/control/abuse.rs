@@ -91,7 +91,8 @@ fn more_clients_than_are_heard_at_once() {
     let mut asking: Vec<_> = (0..200)
         .map(|_| {
             let mut stream = connect(&home);
-            say(&mut stream, &request("status", Value::Null));
+            // Who is turned away at once has its answer before it asks.
+            let _ = writeln!(stream.get_mut(), "{}", request("status", Value::Null));
             stream
         })
         .collect();

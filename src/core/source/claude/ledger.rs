@@ -113,7 +113,7 @@ impl Ledger {
     /// A line of a message, with its usage so far.
     pub fn message(&mut self, at: Timestamp, message: &Message) {
         match &mut self.origin {
-            Origin::Undecided(held) => held.push(Entry::Message(at, *message)),
+            Origin::Undecided(held) => held.push(Entry::Message(at, message.clone())),
             Origin::Decided(_) => self.own(at, message, message.copied),
         }
     }
@@ -190,7 +190,7 @@ impl Ledger {
         self.changes.push(if history {
             Change::History { at, turn, usage }
         } else {
-            Change::Usage { at, turn, added, usage }
+            Change::Usage { at, turn, added, usage, call: message.call.clone() }
         });
     }
 }
@@ -201,7 +201,16 @@ mod tests {
 
     fn message(id: u128, input: u64, output: u64) -> Message {
         let tokens = Tokens { input, output, ..Tokens::ZERO };
-        Message { id, tokens, main: true, copied: false, at_least: false, context: None, window: None }
+        Message {
+            id,
+            tokens,
+            main: true,
+            copied: false,
+            at_least: false,
+            context: None,
+            window: None,
+            call: None,
+        }
     }
 
     fn ledger(inherited: &[u128]) -> Ledger {

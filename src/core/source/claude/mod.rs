@@ -14,6 +14,7 @@ pub mod statusline;
 mod entry;
 mod limit;
 mod reader;
+mod stream;
 mod tool;
 mod usage;
 mod window;
@@ -24,6 +25,7 @@ use crate::core::lines::Line;
 use entry::{Entry, text};
 
 pub use reader::Reader;
+pub use stream::{Stream, is_line as is_stream_line};
 pub use usage::Row;
 
 /// Types that say nothing. One that is in neither list is counted as unknown.

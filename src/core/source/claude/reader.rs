@@ -10,7 +10,7 @@ use super::entry::{Block, Body, Entry, Raw, decode, flag, is, object, owned, tex
 use super::{SILENT, limit, tool, usage, window};
 use crate::core::lines::Line;
 use crate::core::session::CALL_SILENCE;
-use crate::core::source::{Fact, Message, Meta, Parsed, Surface, value};
+use crate::core::source::{Call, Fact, Message, Meta, Parsed, Surface, value};
 use crate::core::time::elapsed;
 
 /// Lines without any of these words say nothing. In texts and keys a quote is written differently or not at all, so that
@@ -253,6 +253,7 @@ impl Reader {
             at_least: usage::at_least(entry, body),
             context: (!aside).then_some(context),
             window,
+            call: Call { model: owned(body.model), finish_reason: owned(body.stop_reason) }.known(),
         })))
     }
 

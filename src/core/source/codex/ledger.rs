@@ -363,7 +363,7 @@ impl Ledger {
         }
         self.usage.session_delta_tokens = Some(added);
         let usage = self.usage();
-        self.changes.push(Change::Usage { at, turn: self.turn.id.clone(), added, usage });
+        self.changes.push(Change::Usage { at, turn: self.turn.id.clone(), added, usage, call: None });
     }
 
     /// The id of the turn at hand.

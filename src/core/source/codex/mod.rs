@@ -12,6 +12,7 @@ pub mod ledger;
 mod items;
 mod limits;
 mod meta;
+mod stream;
 mod value;
 
 use serde_json::Value;
@@ -21,6 +22,7 @@ use crate::core::source::{Count, CountInfo, Doing, Fact, Parsed};
 use head::Head;
 use value::{counters, field, number, text, timestamp};
 
+pub use stream::{Stream, is_line as is_stream_line};
 pub use value::uuid7_time;
 
 /// Reads one line.

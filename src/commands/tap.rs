@@ -1,0 +1,80 @@
+//! `tap`: copies standard input to standard output and reports the usage in it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use crate::cli::{Tap, TappedAgent};
+use crate::control::transport::Place;
+use crate::core::activity::Agent;
+use crate::core::file::Stream;
+use crate::daemon::clock;
+use crate::error::{Exit, Failure};
+use crate::paths::{self, Environment};
+use crate::show;
+use crate::tap::report::{Pending, Reporter};
+use crate::tap::{self, CopyError};
+
+/// Copies everything. Whatever is wrong with the daemon, the settings or the stream is no failure.
+///
+/// # Errors
+/// The input could not be read, or the output not be written.
+pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Result<Exit, Failure> {
+    let agent = command.agent.map(|agent| match agent {
+        TappedAgent::Codex => Agent::Codex,
+        TappedAgent::Claude => Agent::Claude,
+    });
+    let unnamed = format!("tap-{}-{}", std::process::id(), clock::now().wall.as_second());
+    // Rules of privacy go by the folder, and an agent that does not tell its own mostly runs where it was started.
+    let cwd = std::env::current_dir().ok().map(|folder| folder.to_string_lossy().into_owned());
+    let pending = Arc::new(Pending::default());
+    let reporter = paths::state_dir(environment)
+        .ok()
+        .map(|state| Reporter::start(Place::of(&state, environment), Arc::clone(&pending)));
+    let (mut input, mut output) = standard_streams()?;
+    let stream = Stream::new(agent, unnamed, cwd);
+    let (copied, totals) = tap::run(&mut input, &mut output, stream, Arc::clone(&pending));
+    // Whoever waits for the end of the copy waits no longer for the daemon.
+    drop(output);
+    pending.finish();
+    if let Some(reporter) = reporter {
+        reporter.finish();
+    }
+    match copied {
+        Ok(()) => {}
+        // Nobody reads any more: no word, as of any program in a pipe.
+        Err(CopyError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Ok(Exit::BrokenPipe);
+        }
+        Err(error) => return Err(Failure::new(error.to_string())),
+    }
+    if !command.quiet {
+        let lines = if totals.is_empty() { vec![None] } else { totals };
+        for total in lines {
+            // Nobody is left to tell when standard error is gone.
+            let _ = writeln!(err, "{}", show::total_text(total.as_ref()));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Both streams without the buffers of the standard library, which hold lines back.
+fn standard_streams() -> Result<(File, File), Failure> {
+    let failed = |error: io::Error| Failure::new(format!("could not use the standard streams: {error}"));
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+
+        let input = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
+        let output = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
+        Ok((input.into(), output.into()))
+    }
+    #[cfg(windows)]
+    {
+        use std::os::windows::io::AsHandle;
+
+        let input = io::stdin().as_handle().try_clone_to_owned().map_err(failed)?;
+        let output = io::stdout().as_handle().try_clone_to_owned().map_err(failed)?;
+        Ok((input.into(), output.into()))
+    }
+}

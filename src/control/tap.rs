@@ -1,0 +1,264 @@
+//! What `tap` tells the daemon: one line per update, over a connection that stays open.
+//!
+//! ```text
+//! > {"protocol":1,"version":"0.1.0","verb":"tap"}
+//! < {"protocol":1,"version":"0.1.0","ok":true}
+//! > {"agent":"codex","session":"…","turn_open":true,"usage":{…},"events":[…]}
+//! ```
+//!
+//! A line is the whole state of a session, and the usage events that no earlier line had. The session is over when the
+//! connection is, or when a line names another one. Whatever is told is checked here: names and numbers are bounded, and
+//! nothing is later than now. What names may look like on a card is for the card to decide, as with files.
+//! Read next: `src/daemon/taps.rs`, which makes updates of it; [`crate::tap`], which tells.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc;
+
+use super::LONGEST_REQUEST;
+use crate::core::activity::{Activity, Agent};
+use crate::core::file::{FileUpdate, Skipped};
+use crate::core::session::{Context, Session, UsageEvent, Work};
+use crate::core::source::{Doing, Surface};
+use crate::core::usage::Usage;
+
+/// Usage events in one line.
+pub const EVENTS: usize = 64;
+
+/// The longest name of anything, in bytes; a folder's may be longer.
+const LONGEST_NAME: usize = 256;
+const LONGEST_PATH: usize = 4096;
+
+/// Between two lines. Whoever tells more waits.
+const PACE: Duration = Duration::from_millis(5);
+
+/// One session, as its agent prints it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tapped {
+    /// Whose.
+    pub agent: Agent,
+    /// The agent's own id.
+    pub session: String,
+    /// The working folder, for the privacy rules; only its last name is ever shown.
+    #[serde(default)]
+    pub cwd: Option<String>,
+    /// The model, as the agent names it.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// The reasoning effort, as the agent names it.
+    #[serde(default)]
+    pub effort: Option<String>,
+    /// When it began.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// The newest line.
+    #[serde(default)]
+    pub last_event_at: Option<Timestamp>,
+    /// The newest change of tokens.
+    #[serde(default)]
+    pub last_usage_at: Option<Timestamp>,
+    /// The turn at hand, by the agent's own id.
+    #[serde(default)]
+    pub turn: Option<String>,
+    /// Whether a turn has begun and not ended.
+    #[serde(default)]
+    pub turn_open: bool,
+    /// What the tool at work does.
+    #[serde(default)]
+    pub activity: Option<Activity>,
+    /// The name of the file that it is about.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// The token figures.
+    #[serde(default)]
+    pub usage: Usage,
+    /// How full the context window is.
+    #[serde(default)]
+    pub context: Option<Context>,
+    /// Usage events in order, none of them in an earlier line.
+    #[serde(default)]
+    pub events: Vec<UsageEvent>,
+}
+
+impl From<FileUpdate> for Tapped {
+    fn from(update: FileUpdate) -> Self {
+        let FileUpdate { session, usage: events, .. } = update;
+        let doing = session.work.calls.last().map(|(_, doing)| doing.clone());
+        let doing = doing.or_else(|| session.work.just_done.map(|(_, doing)| doing));
+        Self {
+            agent: session.agent,
+            session: session.id,
+            cwd: session.cwd,
+            model: session.model,
+            effort: session.effort,
+            started_at: session.started_at,
+            last_event_at: session.last_event_at,
+            last_usage_at: session.last_token_event_at,
+            turn: session.turn,
+            turn_open: session.work.turn_open,
+            activity: doing.as_ref().map(|doing| doing.activity),
+            file: doing.and_then(|doing| doing.file),
+            usage: session.usage,
+            context: session.context,
+            events,
+        }
+    }
+}
+
+impl Tapped {
+    /// Understands one line; `None` when it is not one, or says what no agent says.
+    pub fn parse(line: &[u8], now: Timestamp) -> Option<Self> {
+        let mut tapped: Self = serde_json::from_slice(line).ok()?;
+        tapped.is_sane().then(|| {
+            tapped.not_after(now);
+            tapped
+        })
+    }
+
+    /// The state alone.
+    pub fn clone_without_events(&self) -> Self {
+        Self {
+            agent: self.agent,
+            session: self.session.clone(),
+            cwd: self.cwd.clone(),
+            model: self.model.clone(),
+            effort: self.effort.clone(),
+            started_at: self.started_at,
+            last_event_at: self.last_event_at,
+            last_usage_at: self.last_usage_at,
+            turn: self.turn.clone(),
+            turn_open: self.turn_open,
+            activity: self.activity,
+            file: self.file.clone(),
+            usage: self.usage,
+            context: self.context,
+            events: Vec::new(),
+        }
+    }
+
+    /// Whether this is the same session.
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.agent == other.agent && self.session == other.session
+    }
+
+    /// What a file that says the same would give.
+    pub fn into_update(self, home: std::sync::Arc<str>) -> FileUpdate {
+        let doing = self.activity.map(|activity| (None, Doing { activity, file: self.file }));
+        let work = Work { turn_open: self.turn_open, calls: Vec::from_iter(doing), ..Work::default() };
+        FileUpdate {
+            session: Session {
+                agent: self.agent,
+                id: self.session,
+                home,
+                surface: Surface::Exec,
+                visible: true,
+                parent: None,
+                cwd: self.cwd,
+                branch: None,
+                model: self.model,
+                effort: self.effort,
+                service_tier: None,
+                started_at: self.started_at,
+                timer_from: self.started_at,
+                last_event_at: self.last_event_at,
+                last_token_event_at: self.last_usage_at,
+                turn: self.turn,
+                usage: self.usage,
+                counting: false,
+                lower_bound: false,
+                restored: false,
+                context: self.context,
+                work,
+                over: false,
+                helped: None,
+            },
+            usage: self.events,
+            limits: Vec::new(),
+            skipped: Skipped::default(),
+        }
+    }
+
+    fn is_sane(&self) -> bool {
+        let is_id = |id: &str| {
+            (1..=LONGEST_NAME).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        let calls = self.events.iter().filter_map(|event| event.call.as_ref());
+        let of_calls = calls.flat_map(|call| [&call.model, &call.finish_reason]);
+        let turns = self.events.iter().map(|event| &event.turn);
+        let mut names =
+            [&self.model, &self.effort, &self.turn, &self.file].into_iter().chain(of_calls).chain(turns);
+        let is_name = |name: &String| name.len() <= LONGEST_NAME && !name.chars().any(char::is_control);
+        is_id(&self.session)
+            && self.events.len() <= EVENTS
+            && self.cwd.as_ref().is_none_or(|cwd| cwd.len() <= LONGEST_PATH)
+            && names.all(|name| name.as_ref().is_none_or(is_name))
+    }
+
+    fn not_after(&mut self, now: Timestamp) {
+        for at in [&mut self.started_at, &mut self.last_event_at, &mut self.last_usage_at] {
+            *at = at.map(|at| at.min(now));
+        }
+        for event in &mut self.events {
+            event.at = event.at.min(now);
+        }
+    }
+}
+
+/// What a connection told the loop.
+#[derive(Debug)]
+pub struct Heard {
+    /// Which connection.
+    pub connection: u64,
+    /// What; `None` when it has ended.
+    pub tapped: Option<Box<Tapped>>,
+}
+
+/// Where a connection tells what it hears.
+#[derive(Debug)]
+pub struct Ear {
+    connection: u64,
+    heard: mpsc::Sender<Heard>,
+}
+
+impl Ear {
+    /// The ear of a connection.
+    pub fn new(connection: u64, heard: mpsc::Sender<Heard>) -> Self {
+        Self { connection, heard }
+    }
+
+    /// Hears everything until the end, or until something is said that is no update.
+    pub(super) async fn listen(self, mut stream: impl AsyncRead + Unpin, now: impl Fn() -> Timestamp) {
+        let mut pending = Vec::new();
+        let mut chunk = [0; 4096];
+        loop {
+            while let Some(end) = memchr::memchr(b'\n', &pending) {
+                let rest = pending.split_off(end + 1);
+                let line = std::mem::replace(&mut pending, rest);
+                let Some(tapped) = Tapped::parse(&line, now()) else {
+                    tracing::info!("dropped a `tap` that says what is no update");
+                    return self.end().await;
+                };
+                if !self.tell(Some(Box::new(tapped))).await {
+                    return;
+                }
+                tokio::time::sleep(PACE).await;
+            }
+            let length = stream.read(&mut chunk).await.unwrap_or(0);
+            pending.extend_from_slice(chunk.get(..length).unwrap_or_default());
+            if length == 0 || pending.len() > LONGEST_REQUEST + chunk.len() {
+                return self.end().await;
+            }
+        }
+    }
+
+    async fn end(self) {
+        self.tell(None).await;
+    }
+
+    async fn tell(&self, tapped: Option<Box<Tapped>>) -> bool {
+        self.heard.send(Heard { connection: self.connection, tapped }).await.is_ok()
+    }
+}

@@ -1,0 +1,92 @@
+//! Sessions that are known from what their agent prints: counted once, also where there is a file of theirs.
+//!
+//! The file is right whenever there is one. While it is followed, the stream has nothing to say; when it appears, it
+//! takes the stream's place, and of what it tells only that is news which the stream has not told.
+
+use super::{Engine, Known};
+use crate::core::activity::Agent;
+use crate::core::session::{Session, UsageEvent};
+use crate::core::source_event::FileId;
+use crate::core::usage::Tokens;
+
+/// So many streams that have ended are remembered: each may bring as many sessions as it likes.
+const REMEMBERED_STREAMS: usize = 100;
+
+/// What a stream has told of the session of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Told {
+    /// The stream's total, as the file's total will be when it has told the same.
+    total: Tokens,
+    /// Whether that is so; where not, the stream's total counts from where the file's stood when it appeared.
+    settled: bool,
+}
+
+impl Told {
+    /// Leaves of a file's events those that are news, and says what is still to be taken off later ones.
+    pub(super) fn take_off(mut self, agent: Agent, usage: &mut Vec<UsageEvent>) -> Option<Self> {
+        let mut over = false;
+        usage.retain_mut(|event| {
+            if over {
+                return true;
+            }
+            let Some(total) = event.usage.session_total_tokens else { return true };
+            let before = total.minus(&event.added.unwrap_or_default());
+            if !self.settled {
+                // Codex tells the whole thread's total in both; Claude Code's stream counts from its own beginning.
+                if agent == Agent::Claude {
+                    self.total = self.total.plus(&before);
+                }
+                self.settled = true;
+            }
+            let Some(added) = event.added else { return false };
+            if total.all() <= self.total.all() {
+                return false;
+            }
+            over = true;
+            let rest = total.minus(&self.total);
+            if rest.all() < added.all() {
+                event.added = Some(rest);
+                event.usage.session_delta_tokens = Some(rest);
+            }
+            true
+        });
+        (!over).then_some(self)
+    }
+}
+
+impl Engine {
+    /// Whether a file of this session is followed.
+    pub(super) fn has_file(&self, session: &Session) -> bool {
+        self.files.iter().any(|(file, known)| !file.is_stream() && is_same(&known.session, session))
+    }
+
+    /// What a stream has told of the session of a file that appears. The stream is forgotten.
+    pub(super) fn adopt(&mut self, file: FileId, session: &Session) -> Option<Known> {
+        if file.is_stream() {
+            return None;
+        }
+        let mut streams = self.files.range(FileId::stream(0)..);
+        let (stream, _) = streams.find(|(_, known)| is_same(&known.session, session))?;
+        let stream = *stream;
+        let known = self.files.remove(&stream)?;
+        let total = known.session.usage.session_total_tokens;
+        let told = total.map(|total| Told { total, settled: false });
+        Some(Known { told, untold: None, ..known })
+    }
+
+    /// Nothing more will come from it. What is known of the session stays, until it is as old as any.
+    pub(super) fn stream_ended(&mut self, file: FileId) {
+        if let Some(known) = self.files.get_mut(&file) {
+            known.session.over = true;
+        }
+        let mut over = self.files.range(FileId::stream(0)..).filter(|(_, known)| known.session.over);
+        let oldest = over.next().map(|(file, _)| *file);
+        if let Some(oldest) = oldest.filter(|_| over.count() >= REMEMBERED_STREAMS) {
+            self.files.remove(&oldest);
+        }
+    }
+}
+
+fn is_same(one: &Session, other: &Session) -> bool {
+    one.agent == other.agent && one.id == other.id
+}

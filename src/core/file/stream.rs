@@ -1,0 +1,201 @@
+//! What an agent prints, instead of what it writes into a file: bytes in, sessions and their events out.
+//!
+//! The same fold as a file's, fed by other lines. They have no times, so each happens when it is read; and one stream may
+//! tell of several sessions, one after the other. Any split of the same bytes gives the same figures.
+//! Read next: [`codex::Stream`] and [`claude::Stream`], for what lines say.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::FileUpdate;
+use super::fold::Fold;
+use crate::core::activity::Agent;
+use crate::core::lines::{Line, LineBuffer};
+use crate::core::source::{Fact, Meta, Parsed, Surface, claude, codex};
+
+/// Facts that wait for a session; more of them say nothing more.
+const EARLY: usize = 16;
+
+/// Follows what an agent prints.
+#[derive(Debug)]
+pub struct Stream {
+    lines: LineBuffer,
+    feed: Feed,
+}
+
+#[derive(Debug)]
+struct Feed {
+    reader: Option<Reader>,
+    /// What was said before it was known of which session.
+    early: Vec<Fact>,
+    session: Option<Current>,
+    ended: Vec<FileUpdate>,
+    /// What a session is called that does not say.
+    fallback: String,
+    cwd: Option<String>,
+    facts: Vec<Fact>,
+}
+
+#[derive(Debug)]
+struct Current {
+    id: String,
+    fold: Fold,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Codex(codex::Stream),
+    Claude(Box<claude::Stream>),
+}
+
+impl Reader {
+    fn new(agent: Agent) -> Self {
+        match agent {
+            Agent::Codex => Self::Codex(codex::Stream::default()),
+            Agent::Claude => Self::Claude(Box::default()),
+        }
+    }
+
+    fn recognise(line: &[u8]) -> Option<Self> {
+        if !line.starts_with(b"{") {
+            return None;
+        }
+        if codex::is_stream_line(line) || codex::is_line(line) {
+            return Some(Self::new(Agent::Codex));
+        }
+        claude::is_stream_line(line).then(|| Self::new(Agent::Claude))
+    }
+
+    fn agent(&self) -> Agent {
+        match self {
+            Self::Codex(_) => Agent::Codex,
+            Self::Claude(_) => Agent::Claude,
+        }
+    }
+
+    fn line(&mut self, line: Line<'_>, facts: &mut Vec<Fact>) {
+        match self {
+            Self::Codex(stream) => stream.line(line, facts),
+            Self::Claude(stream) => stream.line(line, facts),
+        }
+    }
+}
+
+impl Stream {
+    /// A stream about to be read from its first byte. Without an agent it is recognised. `fallback` is the id of a session
+    /// that is not told, `cwd` the folder of one that does not tell it.
+    pub fn new(agent: Option<Agent>, fallback: String, cwd: Option<String>) -> Self {
+        let feed = Feed {
+            reader: agent.map(Reader::new),
+            early: Vec::new(),
+            session: None,
+            ended: Vec::new(),
+            fallback,
+            cwd,
+            facts: Vec::new(),
+        };
+        Self { lines: LineBuffer::default(), feed }
+    }
+
+    /// Takes the next bytes, read at `at` and split anywhere.
+    pub fn push(&mut self, bytes: &[u8], at: Timestamp) {
+        let feed = &mut self.feed;
+        self.lines.push(bytes, |line| feed.line(line, at));
+        feed.alive(at);
+    }
+
+    /// Tells that nothing comes for now, so that what is held back is told.
+    pub fn settle(&mut self, at: Timestamp) {
+        if let Some(Reader::Claude(stream)) = &mut self.feed.reader {
+            stream.settle(&mut self.feed.facts);
+        }
+        self.feed.take_facts(at);
+    }
+
+    /// Tells that nothing will come any more: a last line without an end is one.
+    pub fn finish(&mut self, at: Timestamp) {
+        self.push(b"\n", at);
+        self.settle(at);
+    }
+
+    /// What is new since the last call, session by session; the last one is the one at hand.
+    pub fn take_updates(&mut self) -> Vec<FileUpdate> {
+        let mut updates = std::mem::take(&mut self.feed.ended);
+        updates.extend(self.feed.session.as_mut().and_then(|session| session.fold.take_update()));
+        updates
+    }
+}
+
+impl Feed {
+    fn line(&mut self, line: Line<'_>, at: Timestamp) {
+        if self.reader.is_none()
+            && let Line::Whole(bytes) = line
+        {
+            self.reader = Reader::recognise(bytes);
+        }
+        let Some(reader) = &mut self.reader else { return };
+        reader.line(line, &mut self.facts);
+        if !self.facts.is_empty() {
+            self.take_facts(at);
+        }
+    }
+
+    fn take_facts(&mut self, at: Timestamp) {
+        for fact in std::mem::take(&mut self.facts) {
+            match fact {
+                Fact::Meta(meta) if self.session.as_ref().is_none_or(|session| session.id != meta.id) => {
+                    self.begin(*meta, at);
+                }
+                fact if self.session.is_some() => self.fact(fact, at),
+                // Figures are somebody's.
+                fact @ (Fact::Count(_) | Fact::Response { .. } | Fact::Message(_)) => {
+                    let id = self.fallback.clone();
+                    self.begin(Meta { id, surface: Surface::Exec, visible: true, ..Meta::default() }, at);
+                    self.fact(fact, at);
+                }
+                fact if self.early.len() < EARLY => self.early.push(fact),
+                _ => {}
+            }
+        }
+    }
+
+    /// Another session than before.
+    fn begin(&mut self, meta: Meta, at: Timestamp) {
+        let Some(agent) = self.reader.as_ref().map(Reader::agent) else { return };
+        if let Some(mut before) = self.session.take() {
+            self.ended.extend(before.fold.take_update());
+        }
+        let mut fold = Fold::new(agent, Arc::from(""), Timestamp::MIN);
+        let id = meta.id.clone();
+        let cwd = meta.cwd.clone().or_else(|| self.cwd.clone());
+        let started_at = meta.started_at.or(Some(at));
+        fold.stream_fact(at, Fact::Meta(Box::new(Meta { cwd, started_at, ..meta })));
+        self.session = Some(Current { id, fold });
+        for fact in std::mem::take(&mut self.early) {
+            self.fact(fact, at);
+        }
+    }
+
+    fn fact(&mut self, fact: Fact, at: Timestamp) {
+        if let Some(session) = &mut self.session {
+            session.fold.stream_fact(at, fact);
+        }
+    }
+
+    fn alive(&mut self, at: Timestamp) {
+        self.fact(Fact::Alive, at);
+    }
+}
+
+impl Fold {
+    /// What a stream says. Nothing in it was copied from elsewhere.
+    fn stream_fact(&mut self, at: Timestamp, fact: Fact) {
+        let fact = Parsed::Line { at: Some(at), ordinal: None, fact, unknown: false };
+        self.parsed(Line::Whole(&[]), fact);
+        if let Some(about) = &mut self.about {
+            about.ledger.set_lineage(&[]);
+            self.drain();
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! What `claude -p --output-format stream-json --verbose` prints: one line → its facts.
+//!
+//! A message of the model comes as one line per block, none of which need say how it ended, and with the usage at its
+//! beginning; parts of it come as well where they were asked for. So a message is held back until it is over, and then
+//! told once. The `result` at the end tells the run's whole usage: what the messages did not tell of it is the last
+//! call's. Helpers' messages count like the others.
+//! Read next: [`super::ledger`], for what becomes of the messages.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::entry::{Body, Raw, decode, is, object, owned, text};
+use super::{tool, usage, window};
+use crate::core::lines::Line;
+use crate::core::source::value::{field, number};
+use crate::core::source::{Call, Fact, Message, Meta, Surface};
+use crate::core::usage::Tokens;
+
+/// The fields of a line that are ever looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Entry<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Raw<'a>,
+    #[serde(borrow)]
+    subtype: Raw<'a>,
+    #[serde(borrow)]
+    session_id: Raw<'a>,
+    #[serde(borrow)]
+    parent_tool_use_id: Raw<'a>,
+    #[serde(borrow)]
+    cwd: Raw<'a>,
+    #[serde(borrow)]
+    model: Raw<'a>,
+    #[serde(borrow)]
+    message: Raw<'a>,
+    #[serde(borrow)]
+    event: Raw<'a>,
+    #[serde(borrow)]
+    usage: Raw<'a>,
+    #[serde(borrow, rename = "modelUsage")]
+    model_usage: Raw<'a>,
+    #[serde(borrow)]
+    stop_reason: Raw<'a>,
+    #[serde(borrow)]
+    uuid: Raw<'a>,
+}
+
+/// A part of a message.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Part<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Raw<'a>,
+    #[serde(borrow)]
+    message: Raw<'a>,
+    #[serde(borrow)]
+    delta: Raw<'a>,
+    #[serde(borrow)]
+    usage: Raw<'a>,
+}
+
+/// Reads the lines of one stream, in order.
+#[derive(Debug, Default)]
+pub struct Stream {
+    session: Option<String>,
+    /// The message at hand.
+    pending: Option<Message>,
+    /// The message that was told last, of the conversation itself.
+    last: Option<Message>,
+    /// What was told of each message.
+    told: BTreeMap<u128, Tokens>,
+    turn: Sum,
+    run: Sum,
+    /// The fullest that the context has been.
+    most_context: u64,
+    results: u64,
+}
+
+/// What was told so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    all: Tokens,
+    /// Without helpers.
+    main: Tokens,
+}
+
+impl Sum {
+    fn replace(&mut self, before: &Tokens, now: &Tokens, main: bool) {
+        self.all = self.all.minus(before).plus(now);
+        if main {
+            self.main = self.main.minus(before).plus(now);
+        }
+    }
+}
+
+impl Stream {
+    /// Reads one line; what it says is added to `facts`.
+    pub fn line(&mut self, line: Line<'_>, facts: &mut Vec<Fact>) {
+        let (Line::Whole(bytes) | Line::Oversized(bytes)) = line;
+        match kind(bytes) {
+            Some(("user", rest)) => return self.user(rest, facts),
+            Some(("stream_event", rest)) if !is_telling(rest) => return,
+            _ => {}
+        }
+        let Line::Whole(bytes) = line else { return };
+        let Ok(entry) = serde_json::from_slice::<Entry<'_>>(bytes) else { return };
+        self.introduce(&entry, facts);
+        match text(entry.kind).as_deref() {
+            Some("system") if is(entry.subtype, "init") => {
+                self.settle(facts);
+                facts.push(Fact::Context { model: owned(entry.model), effort: None, cwd: owned(entry.cwd) });
+                facts.push(Fact::TurnStarted { turn: None, window: None });
+            }
+            Some("assistant") => self.assistant(&entry, facts),
+            Some("user") => self.user(bytes, facts),
+            Some("stream_event") => self.part(&entry, facts),
+            Some("result") => self.result(&entry, facts),
+            _ => {}
+        }
+    }
+
+    /// Tells of the message at hand: nothing more is expected of it for now.
+    pub fn settle(&mut self, facts: &mut Vec<Fact>) {
+        let Some(message) = self.pending.take() else { return };
+        let before = self.told.get(&message.id).copied().unwrap_or(Tokens::ZERO);
+        if (message.tokens.output, message.tokens.all()) < (before.output, before.all()) {
+            return;
+        }
+        self.tell(before, message, facts);
+    }
+
+    fn tell(&mut self, before: Tokens, message: Message, facts: &mut Vec<Fact>) {
+        self.told.insert(message.id, message.tokens);
+        for sum in [&mut self.turn, &mut self.run] {
+            sum.replace(&before, &message.tokens, message.main);
+        }
+        if message.main {
+            self.last = Some(message.clone());
+        }
+        facts.push(Fact::Message(Box::new(message)));
+    }
+
+    /// The line's session, if it is another one than before.
+    fn introduce(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
+        let Some(id) = text(entry.session_id) else { return };
+        if self.session.as_deref() == Some(&*id) {
+            return;
+        }
+        self.settle(facts);
+        *self = Self { session: Some(id.to_string()), ..Self::default() };
+        facts.push(Fact::Meta(Box::new(Meta {
+            id: id.into_owned(),
+            cwd: owned(entry.cwd),
+            surface: Surface::Exec,
+            visible: true,
+            ..Meta::default()
+        })));
+    }
+
+    fn assistant(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
+        let body: Body<'_> = object(entry.message).unwrap_or_default();
+        if is(body.model, usage::SYNTHETIC) {
+            return;
+        }
+        let main = text(entry.parent_tool_use_id).is_none();
+        self.message(&body, entry.uuid, main, facts);
+        if !main {
+            return;
+        }
+        facts.push(Fact::Context { model: owned(body.model), effort: None, cwd: None });
+        facts.push(Fact::Working);
+        for block in body.blocks() {
+            if is(block.kind, "tool_use") {
+                let doing = tool::doing(&text(block.name).unwrap_or_default(), block.input);
+                facts.push(Fact::CallStarted { call: owned(block.id), doing });
+            }
+        }
+    }
+
+    /// A line of a message. Its usage only grows; how it ended may be on any line of it.
+    fn message(&mut self, body: &Body<'_>, line: Raw<'_>, main: bool, facts: &mut Vec<Fact>) {
+        let Some(id) = text(body.id).or_else(|| text(line)) else { return };
+        let message_id = usage::fingerprint(id.as_bytes());
+        if self.pending.as_ref().is_some_and(|pending| pending.id != message_id) {
+            self.settle(facts);
+        }
+        let Some(tokens) = usage::tokens(body.usage) else { return };
+        let used = tokens.all().saturating_sub(tokens.output);
+        let (mut context, mut window) = (None, None);
+        if main {
+            self.most_context = self.most_context.max(used);
+            context = Some(used);
+            window = text(body.model).and_then(|model| window::of(&model, &id, self.most_context));
+        }
+        let before = self.pending.take();
+        let more = before.as_ref().is_none_or(|before| {
+            (tokens.output, tokens.all()) >= (before.tokens.output, before.tokens.all())
+        });
+        let known = before.as_ref().and_then(|before| before.call.clone()).unwrap_or_default();
+        let call = Call {
+            model: owned(body.model).or(known.model),
+            finish_reason: owned(body.stop_reason).or(known.finish_reason),
+        };
+        let tokens = before.filter(|_| !more).map_or(tokens, |before| before.tokens);
+        let is_over = call.finish_reason.is_some();
+        self.pending = Some(Message {
+            id: message_id,
+            tokens,
+            main,
+            copied: false,
+            at_least: false,
+            context,
+            window,
+            call: call.known(),
+        });
+        if is_over {
+            self.settle(facts);
+        }
+    }
+
+    /// A part of a message: the beginning has its id, the end its whole usage and how it ended.
+    fn part(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
+        let part: Part<'_> = object(entry.event).unwrap_or_default();
+        let main = text(entry.parent_tool_use_id).is_none();
+        if is(part.kind, "message_start") {
+            let body: Body<'_> = object(part.message).unwrap_or_default();
+            self.message(&body, None, main, facts);
+            return;
+        }
+        if !is(part.kind, "message_delta") {
+            return;
+        }
+        let Some(pending) = self.pending.as_mut().filter(|pending| pending.main == main) else { return };
+        if let Some(usage) = decode(part.usage) {
+            let told = |name: &str, known: u64| field(&usage, name).and_then(number).unwrap_or(known);
+            let tokens = pending.tokens;
+            pending.tokens = Tokens {
+                input: told("input_tokens", tokens.input).max(tokens.input),
+                cached_input: told("cache_read_input_tokens", tokens.cached_input).max(tokens.cached_input),
+                cache_write: told("cache_creation_input_tokens", tokens.cache_write).max(tokens.cache_write),
+                output: told("output_tokens", tokens.output).max(tokens.output),
+                reasoning: tokens.reasoning,
+            };
+        }
+        let reason = decode(part.delta)
+            .and_then(|delta| field(&delta, "stop_reason").and_then(Value::as_str).map(str::to_owned));
+        if let Some(reason) = reason {
+            pending.call.get_or_insert_default().finish_reason = Some(reason);
+            self.settle(facts);
+        }
+    }
+
+    /// A tool's result; only its first bytes are looked at, because the rest is what the tool said.
+    fn user(&mut self, line: &[u8], facts: &mut Vec<Fact>) {
+        const NEAR: usize = 512;
+        self.settle(facts);
+        let key: &[u8] = b"\"tool_use_id\":";
+        let near = line.get(..line.len().min(NEAR)).unwrap_or_default();
+        let Some(at) = memchr::memmem::find(near, key) else { return };
+        let id = string(near.get(at + key.len()..).unwrap_or_default());
+        facts.extend(id.map(|(id, _)| Fact::CallEnded { call: Some(id.to_owned()) }));
+    }
+
+    /// The end of a run, with all that it used.
+    fn result(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
+        // The last call is told together with what the total adds to it.
+        let mut untold = Vec::new();
+        self.settle(&mut untold);
+        untold.retain(|fact| !matches!(fact, Fact::Message(message) if message.main));
+        facts.append(&mut untold);
+        let last = self.last.take();
+        let models = decode(entry.model_usage).unwrap_or_default();
+        let total = usage::tokens(entry.usage).or_else(|| of_models(&models));
+        let rest = total.map(|total| total.minus(&self.told_of(&total))).unwrap_or_default();
+        let mut last = last.unwrap_or_else(|| self.only_result(&models));
+        let before = last.tokens;
+        last.tokens = before.plus(&rest);
+        let mut call = last.call.unwrap_or_default();
+        call.finish_reason = call.finish_reason.or_else(|| owned(entry.stop_reason));
+        last.call = call.known();
+        if !last.tokens.is_zero() {
+            self.tell(before, last, facts);
+        }
+        facts.push(Fact::TurnEnded);
+        self.turn = Sum::default();
+        self.results += 1;
+        self.last = None;
+    }
+
+    /// What messages have told of a run's total. Whether a total is of the last turn or of all, and whether helpers are
+    /// in it, is told by its input, which messages tell exactly.
+    fn told_of(&self, total: &Tokens) -> Tokens {
+        let input = |tokens: &Tokens| tokens.all().saturating_sub(tokens.output);
+        let sums = [self.run.all, self.run.main, self.turn.all, self.turn.main];
+        sums.into_iter().min_by_key(|sum| input(sum).abs_diff(input(total))).unwrap_or_default()
+    }
+
+    /// The call of a run that told of none.
+    fn only_result(&self, models: &Value) -> Message {
+        let session = self.session.as_deref().unwrap_or_default();
+        let id = usage::fingerprint(format!("{session} result {}", self.results).as_bytes());
+        let mut names = models.as_object().into_iter().flat_map(serde_json::Map::keys);
+        let model = names.next().filter(|_| names.next().is_none()).cloned();
+        let call = Call { model, finish_reason: None }.known();
+        Message {
+            id,
+            tokens: Tokens::ZERO,
+            main: true,
+            copied: false,
+            at_least: false,
+            context: None,
+            window: None,
+            call,
+        }
+    }
+}
+
+/// The usage of a run by model, taken together.
+fn of_models(models: &Value) -> Option<Tokens> {
+    let models = models.as_object()?;
+    let sum = models.values().fold(Tokens::ZERO, |sum, usage| {
+        let get = |name: &str| field(usage, name).and_then(number).unwrap_or(0);
+        sum.plus(&Tokens {
+            input: get("inputTokens"),
+            cached_input: get("cacheReadInputTokens"),
+            cache_write: get("cacheCreationInputTokens"),
+            output: get("outputTokens"),
+            reasoning: 0,
+        })
+    });
+    (!sum.is_zero()).then_some(sum)
+}
+
+/// `{"type":"…"`: the kind of a line, and what follows it.
+fn kind(line: &[u8]) -> Option<(&str, &[u8])> {
+    string(line.strip_prefix(b"{\"type\":")?)
+}
+
+/// A short text without escapes, and what follows it.
+fn string(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    const LONGEST: usize = 128;
+    let bytes = bytes.strip_prefix(b" ").unwrap_or(bytes).strip_prefix(b"\"")?;
+    let near = bytes.get(..bytes.len().min(LONGEST))?;
+    let end = memchr::memchr2(b'"', b'\\', near)?;
+    let (text, after) = bytes.split_at_checked(end)?;
+    Some((std::str::from_utf8(text).ok()?, after.strip_prefix(b"\"")?))
+}
+
+/// Whether a part is one that tells of usage; most are pieces of text.
+fn is_telling(rest: &[u8]) -> bool {
+    match rest.strip_prefix(b",\"event\":{\"type\":").and_then(string) {
+        Some((kind, _)) => matches!(kind, "message_start" | "message_delta"),
+        None => true,
+    }
+}
+
+/// Whether a line is one that `claude -p` prints.
+pub fn is_line(line: &[u8]) -> bool {
+    let Ok(entry) = serde_json::from_slice::<Entry<'_>>(line) else { return false };
+    let kinds = ["system", "assistant", "user", "result", "stream_event"];
+    entry.session_id.is_some() && text(entry.kind).is_some_and(|kind| kinds.contains(&&*kind))
+}

@@ -1,0 +1,75 @@
+//! What agents print, as `tap` tells it: each connection's session is a source like a session file.
+//!
+//! Nothing here waits for a client; a client that tells more than the loop takes waits at its own end.
+//! Read next: [`crate::control::tap`], for what is told; `core::engine::tapped`, for what counts.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+
+use tokio::sync::mpsc;
+
+use super::intake::Home;
+use crate::control::tap::{Ear, Heard, Tapped};
+use crate::core::source_event::{FileId, SourceEvent, Standing};
+
+/// Updates that wait for the loop.
+const INBOX: usize = 32;
+
+/// The sessions of every connection.
+#[derive(Debug)]
+pub(super) struct Taps {
+    homes: Vec<Home>,
+    sender: mpsc::Sender<Heard>,
+    heard: mpsc::Receiver<Heard>,
+    connections: u64,
+    sessions: u64,
+    /// By connection: its session as it was told last.
+    known: BTreeMap<u64, (FileId, Box<Tapped>)>,
+}
+
+impl Taps {
+    pub(super) fn new(homes: Vec<Home>) -> Self {
+        let (sender, heard) = mpsc::channel(INBOX);
+        Self { homes, sender, heard, connections: 0, sessions: 0, known: BTreeMap::new() }
+    }
+
+    /// The homes that are read. Agents that are switched off are not listened to either.
+    pub(super) fn set_homes(&mut self, homes: Vec<Home>) {
+        self.homes = homes;
+    }
+
+    /// An ear for one more connection.
+    pub(super) fn open(&mut self) -> Ear {
+        self.connections += 1;
+        Ear::new(self.connections, self.sender.clone())
+    }
+
+    /// What is told next. Nothing is lost when the wait is given up.
+    pub(super) async fn next(&mut self) -> Vec<SourceEvent> {
+        match self.heard.recv().await {
+            Some(Heard { connection, tapped }) => self.events(connection, tapped),
+            None => pending().await,
+        }
+    }
+
+    fn events(&mut self, connection: u64, tapped: Option<Box<Tapped>>) -> Vec<SourceEvent> {
+        let before = self.known.remove(&connection);
+        let goes_on = |known: &Tapped| tapped.as_ref().is_some_and(|tapped| tapped.is_of(known));
+        let (same, other) = match before {
+            Some((file, known)) if goes_on(&known) => (Some(file), None),
+            before => (None, before.map(|(file, _)| SourceEvent::Gone { file })),
+        };
+        let update = tapped.and_then(|tapped| {
+            // Limits are an account's, and an account is a home's.
+            let home = self.homes.iter().find(|home| home.agent == tapped.agent)?.label.clone();
+            let file = same.unwrap_or_else(|| {
+                self.sessions += 1;
+                FileId::stream(self.sessions)
+            });
+            self.known.insert(connection, (file, Box::new(tapped.clone_without_events())));
+            let update = Box::new(tapped.into_update(home));
+            Some(SourceEvent::Updated { file, update, standing: Standing::News, read: None })
+        });
+        other.into_iter().chain(update).collect()
+    }
+}
