@@ -12,8 +12,12 @@ use crate::daemon::clock;
 use crate::error::{Exit, Failure};
 use crate::paths::{self, Environment};
 use crate::show;
-use crate::tap::report::{Pending, Reporter};
-use crate::tap::{self, CopyError};
+use crate::tap::report::Reporter;
+use crate::tap::{self, CopyError, Passing};
+
+/// What the pipe that is read from may hold, in bytes.
+#[cfg(target_os = "linux")]
+const PIPE: usize = 256 << 10;
 
 /// Copies everything. Whatever is wrong with the daemon, the settings or the stream is no failure.
 ///
@@ -27,16 +31,15 @@ pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Res
     let unnamed = format!("tap-{}-{}", std::process::id(), clock::now().wall.as_second());
     // Rules of privacy go by the folder, and an agent that does not tell its own mostly runs where it was started.
     let cwd = std::env::current_dir().ok().map(|folder| folder.to_string_lossy().into_owned());
-    let pending = Arc::new(Pending::default());
+    let passing = Arc::new(Passing::new(Stream::new(agent, unnamed, cwd)));
     let reporter = paths::state_dir(environment)
         .ok()
-        .map(|state| Reporter::start(Place::of(&state, environment), Arc::clone(&pending)));
+        .map(|state| Reporter::start(Place::of(&state, environment), Arc::clone(&passing)));
     let (mut input, mut output) = standard_streams()?;
-    let stream = Stream::new(agent, unnamed, cwd);
-    let (copied, totals) = tap::run(&mut input, &mut output, stream, Arc::clone(&pending));
-    // Whoever waits for the end of the copy waits no longer for the daemon.
-    drop(output);
-    pending.finish();
+    let copied = tap::copy(&mut input, &mut output, &passing);
+    drop((input, output));
+    hang_up();
+    let totals = passing.finish();
     if let Some(reporter) = reporter {
         reporter.finish();
     }
@@ -58,6 +61,16 @@ pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Res
     Ok(Exit::Done)
 }
 
+/// Gives up both streams: whoever waits for the end of the copy, or for a reader, is not to wait for the daemon.
+fn hang_up() {
+    #[cfg(unix)]
+    if let Ok(nothing) = File::options().read(true).write(true).open("/dev/null") {
+        // Where that is refused, they end with the program.
+        let _ = rustix::stdio::dup2_stdin(&nothing);
+        let _ = rustix::stdio::dup2_stdout(&nothing);
+    }
+}
+
 /// Both streams without the buffers of the standard library, which hold lines back.
 fn standard_streams() -> Result<(File, File), Failure> {
     let failed = |error: io::Error| Failure::new(format!("could not use the standard streams: {error}"));
@@ -67,6 +80,9 @@ fn standard_streams() -> Result<(File, File), Failure> {
 
         let input = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
         let output = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
+        // More room in the pipe costs fewer turns between the two programs; where it is no pipe, nothing is lost.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::pipe::fcntl_setpipe_size(&input, PIPE);
         Ok((input.into(), output.into()))
     }
     #[cfg(windows)]

@@ -201,6 +201,8 @@ impl Tapped {
         for at in [&mut self.started_at, &mut self.last_event_at, &mut self.last_usage_at] {
             *at = at.map(|at| at.min(now));
         }
+        // Something was said just now.
+        self.last_event_at = self.last_event_at.or(Some(now));
         for event in &mut self.events {
             event.at = event.at.min(now);
         }

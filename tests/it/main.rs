@@ -50,6 +50,7 @@ mod status;
 mod statusline;
 mod support;
 mod takeover;
+mod tap;
 mod tidy;
 #[cfg(unix)]
 mod watch;

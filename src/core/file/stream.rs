@@ -14,6 +14,9 @@ use crate::core::activity::Agent;
 use crate::core::lines::{Line, LineBuffer};
 use crate::core::source::{Fact, Meta, Parsed, Surface, claude, codex};
 
+/// Events and sessions that may wait to be taken.
+const KEPT: usize = 256;
+
 /// Facts that wait for a session; more of them say nothing more.
 const EARLY: usize = 16;
 
@@ -117,6 +120,12 @@ impl Stream {
     pub fn finish(&mut self, at: Timestamp) {
         self.push(b"\n", at);
         self.settle(at);
+    }
+
+    /// Whether so much is new that it should be taken, lest more be kept than is bounded.
+    pub fn is_full(&self) -> bool {
+        let events = self.feed.session.as_ref().map_or(0, |session| session.fold.events.len());
+        events >= KEPT || self.feed.ended.len() >= KEPT
     }
 
     /// What is new since the last call, session by session; the last one is the one at hand.

@@ -1,0 +1,148 @@
+//! What the streams of both agents give, fixture by fixture. Each fixture stands for one fact of the format.
+
+use std::path::{Path, PathBuf};
+
+use agent_presence::core::activity::Agent;
+use agent_presence::core::file::{FileUpdate, Stream};
+use jiff::Timestamp;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::SECRET;
+
+/// Every stream among the fixtures.
+fn fixtures(agent: Agent) -> Vec<PathBuf> {
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{}-stream", agent.word()));
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut streams: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|kind| kind == "jsonl")).collect();
+    streams.sort();
+    streams
+}
+
+fn read<'a>(
+    agent: Option<Agent>,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    settle: bool,
+) -> Vec<FileUpdate> {
+    let at = Timestamp::from_second(1_790_000_000).unwrap();
+    let mut stream = Stream::new(agent, "unnamed".to_owned(), Some("/work/here".to_owned()));
+    let mut updates = Vec::new();
+    for piece in pieces {
+        stream.push(piece, at);
+        if settle {
+            stream.settle(at);
+        }
+        updates.extend(stream.take_updates());
+    }
+    stream.finish(at);
+    updates.extend(stream.take_updates());
+    updates
+}
+
+/// What an expectation compares, session by session.
+fn told(updates: &[FileUpdate]) -> Value {
+    let mut sessions: Vec<(String, Value, Vec<Value>)> = Vec::new();
+    for update in updates {
+        let id = &update.session.id;
+        if sessions.last().is_none_or(|(last, ..)| last != id) {
+            sessions.push((id.clone(), Value::Null, Vec::new()));
+        }
+        let (_, total, events) = sessions.last_mut().unwrap();
+        *total = json!(update.session.usage.session_total_tokens);
+        for event in &update.usage {
+            assert_eq!(event.added, event.usage.session_delta_tokens);
+            events.push(json!({"added": event.added, "call": event.call}));
+        }
+    }
+    sessions
+        .into_iter()
+        .map(|(id, total, events)| json!({"id": id, "total": total, "events": events}))
+        .collect()
+}
+
+fn check_all(agent: Agent) {
+    for path in fixtures(agent) {
+        let bytes = std::fs::read(&path).unwrap();
+        let expected = std::fs::read_to_string(path.with_extension("expected.json")).unwrap();
+        let expected: Value = serde_json::from_str(&expected).unwrap();
+        for agent in [None, Some(agent)] {
+            let updates = read(agent, [&*bytes], false);
+            assert_eq!(told(&updates), expected["sessions"], "{}: {}", path.display(), expected["fact"]);
+        }
+    }
+}
+
+#[test]
+fn every_stream_of_codex_gives_what_its_fact_says() {
+    check_all(Agent::Codex);
+}
+
+#[test]
+fn every_stream_of_claude_gives_what_its_fact_says() {
+    check_all(Agent::Claude);
+}
+
+#[test]
+fn no_update_holds_a_secret() {
+    for path in [Agent::Codex, Agent::Claude].into_iter().flat_map(fixtures) {
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(path.ends_with("no-numbers.jsonl") || !bytes.is_empty());
+        for mut update in read(None, [&*bytes], false) {
+            // The folder is what rules of privacy go by; of it only the last name is ever shown.
+            update.session.cwd = update.session.project().map(str::to_owned);
+            assert!(!format!("{update:?}").contains(SECRET), "{}: {update:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_session_without_a_folder_is_where_it_was_started() {
+    let stream = b"{\"type\":\"thread.started\",\"thread_id\":\"t\"}\n";
+    let updates = read(None, [&stream[..]], false);
+    assert_eq!(updates[0].session.project(), Some("here"));
+}
+
+proptest! {
+    /// Any split of the same bytes gives the same.
+    #[test]
+    fn chunking_does_not_matter(which in any::<prop::sample::Index>(), mut cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20)) {
+        let all: Vec<PathBuf> = [Agent::Codex, Agent::Claude].into_iter().flat_map(fixtures).collect();
+        let bytes = std::fs::read(which.get(&all)).unwrap();
+        let mut at: Vec<usize> = cuts.drain(..).map(|cut| cut.index(bytes.len())).collect();
+        at.sort_unstable();
+        let ends = at.iter().copied().chain([bytes.len()]);
+        let pieces: Vec<&[u8]> =
+            [0].into_iter().chain(at.iter().copied()).zip(ends).map(|(from, to)| &bytes[from..to]).collect();
+        prop_assert_eq!(told(&read(None, pieces, false)), told(&read(None, [&*bytes], false)));
+    }
+
+    /// What is held back may be told at any time: the total is the same.
+    #[test]
+    fn pauses_change_no_total(which in any::<prop::sample::Index>(), chunk in 1_usize..3000) {
+        let all: Vec<PathBuf> = [Agent::Codex, Agent::Claude].into_iter().flat_map(fixtures).collect();
+        let bytes = std::fs::read(which.get(&all)).unwrap();
+        let totals = |updates: &[FileUpdate]| -> Vec<Value> {
+            told(updates).as_array().unwrap().iter().map(|session| session["total"].clone()).collect()
+        };
+        prop_assert_eq!(totals(&read(None, bytes.chunks(chunk), true)), totals(&read(None, [&*bytes], false)));
+    }
+
+    /// Nothing that is no stream is taken for one, and nothing fails.
+    #[test]
+    fn garbage_is_passed_over(bytes in prop::collection::vec(any::<u8>(), 0..3000), agent in prop::sample::select(vec![Agent::Codex, Agent::Claude])) {
+        prop_assert!(read(None, [&*bytes], false).is_empty());
+        read(Some(agent), [&*bytes], true);
+    }
+
+    /// A stream that is damaged anywhere is read all the same.
+    #[test]
+    fn damage_costs_nothing_but_itself(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let all: Vec<PathBuf> = [Agent::Codex, Agent::Claude].into_iter().flat_map(fixtures).collect();
+        let mut bytes = std::fs::read(which.get(&all)).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        read(None, [&*bytes], true);
+    }
+}
