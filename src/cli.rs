@@ -9,6 +9,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::error::Exit;
@@ -220,6 +221,9 @@ pub struct Setup {
     /// Do not change what login starts
     #[arg(long, conflicts_with = "autostart")]
     pub no_autostart: bool,
+    /// Let Claude Code's status line tell its limits: `yes`, as with `statusline install`, or `no` to leave it as it is
+    #[arg(long, value_name = "YES|NO", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub statusline: Option<bool>,
 }
 
 /// `--show`

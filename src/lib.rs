@@ -73,8 +73,8 @@
 //! - **Polling.** An idle daemon does not wake up, except for a rescan every five minutes. Where a system gives no
 //!   events, the few live files are looked at instead.
 //! - **A queue of cards.** There is a wish and what each link shows. A slow Discord gets the newest card, not all of them.
-//! - **Guesses.** An approval that is awaited is in no file, so no card says so. A figure that is not known is shown
-//!   as `–`, a limit that is not known not at all.
+//! - **Guesses.** An approval that is awaited is said only where an agent writes that down, as Claude Code does. A
+//!   figure that is not known is shown as `–`, a limit that is not known not at all.
 //! - **A network connection.** The program talks to local sockets and pipes alone.
 //! - **Shared state.** One task owns everything that decides; threads and tasks beside it only send.
 //!

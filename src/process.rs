@@ -3,10 +3,15 @@
 //! A [`Handle`] stays with the process that it was opened for, where the system has such a thing (Linux, Windows):
 //! between the look at a process and its end the id cannot pass to another. Whether to end it at all is decided in
 //! [`crate::core::takeover`].
+//! Read next: `running`, for processes that files of other programs name.
+
+mod running;
 
 use std::io;
 
 use crate::core::takeover::Process;
+
+pub use running::Named;
 
 /// How to end a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,10 +264,8 @@ fn process_in_ps(line: &str) -> Option<Process> {
         rest = after.trim_start();
     }
     let uid = words.pop()?.parse().ok();
-    let time = jiff::civil::DateTime::strptime("%a %b %d %H:%M:%S %Y", words.join(" ")).ok();
-    let zoned = time.and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC).ok());
     Some(Process {
-        start_time: zoned.and_then(|zoned| u64::try_from(zoned.timestamp().as_second()).ok()),
+        start_time: running::seconds_of_ps(&words.join(" ")),
         exe: Some(rest.into()),
         exe_file: None,
         uid,

@@ -5,6 +5,7 @@
 //! heard last; what they say together is the business of [`crate::core::limits`].
 //! Read next: [`settings`], the entry in Claude Code's settings; [`crate::daemon::statusline`], who listens.
 
+pub mod cached;
 pub mod settings;
 
 use std::collections::BTreeMap;
@@ -17,10 +18,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::core::activity::Agent;
-use crate::core::limits::Snapshot;
 use crate::core::source::LimitsFact;
 use crate::core::source::claude::limits::snapshot;
 use crate::core::source::claude::statusline::Statusline;
+use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::daemon::intake::Home;
 use crate::files::write_atomically;
@@ -46,6 +47,9 @@ struct Kept {
     /// Claude Code's home folder, as the terminal spelled it.
     home: Option<String>,
     limits: Vec<LimitsFact>,
+    /// The size of the session's context window in tokens.
+    #[serde(default)]
+    context_window: Option<u64>,
 }
 
 /// The entries in Claude Code's settings that this program took the place of, by home folder.
@@ -66,25 +70,32 @@ pub fn home_of(line: &Statusline) -> Option<PathBuf> {
     projects.parent().map(Path::to_owned)
 }
 
-/// Keeps the limits of one call, if it told any that its terminal has not told before.
+/// Keeps the limits and the context window of one call, if they are not what its terminal told before.
 ///
 /// # Errors
 /// Whatever the system says; what was kept before is then untouched.
 pub fn keep(state: &Path, line: &Statusline) -> io::Result<()> {
-    if line.limits.is_empty() {
+    if line.limits.is_empty() && line.context_window.is_none() {
         return Ok(());
     }
-    let kept = Kept {
+    let folder = folder(state);
+    let path = folder.join(format!("{}.json", line.session_id));
+    let known = read_file(&path);
+    let mut kept = Kept {
         observed_at: line.captured_at,
         session: line.session_id.clone(),
         home: home_of(line).map(|home| home.to_string_lossy().into_owned()),
         limits: line.limits.clone(),
+        context_window: line.context_window,
     };
-    let folder = folder(state);
-    let path = folder.join(format!("{}.json", kept.session));
-    let known = read_file(&path);
-    // Saying the same again is no news, and the first time is when it was observed.
-    if known.as_ref().is_some_and(|known| known.limits == kept.limits && known.home == kept.home) {
+    if let Some(known) = &known {
+        // What is absent takes nothing away. Saying the same again is no news, and the first time is when it was observed.
+        kept.context_window = kept.context_window.or(known.context_window);
+        if kept.limits.is_empty() || kept.limits == known.limits {
+            (kept.limits, kept.observed_at) = (known.limits.clone(), known.observed_at);
+        }
+    }
+    if known.as_ref() == Some(&kept) {
         return Ok(());
     }
     if known.is_none() {
@@ -108,13 +119,13 @@ pub fn make(state: &Path) -> io::Result<PathBuf> {
 }
 
 /// Everything that terminals of `homes` have said and that may still be true, in the order of the sessions' ids.
-pub fn read(state: &Path, homes: &[Home], now: Now) -> Vec<Snapshot> {
+pub fn read(state: &Path, homes: &[Home], now: Now) -> Vec<SourceEvent> {
     let Ok(entries) = std::fs::read_dir(folder(state)) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort_unstable();
     let homes = RealHomes::of(homes);
     let kept = paths.iter().filter(|path| path.extension().is_some_and(|end| end == "json"));
-    kept.filter_map(|path| read_file(path)).flat_map(|kept| kept.snapshots(&homes, now)).collect()
+    kept.filter_map(|path| read_file(path)).flat_map(|kept| kept.events(&homes, now)).collect()
 }
 
 /// What was replaced in Claude Code's settings; nothing where the file is missing or garbled.
@@ -164,20 +175,13 @@ impl Replaced {
 }
 
 impl Kept {
-    fn snapshots(&self, homes: &RealHomes, now: Now) -> Vec<Snapshot> {
-        let Some(label) = homes.label(self.home.as_deref()) else { return Vec::new() };
-        let build = |limits: &LimitsFact| {
-            let session = Some(self.session.clone());
-            let mut snapshot = snapshot(limits.clone(), &label, self.observed_at, session);
-            // A use of a window that is over must not win against what is used of the next one.
-            let over = |snapshot: &Snapshot, window| {
-                snapshot.expires_at(window).is_some_and(|at: Timestamp| at <= now.wall)
-            };
-            let current = snapshot.windows.iter().filter(|window| !over(&snapshot, window));
-            snapshot.windows = current.cloned().collect();
-            snapshot
-        };
-        self.limits.iter().map(build).filter(|snapshot| !snapshot.windows.is_empty()).collect()
+    fn events(self, homes: &RealHomes, now: Now) -> Vec<SourceEvent> {
+        let Self { observed_at, session, home, limits, context_window } = self;
+        let Some(label) = homes.label(home.as_deref()) else { return Vec::new() };
+        let current = |limits| snapshot(limits, &label, observed_at, Some(session.clone())).current(now);
+        let limits: Vec<_> = limits.into_iter().filter_map(current).map(SourceEvent::Limits).collect();
+        let window = context_window.map(|tokens| SourceEvent::Window { session, tokens });
+        limits.into_iter().chain(window).collect()
     }
 }
 

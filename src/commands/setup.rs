@@ -10,7 +10,7 @@ use std::io::{self, BufRead, Write};
 use toml::Value;
 
 use super::status::{self, Places};
-use crate::cli::{self, Autostart, Enable, Setup, Shown};
+use crate::cli::{self, Autostart, Enable, Setup, Shown, StatuslineAction};
 use crate::control::Verb;
 use crate::control::client::{self, Found};
 use crate::core::config::keys::{self, Key};
@@ -21,6 +21,7 @@ use crate::daemon::discord::endpoints;
 use crate::daemon::discord::probe::{Tried, try_application_id};
 use crate::error::{Exit, Failure};
 use crate::instance::{Holding, held_by_another};
+use crate::paths::claude_homes;
 use crate::{demo, files, show};
 
 /// How often a wrong answer is asked again.
@@ -37,6 +38,11 @@ const WHAT_MAY_BE_SHOWN: &str = "
 Cards show the agent, what it is doing, the model, tokens and limits. Prompts, replies, commands and paths are
 never shown. Names of your work are shown only if you allow it:
 ";
+
+const WHAT_THE_STATUSLINE_TELLS: &str = "
+Claude Code tells how much is left of its limits to the command of its status line only. A command that is there goes
+on running.
+Set it in Claude Code's settings?";
 
 /// The conversation: what is said, and where answers come from, if anybody is there to answer.
 #[expect(missing_debug_implementations, reason = "readers and writers have none")]
@@ -118,8 +124,9 @@ pub fn run<R: BufRead>(
     }
     try_with_discord(&places, &mut talk)?;
     let login = login(setup, &places, &mut talk);
+    let statusline = statusline(setup, &places, &mut talk);
     finish(&places, &mut talk, out)?;
-    login
+    login.and(statusline)
 }
 
 /// A key and its new value.
@@ -286,6 +293,33 @@ fn enable_login<R: BufRead>(
     talk: &mut Talk<'_, R>,
 ) -> Result<Exit, Failure> {
     super::autostart::run(enable, places.config, places.environment, told, talk.err)
+}
+
+/// Asked only where Claude Code is.
+fn statusline<R: BufRead>(
+    setup: &Setup,
+    places: &Places<'_>,
+    talk: &mut Talk<'_, R>,
+) -> Result<Exit, Failure> {
+    let sources = &places.effective.settings.sources;
+    let is_there =
+        sources.claude && claude_homes(sources, places.environment).iter().any(|home| home.is_dir());
+    let wanted = match setup.statusline {
+        Some(answer) => answer,
+        None if !is_there => false,
+        None if !talk.can_ask() => {
+            talk.say("Claude Code's status line is left as it is; --statusline yes changes it\n");
+            false
+        }
+        None => talk.confirm(WHAT_THE_STATUSLINE_TELLS, true).unwrap_or(false),
+    };
+    if !wanted {
+        return Ok(Exit::Done);
+    }
+    let mut told = Vec::new();
+    let result = super::statusline::set_up(StatuslineAction::Install, sources, places.environment, &mut told);
+    talk.say(&String::from_utf8_lossy(&told));
+    result
 }
 
 /// The card as friends will see it, and what is still missing.

@@ -15,7 +15,6 @@ use crate::core::engine::{Engine, Input};
 use crate::core::file::SessionFile;
 use crate::core::publish::Publisher;
 use crate::core::report::{DaemonReport, StatusReport};
-use crate::core::source_event::SourceEvent;
 use crate::daemon::clock;
 use crate::daemon::intake::{self, Home, IntakeConfig};
 use crate::daemon::state;
@@ -78,8 +77,10 @@ pub(crate) fn from_files(places: Places<'_>, daemon: DaemonReport) -> StatusRepo
     let publisher = Publisher::new(0, &settings);
     let mut engine = Engine::new(settings, places.zone.clone(), publisher);
     engine.handle(now, Input::Remembered(state::read_limits(places.state)));
-    for limits in statusline::read(places.state, &places.homes, now) {
-        engine.handle(now, Input::Source(SourceEvent::Limits(limits)));
+    let cached = statusline::cached::places(&places.homes, places.environment);
+    let cached = cached.iter().flat_map(|place| place.read(now));
+    for event in statusline::read(places.state, &places.homes, now).into_iter().chain(cached) {
+        engine.handle(now, Input::Source(event));
     }
     let (sender, events) = std::sync::mpsc::channel();
     let config = IntakeConfig::new(places.homes, Arc::new(clock::now));

@@ -174,6 +174,8 @@ impl Tapped {
                 work,
                 over: false,
                 helped: None,
+                context_used: None,
+                registration: None,
             },
             usage: self.events,
             limits: Vec::new(),

@@ -30,8 +30,8 @@ impl Agent {
     }
 }
 
-/// What the agent is doing. Only what session files say: an approval that is awaited is not in them,
-/// so an open call stays [`Activity::Running`].
+/// What the agent is doing. Only what files say: an approval that is awaited is in no session file, so an open call
+/// stays [`Activity::Running`] unless the agent's register knows better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {

@@ -28,9 +28,10 @@ use crate::core::privacy;
 use crate::core::publish::{
     Budget, Endpoint, LinkCommand, LinkEvent, LinkStatus, Notice, Publisher, Urgency,
 };
+use crate::core::register::Registers;
 use crate::core::report::{CardReport, Event, EventKind, LimitsReport, SessionReport, UsageReport};
 use crate::core::roster::{self, Roster};
-use crate::core::session::{Session, UsageEvent};
+use crate::core::session::{Context, Session, UsageEvent};
 use crate::core::settings::{Settings, Show};
 use crate::core::source_event::{FileId, ReadTo, SourceEvent, Standing};
 use crate::core::time::Now;
@@ -93,6 +94,9 @@ pub struct Engine {
     zone: TimeZone,
     files: BTreeMap<FileId, Known>,
     limits: LimitsBook,
+    registers: Registers,
+    /// Sizes of context windows that no session file tells, by session.
+    windows: BTreeMap<String, u64>,
     roster: Roster,
     publisher: Publisher,
     wished: Option<Arc<Card>>,
@@ -151,6 +155,8 @@ impl Engine {
             zone,
             files: BTreeMap::new(),
             limits: LimitsBook::default(),
+            registers: Registers::default(),
+            windows: BTreeMap::new(),
             roster: Roster::default(),
             publisher,
             wished: None,
@@ -173,6 +179,7 @@ impl Engine {
             Input::SourcesLost => {
                 self.files.retain(|file, _| file.is_stream());
                 self.inherited.files = None;
+                self.registers = Registers::default();
             }
             Input::Remembered(snapshots) => {
                 for snapshot in snapshots {
@@ -324,6 +331,10 @@ impl Engine {
                 // Nobody has the card yet just because its file was read first.
                 self.roster = Roster::default();
             }
+            SourceEvent::Register { home, register } => self.registers.learn(now.wall, home, register),
+            SourceEvent::Window { session, tokens } => {
+                self.windows.insert(session, tokens);
+            }
             SourceEvent::Problem { key, home, message } => {
                 match message {
                     Some(message) => self.problems.insert((key, home), message),
@@ -348,6 +359,7 @@ impl Engine {
         }
         session.not_after(now.wall);
         session.helped = before.session.helped;
+        beside(&mut session, &self.registers, &self.windows);
         let activity = session.doing(now.wall, self.settings.card.idle_after).activity;
         let asleep = activity == Activity::Idle;
         let count = self.settings.tokens.count;
@@ -460,11 +472,13 @@ impl Engine {
         }
     }
 
-    /// Notices what changed because time passed or sub-agents went on: activities, and sessions that went idle or are
+    /// Notices what changed because time passed, sub-agents went on or a register spoke: activities, and sessions that went idle or are
     /// back.
     fn activities(&mut self, now: Now) {
         let idle_after = self.settings.card.idle_after;
+        self.registers.not_after(now.wall);
         for known in self.files.values_mut() {
+            beside(&mut known.session, &self.registers, &self.windows);
             known.session.not_after(now.wall);
         }
         let mut helped = roster::helped(&self.sessions());
@@ -593,6 +607,15 @@ impl Engine {
         let pause = self.paused_until.filter(|until| *until != UNTIL_RESUMED);
         let pause = pause.and_then(|until| Some((now.mono_at(until)?, "the pause ends")));
         by_wall.chain(patience).chain(pause).min_by_key(|(at, _)| *at)
+    }
+}
+
+/// What is said of a session elsewhere than in its file.
+fn beside(session: &mut Session, registers: &Registers, windows: &BTreeMap<String, u64>) {
+    session.registration = registers.registration(session);
+    if session.context.is_none() {
+        let window = windows.get(&session.id).copied();
+        session.context = session.context_used.zip(window).map(|(used, window)| Context::plain(used, window));
     }
 }
 

@@ -57,7 +57,7 @@ pub struct Snapshot {
     pub plan: Option<String>,
     /// The event's own time.
     pub observed_at: Timestamp,
-    /// The session whose event this was.
+    /// The session whose event this was; none said what Claude Code keeps itself.
     pub source_session: Option<String>,
     /// The windows, shortest first.
     pub windows: Vec<Window>,
@@ -81,6 +81,22 @@ impl Snapshot {
             let minutes = window.minutes?;
             Some(later(self.observed_at, Duration::from_secs(minutes.saturating_mul(60))))
         })
+    }
+
+    /// What of it may still be true; `None` when nothing may. A use of a window that is over must not win against what
+    /// is used of the next one.
+    pub fn current(mut self, now: Now) -> Option<Self> {
+        let (ends, windows): (Vec<_>, Vec<_>) =
+            self.windows.iter().map(|window| (self.expires_at(window), window.clone())).unzip();
+        let current =
+            windows.into_iter().zip(ends).filter(|(_, ends)| ends.is_none_or(|ends| ends > now.wall));
+        self.windows = current.map(|(window, _)| window).collect();
+        (!self.windows.is_empty()).then_some(self)
+    }
+
+    /// Whether no session said it: Claude Code kept it itself, from an earlier time.
+    fn is_cached(&self) -> bool {
+        self.agent == Agent::Claude && self.source_session.is_none()
     }
 
     /// The windows as they may be told now, shortest first.
@@ -192,7 +208,7 @@ impl LimitsBook {
         let latest = match (snapshot.agent, known) {
             (_, None) => snapshot,
             (Agent::Codex, Some(known)) => latest_limits_source([known, &snapshot])?.clone(),
-            (Agent::Claude, Some(known)) => merged(known, &snapshot),
+            (Agent::Claude, Some(known)) => terminals::with_cached(known, &snapshot)?,
         };
         if known == Some(&latest) {
             return None;

@@ -9,7 +9,7 @@
 //! | | |
 //! | --- | --- |
 //! | from bytes to sessions | [`lines`], [`source`], [`usage`], [`limits`], [`activity`], [`session`], [`mod@file`] |
-//! | from sessions to a card | [`roster`], [`privacy`], [`names`], [`numbers`], [`template`], [`values`], [`fit`], [`card`] |
+//! | from sessions to a card | [`register`], [`roster`], [`privacy`], [`names`], [`numbers`], [`template`], [`values`], [`fit`], [`card`] |
 //! | from a card to Discord | [`publish`] |
 //! | everything behind one door | [`source_event`], [`engine`], [`report`], [`event_log`], [`mod@record`] |
 //! | what is wrong, and what mends it | [`doctor`] |
@@ -33,6 +33,7 @@ pub mod numbers;
 pub mod privacy;
 pub mod publish;
 pub mod record;
+pub mod register;
 pub mod report;
 pub mod roster;
 pub mod session;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::core::activity::{Activity, Agent};
+use crate::core::register::{Registration, Status};
 use crate::core::source::{Call, Doing, Surface};
 use crate::core::time::later;
 use crate::core::usage::{Tokens, Usage};
@@ -78,12 +79,16 @@ pub struct Session {
     pub restored: bool,
     /// How full the context window is.
     pub context: Option<Context>,
+    /// Tokens in it, where only its size is not known from the file.
+    pub context_used: Option<u64>,
     /// What the agent is doing.
     pub work: Work,
     /// Whether nothing more will come: the stream that told of it has ended.
     pub over: bool,
     /// What its sub-agents are doing. Not in its own file: [`crate::core::roster`] tells.
     pub helped: Option<Helped>,
+    /// What the agent's register of running processes says of it. Not in its file: [`crate::core::register`] tells.
+    pub registration: Option<Registration>,
 }
 
 /// The work of a session's sub-agents, theirs included.
@@ -163,6 +168,9 @@ impl Session {
         if let Some((at, _)) = &mut self.work.just_done {
             *at = wall.min(*at);
         }
+        if let Some(Registration::Open(open)) = &mut self.registration {
+            open.since = open.since.map(|at| at.min(wall));
+        }
     }
 
     /// Until when the session counts as at work if nothing more is heard of it; `None` when its turn is over.
@@ -174,7 +182,7 @@ impl Session {
 
     /// Until when it is at work itself.
     pub(crate) fn own_work_until(&self) -> Option<Timestamp> {
-        if !self.work.turn_open || self.over {
+        if !self.is_turn_open() {
             return None;
         }
         let patience = if !self.work.calls.is_empty() {
@@ -194,7 +202,30 @@ impl Session {
     }
 
     fn help(&self) -> Option<Helped> {
-        self.helped.filter(|_| self.work.turn_open)
+        self.helped.filter(|_| self.is_turn_open())
+    }
+
+    /// Whether it is the agent's turn: its lines say so, and its register does not know better.
+    fn is_turn_open(&self) -> bool {
+        let says_otherwise = match self.registration {
+            Some(Registration::Open(open)) => match open.status {
+                // A line that is newer than the word is of the next turn.
+                Some(Status::Idle) => open.since.is_some() && open.since >= self.last_event_at,
+                Some(Status::Waiting) => true,
+                Some(Status::Busy) | None => false,
+            },
+            Some(Registration::Closed(_)) => true,
+            None => false,
+        };
+        self.work.turn_open && !self.over && !says_otherwise
+    }
+
+    /// Since when its register has said that the user is awaited.
+    fn waiting_since(&self) -> Option<Timestamp> {
+        match self.registration {
+            Some(Registration::Open(open)) if open.status == Some(Status::Waiting) => open.since,
+            _ => None,
+        }
     }
 
     /// The newest line that tells of it.
@@ -207,13 +238,18 @@ impl Session {
         self.at_work_until().is_some_and(|until| wall < until)
     }
 
-    /// From when the session is idle: `idle_after` past its last work or line, at once when it is over.
+    /// From when the session is idle: `idle_after` past its last work or line, when it was closed, or at once when it is
+    /// over.
     pub fn idle_from(&self, idle_after: Duration) -> Option<Timestamp> {
         if self.over {
             return self.last_event_at;
         }
-        let last = self.at_work_until().or(self.last_event_at)?;
-        Some(later(last, idle_after))
+        let last = self.at_work_until().or(self.last_event_at.max(self.waiting_since()))?;
+        let idle_from = later(last, idle_after);
+        match self.registration {
+            Some(Registration::Closed(at)) => Some(idle_from.min(at)),
+            _ => Some(idle_from),
+        }
     }
 
     /// What the agent is doing at `wall`.

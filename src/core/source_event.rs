@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::file::FileUpdate;
 use crate::core::limits::Snapshot;
+use crate::core::register::Register;
 
 /// One followed session file, for as long as it is followed. Survives renames; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,6 +80,20 @@ pub enum SourceEvent<Update = FileUpdate> {
     },
     /// Limits found beside the files that are followed: in one that is too old, or said by a terminal.
     Limits(Snapshot),
+    /// The size of a session's context window, which its file does not tell.
+    Window {
+        /// The agent's own id of the session.
+        session: String,
+        /// The size in tokens.
+        tokens: u64,
+    },
+    /// The agent's own register of running processes says something else than before.
+    Register {
+        /// The agent's home folder, as configured.
+        home: Arc<str>,
+        /// What it says now; `None` when there is none any more.
+        register: Option<Register>,
+    },
     /// Everything that was there has been announced, though very large files may still be counting.
     /// Comes once after the start, and again after a change of homes.
     CaughtUp,

@@ -50,6 +50,7 @@ use crate::homes;
 use crate::instance::Instance;
 use crate::paths::{Environment, StateDir};
 use crate::show;
+use crate::statusline::cached;
 
 /// How long connections may take to say farewell.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -111,7 +112,7 @@ pub async fn run(
             EndpointWatcher::new(places, settings.settings().discord.clients.clone())
         }),
         links: Links::default(),
-        terminals: StatuslineWatch::new(folder.clone(), homes.clone()),
+        terminals: StatuslineWatch::new(folder.clone(), homes.clone(), cached::places(&homes, environment)),
         record: Recorder::new(&folder, &settings.settings().record, started.wall),
         taps: Taps::new(homes.clone()),
         keeper: Keeper::new(folder, remembered.clone(), kept_pause),
@@ -208,7 +209,10 @@ impl Daemon<'_> {
                     Some(Input::ShutDown)
                 }
                 request = requests.next() => match request {
-                    Request::Call(call) => self.answer(call, requests),
+                    Request::Call(call) => {
+                        reading.verify();
+                        self.answer(call, requests)
+                    }
                     Request::HandedOver => return,
                     Request::Staying => None,
                 },
@@ -218,9 +222,9 @@ impl Daemon<'_> {
                     Read::Event(event) => Input::Source(event),
                     Read::StartedAgain => Input::SourcesLost,
                 }),
-                limits = self.terminals.next() => {
-                    for limits in limits {
-                        self.input(Input::Source(SourceEvent::Limits(limits)), reading);
+                said = self.terminals.next() => {
+                    for event in said {
+                        self.input(Input::Source(event), reading);
                     }
                     None
                 }
@@ -232,7 +236,10 @@ impl Daemon<'_> {
                 }
                 settings = self.settings.next() => Some(Input::Settings(Box::new(settings.clone()))),
                 () = clock_watch.jumped() => Some(Input::Tick),
-                () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => Some(Input::Tick),
+                () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {
+                    reading.verify();
+                    Some(Input::Tick)
+                }
             };
             if let Some(input) = input {
                 self.input(input, reading);
@@ -266,6 +273,10 @@ impl Daemon<'_> {
         if let Input::Source(SourceEvent::CaughtUp) = &input {
             self.record.caught_up();
         }
+        if let Input::Source(SourceEvent::Register { .. }) = &input {
+            // Claude Code may have been started for the first time, and made its file.
+            self.terminals.look_again();
+        }
         if let Input::Settings(settings) = &input {
             self.use_settings(settings, reading);
         }
@@ -276,7 +287,7 @@ impl Daemon<'_> {
     fn use_settings(&mut self, settings: &Settings, reading: &mut Reading<SessionFile>) {
         if settings.sources != self.engine.settings().sources {
             let homes = homes::of(&settings.sources, self.environment);
-            self.terminals.set_homes(homes.clone());
+            self.terminals.set_homes(homes.clone(), cached::places(&homes, self.environment));
             self.taps.set_homes(homes.clone());
             reading.set_homes(homes);
         }

@@ -110,6 +110,13 @@ impl<F: Fold> Reading<F> {
         }
     }
 
+    /// Tells that the loop is awake, so that a look at the processes that agents registered costs no wake-up.
+    pub fn verify(&self) {
+        if let Some(handle) = &self.handle {
+            handle.verify();
+        }
+    }
+
     /// Ends the reading, and says whether it ended in time.
     pub fn stop(self) -> bool {
         // A thread that waits for room in the channel has to be let go first.

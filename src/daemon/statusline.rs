@@ -1,21 +1,24 @@
-//! Hears what terminals of Claude Code say through the statusline command, without waking up while nobody speaks.
+//! Hears what terminals of Claude Code say through the statusline command, and what Claude Code keeps of the limits
+//! itself, without waking up while nobody speaks.
 //!
-//! The folder is watched, and read whole whenever something in it has changed: a few small files, of which the book of
-//! limits takes what is news. It is made here, so that there is something to watch before the first terminal speaks.
+//! The folder is watched, and read whole whenever something in it has changed: a few small files, of which the engine
+//! takes what is news. It is made here, so that there is something to watch before the first terminal speaks. Claude
+//! Code's own file is watched alone, not the user's home folder around it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::core::limits::Snapshot;
+use crate::core::source_event::SourceEvent;
 use crate::daemon::clock;
 use crate::daemon::intake::Home;
 use crate::paths::StateDir;
 use crate::statusline;
+use crate::statusline::cached::Place;
 
 /// Several terminals speak at once after a common answer; together that is one reading.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -23,11 +26,15 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// How often the folder is looked at where the system does not tell of changes.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// Reads what terminals say. Belongs inside a tokio runtime with time.
+/// Claude Code's own file is large and written often, and its limits seldom: it is not read more often than this.
+const READ_EVERY: Duration = Duration::from_secs(60);
+
+/// Reads what is said. Belongs inside a tokio runtime with time.
 #[derive(Debug)]
 pub struct StatuslineWatch {
     state: StateDir,
     homes: Vec<Home>,
+    cached: Vec<Cached>,
     ping: Arc<Notify>,
     watcher: Option<RecommendedWatcher>,
     watched: Option<PathBuf>,
@@ -35,9 +42,17 @@ pub struct StatuslineWatch {
     due: Option<Instant>,
 }
 
+/// Claude Code's own file, as it was when it was read last.
+#[derive(Debug)]
+struct Cached {
+    place: Place,
+    stamp: Option<(SystemTime, u64)>,
+    read_at: Option<Instant>,
+}
+
 impl StatuslineWatch {
     /// Begins with what has been said already.
-    pub fn new(state: StateDir, homes: Vec<Home>) -> Self {
+    pub fn new(state: StateDir, homes: Vec<Home>, cached: Vec<Place>) -> Self {
         let ping = Arc::new(Notify::new());
         let callback = Arc::clone(&ping);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -46,17 +61,39 @@ impl StatuslineWatch {
                 callback.notify_one();
             }
         });
-        Self { state, homes, ping, watcher: watcher.ok(), watched: None, due: Some(Instant::now()) }
+        let mut watch = Self {
+            state,
+            homes: Vec::new(),
+            cached: Vec::new(),
+            ping,
+            watcher: watcher.ok(),
+            watched: None,
+            due: None,
+        };
+        watch.set_homes(homes, cached);
+        watch
     }
 
-    /// Listens to terminals of these homes from now on.
-    pub fn set_homes(&mut self, homes: Vec<Home>) {
+    /// Listens to terminals of these homes, and reads these files, from now on.
+    pub fn set_homes(&mut self, homes: Vec<Home>, cached: Vec<Place>) {
+        for old in self.cached.drain(..) {
+            if let Some(watcher) = &mut self.watcher {
+                // It need not have been there to be watched.
+                let _ = watcher.unwatch(&old.place.path);
+            }
+        }
         self.homes = homes;
+        self.cached = cached.into_iter().map(|place| Cached { place, stamp: None, read_at: None }).collect();
+        self.look_again();
+    }
+
+    /// Looks again soon, because something may have changed that no event tells: a missing file may be there.
+    pub fn look_again(&mut self) {
         self.due = Some(Instant::now());
     }
 
     /// Waits for something to be said, and returns all that is. Nothing is lost when the wait is given up.
-    pub async fn next(&mut self) -> Vec<Snapshot> {
+    pub async fn next(&mut self) -> Vec<SourceEvent> {
         loop {
             tokio::select! {
                 () = self.ping.notified() => {
@@ -65,7 +102,8 @@ impl StatuslineWatch {
                 }
                 () = sleep_until(self.due.unwrap_or_else(Instant::now)), if self.due.is_some() => {
                     self.watch();
-                    let read = statusline::read(self.state.path(), &self.homes, clock::now());
+                    let mut read = statusline::read(self.state.path(), &self.homes, clock::now());
+                    read.extend(self.read_cached());
                     if !read.is_empty() {
                         return read;
                     }
@@ -78,15 +116,46 @@ impl StatuslineWatch {
     fn watch(&mut self) {
         let is_there = statusline::folder(self.state.path()).is_dir();
         if self.watched.is_none() || !is_there {
-            self.watched = statusline::make(self.state.path()).ok().filter(|folder| {
-                let watcher = self.watcher.as_mut();
-                watcher.is_some_and(|watcher| {
-                    // The old watch went with the old folder.
-                    let _ = watcher.unwatch(folder);
-                    watcher.watch(folder, RecursiveMode::NonRecursive).is_ok()
-                })
-            });
+            self.watched = statusline::make(self.state.path())
+                .ok()
+                .filter(|folder| self.watcher.as_mut().is_some_and(|watcher| watch_anew(watcher, folder)));
         }
         self.due = self.watched.is_none().then(|| Instant::now() + LOOK_EVERY);
     }
+
+    /// Reads Claude Code's own files that have changed, or sees to it that they are read when it is time.
+    fn read_cached(&mut self) -> Vec<SourceEvent> {
+        let now = Instant::now();
+        let mut read = Vec::new();
+        for cached in &mut self.cached {
+            let stamp = stamp(&cached.place.path);
+            if stamp == cached.stamp {
+                continue;
+            }
+            let again_at = cached.read_at.map(|at| at + READ_EVERY);
+            if let Some(at) = again_at.filter(|at| *at > now) {
+                self.due = Some(self.due.map_or(at, |due| due.min(at)));
+                continue;
+            }
+            // It is replaced, not written to, and the old watch went with the old file.
+            if let Some(watcher) = &mut self.watcher {
+                watch_anew(watcher, &cached.place.path);
+            }
+            (cached.stamp, cached.read_at) = (stamp, Some(now));
+            read.extend(cached.place.read(clock::now()));
+        }
+        read
+    }
+}
+
+fn watch_anew(watcher: &mut RecommendedWatcher, path: &Path) -> bool {
+    // The old watch may have gone with what it was on.
+    let _ = watcher.unwatch(path);
+    watcher.watch(path, RecursiveMode::NonRecursive).is_ok()
+}
+
+/// What tells two states of a file apart; `None` when it is not there.
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }

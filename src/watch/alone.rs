@@ -8,7 +8,6 @@ use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
 use crate::core::publish::Publisher;
 use crate::core::report::{ConfigReport, DaemonReport, Event, StatusReport};
-use crate::core::source_event::SourceEvent;
 use crate::daemon::clock;
 use crate::daemon::clock_watch::JumpDetector;
 use crate::daemon::reading::{Read, Reading};
@@ -42,8 +41,8 @@ impl Alone {
     /// What the terminals of Claude Code have said meanwhile.
     pub(super) fn look_at_terminals(&mut self, source: &Source) {
         let now = clock::now();
-        for limits in statusline::read(&source.state, &source.homes, now) {
-            self.engine.handle(now, Input::Source(SourceEvent::Limits(limits)));
+        for event in statusline::read(&source.state, &source.homes, now) {
+            self.engine.handle(now, Input::Source(event));
         }
     }
 
@@ -56,7 +55,10 @@ impl Alone {
                 Read::Event(event) => Input::Source(event),
                 Read::StartedAgain => Input::SourcesLost,
             },
-            () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => Input::Tick,
+            () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {
+                self.reading.verify();
+                Input::Tick
+            }
         };
         self.input(input);
         while let Some(event) = self.reading.try_next() {

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{RowReader, SessionFile};
+use agent_presence::core::register::Status;
 use agent_presence::core::report::EventKind;
 use agent_presence::core::settings::Settings;
-use agent_presence::core::source::claude::registry::{self, Status};
+use agent_presence::core::source::claude::registry;
 use agent_presence::core::source::claude::statusline::Statusline;
 use agent_presence::replay::replay;
 use jiff::Timestamp;

@@ -15,6 +15,8 @@ mod autostart;
 mod card;
 mod claude;
 mod claude_live;
+#[cfg(unix)]
+mod claude_open;
 mod cli;
 mod codex;
 mod config;

@@ -213,3 +213,49 @@ fn a_file_that_is_not_there_is_made_with_every_other_setting_as_a_comment() {
     assert!(text.contains("\nbranch = true\n") && text.contains("\n#application_id = \"\"\n"), "{text}");
     assert_eq!(home.run(&format!("config check --config {}", path.display())).code, Some(0));
 }
+
+/// What Claude Code runs for its status line.
+fn status_line(home: &Home) -> String {
+    let text = fs::read_to_string(home.claude().join("settings.json")).unwrap();
+    let settings: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(settings["theme"], "dark");
+    settings["statusLine"]["command"].as_str().unwrap_or_default().to_owned()
+}
+
+fn with_claude(home: &Home) {
+    fs::create_dir(home.claude()).unwrap();
+    let text = r#"{"theme": "dark", "statusLine": {"type": "command", "command": "my-line"}}"#;
+    fs::write(home.claude().join("settings.json"), text).unwrap();
+}
+
+#[test]
+fn claude_code_s_status_line_is_asked_for_where_claude_code_is() {
+    let (home, _discord, _) = newcomer();
+    let (_, said, _) = converse(&home, &Setup::default(), "\n\n\n\nn\ny\n");
+    assert!(!said.contains("Set it in Claude Code"), "{said}");
+    with_claude(&home);
+    let (result, said, _) = converse(&home, &Setup::default(), "\n\n\n\nn\nn\n");
+    assert_eq!(result, Ok(Exit::Done));
+    assert!(said.contains("Set it in Claude Code's settings? [Y/n]"), "{said}");
+    assert_eq!(status_line(&home), "my-line");
+    let (result, said, _) = converse(&home, &Setup::default(), "\n\n\n\nn\n\n");
+    assert_eq!(result, Ok(Exit::Done));
+    assert!(said.contains("settings.json: set up; the command that was there runs as before"), "{said}");
+    assert!(status_line(&home).ends_with(" statusline"));
+}
+
+#[test]
+fn off_a_terminal_only_a_flag_changes_claude_code_s_status_line() {
+    let (home, _discord, _) = newcomer();
+    let ended = home.run("setup --statusline yes");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("could not find Claude Code's folder\nhint: "), "{}", ended.err);
+    with_claude(&home);
+    let ended = home.run("setup");
+    assert!(ended.err.contains("as it is; --statusline yes changes it\n"), "{}", ended.err);
+    assert_eq!((home.run("setup --statusline no").code, status_line(&home).as_str()), (Some(0), "my-line"));
+    assert_eq!(home.run("setup --statusline yes").code, Some(0));
+    assert!(status_line(&home).ends_with(" statusline"));
+    assert_eq!(home.run("statusline uninstall").code, Some(0));
+    assert_eq!(status_line(&home), "my-line");
+}

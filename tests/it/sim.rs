@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_SCENARIOS=1` writes the traces anew; read the difference before keeping it.
 
+pub(crate) mod claude;
 pub(crate) mod codex;
 mod script;
 pub(crate) mod world;

@@ -255,3 +255,80 @@ fn without_claude_code_there_is_nothing_to_set_up() {
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.contains("could not find Claude Code's folder\nhint: "), "{ended:?}");
 }
+
+/// What Claude Code keeps of the limits itself, fetched so many seconds ago, among what is nobody's business.
+fn keep(home: &Home, seconds_ago: i64, five_hours: f64, weekly: f64) {
+    let now = clock::now().wall;
+    let at = |seconds: i64| (now + std::time::Duration::from_secs(seconds.unsigned_abs())).to_string();
+    let text = json!({
+        "oauthAccount": {"emailAddress": SECRET}, "mcpServers": {"x": {"env": {"TOKEN": SECRET}}},
+        "cachedUsageUtilization": {
+            "fetchedAtMs": now.as_millisecond() - seconds_ago * 1000, "accountUuid": SECRET,
+            "utilization": {
+                "five_hour": {"utilization": five_hours, "resets_at": at(3 * 3600)},
+                "seven_day": {"utilization": weekly, "resets_at": at(3 * 86400)},
+                "seven_day_opus": null,
+            },
+        },
+    });
+    // As it is written: beside, then in the place of the old one.
+    let path = home.claude().join(".claude.json");
+    fs::create_dir_all(home.claude()).unwrap();
+    fs::write(path.with_extension("tmp"), text.to_string()).unwrap();
+    fs::rename(path.with_extension("tmp"), path).unwrap();
+}
+
+#[test]
+fn what_claude_code_keeps_itself_is_told_with_its_age_until_a_terminal_speaks() {
+    let home = Home::new();
+    home.claude_session().turn().call(4_500);
+    keep(&home, 3600, 80.0, 53.0);
+    let status = home.status();
+    assert_eq!(left(&status), windows(20, 47));
+    assert_eq!(status["limits"][0]["stale"], true);
+    let daemon = home.start("run --dry-run");
+    daemon.wait_for_output("5h 20% · weekly 47% left (as of ");
+    call(&home, input(&home, "s1", 36.0, 54.0).as_bytes());
+    daemon.wait_for_output("5h 64% · weekly 46% left · +4.5K");
+    // An older value says nothing against it, however it got there.
+    keep(&home, 1800, 90.0, 90.0);
+    assert_eq!(left(&home.status()), windows(64, 46));
+    daemon.terminate();
+    assert_eq!(left(&home.status()), windows(64, 46));
+}
+
+#[test]
+fn a_file_of_claude_code_s_own_that_comes_later_is_heard_of() {
+    let home = Home::new();
+    let daemon = home.start("run --dry-run");
+    home.wait_for_status("the daemon", |status| status["daemon"]["state"] == "running");
+    keep(&home, 3600, 80.0, 53.0);
+    // Claude Code registers: that is when its file is looked for.
+    fs::create_dir(home.claude().join("sessions")).unwrap();
+    home.wait_for_status("its limits", |status| {
+        status["daemon"]["state"] == "running" && left(status) == windows(20, 47)
+    });
+    daemon.terminate();
+}
+
+#[test]
+fn the_size_of_a_context_window_is_heard_where_transcripts_do_not_tell() {
+    let home = Home::new();
+    let mut claude = home.claude_session();
+    claude.model = "claude-sonnet-4-6";
+    claude.turn().call(4_500);
+    let context = |status: &Value| status["sessions"][0]["context"].clone();
+    assert_eq!(context(&home.status()), Value::Null);
+    call(&home, input(&home, &claude.id, 36.0, 53.0).as_bytes());
+    let told = context(&home.status());
+    assert_eq!(told, json!({"used_tokens": 14_050, "window": 200_000, "remaining_percent": 93}));
+    let daemon = home.start("run --dry-run");
+    home.wait_for_status("the daemon's word", |status| {
+        status["daemon"]["state"] == "running" && context(status) == told
+    });
+    // What a model's name tells stands.
+    claude.model = "claude-opus-5";
+    claude.call_done().call(1_000);
+    home.wait_for_status("the other model", |status| context(status)["window"] == 1_000_000);
+    daemon.terminate();
+}

@@ -55,9 +55,11 @@ impl About {
             lower_bound: false,
             restored: false,
             context: None,
+            context_used: None,
             work: Work::default(),
             over: false,
             helped: None,
+            registration: None,
         };
         Self {
             ledger: Ledger::new(agent, &meta),
@@ -168,6 +170,7 @@ impl About {
             Fact::MaybeEnded => work.may_be_over = true,
             Fact::LimitReached => work.limited_until = Some(later(when, LIMIT_REACHED_FOR)),
             Fact::Compacted(used) => {
+                self.session.context_used = used;
                 self.session.context =
                     used.zip(self.window).map(|(used, window)| Context::plain(used, window));
             }
@@ -179,6 +182,7 @@ impl About {
         self.ledger.message(at, message);
         if let Some(used) = message.context {
             self.window = message.window;
+            self.session.context_used = Some(used);
             self.session.context = self.window.map(|window| Context::plain(used, window));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Snapshot, Window};
+use super::{Snapshot, Window, latest_limits_source};
 use crate::core::time::elapsed;
 
 /// Resets this close to each other are of one window.
@@ -33,6 +33,18 @@ pub fn merged(one: &Snapshot, other: &Snapshot) -> Snapshot {
         windows,
         ..newer.clone()
     }
+}
+
+/// The same, where either may be what Claude Code keeps of the account. Of that the latest counts, and what a terminal
+/// said later stands alone: it is only there for when nobody says anything newer.
+pub(super) fn with_cached(one: &Snapshot, other: &Snapshot) -> Option<Snapshot> {
+    let (cached, told) = match (one.is_cached(), other.is_cached()) {
+        (false, false) => return Some(merged(one, other)),
+        (true, true) => return latest_limits_source([one, other]).cloned(),
+        (true, false) => (one, other),
+        (false, true) => (other, one),
+    };
+    Some(if cached.observed_at <= told.observed_at { told.clone() } else { merged(told, cached) })
 }
 
 /// Of two values of one window the one that holds now. Between equal resets the one first seen stays, as long as its use
@@ -68,6 +80,7 @@ mod tests {
         let claude = |(at, windows): Terminal<'_>| Snapshot {
             agent: Agent::Claude,
             family: main_family(Agent::Claude).to_owned(),
+            source_session: Some("s".to_owned()),
             ..snapshot(at, windows)
         };
         for order in [[one, other], [other, one]] {
@@ -109,9 +122,47 @@ mod tests {
 
     #[test]
     fn learning_the_same_again_is_no_news() {
-        let claude = |at| Snapshot { agent: Agent::Claude, ..snapshot(at, &[(300, 40.0, Some(1_000))]) };
+        let session = Some("s".to_owned());
+        let claude = |at| Snapshot {
+            agent: Agent::Claude,
+            source_session: session.clone(),
+            ..snapshot(at, &[(300, 40.0, Some(1_000))])
+        };
         let mut book = LimitsBook::default();
         assert!(book.learn(claude(10)));
         assert!(!book.learn(claude(20)));
+    }
+
+    /// Whatever the order in which they are heard: what is kept counts as long as no terminal has said anything later.
+    #[test]
+    fn what_claude_code_keeps_is_for_when_no_terminal_has_spoken_since() {
+        let main = |source: Option<&str>, at, windows: &[(u64, f64, Option<i64>)]| Snapshot {
+            agent: Agent::Claude,
+            family: main_family(Agent::Claude).to_owned(),
+            source_session: source.map(str::to_owned),
+            ..snapshot(at, windows)
+        };
+        let check = |first: &Snapshot, second: &Snapshot, expected: &Snapshot| {
+            for order in [[first, second], [second, first]] {
+                let mut book = LimitsBook::default();
+                for snapshot in order {
+                    book.learn(snapshot.clone());
+                }
+                assert_eq!(book.main(Agent::Claude, &"home".into()), Some(expected));
+            }
+        };
+        let told = main(Some("s"), 100, &[(300, 40.0, Some(1_000))]);
+        // Older: neither a greater use nor a window that the terminal did not name.
+        check(&told, &main(None, 90, &[(300, 80.0, Some(1_000)), (10_080, 9.0, Some(9_000))]), &told);
+        // Newer: by the rules of two terminals.
+        let kept = main(None, 110, &[(300, 80.0, Some(1_000))]);
+        check(&told, &kept, &kept);
+        check(&told, &main(None, 110, &[(300, 30.0, Some(1_000))]), &told);
+        // Of what is kept the latest alone.
+        check(
+            &main(None, 120, &[(300, 10.0, Some(1_000))]),
+            &kept,
+            &main(None, 120, &[(300, 10.0, Some(1_000))]),
+        );
     }
 }

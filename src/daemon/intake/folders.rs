@@ -57,6 +57,10 @@ impl<F: Fold> Reader<'_, F> {
                 self.met += u64::from(self.files.at(path).is_none());
                 self.look_at(path)
             }
+            Some(Kind::Entry) => {
+                self.entry_changed(path);
+                ControlFlow::Continue(())
+            }
             Some(Kind::Folder(_)) if change == Change::Content && self.folders.contains_key(path) => {
                 ControlFlow::Continue(())
             }
@@ -116,7 +120,7 @@ impl<F: Fold> Reader<'_, F> {
             return false;
         };
         let folder = real(nearest);
-        let wanted = root.tree.begins_sessions
+        let wanted = root.is_awaited()
             && watch::trust(nearest) != watch::Trust::Nothing
             && watch::may_wait_in(&folder, &real(&root.home.path));
         let awaited = match wanted.then(|| self.watcher.await_in(&folder)) {
@@ -167,6 +171,9 @@ impl<F: Fold> Reader<'_, F> {
             match self.list(&root, &folder, level) {
                 Ok(mut subfolders) => {
                     self.mended(&folder)?;
+                    if root.is_register() {
+                        self.read_register(&root)?;
+                    }
                     // The greatest name is the newest date: it is taken first, and gets its watch first.
                     subfolders.sort_unstable();
                     let wanted = subfolders
@@ -189,7 +196,9 @@ impl<F: Fold> Reader<'_, F> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let name = entry.file_name();
-            if name.to_str().is_some_and(root.is_session) {
+            if root.is_register() {
+                // Its files are read together, below.
+            } else if name.to_str().is_some_and(root.is_read) {
                 self.found(&root.home, &entry, now);
             } else if root.has_folder(level, &name) && is_folder(&entry) {
                 subfolders.push(entry.path());
@@ -236,6 +245,7 @@ impl<F: Fold> Reader<'_, F> {
                 self.look_at(&path)?;
             }
         }
+        self.lose_registers(folder)?;
         if is_root { self.seek_roots() } else { ControlFlow::Continue(()) }
     }
 

@@ -34,8 +34,11 @@ impl<F: Fold> Reader<'_, F> {
     pub(super) fn set_homes(&mut self, homes: Vec<Home>) -> ControlFlow<()> {
         let dropped: Vec<_> = self.homes.extract_if(.., |state| !homes.contains(&state.home)).collect();
         for HomeState { home, .. } in dropped {
-            for root in self.places.roots.extract_if(.., |root| Arc::ptr_eq(&root.home, &home)) {
+            let roots: Vec<_> =
+                self.places.roots.extract_if(.., |root| Arc::ptr_eq(&root.home, &home)).collect();
+            for root in roots {
                 self.watcher.forget(&root.path);
+                self.lose_registers(&root.path)?;
                 self.folders.retain(|folder, _| !folder.starts_with(&root.path));
             }
             for id in self.files.ids(|tail| Arc::ptr_eq(&tail.home, &home)) {

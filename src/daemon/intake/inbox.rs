@@ -22,6 +22,8 @@ pub(super) struct News {
     /// Events may be missing: look at everything.
     pub(super) rescan: bool,
     pub(super) homes: Option<Vec<Home>>,
+    /// Look whether registered processes still run.
+    pub(super) verify: bool,
 }
 
 /// What happened to a path.
@@ -43,7 +45,7 @@ pub(super) struct Inbox {
 
 impl News {
     fn is_empty(&self) -> bool {
-        self.paths.is_empty() && !self.rescan && self.homes.is_none()
+        self.paths.is_empty() && !self.rescan && !self.verify && self.homes.is_none()
     }
 }
 
@@ -81,6 +83,10 @@ impl Inbox {
 
     pub(super) fn rescan(&self) {
         self.tell(|news| news.rescan = true);
+    }
+
+    pub(super) fn verify(&self) {
+        self.tell(|news| news.verify = true);
     }
 
     pub(super) fn stop(&self) {

@@ -5,7 +5,7 @@
 
 use crate::core::activity::Agent;
 
-/// The session trees of one agent's home folder.
+/// The trees of one agent's home folder.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) trees: &'static [Tree],
@@ -17,14 +17,24 @@ pub(super) struct Layout {
     pub(super) tells_limits: bool,
 }
 
-/// One folder of session files below a home folder.
+/// One folder below a home folder, and what is below it.
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) folder: &'static str,
     /// The subfolders, level by level. Session files may lie on any level.
     pub(super) levels: &'static [Name],
-    /// Whether sessions begin here. A tree that only receives moved files is not worth a watch while it does not exist.
-    pub(super) begins_sessions: bool,
+    pub(super) purpose: Purpose,
+}
+
+/// What a tree is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Sessions begin here.
+    Sessions,
+    /// Sessions that began elsewhere are moved here. Not worth a watch while it does not exist.
+    Moved,
+    /// The agent's register of running processes: one file each, named after its id.
+    Register,
 }
 
 /// What a subfolder may be called.
@@ -66,9 +76,9 @@ static CODEX: Layout = Layout {
         Tree {
             folder: "sessions",
             levels: &[Name::Digits(4), Name::Digits(2), Name::Digits(2)],
-            begins_sessions: true,
+            purpose: Purpose::Sessions,
         },
-        Tree { folder: "archived_sessions", levels: &[], begins_sessions: false },
+        Tree { folder: "archived_sessions", levels: &[], purpose: Purpose::Moved },
     ],
     is_session: |name| codex_thread(name).is_some(),
     thread: codex_thread,
@@ -76,19 +86,23 @@ static CODEX: Layout = Layout {
 };
 
 /// `projects/<project>/<session>.jsonl`; sub-agents beside it until 2.0, then in `<session>/subagents/`, those of
-/// workflows in `<session>/subagents/workflows/wf_<hex>/`.
+/// workflows in `<session>/subagents/workflows/wf_<hex>/`. What runs is in `sessions/<pid>.json`, beside secrets.
 static CLAUDE: Layout = Layout {
-    trees: &[Tree {
-        folder: "projects",
-        levels: &[
-            Name::Any,
-            Name::Uuid,
-            Name::Exactly("subagents"),
-            Name::Exactly("workflows"),
-            Name::BeginsWith("wf_"),
-        ],
-        begins_sessions: true,
-    }],
+    trees: &[
+        // First, so that what is open is known before the first session is.
+        Tree { folder: "sessions", levels: &[], purpose: Purpose::Register },
+        Tree {
+            folder: "projects",
+            levels: &[
+                Name::Any,
+                Name::Uuid,
+                Name::Exactly("subagents"),
+                Name::Exactly("workflows"),
+                Name::BeginsWith("wf_"),
+            ],
+            purpose: Purpose::Sessions,
+        },
+    ],
     is_session: |name| claude_thread(name).is_some(),
     thread: claude_thread,
     tells_limits: false,

@@ -6,7 +6,7 @@
 //!
 //! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `folders` and `scan` (which files there
 //! are), `notice` (what happened to one), `files`, `tail` and `open` (its bytes), `lineage` and `originals` (whose
-//! history it copied), `watch`, `inbox`, `places` and `layout` (who wakes us, about what); `survey` (a look from outside).
+//! history it copied), `registers` (which processes run), `watch`, `inbox`, `places` and `layout` (who wakes us, about what); `survey` (a look from outside).
 
 mod files;
 mod fold;
@@ -20,6 +20,7 @@ mod open;
 mod originals;
 mod places;
 mod reader;
+mod registers;
 mod scan;
 mod survey;
 mod tail;
@@ -212,6 +213,11 @@ impl IntakeHandle {
     /// Tells that time may have passed unnoticed (sleep): every file is looked at.
     pub fn woke(&self) {
         self.inbox.rescan();
+    }
+
+    /// Tells that somebody is awake anyway: whether registered processes still run is looked up.
+    pub fn verify(&self) {
+        self.inbox.verify();
     }
 
     /// Ends the intake, even in the middle of a large file, and says whether it ended within two seconds.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Home;
-use super::layout::{Layout, Tree};
+use super::layout::{Layout, Purpose, Tree};
+use crate::core::source::claude::registry;
 
 /// All trees, present or not.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +22,8 @@ pub(super) struct Places {
 pub(super) struct Root {
     pub(super) home: Arc<Home>,
     pub(super) tree: &'static Tree,
-    pub(super) is_session: fn(&str) -> bool,
+    /// Whether a file's name is that of a file that is read. No other file is ever opened.
+    pub(super) is_read: fn(&str) -> bool,
     /// Where it was configured to be.
     pub(super) configured: PathBuf,
     /// Where it really is or will be, as the watcher will call it.
@@ -45,6 +47,8 @@ pub(super) enum Kind {
     /// A folder so many levels below its root.
     Folder(usize),
     Session,
+    /// An entry of a register.
+    Entry,
 }
 
 impl Places {
@@ -55,7 +59,10 @@ impl Places {
             self.roots.push(Root {
                 home: Arc::clone(home),
                 tree,
-                is_session: layout.is_session,
+                is_read: match tree.purpose {
+                    Purpose::Sessions | Purpose::Moved => layout.is_session,
+                    Purpose::Register => |name| registry::pid_of(name).is_some(),
+                },
                 path: configured.clone(),
                 configured,
                 presence: Presence::Missing,
@@ -79,6 +86,15 @@ impl Root {
         self.presence == Presence::Present
     }
 
+    pub(super) fn is_register(&self) -> bool {
+        self.tree.purpose == Purpose::Register
+    }
+
+    /// Whether its coming is news. What is only moved is known already.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.tree.purpose != Purpose::Moved
+    }
+
     /// Whether its coming would go unnoticed.
     pub(super) fn is_unheard(&self) -> bool {
         self.presence == Presence::Missing
@@ -88,8 +104,8 @@ impl Root {
         let mut level = 0;
         let mut names = path.strip_prefix(&self.path).ok()?.iter().peekable();
         while let Some(name) = names.next() {
-            if names.peek().is_none() && name.to_str().is_some_and(self.is_session) {
-                return Some(Kind::Session);
+            if names.peek().is_none() && name.to_str().is_some_and(self.is_read) {
+                return Some(if self.is_register() { Kind::Entry } else { Kind::Session });
             }
             if !self.has_folder(level, name) {
                 return None;
@@ -136,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn transcripts_and_those_of_sub_agents() {
+    fn transcripts_those_of_sub_agents_and_the_register() {
         let mut places = Places::default();
         let home = Home { agent: Agent::Claude, path: "/h".into(), label: "/h".into() };
         places.add(&Arc::new(home));
@@ -151,7 +167,11 @@ mod tests {
             ("/h/projects/-p/{id}/tool-results", None),
             ("/h/projects/-p/{id}.jsonl.orphaned-1", None),
             ("/h/projects/-p/memory", None),
-            ("/h/sessions/4242.json", None),
+            ("/h/sessions/4242.json", Some(Kind::Entry)),
+            ("/h/sessions/4242.0a1b.key", None),
+            ("/h/sessions/4242.json.tmp", None),
+            ("/h/sessions/x/4242.json", None),
+            ("/h/.credentials.json", None),
             ("/h/history.jsonl", None),
         ] {
             let path = path.replace("{id}", id);

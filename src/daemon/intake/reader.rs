@@ -21,6 +21,7 @@ use super::inbox::{Inbox, News};
 use super::lineage::Index;
 use super::open::{Chunks, Stamp};
 use super::places::{Kind, Places};
+use super::registers::Registered;
 use super::scan::Found;
 use super::tail::Tail;
 use super::watch::Watcher;
@@ -55,6 +56,8 @@ pub(super) struct Reader<'a, F: Fold> {
     pub(super) past: BTreeMap<OsString, Timestamp>,
     /// Files and folders that could not be read.
     pub(super) unreadable: BTreeMap<PathBuf, Arc<Home>>,
+    /// What the agents' registers say.
+    pub(super) registers: BTreeMap<PathBuf, Registered>,
     /// How many unknown files have been met.
     pub(super) met: u64,
     pub(super) index: Option<Index>,
@@ -88,6 +91,7 @@ impl<'a, F: Fold> Reader<'a, F> {
             counting: VecDeque::new(),
             past: BTreeMap::new(),
             unreadable: BTreeMap::new(),
+            registers: BTreeMap::new(),
             met: 0,
             index: None,
             problems: BTreeMap::new(),
@@ -138,10 +142,14 @@ impl<'a, F: Fold> Reader<'a, F> {
         if let Some(homes) = news.homes {
             self.set_homes(homes)?;
         }
+        if news.verify {
+            self.verify_registers();
+        }
         if news.rescan {
             self.rescan(Depth::Everything)?;
         }
-        news.paths.into_iter().try_for_each(|(path, change)| self.noticed(&path, change))
+        news.paths.into_iter().try_for_each(|(path, change)| self.noticed(&path, change))?;
+        self.tell_registers()
     }
 
     fn has_work(&self) -> bool {
@@ -179,6 +187,8 @@ impl<'a, F: Fold> Reader<'a, F> {
             folders.iter().try_for_each(|folder| self.check_folder(folder))?;
         }
         self.check_files(|_| true)?;
+        self.verify_registers();
+        self.check_registers(|_| true)?;
         let unreadable: Vec<_> = self.unreadable.keys().cloned().collect();
         for path in unreadable {
             match self.places.find(&path).map(|(_, kind)| kind) {
@@ -223,6 +233,7 @@ impl<'a, F: Fold> Reader<'a, F> {
                 homes.iter().any(|home| Arc::ptr_eq(home, &tail.home))
                     && (is_hot(tail, mono) || due(tail.polled_at, cold))
             })?;
+            self.check_registers(|home| homes.iter().any(|untold| Arc::ptr_eq(untold, home)))?;
             self.seek_roots()?;
         }
         if self.lists() && due(self.listed_at, self.config.pace.list) {
@@ -261,8 +272,7 @@ impl<'a, F: Fold> Reader<'a, F> {
         let homes: Vec<_> = self.untold().collect();
         let untold = |tail: &Tail<F>| homes.iter().any(|home| Arc::ptr_eq(home, &tail.home));
         let mut followed = self.files.iter().filter(|(_, tail)| untold(tail)).peekable();
-        let unwatched_root =
-            self.places.roots.iter().any(|root| root.tree.begins_sessions && root.is_unheard());
+        let unwatched_root = self.places.roots.iter().any(|root| root.is_awaited() && root.is_unheard());
         if followed.peek().is_none() && !unwatched_root {
             return None;
         }

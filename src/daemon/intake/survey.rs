@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::Home;
-use super::layout::{Layout, Tree};
+use super::layout::{Layout, Purpose, Tree};
 use super::watch::{self, Trust};
 use crate::core::doctor::Sessions;
 
@@ -21,10 +21,10 @@ pub fn survey(home: &Home) -> Sessions {
     let layout = Layout::of(home.agent);
     let mut found = Found { is_session: layout.is_session, folders: 0, sessions: 0, newest: None };
     let mut is_present = false;
-    for tree in layout.trees {
+    for tree in layout.trees.iter().filter(|tree| tree.purpose != Purpose::Register) {
         let root = home.path.join(tree.folder);
         match found.walk(&root, tree, 0) {
-            Ok(()) => is_present |= tree.begins_sessions,
+            Ok(()) => is_present |= tree.purpose == Purpose::Sessions,
             Err(Refused { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {}
             Err(Refused { path, cause }) => {
                 let cause = match fs::metadata(&path) {

@@ -6,6 +6,7 @@ use agent_presence::core::duration;
 use agent_presence::core::time::Now;
 use jiff::{SignedDuration, Timestamp};
 
+use super::claude::Claude;
 use super::codex::{About, Codex, Counters, Limits, Source, Tool, Window};
 use super::world::{BEGIN, Manner, World};
 
@@ -76,6 +77,11 @@ fn step(world: &mut World, command: &str) {
             let (name, rest) = rest.split_once(' ').unwrap_or((rest, "start"));
             codex(world, name, rest);
         }
+        ("claude", rest) => {
+            let (name, rest) = rest.split_once(' ').unwrap();
+            claude(world, name, rest);
+        }
+        ("register", rest) => world.register(rest),
         _ => panic!("not understood: {command}"),
     }
 }
@@ -136,6 +142,34 @@ fn codex(world: &mut World, name: &str, rest: &str) {
         }
         "counted" => return world.counted(name),
         "deleted" => return world.delete(name),
+        _ => panic!("not understood: {verb}"),
+    };
+    world.append(name, &line);
+}
+
+/// `NAME VERB …` of one of Claude Code's sessions.
+fn claude(world: &mut World, name: &str, rest: &str) {
+    let at = world.now().wall;
+    if !world.files.contains_key(name) {
+        let about = About {
+            id: name.to_owned(),
+            cwd: "/home/u/app".to_owned(),
+            branch: "main".to_owned(),
+            source: Source::Cli,
+        };
+        let writer = Claude::new(&about.id, &about.cwd);
+        world.create(name, Codex::new(about), "~/.claude", "");
+        world.files.get_mut(name).unwrap().claude = Some(writer);
+    }
+    let claude = world.files.get_mut(name).unwrap().claude.as_mut().unwrap();
+    let (verb, numbers) = rest.split_once(' ').unwrap_or((rest, "10/10"));
+    let Counters { input, output, .. } = counters(numbers);
+    let line = match verb {
+        "turn" => claude.turn(at),
+        "runs" => claude.call(at, "Bash", input, output),
+        "asks" => claude.call(at, "AskUserQuestion", input, output),
+        "done" => claude.done(at),
+        "end" => claude.end(at),
         _ => panic!("not understood: {verb}"),
     };
     world.append(name, &line);

@@ -16,6 +16,7 @@ use agent_presence::core::file::{FileUpdate, RowReader, SessionFile};
 use agent_presence::core::limits::{MAIN_FAMILY, Snapshot};
 use agent_presence::core::privacy::rule_for;
 use agent_presence::core::publish::{Endpoint, LinkCommand, LinkEvent, Loss, Payload, Publisher};
+use agent_presence::core::register::{Open, Register, Status};
 use agent_presence::core::report::{Event, EventKind, LimitsReport};
 use agent_presence::core::settings::{Settings, Show};
 use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
@@ -24,6 +25,7 @@ use agent_presence::core::usage::Triplet;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use super::claude::Claude;
 use super::codex::Codex;
 
 /// Files silent for longer are not followed.
@@ -67,7 +69,10 @@ struct Discord {
 /// One session file and its writer.
 #[derive(Debug)]
 pub(crate) struct File {
+    /// Its writer; for another one, who the session is.
     pub(crate) codex: Codex,
+    /// Its writer, where that is Claude Code.
+    pub(crate) claude: Option<Claude>,
     pub(crate) home: String,
     pub(crate) bytes: Vec<u8>,
     pub(crate) model: String,
@@ -279,6 +284,7 @@ impl World {
     pub(crate) fn create(&mut self, name: &str, codex: Codex, home: &str, model: &str) {
         let file = File {
             codex,
+            claude: None,
             home: home.to_owned(),
             bytes: Vec::new(),
             model: model.to_owned(),
@@ -301,18 +307,42 @@ impl World {
     pub(crate) fn counted(&mut self, name: &str) {
         let live_since = self.live_since;
         let file = self.files.get_mut(name).unwrap();
-        let mut fold = SessionFile::new(Agent::Codex, file.home.as_str().into(), live_since);
+        let mut fold = SessionFile::new(file.agent(), file.home.as_str().into(), live_since);
         fold.push(&file.bytes);
         let followed = file.followed.as_mut().unwrap();
         (followed.fold, followed.announced) = (fold, false);
         self.announce(name);
     }
 
+    /// Claude Code's register says something: `gone`, `nobody`, or who is open and what they do, `NAME=waiting`; `NAME=left`
+    /// was killed.
+    pub(crate) fn register(&mut self, words: &str) {
+        let now = self.now().wall;
+        let mut register = Register::default();
+        for (session, status) in words.split_whitespace().filter_map(|word| word.split_once('=')) {
+            let status = match status {
+                "left" => {
+                    register.left.insert(session.to_owned());
+                    continue;
+                }
+                "open" => None,
+                "busy" => Some(Status::Busy),
+                "idle" => Some(Status::Idle),
+                "waiting" => Some(Status::Waiting),
+                _ => panic!("not understood: {words}"),
+            };
+            register.open.insert(session.to_owned(), Open { status, since: Some(now) });
+        }
+        register.empty_since = register.open.is_empty().then_some(now);
+        let register = (words != "gone").then_some(register);
+        self.input(Input::Source(SourceEvent::Register { home: "~/.claude".into(), register }));
+    }
+
     fn look_first(&mut self, name: &str) {
         let (elapsed, live_since, id) = (self.elapsed, self.live_since, FileId::new(self.next_file));
         self.next_file += 1;
         let file = self.files.get_mut(name).unwrap();
-        let mut fold = SessionFile::new(Agent::Codex, file.home.as_str().into(), live_since);
+        let mut fold = SessionFile::new(file.agent(), file.home.as_str().into(), live_since);
         if file.large {
             let head = file.lines.get(1).copied().unwrap();
             let tail = file.lines[file.lines.len().saturating_sub(4).max(1)];
@@ -522,7 +552,8 @@ impl World {
         let lines: Vec<&str> = [card.details(), card.state()].into_iter().flatten().collect();
         let since = card.started_at().to_zoned(TimeZone::UTC).strftime("%H:%M:%S");
         let hover = card.large_text().filter(|_| self.hover).map(|text| format!(" // {text}"));
-        format!("card {} // since {since}{}", lines.join(" // "), hover.unwrap_or_default())
+        let name = if card.agent() == Agent::Codex { String::new() } else { format!("({}) ", card.name()) };
+        format!("card {name}{} // since {since}{}", lines.join(" // "), hover.unwrap_or_default())
     }
 
     fn schedule(&mut self, after: Duration, endpoint: &Endpoint, connection: u64, event: LinkEvent) {
@@ -617,6 +648,12 @@ impl World {
         let next = next.map(|(at, why)| format!("{} ({why})", offset(self.at(at))));
         let wakeups = std::mem::take(&mut self.wakeups);
         self.note(&format!("next {}; {wakeups} wake-ups so far", next.as_deref().unwrap_or("nothing")));
+    }
+}
+
+impl File {
+    fn agent(&self) -> Agent {
+        if self.claude.is_some() { Agent::Claude } else { Agent::Codex }
     }
 }
 

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use super::SECRET;
 
+const MODEL: &str = "claude-opus-5";
+
 /// One session, or one of its helpers, and its file.
 pub(crate) struct ClaudeSession {
     /// The session's id, or the helper's.
@@ -22,6 +24,8 @@ pub(crate) struct ClaudeSession {
     session: String,
     helper: bool,
     calls: u32,
+    /// What its messages say they are of.
+    pub(crate) model: &'static str,
 }
 
 impl ClaudeSession {
@@ -29,14 +33,14 @@ impl ClaudeSession {
     pub(crate) fn begin(claude_home: &Path) -> Self {
         let id = id();
         let path = claude_home.join("projects/-home-app").join(format!("{id}.jsonl"));
-        Self { session: id.clone(), id, path, helper: false, calls: 0 }
+        Self { session: id.clone(), id, path, helper: false, calls: 0, model: MODEL }
     }
 
     /// A helper of this session; `folder` is where below the session's own folder its file is.
     pub(crate) fn helper(&self, folder: &str) -> Self {
         let id = id().replace('-', "");
         let path = self.path.with_extension("").join(folder).join(format!("agent-{id}.jsonl"));
-        Self { id, path, session: self.session.clone(), helper: true, calls: 0 }
+        Self { id, path, session: self.session.clone(), helper: true, calls: 0, model: MODEL }
     }
 
     /// A new session with everything of this one copied into it; each line says so if it `says_so`.
@@ -53,7 +57,7 @@ impl ClaudeSession {
         };
         let copied: String = fs::read_to_string(&self.path).unwrap().lines().map(copy).collect();
         fs::write(&path, copied).unwrap();
-        Self { session: id.clone(), id, path, helper: false, calls: self.calls }
+        Self { session: id.clone(), id, path, helper: false, calls: self.calls, model: self.model }
     }
 
     /// The user's prompt: a turn begins.
@@ -102,7 +106,7 @@ impl ClaudeSession {
             "service_tier": "standard",
         });
         let message = json!({
-            "id": format!("msg_{id}"), "type": "message", "role": "assistant", "model": "claude-opus-5",
+            "id": format!("msg_{id}"), "type": "message", "role": "assistant", "model": self.model,
             "content": [block], "stop_reason": stop, "stop_sequence": null, "usage": usage,
         });
         self.line("assistant", json!({"requestId": format!("req_{id}"), "message": message}))

@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::core::register::Status;
 use crate::core::source::value::{field, text, timestamp};
 
 /// One entry of the register.
@@ -19,23 +20,10 @@ pub struct Registered {
     pub session: String,
     /// When it began.
     pub started_at: Option<Timestamp>,
-    /// What it is waiting for or working at; `None` in versions and kinds of session that do not say.
+    /// What it is doing; `None` in versions and kinds of session that do not say, and for words that are not known here.
     pub status: Option<Status>,
     /// When the status was last written.
     pub updated_at: Option<Timestamp>,
-}
-
-/// What a running session is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// The agent is at work.
-    Busy,
-    /// The turn is over. A command may go on in the background.
-    Idle,
-    /// A permission, an answer or another decision of the user's is awaited.
-    Waiting,
-    /// A word that is not known here.
-    Other,
 }
 
 /// The process that a file of the register is about, by its name; `None` for every other file.
@@ -56,11 +44,11 @@ pub fn read(pid: u32, file: &[u8]) -> Option<Registered> {
         process_start: text(&file, "procStart").map(str::to_owned),
         session: text(&file, "sessionId")?.to_owned(),
         started_at: time("startedAt"),
-        status: text(&file, "status").map(|status| match status {
-            "busy" => Status::Busy,
-            "idle" | "shell" => Status::Idle,
-            "waiting" => Status::Waiting,
-            _ => Status::Other,
+        status: text(&file, "status").and_then(|status| match status {
+            "busy" => Some(Status::Busy),
+            "idle" | "shell" => Some(Status::Idle),
+            "waiting" => Some(Status::Waiting),
+            _ => None,
         }),
         updated_at: time("statusUpdatedAt").or_else(|| time("updatedAt")),
     })
@@ -94,7 +82,7 @@ mod tests {
             status(r#"{"pid":1,"sessionId":"s","procStart":7,"status":"busy"}"#),
             Some(Some(Status::Busy))
         );
-        assert_eq!(status(r#"{"sessionId":"s","status":"dreaming"}"#), Some(Some(Status::Other)));
+        assert_eq!(status(r#"{"sessionId":"s","status":"dreaming"}"#), Some(None));
         for other in [r#"{"pid":2,"sessionId":"s"}"#, r#"{"pid":1}"#, "", "[]"] {
             assert_eq!(status(other), None, "{other}");
         }

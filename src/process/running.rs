@@ -1,0 +1,128 @@
+//! Whether a process that a file names by its id still runs, or another one has got the same id since.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::start_time;
+use crate::core::time::later;
+
+/// A process as a file names it that was written while it ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// The process id.
+    pub pid: u32,
+    /// When it started, in the form that Claude Code writes: Linux: clock ticks since boot; macOS: the time in UTC as `ps`
+    /// writes it; Windows: a `FILETIME`. `None` where the file does not say.
+    pub start: Option<&'a str>,
+    /// A moment at which it had started.
+    pub seen_at: Option<Timestamp>,
+}
+
+impl Named<'_> {
+    /// Whether it still runs.
+    pub fn runs(&self) -> bool {
+        start_time(self.pid).is_some_and(|start| self.started_at(start, system::calendar(start)))
+    }
+
+    /// Whether it is the process that started then, in the system's unit and by the calendar.
+    fn started_at(&self, start: u64, at: Option<Timestamp>) -> bool {
+        /// Clocks are read at different moments, and `ps` rounds.
+        const LEEWAY: Duration = Duration::from_secs(10);
+
+        match self.start.and_then(system::parse_start) {
+            Some(said) => start.abs_diff(said) < system::DIFFERENT,
+            // All that is left to see is whether it was there then.
+            None => at.zip(self.seen_at).is_none_or(|(at, seen_at)| at <= later(seen_at, LEEWAY)),
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod system {
+    /// Ticks are exact.
+    pub(super) const DIFFERENT: u64 = 1;
+
+    pub(super) fn parse_start(text: &str) -> Option<u64> {
+        text.parse().ok()
+    }
+
+    /// Ticks say nothing without the time of the boot.
+    pub(super) fn calendar(_ticks: u64) -> Option<super::Timestamp> {
+        None
+    }
+}
+
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+mod system {
+    /// Seconds, rounded either way.
+    pub(super) const DIFFERENT: u64 = 2;
+
+    pub(super) fn parse_start(text: &str) -> Option<u64> {
+        super::seconds_of_ps(text)
+    }
+
+    pub(super) fn calendar(seconds: u64) -> Option<super::Timestamp> {
+        super::Timestamp::from_second(seconds.try_into().ok()?).ok()
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    /// A second, in steps of 100 ns: not every program reads all of the number.
+    pub(super) const DIFFERENT: u64 = 10_000_000;
+
+    pub(super) fn parse_start(text: &str) -> Option<u64> {
+        text.parse().ok()
+    }
+
+    pub(super) fn calendar(file_time: u64) -> Option<super::Timestamp> {
+        /// Seconds from 1601 to 1970.
+        const EPOCH: i64 = 11_644_473_600;
+
+        let seconds = i64::try_from(file_time / DIFFERENT).ok()?;
+        super::Timestamp::from_second(seconds.checked_sub(EPOCH)?).ok()
+    }
+}
+
+/// `Fri Nov 20 07:00:31 2026`, in UTC, in seconds since 1970.
+#[cfg(any(test, all(unix, not(any(target_os = "linux", target_os = "android")))))]
+pub(super) fn seconds_of_ps(text: &str) -> Option<u64> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let time = jiff::civil::DateTime::strptime("%a %b %d %H:%M:%S %Y", words.join(" ")).ok()?;
+    let zoned = time.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    u64::try_from(zoned.timestamp().as_second()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_as_ps_writes_them() {
+        assert_eq!(seconds_of_ps("Sun Nov  1 07:00:31 2026"), Some(1_793_516_431));
+        assert_eq!(seconds_of_ps("Sun Nov 1 07:00:31 2026 "), Some(1_793_516_431));
+        assert_eq!(seconds_of_ps("133701"), None);
+    }
+
+    #[test]
+    fn a_start_that_is_not_told_is_not_later_than_the_process_was_seen() {
+        let at = |seconds| Timestamp::from_second(seconds).ok();
+        for (seen_at, expected) in [(None, true), (at(1_000), true), (at(995), true), (at(900), false)] {
+            for start in [None, Some("?")] {
+                let named = Named { pid: 1, start, seen_at };
+                assert_eq!(named.started_at(7, at(1_000)), expected, "{named:?}");
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_is_told_from_another_one_with_its_id() {
+        let pid = std::process::id();
+        let own = start_time(pid).unwrap().to_string();
+        let runs = |pid, start| Named { pid, start, seen_at: None }.runs();
+        assert!(runs(pid, Some(&own)) && runs(pid, None));
+        assert!(!runs(u32::MAX, Some(&own)) && !runs(pid, Some("1")));
+    }
+}

@@ -1,0 +1,81 @@
+//! What Claude Code itself keeps of the account's limits, in `.claude.json`: a fallback that may be days old.
+//!
+//! The file is full of what is nobody's business (the account, servers, their secrets), so one key of it is read and the
+//! rest forgotten unseen.
+//! Read next: [`crate::core::limits`], where it gives way to what terminals say.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::core::activity::Agent;
+use crate::core::source::claude::limits::{cached, snapshot};
+use crate::core::source_event::SourceEvent;
+use crate::core::time::Now;
+use crate::daemon::intake::Home;
+use crate::paths::Environment;
+
+/// Larger files are not read. It holds something of every project, so it may be megabytes.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// Where the limits of one home are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, which need not exist.
+    pub path: PathBuf,
+    /// What limits call the home.
+    label: Arc<str>,
+}
+
+/// One file for each of Claude Code's `homes`: in the home, except that of the usual `~/.claude` beside it.
+pub fn places(homes: &[Home], environment: &Environment) -> Vec<Place> {
+    let usual = environment.home().map(|home| home.join(".claude"));
+    let usual = usual.filter(|_| environment.text("CLAUDE_CONFIG_DIR").is_none());
+    let place = |home: &Home| {
+        let folder =
+            if usual.as_ref() == Some(&home.path) { home.path.parent()? } else { home.path.as_path() };
+        Some(Place { path: folder.join(".claude.json"), label: Arc::clone(&home.label) })
+    };
+    homes.iter().filter(|home| home.agent == Agent::Claude).filter_map(place).collect()
+}
+
+impl Place {
+    /// What is kept there and may still be true; nothing where the file is missing or says nothing.
+    pub fn read(&self, now: Now) -> Vec<SourceEvent> {
+        let mut bytes = Vec::new();
+        let read = File::open(&self.path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
+        let Some((fetched_at, families)) = read.ok().and_then(|_| cached(&bytes)) else { return Vec::new() };
+        let current = |limits| snapshot(limits, &self.label, fetched_at, None).current(now);
+        families.into_iter().filter_map(current).map(SourceEvent::Limits).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paths::Folders;
+
+    #[test]
+    fn the_file_lies_beside_the_usual_home_and_in_any_other() {
+        let home = |agent, path: &str| Home { agent, path: path.into(), label: path.into() };
+        let homes = [
+            home(Agent::Claude, "/home/ada/.claude"),
+            home(Agent::Claude, "/home/ada/.config/claude"),
+            home(Agent::Codex, "/home/ada/.codex"),
+        ];
+        let of = |variables: &[(&str, &str)]| {
+            let folders = ["/home/ada", "/home/ada/.config", "/home/ada/.local/state"].map(PathBuf::from);
+            let [home, config, state] = folders;
+            let environment =
+                Environment::new(variables.iter().copied(), Some(Folders { home, config, state }));
+            places(&homes, &environment).into_iter().map(|place| place.path).collect::<Vec<_>>()
+        };
+        let paths = |paths: [&str; 2]| paths.map(PathBuf::from);
+        assert_eq!(of(&[]), paths(["/home/ada/.claude.json", "/home/ada/.config/claude/.claude.json"]));
+        assert_eq!(
+            of(&[("CLAUDE_CONFIG_DIR", "/home/ada/.claude")]),
+            paths(["/home/ada/.claude/.claude.json", "/home/ada/.config/claude/.claude.json"])
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! Claude Code's register of running sessions, with the real program and real processes that register.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, SystemTime};
+
+use agent_presence::core::activity::Agent;
+use agent_presence::core::file::SessionFile;
+use agent_presence::core::register::{Register, Status};
+use agent_presence::core::source_event::SourceEvent;
+use agent_presence::daemon::clock;
+use agent_presence::daemon::intake::{self, IntakeConfig, Pace};
+use serde_json::{Value, json};
+
+use crate::support::claude_session::ClaudeSession;
+use crate::support::home::Home;
+use crate::support::{PATIENCE, SECRET};
+
+/// A process that has a session open, as far as anybody can see.
+struct Registering {
+    child: Child,
+    start: String,
+}
+
+impl Registering {
+    fn start() -> Self {
+        let child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
+        let start = start(child.id());
+        Self { child, start }
+    }
+
+    /// Writes its entry, as Claude Code does at each change of its status.
+    fn says(&self, home: &Home, session: &ClaudeSession, status: &str) {
+        self.says_started(home, session, status, &self.start);
+    }
+
+    fn says_started(&self, home: &Home, session: &ClaudeSession, status: &str, start: &str) {
+        let now = clock::now().wall.as_millisecond();
+        let mut entry = json!({
+            "pid": self.child.id(), "sessionId": session.id, "cwd": format!("/home/{SECRET}/app"), "startedAt": now,
+            "procStart": start, "version": "2.1.270", "kind": "interactive", "entrypoint": "cli", "status": status,
+            "statusUpdatedAt": now, "updatedAt": now, "name": SECRET,
+        });
+        if status == "waiting" {
+            entry["waitingFor"] = json!("permission prompt");
+        }
+        fs::create_dir_all(home.claude().join("sessions")).unwrap();
+        fs::write(self.entry(home), entry.to_string()).unwrap();
+    }
+
+    fn entry(&self, home: &Home) -> PathBuf {
+        home.claude().join(format!("sessions/{}.json", self.child.id()))
+    }
+
+    fn dies(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Registering {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// When a process started, as Claude Code writes it.
+fn start(pid: u32) -> String {
+    if cfg!(target_os = "linux") {
+        return agent_presence::process::start_time(pid).unwrap().to_string();
+    }
+    let mut ps = Command::new("/bin/ps");
+    ps.args(["-o", "lstart=", "-p", &pid.to_string()]).env("LC_ALL", "C").env("TZ", "UTC");
+    String::from_utf8(ps.output().unwrap().stdout).unwrap().trim().to_owned()
+}
+
+fn activity<'a>(status: &'a Value, session: &ClaudeSession) -> &'a str {
+    let sessions = status["sessions"].as_array().unwrap();
+    let session = sessions.iter().find(|entry| entry["id"] == session.id.as_str());
+    session.and_then(|session| session["activity"].as_str()).unwrap_or_default()
+}
+
+/// Asks the daemon itself until the session is doing this.
+#[track_caller]
+fn wait_until(home: &Home, session: &ClaudeSession, wanted: &str) -> Value {
+    home.wait_for_status(wanted, |status| {
+        status["daemon"]["state"] == "running" && activity(status, session) == wanted
+    })
+}
+
+#[test]
+fn a_permission_prompt_is_waiting_and_a_closed_session_clears_the_card() {
+    let home = Home::new();
+    let daemon = home.start("run --dry-run");
+    let mut claude = home.claude_session();
+    claude.turn().call(4_500);
+    wait_until(&home, &claude, "running");
+    let process = Registering::start();
+    process.says(&home, &claude, "busy");
+    process.says(&home, &claude, "waiting");
+    daemon.wait_for_output("Waiting for input · Opus 5");
+    assert_eq!(activity(&home.status(), &claude), "waiting");
+    process.says(&home, &claude, "busy");
+    wait_until(&home, &claude, "running");
+    claude.call_done().end(500);
+    process.says(&home, &claude, "idle");
+    wait_until(&home, &claude, "waiting");
+    fs::remove_file(process.entry(&home)).unwrap();
+    daemon.wait_for_output("no card");
+    assert!(wait_until(&home, &claude, "idle")["card"].is_null());
+    assert_eq!(daemon.terminate().code, Some(0));
+}
+
+#[test]
+fn an_entry_of_another_process_with_the_same_id_says_nothing() {
+    let home = Home::new();
+    let mut claude = home.claude_session();
+    claude.turn().call(4_500);
+    let (process, recycled) = (Registering::start(), Registering::start());
+    process.says(&home, &claude, "busy");
+    recycled.says_started(&home, &claude, "waiting", "1");
+    assert_eq!(activity(&home.status(), &claude), "running", "without a daemon");
+    let _daemon = home.start("run --dry-run");
+    wait_until(&home, &claude, "running");
+    process.says(&home, &claude, "waiting");
+    wait_until(&home, &claude, "waiting");
+}
+
+#[test]
+fn a_killed_process_does_not_wait_for_ever() {
+    let home = Home::new();
+    let _daemon = home.start("run --dry-run");
+    let mut claude = home.claude_session();
+    claude.turn().call(4_500);
+    let mut process = Registering::start();
+    process.says(&home, &claude, "waiting");
+    wait_until(&home, &claude, "waiting");
+    process.dies();
+    assert!(wait_until(&home, &claude, "idle")["card"].is_null());
+    assert!(process.entry(&home).exists());
+}
+
+/// What does not register goes on as if there was no register: old versions, one-shot runs.
+#[test]
+fn without_a_register_and_with_one_that_was_empty_before_nothing_changes() {
+    let home = Home::new();
+    let mut claude = home.claude_session();
+    claude.turn().call(4_500);
+    assert_eq!(activity(&home.status(), &claude), "running");
+    let folder = home.claude().join("sessions");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("1.ab12.key"), SECRET).unwrap();
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
+    fs::File::open(&folder).unwrap().set_modified(long_ago).unwrap();
+    assert_eq!(activity(&home.status(), &claude), "running");
+}
+
+/// The secrets beside the entries are not even read: that would show in their access times.
+#[test]
+fn files_that_are_no_entries_are_not_opened() {
+    let home = Home::new();
+    let mut claude = home.claude_session();
+    claude.turn().call(4_500);
+    let process = Registering::start();
+    process.says(&home, &claude, "waiting");
+    let accessed = |path: &Path| fs::metadata(path).unwrap().accessed().unwrap();
+    let keys = [format!("{}.0a1b.key", process.child.id()), "7.key".to_owned(), "7.json.tmp".to_owned()];
+    let keys = keys.map(|name| home.claude().join("sessions").join(name));
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
+    for key in &keys {
+        fs::write(key, SECRET).unwrap();
+        let times = fs::FileTimes::new().set_accessed(long_ago);
+        fs::File::options().write(true).open(key).unwrap().set_times(times).unwrap();
+    }
+    assert_eq!(activity(&home.status(), &claude), "waiting");
+    for key in &keys {
+        assert_eq!(accessed(key), long_ago, "{}", key.display());
+    }
+}
+
+/// Where nothing tells of changes, registers are looked at with everything else.
+#[test]
+fn a_register_is_polled_where_nothing_can_be_watched() {
+    let home = Home::new();
+    let claude = home.claude_session();
+    let label: Arc<str> = "home".into();
+    let homes = vec![intake::Home { agent: Agent::Claude, path: home.claude(), label }];
+    let often = Duration::from_millis(20);
+    let config = IntakeConfig {
+        pace: Pace { rescan: often, hot: often, cold: often, list: often },
+        most_watches: 0,
+        ..IntakeConfig::new(homes, Arc::new(clock::now))
+    };
+    let (sender, events) = mpsc::channel();
+    let intake = intake::start::<SessionFile>(config, move |event| {
+        if let SourceEvent::Register { register, .. } = event {
+            // Nobody listens any more at the end of the test.
+            let _ = sender.send(register);
+        }
+        ControlFlow::Continue(())
+    });
+    let wait_for = |what: &str, wanted: &dyn Fn(Option<&Register>) -> bool| loop {
+        let register = events.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("waited in vain for {what}"));
+        if wanted(register.as_ref()) {
+            return;
+        }
+    };
+    let intake = intake.unwrap();
+    let status = |register: Option<&Register>| register?.open.get(&claude.id)?.status;
+    let mut process = Registering::start();
+    process.says(&home, &claude, "busy");
+    wait_for("the entry", &|register| status(register) == Some(Status::Busy));
+    process.says(&home, &claude, "waiting");
+    wait_for("the wait", &|register| status(register) == Some(Status::Waiting));
+    process.dies();
+    wait_for("the end", &|register| register.is_some_and(|register| register.left.contains(&claude.id)));
+    fs::remove_file(process.entry(&home)).unwrap();
+    wait_for("nothing", &|register| register.is_some_and(|register| register.left.is_empty()));
+    intake.set_homes(Vec::new());
+    wait_for("no register", &|register| register.is_none());
+    assert!(intake.stop());
+}
