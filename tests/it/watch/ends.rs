@@ -17,7 +17,9 @@ fn a_session_without_numbers_says_so_once_at_its_end() {
     let mut session = home.session();
     session.turn();
     let daemon = home.start("run");
-    home.wait_for_status("the session", |status| !status["sessions"][0].is_null());
+    home.wait_for_status("the session", |status| {
+        status["daemon"]["pid"] == daemon.pid() && !status["sessions"][0].is_null()
+    });
     let watch = home.start("watch --bare");
     let mut other = home.session();
     other.turn().tokens(100);
