@@ -13,15 +13,22 @@ use crate::core::event_log::{EventLog, Found, KEPT_FOR, Line, Position};
 use crate::core::report::Event;
 use crate::daemon::clock;
 
-/// The log as the loop and the tasks of the subscribers share it. Nobody holds the lock while waiting.
-#[derive(Debug, Clone)]
+/// The log as the loop has it. When it is dropped nothing more will be told; what was is still read.
+#[derive(Debug)]
 pub struct SharedLog(Arc<Shared>);
 
+/// What the loop and the tasks of the subscribers share. Nobody holds the lock while waiting.
 #[derive(Debug)]
 struct Shared {
     log: Mutex<EventLog>,
     /// Wakes those that wait for the next line.
     news: Notify,
+}
+
+impl Shared {
+    fn log(&self) -> MutexGuard<'_, EventLog> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl SharedLog {
@@ -49,42 +56,39 @@ impl SharedLog {
         Self(Arc::new(Shared { log: Mutex::new(log), news: Notify::new() }))
     }
 
-    fn log(&self) -> MutexGuard<'_, EventLog> {
-        self.0.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Tells everybody.
     pub fn tell(&self, event: &Event) {
-        self.log().push(clock::now().mono, |at| line(&Told::new(event, Some(at))));
+        self.0.log().push(clock::now().mono, |at| line(&Told::new(event, Some(at))));
         self.0.news.notify_waiters();
     }
 
     /// Where whoever has heard everything is.
     pub fn position(&self) -> Position {
-        self.log().position()
+        self.0.log().position()
     }
 
     /// The lines that somebody may not have heard yet.
     pub fn unheard(&self) -> Vec<Line> {
-        self.log().unheard(clock::now().mono)
+        self.0.log().unheard(clock::now().mono)
     }
 
     /// A cursor behind that event, if everything after it is still here.
     pub fn cursor_after(&self, at: &Position) -> Option<Cursor> {
-        let id = self.log().cursor_after(at)?;
-        Some(Cursor { log: self.clone(), id })
+        let id = self.0.log().cursor_after(at)?;
+        Some(Cursor { shared: Arc::clone(&self.0), id })
     }
 
     /// A cursor behind everything.
     pub fn cursor(&self) -> Cursor {
-        let mut log = self.log();
+        let mut log = self.0.log();
         let newest = log.position().seq;
-        Cursor { log: self.clone(), id: log.cursor(newest) }
+        Cursor { shared: Arc::clone(&self.0), id: log.cursor(newest) }
     }
+}
 
-    /// Nothing more will be told; what was is still read.
-    pub fn close(&self) {
-        self.log().close();
+impl Drop for SharedLog {
+    fn drop(&mut self) {
+        self.0.log().close();
         self.0.news.notify_waiters();
     }
 }
@@ -92,7 +96,7 @@ impl SharedLog {
 /// How far one subscriber has come.
 #[derive(Debug)]
 pub struct Cursor {
-    log: SharedLog,
+    shared: Arc<Shared>,
     id: u64,
 }
 
@@ -111,13 +115,12 @@ impl Cursor {
     /// # Errors
     /// There are no more.
     pub async fn next(&mut self) -> Result<Vec<Line>, Over> {
-        let shared = Arc::clone(&self.log.0);
         loop {
             // From here on nothing that is told goes unnoticed.
-            let news = shared.news.notified();
+            let news = self.shared.news.notified();
             let mut news = std::pin::pin!(news);
             news.as_mut().enable();
-            match self.log.log().next(self.id) {
+            match self.shared.log().next(self.id) {
                 Found::Lines(lines) => return Ok(lines),
                 Found::Nothing => {}
                 Found::FellBehind => return Err(Over::FellBehind),
@@ -126,17 +129,14 @@ impl Cursor {
             news.await;
         }
     }
-}
 
-impl Cursor {
     /// Returns when the next line is gone. Nothing is lost when the wait is given up.
     pub async fn falls_behind(&self) {
-        let shared = &self.log.0;
         loop {
-            let news = shared.news.notified();
+            let news = self.shared.news.notified();
             let mut news = std::pin::pin!(news);
             news.as_mut().enable();
-            if self.log.log().has_left_behind(self.id) {
+            if self.shared.log().has_left_behind(self.id) {
                 return;
             }
             news.await;
@@ -146,6 +146,63 @@ impl Cursor {
 
 impl Drop for Cursor {
     fn drop(&mut self) {
-        self.log.log().drop_cursor(clock::now().mono, self.id);
+        self.shared.log().drop_cursor(clock::now().mono, self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::report::EventKind;
+
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+    }
+
+    fn event() -> Event {
+        Event { at: jiff::Timestamp::UNIX_EPOCH, kind: EventKind::Card { card: None } }
+    }
+
+    /// However the loop ended.
+    #[test]
+    fn whoever_waits_hears_the_rest_and_then_that_it_is_over() {
+        block_on(async {
+            let log = SharedLog::new("s".to_owned());
+            let mut cursor = log.cursor();
+            log.tell(&event());
+            let waiting = async {
+                assert_eq!(cursor.next().await.map(|lines| lines.len()), Ok(1));
+                cursor.next().await
+            };
+            let (over, ()) = tokio::join!(waiting, async { drop(log) });
+            assert_eq!(over, Err(Over::End));
+        });
+    }
+
+    #[test]
+    fn the_next_daemon_goes_on_with_what_was_not_heard() {
+        block_on(async {
+            let first = SharedLog::new("s".to_owned());
+            let cursor = first.cursor();
+            first.tell(&event());
+            let heard = first.position();
+            first.tell(&event());
+            let told = |lines: Vec<Line>| -> Vec<Told> {
+                lines.iter().map(|line| serde_json::from_slice(line).unwrap()).collect()
+            };
+            let unheard = told(first.unheard());
+            drop(cursor);
+
+            let next = SharedLog::inherited(first.position(), &unheard);
+            let mut cursor = next.cursor_after(&heard).unwrap();
+            assert_eq!(told(cursor.next().await.unwrap()), unheard[1..]);
+            next.tell(&event());
+            let [news] = told(cursor.next().await.unwrap()).try_into().unwrap();
+            assert_eq!(news.position, Some(Position { stream: "s".to_owned(), seq: 3 }));
+
+            let broken = SharedLog::inherited(first.position(), &unheard[..1]);
+            assert!(broken.cursor_after(&heard).is_none(), "the last one is missing");
+            assert!(broken.cursor_after(&first.position()).is_some());
+        });
     }
 }

@@ -121,8 +121,7 @@ impl Requests {
     /// Listens no more. Who was answered only just still hears it.
     pub(super) async fn close(self) {
         let Self { server, calls, heir, log, early, .. } = self;
-        drop((calls, heir, early));
-        log.close();
+        drop((calls, heir, early, log));
         if let Some(server) = server {
             server.close(FAREWELL).await;
         }
