@@ -6,7 +6,8 @@
 //! call's. Helpers' messages count like the others.
 //! Read next: [`super::ledger`], for what becomes of the messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hasher};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,6 +18,9 @@ use crate::core::lines::Line;
 use crate::core::source::value::{field, number};
 use crate::core::source::{Call, Fact, Message, Meta, Surface};
 use crate::core::usage::Tokens;
+
+/// How many lines are known again when they are repeated.
+const REMEMBERED_LINES: usize = 32;
 
 /// The fields of a line that are ever looked at.
 #[derive(Debug, Default, Deserialize)]
@@ -77,6 +81,8 @@ pub struct Stream {
     /// The fullest that the context has been.
     most_context: u64,
     results: u64,
+    /// Fingerprints of the lines that came last.
+    lines: VecDeque<u64>,
 }
 
 /// What was told so far.
@@ -103,6 +109,7 @@ impl Stream {
         match kind(bytes) {
             Some(("user", rest)) => return self.user(rest, facts),
             Some(("stream_event", rest)) if !is_telling(rest) => return,
+            Some(("assistant" | "result", _)) if self.is_repeated(bytes) => return,
             _ => {}
         }
         let Line::Whole(bytes) = line else { return };
@@ -120,6 +127,22 @@ impl Stream {
             Some("result") => self.result(&entry, facts),
             _ => {}
         }
+    }
+
+    /// Whether the very same line came just now. It says nothing new, and to know it again takes a tenth of the time
+    /// that reading it takes.
+    fn is_repeated(&mut self, line: &[u8]) -> bool {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(line);
+        let line = hasher.finish();
+        if self.lines.contains(&line) {
+            return true;
+        }
+        if self.lines.len() >= REMEMBERED_LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+        false
     }
 
     /// Tells of the message at hand: nothing more is expected of it for now.
