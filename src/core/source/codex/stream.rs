@@ -163,11 +163,15 @@ fn kind(line: &[u8]) -> Option<(&str, &[u8])> {
 /// The facts of an item, from its first bytes where they say enough: `,"item":{"id":"…","type":"…"`.
 fn item_by_head(kind: &str, rest: &[u8]) -> Option<Option<Fact>> {
     let (id, rest) = string(rest.strip_prefix(b",\"item\":{\"id\":")?)?;
-    let (item, _) =
+    let (item, rest) =
         string(rest.strip_prefix(b",\"type\":").or_else(|| rest.strip_prefix(b",\"item_type\":"))?)?;
-    // What a command is about stands further behind; of one that is over nobody asks.
-    let starts = kind == "item.started" && item == "command_execution";
-    (!starts).then(|| item_fact(kind, item, Some(id), None))
+    // What a command that is over was about nobody asks.
+    if kind == "item.started" && item == "command_execution" {
+        let (script, _) = string(rest.strip_prefix(b",\"command\":")?)?;
+        let doing = command::shell(script);
+        return Some(Some(Fact::CallStarted { call: Some(id.to_owned()), doing }));
+    }
+    Some(item_fact(kind, item, Some(id), None))
 }
 
 /// The fact of an item; `None` where it says nothing about the work.
