@@ -18,8 +18,8 @@ pub mod signals;
 pub mod state;
 pub mod statusline;
 mod taps;
+mod telling;
 
-use std::io::Write;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -41,7 +41,7 @@ use crate::control::Handover;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
 use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, LinkState, Publisher};
-use crate::core::report::{DaemonReport, Event, EventKind};
+use crate::core::report::DaemonReport;
 use crate::core::settings::Settings;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
@@ -49,7 +49,6 @@ use crate::error::{Exit, Failure};
 use crate::homes;
 use crate::instance::Instance;
 use crate::paths::{Environment, StateDir};
-use crate::show;
 use crate::statusline::cached;
 
 /// How long connections may take to say farewell.
@@ -310,7 +309,7 @@ impl Daemon<'_> {
                     self.record.tell(&event);
                     requests.tell(&event);
                 }
-                Output::Notice(notice) => log(&notice),
+                Output::Notice(notice) => telling::log(&notice),
             }
         }
         self.record.write(|| self.engine.restored(now), now.wall);
@@ -326,45 +325,6 @@ impl Daemon<'_> {
                 self.engine.handle(now, Input::Link(endpoint, LinkEvent::Acked { nonce }));
             }
             command => self.links.obey(command),
-        }
-    }
-
-    fn tell(&mut self, event: &Event) {
-        match &event.kind {
-            EventKind::Usage(usage) if self.options.usage_lines => {
-                if let Some(line) = show::usage_text(usage) {
-                    let session = show::short_id(&usage.session);
-                    tracing::info!(agent = usage.agent.word(), session, restored = usage.restored, "{line}");
-                }
-            }
-            EventKind::Session { ended: true, session } if self.options.usage_lines => {
-                let line = show::ended_text(session);
-                tracing::info!(agent = session.agent.word(), session = show::short_id(&session.id), "{line}");
-            }
-            EventKind::Activity { session, agent, activity } => {
-                tracing::debug!(
-                    agent = agent.word(),
-                    session = show::short_id(session),
-                    "{}",
-                    activity.word()
-                );
-            }
-            EventKind::Card { .. } if self.options.print_cards => {
-                if let Some(text) = show::event(event, &self.options.zone) {
-                    self.print(&text);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Cards on standard output are all that `--dry-run` is for; for the rest they are an extra.
-    fn print(&mut self, text: &str) {
-        let mut out = std::io::stdout().lock();
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        if written.is_err() {
-            self.options.print_cards = false;
-            self.ending |= self.options.sink == Sink::Terminal;
         }
     }
 
@@ -385,16 +345,6 @@ impl Daemon<'_> {
         if !reading.stop() {
             tracing::debug!("the reading of session files did not end in time");
         }
-    }
-}
-
-fn log(notice: &crate::core::publish::Notice) {
-    use crate::core::publish::Notice;
-
-    let hint = notice.hint();
-    match notice {
-        Notice::Rejected { .. } | Notice::Refused { .. } => tracing::warn!(hint, "{notice}"),
-        _ => tracing::info!("{notice}"),
     }
 }
 

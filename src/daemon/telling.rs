@@ -1,0 +1,61 @@
+//! What a person reads of the running daemon: the log's lines, and cards on standard output.
+//!
+//! Nothing here decides; a line that cannot be written costs that line. Read next: [`crate::show`], for the forms.
+
+use std::io::Write;
+
+use super::{Daemon, Sink};
+use crate::core::publish::Notice;
+use crate::core::report::{Event, EventKind};
+use crate::show;
+
+impl Daemon<'_> {
+    /// Tells one event.
+    pub(super) fn tell(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::Usage(usage) if self.options.usage_lines => {
+                if let Some(line) = show::usage_text(usage) {
+                    let session = show::short_id(&usage.session);
+                    tracing::info!(agent = usage.agent.word(), session, restored = usage.restored, "{line}");
+                }
+            }
+            EventKind::Session { ended: true, session } if self.options.usage_lines => {
+                let line = show::ended_text(session);
+                tracing::info!(agent = session.agent.word(), session = show::short_id(&session.id), "{line}");
+            }
+            EventKind::Activity { session, agent, activity } => {
+                tracing::debug!(
+                    agent = agent.word(),
+                    session = show::short_id(session),
+                    "{}",
+                    activity.word()
+                );
+            }
+            EventKind::Card { .. } if self.options.print_cards => {
+                if let Some(text) = show::event(event, &self.options.zone) {
+                    self.print(&text);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Cards on standard output are all that `--dry-run` is for; for the rest they are an extra.
+    fn print(&mut self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if written.is_err() {
+            self.options.print_cards = false;
+            self.ending |= self.options.sink == Sink::Terminal;
+        }
+    }
+}
+
+/// Tells what became of a link.
+pub(super) fn log(notice: &Notice) {
+    let hint = notice.hint();
+    match notice {
+        Notice::Rejected { .. } | Notice::Refused { .. } => tracing::warn!(hint, "{notice}"),
+        _ => tracing::info!("{notice}"),
+    }
+}
