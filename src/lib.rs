@@ -98,6 +98,7 @@ pub mod watch;
 pub mod autostart;
 pub mod cli;
 pub mod commands;
+pub mod dashboard;
 pub mod doctor;
 pub mod error;
 pub mod show;

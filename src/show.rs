@@ -75,7 +75,7 @@ pub fn short_id(id: &str) -> String {
 }
 
 /// `14:20`, with the day where it is another one than `now`'s (Codex: `%H:%M on %-d %b`).
-fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+pub(crate) fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let at = at.to_zoned(zone.clone());
     let same_day = at.date() == now.to_zoned(zone.clone()).date();
     at.strftime(if same_day { "%H:%M" } else { "%H:%M on %-d %b" }).to_string()

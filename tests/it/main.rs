@@ -23,6 +23,7 @@ mod config;
 mod config_file;
 mod control;
 mod daemon;
+mod dashboard;
 mod doctor;
 #[cfg(unix)]
 mod endpoints;

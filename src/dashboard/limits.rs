@@ -1,0 +1,206 @@
+//! Remaining limits: a bar for each window, with what is left of it in words and when it starts anew.
+
+use jiff::Timestamp;
+use ratatui::text::Line;
+
+use super::paint::{Paint, Role};
+use super::stack::{Keep, Section};
+use super::text::{Builder, columns, cut, left, right};
+use super::view::View;
+use crate::core::limits::{WindowView, main_family};
+use crate::core::names::{last_part, visible};
+use crate::core::report::{LimitsReport, StatusReport};
+use crate::show;
+
+/// From this width on a window has its owner beside it and its reset in words.
+const WIDE: usize = 76;
+const LONGEST_BAR: usize = 40;
+const OWNER: usize = 22;
+
+/// Every window of every account.
+pub(super) fn section(
+    view: &View,
+    report: &StatusReport,
+    width: usize,
+    paint: Paint,
+    titled: bool,
+) -> Section {
+    let body =
+        if width >= WIDE { wide(view, report, width, paint) } else { narrow(view, report, width, paint) };
+    let body = if body.is_empty() {
+        vec![Builder::new(width, paint).add("  no limits are known yet", Role::Quiet).line()]
+    } else {
+        body
+    };
+    let least = if titled { 8 } else { 2 };
+    Section { title: "Remaining limits".to_owned(), head: None, body, keep: Keep::First, least, rank: 1 }
+}
+
+fn wide(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Vec<Line<'static>> {
+    let owners: Vec<[String; 2]> = report
+        .limits
+        .iter()
+        .map(|limits| {
+            let age = format!("as of {}", short_clock(limits.observed_at, view, report));
+            [owner(limits, report), if limits.stale { age } else { String::new() }]
+        })
+        .collect();
+    let owner_room = owners.iter().flatten().map(|text| columns(text)).max().unwrap_or(0).min(OWNER);
+    let label_room = labels(report.limits.iter());
+    let mut lines = Vec::new();
+    for (limits, [name, age]) in report.limits.iter().zip(&owners) {
+        for (index, window) in limits.windows.iter().enumerate() {
+            let beside = match index {
+                0 => name.as_str(),
+                1 => age.as_str(),
+                _ => "",
+            };
+            let role = if index == 0 { Role::Strong } else { Role::Fair };
+            let line = Builder::new(width, paint)
+                .add("  ", Role::Plain)
+                .add(left(beside, owner_room), role)
+                .add("  ", Role::Plain)
+                .add(left(&window.label, label_room), Role::Plain);
+            let bar = line.room().saturating_sub(46).min(LONGEST_BAR);
+            lines.push(told(line.add("  ", Role::Plain), window, limits, bar, view, report));
+        }
+        if limits.windows.len() == 1 && limits.stale {
+            lines.push(Builder::new(width, paint).add("  ", Role::Plain).add(age, Role::Fair).line());
+        }
+    }
+    lines
+}
+
+/// Bar, share, word and reset of one window.
+fn told(
+    line: Builder,
+    window: &WindowView,
+    limits: &LimitsReport,
+    bar: usize,
+    view: &View,
+    report: &StatusReport,
+) -> Line<'static> {
+    let clock = |at| show::clock(at, report.now, &view.zone);
+    let Some(remaining) = window.remaining_percent else {
+        let when = window.resets_at.map_or_else(String::new, |at| format!(" at {}", clock(at)));
+        return line
+            .add("·".repeat(bar), Role::Quiet)
+            .add(format!("  has reset{when}; not known since"), Role::Quiet)
+            .line();
+    };
+    let (role, word) = level(remaining);
+    let reset = window.resets_at.map(|at| format!("resets {}", clock(at))).unwrap_or_default();
+    let line = painted(line, remaining, bar)
+        .add(format!("  {}", right(&format!("{remaining}% left"), 9)), Role::Strong)
+        .add(
+            format!("  {}", left(if limits.stale { "stale" } else { word }, 7)),
+            if limits.stale { Role::Fair } else { role },
+        )
+        .add(format!("  {reset}"), Role::Plain);
+    match &window.capped_by {
+        Some(by) if line.room() > by.len() + 16 => {
+            line.add(format!(", {by} limit reached"), Role::Low).line()
+        }
+        Some(_) | None => line.line(),
+    }
+}
+
+fn narrow(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Vec<Line<'static>> {
+    let all =
+        || report.limits.iter().flat_map(|limits| limits.windows.iter().map(move |window| (limits, window)));
+    let several = report.limits.len() > 1;
+    let whose = |limits| if several { short_owner(limits, report) + " " } else { String::new() };
+    let name_of = |(limits, window): (_, &WindowView)| columns(&whose(limits)) + columns(&window.label);
+    let room = all().map(name_of).max().unwrap_or(0).min(width / 3);
+    // Where there is room, it is said since when the values are not sure any more.
+    let said = if width >= 50 { 12 } else { 7 };
+    let mut lines = Vec::new();
+    for (limits, window) in all() {
+        let label = visible(&window.label);
+        let name = cut(&whose(limits), room.saturating_sub(columns(&label))) + &label;
+        let line = Builder::new(width, paint).add(left(&name, room), Role::Plain).add(" ", Role::Plain);
+        let bar = line.room().saturating_sub(14 + said).min(LONGEST_BAR);
+        let reset = window.resets_at.map(|at| short_clock(at, view, report)).unwrap_or_default();
+        let Some(remaining) = window.remaining_percent else {
+            lines.push(
+                line.add("·".repeat(bar), Role::Quiet).add(format!(" has reset {reset}"), Role::Quiet).line(),
+            );
+            continue;
+        };
+        let age = format!("as of {}", short_clock(limits.observed_at, view, report));
+        let (role, word) = match level(remaining) {
+            _ if limits.stale && columns(&age) <= said => (Role::Fair, age.as_str()),
+            _ if limits.stale => (Role::Fair, "stale"),
+            level => level,
+        };
+        let line = painted(line, remaining, bar)
+            .add(right(&format!("{remaining}%"), 5), Role::Strong)
+            .add(format!(" {}", left(word, said)), role)
+            .add(format!(" {}", right(&reset, 7)), Role::Plain);
+        lines.push(line.line());
+    }
+    lines
+}
+
+fn painted(line: Builder, remaining: u8, bar: usize) -> Builder {
+    // What is not nothing shows, and what is not all does not fill it.
+    let full = (usize::from(remaining) * bar + 50) / 100;
+    let full = match remaining {
+        0 => 0,
+        100 => bar,
+        _ => full.clamp(1.min(bar), bar.saturating_sub(1).max(1.min(bar))),
+    };
+    line.add("█".repeat(full), level(remaining).0).add("░".repeat(bar - full), Role::Quiet)
+}
+
+/// How it stands with so much left, and the word for it.
+fn level(remaining: u8) -> (Role, &'static str) {
+    match remaining {
+        61.. => (Role::Good, "good"),
+        31..=60 => (Role::Fair, "fair"),
+        1..=30 => (Role::Low, "low"),
+        0 => (Role::Low, "used up"),
+    }
+}
+
+fn labels<'a>(limits: impl Iterator<Item = &'a LimitsReport>) -> usize {
+    limits.flat_map(|limits| &limits.windows).map(|window| columns(&window.label)).max().unwrap_or(0)
+}
+
+/// Whose limits: agent and plan, the family's name, and the home where two are alike without it.
+fn owner(limits: &LimitsReport, report: &StatusReport) -> String {
+    let is_main = limits.family == main_family(limits.agent);
+    let mut text = match &limits.name {
+        Some(name) if !is_main => name.clone(),
+        _ => limits.agent.card_name().to_owned(),
+    };
+    if let Some(plan) = limits.plan.as_ref().filter(|_| is_main) {
+        text = format!("{text} {plan}");
+    }
+    if has_double(limits, report) {
+        text = format!("{text} ({})", last_part(&limits.home));
+    }
+    visible(&text)
+}
+
+/// The same in a word, where that is possible.
+fn short_owner(limits: &LimitsReport, report: &StatusReport) -> String {
+    match &limits.name {
+        Some(name) if limits.family != main_family(limits.agent) => visible(name),
+        _ if has_double(limits, report) => visible(last_part(&limits.home)),
+        _ => limits.agent.card_name().split(' ').next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Whether there is the same family in another home.
+fn has_double(limits: &LimitsReport, report: &StatusReport) -> bool {
+    let alike = |other: &&LimitsReport| (other.agent, &other.family) == (limits.agent, &limits.family);
+    report.limits.iter().filter(alike).count() > 1
+}
+
+/// `14:20`, or the day where it is another one.
+fn short_clock(at: Timestamp, view: &View, report: &StatusReport) -> String {
+    let at = at.to_zoned(view.zone.clone());
+    let same_day = at.date() == report.now.to_zoned(view.zone.clone()).date();
+    at.strftime(if same_day { "%H:%M" } else { "%-d %b" }).to_string()
+}

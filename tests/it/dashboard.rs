@@ -1,0 +1,4 @@
+//! The dashboard: what it draws, and what it does in a real terminal.
+
+mod reports;
+mod view;
