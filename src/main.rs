@@ -8,6 +8,7 @@ use agent_presence::commands;
 use agent_presence::commands::operate::Daemon;
 use agent_presence::commands::setup::Talk;
 use agent_presence::config_file::{self, ConfigFile};
+use agent_presence::dashboard;
 use agent_presence::error::{Exit, Failure};
 use agent_presence::homes;
 use agent_presence::paths::{self, Environment};
@@ -88,6 +89,11 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
     if let Command::Watch(watch) = &invocation.command {
         let settings = effective.settings;
         let source = Source { state, environment, settings, homes, zone };
+        let is_dumb = source.environment.text("TERM") == Some("dumb");
+        if out.is_terminal() && !is_dumb && !watch.json && !watch.bare {
+            let colour = invocation.global.color.wanted(&out, &source.environment);
+            return dashboard::run(source, colour);
+        }
         return commands::watch::run(watch, source, &mut out, &mut err);
     }
     let daemon = Daemon { state: &state, environment: &environment };

@@ -39,6 +39,11 @@ fn standing(view: &View, roomy: bool) -> (String, Role) {
         (Standing::Lost, ..) => {
             (short("the daemon is gone; waiting for another one", "daemon gone, waiting"), Role::Low)
         }
+        (Standing::Silent, ..) => {
+            let said = show::clock(report.now, report.now, &view.zone);
+            let long = format!("the daemon does not answer; this is what it said at {said}");
+            (short(&long, "daemon unresponsive"), Role::Low)
+        }
         (_, "running", Some(pid)) if roomy => {
             let since =
                 daemon.started_at.map(|at| format!(", since {}", show::clock(at, report.now, &view.zone)));

@@ -1,14 +1,269 @@
 //! The dashboard: what `watch` is on a terminal.
 //!
-//! It shows one report at a time and decides nothing. Read next: [`view`], which is pure.
+//! One task shows one report at a time, newest first, and decides nothing that the daemon decides. It waits for keys,
+//! for events and for the next moment at which something shown changes by itself; when nothing of that comes, it does
+//! nothing at all. Read next: [`view`], which is pure; `screen`, the terminal; [`crate::watch::feed`], where the
+//! events come from.
 
 pub mod view;
 
 mod card;
+mod due;
 mod head;
 mod help;
+mod keys;
 mod limits;
 mod paint;
+pub mod screen;
 mod sessions;
 mod stack;
 mod text;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use ratatui::crossterm::event::Event as Typed;
+use tokio::sync::mpsc;
+
+use self::keys::Wish;
+use self::screen::{Defects, Screen};
+use self::view::{Standing, UsageEntry, View};
+use crate::control::client::{self, AskError, block_on};
+use crate::control::transport::Place;
+use crate::control::{Reply, Verb};
+use crate::core::report::StatusReport;
+use crate::daemon::clock;
+use crate::daemon::signals::Signals;
+use crate::error::{Exit, Failure};
+use crate::watch::feed::{Feed, Update};
+use crate::watch::lines::{Form, Lines};
+use crate::watch::{Source, reader};
+
+/// So much of what happens together is shown together.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// After a report was not to be had.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long a notice stays.
+const NOTICE: Duration = Duration::from_secs(4);
+
+/// Shows the dashboard until the user has seen enough.
+///
+/// # Errors
+/// The terminal cannot be used, or the system refused something basic.
+pub fn run(source: Source, colour: bool) -> Result<Exit, Failure> {
+    block_on(async {
+        let failed = |error| Failure::new(format!("could not use the terminal: {error}"));
+        let mut signals = Signals::new().map_err(failed)?;
+        let mut defects = Defects::notice();
+        let mut screen = Screen::open(colour).map_err(failed)?;
+        let mut keys = keys::read().map_err(failed)?;
+        let mut stopped = screen::Stopped::new().map_err(failed)?;
+        let place = Place::of(&source.state, &source.environment);
+        let mut shown = Shown {
+            view: View::new(source.zone.clone(), colour),
+            lines: Lines::new(Form::Bare, source.zone.clone()),
+            news: Vec::new(),
+            place,
+            asking: None,
+            telling: None,
+            ask_at: Some(clock::now().mono),
+            notice_until: None,
+        };
+        let gone = reader::gone();
+        tokio::pin!(gone);
+        let mut feed = Feed::start(source);
+        loop {
+            shown.draw(&mut screen).map_err(failed)?;
+            let moment = shown.next_moment();
+            tokio::select! {
+                () = signals.next() => break,
+                () = &mut gone => break,
+                () = defects.next() => return Err(Failure::new("the dashboard ended by a defect")),
+                () = stopped.continued() => screen.reopen().map_err(failed)?,
+                typed = keys.recv() => match typed {
+                    Some(typed) => {
+                        if shown.typed(typed, &mut keys, &mut screen).map_err(failed)? {
+                            break;
+                        }
+                    }
+                    // The terminal is gone.
+                    None => break,
+                },
+                update = feed.next() => {
+                    shown.updated(update);
+                    while let Some(update) = feed.try_next() {
+                        shown.updated(update);
+                    }
+                }
+                report = pending(&mut shown.asking) => shown.reported(report),
+                told = pending(&mut shown.telling) => shown.told(told),
+                () = sleep_until(moment) => shown.moment(&feed),
+            }
+        }
+        Ok(Exit::Done)
+    })?
+}
+
+type Answer<T> = Option<Pin<Box<dyn Future<Output = T>>>>;
+
+/// What is on the screen, and what is on its way there.
+struct Shown {
+    view: View,
+    lines: Lines,
+    /// Usage lines that wait for the report that goes with them.
+    news: Vec<UsageEntry>,
+    place: Place,
+    asking: Answer<Option<StatusReport>>,
+    telling: Answer<Result<Reply, AskError>>,
+    /// When a report is to be asked for, by the monotonic clock.
+    ask_at: Option<Duration>,
+    notice_until: Option<Duration>,
+}
+
+impl Shown {
+    fn draw(&mut self, screen: &mut Screen) -> std::io::Result<()> {
+        self.view.scroll = screen.draw(&self.view)?;
+        Ok(())
+    }
+
+    /// Asks for a report after a while, unless that is due sooner.
+    fn ask_in(&mut self, wait: Duration) {
+        let at = clock::now().mono.saturating_add(wait);
+        self.ask_at = Some(self.ask_at.map_or(at, |sooner| sooner.min(at)));
+    }
+
+    fn updated(&mut self, update: Update) {
+        match update {
+            Update::Event(event) => {
+                let text = self.lines.line(&event);
+                self.news.extend(text.and_then(|text| UsageEntry::of(&event, text.trim_end())));
+            }
+            Update::Attached { .. } => self.view.standing = Standing::Attached,
+            Update::Lost => {
+                self.view.standing = Standing::Lost;
+                self.ask_at = None;
+                return;
+            }
+            Update::Alone { .. } => self.view.standing = Standing::Alone,
+        }
+        self.ask_in(TOGETHER);
+    }
+
+    fn reported(&mut self, report: Option<StatusReport>) {
+        match report {
+            Some(report) => {
+                if self.view.standing == Standing::Silent {
+                    self.view.standing = Standing::Attached;
+                }
+                self.view.report = Some(report);
+                for entry in self.news.drain(..) {
+                    self.view.keep(entry);
+                }
+            }
+            None if self.view.standing == Standing::Lost => {}
+            None => {
+                if self.view.standing == Standing::Attached && self.view.report.is_some() {
+                    self.view.standing = Standing::Silent;
+                }
+                self.ask_in(AGAIN);
+            }
+        }
+    }
+
+    /// Does what was typed; true when that is to end.
+    fn typed(
+        &mut self,
+        typed: Typed,
+        more: &mut mpsc::Receiver<Typed>,
+        screen: &mut Screen,
+    ) -> std::io::Result<bool> {
+        let mut next = Some(typed);
+        while let Some(typed) = next {
+            match keys::wish(&typed, self.view.help) {
+                Wish::Nothing => {}
+                Wish::Quit => return Ok(true),
+                Wish::Help(open) => self.view.help = open,
+                Wish::Pause => self.pause(),
+                Wish::Scroll(by) => self.view.scroll = self.view.scroll.saturating_add_signed(by),
+                Wish::Resized => screen.forget(),
+                Wish::Suspend => screen.suspend()?,
+            }
+            next = more.try_recv().ok();
+        }
+        Ok(false)
+    }
+
+    fn pause(&mut self) {
+        let daemon = self.view.report.as_ref().map(|report| &report.daemon);
+        let Some(daemon) = daemon.filter(|_| self.view.standing == Standing::Attached) else {
+            return self.say("no daemon is there to be paused".to_owned());
+        };
+        if self.telling.is_some() {
+            return;
+        }
+        let verb = if daemon.paused_until.is_some() { Verb::Resume } else { Verb::Pause { until: None } };
+        let place = self.place.clone();
+        self.telling = Some(Box::pin(async move { client::ask(&place, verb).await }));
+    }
+
+    fn told(&mut self, told: Result<Reply, AskError>) {
+        let notice = match told {
+            Ok(Reply { ok: true, paused_until: Some(_), .. }) => "paused: friends see no card".to_owned(),
+            Ok(Reply { ok: true, .. }) => "resumed".to_owned(),
+            Ok(Reply { error, .. }) => error.map_or_else(|| "it refused".to_owned(), |error| error.message),
+            Err(error) => error.to_string(),
+        };
+        self.say(notice);
+        self.ask_in(Duration::ZERO);
+    }
+
+    fn say(&mut self, notice: String) {
+        self.view.notice = Some(notice);
+        self.notice_until = Some(clock::now().mono.saturating_add(NOTICE));
+    }
+
+    /// When something has to be done though nothing happens.
+    fn next_moment(&self) -> Option<Duration> {
+        let ask_at = self.ask_at.filter(|_| self.asking.is_none());
+        let due = self
+            .view
+            .report
+            .as_ref()
+            .filter(|_| self.asking.is_none() && self.view.standing != Standing::Lost);
+        let due = due.and_then(|report| clock::now().mono_at(due::next(report, &self.view.zone)?));
+        [ask_at, due, self.notice_until].into_iter().flatten().min()
+    }
+
+    fn moment(&mut self, feed: &Feed) {
+        let now = clock::now().mono;
+        if self.notice_until.is_some_and(|until| until <= now) {
+            self.notice_until = None;
+            self.view.notice = None;
+        }
+        let is_due = self.ask_at.is_none_or(|at| at <= now);
+        if is_due && self.asking.is_none() {
+            self.ask_at = None;
+            self.asking = Some(Box::pin(feed.status()));
+        }
+    }
+}
+
+/// Waits for an answer, for ever where none was asked for. Nothing is lost when the wait is given up.
+async fn pending<T>(answer: &mut Answer<T>) -> T {
+    match answer {
+        Some(waiting) => {
+            let told = waiting.await;
+            *answer = None;
+            told
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(moment: Option<Duration>) {
+    match moment {
+        Some(at) => tokio::time::sleep(at.saturating_sub(clock::now().mono)).await,
+        None => std::future::pending().await,
+    }
+}

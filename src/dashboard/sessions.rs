@@ -46,6 +46,9 @@ const fn number(name: &'static str, cell: fn(&SessionReport) -> String) -> Colum
 
 /// The sessions, from the one that is scrolled to.
 pub(super) fn section(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Section {
+    // The one on the card first, whoever was heard of last.
+    let mut sessions: Vec<&SessionReport> = report.sessions.iter().collect();
+    sessions.sort_by_key(|session| !session.shown);
     let mut section = Section {
         title: "Sessions".to_owned(),
         head: None,
@@ -54,21 +57,25 @@ pub(super) fn section(view: &View, report: &StatusReport, width: usize, paint: P
         least: 3,
         rank: 0,
     };
-    if report.sessions.is_empty() {
+    if sessions.is_empty() {
         let none = "  none in the last 24 hours";
         section.body = vec![Builder::new(width, paint).add(none, Role::Quiet).line()];
     } else if width >= TABLE {
-        (section.head, section.body) = table(report, width, paint);
+        (section.head, section.body) = table(&sessions, width, paint);
         section.keep = Keep::From { item: view.scroll, rows: 1 };
     } else {
-        section.body = report.sessions.iter().flat_map(|session| pair(session, width, paint)).collect();
+        section.body = sessions.iter().flat_map(|session| pair(session, width, paint)).collect();
         section.keep = Keep::From { item: view.scroll, rows: 2 };
         section.least = 2;
     }
     section
 }
 
-fn table(report: &StatusReport, width: usize, paint: Paint) -> (Option<Line<'static>>, Vec<Line<'static>>) {
+fn table(
+    sessions: &[&SessionReport],
+    width: usize,
+    paint: Paint,
+) -> (Option<Line<'static>>, Vec<Line<'static>>) {
     let mut shown = vec![text("agent", agent)];
     if width >= WIDEST {
         shown.push(text("id", |session| show::short_id(&session.id)));
@@ -85,11 +92,8 @@ fn table(report: &StatusReport, width: usize, paint: Paint) -> (Option<Line<'sta
     shown.extend([number("delta", delta), number("last", last), number("total", total)]);
     shown.push(number("context", context));
 
-    let cells: Vec<Vec<String>> = report
-        .sessions
-        .iter()
-        .map(|session| shown.iter().map(|column| (column.cell)(session)).collect())
-        .collect();
+    let cells: Vec<Vec<String>> =
+        sessions.iter().map(|session| shown.iter().map(|column| (column.cell)(session)).collect()).collect();
     let gap = if width >= WIDE { 2 } else { 1 };
     let widths = widths(&shown, &cells, width.saturating_sub(2), gap);
     let row = |mark: &str, cells: &mut dyn Iterator<Item = &str>, role: Role| {
@@ -101,8 +105,7 @@ fn table(report: &StatusReport, width: usize, paint: Paint) -> (Option<Line<'sta
         line.line()
     };
     let head = row("", &mut shown.iter().map(|column| column.name), Role::Quiet);
-    let body = report
-        .sessions
+    let body = sessions
         .iter()
         .zip(&cells)
         .map(|(session, cells)| {

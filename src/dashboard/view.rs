@@ -18,7 +18,6 @@ use super::text::Builder;
 use super::{card, head, help, limits, sessions};
 use crate::core::activity::Agent;
 use crate::core::report::{Event, EventKind, StatusReport};
-use crate::show;
 
 /// What is smaller than this cannot show anything that helps.
 const LEAST: (u16, u16) = (40, 10);
@@ -55,6 +54,8 @@ pub struct View {
 pub enum Standing {
     /// A daemon.
     Attached,
+    /// A daemon that does not answer any more.
+    Silent,
     /// A daemon that went away; another one is waited for.
     Lost,
     /// The session files, by this process itself.
@@ -74,6 +75,18 @@ pub struct UsageEntry {
     pub text: String,
 }
 
+impl UsageEntry {
+    /// The line of an event of a session.
+    pub fn of(event: &Event, text: &str) -> Option<Self> {
+        let (agent, session) = match &event.kind {
+            EventKind::Usage(usage) => (usage.agent, &usage.session),
+            EventKind::Session { session, .. } => (session.agent, &session.id),
+            _ => return None,
+        };
+        Some(Self { at: event.at, agent, session: session.clone(), text: text.to_owned() })
+    }
+}
+
 impl View {
     /// A view that knows nothing yet.
     pub fn new(zone: TimeZone, colour: bool) -> Self {
@@ -89,19 +102,9 @@ impl View {
         }
     }
 
-    /// Keeps the usage line of an event that has one.
-    pub fn tell(&mut self, event: &Event) {
-        let (agent, session, text) = match &event.kind {
-            EventKind::Usage(usage) => match show::usage_text(usage) {
-                Some(text) => (usage.agent, &usage.session, text),
-                None => return,
-            },
-            EventKind::Session { ended: true, session } => {
-                (session.agent, &session.id, show::ended_text(session))
-            }
-            _ => return,
-        };
-        self.lines.push_back(UsageEntry { at: event.at, agent, session: session.clone(), text });
+    /// One more usage line; the oldest one goes where there are too many.
+    pub fn keep(&mut self, entry: UsageEntry) {
+        self.lines.push_back(entry);
         while self.lines.len() > KEPT {
             self.lines.pop_front();
         }

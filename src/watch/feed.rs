@@ -86,10 +86,13 @@ impl Feed {
     }
 
     /// The status report of whoever tells the events; `None` when it cannot be had now.
-    pub async fn status(&self) -> Option<StatusReport> {
-        let (answer, answered) = oneshot::channel();
-        self.questions.send(answer).await.ok()?;
-        answered.await.ok()
+    pub fn status(&self) -> impl Future<Output = Option<StatusReport>> + use<> {
+        let questions = self.questions.clone();
+        async move {
+            let (answer, answered) = oneshot::channel();
+            questions.send(answer).await.ok()?;
+            answered.await.ok()
+        }
     }
 }
 

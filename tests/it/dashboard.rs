@@ -1,4 +1,8 @@
 //! The dashboard: what it draws, and what it does in a real terminal.
 
 mod reports;
+#[cfg(unix)]
+mod terminal;
+#[cfg(unix)]
+mod tmux;
 mod view;
