@@ -132,7 +132,7 @@ pub enum Command {
     Status(Status),
     /// Draw the card as friends will see it
     Preview,
-    /// Print what happens, as it happens: a line for each usage event
+    /// Show what happens, as it happens: a dashboard, or lines off a terminal
     Watch(Watch),
     /// Feed session files through the engine and print what would have been shown
     Replay(Replay),
@@ -307,11 +307,13 @@ pub struct Pause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
+  agent-presence watch
   agent-presence watch | tee usage.txt
   agent-presence watch --json | jq 'select(.event == \"usage\")'
 
-First comes what each live session has used so far, then every event of the running daemon, also of the next one that
-takes over from it. Without a daemon the session files are followed here. Ends with its reader.")]
+On a terminal it is a dashboard: sessions, tokens, remaining limits, the card as friends see it, links; `q` quits, `p`
+pauses, `?` explains. Elsewhere first comes what each live session has used so far, then every event of the running
+daemon, also of the next one that takes over from it. Without a daemon the session files are followed here. Ends with its reader.")]
 pub struct Watch {
     /// Print one JSON event a line, of every kind
     #[arg(long, conflicts_with = "bare")]

@@ -87,8 +87,10 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
         return commands::run::run(run, places);
     }
     if let Command::Watch(watch) = &invocation.command {
-        let settings = effective.settings;
-        let source = Source { state, environment, settings, homes, zone };
+        // Where the file cannot be read, it is not known whether there is an application id in it.
+        let in_force = (!effective.may_show_too_much()).then_some(&effective.settings);
+        let config = config.report(&effective, in_force);
+        let source = Source { state, environment, settings: effective.settings, config, homes, zone };
         let is_dumb = source.environment.text("TERM") == Some("dumb");
         if out.is_terminal() && !is_dumb && !watch.json && !watch.bare {
             let colour = invocation.global.color.wanted(&out, &source.environment);

@@ -107,6 +107,8 @@ pub struct Engine {
     inherited: Inherited,
     /// The links as they were told last.
     links: Vec<LinkStatus>,
+    /// Whether the status report says something else that nobody was told of.
+    untold_status: bool,
     outputs: VecDeque<Output>,
     next: Option<(Duration, &'static str)>,
     problems: BTreeMap<(&'static str, Arc<str>), String>,
@@ -164,6 +166,7 @@ impl Engine {
             shown: None,
             inherited: Inherited::default(),
             links: Vec::new(),
+            untold_status: false,
             outputs: VecDeque::new(),
             next: None,
             problems: BTreeMap::new(),
@@ -193,13 +196,16 @@ impl Engine {
             Input::Settings(settings) => {
                 self.settings = Arc::from(settings);
                 self.publisher.set_settings(now, &self.settings);
+                self.untold_status = true;
             }
             Input::Pause(until) => {
                 self.paused_until = Some(until);
+                self.untold_status = true;
                 urgency = Urgency::AtOnce;
             }
             Input::Resume => {
                 if self.paused_until.take().is_some() {
+                    self.untold_status = true;
                     urgency = Urgency::AtOnce;
                 }
             }
@@ -209,6 +215,7 @@ impl Engine {
         }
         if self.paused_until.is_some_and(|until| until <= now.wall) {
             self.paused_until = None;
+            self.untold_status = true;
             urgency = Urgency::AtOnce;
         }
         self.refresh(now, urgency);
@@ -224,7 +231,7 @@ impl Engine {
         }
         self.outputs.extend(self.publisher.take_notices().into_iter().map(Output::Notice));
         self.tell_card(now);
-        self.tell_links(now);
+        self.tell_status(now);
         self.outputs.pop_front()
     }
 
@@ -324,6 +331,7 @@ impl Engine {
             SourceEvent::Gone { file } => {
                 self.end(now, file);
                 self.files.remove(&file);
+                self.untold_status = true;
             }
             SourceEvent::Limits(snapshot) => self.learn(now, snapshot),
             SourceEvent::CaughtUp => {
@@ -340,6 +348,7 @@ impl Engine {
                     Some(message) => self.problems.insert((key, home), message),
                     None => self.problems.remove(&(key, home)),
                 };
+                self.untold_status = true;
             }
         }
     }
@@ -362,6 +371,8 @@ impl Engine {
         beside(&mut session, &self.registers, &self.windows);
         let activity = session.doing(now.wall, self.settings.card.idle_after).activity;
         let asleep = activity == Activity::Idle;
+        // Nothing else is told of those.
+        self.untold_status |= asleep;
         let count = self.settings.tokens.count;
         let mut events = Vec::new();
         if !asleep && (restored || before.ended) {
@@ -442,12 +453,13 @@ impl Engine {
         }
     }
 
-    /// Tells when the links stand differently.
-    fn tell_links(&mut self, now: Now) {
+    /// Tells when the status report says something else that no other event tells.
+    fn tell_status(&mut self, now: Now) {
         let links = self.links(now);
-        if links != self.links {
-            self.links.clone_from(&links);
-            self.tell(now.wall, EventKind::Links { links });
+        if links != self.links || self.untold_status {
+            self.links = links;
+            self.untold_status = false;
+            self.tell(now.wall, EventKind::Status);
         }
     }
 

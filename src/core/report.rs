@@ -290,11 +290,9 @@ pub enum EventKind {
         /// The session.
         session: Box<SessionReport>,
     },
-    /// How the links stand has changed. For those who show it: `watch --json` does not print it.
-    Links {
-        /// All of them.
-        links: Vec<LinkStatus>,
-    },
+    /// The status report says something else that no other event tells: of links, a pause, the settings, problems, or
+    /// sessions long idle. For those who show it: `watch --json` does not print it.
+    Status,
     /// Another card is shown, or none.
     Card {
         /// The card; `None` when it was cleared.

@@ -66,7 +66,7 @@ impl LiveSettings {
         self.watch.file().report(&self.newest, in_force)
     }
 
-    /// Waits for other settings to come into force. Nothing is lost when the wait is given up.
+    /// Waits for other settings to come into force, or to have other issues. Nothing is lost when the wait is given up.
     pub async fn next(&mut self) -> &Settings {
         loop {
             let read = self.watch.next().await;
@@ -76,7 +76,7 @@ impl LiveSettings {
         }
     }
 
-    /// Takes a reading, and says whether it brought other settings.
+    /// Takes a reading, and says whether it brought other settings or other issues.
     fn take(&mut self, read: Effective) -> bool {
         let before = std::mem::replace(&mut self.newest, read);
         let has_other_issues = before.issues != self.newest.issues;
@@ -87,7 +87,7 @@ impl LiveSettings {
             if !before.is_broken() {
                 tracing::warn!("the last good settings stay in force until the file is mended");
             }
-            return false;
+            return has_other_issues;
         }
         let changes = self.newest.changes_since(&self.used);
         self.used = self.newest.clone();
@@ -103,7 +103,7 @@ impl LiveSettings {
         if !before.discord.application_id.is_empty() {
             self.tell_missing_id();
         }
-        before != self.settings
+        before != self.settings || has_other_issues
     }
 
     /// Whether nothing may be shown, because there never were good settings and these are not.

@@ -51,11 +51,10 @@ fn standing(view: &View, roomy: bool) -> (String, Role) {
             (format!("daemon {version} running (pid {pid}{})", since.unwrap_or_default()), Role::Good)
         }
         (_, "running", _) => ("daemon running".to_owned(), Role::Good),
-        (_, "unresponsive", _) => (
-            short("the daemon does not answer; following the session files itself", "daemon unresponsive"),
-            Role::Low,
-        ),
-        _ => (short("no daemon is running; following the session files itself", "no daemon"), Role::Fair),
+        _ => {
+            let long = format!("{}; following the session files itself", view.cause);
+            (short(&long, "no daemon: reading files itself"), Role::Fair)
+        }
     }
 }
 

@@ -69,6 +69,7 @@ pub fn run(source: Source, colour: bool) -> Result<Exit, Failure> {
             telling: None,
             ask_at: Some(clock::now().mono),
             notice_until: None,
+            is_old: true,
         };
         let gone = reader::gone();
         tokio::pin!(gone);
@@ -80,7 +81,10 @@ pub fn run(source: Source, colour: bool) -> Result<Exit, Failure> {
                 () = signals.next() => break,
                 () = &mut gone => break,
                 () = defects.next() => return Err(Failure::new("the dashboard ended by a defect")),
-                () = stopped.continued() => screen.reopen().map_err(failed)?,
+                () = stopped.continued() => {
+                    screen.reopen().map_err(failed)?;
+                    shown.is_old = true;
+                }
                 typed = keys.recv() => match typed {
                     Some(typed) => {
                         if shown.typed(typed, &mut keys, &mut screen).map_err(failed)? {
@@ -119,11 +123,15 @@ struct Shown {
     /// When a report is to be asked for, by the monotonic clock.
     ask_at: Option<Duration>,
     notice_until: Option<Duration>,
+    /// Whether the screen shows something else.
+    is_old: bool,
 }
 
 impl Shown {
     fn draw(&mut self, screen: &mut Screen) -> std::io::Result<()> {
-        self.view.scroll = screen.draw(&self.view)?;
+        if std::mem::take(&mut self.is_old) {
+            self.view.scroll = screen.draw(&self.view)?;
+        }
         Ok(())
     }
 
@@ -139,23 +147,32 @@ impl Shown {
                 let text = self.lines.line(&event);
                 self.news.extend(text.and_then(|text| UsageEntry::of(&event, text.trim_end())));
             }
-            Update::Attached { .. } => self.view.standing = Standing::Attached,
+            Update::Attached { .. } => self.stand(Standing::Attached),
             Update::Lost => {
-                self.view.standing = Standing::Lost;
+                self.stand(Standing::Lost);
                 self.ask_at = None;
                 return;
             }
-            Update::Alone { .. } => self.view.standing = Standing::Alone,
+            Update::Alone { cause } => {
+                self.stand(Standing::Alone);
+                self.view.cause = cause;
+            }
         }
         self.ask_in(TOGETHER);
+    }
+
+    fn stand(&mut self, standing: Standing) {
+        self.view.standing = standing;
+        self.is_old = true;
     }
 
     fn reported(&mut self, report: Option<StatusReport>) {
         match report {
             Some(report) => {
                 if self.view.standing == Standing::Silent {
-                    self.view.standing = Standing::Attached;
+                    self.stand(Standing::Attached);
                 }
+                self.is_old = true;
                 self.view.report = Some(report);
                 for entry in self.news.drain(..) {
                     self.view.keep(entry);
@@ -164,7 +181,7 @@ impl Shown {
             None if self.view.standing == Standing::Lost => {}
             None => {
                 if self.view.standing == Standing::Attached && self.view.report.is_some() {
-                    self.view.standing = Standing::Silent;
+                    self.stand(Standing::Silent);
                 }
                 self.ask_in(AGAIN);
             }
@@ -178,6 +195,7 @@ impl Shown {
         more: &mut mpsc::Receiver<Typed>,
         screen: &mut Screen,
     ) -> std::io::Result<bool> {
+        self.is_old = true;
         let mut next = Some(typed);
         while let Some(typed) = next {
             match keys::wish(&typed, self.view.help) {
@@ -219,6 +237,7 @@ impl Shown {
     }
 
     fn say(&mut self, notice: String) {
+        self.is_old = true;
         self.view.notice = Some(notice);
         self.notice_until = Some(clock::now().mono.saturating_add(NOTICE));
     }
@@ -240,6 +259,7 @@ impl Shown {
         if self.notice_until.is_some_and(|until| until <= now) {
             self.notice_until = None;
             self.view.notice = None;
+            self.is_old = true;
         }
         let is_due = self.ask_at.is_none_or(|at| at <= now);
         if is_due && self.asking.is_none() {

@@ -35,6 +35,8 @@ pub struct View {
     pub report: Option<StatusReport>,
     /// Where it comes from.
     pub standing: Standing,
+    /// Why that is no daemon.
+    pub cause: String,
     /// The latest usage lines, the newest one last.
     pub lines: VecDeque<UsageEntry>,
     /// The user's time zone.
@@ -93,6 +95,7 @@ impl View {
         Self {
             report: None,
             standing: Standing::Attached,
+            cause: "no daemon is running".to_owned(),
             lines: VecDeque::new(),
             zone,
             notice: None,

@@ -34,6 +34,9 @@ impl Alone {
             detector: JumpDetector::default(),
         };
         alone.engine.handle(clock::now(), Input::Remembered(state::read_limits(&source.state)));
+        if let Some(until) = state::read_pause(&source.state) {
+            alone.engine.handle(clock::now(), Input::Pause(until));
+        }
         alone.look_at_terminals(source);
         Ok(alone)
     }
@@ -87,7 +90,9 @@ impl Alone {
     }
 
     /// The status report, as a daemon without sinks would give it.
-    pub(super) fn status(&self) -> StatusReport {
-        self.engine.status(clock::now(), DaemonReport::not_running(), ConfigReport::default())
+    pub(super) fn status(&self, config: ConfigReport) -> StatusReport {
+        let paused_until = self.engine.paused_until();
+        let daemon = DaemonReport { paused_until, ..DaemonReport::not_running() };
+        self.engine.status(clock::now(), daemon, config)
     }
 }

@@ -212,7 +212,7 @@ impl Feeding {
                 Some(question) = self.questions.recv() => {
                     if let Some(alone) = &alone {
                         // Who asked may have gone.
-                        let _ = question.send(alone.status());
+                        let _ = question.send(alone.status(self.source.config.clone()));
                     }
                 }
                 () = self.updates.closed() => return Err(NobodyListens),

@@ -48,7 +48,7 @@ impl Lines {
     /// The line of an event with its end, or nothing where there is none.
     pub fn line(&mut self, event: &Event) -> Option<String> {
         if self.form == Form::Json {
-            if matches!(event.kind, EventKind::Links { .. }) {
+            if matches!(event.kind, EventKind::Status) {
                 return None;
             }
             return serde_json::to_string(event).ok().map(|line| line + "\n");
@@ -156,6 +156,6 @@ mod tests {
             assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
             assert_eq!(line.find('\n'), Some(line.len() - 1));
         }
-        assert_eq!(lines.line(&event(r#""event":"links","links":[]"#)), None);
+        assert_eq!(lines.line(&event(r#""event":"status""#)), None);
     }
 }

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
+use crate::core::report::ConfigReport;
 use crate::core::settings::Settings;
 use crate::daemon::intake::Home;
 use crate::paths::Environment;
@@ -26,6 +27,8 @@ pub struct Source {
     pub environment: Environment,
     /// The settings in force.
     pub settings: Settings,
+    /// The settings file and what is wrong with it.
+    pub config: ConfigReport,
     /// The agents' homes.
     pub homes: Vec<Home>,
     /// The user's time zone.

@@ -166,7 +166,7 @@ mod tests {
                 EventKind::Session { ended: true, .. } => "ends".to_owned(),
                 EventKind::Session { .. } => "appears".to_owned(),
                 EventKind::Limits(_) => "limits".to_owned(),
-                EventKind::Links { .. } => "links".to_owned(),
+                EventKind::Status => "status".to_owned(),
                 EventKind::Card { card } => format!("card {}", card.is_some()),
             }),
             Output::Link(_) | Output::Notice(_) => None,

@@ -216,6 +216,23 @@ fn without_a_daemon_the_files_are_followed_until_there_is_one() {
     check_given_back(&terminal);
 }
 
+#[test]
+fn what_changes_elsewhere_is_seen() {
+    let home = Home::new();
+    let _daemon = home.start("run");
+    home.wait_for_status("a daemon", |status| status["daemon"]["state"] == "running");
+    let Some(terminal) = Terminal::start(&home, (80, 24), SCRIPT) else { return };
+    terminal.wait_for_text("no card: no session is active");
+    home.output("pause");
+    terminal.wait_for_text("no card: paused");
+    home.output("resume");
+    terminal.wait_for_text("no card: no session is active");
+    home.settings("[publish]\nmin_intervall = \"5s\"\n");
+    check(&terminal.wait_for_text("Problems"), &["min_intervall"]);
+    terminal.send("q");
+    check_given_back(&terminal);
+}
+
 /// Set where this very test is the program in the terminal.
 const INSIDE: &str = "AGENT_PRESENCE_TEST_INSIDE";
 

@@ -100,10 +100,9 @@ fn a_daemon_that_went_away() {
 
 #[test]
 fn a_daemon_that_does_not_answer() {
-    let mut view = alone();
-    let daemon = &mut view.report.as_mut().unwrap().daemon;
-    (daemon.state, daemon.pid) = ("unresponsive".to_owned(), Some(4242));
-    check("unresponsive", &view, &[(40, 10), (80, 24)]);
+    let cause = "the daemon cannot be asked: it does not answer".to_owned();
+    check("unresponsive", &View { cause, ..alone() }, &[(40, 10), (80, 24)]);
+    check("silent", &View { standing: Standing::Silent, ..busy_view() }, &[(40, 10), (80, 24)]);
 }
 
 #[test]

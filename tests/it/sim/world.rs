@@ -587,7 +587,7 @@ impl World {
                 self.note(&format!("{} {what} {}", session.id, triplet(session.tokens)));
             }
             EventKind::Limits(limits) => self.note(&format!("limits {}", limits_text(limits))),
-            EventKind::Links { .. } => {}
+            EventKind::Status => {}
             EventKind::Card { card } => {
                 let told = card.as_ref().map(|card| card.session.as_str());
                 let mut confirmed = self.discords.values().filter_map(|discord| discord.confirmed.as_deref());
