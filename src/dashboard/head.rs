@@ -14,6 +14,8 @@ use crate::show;
 
 /// From this width on lines say more than they have to.
 const ROOMY: usize = 76;
+/// From this width on usage lines stand as they are printed.
+const WIDE: usize = 150;
 
 /// Who is asked, and how it stands with that.
 pub(super) fn head(view: &View, width: usize, paint: Paint) -> Line<'static> {
@@ -154,6 +156,5 @@ fn usage_line(view: &View, entry: &UsageEntry, width: usize, paint: Paint) -> Li
     let whose = if width >= ROOMY { whose } else { format!(" {}", entry.agent.word()) };
     let line = line.add(time, Role::Quiet).add(whose, Role::Quiet).add(" ", Role::Plain);
     let figures = entry.text.trim_start_matches("Token usage: ");
-    let whole = columns(&entry.text) <= line.room();
-    line.add(if whole { entry.text.as_str() } else { figures }, Role::Plain).line()
+    line.add(if width >= WIDE { entry.text.as_str() } else { figures }, Role::Plain).line()
 }
