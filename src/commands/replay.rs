@@ -39,6 +39,9 @@ pub fn run(
 }
 
 fn print(event: &Event, json: bool, zone: &TimeZone, out: &mut dyn Write) -> std::io::Result<()> {
+    if json && !event.is_printed() {
+        return Ok(());
+    }
     if json {
         serde_json::to_writer(&mut *out, event)?;
         return out.write_all(b"\n");

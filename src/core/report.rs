@@ -265,6 +265,13 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+impl Event {
+    /// Whether `watch --json` and `replay --json` print it.
+    pub fn is_printed(&self) -> bool {
+        !matches!(self.kind, EventKind::Status)
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
@@ -291,7 +298,7 @@ pub enum EventKind {
         session: Box<SessionReport>,
     },
     /// The status report says something else that no other event tells: of links, a pause, the settings, problems, or
-    /// sessions long idle. For those who show it: `watch --json` does not print it.
+    /// sessions long idle. For those who show the report.
     Status,
     /// Another card is shown, or none.
     Card {

@@ -48,10 +48,8 @@ impl Lines {
     /// The line of an event with its end, or nothing where there is none.
     pub fn line(&mut self, event: &Event) -> Option<String> {
         if self.form == Form::Json {
-            if matches!(event.kind, EventKind::Status) {
-                return None;
-            }
-            return serde_json::to_string(event).ok().map(|line| line + "\n");
+            let json = event.is_printed().then(|| serde_json::to_string(event).ok())?;
+            return json.map(|line| line + "\n");
         }
         let (session, say, text) = match &event.kind {
             EventKind::Usage(usage) => {
