@@ -1,20 +1,27 @@
 #!/usr/bin/env bash
-# Runs a built program as its user would, on the system that it is for: what a release proves before it is published.
+# Runs a built program as its user would: what a release proves on each system before it is published.
 #
-#   packaging/try.sh PROGRAM [RUNNER]        RUNNER: what runs it here, such as an emulator
+#   packaging/try.sh PROGRAM [TARGET]        TARGET: in Wine or qemu, where this machine cannot run it as it is
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
-fail() { echo "error: $1" >&2; exit 1; }
+# shellcheck source=packaging/lib/targets.sh
+. "$ROOT/packaging/lib/targets.sh"
 
-program=${1:?usage: packaging/try.sh PROGRAM [RUNNER]}
-runner=("${@:2}")
+program=$(realpath "${1:?usage: packaging/try.sh PROGRAM [TARGET]}")
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
+runner=() drive=
+if [ $# -gt 1 ]; then
+    prepare "$2"
+    [ -z "$RUNNER" ] || runner=("$RUNNER")
+    # Wine's name for the root folder
+    case $RUNNER in *wine*) drive=Z: ;; esac
+fi
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
 # No Discord, no session and no setting of whoever runs this.
-export HOME=$home XDG_CONFIG_HOME=$home/config XDG_RUNTIME_DIR=$home AGENT_PRESENCE_STATE_DIR=$home/state
-export AGENT_PRESENCE_CONFIG=$home/config.toml CODEX_HOME=$home/codex CLAUDE_CONFIG_DIR=$home/claude
+export HOME=$home XDG_CONFIG_HOME=$home/config XDG_RUNTIME_DIR=$home AGENT_PRESENCE_STATE_DIR=$drive$home/state
+export AGENT_PRESENCE_CONFIG=$drive$home/config.toml CODEX_HOME=$drive$home/codex CLAUDE_CONFIG_DIR=$drive$home/claude
 unset AGENT_PRESENCE_APPLICATION_ID RUST_LOG
 
 # try EXIT_CODE ARGUMENT...: sets `said`
