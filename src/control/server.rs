@@ -204,8 +204,11 @@ async fn ask(calls: &mpsc::Sender<Call>, verb: Verb) -> Option<Answer> {
     answered.await.ok()
 }
 
-/// The bytes up to a line break or the end; `None` when they are too many.
-async fn read_line(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
+/// The bytes up to a line break or the end; `None` when they are more than [`LONGEST_REQUEST`].
+///
+/// # Errors
+/// The connection broke, or ended before a first byte.
+pub async fn read_line(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let mut chunk = [0; 1024];
     loop {

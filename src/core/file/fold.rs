@@ -124,7 +124,8 @@ impl Fold {
                 }
                 Change::Usage { at, turn, added, usage, call } => {
                     about.session.last_token_event_at = Some(at);
-                    about.session.restored = at < self.live_since;
+                    // Behind news everything is news, whatever its stamp: the clock may have been set back.
+                    about.session.restored = at < self.live_since && self.events.is_empty();
                     if about.session.restored {
                         self.restored = Some(UsageEvent { at, turn, usage, added: None, call: None });
                     } else {

@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::codex;
+use crate::sim::codex::{About, Codex, Counters, Source};
 
 /// A fixture with what its neighbours offer.
 struct Fixture {
@@ -219,6 +220,27 @@ fn a_jump_keeps_to_what_the_rest_tells() {
             assert_eq!(count.seen, whole, "{at}");
         }
     }
+}
+
+/// The clock was set back while nobody looked: of one reading, what is told later never has a smaller total.
+#[test]
+fn behind_news_everything_is_news() {
+    let at = |seconds: i64| Timestamp::constant(1_795_168_800, 0) + jiff::SignedDuration::from_secs(seconds);
+    let about =
+        About { id: "s1".to_owned(), cwd: "/x".to_owned(), branch: "main".to_owned(), source: Source::Cli };
+    let mut codex = Codex::new(about);
+    let used = Counters { input: 100, cached: 0, output: 10, reasoning: 0 };
+    let lines =
+        [codex.meta(at(0)), codex.usage(at(60), used, None), codex.usage(at(-3600), used, None)].concat();
+    let mut file = SessionFile::new(Agent::Codex, "home".into(), at(30));
+    file.push(lines.as_bytes());
+    file.caught_up();
+    let update = file.take_update().unwrap();
+    let totals: Vec<_> =
+        update.usage.iter().map(|event| event.usage.session_total_tokens.unwrap().blended()).collect();
+    assert_eq!(totals, [110, 220]);
+    assert!(update.usage.iter().all(|event| event.added.is_some()));
+    assert!(!update.session.restored);
 }
 
 /// What may befall the bytes of a file.
