@@ -7,6 +7,7 @@
 //! fs2's functions are called in full: std has methods of the same names with other results. Ending another
 //! process is not done here. Read next: [`crate::takeover`].
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -57,7 +58,8 @@ impl Record {
 pub struct Instance {
     /// This process, as recorded.
     pub record: Record,
-    lock: File,
+    /// Another file once the folder was removed and made again.
+    lock: RefCell<File>,
 }
 
 /// Why the lock was not acquired.
@@ -125,39 +127,80 @@ impl Instance {
     /// # Errors
     /// As [`Instance::acquire`].
     pub fn try_acquire_as(state: &StateDir, own: impl FnOnce() -> Record) -> Result<Self, AcquireError> {
-        let path = state.join(LOCK);
-        let unavailable = |what, path: &Path| {
-            let path = path.to_owned();
-            move |cause| AcquireError::Unavailable { what, path, cause }
-        };
-        let lock = files::private_options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(unavailable("open", &path))?;
-        match fs2::FileExt::try_lock_exclusive(&lock) {
-            Ok(()) => {}
-            Err(error) if is_contended(&error) => {
-                return Err(AcquireError::Held { record: Record::read(state.path()).map(Box::new) });
-            }
-            Err(error) => return Err(unavailable("lock", &path)(error)),
-        }
-        let instance = Self { record: own(), lock };
-        let path = state.join(RECORD);
-        serde_json::to_vec_pretty(&instance.record)
-            .map_err(io::Error::from)
-            .and_then(|json| files::write_atomically(&path, &json))
-            .map_err(unavailable("write", &path))?;
+        let lock = locked(state)?;
+        let instance = Self { record: own(), lock: RefCell::new(lock) };
+        instance.write_record(state)?;
         Ok(instance)
     }
+
+    /// Whether the lock that is held is the one that others find: the folder may have been removed or moved away.
+    pub fn is_in_place(&self, state: &StateDir) -> bool {
+        match fs::metadata(state.join(LOCK)) {
+            Ok(there) => is_same(&there, &self.lock.borrow()),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Takes the lock of a folder that was made again, in place of the one that went with the old folder.
+    ///
+    /// # Errors
+    /// As [`Instance::acquire`]; the old lock is then still held.
+    pub fn take_again(&self, state: &StateDir) -> Result<(), AcquireError> {
+        let lock = locked(state)?;
+        self.write_record(state)?;
+        *self.lock.borrow_mut() = lock;
+        Ok(())
+    }
+
+    fn write_record(&self, state: &StateDir) -> Result<(), AcquireError> {
+        let path = state.join(RECORD);
+        serde_json::to_vec_pretty(&self.record)
+            .map_err(io::Error::from)
+            .and_then(|json| files::write_atomically(&path, &json))
+            .map_err(unavailable("write", &path))
+    }
+}
+
+/// The lock file, locked.
+fn locked(state: &StateDir) -> Result<File, AcquireError> {
+    let path = state.join(LOCK);
+    let lock = files::private_options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(unavailable("open", &path))?;
+    match fs2::FileExt::try_lock_exclusive(&lock) {
+        Ok(()) => Ok(lock),
+        Err(error) if is_contended(&error) => {
+            Err(AcquireError::Held { record: Record::read(state.path()).map(Box::new) })
+        }
+        Err(error) => Err(unavailable("lock", &path)(error)),
+    }
+}
+
+fn unavailable(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AcquireError + use<> {
+    let path = path.to_owned();
+    move |cause| AcquireError::Unavailable { what, path, cause }
+}
+
+#[cfg(unix)]
+fn is_same(there: &fs::Metadata, held: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    held.metadata().is_ok_and(|held| (held.dev(), held.ino()) == (there.dev(), there.ino()))
+}
+
+/// An open file keeps its folder from being removed.
+#[cfg(not(unix))]
+fn is_same(_: &fs::Metadata, _: &File) -> bool {
+    true
 }
 
 impl Drop for Instance {
     /// The record stays: it says nothing without the lock.
     fn drop(&mut self) {
-        let _ = fs2::FileExt::unlock(&self.lock);
+        let _ = fs2::FileExt::unlock(&*self.lock.borrow());
     }
 }
 

@@ -47,8 +47,8 @@ use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::error::{Exit, Failure};
 use crate::homes;
-use crate::instance::Instance;
-use crate::paths::{Environment, StateDir};
+use crate::instance::{AcquireError, Instance};
+use crate::paths::{Environment, StateDir, ensure_state_dir};
 use crate::statusline::cached;
 
 /// How long connections may take to say farewell.
@@ -146,7 +146,7 @@ pub async fn run(
     if let Some(until) = paused_until {
         daemon.input(Input::Pause(until), &mut reading);
     }
-    daemon.turn(&mut reading, &mut signals, &mut requests).await;
+    daemon.turn(&mut reading, &mut signals, &mut requests, instance).await;
     daemon.end(reading, requests).await;
     Ok(Exit::Done)
 }
@@ -188,6 +188,7 @@ impl Daemon<'_> {
         reading: &mut Reading<SessionFile>,
         signals: &mut Signals,
         requests: &mut Requests,
+        instance: &Instance,
     ) {
         let clock_watch = ClockWatch::start();
         while !self.engine.is_finished() {
@@ -225,6 +226,7 @@ impl Daemon<'_> {
                     for event in said {
                         self.input(Input::Source(event), reading);
                     }
+                    self.mind_state(requests, instance);
                     None
                 }
                 events = self.taps.next() => {
@@ -252,6 +254,43 @@ impl Daemon<'_> {
                 self.answer_early(requests);
             }
             self.keep();
+            if self.keeper.was_busy() {
+                self.mind_state(requests, instance);
+            }
+        }
+    }
+
+    /// Makes the state folder again if it was removed, before another daemon starts in one that has no lock.
+    fn mind_state(&mut self, requests: &mut Requests, instance: &Instance) {
+        if instance.is_in_place(self.keeper.folder()) {
+            return;
+        }
+        let folder = self.keeper.folder().path().display().to_string();
+        let made = ensure_state_dir(self.keeper.folder().path());
+        let taken =
+            made.map_err(|failure| failure.message).and_then(|made| match instance.take_again(&made) {
+                Err(AcquireError::Held { .. }) => Ok(false),
+                taken => taken.map(|()| true).map_err(|error| error.to_string()),
+            });
+        match taken {
+            Ok(true) => {
+                tracing::warn!("the state folder {folder} was removed; it was made again");
+                requests.listen(instance);
+                self.keeper.begin_anew();
+                self.keep();
+            }
+            Ok(false) => {
+                tracing::warn!(
+                    "the state folder {folder} was removed, and another instance began there; ending"
+                );
+                self.ending = true;
+                self.keep();
+            }
+            Err(problem) => {
+                let problem =
+                    format!("the state folder {folder} was removed: {problem}; hint: make it again");
+                self.keeper.fail(clock::now().mono, problem);
+            }
         }
     }
 
@@ -330,8 +369,8 @@ impl Daemon<'_> {
 
     fn keep(&mut self) {
         let now = clock::now();
-        self.keeper.pause(self.engine.paused_until());
-        self.keep_at = self.keeper.limits(now.mono, self.engine.limits().cloned().collect());
+        let limits = self.engine.limits().cloned().collect();
+        self.keep_at = self.keeper.keep(now.mono, self.engine.paused_until(), limits);
         if self.ending && !self.engine.is_finished() {
             self.engine.handle(now, Input::ShutDown);
         }

@@ -31,6 +31,8 @@ const FAREWELL: Duration = Duration::from_millis(300);
 pub(super) struct Requests {
     /// `None` where there can be none; the daemon does its work without.
     server: Option<Server>,
+    place: Place,
+    sender: mpsc::Sender<Call>,
     calls: mpsc::Receiver<Call>,
     own: Record,
     /// Resolves when the one that takes over has what it needs.
@@ -61,18 +63,25 @@ impl Requests {
         inherited: Option<&Handover>,
     ) -> Self {
         let (sender, calls) = mpsc::channel(INBOX);
-        let server = Server::start(&Place::of(state, environment), instance, sender);
-        if let Err(error) = &server {
-            tracing::warn!("could not listen for `status`, `stop` and `pause`: {error}");
-        }
-        let own = instance.record.clone();
+        let (place, own) = (Place::of(state, environment), instance.record.clone());
         let log =
             match inherited.and_then(|inherited| Some((inherited.position.clone()?, &inherited.unheard))) {
                 Some((position, unheard)) => SharedLog::inherited(position, unheard),
                 // A daemon that broke off and lives again in the same process counts anew.
                 None => SharedLog::new(format!("{}-{:x}", own.token, clock::now().wall.as_nanosecond())),
             };
-        Self { server: server.ok(), calls, own, heir: None, log, early: Vec::new() }
+        let mut this = Self { server: None, place, sender, calls, own, heir: None, log, early: Vec::new() };
+        this.listen(instance);
+        this
+    }
+
+    /// Listens, once more if the socket went with its folder. Who is connected stays so.
+    pub(super) fn listen(&mut self, instance: &Instance) {
+        self.server = None;
+        match Server::start(&self.place, instance, self.sender.clone()) {
+            Ok(server) => self.server = Some(server),
+            Err(error) => tracing::warn!("could not listen for `status`, `stop` and `pause`: {error}"),
+        }
     }
 
     /// The next request. Nothing is lost when the wait is given up.
@@ -138,6 +147,7 @@ impl Daemon<'_> {
                 let daemon = DaemonReport { paused_until: self.engine.paused_until(), ..self.report.clone() };
                 let mut config = self.settings.report();
                 config.issues.extend(self.record.problem().map(str::to_owned));
+                config.issues.extend(self.keeper.problem().map(str::to_owned));
                 let status = self.engine.status(now, daemon, config);
                 (Reply { status: Some(Box::new(status)), ..Reply::done() }, None)
             }

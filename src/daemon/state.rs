@@ -1,8 +1,9 @@
 //! What the daemon keeps in its state folder besides the lock: the last known limits, and a pause.
 //!
-//! Each file is replaced whole. A file that cannot be written costs what is in it, not the daemon; one that cannot be
-//! read counts as absent.
+//! Each file is replaced whole. A file that cannot be written costs what is in it until it can be, not the daemon; one that
+//! cannot be read counts as absent.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ const PAUSE: &str = "pause.json";
 
 /// What changes with every token is not written more often than this.
 pub const PACE: Duration = Duration::from_secs(30);
+
+/// What could not be written is tried again after so long.
+pub const RETRY: Duration = Duration::from_secs(5);
 
 /// A pause as it is kept; the file is there only while there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,79 +52,138 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
 }
 
 /// Writes the files when they have changed; what changes with every token, seldom.
+///
+/// What could not be written is tried again until it is, and [`Keeper::problem`] says so meanwhile.
 #[derive(Debug)]
 pub struct Keeper {
     folder: StateDir,
+    /// As it is on the disk.
     paused_until: Option<Timestamp>,
+    /// As they are on the disk.
     limits: Vec<Snapshot>,
     limits_written_at: Option<Duration>,
-    failing: bool,
+    /// What is wrong, and when to try again.
+    failing: Option<(String, Duration)>,
+    busy: bool,
 }
 
 impl Keeper {
     /// Keeps state in `folder`, where `limits` and `paused_until` are what is there already.
     pub fn new(folder: StateDir, limits: Vec<Snapshot>, paused_until: Option<Timestamp>) -> Self {
-        Self { folder, paused_until, limits, limits_written_at: None, failing: false }
+        Self { folder, paused_until, limits, limits_written_at: None, failing: None, busy: false }
     }
 
-    /// Tells until when the daemon is paused.
-    pub fn pause(&mut self, paused_until: Option<Timestamp>) {
-        if self.paused_until == paused_until {
-            return;
-        }
-        match paused_until {
-            Some(paused_until) => self.write(PAUSE, &Pause { paused_until }),
-            None => {
-                let path = self.folder.join(PAUSE);
-                if let Err(error) = std::fs::remove_file(&path) {
-                    tracing::warn!("could not remove {}: {error}", path.display());
-                }
-            }
-        }
-        self.paused_until = paused_until;
-    }
-
-    /// Tells the limits as they are at `mono`. Returns when to come again if they were not written because they
-    /// have been only just.
-    pub fn limits(&mut self, mono: Duration, limits: Vec<Snapshot>) -> Option<Duration> {
-        if self.limits == limits {
+    /// Tells how things are at `mono`. Returns when to come again if something is still to be written: because it was
+    /// only just, or because it could not be.
+    pub fn keep(
+        &mut self,
+        mono: Duration,
+        paused_until: Option<Timestamp>,
+        limits: Vec<Snapshot>,
+    ) -> Option<Duration> {
+        let retry = self.failing.as_ref().map_or(Duration::ZERO, |(_, retry)| *retry);
+        if (self.paused_until, &self.limits) == (paused_until, &limits) && self.failing.is_none() {
             return None;
         }
-        let due = self.limits_written_at.map(|at| at.saturating_add(PACE));
-        if let Some(due) = due.filter(|due| *due > mono) {
-            return Some(due);
+        if retry > mono {
+            return Some(retry);
         }
-        self.write_limits(limits);
-        self.limits_written_at = Some(mono);
-        None
+        let pace = self.limits_written_at.map(|at| at.saturating_add(PACE)).filter(|due| *due > mono);
+        let mut result = Ok(());
+        if self.paused_until != paused_until {
+            result = self.put_pause(paused_until).map(|()| self.paused_until = paused_until);
+        }
+        // After a failure it is tried whether there is something new or not, so that its end is noticed.
+        let is_new = self.limits != limits;
+        if self.failing.is_some() || is_new && pace.is_none() {
+            result = result.and(self.put(LIMITS, &limits));
+            if result.is_ok() {
+                (self.limits, self.limits_written_at) = (limits, Some(mono));
+            }
+        } else if is_new && result.is_ok() {
+            return pace;
+        }
+        self.settle(mono, result);
+        self.failing.as_ref().map(|(_, retry)| *retry)
     }
 
     /// Writes the limits whatever was written lately.
     pub fn finish(&mut self, limits: Vec<Snapshot>) {
         if self.limits != limits {
-            self.write_limits(limits);
+            let result = self.put(LIMITS, &limits);
+            self.settle(Duration::ZERO, result);
         }
     }
 
-    fn write_limits(&mut self, limits: Vec<Snapshot>) {
-        self.write(LIMITS, &limits);
-        self.limits = limits;
+    /// Whether anything was written, or was to be, since the last call.
+    pub fn was_busy(&mut self) -> bool {
+        std::mem::take(&mut self.busy)
     }
 
-    /// A failure is worth one line, and so is its end.
-    fn write<T: Serialize>(&mut self, name: &str, value: &T) {
-        let path = self.folder.join(name);
-        let json = serde_json::to_vec_pretty(value).map_err(std::io::Error::from);
+    /// The folder is another one: everything is to be written again.
+    pub fn begin_anew(&mut self) {
+        (self.paused_until, self.limits, self.limits_written_at) = (None, Vec::new(), None);
+        self.failing = None;
+    }
+
+    /// The folder is gone, and could not be made again.
+    pub fn fail(&mut self, mono: Duration, problem: String) {
+        if self.failing.as_ref().is_none_or(|(told, _)| *told != problem) {
+            tracing::warn!("{problem}");
+        }
+        self.failing = Some((problem, mono.saturating_add(RETRY)));
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &StateDir {
+        &self.folder
+    }
+
+    /// What keeps the state from being written, with a hint, for `status`.
+    pub fn problem(&self) -> Option<&str> {
+        self.failing.as_ref().map(|(problem, _)| problem.as_str())
+    }
+
+    fn put_pause(&self, paused_until: Option<Timestamp>) -> io::Result<()> {
+        let Some(paused_until) = paused_until else {
+            return match std::fs::remove_file(self.folder.join(PAUSE)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                result => result,
+            };
+        };
+        self.put(PAUSE, &Pause { paused_until })
+    }
+
+    fn put<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
         // The frames of this turn of the loop are not out yet, and a busy disk takes its time.
-        match json.and_then(|json| files::replace(&path, &json)) {
-            Ok(()) if std::mem::take(&mut self.failing) => {
-                tracing::info!("can write {} again", path.display())
+        files::replace(&self.folder.join(name), &serde_json::to_vec_pretty(value)?)
+    }
+
+    /// A failure is worth one line in the log, and so is its end.
+    fn settle(&mut self, mono: Duration, result: io::Result<()>) {
+        self.busy = true;
+        let folder = self.folder.path().display().to_string();
+        match result {
+            Ok(()) if self.failing.take().is_some() => {
+                tracing::info!("can write to the state folder {folder} again");
             }
             Ok(()) => {}
-            Err(error) if !std::mem::replace(&mut self.failing, true) => {
-                tracing::warn!("could not write {}: {error}", path.display());
+            Err(error) => {
+                let hint = hint(&error);
+                self.fail(
+                    mono,
+                    format!("could not write to the state folder {folder}: {error}; hint: {hint}"),
+                );
             }
-            Err(_) => {}
         }
+    }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space; cards go on, but limits and a pause may not survive a restart"
+        }
+        _ => "make it writable; cards go on, but limits and a pause may not survive a restart",
     }
 }

@@ -92,7 +92,8 @@ impl StatuslineWatch {
         self.due = Some(Instant::now());
     }
 
-    /// Waits for something to be said, and returns all that is. Nothing is lost when the wait is given up.
+    /// Waits for something to be said, and returns all that is; also for the folder to go, which may say nothing.
+    /// Nothing is lost when the wait is given up.
     pub async fn next(&mut self) -> Vec<SourceEvent> {
         loop {
             tokio::select! {
@@ -101,10 +102,10 @@ impl StatuslineWatch {
                     self.due = Some(self.due.map_or(settled, |due| due.min(settled)));
                 }
                 () = sleep_until(self.due.unwrap_or_else(Instant::now)), if self.due.is_some() => {
-                    self.watch();
+                    let was_there = self.watch();
                     let mut read = statusline::read(self.state.path(), &self.homes, clock::now());
                     read.extend(self.read_cached());
-                    if !read.is_empty() {
+                    if !read.is_empty() || !was_there {
                         return read;
                     }
                 }
@@ -113,7 +114,8 @@ impl StatuslineWatch {
     }
 
     /// Watches the folder, and again when it was deleted: what is said before the reading that follows is then read.
-    fn watch(&mut self) {
+    /// Says whether it was there.
+    fn watch(&mut self) -> bool {
         let is_there = statusline::folder(self.state.path()).is_dir();
         if self.watched.is_none() || !is_there {
             self.watched = statusline::make(self.state.path())
@@ -121,6 +123,7 @@ impl StatuslineWatch {
                 .filter(|folder| self.watcher.as_mut().is_some_and(|watcher| watch_anew(watcher, folder)));
         }
         self.due = self.watched.is_none().then(|| Instant::now() + LOOK_EVERY);
+        is_there
     }
 
     /// Reads Claude Code's own files that have changed, or sees to it that they are read when it is time.

@@ -40,7 +40,7 @@ impl DailyFiles {
 
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let today = (self.today)();
-        if self.open.as_ref().is_none_or(|(date, _)| *date != today) {
+        if self.open.as_ref().is_none_or(|(date, file)| *date != today || is_removed(file)) {
             self.open = None;
             let path = self.folder.join(format!("{PREFIX}{today}{SUFFIX}"));
             let file = crate::files::private_options().append(true).create(true).open(path)?;
@@ -65,6 +65,19 @@ impl Write for DailyFiles {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether the file, and perhaps its folder, was removed while it was open.
+#[cfg(unix)]
+fn is_removed(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+/// An open file keeps its name.
+#[cfg(not(unix))]
+fn is_removed(_: &File) -> bool {
+    false
 }
 
 /// Removes all but the newest files; what does not carry a date is not one of ours.
@@ -139,6 +152,18 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         files.write_all(b"kept\n").unwrap();
         assert_eq!(fs::read(folder.join("agent-presence.2026-11-20.log")).unwrap(), b"kept\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_removed_and_made_again_has_the_log_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent-presence.2026-11-20.log");
+        let mut files = DailyFiles::with_calendar(folder.path(), twentieth);
+        files.write_all(b"one\n").unwrap();
+        fs::remove_file(&path).unwrap();
+        files.write_all(b"two\n").unwrap();
+        assert_eq!(fs::read(path).unwrap(), b"two\n");
     }
 
     #[cfg(unix)]

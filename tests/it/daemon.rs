@@ -7,5 +7,6 @@ mod clients;
 mod ending;
 mod files;
 mod following;
+mod hardship;
 mod refusals;
 mod starting;

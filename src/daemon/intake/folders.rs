@@ -80,8 +80,10 @@ impl<F: Fold> Reader<'_, F> {
 
     /// A folder may have come, gone or been replaced.
     fn refresh(&mut self, folder: &Path) -> ControlFlow<()> {
-        if !folder.is_dir() {
-            return self.lost(folder);
+        match (fs::metadata(folder), self.places.find(folder).map(|(root, _)| Arc::clone(&root.home))) {
+            (Ok(there), _) if there.is_dir() => {}
+            (Err(error), Some(home)) if !is_absence(&error) => return self.unreadable(&home, folder, &error),
+            _ => return self.lost(folder),
         }
         if !WHOLE_TREES || self.is_replaced(folder) {
             self.watcher.forget(folder);
@@ -297,6 +299,11 @@ fn real(path: &Path) -> PathBuf {
         return path.to_owned();
     }
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Whether an error says that a path leads nowhere, and not that it cannot be told now.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Links to folders count; that trees are only so deep keeps a link in a circle from being followed for ever.

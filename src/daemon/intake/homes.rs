@@ -147,9 +147,15 @@ impl<F: Fold> Reader<'_, F> {
         ControlFlow::Continue(())
     }
 
-    /// A file or folder could not be read. It is tried again at its next event and at every rescan.
+    /// A file or folder could not be read. It is tried again at its next event and at every rescan, and soon where
+    /// nobody needs to do anything for it to pass: a system without file descriptors, a disk with a hiccup.
     pub(super) fn unreadable(&mut self, home: &Arc<Home>, path: &Path, error: &io::Error) -> ControlFlow<()> {
         self.unreadable.insert(path.to_owned(), Arc::clone(home));
+        let lasting = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput);
+        if !lasting {
+            let soon = self.now().mono.saturating_add(self.config.pace.list);
+            self.retry_at = Some(self.retry_at.map_or(soon, |at| at.min(soon)));
+        }
         let message = format!("could not read a session in {}: {error}", home.label);
         self.problem(home, UNREADABLE, Some(message))
     }

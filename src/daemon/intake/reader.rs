@@ -58,6 +58,8 @@ pub(super) struct Reader<'a, F: Fold> {
     pub(super) unreadable: BTreeMap<PathBuf, Arc<Home>>,
     /// What the agents' registers say.
     pub(super) registers: BTreeMap<PathBuf, Registered>,
+    /// When to try those of them again that failed for a reason that may pass by itself.
+    pub(super) retry_at: Option<Duration>,
     /// How many unknown files have been met.
     pub(super) met: u64,
     pub(super) index: Option<Index>,
@@ -92,6 +94,7 @@ impl<'a, F: Fold> Reader<'a, F> {
             past: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             registers: BTreeMap::new(),
+            retry_at: None,
             met: 0,
             index: None,
             problems: BTreeMap::new(),
@@ -189,6 +192,12 @@ impl<'a, F: Fold> Reader<'a, F> {
         self.check_files(|_| true)?;
         self.verify_registers();
         self.check_registers(|_| true)?;
+        self.retry_unreadable()?;
+        self.drop_silent()
+    }
+
+    fn retry_unreadable(&mut self) -> ControlFlow<()> {
+        self.retry_at = None;
         let unreadable: Vec<_> = self.unreadable.keys().cloned().collect();
         for path in unreadable {
             match self.places.find(&path).map(|(_, kind)| kind) {
@@ -196,7 +205,7 @@ impl<'a, F: Fold> Reader<'a, F> {
                 _ => self.look_at(&path)?,
             }
         }
-        self.drop_silent()
+        ControlFlow::Continue(())
     }
 
     fn check_files(&mut self, wanted: impl Fn(&Tail<F>) -> bool) -> ControlFlow<()> {
@@ -236,6 +245,9 @@ impl<'a, F: Fold> Reader<'a, F> {
             self.check_registers(|home| homes.iter().any(|untold| Arc::ptr_eq(untold, home)))?;
             self.seek_roots()?;
         }
+        if self.retry_at.is_some_and(|at| mono >= at) {
+            self.retry_unreadable()?;
+        }
         if self.lists() && due(self.listed_at, self.config.pace.list) {
             self.listed_at = mono;
             self.list_newest()?;
@@ -263,7 +275,7 @@ impl<'a, F: Fold> Reader<'a, F> {
         let rescan = self.rescanned_at.saturating_add(self.config.pace.rescan);
         let poll = self.poll_every().map(|every| self.polled_at.saturating_add(every));
         let list = self.lists().then(|| self.listed_at.saturating_add(self.config.pace.list));
-        [poll, list].into_iter().flatten().fold(rescan, Duration::min)
+        [poll, list, self.retry_at].into_iter().flatten().fold(rescan, Duration::min)
     }
 
     /// How often files are looked at that nobody tells of; `None` when there are none.

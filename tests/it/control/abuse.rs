@@ -147,6 +147,8 @@ fn a_watcher_that_does_not_read_is_dropped() {
 #[test]
 fn a_daemon_without_file_descriptors_comes_back() {
     let home = Home::new();
+    let mut session = home.session();
+    session.turn().tokens(4_500);
     let command = home.command("run");
     let mut limited = Command::new("sh");
     limited
@@ -158,8 +160,13 @@ fn a_daemon_without_file_descriptors_comes_back() {
     answers(&home);
     let many: Vec<_> = (0..60).map(|_| connect(&home)).collect();
     daemon.wait_for_log("could not take a control connection");
+    // A file that cannot be opened now tells nothing, until it is looked at once more.
+    session.tokens(500);
+    daemon.wait_for_log("could not read a session");
     drop(many);
-    answers(&home);
+    home.wait_for_status("the figures", |status| status["sessions"][0]["tokens"]["total"] == 5_000);
+    let issues = |status: &Value| status["config"]["issues"].to_string();
+    home.wait_for_status("the end of it", |status| !issues(status).contains("could not read a session"));
     assert_eq!(ask(&home, &request("stop", Value::Null))["ok"], true);
     assert_eq!(daemon.wait_for_end().code, Some(0));
 }
