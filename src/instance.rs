@@ -146,7 +146,13 @@ impl Instance {
     /// # Errors
     /// As [`Instance::acquire`]; the old lock is then still held.
     pub fn take_again(&self, state: &StateDir) -> Result<(), AcquireError> {
-        let lock = locked(state)?;
+        let lock = match locked(state) {
+            // It never went: the system said so for a moment.
+            Err(AcquireError::Held { record: Some(record) }) if record.token == self.record.token => {
+                return Ok(());
+            }
+            lock => lock?,
+        };
         self.write_record(state)?;
         *self.lock.borrow_mut() = lock;
         Ok(())
@@ -188,7 +194,8 @@ fn unavailable(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Acq
 #[cfg(unix)]
 fn is_same(there: &fs::Metadata, held: &File) -> bool {
     use std::os::unix::fs::MetadataExt;
-    held.metadata().is_ok_and(|held| (held.dev(), held.ino()) == (there.dev(), there.ino()))
+    // What cannot be told now is no reason to think that it went.
+    held.metadata().map_or(true, |held| (held.dev(), held.ino()) == (there.dev(), there.ino()))
 }
 
 /// An open file keeps its folder from being removed.

@@ -350,7 +350,10 @@ impl World {
         let now = self.now().wall;
         let Some(file) = self.files.get_mut(&slot) else { return };
         file.bytes.extend_from_slice(line);
-        file.last_at = file.last_at.max(now);
+        // What is no line of an agent's tells no time.
+        if line.starts_with(b"{") {
+            file.last_at = now;
+        }
     }
 
     /// The daemon reads this much more of a file.

@@ -55,7 +55,7 @@ class Month:
         self.home = world.Home(self.folder, state)
         self.discord = world.Discord(self.home.run / "discord-ipc-0")
         self.live, self.figures, self.failures, self.old, self.settings = [], [], [], 0, 0
-        self.lives = 0
+        self.at_work, self.lives = [], 0
 
     def say(self, text):
         print(text, flush=True)
@@ -67,6 +67,7 @@ class Month:
         session = kind(self.home.codex if kind is world.Codex else self.home.claude)
         session.turn()
         self.live.append(session)
+        self.at_work.append(session)
         return session
 
     def old_sessions(self, count):
@@ -86,7 +87,10 @@ class Month:
         while time.monotonic() < end:
             if not self.live or self.random.random() < 0.05:
                 self.session()
+            # The latest ones; whoever writes in one that has ended begins a turn by that.
             session = self.random.choice(self.live[-12:])
+            if session not in self.at_work:
+                self.at_work.append(session)
             what = self.random.random()
             if what < 0.7:
                 for _ in range(self.random.choice([1, 1, 1, 5, 40])):
@@ -103,6 +107,7 @@ class Month:
             session = self.session()
             session.uses(self.random.randrange(10, 999))
             session.ends()
+            self.at_work.pop()
 
     def discord_restarts(self):
         self.discord.stop()
@@ -195,8 +200,9 @@ class Month:
 
     def checkpoint(self, day, happened):
         # One session is at work in the end, so that there is no question which one is shown.
-        for session in self.live[-12:]:
+        for session in self.at_work:
             session.ends()
+        self.at_work.clear()
         last = self.session()
         last.uses(1234, used=self.random.randrange(1, 99))
         pid = self.home.daemon.pid

@@ -25,6 +25,8 @@ pub(super) struct Tail<F> {
     pub(super) path: PathBuf,
     pub(super) stamp: Stamp,
     pub(super) position: Position,
+    /// How far it had been read when that was last told.
+    followed: u64,
     pub(super) fold: F,
     /// The exact figures in the making, while `fold` has only seen the file's ends.
     pub(super) count: Option<Count<F>>,
@@ -183,6 +185,7 @@ impl<F: Fold> Tail<F> {
             home: Arc::clone(home),
             path,
             stamp: opened.stamp,
+            followed: reading.position.offset,
             position: reading.position,
             fold: reading.fold,
             count: (!reading.whole).then(|| Count { fold: new(), offset: 0 }),
@@ -213,6 +216,7 @@ impl<F: Fold> Tail<F> {
             path,
             // It is the rest that a look at it will find to have come.
             stamp: Stamp { len: offset, modified: Timestamp::UNIX_EPOCH, ..opened.stamp },
+            followed: offset,
             position,
             fold,
             count: None,
@@ -233,13 +237,14 @@ impl<F: Fold> Tail<F> {
             return Ok(Followed::StartOver);
         }
         let (fold, position) = (&mut self.fold, &mut self.position);
-        let count = chunks.stream(&mut opened.file, position.offset, u64::MAX, |bytes| {
+        chunks.stream(&mut opened.file, position.offset, u64::MAX, |bytes| {
             fold.push(bytes);
             position.pass(bytes);
         })?;
-        // Only now: a reading that failed half-way must not look done.
+        // Only now: a reading that failed half-way must not look done, and what it brought is still to be told.
         self.stamp = stamp;
-        Ok(if count == 0 { Followed::Unchanged } else { Followed::Grown })
+        let before = std::mem::replace(&mut self.followed, self.position.offset);
+        Ok(if self.followed == before { Followed::Unchanged } else { Followed::Grown })
     }
 
     /// Counts one more slice; true when the count has reached what was followed meanwhile and has taken its place.
@@ -259,5 +264,70 @@ impl<F: Fold> Tail<F> {
             self.announced.this_fold = false;
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::activity::Agent;
+    use crate::core::file::{FileUpdate, LineageRequest, UsageRow};
+    use crate::daemon::intake::fold::Head;
+    use crate::daemon::intake::inbox::Inbox;
+
+    /// Whoever reads for it stops at once when it is told to.
+    #[derive(Debug, Default)]
+    struct Interrupting(Option<Arc<Inbox>>);
+
+    impl Fold for Interrupting {
+        type Update = FileUpdate;
+
+        fn new(_: Agent, _: Arc<str>, _: Timestamp) -> Self {
+            Self::default()
+        }
+        fn push(&mut self, _: &[u8]) {
+            if let Some(inbox) = self.0.take() {
+                inbox.stop();
+            }
+        }
+        fn jump(&mut self) {}
+        fn tail_suffices(&self) -> bool {
+            true
+        }
+        fn caught_up(&mut self) {}
+        fn lineage_wanted(&self) -> Option<LineageRequest> {
+            None
+        }
+        fn set_lineage(&mut self, _: &[Vec<UsageRow>]) {}
+        fn take_update(&mut self) -> Option<FileUpdate> {
+            None
+        }
+        fn head(&self) -> Option<Head> {
+            None
+        }
+    }
+
+    #[test]
+    fn what_a_reading_brought_before_it_failed_is_told_by_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("session.jsonl");
+        std::fs::write(&path, "one\n").unwrap();
+        let home =
+            Arc::new(Home { agent: Agent::Codex, path: folder.path().to_owned(), label: "home".into() });
+        let sizes = Sizes::default();
+        let mut opened = Opened::open(&path).unwrap();
+        let mut chunks = Chunks::new(64, Arc::new(Inbox::default()));
+        let mut tail: Tail<Interrupting> =
+            Tail::read(&home, path.clone(), &mut opened, Timestamp::MIN, &sizes, &mut chunks).unwrap();
+
+        std::fs::write(&path, "one\ntwo\n").unwrap();
+        let failing = Arc::new(Inbox::default());
+        tail.fold = Interrupting(Some(Arc::clone(&failing)));
+        let mut opened = Opened::open(&path).unwrap();
+        assert!(tail.follow(&mut opened, &mut Chunks::new(64, failing)).is_err());
+        assert_eq!(tail.position.offset, 8, "it failed behind the last byte");
+        let mut opened = Opened::open(&path).unwrap();
+        assert_eq!(tail.follow(&mut opened, &mut chunks).unwrap(), Followed::Grown);
+        assert_eq!(tail.follow(&mut opened, &mut chunks).unwrap(), Followed::Unchanged);
     }
 }

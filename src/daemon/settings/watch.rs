@@ -120,6 +120,10 @@ impl SettingsWatch {
             return None;
         }
         let read = self.file.read(&self.context);
+        // What is wrong with the file and not with its text may pass without a word from the system.
+        if read.issues.iter().any(|issue| issue.line.is_none() && issue.key.is_none()) {
+            self.due = Some(Instant::now() + LOOK_EVERY);
+        }
         (read != self.read).then(|| self.read.clone_from(&read)).map(|()| read)
     }
 
