@@ -16,6 +16,7 @@ mod requests;
 pub mod settings;
 pub mod signals;
 pub mod state;
+mod state_folder;
 pub mod statusline;
 mod taps;
 mod telling;
@@ -47,8 +48,8 @@ use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::error::{Exit, Failure};
 use crate::homes;
-use crate::instance::{AcquireError, Instance};
-use crate::paths::{Environment, StateDir, ensure_state_dir};
+use crate::instance::Instance;
+use crate::paths::{Environment, StateDir};
 use crate::statusline::cached;
 
 /// How long connections may take to say farewell.
@@ -256,40 +257,6 @@ impl Daemon<'_> {
             self.keep();
             if self.keeper.was_busy() {
                 self.mind_state(requests, instance);
-            }
-        }
-    }
-
-    /// Makes the state folder again if it was removed, before another daemon starts in one that has no lock.
-    fn mind_state(&mut self, requests: &mut Requests, instance: &Instance) {
-        if instance.is_in_place(self.keeper.folder()) {
-            return;
-        }
-        let folder = self.keeper.folder().path().display().to_string();
-        let made = ensure_state_dir(self.keeper.folder().path());
-        let taken =
-            made.map_err(|failure| failure.message).and_then(|made| match instance.take_again(&made) {
-                Err(AcquireError::Held { .. }) => Ok(false),
-                taken => taken.map(|()| true).map_err(|error| error.to_string()),
-            });
-        match taken {
-            Ok(true) => {
-                tracing::warn!("the state folder {folder} was removed; it was made again");
-                requests.listen(instance);
-                self.keeper.begin_anew();
-                self.keep();
-            }
-            Ok(false) => {
-                tracing::warn!(
-                    "the state folder {folder} was removed, and another instance began there; ending"
-                );
-                self.ending = true;
-                self.keep();
-            }
-            Err(problem) => {
-                let problem =
-                    format!("the state folder {folder} was removed: {problem}; hint: make it again");
-                self.keeper.fail(clock::now().mono, problem);
             }
         }
     }
