@@ -47,12 +47,7 @@ pub struct Places<'a> {
 /// The output could not be written, or the system refused something basic.
 pub fn status(places: Places<'_>, json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
     let zone = places.zone;
-    let answered = match client::ask_daemon(places.state, places.environment, &Verb::Status)? {
-        Found::Reply(reply) => reply.status.ok_or_else(|| unresponsive(places.state)),
-        Found::Unresponsive(_) => Err(unresponsive(places.state)),
-        Found::Nobody => Err(DaemonReport::not_running()),
-    };
-    let report = answered.map_or_else(|daemon| from_files(places, daemon), |report| *report);
+    let report = asked(&places)?.unwrap_or_else(|daemon| from_files(places, daemon));
     super::written(if json {
         serde_json::to_writer_pretty(&mut *out, &report).map_err(Into::into).and_then(|()| writeln!(out))
     } else {
@@ -60,14 +55,29 @@ pub fn status(places: Places<'_>, json: bool, out: &mut dyn Write) -> Result<Exi
     })
 }
 
-/// Draws the card as friends will see it.
+/// Draws the card as friends will see it: the running daemon's, unless it was asked for with other settings than those
+/// that are in force there.
 ///
 /// # Errors
-/// The output could not be written.
+/// The output could not be written, or the system refused something basic.
 pub fn preview(places: Places<'_>, out: &mut dyn Write) -> Result<Exit, Failure> {
     let seen_on_hover = !places.effective.settings.discord.large_image.is_empty();
-    let report = from_files(places, DaemonReport::not_running());
+    let path = Some(places.config.path.display().to_string());
+    let report = match asked(&places)? {
+        Ok(report) if report.config.path == path => report,
+        Ok(report) => from_files(places, report.daemon),
+        Err(daemon) => from_files(places, daemon),
+    };
     super::written(out.write_all(show::preview(&report, seen_on_hover).as_bytes()))
+}
+
+/// The running daemon's report, or why there is none.
+fn asked(places: &Places<'_>) -> Result<Result<StatusReport, DaemonReport>, Failure> {
+    Ok(match client::ask_daemon(places.state, places.environment, &Verb::Status)? {
+        Found::Reply(reply) => reply.status.map(|report| *report).ok_or_else(|| unresponsive(places.state)),
+        Found::Unresponsive(_) => Err(unresponsive(places.state)),
+        Found::Nobody => Err(DaemonReport::not_running()),
+    })
 }
 
 /// Reads the session files once, by the same engine as the daemon.

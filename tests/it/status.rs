@@ -273,6 +273,28 @@ mod with_a_daemon {
     }
 }
 
+/// Friends see what the daemon has chosen, which is not always what a fresh look at the files would choose.
+#[cfg(unix)]
+#[test]
+fn the_preview_is_the_daemons_card_unless_other_settings_are_tried() {
+    let home = Home::new();
+    let mut codex = home.session();
+    codex.turn().tokens(100);
+    let daemon = home.start("run --dry-run");
+    home.wait_for_status("its card", |status| {
+        status["daemon"]["pid"] == daemon.pid() && status["card"]["session"] == codex.id.as_str()
+    });
+    let mut claude = home.claude_session();
+    claude.turn().call(100);
+    home.wait_for_status("the other session", |status| status["sessions"][0]["id"] == claude.id.as_str());
+    assert!(home.output("preview").starts_with("┌ Codex\n"), "the other one waits for its turn");
+    std::fs::write(home.path("other.toml"), "[card]\ndetails = \"{model}\"\n").unwrap();
+    let tried = home.output(&format!("preview --config {}", home.path("other.toml").display()));
+    assert!(tried.starts_with("┌ Claude Code\n│ Opus"), "{tried}");
+    drop(daemon);
+    assert!(home.output("preview").starts_with("┌ Claude Code\n"));
+}
+
 /// A home whose folders nobody can write to, until dropped. The superuser can, hence [`Home::snapshot`] as well.
 #[cfg(unix)]
 struct ReadOnly(Vec<std::path::PathBuf>);
