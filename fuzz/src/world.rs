@@ -715,7 +715,7 @@ impl World {
                 told.present = !*ended;
                 told.activity = told.activity.filter(|_| !*ended);
             }
-            EventKind::Limits(_) | EventKind::Card { .. } => {}
+            EventKind::Limits(_) | EventKind::Status | EventKind::Card { .. } => {}
         }
     }
 
