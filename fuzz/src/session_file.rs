@@ -8,7 +8,7 @@ use agent_presence::core::file::{FileUpdate, RowReader, SessionFile};
 use agent_presence::core::publish::Publisher;
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source;
-use agent_presence::core::source_event::{FileId, SourceEvent};
+use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::Now;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -87,8 +87,15 @@ fn show(update: Option<FileUpdate>) {
     let publisher = Publisher::new(0, &settings).with_terminal(now);
     let mut engine = Engine::new(settings, TimeZone::UTC, publisher);
     let file = FileId::new(0);
-    engine
-        .handle(now, Input::Source(SourceEvent::Updated { file, update: Box::new(update), restored: false }));
+    engine.handle(
+        now,
+        Input::Source(SourceEvent::Updated {
+            file,
+            update: Box::new(update),
+            standing: Standing::News,
+            read: None,
+        }),
+    );
     while engine.poll_output(now).is_some() {}
     engine.sessions_report(now);
     engine.limits_report(now);

@@ -18,7 +18,7 @@ use agent_presence::core::limits::{Snapshot, WindowState};
 use agent_presence::core::publish::{Budget, Endpoint, LinkCommand, LinkEvent, Loss, Payload, Publisher};
 use agent_presence::core::report::{ConfigReport, DaemonReport, EventKind};
 use agent_presence::core::settings::{Settings, Show};
-use agent_presence::core::source_event::{FileId, SourceEvent};
+use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::Now;
 use agent_presence::daemon::discord::activity::set_activity;
 use jiff::tz::TimeZone;
@@ -436,7 +436,9 @@ impl World {
             // A provisional total may be anything.
             told.total = 0;
         }
-        self.input(Input::Source(SourceEvent::Updated { file: id, update: Box::new(update), restored }));
+        let standing = if restored { Standing::Restored } else { Standing::News };
+        let update = Box::new(update);
+        self.input(Input::Source(SourceEvent::Updated { file: id, update, standing, read: None }));
         self.recount();
     }
 

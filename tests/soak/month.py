@@ -25,7 +25,7 @@ import world
 
 # What a checkpoint may be above the median of the first days. Memory follows the sessions of the last 24 hours, which
 # here are the whole month's; see BYTES_PER_SESSION.
-MORE_MEMORY, BYTES_PER_SESSION = 8.0, 12_000
+MORE_MEMORY, BYTES_PER_SESSION = 8.0, 20_000
 MORE_FILES, MORE_THREADS = 4, 1
 STATE_LIMIT = 4 << 20
 DISK = "3m"

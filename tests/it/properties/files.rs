@@ -236,11 +236,9 @@ fn behind_news_everything_is_news() {
     file.push(lines.as_bytes());
     file.caught_up();
     let update = file.take_update().unwrap();
-    let totals: Vec<_> =
-        update.usage.iter().map(|event| event.usage.session_total_tokens.unwrap().blended()).collect();
-    assert_eq!(totals, [110, 220]);
-    assert!(update.usage.iter().all(|event| event.added.is_some()));
-    assert!(!update.session.restored);
+    let totals = update.usage.iter().map(|event| event.usage.session_total_tokens.unwrap().blended());
+    assert_eq!(totals.collect::<Vec<_>>(), [110, 220]);
+    assert!(update.usage.iter().all(|event| event.added.is_some()) && !update.session.restored);
 }
 
 /// What may befall the bytes of a file.
