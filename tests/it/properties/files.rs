@@ -1,4 +1,6 @@
 //! Reading never fails, chunking does not matter, and replay, following and restoring end at the same figures.
+//!
+//! Longer than other files because every way of reading a file is held against every other.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
