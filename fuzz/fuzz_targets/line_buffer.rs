@@ -3,7 +3,7 @@
 //! 0xFF ends a piece, 0xFE stands for a third of the longest line, 0xFD is a jump; other bytes are themselves.
 #![no_main]
 
-use agent_presence::core::lines::{LINE_LIMIT, Line, LineBuffer, PREFIX};
+use agent_presence::core::lines::{LINE_LIMIT, Line, LineBuffer};
 use libfuzzer_sys::fuzz_target;
 
 /// A line, and whether it is whole.
@@ -45,7 +45,7 @@ fn push(buffer: &mut LineBuffer, piece: &mut Vec<u8>, seen: &mut Vec<Seen>) {
     buffer.push(piece, |line| {
         seen.push(match line {
             Line::Whole(bytes) => (bytes.to_vec(), true),
-            Line::Oversized(bytes) => (bytes.to_vec(), false),
+            Line::Cut(bytes) | Line::Oversized(bytes) => (bytes.to_vec(), false),
         });
     });
     piece.clear();
@@ -73,8 +73,9 @@ impl Plain {
                 continue;
             }
             if line.len() > LINE_LIMIT {
-                line.truncate(PREFIX);
-                seen.push((line, false));
+                // What becomes of it is the same whatever pieces it comes in.
+                line.push(b'\n');
+                push(&mut LineBuffer::default(), &mut line, seen);
                 continue;
             }
             if line.last() == Some(&b'\r') {

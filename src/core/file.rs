@@ -160,3 +160,23 @@ impl SessionFile {
         self.fold.about.as_ref()?.session.last_event_at
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::lines::LINE_LIMIT;
+
+    #[test]
+    fn usage_counts_however_long_the_text_beside_it() {
+        let text = "x".repeat(LINE_LIMIT);
+        let line = format!(
+            r#"{{"sessionId":"s","type":"assistant","uuid":"u","timestamp":"2026-09-01T10:00:00Z","message":{{"id":"m","model":"claude-opus-5","content":[{{"type":"text","text":"{text}"}}],"usage":{{"input_tokens":3,"output_tokens":40}}}}}}"#
+        );
+        let mut file = SessionFile::new(Agent::Claude, "home".into(), Timestamp::MIN);
+        file.push(line.as_bytes());
+        file.push(b"\n");
+        file.set_lineage(&[]);
+        let total = file.take_update().and_then(|update| update.session.usage.session_total_tokens);
+        assert_eq!(total.map(|total| total.all()), Some(43));
+    }
+}

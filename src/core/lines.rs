@@ -1,8 +1,15 @@
 //! Any chunks of bytes in, complete lines out, with bounded memory.
 //!
 //! Writers flush long lines in several system calls, so the end of what can be read is often inside a line:
-//! only what ends in a newline is a line. A line over [`LINE_LIMIT`] is never held; of it only the first bytes are
-//! kept, which name its kind.
+//! only what ends in a newline is a line. A line over [`LINE_LIMIT`] is never held: its long texts are cut as they
+//! pass, and if it is still too long only its first bytes are kept, which name its kind.
+//! Read next: [`cut`], for the cutting.
+
+mod cut;
+
+pub use cut::shorten;
+
+use cut::Cut;
 
 /// The longest line that is read whole, in bytes. Usage lines are below 2 KB, first lines below 64 KB; what is longer
 /// than this is images and copied context.
@@ -16,7 +23,9 @@ pub const PREFIX: usize = 4 << 10;
 pub enum Line<'a> {
     /// All of it.
     Whole(&'a [u8]),
-    /// Only the first [`PREFIX`] bytes of a line longer than [`LINE_LIMIT`].
+    /// A line longer than [`LINE_LIMIT`], with its long texts cut. What was JSON still is.
+    Cut(&'a [u8]),
+    /// Only the first [`PREFIX`] bytes of a line that is too long even so.
     Oversized(&'a [u8]),
 }
 
@@ -32,7 +41,9 @@ enum State {
     /// Inside a line that may still turn out whole.
     #[default]
     Collecting,
-    /// Inside a line that is too long; `pending` holds its first bytes.
+    /// Inside a line that is too long; `pending` holds what is left of it.
+    Cutting(Cut),
+    /// Inside a line that is too long even so; `pending` holds its first bytes.
     Overflowing,
     /// Inside a line whose beginning was never read.
     Discarding,
@@ -58,6 +69,7 @@ impl LineBuffer {
             self.collect(line);
             match std::mem::take(&mut self.state) {
                 State::Collecting => emit(Line::Whole(&self.pending), &mut each),
+                State::Cutting(_) => emit(Line::Cut(&self.pending), &mut each),
                 State::Overflowing => emit(Line::Oversized(&self.pending), &mut each),
                 State::Discarding => {}
             }
@@ -67,19 +79,25 @@ impl LineBuffer {
     }
 
     fn collect(&mut self, bytes: &[u8]) {
-        if self.state != State::Collecting {
-            return;
+        if self.state == State::Collecting {
+            if self.pending.len().saturating_add(bytes.len()) <= LINE_LIMIT {
+                self.pending.extend_from_slice(bytes);
+                return;
+            }
+            let whole = std::mem::take(&mut self.pending);
+            self.state = State::Cutting(Cut::default());
+            self.cut(&whole);
         }
-        if self.pending.len().saturating_add(bytes.len()) <= LINE_LIMIT {
-            self.pending.extend_from_slice(bytes);
-            return;
+        self.cut(bytes);
+    }
+
+    fn cut(&mut self, bytes: &[u8]) {
+        let State::Cutting(cut) = &mut self.state else { return };
+        if !cut.push(bytes, &mut self.pending) {
+            self.pending.truncate(PREFIX);
+            self.pending.shrink_to_fit();
+            self.state = State::Overflowing;
         }
-        let mut first = std::mem::take(&mut self.pending);
-        first.extend(bytes.iter().take(PREFIX.saturating_sub(first.len())));
-        first.truncate(PREFIX);
-        first.shrink_to_fit();
-        self.pending = first;
-        self.state = State::Overflowing;
     }
 
     fn forget(&mut self) {
@@ -100,7 +118,7 @@ fn emit(line: Line<'_>, each: &mut impl FnMut(Line<'_>)) {
                 each(Line::Whole(bytes));
             }
         }
-        Line::Oversized(_) => each(line),
+        Line::Cut(_) | Line::Oversized(_) => each(line),
     }
 }
 
@@ -115,6 +133,7 @@ mod tests {
             buffer.push(chunk, |line| {
                 out.push(match line {
                     Line::Whole(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                    Line::Cut(bytes) => format!("cut {}", String::from_utf8_lossy(bytes)),
                     Line::Oversized(bytes) => format!("oversized {}", bytes.len()),
                 });
             });
@@ -137,6 +156,17 @@ mod tests {
         let mut whole = long.clone();
         whole.extend_from_slice(b"\nnext\n");
         assert_eq!(lines(&[&whole]), [format!("oversized {PREFIX}"), "next".to_owned()]);
+    }
+
+    #[test]
+    fn long_texts_are_cut_out_of_an_oversized_line() {
+        let line = |text: &str| format!(r#"{{"a":"{text}","b":["{text}",1],"usage":{{"output_tokens":7}}}}"#);
+        let long = line(&"x".repeat(LINE_LIMIT)) + "\n";
+        let expected = format!("cut {}", line(&"x".repeat(cut::TEXT)));
+        for size in [1, 7, 4096, LINE_LIMIT, 3 * LINE_LIMIT] {
+            let chunks: Vec<&[u8]> = long.as_bytes().chunks(size).collect();
+            assert!(lines(&chunks) == [expected.as_str()], "in chunks of {size}");
+        }
     }
 
     #[test]

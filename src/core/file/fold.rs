@@ -51,7 +51,7 @@ impl Fold {
     }
 
     pub(super) fn line(&mut self, line: Line<'_>) {
-        if matches!(line, Line::Oversized(_)) {
+        if !matches!(line, Line::Whole(_)) {
             self.skipped.oversized_lines += 1;
         }
         let parsed = match self.agent {
@@ -70,13 +70,14 @@ impl Fold {
             }
             Parsed::Line { at, ordinal, fact, unknown } => {
                 self.skipped.unknown_types += u64::from(unknown);
-                let (facts, alive) = match fact {
-                    Fact::Several(facts) => (facts, at),
-                    Fact::History(facts) => (facts, None),
-                    fact => (vec![fact], at),
-                };
-                for fact in facts {
-                    self.fact(at, ordinal, fact);
+                let mut alive = at;
+                match fact {
+                    Fact::Several(facts) => facts.into_iter().for_each(|fact| self.fact(at, ordinal, fact)),
+                    Fact::History(facts) => {
+                        alive = None;
+                        facts.into_iter().for_each(|fact| self.fact(at, ordinal, fact));
+                    }
+                    fact => self.fact(at, ordinal, fact),
                 }
                 if let Some(about) = &mut self.about {
                     about.alive(alive);

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::core::lines::shorten;
 use crate::core::source::value;
 
 /// A value as it is written; `None` when it is absent or null.
@@ -103,6 +104,13 @@ pub(super) struct Block<'a> {
     pub(super) text: Raw<'a>,
     #[serde(borrow)]
     pub(super) tool_use_id: Raw<'a>,
+}
+
+/// A line that is read in several passes, without most of its long texts. What is short enough is itself.
+pub(super) fn short<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
+    /// Up to here a pass costs less than the cutting.
+    const SHORT: usize = 4 << 10;
+    if line.len() > SHORT && shorten(line, room) { room } else { line }
 }
 
 impl<'a> Entry<'a> {

@@ -22,7 +22,7 @@ mod window;
 use jiff::Timestamp;
 
 use crate::core::lines::Line;
-use entry::{Entry, text};
+use entry::{Entry, short, text};
 
 pub use reader::Reader;
 pub use stream::{Stream, is_line as is_stream_line};
@@ -73,14 +73,14 @@ const SILENT: [&str; 38] = [
 /// The row of a usage line, for recognising copied history.
 pub fn usage_row(line: Line<'_>) -> Option<Row> {
     match line {
-        Line::Whole(bytes) => usage::row(bytes),
+        Line::Whole(bytes) | Line::Cut(bytes) => usage::row(bytes),
         Line::Oversized(_) => None,
     }
 }
 
 /// The time of a line. It may stand at the line's end, so the line has to be whole.
 pub fn line_time(line: &[u8]) -> Option<Timestamp> {
-    Entry::read(line)?.at()
+    Entry::read(short(line, &mut Vec::new()))?.at()
 }
 
 /// Whether a line is one that Claude Code writes into a transcript.

@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::entry::{Block, Body, Entry, Raw, decode, flag, is, object, owned, text};
+use super::entry::{Block, Body, Entry, Raw, decode, flag, is, object, owned, short, text};
 use super::{SILENT, limit, tool, usage, window};
 use crate::core::lines::Line;
 use crate::core::session::CALL_SILENCE;
@@ -52,6 +52,8 @@ pub struct Reader {
     torn: bool,
     /// Whether the newest line was copied from another session.
     in_history: bool,
+    /// For the line at hand without its long texts.
+    room: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Reader {
     /// Reads one line.
     pub fn line(&mut self, line: Line<'_>) -> Parsed {
         match line {
-            Line::Whole(bytes) => self.whole(bytes),
+            Line::Whole(bytes) | Line::Cut(bytes) => self.whole(bytes),
             Line::Oversized(first) => said(None, self.oversized(first)),
         }
     }
@@ -78,7 +80,11 @@ impl Reader {
     }
 
     fn whole(&mut self, bytes: &[u8]) -> Parsed {
-        let speaks = SPEAKING.iter().any(|word| memchr::memmem::find(bytes, word).is_some());
+        // As a rule the first bytes tell.
+        let first = bytes.get(..GLANCE / 4).unwrap_or(bytes);
+        let speaks = [first, bytes]
+            .iter()
+            .any(|bytes| SPEAKING.iter().any(|word| memchr::memmem::find(bytes, word).is_some()));
         if !speaks && bytes.len() > GLANCE {
             // A line that was cut short rarely ends like one that was not.
             return if bytes.trim_ascii_end().ends_with(b"}") {
@@ -87,7 +93,14 @@ impl Reader {
                 Parsed::Unreadable
             };
         }
-        let Some(entry) = Entry::read(bytes) else { return Parsed::Unreadable };
+        let mut room = std::mem::take(&mut self.room);
+        let parsed = self.entry(short(bytes, &mut room));
+        self.room = room;
+        parsed
+    }
+
+    fn entry(&mut self, line: &[u8]) -> Parsed {
+        let Some(entry) = Entry::read(line) else { return Parsed::Unreadable };
         let kind = text(entry.kind).unwrap_or_default();
         if !matches!(&*kind, "assistant" | "user" | "system" | "progress") {
             let unknown = !SILENT.contains(&&*kind);

@@ -105,14 +105,14 @@ impl Sum {
 impl Stream {
     /// Reads one line; what it says is added to `facts`.
     pub fn line(&mut self, line: Line<'_>, facts: &mut Vec<Fact>) {
-        let (Line::Whole(bytes) | Line::Oversized(bytes)) = line;
+        let (Line::Whole(bytes) | Line::Cut(bytes) | Line::Oversized(bytes)) = line;
         match kind(bytes) {
             Some(("user", rest)) => return self.user(rest, facts),
             Some(("stream_event", rest)) if !is_telling(rest) => return,
             Some(("assistant" | "result", _)) if self.is_repeated(bytes) => return,
             _ => {}
         }
-        let Line::Whole(bytes) = line else { return };
+        let (Line::Whole(bytes) | Line::Cut(bytes)) = line else { return };
         let Ok(entry) = serde_json::from_slice::<Entry<'_>>(bytes) else { return };
         self.introduce(&entry, facts);
         match text(entry.kind).as_deref() {

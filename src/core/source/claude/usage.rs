@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::entry::{Body, Entry, Raw, decode, flag, is, object, text};
+use super::entry::{Body, Entry, Raw, decode, flag, is, object, short, text};
 use crate::core::source::value::{field, number};
 use crate::core::usage::Tokens;
 
@@ -47,7 +47,8 @@ pub(super) fn tokens(usage: Raw<'_>) -> Option<Tokens> {
 /// The row of an assistant's line that counts.
 pub(super) fn row(line: &[u8]) -> Option<Row> {
     memchr::memmem::find(line, b"\"assistant\"")?;
-    let entry = Entry::read(line)?;
+    let mut room = Vec::new();
+    let entry = Entry::read(short(line, &mut room))?;
     if !is(entry.kind, "assistant") {
         return None;
     }

@@ -28,7 +28,7 @@ pub struct Stream {
 impl Stream {
     /// Reads one line; what it says is added to `facts`.
     pub fn line(&mut self, line: Line<'_>, facts: &mut Vec<Fact>) {
-        let (Line::Whole(bytes) | Line::Oversized(bytes)) = line;
+        let (Line::Whole(bytes) | Line::Cut(bytes) | Line::Oversized(bytes)) = line;
         if Head::read(bytes).is_some() {
             return self.of_file(line, facts);
         }
@@ -38,7 +38,7 @@ impl Stream {
         {
             return facts.extend(known);
         }
-        if let Line::Whole(bytes) = line
+        if let Line::Whole(bytes) | Line::Cut(bytes) = line
             && let Ok(line @ Value::Object(_)) = serde_json::from_slice::<Value>(bytes)
         {
             self.object(&line, facts);

@@ -1,0 +1,141 @@
+//! Cuts the long texts of a JSON line as its bytes pass, so that what is left is a short line of JSON.
+//!
+//! Knows strings and escapes, nothing else of JSON: every byte outside of strings is kept.
+
+/// How much of a text is kept, in bytes.
+pub(super) const TEXT: usize = 1 << 10;
+
+/// How long the rest of a line may be, in bytes.
+const MOST: usize = 64 << 10;
+
+/// Replaces `out` by a whole line with its long texts cut; false when that is still too long.
+pub fn shorten(line: &[u8], out: &mut Vec<u8>) -> bool {
+    out.clear();
+    Cut::default().push(line, out)
+}
+
+/// Where the cutting stands, between any two bytes of a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Cut {
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Place {
+    /// Outside of any text.
+    #[default]
+    Between,
+    /// Inside a text of which so many bytes were kept.
+    Text(usize),
+    /// The same, right after a backslash.
+    Escape(usize),
+    /// The same, before so many digits of an escape.
+    Digits(usize, u8),
+    /// Inside a text of which enough was kept.
+    Rest,
+    /// The same, right after a backslash.
+    RestEscape,
+}
+
+impl Cut {
+    /// Adds of the next bytes to `out` what is to be kept; false when that is too much.
+    pub(super) fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> bool {
+        while let Some((first, after)) = bytes.split_first() {
+            if out.len() >= MOST {
+                return false;
+            }
+            match self.place {
+                Place::Between => {
+                    let quote = memchr::memchr(b'"', bytes);
+                    let (kept, rest) = bytes.split_at(quote.map_or(bytes.len(), |at| at + 1));
+                    out.extend(kept.iter().take(MOST));
+                    if kept.len() > MOST {
+                        return false;
+                    }
+                    if quote.is_some() {
+                        self.place = Place::Text(0);
+                    }
+                    bytes = rest;
+                }
+                Place::Text(kept) => {
+                    // A text ends where a character does, and never inside of an escape.
+                    let is_inside = matches!(first, 0x80..=0xBF);
+                    match first {
+                        b'"' => self.place = Place::Between,
+                        _ if kept >= TEXT && !is_inside => {
+                            self.place = Place::Rest;
+                            continue;
+                        }
+                        b'\\' => self.place = Place::Escape(kept + 1),
+                        _ => self.place = Place::Text(kept + 1),
+                    }
+                    out.push(*first);
+                    bytes = after;
+                }
+                Place::Escape(kept) => {
+                    self.place =
+                        if *first == b'u' { Place::Digits(kept + 1, 4) } else { Place::Text(kept + 1) };
+                    out.push(*first);
+                    bytes = after;
+                }
+                // What is no digit belongs to no escape; where it leads is the text's business.
+                Place::Digits(kept, left) if left > 0 && first.is_ascii_hexdigit() => {
+                    self.place = Place::Digits(kept + 1, left - 1);
+                    out.push(*first);
+                    bytes = after;
+                }
+                Place::Digits(kept, _) => self.place = Place::Text(kept),
+                Place::Rest => {
+                    let end = memchr::memchr2(b'"', b'\\', bytes);
+                    bytes = bytes.get(end.unwrap_or(bytes.len())..).unwrap_or_default();
+                    if let Some((end, after)) = bytes.split_first() {
+                        if *end == b'"' {
+                            self.place = Place::Between;
+                            out.push(b'"');
+                        } else {
+                            self.place = Place::RestEscape;
+                        }
+                        bytes = after;
+                    }
+                }
+                Place::RestEscape => {
+                    self.place = Place::Rest;
+                    bytes = after;
+                }
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_neither_inside_a_character_nor_inside_an_escape() {
+        for inside in ["x", "ü", "🎮", r#"\""#, r"\\", r"\n", r"\u00fc", r"\ud83c\udfae"] {
+            for before in 0..16 {
+                let text = format!("{}{}", "x".repeat(before), inside.repeat(2 * TEXT));
+                let line = format!(r#"{{"text":"{text}","after":[1,"{inside}"]}}"#);
+                let mut short = Vec::new();
+                assert!(shorten(line.as_bytes(), &mut short));
+                assert!(short.len() < TEXT + 64, "{inside} after {before}");
+                assert!(short.ends_with(format!(r#"","after":[1,"{inside}"]}}"#).as_bytes()));
+                assert!(std::str::from_utf8(&short).is_ok());
+                if !inside.starts_with(r"\ud83c") {
+                    assert!(
+                        serde_json::from_slice::<serde_json::Value>(&short).is_ok(),
+                        "{inside} after {before}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_many_texts_is_too_long_all_the_same() {
+        let line = "\"x\",".repeat(MOST);
+        assert!(!shorten(line.as_bytes(), &mut Vec::new()));
+    }
+}
