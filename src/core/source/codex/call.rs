@@ -1,13 +1,30 @@
 //! What a tool call is about: by its name, by the command or by the script it runs.
 //! Read next: [`crate::core::source::command`], for commands.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::core::activity::Activity::{
     Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Waiting,
 };
 use crate::core::source::Doing;
 use crate::core::source::command::{file_name, first, heavier, patch, shell, words};
+
+/// The arguments of a shell tool: a script, or words.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Command<'a> {
+    #[serde(borrow)]
+    cmd: Option<&'a RawValue>,
+    #[serde(borrow)]
+    command: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Script<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A `function_call`: its arguments are JSON in a string.
 pub fn function(namespace: Option<&str>, name: &str, arguments: &str) -> Doing {
@@ -17,12 +34,14 @@ pub fn function(namespace: Option<&str>, name: &str, arguments: &str) -> Doing {
     }
     match name {
         "shell" | "shell_command" | "exec_command" | "local_shell" | "container.exec" => {
-            let parsed: Value = serde_json::from_str(arguments).unwrap_or_default();
-            match parsed.get("cmd").or_else(|| parsed.get("command")) {
-                Some(Value::String(script)) => shell(script),
-                Some(other) => words(Some(other)),
-                None => Doing::plain(Running),
+            let Ok(Command { cmd, command }) = serde_json::from_str(arguments) else {
+                return Doing::plain(Running);
+            };
+            let command = cmd.or(command).map(RawValue::get).unwrap_or_default();
+            if let Ok(Script(script)) = serde_json::from_str(command) {
+                return shell(&script);
             }
+            words(serde_json::from_str(command).ok().as_ref())
         }
         "apply_patch" => patch(arguments),
         "update_plan" => Doing::plain(Planning),

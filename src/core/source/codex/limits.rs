@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::value::{field, number, text, timestamp};
@@ -29,6 +30,60 @@ pub(super) fn read(limits: &Value, at: Option<Timestamp>) -> Option<LimitsFact> 
     })
 }
 
+/// The same in the types that Codex gives it. Times are not in them where they can be written in several ways: those do
+/// not fit, nor does what the first versions wrote.
+#[derive(Deserialize)]
+pub(super) struct Usual<'a> {
+    limit_id: Option<&'a str>,
+    limit_name: Option<&'a str>,
+    plan_type: Option<&'a str>,
+    rate_limit_reached_type: Option<&'a str>,
+    primary: Option<UsualWindow>,
+    secondary: Option<UsualWindow>,
+    #[serde(default, rename = "primary_used_percent")]
+    _primary: Option<Never>,
+    #[serde(default, rename = "secondary_used_percent")]
+    _secondary: Option<Never>,
+    #[serde(default, rename = "weekly_used_percent")]
+    _weekly: Option<Never>,
+}
+
+#[derive(Deserialize)]
+struct UsualWindow {
+    used_percent: f64,
+    window_minutes: Option<u64>,
+    resets_at: Option<u32>,
+    #[serde(default, rename = "resets_in_seconds")]
+    _resets_in_seconds: Option<Never>,
+}
+
+/// Nothing is one.
+#[derive(Deserialize)]
+enum Never {}
+
+impl Usual<'_> {
+    pub(super) fn fact(self) -> LimitsFact {
+        let mut windows: Vec<Window> =
+            [self.primary, self.secondary].into_iter().flatten().filter_map(UsualWindow::window).collect();
+        windows.sort_by_key(|window| window.minutes.unwrap_or(u64::MAX));
+        let kept = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+        LimitsFact {
+            family: kept(self.limit_id).unwrap_or_else(|| MAIN_FAMILY.to_owned()),
+            name: kept(self.limit_name),
+            plan: kept(self.plan_type),
+            reached: kept(self.rate_limit_reached_type).is_some(),
+            windows,
+        }
+    }
+}
+
+impl UsualWindow {
+    fn window(self) -> Option<Window> {
+        let resets_at = self.resets_at.and_then(|seconds| Timestamp::from_second(i64::from(seconds)).ok());
+        window(self.used_percent, self.window_minutes, resets_at)
+    }
+}
+
 fn nested(window: &Value, at: Option<Timestamp>) -> Option<Window> {
     let resets_at = field(window, "resets_at").and_then(timestamp).or_else(|| {
         let seconds = field(window, "resets_in_seconds").and_then(number)?;
@@ -45,8 +100,13 @@ fn flat(limits: &Value, slot: &str) -> Option<Window> {
 }
 
 fn build(used: Option<&Value>, minutes: Option<&Value>, resets_at: Option<Timestamp>) -> Option<Window> {
-    let used_percent = used?.as_f64().filter(|used| used.is_finite())?.clamp(0.0, 100.0);
-    let minutes = minutes.and_then(number).filter(|minutes| *minutes > 0);
+    let used = used?.as_f64().filter(|used| used.is_finite())?;
+    window(used, minutes.and_then(number), resets_at)
+}
+
+fn window(used: f64, minutes: Option<u64>, resets_at: Option<Timestamp>) -> Option<Window> {
+    let used_percent = used.clamp(0.0, 100.0);
+    let minutes = minutes.filter(|minutes| *minutes > 0);
     // Codex itself drops such a placeholder.
     let placeholder = used_percent == 0.0 && minutes.is_none() && resets_at.is_none();
     (!placeholder).then_some(Window { minutes, used_percent, resets_at })

@@ -13,6 +13,7 @@ mod items;
 mod limits;
 mod meta;
 mod stream;
+mod usual;
 mod value;
 
 use serde_json::Value;
@@ -29,17 +30,29 @@ pub use value::uuid7_time;
 pub fn parse(line: Line<'_>) -> Parsed {
     match line {
         Line::Whole(bytes) => parse_whole(bytes),
-        Line::Oversized(first) => parse_oversized(first),
+        Line::Cut(bytes) | Line::Oversized(bytes) => parse_oversized(bytes),
     }
 }
 
 fn parse_whole(bytes: &[u8]) -> Parsed {
-    if let Some(head) = Head::read(bytes)
-        && let Some(fact) = by_head(&head, true)
-    {
-        // A line that was cut short rarely ends like one that was not.
-        return if bytes.trim_ascii_end().ends_with(b"}") { known(&head, fact) } else { Parsed::Unreadable };
+    if let Some(head) = Head::read(bytes) {
+        if let Some(fact) = by_head(&head, true) {
+            // A line that was cut short rarely ends like one that was not.
+            return if bytes.trim_ascii_end().ends_with(b"}") {
+                known(&head, fact)
+            } else {
+                Parsed::Unreadable
+            };
+        }
+        if let Some(fact) = usual::fact(&head, bytes) {
+            return known(&head, fact);
+        }
     }
+    parse_any(bytes)
+}
+
+/// Reads a line of whatever shape.
+fn parse_any(bytes: &[u8]) -> Parsed {
     match serde_json::from_slice::<Value>(bytes) {
         Ok(Value::Object(line)) => parse_object(&Value::Object(line)),
         _ => Parsed::Unreadable,
@@ -225,5 +238,95 @@ pub fn is_line(line: &[u8]) -> bool {
             enveloped || meta::bare(&line).is_some() || text(&line, "record_type").is_some()
         }
         Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What both readers say of a line.
+    fn both(line: &str) -> (Option<Parsed>, Parsed) {
+        let head = Head::read(line.as_bytes());
+        let usual = head.and_then(|head| usual::fact(&head, line.as_bytes()).map(|fact| known(&head, fact)));
+        (usual, parse_any(line.as_bytes()))
+    }
+
+    fn check(kind: &str, payload: &str, is_usual: bool) {
+        let line = format!(
+            r#"{{"timestamp":"2026-09-01T10:00:00.000Z","ordinal":7,"type":"{kind}","payload":{payload}}}"#
+        );
+        let (usual, any) = both(&line);
+        assert_eq!(usual.is_some(), is_usual, "{line}");
+        if let Some(usual) = usual {
+            assert_eq!(usual, any, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_quick_reader_says_what_the_general_one_says() {
+        let count = |info: &str, limits: &str, usual| {
+            let payload = format!(r#"{{"type":"token_count","info":{info},"rate_limits":{limits}}}"#);
+            check("event_msg", &payload, usual);
+        };
+        let info = r#"{"total_token_usage":{"input_tokens":9,"cached_input_tokens":4,"output_tokens":2,"reasoning_output_tokens":1,"total_tokens":11},"last_token_usage":{"input_tokens":9,"future":[1]},"model_context_window":258400}"#;
+        let limits = r#"{"limit_id":"codex","limit_name":null,"primary":{"used_percent":12.5,"window_minutes":300,"resets_at":1795176000},"secondary":{"used_percent":0,"window_minutes":10080,"resets_at":null},"credits":{"a":1},"plan_type":"pro"}"#;
+        for info in [info, "null", "{}", r#"{"total_token_usage":null}"#, r#"{"total_token_usage":{}}"#] {
+            count(info, limits, true);
+        }
+        for limits in
+            ["null", "{}", r#"{"secondary":{"used_percent":101,"window_minutes":0}}"#, r#"{"plan_type":""}"#]
+        {
+            count(info, limits, true);
+        }
+        // What other versions wrote, and what nobody has written yet, is the general reader's.
+        for limits in [
+            r#"{"primary_used_percent":1.0}"#,
+            r#"{"weekly_used_percent":1.0,"primary":{"used_percent":1}}"#,
+            r#"{"primary":{"used_percent":1,"resets_in_seconds":5}}"#,
+            r#"{"primary":{"used_percent":1,"resets_at":"2026-09-01T10:00:00Z"}}"#,
+            r#"{"primary":{"used_percent":1,"resets_at":1795176000000}}"#,
+            r#"{"limit_id":7}"#,
+            "[]",
+        ] {
+            count(info, limits, false);
+        }
+        count(r#"{"total_token_usage":{"input_tokens":9.0}}"#, "null", false);
+        count(r#"{"total_token_usage":{"input_tokens":-9}}"#, "null", false);
+    }
+
+    #[test]
+    fn calls_and_turns_are_read_alike_as_well() {
+        let calls = [
+            (
+                r#"{"type":"function_call","name":"exec_command","arguments":"{\"cmd\":\"rg -n \\\"x\\\" src\"}","call_id":"c"}"#,
+                true,
+            ),
+            (
+                r#"{"type":"function_call","name":"shell","arguments":"{\"command\":[\"bash\",\"-lc\",\"ls\"]}","id":"i"}"#,
+                true,
+            ),
+            (r#"{"type":"function_call","name":"shell","arguments":"no json"}"#, true),
+            (
+                r#"{"type":"function_call","namespace":"mcp__x","name":"","arguments":null,"call_id":""}"#,
+                true,
+            ),
+            (r#"{"type":"function_call","name":"shell","arguments":{"command":["ls"]}}"#, false),
+            (
+                r#"{"type":"custom_tool_call","call_id":"c","name":"apply_patch","input":"*** Begin Patch\n*** Update File: a/ü.rs\n"}"#,
+                true,
+            ),
+        ];
+        for (payload, usual) in calls {
+            check("response_item", payload, usual);
+        }
+        check("event_msg", r#"{"type":"task_started","turn_id":"1","model_context_window":258400}"#, true);
+        check("event_msg", r#"{"type":"task_started","turn_id":1}"#, false);
+        check(
+            "turn_context",
+            r#"{"turn_id":"1","cwd":"/a/ü","model":"m","effort":null,"x":{"model":"n"}}"#,
+            true,
+        );
+        check("turn_context", r#"{"model":"m","model":"n"}"#, false);
     }
 }
