@@ -176,6 +176,18 @@ impl Engine {
 
     /// Takes one input.
     pub fn handle(&mut self, now: Now, input: Input) {
+        self.handle_all(now, [input]);
+    }
+
+    /// Takes inputs that came at once: one decision follows from all of them.
+    pub fn handle_all(&mut self, now: Now, inputs: impl IntoIterator<Item = Input>) {
+        let urgencies = inputs.into_iter().map(|input| self.take(now, input));
+        let urgency = urgencies.fold(Urgency::Usual, Urgency::max);
+        self.refresh(now, urgency);
+    }
+
+    /// Learns what an input tells, without deciding anything.
+    fn take(&mut self, now: Now, input: Input) -> Urgency {
         let mut urgency = Urgency::Usual;
         match input {
             Input::Source(event) => self.source(now, event),
@@ -218,7 +230,7 @@ impl Engine {
             self.untold_status = true;
             urgency = Urgency::AtOnce;
         }
-        self.refresh(now, urgency);
+        urgency
     }
 
     /// The next thing to be done outside; to be called until there is none.
@@ -369,7 +381,7 @@ impl Engine {
         session.not_after(now.wall);
         session.helped = before.session.helped;
         beside(&mut session, &self.registers, &self.windows);
-        let activity = session.doing(now.wall, self.settings.card.idle_after).activity;
+        let activity = session.activity(now.wall, self.settings.card.idle_after);
         let asleep = activity == Activity::Idle;
         // Nothing else is told of those.
         self.untold_status |= asleep;
@@ -493,11 +505,12 @@ impl Engine {
             beside(&mut known.session, &self.registers, &self.windows);
             known.session.not_after(now.wall);
         }
-        let mut helped = roster::helped(&self.sessions());
+        let any_helper = self.files.values().any(|known| known.session.parent.is_some());
+        let mut helped = if any_helper { roster::helped(&self.sessions()) } else { BTreeMap::new() };
         let mut changed = Vec::new();
         for (file, known) in &mut self.files {
             known.session.helped = helped.remove(&known.session.id);
-            let activity = known.session.doing(now.wall, idle_after).activity;
+            let activity = known.session.activity(now.wall, idle_after);
             // Until all files were met, who helps whom is not known.
             if activity != known.activity && self.inherited.files.is_none() {
                 known.activity = activity;
@@ -545,6 +558,9 @@ impl Engine {
     }
 
     fn is_hidden(&self, card: &Card) -> bool {
+        if self.settings.privacy.rules.is_empty() {
+            return false;
+        }
         let of_card = |session: &Session| session.agent == card.agent() && session.id == card.session();
         self.sessions().into_iter().any(|session| of_card(session) && self.rule(session) == Some(Show::Hide))
     }

@@ -191,7 +191,7 @@ impl SessionReport {
             model: session.model.clone(),
             effort: session.effort.clone(),
             service_tier: session.service_tier.clone(),
-            activity: session.doing(now.wall, idle_after).activity,
+            activity: session.activity(now.wall, idle_after),
             started_at: session.started_at,
             last_event_at: session.last_event_at,
             last_usage_at: session.last_token_event_at,

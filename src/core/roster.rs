@@ -51,15 +51,15 @@ impl Roster {
             .collect();
         let best_of = |at_work_only: bool| {
             let wanted = candidates.iter().filter(|candidate| candidate.at_work || !at_work_only);
-            wanted.max_by_key(|candidate| (candidate.freshness, key(candidate.session)))
+            wanted.max_by_key(|candidate| (candidate.freshness, candidate.key()))
         };
         let best = best_of(true).or_else(|| best_of(false));
-        let shown = candidates.iter().find(|candidate| self.shown.as_ref() == Some(&key(candidate.session)));
-        let others_at_work = candidates
-            .iter()
-            .any(|candidate| candidate.at_work && self.shown.as_ref() != Some(&key(candidate.session)));
-        let chosen = match (shown, best) {
-            (Some(shown), Some(best)) if key(shown.session) != key(best.session) => {
+        let shown = self.shown.as_ref().map(|(agent, id)| (*agent, id.as_str()));
+        let is_shown = |candidate: &Candidate<'_>| Some(candidate.key()) == shown;
+        let showing = candidates.iter().find(|candidate| is_shown(candidate));
+        let others_at_work = candidates.iter().any(|candidate| candidate.at_work && !is_shown(candidate));
+        let chosen = match (showing, best) {
+            (Some(shown), Some(best)) if shown.key() != best.key() => {
                 let since = *self.challenged_since.get_or_insert(now.mono);
                 let waited = now.mono.saturating_sub(since) >= PATIENCE;
                 if waited || best.at_work && !shown.at_work { Some(best) } else { Some(shown) }
@@ -67,11 +67,13 @@ impl Roster {
             (Some(shown), _) => Some(shown),
             (None, best) => best,
         };
-        let chosen_key = chosen.map(|candidate| key(candidate.session));
-        if chosen_key != self.shown || !others_at_work && best.map(|best| key(best.session)) == self.shown {
+        let stays = chosen.map(Candidate::key) == shown;
+        if !stays || !others_at_work && best.map(Candidate::key) == shown {
             self.challenged_since = None;
         }
-        self.shown = chosen_key;
+        if !stays {
+            self.shown = chosen.map(|candidate| (candidate.session.agent, candidate.session.id.clone()));
+        }
         chosen.map(|candidate| candidate.session)
     }
 
@@ -81,8 +83,10 @@ impl Roster {
     }
 }
 
-fn key(session: &Session) -> Key {
-    (session.agent, session.id.clone())
+impl<'a> Candidate<'a> {
+    fn key(&self) -> (Agent, &'a str) {
+        (self.session.agent, &self.session.id)
+    }
 }
 
 fn weigh(session: &Session, now: Now, idle_after: Duration) -> Option<Candidate<'_>> {

@@ -254,25 +254,38 @@ impl Session {
 
     /// What the agent is doing at `wall`.
     pub fn doing(&self, wall: Timestamp, idle_after: Duration) -> Doing {
+        match self.work_at(wall, idle_after) {
+            Ok(doing) => doing.clone(),
+            Err(activity) => Doing::plain(activity),
+        }
+    }
+
+    /// The kind of it.
+    pub fn activity(&self, wall: Timestamp, idle_after: Duration) -> Activity {
+        self.work_at(wall, idle_after).map_or_else(|activity| activity, |doing| doing.activity)
+    }
+
+    /// The work that its lines name, else the kind of it that follows.
+    fn work_at(&self, wall: Timestamp, idle_after: Duration) -> Result<&Doing, Activity> {
         if self.idle_from(idle_after).is_none_or(|from| wall >= from) {
-            return Doing::plain(Activity::Idle);
+            return Err(Activity::Idle);
         }
         if !self.is_at_work(wall) {
             let limited = self.work.limited_until.is_some_and(|until| wall < until);
-            return Doing::plain(if limited { Activity::LimitReached } else { Activity::Waiting });
+            return Err(if limited { Activity::LimitReached } else { Activity::Waiting });
         }
         if self.own_work_until().is_none_or(|until| wall >= until) {
             // Itself it is silent; its sub-agents are at work, or were just now.
             let helped =
                 self.help().and_then(|helped| helped.at_work_until).is_some_and(|until| wall < until);
-            return Doing::plain(if helped { Activity::Delegating } else { Activity::Thinking });
+            return Err(if helped { Activity::Delegating } else { Activity::Thinking });
         }
         if let Some((_, doing)) = self.work.calls.last() {
-            return doing.clone();
+            return Ok(doing);
         }
         match &self.work.just_done {
-            Some((at, doing)) if wall < later(*at, JUST_DONE) => doing.clone(),
-            _ => Doing::plain(Activity::Thinking),
+            Some((at, doing)) if wall < later(*at, JUST_DONE) => Ok(doing),
+            _ => Err(Activity::Thinking),
         }
     }
 

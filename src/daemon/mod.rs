@@ -224,16 +224,12 @@ impl Daemon<'_> {
                     Read::StartedAgain => Input::SourcesLost,
                 }),
                 said = self.terminals.next() => {
-                    for event in said {
-                        self.input(Input::Source(event), reading);
-                    }
+                    self.inputs(said.into_iter().map(Input::Source), reading);
                     self.mind_state(requests, instance);
                     None
                 }
                 events = self.taps.next() => {
-                    for event in events {
-                        self.input(Input::Source(event), reading);
-                    }
+                    self.inputs(events.into_iter().map(Input::Source), reading);
                     None
                 }
                 settings = self.settings.next() => Some(Input::Settings(Box::new(settings.clone()))),
@@ -243,12 +239,13 @@ impl Daemon<'_> {
                     Some(Input::Tick)
                 }
             };
-            if let Some(input) = input {
-                self.input(input, reading);
-            }
             // A burst of lines is one decision.
+            let mut inputs: Vec<Input> = input.into_iter().collect();
             while let Some(event) = reading.try_next() {
-                self.input(Input::Source(event), reading);
+                inputs.push(Input::Source(event));
+            }
+            if !inputs.is_empty() {
+                self.inputs(inputs, reading);
             }
             if !requests.is_handing_over() {
                 self.output(requests);
@@ -261,31 +258,40 @@ impl Daemon<'_> {
         }
     }
 
-    /// Hands in what happened, and before that that time passed unnoticed.
     fn input(&mut self, input: Input, reading: &mut Reading<SessionFile>) {
+        self.inputs([input], reading);
+    }
+
+    /// Hands in what happened, and before that that time passed unnoticed.
+    fn inputs(&mut self, inputs: impl IntoIterator<Item = Input>, reading: &mut Reading<SessionFile>) {
         let now = clock::now();
         if self.detector.has_jumped(now) {
             tracing::info!("the machine slept or a clock was set; looking at everything again");
             reading.woke();
             self.engine.handle(now, Input::Woke);
         }
-        if let Input::Source(SourceEvent::Problem { message, home, .. }) = &input {
+        let inputs: Vec<Input> = inputs.into_iter().inspect(|input| self.prepare(input, reading)).collect();
+        self.engine.handle_all(now, inputs);
+    }
+
+    /// What else than the engine has to know of it, and before the engine does.
+    fn prepare(&mut self, input: &Input, reading: &mut Reading<SessionFile>) {
+        if let Input::Source(SourceEvent::Problem { message, home, .. }) = input {
             match message {
                 Some(message) => tracing::warn!("{message}"),
                 None => tracing::info!("the session files of {home} can be followed again"),
             }
         }
-        if let Input::Source(SourceEvent::CaughtUp) = &input {
+        if let Input::Source(SourceEvent::CaughtUp) = input {
             self.record.caught_up();
         }
-        if let Input::Source(SourceEvent::Register { .. }) = &input {
+        if let Input::Source(SourceEvent::Register { .. }) = input {
             // Claude Code may have been started for the first time, and made its file.
             self.terminals.look_again();
         }
-        if let Input::Settings(settings) = &input {
+        if let Input::Settings(settings) = input {
             self.use_settings(settings, reading);
         }
-        self.engine.handle(now, input);
     }
 
     /// Hands new settings to those that have to know before the engine does.

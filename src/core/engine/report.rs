@@ -34,7 +34,7 @@ impl Engine {
         let idle_after = self.settings().card.idle_after;
         let is_hidden = |session: &Session| {
             session.visible
-                && session.doing(now.wall, idle_after).activity != Activity::Idle
+                && session.activity(now.wall, idle_after) != Activity::Idle
                 && self.rule(session) == Some(Show::Hide)
         };
         match self.card() {
@@ -51,7 +51,7 @@ impl Engine {
         let live = self.sessions().into_iter().filter(|session| {
             session.usage.session_total_tokens.is_some()
                 && !session.counting
-                && session.doing(now.wall, settings.card.idle_after).activity != Activity::Idle
+                && session.activity(now.wall, settings.card.idle_after) != Activity::Idle
         });
         let usage = live.map(|session| {
             let at = session.last_token_event_at.unwrap_or(now.wall);

@@ -54,7 +54,7 @@ impl Showable for Card {
 }
 
 /// How soon a wish is to be followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
     /// As the publish intervals allow.
     Usual,

@@ -40,6 +40,8 @@ pub(super) struct Inbox {
     news: Mutex<News>,
     places: Mutex<Arc<Places>>,
     ping: Condvar,
+    resting: Mutex<()>,
+    over: Condvar,
     stopping: AtomicBool,
 }
 
@@ -50,26 +52,29 @@ impl News {
 }
 
 impl Inbox {
-    /// The watcher's callback. Accesses are dropped first of all: our own reads cause them.
-    pub(super) fn heard(&self, event: notify::Result<notify::Event>) {
-        let Ok(event) = event else { return self.rescan() };
-        if event.need_rescan() {
-            return self.rescan();
-        }
+    /// The watcher's callback: whether anything came of it. Accesses are dropped first of all: our own reads cause them.
+    pub(super) fn heard(&self, event: notify::Result<notify::Event>) -> bool {
+        let Some(event) = event.ok().filter(|event| !event.need_rescan()) else {
+            self.rescan();
+            return true;
+        };
         let change = match event.kind {
-            EventKind::Access(_) => return,
+            EventKind::Access(_) => return false,
             EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
                 Change::Existence
             }
             _ => Change::Content,
         };
         let places = Arc::clone(&lock(&self.places));
+        let mut any = false;
         for path in event.paths.into_iter().filter(|path| places.matters(path)) {
             self.tell(|news| {
                 let known = news.paths.entry(path).or_insert(change);
                 *known = change.max(*known);
             });
+            any = true;
         }
+        any
     }
 
     /// From now on only these paths are of interest.
@@ -92,11 +97,17 @@ impl Inbox {
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.tell(|_| ());
+        self.over.notify_all();
     }
 
     /// Asked between any two chunks of work.
     pub(super) fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Lets the watcher's thread rest, at most until the end.
+    pub(super) fn rest(&self, rest: Duration) {
+        let _woken = self.over.wait_timeout_while(lock(&self.resting), rest, |()| !self.stopping());
     }
 
     /// What there is, at once.

@@ -6,8 +6,9 @@
 //!
 //! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `folders` and `scan` (which files there
 //! are), `notice` (what happened to one), `files`, `tail` and `open` (its bytes), `lineage` and `originals` (whose
-//! history it copied), `registers` (which processes run), `watch`, `inbox`, `places` and `layout` (who wakes us, about what); `survey` (a look from outside).
+//! history it copied), `registers` (which processes run), `watch`, `breath`, `inbox`, `places` and `layout` (who wakes us, about what); `survey` (a look from outside).
 
+mod breath;
 mod files;
 mod fold;
 mod folders;
@@ -185,7 +186,7 @@ pub fn start<F: Fold>(
 ) -> io::Result<IntakeHandle> {
     let inbox = Arc::new(Inbox::default());
     let (running, ended) = mpsc::channel();
-    let watcher = Watcher::new(Arc::clone(&inbox), config.most_watches);
+    let watcher = Watcher::new(Arc::clone(&inbox), Arc::clone(&config.clock), config.most_watches);
     let reader = Reader::<F>::new(config, Arc::clone(&inbox), watcher, Box::new(sink));
     std::thread::Builder::new().name("intake".to_owned()).spawn(move || {
         reader.run();
@@ -200,7 +201,7 @@ pub fn read_once<F: Fold>(
     sink: impl FnMut(SourceEvent<F::Update>) -> ControlFlow<()> + Send,
 ) {
     let inbox = Arc::new(Inbox::default());
-    let watcher = Watcher::off(Arc::clone(&inbox));
+    let watcher = Watcher::off(Arc::clone(&inbox), Arc::clone(&config.clock));
     Reader::<F>::new(config, inbox, watcher, Box::new(sink)).read_once();
 }
 

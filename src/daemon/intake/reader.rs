@@ -31,6 +31,8 @@ use crate::core::time::Now;
 
 /// A file that grew within this time is in use: an open tool call may be silent for as long.
 const HOT_FOR: Duration = Duration::from_secs(30 * 60);
+/// So many events wait to be told together.
+const MOST_WAITING: usize = 64;
 /// How many of the newest folders of the deepest level are listed where nothing is watched.
 const NEWEST_FOLDERS: usize = 3;
 
@@ -41,6 +43,8 @@ pub(super) struct Reader<'a, F: Fold> {
     pub(super) inbox: Arc<Inbox>,
     pub(super) watcher: Watcher,
     sink: Sink<'a, F::Update>,
+    /// What is to be told when the news at hand have been read: whoever listens wakes up once for all of it.
+    outbox: Vec<SourceEvent<F::Update>>,
     pub(super) chunks: Chunks,
     pub(super) homes: Vec<HomeState>,
     pub(super) places: Places,
@@ -84,6 +88,7 @@ impl<'a, F: Fold> Reader<'a, F> {
             inbox,
             watcher,
             sink,
+            outbox: Vec::new(),
             homes: Vec::new(),
             places: Places::default(),
             waiting: BTreeSet::new(),
@@ -115,6 +120,7 @@ impl<'a, F: Fold> Reader<'a, F> {
         (self.rescanned_at, self.polled_at, self.listed_at) = (mono, mono, mono);
         let homes = std::mem::take(&mut self.config.homes);
         self.set_homes(homes)?;
+        self.deliver()?;
         loop {
             let news = if self.has_work() { self.inbox.take() } else { self.sleep() };
             if self.inbox.stopping() {
@@ -122,7 +128,9 @@ impl<'a, F: Fold> Reader<'a, F> {
             }
             self.read_news(news)?;
             self.look_around()?;
+            self.deliver()?;
             self.work()?;
+            self.deliver()?;
         }
     }
 
@@ -132,6 +140,9 @@ impl<'a, F: Fold> Reader<'a, F> {
         let mut flow = self.set_homes(homes);
         while flow.is_continue() && self.has_work() {
             flow = self.work();
+        }
+        if flow.is_continue() {
+            let _ended = self.deliver();
         }
     }
 
@@ -293,7 +304,18 @@ impl<'a, F: Fold> Reader<'a, F> {
     }
 
     pub(super) fn send(&mut self, event: SourceEvent<F::Update>) -> ControlFlow<()> {
-        if self.inbox.stopping() { ControlFlow::Break(()) } else { (self.sink)(event) }
+        self.outbox.push(event);
+        if self.outbox.len() < MOST_WAITING { ControlFlow::Continue(()) } else { self.deliver() }
+    }
+
+    fn deliver(&mut self) -> ControlFlow<()> {
+        for event in self.outbox.drain(..) {
+            if self.inbox.stopping() {
+                return ControlFlow::Break(());
+            }
+            (self.sink)(event)?;
+        }
+        ControlFlow::Continue(())
     }
 
     pub(super) fn now(&self) -> Now {

@@ -12,10 +12,15 @@ use std::sync::Arc;
 
 use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use super::breath::Breath;
 use super::inbox::Inbox;
+use crate::core::time::Now;
 
 /// Whether one watch covers a folder and everything below it.
 pub(super) const WHOLE_TREES: bool = cfg!(target_os = "macos");
+
+/// Whether the system queues enough events for whoever hears them to rest.
+const QUEUES: bool = cfg!(target_os = "linux");
 
 /// How often it is tried to watch a folder that comes and goes.
 const ATTEMPTS: usize = 3;
@@ -46,9 +51,11 @@ pub(super) enum Refused {
     Other(String),
 }
 
-#[derive(Debug)]
+type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
+
 pub(super) struct Watcher {
     inbox: Arc<Inbox>,
+    clock: Clock,
     inner: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
     /// How many folders may be watched.
@@ -57,13 +64,13 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn new(inbox: Arc<Inbox>, most: usize) -> Self {
-        Self { inbox, inner: None, watched: BTreeSet::new(), most, off: false }
+    pub(super) fn new(inbox: Arc<Inbox>, clock: Clock, most: usize) -> Self {
+        Self { inbox, clock, inner: None, watched: BTreeSet::new(), most, off: false }
     }
 
     /// One that watches nothing and does not complain, for a single reading.
-    pub(super) fn off(inbox: Arc<Inbox>) -> Self {
-        Self { off: true, ..Self::new(inbox, 0) }
+    pub(super) fn off(inbox: Arc<Inbox>, clock: Clock) -> Self {
+        Self { off: true, ..Self::new(inbox, clock, 0) }
     }
 
     pub(super) fn is_off(&self) -> bool {
@@ -110,8 +117,17 @@ impl Watcher {
             return Err(Refused::Limit);
         }
         if self.inner.is_none() {
-            let inbox = Arc::clone(&self.inbox);
-            let made = notify::recommended_watcher(move |event| inbox.heard(event));
+            let (inbox, clock) = (Arc::clone(&self.inbox), Arc::clone(&self.clock));
+            let mut breath = Breath::default();
+            let made = notify::recommended_watcher(move |event| {
+                let matters = inbox.heard(event);
+                if matters
+                    && QUEUES
+                    && let Some(rest) = breath.after_event(clock().mono)
+                {
+                    inbox.rest(rest);
+                }
+            });
             self.inner = Some(made.map_err(Refused::from)?);
         }
         let Some(inner) = &mut self.inner else { return Ok(()) };
