@@ -23,7 +23,9 @@ pub(super) struct Feed {
     agent: Agent,
     reader: File,
     buffer: Vec<u8>,
+    /// What is in the buffer and was not taken yet.
     from: usize,
+    to: usize,
     over: bool,
     /// The time of the line that comes next, never before that of the line before it.
     pub(super) at: Timestamp,
@@ -36,8 +38,9 @@ impl Feed {
         let mut feed = Self {
             agent,
             reader: File::open(path)?,
-            buffer: Vec::with_capacity(CHUNK),
+            buffer: vec![0; CHUNK],
             from: 0,
+            to: 0,
             over: false,
             at: Timestamp::MIN,
             file: SessionFile::new(agent, home, Timestamp::MIN),
@@ -49,14 +52,14 @@ impl Feed {
     /// Feeds the next line to the file's session and looks at the one after it; false at the end.
     pub(super) fn step(&mut self) -> std::io::Result<bool> {
         loop {
-            let rest = self.buffer.get(self.from..).unwrap_or_default();
+            let rest = self.buffer.get(self.from..self.to).unwrap_or_default();
             if let Some(end) = memchr::memchr(b'\n', rest) {
                 self.file.push(rest.get(..=end).unwrap_or_default());
                 self.from += end + 1;
                 return self.look();
             }
             self.file.push(rest);
-            self.from = self.buffer.len();
+            self.from = self.to;
             if self.over {
                 return Ok(false);
             }
@@ -80,7 +83,7 @@ impl Feed {
     /// The next line with its end; of a long one at least the first `most` bytes.
     fn ahead(&mut self, most: usize) -> std::io::Result<&[u8]> {
         loop {
-            let rest = self.buffer.get(self.from..).unwrap_or_default();
+            let rest = self.buffer.get(self.from..self.to).unwrap_or_default();
             let end = memchr::memchr(b'\n', rest).map(|end| end + 1);
             if self.over || end.is_some() || rest.len() >= most {
                 let until = self.from + end.unwrap_or(rest.len());
@@ -91,12 +94,13 @@ impl Feed {
     }
 
     fn fill(&mut self) -> std::io::Result<()> {
-        self.buffer.drain(..self.from);
-        self.from = 0;
-        let have = self.buffer.len();
-        self.buffer.resize(have + CHUNK, 0);
-        let read = self.reader.read(self.buffer.get_mut(have..).unwrap_or_default())?;
-        self.buffer.truncate(have + read);
+        self.buffer.copy_within(self.from..self.to, 0);
+        (self.from, self.to) = (0, self.to - self.from);
+        if self.buffer.len() - self.to < CHUNK {
+            self.buffer.resize(self.to + CHUNK, 0);
+        }
+        let read = self.reader.read(self.buffer.get_mut(self.to..).unwrap_or_default())?;
+        self.to += read;
         self.over = read == 0;
         Ok(())
     }
