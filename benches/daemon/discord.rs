@@ -43,6 +43,11 @@ impl Discord {
         }
     }
 
+    /// Forgets what came until now.
+    pub(crate) fn forget(&self) {
+        while self.activities.try_recv().is_ok() {}
+    }
+
     /// Forgets what came until now, and what comes until it is quiet.
     pub(crate) fn settle(&self, quiet: Duration) {
         while self.activities.recv_timeout(quiet) != Err(RecvTimeoutError::Timeout) {}

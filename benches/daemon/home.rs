@@ -1,4 +1,4 @@
-//! A temporary home with old sessions, one that grows, and the programs that follow it.
+//! A temporary home with old sessions and live ones, and the programs that follow it.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -7,42 +7,123 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use jiff::{Timestamp, ToSpan};
-use serde_json::{Value, json};
+
+use crate::corpus::{Corpus, Used, stamped};
 
 /// Everything that is measured lives in here, and goes with it.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
-    session: File,
-    sessions: PathBuf,
-    total: u64,
+    began: Timestamp,
+    old: Vec<PathBuf>,
+    live: Vec<Live>,
+}
+
+/// A session that grows.
+pub(crate) struct Live {
+    path: PathBuf,
+    file: File,
+    used: Used,
+    /// What it writes next, the first last.
+    ahead: Vec<(&'static str, String)>,
 }
 
 impl Home {
-    /// So many sessions of the days before, and one that has just begun.
-    pub(crate) fn with_old_sessions(count: usize) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let now = Timestamp::now();
-        for number in 1..=count {
-            let hours = i64::try_from(number).unwrap_or(i64::MAX) / 4 + 30;
-            let began = now - hours.hours();
-            let (mut file, _) = begin(folder.path(), began, number);
-            usage(&mut file, began, 1000);
-            let age = Duration::from_secs(hours.unsigned_abs() * 3600);
-            file.set_modified(SystemTime::now() - age).expect("a time of last change");
-        }
-        let (mut session, sessions) = begin(folder.path(), now, 0);
-        usage(&mut session, now, 1000);
-        Self { folder, session, sessions, total: 1000 }
-    }
-
-    /// Appends a usage line to the session that grows.
-    pub(crate) fn append(&mut self) {
-        self.total += 1000;
-        usage(&mut self.session, Timestamp::now(), self.total);
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("agent-presence-bench-").tempdir();
+        let folder = folder.expect("a temporary folder");
+        Self { folder, began: Timestamp::now(), old: Vec::new(), live: Vec::new() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The folder of the live sessions.
+    pub(crate) fn sessions(&self) -> PathBuf {
+        self.day(self.began)
+    }
+
+    fn day(&self, at: Timestamp) -> PathBuf {
+        self.path("codex").join(at.strftime("sessions/%Y/%m/%d").to_string())
+    }
+
+    fn session(&self, number: usize, began: Timestamp) -> (PathBuf, String) {
+        let folder = self.day(began);
+        fs::create_dir_all(&folder).expect("a session folder");
+        let id = format!("019a0000-0000-7000-8000-{number:012x}");
+        (folder.join(format!("rollout-{}-{id}.jsonl", began.strftime("%Y-%m-%dT%H-%M-%S"))), id)
+    }
+
+    /// So many sessions of the days before, each of about so many bytes.
+    pub(crate) fn add_old(&mut self, corpus: &mut Corpus, count: usize, size: usize) {
+        const TEMPLATES: usize = 16;
+        let templates: Vec<Vec<u8>> = (0..count.min(TEMPLATES))
+            .map(|_| {
+                let mut bytes = Vec::new();
+                corpus.codex("ID", self.began - 2000.hours(), size, &mut bytes);
+                bytes
+            })
+            .collect();
+        for _ in 0..count {
+            let number = self.old.len() + 1;
+            let hours = i64::try_from(number).unwrap_or(i64::MAX) / 4 + 30;
+            let began = self.began - hours.hours();
+            let (path, id) = self.session(number, began);
+            let mut file = File::create_new(&path).expect("a session file");
+            self.old.push(path);
+            // Only the first line is its own; so writing costs little more than the disk does.
+            let meta = stamped(
+                began,
+                "session_meta",
+                &format!(
+                    r#"{{"id":"{id}","timestamp":"{began}","cwd":"/home/ada/app","originator":"codex-tui","source":"cli"}}"#
+                ),
+            );
+            file.write_all(meta.as_bytes()).expect("a line in a session file");
+            let template = &templates[number % templates.len()];
+            let rest = memchr::memchr(b'\n', template).map_or(0, |end| end + 1);
+            file.write_all(&template[rest..]).expect("lines in a session file");
+            let age = Duration::from_secs(hours.unsigned_abs() * 3600);
+            file.set_modified(SystemTime::now() - age).expect("a time of last change");
+        }
+    }
+
+    /// Another name for every old session, in other folders.
+    pub(crate) fn link_old(&mut self) {
+        for path in self.old.clone() {
+            let number = self.old.len() + 1;
+            let hours = i64::try_from(number).unwrap_or(i64::MAX) / 4 + 30;
+            let (link, _) = self.session(number, self.began - hours.hours());
+            fs::hard_link(path, &link).expect("a second name for a session file");
+            self.old.push(link);
+        }
+    }
+
+    /// No session is live any more.
+    pub(crate) fn remove_live(&mut self) {
+        for live in self.live.drain(..) {
+            fs::remove_file(live.path).expect("a session file");
+        }
+    }
+
+    /// A session of now, of about so many bytes.
+    pub(crate) fn add_live(&mut self, corpus: &mut Corpus, size: usize) -> Used {
+        let began = self.began - 1.seconds();
+        let (path, id) = self.session(1_000_000 + self.live.len(), self.began);
+        let mut bytes = Vec::new();
+        let mut used = corpus.codex(&id, began, size, &mut bytes);
+        if used.all() == 0 {
+            let turn = corpus.codex_turn(&mut used);
+            bytes.extend(turn.iter().flat_map(|(kind, payload)| stamped(began, kind, payload).into_bytes()));
+        }
+        let mut file = File::create_new(&path).expect("a session file");
+        file.write_all(&bytes).expect("lines in a session file");
+        self.live.push(Live { path, file, used, ahead: Vec::new() });
+        used
+    }
+
+    pub(crate) fn live(&mut self) -> &mut [Live] {
+        &mut self.live
     }
 
     /// The daemon as login starts it: nobody reads its standard error.
@@ -52,19 +133,72 @@ impl Home {
              [publish]\nsettle = \"0ms\"\nmin_interval = \"1s\"\ntokens_interval = \"1s\"\n"
         );
         fs::write(self.path("config.toml"), config).expect("a settings file");
+        let mut command = self.command(program);
+        command.arg("run");
+        Program::start(command)
+    }
+
+    /// The program with nothing but this home around it.
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.arg("run").env_clear().env("HOME", self.folder.path()).env("TZ", "UTC");
+        command.env_clear().env("HOME", self.folder.path()).env("TZ", "UTC");
         command.env("CODEX_HOME", self.path("codex")).env("XDG_RUNTIME_DIR", self.path("run"));
+        command.env("CLAUDE_CONFIG_DIR", self.path("claude"));
         command.env("AGENT_PRESENCE_CONFIG", self.path("config.toml"));
         command.env("AGENT_PRESENCE_STATE_DIR", self.path("state"));
-        Program::start(command)
+        command
     }
 
     /// The floor.
     pub(crate) fn floor(&self, program: &Path, discord: &Path) -> Program {
         let mut command = Command::new(program);
-        command.arg(&self.sessions).arg(discord).env_clear();
+        command.arg(self.sessions()).arg(discord).env_clear();
         Program::start(command)
+    }
+}
+
+impl Live {
+    /// Appends a usage line.
+    pub(crate) fn append_usage(&mut self, corpus: &mut Corpus) {
+        let turn = corpus.codex_turn(&mut self.used);
+        let usage = turn.iter().find(|(_, payload)| payload.contains(r#"{"type":"token_count""#));
+        let (kind, payload) = usage.expect("a turn has usage");
+        self.write(kind, payload);
+    }
+
+    /// Appends the next line of a working session; lines of images are left out.
+    pub(crate) fn append(&mut self, corpus: &mut Corpus) {
+        while self.ahead.is_empty() {
+            self.ahead = corpus.codex_turn(&mut self.used);
+            self.ahead.retain(|(_, payload)| payload.len() < 500_000);
+            self.ahead.reverse();
+        }
+        if let Some((kind, payload)) = self.ahead.pop() {
+            self.write(kind, &payload);
+        }
+    }
+
+    /// Appends what is there again and again, as far as a file of so many bytes.
+    pub(crate) fn repeat(&mut self, size: usize) {
+        let bytes = fs::read(&self.path).expect("a session file");
+        let rest = memchr::memchr(b'\n', &bytes).map_or(0, |end| end + 1);
+        for _ in 0..size / bytes.len() {
+            self.file.write_all(&bytes[rest..]).expect("lines in a session file");
+        }
+    }
+
+    /// Appends a tool's output of so many bytes, in one line.
+    pub(crate) fn append_output(&mut self, size: usize) {
+        let output = "x".repeat(size);
+        self.write(
+            "response_item",
+            &format!(r#"{{"type":"function_call_output","call_id":"1","output":"{output}"}}"#),
+        );
+    }
+
+    fn write(&mut self, kind: &str, payload: &str) {
+        let line = stamped(Timestamp::now(), kind, payload);
+        self.file.write_all(line.as_bytes()).expect("a line in a session file");
     }
 }
 
@@ -72,7 +206,7 @@ impl Home {
 pub(crate) struct Program(Child);
 
 impl Program {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().unwrap_or_else(|error| panic!("could not start {command:?}: {error}")))
     }
@@ -87,34 +221,4 @@ impl Drop for Program {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// The first lines of a session, and the folder that its file is in.
-fn begin(home: &Path, began: Timestamp, number: usize) -> (File, PathBuf) {
-    let id = format!("019a0000-0000-7000-8000-{number:012x}");
-    let folder = home.join("codex").join(began.strftime("sessions/%Y/%m/%d").to_string());
-    fs::create_dir_all(&folder).expect("a session folder");
-    let path = folder.join(format!("rollout-{}-{id}.jsonl", began.strftime("%Y-%m-%dT%H-%M-%S")));
-    let mut file = File::create_new(path).expect("a session file");
-    let meta = json!({"id": id, "timestamp": began, "cwd": "/home/ada/app", "originator": "codex-tui",
-        "cli_version": "0.160.0", "source": "cli", "git": {"branch": "main"}});
-    line(&mut file, began, "session_meta", &meta);
-    line(&mut file, began, "event_msg", &json!({"type": "task_started", "turn_id": "1"}));
-    let context = json!({"turn_id": "1", "cwd": "/home/ada/app", "model": "gpt-5.6-sol", "effort": "high"});
-    line(&mut file, began, "turn_context", &context);
-    (file, folder)
-}
-
-fn usage(file: &mut File, at: Timestamp, total: u64) {
-    let tokens = |input: u64| {
-        json!({"input_tokens": input, "cached_input_tokens": 0, "output_tokens": 10,
-            "reasoning_output_tokens": 0, "total_tokens": input + 10})
-    };
-    let info = json!({"total_token_usage": tokens(total), "last_token_usage": tokens(1000), "model_context_window": 258_400});
-    line(file, at, "event_msg", &json!({"type": "token_count", "info": info, "rate_limits": null}));
-}
-
-fn line(file: &mut File, at: Timestamp, kind: &str, payload: &Value) {
-    let line = format!("{}\n", json!({"timestamp": at, "type": kind, "payload": payload}));
-    file.write_all(line.as_bytes()).expect("a line in a session file");
 }

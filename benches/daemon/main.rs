@@ -1,7 +1,6 @@
-//! What the daemon costs, beside the least that the same work takes: see README.md in the folder above.
+//! What the program costs, beside the least that the same work takes: see README.md in the folder above.
 //!
-//! Both programs follow the same session at the same time, each with a Discord of its own, so that a busy machine is
-//! busy for both.
+//! Each row can be had alone. Whatever is compared runs at once or in turns, so that a busy machine is busy for both.
 #![cfg_attr(
     unix,
     expect(
@@ -9,23 +8,102 @@
         clippy::expect_used,
         clippy::panic,
         clippy::indexing_slicing,
+        clippy::string_slice,
         reason = "a benchmark measures time, and has nothing to do when it cannot begin"
     )
 )]
 
 #[cfg(unix)]
+mod corpus;
+#[cfg(unix)]
+mod counting;
+#[cfg(unix)]
 mod discord;
+#[cfg(unix)]
+mod following;
 #[cfg(unix)]
 mod home;
 #[cfg(unix)]
-mod measure;
+mod process;
+#[cfg(unix)]
+mod starting;
+#[cfg(unix)]
+mod table;
+
+#[cfg(unix)]
+use std::path::PathBuf;
+#[cfg(unix)]
+use std::time::Duration;
+
+/// What is measured.
+#[cfg(unix)]
+struct Programs {
+    daemon: PathBuf,
+    floor: PathBuf,
+    ccusage: Option<PathBuf>,
+}
 
 #[cfg(unix)]
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     // `cargo test --all-targets` starts benchmarks as well, without this.
-    if std::env::args().any(|argument| argument == "--bench") {
-        measure::all();
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        return;
     }
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    let quick = has("--quick");
+    const ALL: [&str; 6] = ["latency", "idle", "growth", "start", "counting", "single"];
+    let wanted = |name: &str| has(name) || !ALL.iter().any(|name| has(name));
+    let daemon = PathBuf::from(env!("CARGO_BIN_EXE_agent-presence"));
+    let floor = daemon.with_file_name("examples").join("floor");
+    let programs = Programs { daemon, floor, ccusage: counting::ccusage() };
+    if wanted("counting") && programs.ccusage.is_none() {
+        println!("no ccusage: set CCUSAGE to its native binary to compare with it\n");
+    }
+    table::Row::print_head();
+    let mut print = |row: table::Row| row.print();
+    let seconds = Duration::from_secs;
+    std::thread::scope(|scope| {
+        // Doing nothing takes long and disturbs nobody.
+        let idle = wanted("idle").then(|| {
+            let programs = &programs;
+            scope.spawn(move || {
+                let (sessions, window): (&[usize], _) =
+                    if quick { (&[0, 100], seconds(5)) } else { (&[0, 1000, 10_000], seconds(60)) };
+                let mut rows = Vec::new();
+                following::idle(programs, sessions, window, !quick, &mut |row| rows.push(row));
+                rows
+            })
+        });
+        if wanted("counting") {
+            counting::counting(&programs, if quick { 20 } else { 1000 }, &mut print);
+        }
+        if wanted("growth") {
+            let (sessions, window): (&[usize], _) =
+                if quick { (&[1, 10], seconds(3)) } else { (&[1, 10, 100], seconds(30)) };
+            following::growth(&programs, sessions, window, &mut print);
+        }
+        if wanted("latency") {
+            following::latency(&programs, if quick { 3 } else { 20 }, &mut print);
+        }
+        if wanted("start") {
+            let sizes: &[usize] = if quick { &[10, 20] } else { &[100, 2000, 8000] };
+            starting::starts(&programs, sizes, if quick { 1 } else { 3 }, &mut print);
+        }
+        if wanted("single") {
+            starting::single(&programs, if quick { 1 } else { 5 }, &mut print);
+        }
+        let rows = idle.map(std::thread::ScopedJoinHandle::join);
+        rows.into_iter().flatten().flatten().for_each(print);
+    });
+}
+
+#[cfg(unix)]
+fn percentile(durations: &[Duration], percent: usize) -> Duration {
+    let mut sorted = durations.to_vec();
+    sorted.sort();
+    let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(index).copied().unwrap_or_default()
 }
 
 #[cfg(not(unix))]

@@ -1,10 +1,12 @@
 //! The least that the same work takes: a session file that grows, a frame to a socket, nothing else.
 //!
-//! `floor FOLDER SOCKET` follows the `.jsonl` file in FOLDER and sends one activity for every piece of it that holds a
+//! `floor FOLDER SOCKET` follows the `.jsonl` files in FOLDER and sends one activity for every piece of them that holds a
 //! usage line, the first one at its start. No settings, no limits, no card: what it does not do is the price of the rest.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
-use std::io::{Read, Result, Seek, SeekFrom};
+use std::io::{Read, Result};
 use std::path::{Path, PathBuf};
 
 use notify::{EventKind, RecursiveMode, Watcher};
@@ -26,8 +28,9 @@ pub(crate) fn main() -> Result<()> {
 async fn follow(folder: &Path, socket: &Path) -> Result<()> {
     let (changed, mut changes) = mpsc::unbounded_channel();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
-            let _ = changed.send(());
+        let Ok(event) = event else { return };
+        if !matches!(event.kind, EventKind::Access(_)) {
+            event.paths.into_iter().for_each(|path| drop(changed.send(path)));
         }
     })
     .map_err(std::io::Error::other)?;
@@ -38,28 +41,45 @@ async fn follow(folder: &Path, socket: &Path) -> Result<()> {
     receive(&mut discord).await?;
 
     let sessions = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let session = sessions.filter(|path| path.extension().is_some_and(|it| it == "jsonl")).max();
-    let mut file = File::open(session.ok_or_else(|| std::io::Error::other("no session"))?)?;
-    file.seek(SeekFrom::Start(0))?;
+    let mut sessions: Vec<PathBuf> = sessions.filter(|path| is_session(path)).collect();
+    sessions.sort();
+    let mut next = sessions.pop();
+    let mut files = BTreeMap::new();
+    for path in sessions {
+        files.insert(path.clone(), File::open(path)?);
+    }
     let mut bytes = Vec::new();
     let mut nonce = 0;
     loop {
-        bytes.clear();
-        file.read_to_end(&mut bytes)?;
-        if memchr::memmem::find(&bytes, b"\"token_count\"").is_some() {
-            nonce += 1;
-            let pid = std::process::id();
-            let activity = format!(r#"{{"details":"Thinking","state":"{} bytes"}}"#, bytes.len());
-            let args = format!(r#"{{"pid":{pid},"activity":{activity}}}"#);
-            let command = format!(r#"{{"cmd":"SET_ACTIVITY","nonce":"{nonce}","args":{args}}}"#);
-            send(&mut discord, COMMAND, &command).await?;
-            receive(&mut discord).await?;
+        if let Some(path) = next.filter(|path| is_session(path)) {
+            let file = match files.entry(path) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let file = File::open(entry.key())?;
+                    entry.insert(file)
+                }
+            };
+            bytes.clear();
+            file.read_to_end(&mut bytes)?;
+            if memchr::memmem::find(&bytes, b"\"token_count\"").is_some() {
+                nonce += 1;
+                let pid = std::process::id();
+                let activity = format!(r#"{{"details":"Thinking","state":"{} bytes"}}"#, bytes.len());
+                let args = format!(r#"{{"pid":{pid},"activity":{activity}}}"#);
+                let command = format!(r#"{{"cmd":"SET_ACTIVITY","nonce":"{nonce}","args":{args}}}"#);
+                send(&mut discord, COMMAND, &command).await?;
+                receive(&mut discord).await?;
+            }
         }
-        if changes.recv().await.is_none() {
+        next = changes.recv().await;
+        if next.is_none() {
             return Ok(());
         }
-        while changes.try_recv().is_ok() {}
     }
+}
+
+fn is_session(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "jsonl")
 }
 
 async fn send(discord: &mut UnixStream, opcode: u32, body: &str) -> Result<()> {

@@ -1,0 +1,264 @@
+//! How fast session files are counted: against looking for line ends alone, against parsing usage lines alone, and
+//! against other programs on the same files.
+
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use agent_presence::core::activity::Agent;
+use agent_presence::core::file::SessionFile;
+use jiff::{Timestamp, ToSpan};
+use memchr::memmem;
+use serde::Deserialize;
+
+use crate::Programs;
+use crate::corpus::Corpus;
+use crate::home::Home;
+use crate::table::{Goal, Row};
+
+/// The reading buffer, as large as the daemon's.
+const CHUNK: usize = 256 << 10;
+
+/// The fastest of so many rounds counts: everything slower is the machine's other work.
+const ROUNDS: usize = 5;
+
+/// Of about this size are sessions.
+const SESSION: usize = 2_000_000;
+
+struct Files {
+    agent: Agent,
+    folder: PathBuf,
+    paths: Vec<PathBuf>,
+    bytes: u64,
+    /// What is in them, as the one who wrote them knows.
+    tokens: u64,
+}
+
+/// Files of so many megabytes of each agent.
+pub(crate) fn counting(programs: &Programs, megabytes: usize, print: &mut dyn FnMut(Row)) {
+    let home = Home::new();
+    let mut corpus = Corpus::new(6);
+    for agent in [Agent::Codex, Agent::Claude] {
+        let files = write(&home, &mut corpus, agent, megabytes);
+        let gigabytes = |seconds: f64| files.bytes as f64 / 1e9 / seconds;
+        let name = if agent == Agent::Codex { "Codex" } else { "Claude" };
+        let (mut ours, mut lines, mut typed, mut replayed) = (f64::MAX, f64::MAX, f64::MAX, f64::MAX);
+        for _ in 0..ROUNDS {
+            // In turns, so that a busy minute is one for all of them.
+            lines = lines.min(seconds(|| files.paths.iter().map(|path| line_ends(path)).sum::<u64>()));
+            typed =
+                typed.min(seconds(|| assert_eq!(typed_tokens(&files), files.tokens, "the floor's total")));
+            ours = ours.min(seconds(|| assert_eq!(counted(&files), files.tokens, "our total")));
+        }
+        for _ in 0..2 {
+            let mut replay = home.command(&programs.daemon);
+            replay.args(["replay", "--json"]).arg(&files.folder).stdout(Stdio::null());
+            replayed =
+                replayed.min(seconds(|| assert!(replay.status().is_ok_and(|status| status.success()))));
+        }
+        let row = |what: &str, seconds, floor| {
+            Row::new(format!("{name}, {what}"), "GB/s", gigabytes(seconds), Some(gigabytes(floor)))
+        };
+        print(row("counting against line ends alone", ours, lines));
+        print(row("counting against typed usage lines", ours, typed).goal(Goal::OfFloor(0.5)));
+        print(row("replay --json against counting", replayed, ours));
+        let Some(ccusage) = &programs.ccusage else { continue };
+        let mut theirs = f64::MAX;
+        let mut total = 0;
+        for _ in 0..ROUNDS {
+            let mut command = home.command(ccusage);
+            let word = if agent == Agent::Codex { "codex" } else { "claude" };
+            command.args([word, "daily", "--json", "--offline"]).stderr(Stdio::null());
+            let began = Instant::now();
+            let output = command.output().map(|output| output.stdout).unwrap_or_default();
+            theirs = theirs.min(began.elapsed().as_secs_f64());
+            total = total_of(&output);
+        }
+        print(row("counting against ccusage (all its threads)", ours, theirs).goal(Goal::OfFloor(2.0)));
+        print(Row::new(
+            format!("{name}, tokens that ccusage counts otherwise"),
+            "",
+            total.abs_diff(files.tokens) as f64,
+            None,
+        ));
+    }
+}
+
+fn write(home: &Home, corpus: &mut Corpus, agent: Agent, megabytes: usize) -> Files {
+    let count = (megabytes * 1_000_000 / SESSION).max(1);
+    let mut files = Files {
+        agent,
+        folder: home.path(if agent == Agent::Codex { "codex" } else { "claude" }),
+        paths: Vec::new(),
+        bytes: 0,
+        tokens: 0,
+    };
+    for number in 0..count {
+        let began = Timestamp::now() - (i64::try_from(count - number).unwrap_or(1) * 2).hours();
+        let id = format!("019a0000-0000-4000-8000-{number:012x}");
+        let mut bytes = Vec::new();
+        let (folder, used) = match agent {
+            Agent::Codex => {
+                let folder = began.strftime("sessions/%Y/%m/%d").to_string();
+                (folder, corpus.codex(&id, began, SESSION, &mut bytes))
+            }
+            Agent::Claude => {
+                ("projects/-home-ada-app".to_owned(), corpus.claude(&id, began, SESSION, &mut bytes))
+            }
+        };
+        let folder = files.folder.join(folder);
+        fs::create_dir_all(&folder).expect("a session folder");
+        let name = match agent {
+            Agent::Codex => format!("rollout-{}-{id}.jsonl", began.strftime("%Y-%m-%dT%H-%M-%S")),
+            Agent::Claude => format!("{id}.jsonl"),
+        };
+        let path = folder.join(name);
+        fs::write(&path, &bytes).expect("a session file");
+        files.bytes += bytes.len() as u64;
+        files.tokens += used.all();
+        files.paths.push(path);
+    }
+    files
+}
+
+fn seconds<T>(work: impl FnOnce() -> T) -> f64 {
+    let began = Instant::now();
+    black_box(work());
+    began.elapsed().as_secs_f64()
+}
+
+fn chunks(path: &Path, mut each: impl FnMut(&[u8])) {
+    let mut file = File::open(path).expect("a session file");
+    let mut buffer = vec![0; CHUNK];
+    while let Ok(read @ 1..) = file.read(&mut buffer) {
+        each(&buffer[..read]);
+    }
+}
+
+/// The daemon's own counting pass.
+fn counted(files: &Files) -> u64 {
+    let count = |path: &PathBuf| {
+        let mut file = SessionFile::new(files.agent, "".into(), Timestamp::MAX);
+        chunks(path, |bytes| file.push(bytes));
+        file.caught_up();
+        if file.lineage_wanted().is_some() {
+            file.set_lineage(&[]);
+        }
+        let total = file.take_update().and_then(|update| update.session.usage.session_total_tokens);
+        total.map_or(0, |total| total.all())
+    };
+    files.paths.iter().map(count).sum()
+}
+
+fn line_ends(path: &Path) -> u64 {
+    let mut lines = 0;
+    chunks(path, |bytes| lines += memchr::memchr_iter(b'\n', bytes).count() as u64);
+    lines
+}
+
+/// The floor: whole lines are cut out around a word, and only those are parsed, into what is needed and nothing else.
+fn typed_tokens(files: &Files) -> u64 {
+    let word = memmem::Finder::new(match files.agent {
+        Agent::Codex => &b"\"token_count\""[..],
+        Agent::Claude => b"\"usage\":{",
+    });
+    let mut total = 0;
+    for path in &files.paths {
+        let mut rest: Vec<u8> = Vec::with_capacity(2 * CHUNK);
+        let mut before = String::new();
+        let mut each = |line: &[u8]| match files.agent {
+            Agent::Codex => total += codex_tokens(line),
+            Agent::Claude => total += claude_tokens(line, &mut before),
+        };
+        chunks(path, |chunk| {
+            let Some(end) = memchr::memrchr(b'\n', chunk) else { return rest.extend_from_slice(chunk) };
+            let mut whole = &chunk[..=end];
+            if !rest.is_empty() {
+                let first = memchr::memchr(b'\n', whole).map_or(0, |end| end + 1);
+                rest.extend_from_slice(&whole[..first]);
+                hits(&rest, &word, &mut each);
+                whole = &whole[first..];
+                rest.clear();
+            }
+            hits(whole, &word, &mut each);
+            rest.extend_from_slice(&chunk[end + 1..]);
+        });
+    }
+    total
+}
+
+fn hits(bytes: &[u8], word: &memmem::Finder<'_>, each: &mut impl FnMut(&[u8])) {
+    let mut from = 0;
+    while let Some(at) = word.find(&bytes[from..]).map(|at| from + at) {
+        let begin = memchr::memrchr(b'\n', &bytes[..at]).map_or(0, |end| end + 1);
+        let end = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end);
+        each(&bytes[begin..end]);
+        from = end;
+    }
+}
+
+fn codex_tokens(line: &[u8]) -> u64 {
+    #[derive(Deserialize)]
+    struct Line {
+        payload: Payload,
+    }
+    #[derive(Deserialize)]
+    struct Payload {
+        info: Option<Info>,
+    }
+    #[derive(Deserialize)]
+    struct Info {
+        last_token_usage: Usage,
+    }
+    #[derive(Deserialize)]
+    struct Usage {
+        total_tokens: u64,
+    }
+    let line: Option<Line> = serde_json::from_slice(line).ok();
+    line.and_then(|line| line.payload.info).map_or(0, |info| info.last_token_usage.total_tokens)
+}
+
+/// Lines of one message follow each other here, so that the id of the one before is enough.
+fn claude_tokens(line: &[u8], before: &mut String) -> u64 {
+    #[derive(Deserialize)]
+    struct Line<'a> {
+        #[serde(borrow)]
+        message: Message<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        id: &'a str,
+        usage: Usage,
+    }
+    #[derive(Deserialize)]
+    struct Usage {
+        input_tokens: u64,
+        cache_creation_input_tokens: u64,
+        cache_read_input_tokens: u64,
+        output_tokens: u64,
+    }
+    let Ok(Line { message: Message { id, usage } }) = serde_json::from_slice(line) else { return 0 };
+    if id == before {
+        return 0;
+    }
+    id.clone_into(before);
+    usage.input_tokens
+        + usage.cache_creation_input_tokens
+        + usage.cache_read_input_tokens
+        + usage.output_tokens
+}
+
+fn total_of(report: &[u8]) -> u64 {
+    let report: serde_json::Value = serde_json::from_slice(report).unwrap_or_default();
+    report["totals"]["totalTokens"].as_u64().unwrap_or(0)
+}
+
+/// The native binary of ccusage, where one is named; without it its rows are left out.
+pub(crate) fn ccusage() -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("CCUSAGE").filter(|path| !path.is_empty())?);
+    let runs = Command::new(&path).arg("--version").stdout(Stdio::null()).status();
+    runs.is_ok_and(|status| status.success()).then_some(path)
+}
