@@ -229,7 +229,7 @@ impl Corpus {
             at += 700.milliseconds();
             let uuid = corpus.id();
             let line = format!(
-                r#"{{"parentUuid":null,"isSidechain":false,"userType":"external","cwd":"/home/ada/app","sessionId":"{id}","version":"2.1.268","gitBranch":"main","type":"{kind}","message":{message},"uuid":"{uuid}","timestamp":"{at}"{more}}}"#
+                r#"{{"parentUuid":null,"isSidechain":false,"userType":"external","cwd":"/home/ada/app","sessionId":"{id}","version":"2.1.268","gitBranch":"main","type":"{kind}","message":{message},"uuid":"{uuid}","timestamp":"{at:.3}"{more}}}"#
             );
             out.extend_from_slice(line.as_bytes());
             out.push(b'\n');

@@ -57,21 +57,26 @@ impl Cut {
                     }
                     bytes = rest;
                 }
-                Place::Text(kept) => {
-                    // A text ends where a character does, and never inside of an escape.
-                    let is_inside = matches!(first, 0x80..=0xBF);
-                    match first {
-                        b'"' => self.place = Place::Between,
-                        _ if kept >= TEXT && !is_inside => {
-                            self.place = Place::Rest;
-                            continue;
-                        }
-                        b'\\' => self.place = Place::Escape(kept + 1),
-                        _ => self.place = Place::Text(kept + 1),
+                Place::Text(kept) if kept < TEXT => {
+                    let near = bytes.get(..TEXT - kept).unwrap_or(bytes);
+                    let special = memchr::memchr2(b'"', b'\\', near);
+                    let (plain, rest) = bytes.split_at(special.unwrap_or(near.len()));
+                    out.extend_from_slice(plain);
+                    bytes = rest;
+                    self.place = Place::Text(kept + plain.len());
+                    if let Some((special, after)) = rest.split_first().filter(|_| special.is_some()) {
+                        let kept = kept + plain.len() + 1;
+                        self.place = if *special == b'"' { Place::Between } else { Place::Escape(kept) };
+                        out.push(*special);
+                        bytes = after;
                     }
+                }
+                // A text ends where a character does.
+                Place::Text(_) if matches!(first, 0x80..=0xBF) => {
                     out.push(*first);
                     bytes = after;
                 }
+                Place::Text(_) => self.place = Place::Rest,
                 Place::Escape(kept) => {
                     self.place =
                         if *first == b'u' { Place::Digits(kept + 1, 4) } else { Place::Text(kept + 1) };
@@ -86,16 +91,18 @@ impl Cut {
                 }
                 Place::Digits(kept, _) => self.place = Place::Text(kept),
                 Place::Rest => {
-                    let end = memchr::memchr2(b'"', b'\\', bytes);
-                    bytes = bytes.get(end.unwrap_or(bytes.len())..).unwrap_or_default();
-                    if let Some((end, after)) = bytes.split_first() {
-                        if *end == b'"' {
-                            self.place = Place::Between;
+                    let quote = memchr::memchr(b'"', bytes);
+                    let (text, rest) = bytes.split_at(quote.unwrap_or(bytes.len()));
+                    let escapes = text.iter().rev().take_while(|byte| **byte == b'\\').count();
+                    let is_escaped = escapes % 2 == 1;
+                    bytes = rest.get(1..).unwrap_or_default();
+                    match quote {
+                        Some(_) if !is_escaped => {
                             out.push(b'"');
-                        } else {
-                            self.place = Place::RestEscape;
+                            self.place = Place::Between;
                         }
-                        bytes = after;
+                        None if is_escaped => self.place = Place::RestEscape,
+                        _ => {}
                     }
                 }
                 Place::RestEscape => {

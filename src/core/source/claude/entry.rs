@@ -2,9 +2,13 @@
 //! type than expected, or one that cannot be decoded (cut text leaves half surrogates), costs nothing but itself.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -42,8 +46,8 @@ pub(super) struct Entry<'a> {
     pub(super) version: Raw<'a>,
     #[serde(borrow)]
     pub(super) entrypoint: Raw<'a>,
-    #[serde(borrow)]
-    pub(super) message: Raw<'a>,
+    #[serde(borrow, deserialize_with = "object_or_not")]
+    pub(super) message: Option<Body<'a>>,
     #[serde(borrow)]
     pub(super) request_id: Raw<'a>,
     #[serde(borrow)]
@@ -73,7 +77,7 @@ pub(super) struct Entry<'a> {
 }
 
 /// The `message` of a line.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Body<'a> {
     #[serde(borrow)]
@@ -109,7 +113,7 @@ pub(super) struct Block<'a> {
 /// A line that is read in several passes, without most of its long texts. What is short enough is itself.
 pub(super) fn short<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
     /// Up to here a pass costs less than the cutting.
-    const SHORT: usize = 4 << 10;
+    const SHORT: usize = 2 << 10;
     if line.len() > SHORT && shorten(line, room) { room } else { line }
 }
 
@@ -121,7 +125,8 @@ impl<'a> Entry<'a> {
     }
 
     pub(super) fn at(&self) -> Option<Timestamp> {
-        decode(self.timestamp).and_then(|time| value::timestamp(&time))
+        let written = text(self.timestamp).and_then(|time| value::parse_time(&time));
+        written.or_else(|| decode(self.timestamp).and_then(|time| value::timestamp(&time)))
     }
 }
 
@@ -132,8 +137,63 @@ impl<'a> Body<'a> {
         if content.get().starts_with('"') {
             return vec![Block { text: Some(content), ..Block::default() }];
         }
+        if let Some(blocks) = object(self.content) {
+            return blocks;
+        }
         let blocks: Option<Vec<&'a RawValue>> = object(self.content);
         blocks.unwrap_or_default().into_iter().filter_map(|block| object(Some(block))).collect()
+    }
+}
+
+/// A field that is an object as a rule: of anything else nothing is said.
+fn object_or_not<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_any(ObjectOrNot(PhantomData))
+}
+
+struct ObjectOrNot<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOrNot<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text.write_str("anything")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<T>, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<T>, E> {
+        Ok(None)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::entry::{Block, Body, Entry, Raw, decode, flag, is, object, owned, short, text};
+use super::entry::{Block, Body, Entry, Raw, decode, flag, is, owned, short, text};
 use super::{SILENT, limit, tool, usage, window};
 use crate::core::lines::Line;
 use crate::core::session::CALL_SILENCE;
@@ -117,7 +117,7 @@ impl Reader {
         self.in_history = copied;
         if self.is_aside(&entry) {
             if kind == "assistant"
-                && let Some(body) = object(entry.message)
+                && let Some(body) = entry.message
             {
                 facts.extend(self.usage(&entry, &body));
             }
@@ -205,7 +205,7 @@ impl Reader {
     }
 
     fn assistant(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
-        let body: Body<'_> = object(entry.message).unwrap_or_default();
+        let body = entry.message.unwrap_or_default();
         let blocks = body.blocks();
         if is(body.model, usage::SYNTHETIC) {
             let error = text(entry.error);
@@ -271,7 +271,7 @@ impl Reader {
     }
 
     fn user(&mut self, entry: &Entry<'_>, at: Option<Timestamp>, facts: &mut Vec<Fact>) {
-        let body: Body<'_> = object(entry.message).unwrap_or_default();
+        let body = entry.message.unwrap_or_default();
         let blocks = body.blocks();
         let results = blocks.iter().filter(|block| is(block.kind, "tool_result"));
         let ended: Vec<Fact> =

@@ -1,6 +1,7 @@
 //! What a line of a message says of its usage.
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::entry::{Body, Entry, Raw, decode, flag, is, object, short, text};
@@ -26,8 +27,44 @@ pub(super) fn message_id(entry: &Entry<'_>, body: &Body<'_>) -> Option<u128> {
     Some(fingerprint(id.as_bytes()))
 }
 
+/// The usage in the types that Claude Code gives it; anything else is read with more patience.
+#[derive(Deserialize)]
+struct Usual {
+    input_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_creation: Option<UsualParts>,
+}
+
+#[derive(Deserialize)]
+struct UsualParts {
+    ephemeral_5m_input_tokens: Option<u64>,
+    ephemeral_1h_input_tokens: Option<u64>,
+}
+
+impl Usual {
+    fn tokens(self) -> Tokens {
+        let parts = self.cache_creation.map_or(0, |parts| {
+            let (short, long) = (parts.ephemeral_5m_input_tokens, parts.ephemeral_1h_input_tokens);
+            short.unwrap_or(0).saturating_add(long.unwrap_or(0))
+        });
+        Tokens {
+            input: self.input_tokens.unwrap_or(0),
+            cached_input: self.cache_read_input_tokens.unwrap_or(0),
+            cache_write: self.cache_creation_input_tokens.unwrap_or(0).max(parts),
+            output: self.output_tokens.unwrap_or(0),
+            reasoning: 0,
+        }
+    }
+}
+
 /// The usage on a line; `None` where there is none, or nothing but zeros.
 pub(super) fn tokens(usage: Raw<'_>) -> Option<Tokens> {
+    if let Some(usual) = object::<Usual>(usage) {
+        let tokens = usual.tokens();
+        return (!tokens.is_zero()).then_some(tokens);
+    }
     let usage = decode(usage).filter(Value::is_object)?;
     let get = |value: &Value, name: &str| field(value, name).and_then(number).unwrap_or(0);
     // Until 2.1.152 the sum could be missing where its parts were there.
@@ -52,7 +89,7 @@ pub(super) fn row(line: &[u8]) -> Option<Row> {
     if !is(entry.kind, "assistant") {
         return None;
     }
-    let body: Body<'_> = object(entry.message)?;
+    let body = entry.message?;
     if is(body.model, SYNTHETIC) {
         return None;
     }
