@@ -365,9 +365,6 @@ impl World {
         let end = file.bytes.len().min(file.read.saturating_add(most));
         file.fold.push(&file.bytes[file.read..end]);
         file.read = end;
-        if end == file.bytes.len() {
-            file.fold.caught_up();
-        }
         self.announce(slot);
     }
 
@@ -388,7 +385,6 @@ impl World {
         }
         file.torn = torn && first > 0;
         (file.read, file.announced) = (file.bytes.len(), false);
-        file.fold.caught_up();
         self.announce(slot);
     }
 
@@ -419,6 +415,7 @@ impl World {
 
     fn announce(&mut self, slot: usize) {
         let file = self.files.get_mut(&slot).unwrap();
+        file.fold.caught_up();
         if file.fold.lineage_wanted().is_some() {
             file.fold.set_lineage(&[]);
         }
@@ -725,12 +722,16 @@ impl World {
 
     /// Everything is well again; whatever is wished then is shown, and after it silence takes it away.
     pub fn heal(&mut self, mut write: impl FnMut(&mut Self)) {
+        for name in ["a", "b"] {
+            self.answer(name, Answer::AcksAfter(20));
+        }
+        // Whatever is still refused is refused before the settings give every card another chance.
+        self.run_for(s(15));
         self.set("discord.application_id", "\"123456789012345678\"");
         self.set("discord.clients", "\"all\"");
         self.set("privacy.rule", "[]");
         self.input(Input::Resume);
         for name in ["a", "b"] {
-            self.answer(name, Answer::AcksAfter(20));
             self.welcome(name, Welcome::ReadyAfter(100), true);
         }
         // Longer than the longest wait for a connection, shorter than any silence.

@@ -40,11 +40,10 @@ ROUNDS = {
     "receive ECONNRESET": "recvfrom:error=ECONNRESET:when=3+5",
     "send EPIPE": "sendto:error=EPIPE:when=3+4",
     "stat EIO": "statx:error=EIO:when=12+5",
-    "stat ENOENT": "statx:error=ENOENT:when=12+7",
     "list EIO": "getdents64:error=EIO:when=2+3",
     "watch ENOSPC": "inotify_add_watch:error=ENOSPC",
     "watch EMFILE": "inotify_init1:error=EMFILE",
-    "poll EINTR": "epoll_wait:error=EINTR:when=2+3",
+    "poll EINTR": "epoll_wait:error=EINTR:when=2+40",
     "slow disk": "openat:delay_enter=50000:when=12+2",
 }
 # One that fails from the start can end the daemon before it begins, with a message; a service manager starts it again.

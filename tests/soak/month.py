@@ -135,6 +135,8 @@ class Month:
     def killed(self):
         self.home.daemon.kill()
         self.home.daemon.wait()
+        # A daemon that is killed cannot tell the next one what it has spent of Discord's patience.
+        self.discord.forget()
         self.work(0.2)
         self.home.start()
         self.lives += 1
@@ -150,15 +152,16 @@ class Month:
                     file.flush()
         except OSError:
             pass
-        self.home.command("pause")
+        self.home.running()
+        paused = self.home.command("pause")
+        if paused.returncode != 0:
+            self.failures.append(f"pause ended with {paused.returncode}: {paused.stderr}")
         self.work(1.5)
-        told = any("could not write to the state folder" in issue for issue in self.home.status()["config"]["issues"])
+        is_told = lambda status: any("could not write to the state folder" in issue for issue in status["config"]["issues"])
+        self.home.wait("a word on the full disk", is_told, 20)
         filler.unlink()
         self.home.command("resume")
-        if not told:
-            self.failures.append("a full disk is not told of")
-        self.home.wait("the end of a full disk", lambda status: not any(
-            "could not write" in issue for issue in status["config"]["issues"]))
+        self.home.wait("the end of a full disk", lambda status: not is_told(status), 20)
 
     def state_vanishes(self):
         for path in self.home.state.iterdir():

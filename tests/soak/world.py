@@ -185,6 +185,11 @@ class Discord:
             os.unlink(self.path)
         self.restarts += 1
 
+    def forget(self):
+        """Counts changes and connections anew."""
+        with self.lock:
+            self.changes, self.opened = [], []
+
     def accept(self, listener):
         while True:
             try:
