@@ -7,7 +7,6 @@
     reason = "a test that cannot go on has failed; clippy knows that only inside the test functions themselves"
 )]
 
-#[cfg(unix)]
 mod agreement;
 #[cfg(unix)]
 mod arrpc;
@@ -15,7 +14,6 @@ mod autostart;
 mod card;
 mod claude;
 mod claude_live;
-#[cfg(unix)]
 mod claude_open;
 mod cli;
 mod codex;
@@ -41,7 +39,6 @@ mod properties;
 mod publish;
 mod reading;
 mod readme;
-#[cfg(unix)]
 mod record;
 mod reload;
 mod replay;
@@ -55,5 +52,4 @@ mod support;
 mod takeover;
 mod tap;
 mod tidy;
-#[cfg(unix)]
 mod watch;

@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::{BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use agent_presence::daemon::clock;
 use serde_json::{Value, json};
 
 use crate::support::codex_session::CodexSession;
-use crate::support::control::{connect, hear, request, say};
+use crate::support::control::{Stream, connect, hear, request, say};
 use crate::support::fake_discord::FakeDiscord;
 use crate::support::home::Home;
 use crate::support::process::Process;
@@ -76,14 +74,17 @@ fn totals(home: &Home) -> Vec<(u64, bool)> {
     figures(home).into_iter().map(|(_, total, restored)| (total, restored)).collect()
 }
 
-fn subscribe(home: &Home) -> BufReader<UnixStream> {
+fn subscribe(home: &Home) -> BufReader<Stream> {
     let mut stream = connect(home);
     say(&mut stream, &request("subscribe", json!({})));
     assert_eq!(hear(&mut stream).unwrap()["ok"], true);
     stream
 }
 
-fn mode(path: &Path) -> u32 {
+#[cfg(unix)]
+fn mode(path: &std::path::Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
@@ -119,6 +120,7 @@ fn it_holds_what_listeners_are_told() {
         of_session.map(|line| line["tokens"]["delta"].as_u64().unwrap()).sum()
     };
     assert_eq!((sum(&session.id), sum(&other.id)), (200, 750));
+    #[cfg(unix)]
     assert_eq!((mode(&folder(&home)), mode(&file(&home))), (0o700, 0o600));
 }
 
@@ -276,6 +278,7 @@ fn a_folder_that_was_removed_is_made_anew() {
 
 /// The limit on the size of files is a disk that is full in the middle of a line.
 #[cfg(target_os = "linux")]
+#[cfg(unix)]
 #[test]
 fn a_full_disk_tears_no_line() {
     use rustix::process::{Pid, Resource, Rlimit, prlimit};

@@ -80,7 +80,6 @@ impl Process {
     }
 
     /// Waits for a line of standard output in which `look` finds what it looks for.
-    #[cfg(unix)]
     #[track_caller]
     pub(crate) fn wait_for_line<T>(&self, what: &str, look: impl Fn(&str) -> Option<T>) -> T {
         self.wait_for(what, |said| said.out.lines().find_map(&look))

@@ -1,12 +1,13 @@
 //! How sessions end in `watch`, and how it ends itself.
 
+#[cfg(unix)]
 use std::io::{BufRead, BufReader};
+#[cfg(unix)]
 use std::process::Stdio;
 use std::time::Duration;
 
 use agent_presence::core::time::earlier;
 use agent_presence::daemon::clock;
-use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::home::Home;
@@ -52,6 +53,7 @@ fn an_idle_session_has_ended() {
 }
 
 /// Nothing happens here after the reader has gone, so no write can tell.
+#[cfg(unix)]
 #[test]
 fn it_ends_with_its_reader_and_does_not_wait_for_the_next_event() {
     for with_daemon in [true, false] {
@@ -72,9 +74,12 @@ fn it_ends_with_its_reader_and_does_not_wait_for_the_next_event() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_signal_ends_it_as_it_ends_any_program() {
     use std::os::unix::process::ExitStatusExt;
+
+    use rustix::process::Signal;
 
     let home = Home::new();
     home.session().turn().tokens(100);
