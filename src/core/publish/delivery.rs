@@ -72,6 +72,8 @@ pub(super) struct Delivery<C> {
     is_urgent: bool,
     /// Nothing goes before this, because Discord refused something for a reason of its own.
     held_until: Duration,
+    /// The same for a clear that Discord refused: not even one that must not wait is sent over and over.
+    clear_held_until: Duration,
     refusals: Backoff,
     refused: Refused<C>,
     /// How often what is shown is sent again; never to a terminal.
@@ -90,6 +92,7 @@ impl<C: Showable> Delivery<C> {
             unsettled_since: None,
             is_urgent: false,
             held_until: Duration::ZERO,
+            clear_held_until: Duration::ZERO,
             refusals: Backoff::new(timing::REFUSED_FIRST, timing::REFUSED_LAST),
             refused: Refused::default(),
             reassert_every: None,
@@ -115,6 +118,7 @@ impl<C: Showable> Delivery<C> {
         self.unsettled_since = None;
         self.is_urgent = false;
         self.held_until = Duration::ZERO;
+        self.clear_held_until = Duration::ZERO;
         self.refusals.reset();
         self.refused = Refused::default();
     }
@@ -181,7 +185,7 @@ impl<C: Showable> Delivery<C> {
             None => None,
         };
         let at = if wish.is_clear_at_once() {
-            self.held_until
+            self.held_until.max(self.clear_held_until)
         } else if self.is_awaiting_answer() {
             return None;
         } else if self.is_urgent {
@@ -260,7 +264,12 @@ impl<C: Showable> Delivery<C> {
                 self.is_urgent |= !face.reduced && wish.card() == Some(&face.card);
                 self.refused.note(face);
             }
-            _ => self.held_until = now.saturating_add(self.refusals.fail(random)),
+            face => {
+                self.held_until = now.saturating_add(self.refusals.fail(random));
+                if face.is_none() {
+                    self.clear_held_until = self.held_until;
+                }
+            }
         }
         self.settle(now, wish);
         true
