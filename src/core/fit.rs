@@ -83,7 +83,9 @@ pub fn line(render: impl Fn(Level) -> String) -> Option<String> {
             break;
         }
     }
-    let mut text = cut(&text);
+    if units(&text) > LONGEST {
+        text = cut(&text);
+    }
     match units(&text) {
         0 => None,
         // A blank would do for Discord's check, but a client that trims would lose it, and the card with it.
@@ -97,15 +99,13 @@ pub fn line(render: impl Fn(Level) -> String) -> Option<String> {
 
 /// Length as Discord counts it.
 pub fn units(text: &str) -> usize {
-    text.encode_utf16().count()
+    // One for each character's first byte, one more where it takes four.
+    text.bytes().map(|byte| usize::from(!(0x80..0xC0).contains(&byte)) + usize::from(byte >= 0xF0)).sum()
 }
 
-/// The text if it is short enough, else its beginning and `…`. Cut only between what people see as
-/// characters, and not after a space or a separator.
+/// The beginning of a text that is too long, and `…`. Cut only between what people see as characters, and not after a
+/// space or a separator.
 fn cut(text: &str) -> String {
-    if units(text) <= LONGEST {
-        return text.to_owned();
-    }
     let mut left = LONGEST - units("…");
     let mut kept: Vec<&str> = text
         .graphemes(true)

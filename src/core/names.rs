@@ -111,6 +111,9 @@ pub fn neutralise(name: &str) -> String {
 ///
 /// Emoji keep the joiners and the style selectors inside them, and only there.
 pub fn visible(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     settle(text, cleaned)
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use memchr::memmem;
 
 use crate::core::activity::Agent;
 use crate::core::file::SessionFile;
@@ -125,7 +126,15 @@ fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
     let Some(agent) = source::recognise(&head) else { return Ok(None) };
     let home = home_of(path);
     let mut file = SessionFile::new(agent, home.clone(), Timestamp::MIN);
-    file.push(&head);
+    for line in head.split_inclusive(|byte| *byte == b'\n') {
+        // Nothing else in a Codex file says who it is.
+        let may_say = agent == Agent::Claude
+            || file.family().is_none()
+            || memmem::find(line, b"session_meta").is_some();
+        if may_say {
+            file.push(line);
+        }
+    }
     let family = file.family();
     let (id, parent) =
         family.map_or((None, None), |(id, parent)| (Some(id.to_owned()), parent.map(str::to_owned)));

@@ -2,8 +2,8 @@
 //!
 //! Knows strings and escapes, nothing else of JSON: every byte outside of strings is kept.
 
-/// How much of a text is kept, in bytes.
-pub(super) const TEXT: usize = 1 << 10;
+/// How much of a text is kept, in bytes: enough to tell what a line is about.
+pub(super) const TEXT: usize = 512;
 
 /// How long the rest of a line may be, in bytes.
 const MOST: usize = 64 << 10;

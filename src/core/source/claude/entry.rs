@@ -113,7 +113,7 @@ pub(super) struct Block<'a> {
 /// A line that is read in several passes, without most of its long texts. What is short enough is itself.
 pub(super) fn short<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
     /// Up to here a pass costs less than the cutting.
-    const SHORT: usize = 2 << 10;
+    const SHORT: usize = 1 << 10;
     if line.len() > SHORT && shorten(line, room) { room } else { line }
 }
 
