@@ -27,7 +27,11 @@ struct Registering {
 
 impl Registering {
     fn start() -> Self {
-        let child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
+        // Either waits for input that never comes.
+        let (program, arguments): (_, &[&str]) =
+            if cfg!(windows) { ("cmd", &["/c", "pause"]) } else { ("cat", &[]) };
+        let mut command = Command::new(program);
+        let child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let start = start(child.id());
         Self { child, start }
     }
