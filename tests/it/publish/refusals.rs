@@ -86,3 +86,25 @@ fn a_clear_at_once_does_not_wait_for_the_retry_of_a_card() {
     world.wish(None, Urgency::AtOnce);
     assert_eq!(world.frames(), ["210.50 clear"]);
 }
+
+/// The engine wishes for it at every turn for as long as a hidden session's card is seen.
+#[test]
+fn a_clear_at_once_that_is_refused_is_retried_ever_more_slowly_however_often_it_is_wished_for() {
+    let mut world = busy(5, 15, 0);
+    world.show(card(1, 0));
+    world.run_for(s(10));
+    world.frames();
+    world.discord("a").answer = Answer::Refuses(5011);
+    for _ in 0..600 {
+        world.wish(None, Urgency::AtOnce);
+        world.run_for(ms(100));
+    }
+    let frames = world.frames();
+    assert!(
+        (2..=8).contains(&frames.len()) && frames.iter().all(|frame| frame.ends_with("clear")),
+        "{frames:?}"
+    );
+    world.discord("a").answer = Answer::AcksAfter(ms(20));
+    world.run_for(s(76));
+    assert_eq!(world.discord("a").visible, None);
+}
