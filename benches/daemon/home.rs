@@ -10,6 +10,9 @@ use jiff::{Timestamp, ToSpan};
 
 use crate::corpus::{Corpus, Used, stamped};
 
+/// Images are left out of what is written while somebody waits.
+const LONGEST: usize = 500_000;
+
 /// Everything that is measured lives in here, and goes with it.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
@@ -108,14 +111,14 @@ impl Home {
 
     /// A session of now, of about so many bytes.
     pub(crate) fn add_live(&mut self, corpus: &mut Corpus, size: usize) -> Used {
-        let began = self.began - 1.seconds();
+        // Its lines are of the past, at the pace at which they were made.
+        let began = self.began - i64::try_from(size / 1000).unwrap_or(i64::MAX).seconds();
         let (path, id) = self.session(1_000_000 + self.live.len(), self.began);
         let mut bytes = Vec::new();
         let mut used = corpus.codex(&id, began, size, &mut bytes);
-        if used.all() == 0 {
-            let turn = corpus.codex_turn(&mut used);
-            bytes.extend(turn.iter().flat_map(|(kind, payload)| stamped(began, kind, payload).into_bytes()));
-        }
+        let turn = corpus.codex_turn(&mut used);
+        let turn = turn.iter().filter(|(_, payload)| payload.len() < LONGEST);
+        bytes.extend(turn.flat_map(|(kind, payload)| stamped(self.began, kind, payload).into_bytes()));
         let mut file = File::create_new(&path).expect("a session file");
         file.write_all(&bytes).expect("lines in a session file");
         self.live.push(Live { path, file, used, ahead: Vec::new() });
@@ -170,7 +173,7 @@ impl Live {
     pub(crate) fn append(&mut self, corpus: &mut Corpus) {
         while self.ahead.is_empty() {
             self.ahead = corpus.codex_turn(&mut self.used);
-            self.ahead.retain(|(_, payload)| payload.len() < 500_000);
+            self.ahead.retain(|(_, payload)| payload.len() < LONGEST);
             self.ahead.reverse();
         }
         if let Some((kind, payload)) = self.ahead.pop() {

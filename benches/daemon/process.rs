@@ -1,5 +1,6 @@
 //! What a running process costs, as the system tells: CPU time, memory, system calls. Linux tells all of it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -46,8 +47,14 @@ impl Calls {
         }
         let _ = self.strace.wait();
         let lines = fs::read_to_string(self.trace.path()).unwrap_or_default();
-        // A call that was under way at the beginning is resumed, one at the end detached: neither was made meanwhile.
-        let calls = lines.lines().filter(|line| !line.contains("resumed") && !line.contains("<detached"));
-        calls.filter(|line| line.contains('(')).count() as f64
+        let mut threads = BTreeSet::new();
+        // What a thread was waiting in at the beginning was not called meanwhile, and what ends was counted when it began.
+        let calls = lines.lines().filter(|line| {
+            let waiting =
+                ["<unfinished", "<detached", "restart_syscall"].iter().any(|mark| line.contains(mark));
+            let first = threads.insert(line.split(' ').next().unwrap_or_default());
+            line.contains('(') && !line.contains("resumed>") && !(first && waiting)
+        });
+        calls.count() as f64
     }
 }

@@ -118,16 +118,36 @@ pub(super) fn short<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
 }
 
 impl<'a> Entry<'a> {
-    /// Reads a line. Files that were allocated ahead have zeros before it.
+    /// Reads a line.
     pub(super) fn read(line: &'a [u8]) -> Option<Self> {
-        let zeros = line.iter().take_while(|byte| **byte == 0).count();
-        serde_json::from_slice(line.get(zeros..)?).ok()
+        read(line)
     }
 
     pub(super) fn at(&self) -> Option<Timestamp> {
-        let written = text(self.timestamp).and_then(|time| value::parse_time(&time));
-        written.or_else(|| decode(self.timestamp).and_then(|time| value::timestamp(&time)))
+        time(self.timestamp)
     }
+}
+
+/// The time of a line of which nothing else is needed.
+pub(super) fn line_time(line: &[u8]) -> Option<Timestamp> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Stamped<'a> {
+        #[serde(borrow)]
+        timestamp: Raw<'a>,
+    }
+    time(read::<Stamped<'_>>(short(line, &mut Vec::new()))?.timestamp)
+}
+
+/// Files that were allocated ahead have zeros before a line.
+fn read<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Option<T> {
+    let zeros = line.iter().take_while(|byte| **byte == 0).count();
+    serde_json::from_slice(line.get(zeros..)?).ok()
+}
+
+fn time(raw: Raw<'_>) -> Option<Timestamp> {
+    let written = text(raw).and_then(|time| value::parse_time(&time));
+    written.or_else(|| decode(raw).and_then(|time| value::timestamp(&time)))
 }
 
 impl<'a> Body<'a> {

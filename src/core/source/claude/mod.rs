@@ -22,7 +22,7 @@ mod window;
 use jiff::Timestamp;
 
 use crate::core::lines::Line;
-use entry::{Entry, short, text};
+use entry::{Entry, text};
 
 pub use reader::Reader;
 pub use stream::{Stream, is_line as is_stream_line};
@@ -80,7 +80,7 @@ pub fn usage_row(line: Line<'_>) -> Option<Row> {
 
 /// The time of a line. It may stand at the line's end, so the line has to be whole.
 pub fn line_time(line: &[u8]) -> Option<Timestamp> {
-    Entry::read(short(line, &mut Vec::new()))?.at()
+    entry::line_time(line)
 }
 
 /// Whether a line is one that Claude Code writes into a transcript.
