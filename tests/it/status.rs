@@ -196,7 +196,6 @@ fn there_is_no_card_for_a_reason() {
 }
 
 /// In whatever order the files are read.
-#[cfg(unix)]
 #[test]
 fn the_freshest_session_is_shown_from_the_start() {
     for codex_is_fresher in [true, false] {
@@ -274,7 +273,6 @@ mod with_a_daemon {
 }
 
 /// Friends see what the daemon has chosen, which is not always what a fresh look at the files would choose.
-#[cfg(unix)]
 #[test]
 fn the_preview_is_the_daemons_card_unless_other_settings_are_tried() {
     let home = Home::new();

@@ -1,6 +1,5 @@
 //! `tap`: what streams tell, what the engine makes of it beside session files, and the program between two others.
 
 mod engine;
-#[cfg(unix)]
 mod program;
 mod streams;

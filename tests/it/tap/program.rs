@@ -1,14 +1,16 @@
 //! The program between two others: bytes, ends and signals as of `cat`, whatever the daemon does.
 
+#[cfg(unix)]
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixListener;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::support::SECRET;
-use crate::support::control::{Held, Scripted, connect, hear, request, say, socket};
+#[cfg(unix)]
+use crate::support::control::{Held, Scripted, socket};
+use crate::support::control::{connect, hear, request, say};
 use crate::support::home::Home;
 use crate::support::process::Process;
 
@@ -253,11 +255,12 @@ fn a_daemon_that_dies_costs_nothing_and_the_next_one_is_told() {
     daemon.terminate();
 }
 
+#[cfg(unix)]
 #[test]
 fn a_daemon_that_never_reads_delays_no_byte() {
     let home = Home::new();
     let _held = Held::new(&home, None);
-    let silent = UnixListener::bind(socket(&home)).unwrap();
+    let silent = std::os::unix::net::UnixListener::bind(socket(&home)).unwrap();
     let mut bytes = Vec::new();
     for at in 1..20_000 {
         bytes.extend_from_slice(format!("{}\n", completed(at * 10, at)).as_bytes());
@@ -268,6 +271,7 @@ fn a_daemon_that_never_reads_delays_no_byte() {
     drop(silent);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_daemon_that_knows_no_tap_is_left_alone() {
     let home = Home::new();
