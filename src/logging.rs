@@ -13,11 +13,12 @@ pub mod files;
 use std::io::IsTerminal;
 use std::path::Path;
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::error::Failure;
 use crate::paths::Environment;
@@ -88,7 +89,7 @@ pub fn stderr_of_process(environment: &Environment) -> Stderr {
 /// The running log; its level can be changed.
 #[derive(Debug, Clone)]
 pub struct Logging {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
 }
 
 impl Logging {
@@ -137,9 +138,10 @@ impl Logging {
     }
 }
 
-/// The settings have checked the level; what the library still does not like of it is left out.
-fn filter(level: &str) -> EnvFilter {
-    EnvFilter::builder().parse_lossy(level)
+/// The settings have checked the level, so what the library does not understand of it is nothing that anybody wrote.
+fn filter(level: &str) -> Targets {
+    let parts: Vec<&str> = level.split(',').map(str::trim).collect();
+    parts.join(",").parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
 }
 
 /// The local time with its offset, to the millisecond.
@@ -166,6 +168,16 @@ mod tests {
         check(Stderr::Journal, true, false, true);
         check(Stderr::Nowhere, false, true, false);
         check(Stderr::Other, true, true, false);
+    }
+
+    #[test]
+    fn every_form_of_a_level_is_understood() {
+        let of = |level: &str| filter(level).to_string();
+        for level in ["error", "warn", "info", "debug", "trace", "off"] {
+            assert_eq!(of(level), level);
+            assert_eq!(of(&level.to_uppercase()), level);
+        }
+        assert_eq!(of("warn, agent_presence::core=debug"), "agent_presence::core=debug,warn");
     }
 
     #[test]

@@ -6,10 +6,20 @@
 //! Windows: a named pipe named after the user and the state folder; the first instance of its name, local only. The
 //! system's default permissions let this user and administrators write to it, and a request has to be written.
 
+use std::path::{Path, PathBuf};
+
 #[cfg(unix)]
 pub use self::unix::{Incoming, Listener, Outgoing, Place};
 #[cfg(windows)]
 pub use self::windows::{Incoming, Listener, Outgoing, Place};
+
+/// Where a folder really is, whether or not it is there yet: both ends name the channel after it, and one of them may
+/// look before the folder is made.
+fn real(folder: &Path) -> PathBuf {
+    let there = folder.ancestors().find_map(|above| Some((above, std::fs::canonicalize(above).ok()?)));
+    let below = there.and_then(|(above, real)| Some(real.join(folder.strip_prefix(above).ok()?)));
+    below.unwrap_or_else(|| folder.to_owned())
+}
 
 /// FNV-1a: the same in every build, which a name on the disk has to be.
 fn hash(bytes: &[u8]) -> u64 {
@@ -50,7 +60,7 @@ mod unix {
             if fits(&direct) {
                 return Self(vec![direct]);
             }
-            let state = fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
+            let state = super::real(state);
             let name = format!("{:016x}.sock", super::hash(state.as_os_str().as_bytes()));
             let runtime = environment.path("XDG_RUNTIME_DIR").map(|folder| folder.join("agent-presence"));
             let shared = PathBuf::from(format!("/tmp/agent-presence-{}", own_user()));
@@ -218,7 +228,7 @@ mod windows {
     impl Place {
         /// The control channel of this state folder.
         pub fn of(state: &Path, environment: &Environment) -> Self {
-            let state = std::fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
+            let state = super::real(state);
             let hash = super::hash(state.to_string_lossy().to_lowercase().as_bytes());
             let user = environment.text("USERNAME").unwrap_or_default();
             let user: String = user.chars().filter(|c| c.is_ascii_alphanumeric()).collect();

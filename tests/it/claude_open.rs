@@ -75,7 +75,7 @@ impl Drop for Registering {
 
 /// When a process started, as Claude Code writes it.
 fn start(pid: u32) -> String {
-    if cfg!(target_os = "linux") {
+    if cfg!(any(target_os = "linux", windows)) {
         return agent_presence::process::start_time(pid).unwrap().to_string();
     }
     let mut ps = Command::new("/bin/ps");
@@ -150,6 +150,7 @@ fn a_killed_process_does_not_wait_for_ever() {
 }
 
 /// What does not register goes on as if there was no register: old versions, one-shot runs.
+#[cfg(unix)]
 #[test]
 fn without_a_register_and_with_one_that_was_empty_before_nothing_changes() {
     let home = Home::new();

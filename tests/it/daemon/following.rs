@@ -110,6 +110,9 @@ fn two_busy_sessions_do_not_take_the_card_from_each_other() {
     one.turn().tokens(1_000);
     let daemon = home.start("run");
     assert_eq!(discord.activity(1).unwrap()["details"], "Thinking · GPT-5.6 Sol");
+    // Whoever is there when everything has been read has the same right to the card.
+    one.tokens(10);
+    daemon.wait_for_log("total=1,010 (+10)");
 
     two.model("gpt-5.5-codex").turn();
     for _ in 0..10 {
@@ -117,8 +120,9 @@ fn two_busy_sessions_do_not_take_the_card_from_each_other() {
         two.tokens(10);
     }
     one.tokens(100);
-    daemon.wait_for_log("total=1,200 (+100)");
-    discord.wait_for_presence("the first one's tokens", |card| card["state"] == "+100 | 1.2K | 1.2K tokens");
+    daemon.wait_for_log("total=1,210 (+100)");
+    discord
+        .wait_for_presence("the first one's tokens", |card| card["state"] == "+100 | 1.21K | 1.21K tokens");
     one.end();
     discord.wait_for_presence("the second one", |card| card["details"] == "Thinking · GPT-5.5 Codex");
     discord.seen(|seen| {

@@ -25,9 +25,11 @@ fn a_session_without_numbers_says_so_once_at_its_end() {
     let mut other = home.session();
     other.turn().tokens(100);
     watch.wait_for_output("total=100");
-    std::fs::remove_file(&session.path).unwrap();
+    // Windows keeps a file for as long as its writer has it open.
+    let [first, second] = [session, other].map(|session| session.path.clone());
+    std::fs::remove_file(first).unwrap();
     watch.wait_for_output("Token usage: unknown\n");
-    std::fs::remove_file(&other.path).unwrap();
+    std::fs::remove_file(second).unwrap();
     watch.wait_for_output("Token usage: total=100 input=90 (+ 10,000 cached) output=10\n");
     assert_eq!(watch.output().matches("unknown").count(), 1, "{}", watch.output());
     drop(daemon);
