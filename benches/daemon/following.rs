@@ -1,5 +1,6 @@
 //! The daemon and the floor side by side on the same home: how soon, and at what cost.
 
+use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -73,16 +74,19 @@ pub(crate) fn latency(programs: &Programs, appends: usize, print: &mut dyn FnMut
     print(Row::new("append to frame, 95th percentile", "ms", ours, Some(floor)));
 }
 
-/// What doing nothing costs, with so many old sessions: for a while, and in a rescan.
+/// What doing nothing costs, with so many old sessions: for a while, and in a rescan. Tells when everything has been
+/// made that it takes: from then on it disturbs nobody.
 pub(crate) fn idle(
     programs: &Programs,
     sessions: &[usize],
     window: Duration,
     rescan: bool,
+    ready: &mpsc::Sender<()>,
     print: &mut dyn FnMut(Row),
 ) {
     let mut corpus = Corpus::new(2);
     let pairs: Vec<Pair> = sessions.iter().map(|old| Pair::start(programs, &mut corpus, *old, 1)).collect();
+    let _nobody_waits = ready.send(());
     let measure = |window: Duration| -> Vec<([Duration; 2], [Option<f64>; 2])> {
         let before: Vec<_> = pairs.iter().map(Pair::cpu).collect();
         let calls: Vec<_> = pairs

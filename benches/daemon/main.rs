@@ -64,17 +64,21 @@ fn main() {
     let mut print = |row: table::Row| row.print();
     let seconds = Duration::from_secs;
     std::thread::scope(|scope| {
-        // Doing nothing takes long and disturbs nobody.
+        // Doing nothing takes long and disturbs nobody, once there is what it takes.
+        let (ready, prepared) = std::sync::mpsc::channel();
         let idle = wanted("idle").then(|| {
             let programs = &programs;
             scope.spawn(move || {
                 let (sessions, window): (&[usize], _) =
                     if quick { (&[0, 100], seconds(5)) } else { (&[0, 1000, 10_000], seconds(60)) };
                 let mut rows = Vec::new();
-                following::idle(programs, sessions, window, !quick, &mut |row| rows.push(row));
+                following::idle(programs, sessions, window, !quick, &ready, &mut |row| rows.push(row));
                 rows
             })
         });
+        if idle.is_some() {
+            let _broke_off = prepared.recv();
+        }
         if wanted("counting") {
             counting::counting(&programs, if quick { 20 } else { 1000 }, &mut print);
         }
