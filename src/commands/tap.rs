@@ -32,9 +32,10 @@ pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Res
     // Rules of privacy go by the folder, and an agent that does not tell its own mostly runs where it was started.
     let cwd = std::env::current_dir().ok().map(|folder| folder.to_string_lossy().into_owned());
     let passing = Arc::new(Passing::new(Stream::new(agent, unnamed, cwd)));
-    let reporter = paths::state_dir(environment)
-        .ok()
-        .map(|state| Reporter::start(Place::of(&state, environment), Arc::clone(&passing)));
+    let reporter = paths::state_dir(environment).ok().map(|state| {
+        let environment = environment.clone();
+        Reporter::start(move || Place::of(&state, &environment), Arc::clone(&passing))
+    });
     let (mut input, mut output) = standard_streams()?;
     let copied = tap::copy(&mut input, &mut output, &passing);
     drop((input, output));

@@ -6,20 +6,10 @@
 //! Windows: a named pipe named after the user and the state folder; the first instance of its name, local only. The
 //! system's default permissions let this user and administrators write to it, and a request has to be written.
 
-use std::path::{Path, PathBuf};
-
 #[cfg(unix)]
 pub use self::unix::{Incoming, Listener, Outgoing, Place};
 #[cfg(windows)]
 pub use self::windows::{Incoming, Listener, Outgoing, Place};
-
-/// Where a folder really is, whether or not it is there yet: both ends name the channel after it, and one of them may
-/// look before the folder is made.
-fn real(folder: &Path) -> PathBuf {
-    let there = folder.ancestors().find_map(|above| Some((above, std::fs::canonicalize(above).ok()?)));
-    let below = there.and_then(|(above, real)| Some(real.join(folder.strip_prefix(above).ok()?)));
-    below.unwrap_or_else(|| folder.to_owned())
-}
 
 /// FNV-1a: the same in every build, which a name on the disk has to be.
 fn hash(bytes: &[u8]) -> u64 {
@@ -54,13 +44,14 @@ mod unix {
     pub struct Place(Vec<PathBuf>);
 
     impl Place {
-        /// The control channel of this state folder.
+        /// The control channel of this state folder. Whether the folder is there yet may make a difference, so whoever waits
+        /// for a daemon asks anew each time.
         pub fn of(state: &Path, environment: &Environment) -> Self {
             let direct = state.join("control.sock");
             if fits(&direct) {
                 return Self(vec![direct]);
             }
-            let state = super::real(state);
+            let state = fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
             let name = format!("{:016x}.sock", super::hash(state.as_os_str().as_bytes()));
             let runtime = environment.path("XDG_RUNTIME_DIR").map(|folder| folder.join("agent-presence"));
             let shared = PathBuf::from(format!("/tmp/agent-presence-{}", own_user()));
@@ -226,9 +217,10 @@ mod windows {
     pub struct Place(String);
 
     impl Place {
-        /// The control channel of this state folder.
+        /// The control channel of this state folder. Whether the folder is there yet may make a difference, so whoever waits
+        /// for a daemon asks anew each time.
         pub fn of(state: &Path, environment: &Environment) -> Self {
-            let state = super::real(state);
+            let state = std::fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
             let hash = super::hash(state.to_string_lossy().to_lowercase().as_bytes());
             let user = environment.text("USERNAME").unwrap_or_default();
             let user: String = user.chars().filter(|c| c.is_ascii_alphanumeric()).collect();

@@ -32,8 +32,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct Reporter(Receiver<()>);
 
 impl Reporter {
-    /// Tells the daemon at `place` everything that passes.
-    pub fn start(place: Place, passing: Arc<Passing>) -> Self {
+    /// Tells the daemon at `place`, which is asked for anew each time, everything that passes.
+    pub fn start(place: impl Fn() -> Place + Send + 'static, passing: Arc<Passing>) -> Self {
         let (done, is_done) = channel();
         let telling = move || {
             // Without a runtime the stream is copied all the same.
@@ -50,7 +50,7 @@ impl Reporter {
     }
 }
 
-async fn tell(place: &Place, passing: &Passing) {
+async fn tell(place: &impl Fn() -> Place, passing: &Passing) {
     // What the daemon knows, or was to be told when it went away.
     let mut known: Option<Tapped> = None;
     loop {
@@ -59,7 +59,7 @@ async fn tell(place: &Place, passing: &Passing) {
         }
         // Nobody is looked for before there is something to tell.
         let Some(first) = passing.next().await else { return };
-        match connect(place).await {
+        match connect(&place()).await {
             Ok(mut daemon) => {
                 if attend(&mut daemon, passing, first, &mut known).await.is_ok() {
                     return;

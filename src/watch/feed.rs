@@ -66,8 +66,7 @@ impl Feed {
     pub fn start(source: Source) -> Self {
         let (sender, updates) = mpsc::channel(QUEUE);
         let (questions, asked) = mpsc::channel(1);
-        let place = Place::of(&source.state, &source.environment);
-        tokio::spawn(Feeding { source, place, updates: sender, questions: asked }.run());
+        tokio::spawn(Feeding { source, updates: sender, questions: asked }.run());
         Self { updates, questions }
     }
 
@@ -101,7 +100,6 @@ struct NobodyListens;
 
 struct Feeding {
     source: Source,
-    place: Place,
     updates: mpsc::Sender<Update>,
     questions: mpsc::Receiver<Question>,
 }
@@ -137,7 +135,7 @@ impl Feeding {
         let start = clock::now().mono;
         let mut wait = SHORTEST_WAIT;
         loop {
-            let error = match Subscription::open(&self.place, after.clone()).await {
+            let error = match Subscription::open(&self.place(), after.clone()).await {
                 Ok(subscription) => return Ok(subscription),
                 Err(error) => error,
             };
@@ -159,7 +157,7 @@ impl Feeding {
                     None => break,
                 },
                 Some(question) = self.questions.recv() => {
-                    let place = self.place.clone();
+                    let place = self.place();
                     tokio::spawn(async move {
                         if let Ok(reply) = client::ask(&place, Verb::Status).await
                             && let Some(status) = reply.status
@@ -183,11 +181,11 @@ impl Feeding {
         };
         self.tell(Update::Alone { cause }).await?;
         let mut alone = Alone::start(&self.source).ok();
-        let place = self.place.clone();
+        let Source { state, environment, .. } = self.source.clone();
         let daemon = async {
             loop {
                 sleep(CALMLY).await;
-                if let Ok(subscription) = Subscription::open(&place, None).await {
+                if let Ok(subscription) = Subscription::open(&Place::of(&state, &environment), None).await {
                     return subscription;
                 }
             }
@@ -221,6 +219,10 @@ impl Feeding {
                 self.tell(Update::Event(Box::new(event))).await?;
             }
         }
+    }
+
+    fn place(&self) -> Place {
+        Place::of(&self.source.state, &self.source.environment)
     }
 
     async fn tell(&self, update: Update) -> Result<(), NobodyListens> {
