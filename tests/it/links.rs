@@ -149,11 +149,13 @@ fn case_17_a_socket_that_is_bound_but_does_not_listen_yet_is_tried_again() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("discord-ipc-0");
     drop(UnixListener::bind(&path).unwrap());
-    let discord = FakeDiscord::absent(&path, Rules::default());
+    let listening = folder.path().join("listening");
+    let _discord = FakeDiscord::at(&listening, Rules::default());
     let desk =
         Desk::with(Deadlines { second_try: Duration::from_secs(1), connect: PATIENCE, ..Deadlines::DISCORD });
-    desk.connect(&discord.endpoint());
-    discord.restart();
+    desk.connect(path.to_str().unwrap());
+    // At no moment is there no socket.
+    std::fs::rename(listening, path).unwrap();
     assert_eq!(desk.event(), LinkEvent::Opened);
 }
 
