@@ -120,23 +120,7 @@ impl Tapped {
 
     /// The state alone.
     pub fn clone_without_events(&self) -> Self {
-        Self {
-            agent: self.agent,
-            session: self.session.clone(),
-            cwd: self.cwd.clone(),
-            model: self.model.clone(),
-            effort: self.effort.clone(),
-            started_at: self.started_at,
-            last_event_at: self.last_event_at,
-            last_usage_at: self.last_usage_at,
-            turn: self.turn.clone(),
-            turn_open: self.turn_open,
-            activity: self.activity,
-            file: self.file.clone(),
-            usage: self.usage,
-            context: self.context,
-            events: Vec::new(),
-        }
+        Self { events: Vec::new(), ..self.clone() }
     }
 
     /// Whether this is the same session.

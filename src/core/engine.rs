@@ -6,8 +6,9 @@
 //! The daemon, `replay`, `run --demo` and an offline `status` are this engine with other drivers.
 //!
 //! Longer than other files because it is where all parts of the core meet, and the order in which they do is the point.
-//! What is told of its state is in `report`.
+//! Which card is wanted is in `card`, what is told of the state in `report`.
 
+mod card;
 mod handover;
 mod report;
 mod tapped;
@@ -19,20 +20,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use self::card::Basis;
 use self::tapped::Told;
 use crate::core::activity::{Activity, Agent};
-use crate::core::card::{Card, CardFacts, CardWindow};
+use crate::core::card::Card;
 use crate::core::file::{FileUpdate, Skipped};
 use crate::core::limits::{LimitsBook, Snapshot};
-use crate::core::privacy;
 use crate::core::publish::{
-    Budget, Endpoint, LinkCommand, LinkEvent, LinkStatus, Notice, Publisher, Urgency,
+    Budget, Endpoint, LinkCommand, LinkEvent, LinkState, LinkStatus, Notice, Publisher, Urgency,
 };
 use crate::core::register::Registers;
-use crate::core::report::{CardReport, Event, EventKind, LimitsReport, SessionReport, UsageReport};
+use crate::core::report::{CardReport, Event, EventKind, LimitsReport, UsageReport};
 use crate::core::roster::{self, Roster};
 use crate::core::session::{Context, Session, UsageEvent};
-use crate::core::settings::{Settings, Show};
+use crate::core::settings::Settings;
 use crate::core::source_event::{FileId, ReadTo, SourceEvent, Standing};
 use crate::core::time::Now;
 
@@ -113,16 +114,6 @@ pub struct Engine {
     next: Option<(Duration, &'static str)>,
     problems: BTreeMap<(&'static str, Arc<str>), String>,
     paused_until: Option<Timestamp>,
-}
-
-/// Everything that a card depends on.
-#[derive(Debug, PartialEq)]
-struct Basis {
-    facts: CardFacts,
-    rule: Option<Show>,
-    settings: Arc<Settings>,
-    /// Times of other days than this one are shown with theirs.
-    day: jiff::civil::Date,
 }
 
 /// What is known of one file.
@@ -287,35 +278,19 @@ impl Engine {
         self.inherited.card.clone().or_else(|| self.shown.as_deref().map(CardReport::from))
     }
 
+    /// Whether a client is connected, as of the last drained [`Engine::poll_output`].
+    pub fn is_any_link_up(&self) -> bool {
+        self.links.iter().any(|link| link.state == LinkState::Connected)
+    }
+
     /// The links, for `status`.
     pub fn links(&self, now: Now) -> Vec<LinkStatus> {
         self.publisher.links(now).collect()
     }
 
     /// The freshest limits, to be kept over a restart.
-    pub fn limits(&self) -> impl Iterator<Item = &Snapshot> {
+    pub fn limits(&self) -> impl Iterator<Item = &Snapshot> + Clone {
         self.limits.iter()
-    }
-
-    /// The limits as they may be told now.
-    pub fn limits_report(&self, now: Now) -> Vec<LimitsReport> {
-        self.limits.iter().map(|snapshot| LimitsReport::new(snapshot, now)).collect()
-    }
-
-    /// The sessions, freshest first.
-    pub fn sessions_report(&self, now: Now) -> Vec<SessionReport> {
-        let mut sessions = self.sessions();
-        sessions.sort_by_key(|session| (std::cmp::Reverse(session.last_event_at), session.id.clone()));
-        sessions.into_iter().map(|session| self.report(session, now)).collect()
-    }
-
-    /// Lines that could not be used, over all files followed.
-    pub fn skipped(&self) -> Skipped {
-        self.files.values().fold(Skipped::default(), |sum, known| Skipped {
-            unreadable_lines: sum.unreadable_lines + known.skipped.unreadable_lines,
-            oversized_lines: sum.oversized_lines + known.skipped.oversized_lines,
-            unknown_types: sum.unknown_types + known.skipped.unknown_types,
-        })
     }
 
     /// What session folders suffer from, one line each.
@@ -433,11 +408,6 @@ impl Engine {
         self.tell(now.wall, EventKind::Session { ended: true, session });
     }
 
-    fn report(&self, session: &Session, now: Now) -> SessionReport {
-        let shown = self.wished.as_ref().is_some_and(|card| card.session() == session.id);
-        SessionReport::new(session, shown, self.settings.tokens.count, now, self.settings.card.idle_after)
-    }
-
     fn tell(&mut self, at: Timestamp, kind: EventKind) {
         self.outputs.push_back(Output::Event(Box::new(Event { at, kind })));
     }
@@ -551,90 +521,6 @@ impl Engine {
             }
         }
         newest.into_values().collect()
-    }
-
-    fn rule(&self, session: &Session) -> Option<Show> {
-        privacy::rule_for(&self.settings.privacy.rules, session.cwd.as_deref()?)
-    }
-
-    fn is_hidden(&self, card: &Card) -> bool {
-        if self.settings.privacy.rules.is_empty() {
-            return false;
-        }
-        let of_card = |session: &Session| session.agent == card.agent() && session.id == card.session();
-        self.sessions().into_iter().any(|session| of_card(session) && self.rule(session) == Some(Show::Hide))
-    }
-
-    fn choose(&mut self, now: Now) -> Option<Arc<Card>> {
-        let settings = Arc::clone(&self.settings);
-        let mut roster = std::mem::take(&mut self.roster);
-        let may_show = |session: &Session| self.rule(session) != Some(Show::Hide);
-        let chosen = roster.choose(now, &self.sessions(), may_show, settings.card.idle_after);
-        let from = chosen.map(|session| (self.facts(session, now), self.rule(session)));
-        self.roster = roster;
-        let (facts, rule) = from?;
-        let basis = Basis { facts, rule, settings, day: now.wall.to_zoned(self.zone.clone()).date() };
-        if let Some((known, card)) = &self.built
-            && *known == basis
-        {
-            return card.clone();
-        }
-        let card = Card::build(&basis.facts, &basis.settings, basis.rule, &self.zone, now).map(Arc::new);
-        self.built = Some((basis, card.clone()));
-        card
-    }
-
-    fn facts(&self, session: &Session, now: Now) -> CardFacts {
-        let settings = &self.settings;
-        let doing = session.doing(now.wall, settings.card.idle_after);
-        let limits = self.limits.main(session.agent, &session.home);
-        let window = |view: crate::core::limits::WindowView| {
-            let remaining_percent = view.remaining_percent?;
-            Some(CardWindow { label: view.label, remaining_percent, resets_at: view.resets_at })
-        };
-        CardFacts {
-            agent: session.agent,
-            session: session.id.clone(),
-            activity: doing.activity,
-            file: doing.file,
-            project: session.project().map(str::to_owned),
-            branch: session.branch.clone(),
-            model: session.model.clone(),
-            effort: session.effort.clone(),
-            triplet: session.usage.triplet(settings.tokens.count),
-            counting: session.counting,
-            total: session.usage.session_total_tokens,
-            context_remaining_percent: session.context.map(|context| context.remaining_percent),
-            windows: limits
-                .map(|limits| limits.views(now).into_iter().filter_map(window).collect())
-                .unwrap_or_default(),
-            limits_as_of: limits.filter(|limits| limits.is_stale(now)).map(|limits| limits.observed_at),
-            started_at: session.timer_from.or(session.started_at).unwrap_or(now.wall),
-        }
-    }
-
-    fn next_deadline(&self, now: Now) -> Option<(Duration, &'static str)> {
-        let idle_after = self.settings.card.idle_after;
-        let sessions = self
-            .files
-            .values()
-            .filter_map(|known| known.session.next_change(now.wall, idle_after))
-            .map(|at| (at, "activity"));
-        let limits = self.limits.iter().flat_map(|snapshot| {
-            let resets = snapshot.windows.iter().filter_map(|window| snapshot.expires_at(window));
-            resets.map(|at| (at, "limit reset")).chain([(snapshot.stale_at(), "limits stale")])
-        });
-        // Limits without a session in sight change nothing that anybody sees.
-        let limits = limits.filter(|_| self.wished.is_some());
-        let by_wall = sessions.chain(limits).filter_map(|(at, why)| {
-            // Stale begins just after its threshold; a millisecond later nothing is missed.
-            Some((now.mono_at(at)?.saturating_add(Duration::from_millis(1)), why))
-        });
-        let patience =
-            self.roster.deadline().filter(|at| *at > now.mono).map(|at| (at, "another session waits"));
-        let pause = self.paused_until.filter(|until| *until != UNTIL_RESUMED);
-        let pause = pause.and_then(|until| Some((now.mono_at(until)?, "the pause ends")));
-        by_wall.chain(patience).chain(pause).min_by_key(|(at, _)| *at)
     }
 }
 

@@ -230,7 +230,7 @@ impl LimitsBook {
     }
 
     /// Everything, ordered by agent, home and family.
-    pub fn iter(&self) -> impl Iterator<Item = &Snapshot> {
+    pub fn iter(&self) -> impl Iterator<Item = &Snapshot> + Clone {
         self.entries.values()
     }
 }

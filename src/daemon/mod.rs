@@ -41,7 +41,7 @@ use self::taps::Taps;
 use crate::control::Handover;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
-use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, LinkState, Publisher};
+use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Publisher};
 use crate::core::report::DaemonReport;
 use crate::core::settings::Settings;
 use crate::core::source_event::SourceEvent;
@@ -325,9 +325,8 @@ impl Daemon<'_> {
             }
         }
         self.record.write(|| self.engine.restored(now), now.wall);
-        let up = self.engine.links(now).iter().any(|link| link.state == LinkState::Connected);
         if let Some(endpoints) = &mut self.endpoints {
-            endpoints.set_any_link_up(up);
+            endpoints.set_any_link_up(self.engine.is_any_link_up());
         }
     }
 
@@ -342,8 +341,7 @@ impl Daemon<'_> {
 
     fn keep(&mut self) {
         let now = clock::now();
-        let limits = self.engine.limits().cloned().collect();
-        self.keep_at = self.keeper.keep(now.mono, self.engine.paused_until(), limits);
+        self.keep_at = self.keeper.keep(now.mono, self.engine.paused_until(), self.engine.limits());
         if self.ending && !self.engine.is_finished() {
             self.engine.handle(now, Input::ShutDown);
         }

@@ -75,14 +75,15 @@ impl Keeper {
 
     /// Tells how things are at `mono`. Returns when to come again if something is still to be written: because it was
     /// only just, or because it could not be.
-    pub fn keep(
+    pub fn keep<'a>(
         &mut self,
         mono: Duration,
         paused_until: Option<Timestamp>,
-        limits: Vec<Snapshot>,
+        limits: impl Iterator<Item = &'a Snapshot> + Clone,
     ) -> Option<Duration> {
         let retry = self.failing.as_ref().map_or(Duration::ZERO, |(_, retry)| *retry);
-        if (self.paused_until, &self.limits) == (paused_until, &limits) && self.failing.is_none() {
+        let is_new = !self.limits.iter().eq(limits.clone());
+        if self.paused_until == paused_until && !is_new && self.failing.is_none() {
             return None;
         }
         if retry > mono {
@@ -94,8 +95,8 @@ impl Keeper {
             result = self.put_pause(paused_until).map(|()| self.paused_until = paused_until);
         }
         // After a failure it is tried whether there is something new or not, so that its end is noticed.
-        let is_new = self.limits != limits;
         if self.failing.is_some() || is_new && pace.is_none() {
+            let limits: Vec<Snapshot> = limits.cloned().collect();
             result = result.and(self.put(LIMITS, &limits));
             if result.is_ok() {
                 (self.limits, self.limits_written_at) = (limits, Some(mono));

@@ -2,8 +2,10 @@
 
 use super::Engine;
 use crate::core::activity::Activity;
+use crate::core::file::Skipped;
 use crate::core::report::{
-    CardReport, ConfigReport, DaemonReport, Event, EventKind, NoCard, StatusReport, UsageReport,
+    CardReport, ConfigReport, DaemonReport, Event, EventKind, LimitsReport, NoCard, SessionReport,
+    StatusReport, UsageReport,
 };
 use crate::core::session::{Session, UsageEvent};
 use crate::core::settings::Show;
@@ -43,6 +45,32 @@ impl Engine {
             None if self.sessions().into_iter().any(is_hidden) => Some(NoCard::Hidden),
             None => Some(NoCard::Idle),
         }
+    }
+
+    /// The limits as they may be told now.
+    pub fn limits_report(&self, now: Now) -> Vec<LimitsReport> {
+        self.limits.iter().map(|snapshot| LimitsReport::new(snapshot, now)).collect()
+    }
+
+    /// The sessions, freshest first.
+    pub fn sessions_report(&self, now: Now) -> Vec<SessionReport> {
+        let mut sessions = self.sessions();
+        sessions.sort_by_key(|session| (std::cmp::Reverse(session.last_event_at), session.id.clone()));
+        sessions.into_iter().map(|session| self.report(session, now)).collect()
+    }
+
+    /// Lines that could not be used, over all files followed.
+    pub fn skipped(&self) -> Skipped {
+        self.files.values().fold(Skipped::default(), |sum, known| Skipped {
+            unreadable_lines: sum.unreadable_lines + known.skipped.unreadable_lines,
+            oversized_lines: sum.oversized_lines + known.skipped.oversized_lines,
+            unknown_types: sum.unknown_types + known.skipped.unknown_types,
+        })
+    }
+
+    pub(super) fn report(&self, session: &Session, now: Now) -> SessionReport {
+        let shown = self.wished.as_ref().is_some_and(|card| card.session() == session.id);
+        SessionReport::new(session, shown, self.settings.tokens.count, now, self.settings.card.idle_after)
     }
 
     /// The figures of every live session, as restored usage, for one who begins to listen.
