@@ -59,7 +59,7 @@ pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
         let mut files = Vec::new();
         if let Err(error) = collect(path, &mut files, &mut problems) {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
-            let hint = missing.then_some("Codex keeps its session files in ~/.codex/sessions");
+            let hint = missing.then_some("session files are in ~/.codex/sessions and ~/.claude/projects");
             problems.push(Problem { hint, ..Problem::new(path, &error) });
         }
         let named = files.first() == Some(path);
