@@ -48,7 +48,7 @@ impl Cut {
                 Place::Between => {
                     let quote = memchr::memchr(b'"', bytes);
                     let (kept, rest) = bytes.split_at(quote.map_or(bytes.len(), |at| at + 1));
-                    out.extend(kept.iter().take(MOST));
+                    out.extend_from_slice(kept.get(..MOST).unwrap_or(kept));
                     if kept.len() > MOST {
                         return false;
                     }
@@ -91,18 +91,16 @@ impl Cut {
                 }
                 Place::Digits(kept, _) => self.place = Place::Text(kept),
                 Place::Rest => {
-                    let quote = memchr::memchr(b'"', bytes);
-                    let (text, rest) = bytes.split_at(quote.unwrap_or(bytes.len()));
-                    let escapes = text.iter().rev().take_while(|byte| **byte == b'\\').count();
-                    let is_escaped = escapes % 2 == 1;
-                    bytes = rest.get(1..).unwrap_or_default();
-                    match quote {
-                        Some(_) if !is_escaped => {
-                            out.push(b'"');
-                            self.place = Place::Between;
+                    let end = memchr::memchr_iter(b'"', bytes).find(|quote| !ends_escaped(bytes, *quote));
+                    if let Some(end) = end {
+                        out.push(b'"');
+                        self.place = Place::Between;
+                        bytes = bytes.get(end + 1..).unwrap_or_default();
+                    } else {
+                        if ends_escaped(bytes, bytes.len()) {
+                            self.place = Place::RestEscape;
                         }
-                        None if is_escaped => self.place = Place::RestEscape,
-                        _ => {}
+                        bytes = &[];
                     }
                 }
                 Place::RestEscape => {
@@ -113,6 +111,12 @@ impl Cut {
         }
         true
     }
+}
+
+/// Whether what comes at `end` belongs to an escape.
+fn ends_escaped(text: &[u8], end: usize) -> bool {
+    let before = text.get(..end).unwrap_or_default();
+    before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 #[cfg(test)]

@@ -20,13 +20,17 @@ pub(super) fn number(value: &Value) -> Option<u64> {
     if let Some(number) = value.as_u64() {
         return Some(number);
     }
-    let float = value.as_f64().filter(|float| float.is_finite())?;
+    count(value.as_f64()?)
+}
+
+/// A count that is written as a float.
+pub(super) fn count(float: f64) -> Option<u64> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "`as` saturates, which is what is wanted"
     )]
-    Some(float.max(0.0).round() as u64)
+    float.is_finite().then(|| float.max(0.0).round() as u64)
 }
 
 /// RFC 3339, or epoch seconds or milliseconds as other tools write them.
@@ -34,7 +38,14 @@ pub(super) fn timestamp(value: &Value) -> Option<Timestamp> {
     if let Some(text) = value.as_str() {
         return parse_time(text);
     }
-    let float = value.as_f64().filter(|float| float.is_finite())?;
+    epoch(value.as_f64()?)
+}
+
+/// Epoch seconds, or milliseconds.
+pub(super) fn epoch(float: f64) -> Option<Timestamp> {
+    if !float.is_finite() {
+        return None;
+    }
     let seconds = if float.abs() >= 1e11 { float / 1000.0 } else { float };
     #[expect(clippy::cast_possible_truncation, reason = "`as` saturates and the range is checked next")]
     Timestamp::from_millisecond((seconds * 1000.0).round() as i64).ok()

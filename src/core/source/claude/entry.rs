@@ -1,19 +1,16 @@
-//! The shape of a transcript's line. Every field is optional and read on its own, when it is needed: a value of another
-//! type than expected, or one that cannot be decoded (cut text leaves half surrogates), costs nothing but itself.
-
-use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
+//! The shape of a transcript's line. Every field is optional; what is not named here is never decoded.
+//! Read next: [`super::lenient`], for what becomes of a value of another type than expected.
 
 use jiff::Timestamp;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::SeqAccess;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::lenient::{Lenient, Object, Scalar, lenient, mended};
+use super::tool::Input;
+use super::usage::Usage;
 use crate::core::lines::shorten;
-use crate::core::source::value;
 
 /// A value as it is written; `None` when it is absent or null.
 pub(super) type Raw<'a> = Option<&'a RawValue>;
@@ -23,109 +20,147 @@ pub(super) type Raw<'a> = Option<&'a RawValue>;
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Entry<'a> {
     #[serde(borrow, rename = "type")]
-    pub(super) kind: Raw<'a>,
+    pub(super) kind: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) subtype: Raw<'a>,
+    pub(super) subtype: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) uuid: Raw<'a>,
+    pub(super) uuid: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) timestamp: Raw<'a>,
+    pub(super) timestamp: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) session_id: Raw<'a>,
+    pub(super) session_id: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) agent_id: Raw<'a>,
+    pub(super) agent_id: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) is_sidechain: Raw<'a>,
+    pub(super) is_sidechain: Scalar<'a>,
     #[serde(borrow)]
     pub(super) forked_from: Raw<'a>,
     #[serde(borrow)]
-    pub(super) cwd: Raw<'a>,
+    pub(super) cwd: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) git_branch: Raw<'a>,
+    pub(super) git_branch: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) version: Raw<'a>,
+    pub(super) version: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) entrypoint: Raw<'a>,
-    #[serde(borrow, deserialize_with = "object_or_not")]
-    pub(super) message: Option<Body<'a>>,
+    pub(super) entrypoint: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) request_id: Raw<'a>,
+    pub(super) message: Object<Body<'a>>,
     #[serde(borrow)]
-    pub(super) effort: Raw<'a>,
+    pub(super) request_id: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) error: Raw<'a>,
+    pub(super) effort: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) prompt_id: Raw<'a>,
+    pub(super) error: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) prompt_id: Scalar<'a>,
     #[serde(borrow)]
     pub(super) origin: Raw<'a>,
     #[serde(borrow)]
-    pub(super) is_meta: Raw<'a>,
+    pub(super) is_meta: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) is_compact_summary: Raw<'a>,
+    pub(super) is_compact_summary: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) is_visible_in_transcript_only: Raw<'a>,
+    pub(super) is_visible_in_transcript_only: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) turn_companion: Raw<'a>,
+    pub(super) turn_companion: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) tool_denial_kind: Raw<'a>,
+    pub(super) tool_denial_kind: Scalar<'a>,
     #[serde(borrow)]
     pub(super) compact_metadata: Raw<'a>,
     #[serde(borrow)]
-    pub(super) leaf_uuid: Raw<'a>,
+    pub(super) leaf_uuid: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) message_id: Raw<'a>,
+    pub(super) message_id: Scalar<'a>,
 }
 
 /// The `message` of a line.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Body<'a> {
     #[serde(borrow)]
-    pub(super) id: Raw<'a>,
+    pub(super) id: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) model: Raw<'a>,
+    pub(super) model: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) content: Raw<'a>,
+    pub(super) content: Blocks<'a>,
     #[serde(borrow)]
-    pub(super) stop_reason: Raw<'a>,
+    pub(super) stop_reason: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) usage: Raw<'a>,
+    pub(super) usage: Object<Usage<'a>>,
 }
+
+/// The blocks of a message's content; a message that is plain text is one block of it.
+#[derive(Debug, Default)]
+pub(super) struct Blocks<'a>(pub(super) Vec<Block<'a>>);
 
 /// One block of a message's content.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Block<'a> {
     #[serde(borrow, rename = "type")]
-    pub(super) kind: Raw<'a>,
+    pub(super) kind: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) id: Raw<'a>,
+    pub(super) id: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) name: Raw<'a>,
+    pub(super) name: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) input: Raw<'a>,
+    pub(super) input: Object<Input<'a>>,
     #[serde(borrow)]
-    pub(super) text: Raw<'a>,
+    pub(super) text: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) tool_use_id: Raw<'a>,
+    pub(super) tool_use_id: Scalar<'a>,
 }
 
-/// A line that is read in several passes, without most of its long texts. What is short enough is itself.
-pub(super) fn short<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
-    /// Up to here a pass costs less than the cutting.
-    const SHORT: usize = 1 << 10;
-    if line.len() > SHORT && shorten(line, room) { room } else { line }
+impl<'de> Lenient<'de> for Blocks<'de> {
+    fn scalar(content: Scalar<'de>) -> Self {
+        match content {
+            Scalar::Text(_) => Self(vec![Block { text: content, ..Block::default() }]),
+            _ => Self::default(),
+        }
+    }
+
+    fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut blocks = Vec::new();
+        while let Some(Object(block)) = list.next_element()? {
+            blocks.extend(block);
+        }
+        Ok(Self(blocks))
+    }
 }
 
-impl<'a> Entry<'a> {
-    /// Reads a line.
-    pub(super) fn read(line: &'a [u8]) -> Option<Self> {
-        read(line)
+impl<'de: 'a, 'a> Deserialize<'de> for Blocks<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient::<D, Blocks<'de>>(deserializer)
     }
+}
 
-    pub(super) fn at(&self) -> Option<Timestamp> {
-        time(self.timestamp)
+/// What a line that cannot be read as it stands is written into.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    short: Vec<u8>,
+    mended: Vec<u8>,
+}
+
+/// Reads a line, without most of its long texts.
+pub(super) fn read<'a, T: Deserialize<'a>>(line: &'a [u8], room: &'a mut Room) -> Option<T> {
+    /// Up to here reading costs less than cutting.
+    const SHORT: usize = 4 << 10;
+    // Files that were allocated ahead have zeros before a line.
+    let zeros = line.iter().take_while(|byte| **byte == 0).count();
+    let mut line = line.get(zeros..)?;
+    if line.len() > SHORT && shorten(line, &mut room.short) {
+        line = &room.short;
     }
+    // What is known to be text is not checked again field by field.
+    let read = match std::str::from_utf8(line) {
+        Ok(text) => serde_json::from_str(text).ok(),
+        Err(_) => serde_json::from_slice(line).ok(),
+    };
+    if read.is_some() {
+        return read;
+    }
+    room.mended = mended(line)?;
+    serde_json::from_slice(&room.mended).ok()
 }
 
 /// The time of a line of which nothing else is needed.
@@ -134,121 +169,12 @@ pub(super) fn line_time(line: &[u8]) -> Option<Timestamp> {
     #[serde(default)]
     struct Stamped<'a> {
         #[serde(borrow)]
-        timestamp: Raw<'a>,
+        timestamp: Scalar<'a>,
     }
-    time(read::<Stamped<'_>>(short(line, &mut Vec::new()))?.timestamp)
-}
-
-/// Files that were allocated ahead have zeros before a line.
-fn read<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Option<T> {
-    let zeros = line.iter().take_while(|byte| **byte == 0).count();
-    serde_json::from_slice(line.get(zeros..)?).ok()
-}
-
-fn time(raw: Raw<'_>) -> Option<Timestamp> {
-    let written = text(raw).and_then(|time| value::parse_time(&time));
-    written.or_else(|| decode(raw).and_then(|time| value::timestamp(&time)))
-}
-
-impl<'a> Body<'a> {
-    /// The blocks; a message that is plain text is one block of it.
-    pub(super) fn blocks(&self) -> Vec<Block<'a>> {
-        let Some(content) = self.content else { return Vec::new() };
-        if content.get().starts_with('"') {
-            return vec![Block { text: Some(content), ..Block::default() }];
-        }
-        if let Some(blocks) = object(self.content) {
-            return blocks;
-        }
-        let blocks: Option<Vec<&'a RawValue>> = object(self.content);
-        blocks.unwrap_or_default().into_iter().filter_map(|block| object(Some(block))).collect()
-    }
-}
-
-/// A field that is an object as a rule: of anything else nothing is said.
-fn object_or_not<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    deserializer.deserialize_any(ObjectOrNot(PhantomData))
-}
-
-struct ObjectOrNot<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOrNot<T> {
-    type Value = Option<T>;
-
-    fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text.write_str("anything")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Some)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<T>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-}
-
-/// A value in the shape that is expected of it.
-pub(super) fn object<'a, T: Deserialize<'a>>(raw: Raw<'a>) -> Option<T> {
-    serde_json::from_str(raw?.get()).ok()
+    read::<Stamped<'_>>(line, &mut Room::default())?.timestamp.time()
 }
 
 /// A small value of whatever shape.
 pub(super) fn decode(raw: Raw<'_>) -> Option<Value> {
-    object(raw)
-}
-
-/// A text that is not empty.
-pub(super) fn text<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
-    let written = raw?.get();
-    let inside = written.strip_prefix('"')?.strip_suffix('"')?;
-    let text = match memchr::memchr(b'\\', inside.as_bytes()) {
-        None => Cow::Borrowed(inside),
-        Some(_) => Cow::Owned(serde_json::from_str(written).ok()?),
-    };
-    (!text.is_empty()).then_some(text)
-}
-
-/// The same, to keep.
-pub(super) fn owned(raw: Raw<'_>) -> Option<String> {
-    text(raw).map(Cow::into_owned)
-}
-
-/// Whether a text is exactly this word.
-pub(super) fn is(raw: Raw<'_>, word: &str) -> bool {
-    text(raw).is_some_and(|text| text == word)
-}
-
-/// A flag that is set.
-pub(super) fn flag(raw: Raw<'_>) -> bool {
-    raw.is_some_and(|raw| raw.get() == "true")
+    serde_json::from_str(raw?.get()).ok()
 }

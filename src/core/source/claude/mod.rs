@@ -12,6 +12,7 @@ pub mod registry;
 pub mod statusline;
 
 mod entry;
+mod lenient;
 mod limit;
 mod reader;
 mod stream;
@@ -22,7 +23,7 @@ mod window;
 use jiff::Timestamp;
 
 use crate::core::lines::Line;
-use entry::{Entry, text};
+use entry::{Entry, Room, read};
 
 pub use reader::Reader;
 pub use stream::{Stream, is_line as is_stream_line};
@@ -85,20 +86,21 @@ pub fn line_time(line: &[u8]) -> Option<Timestamp> {
 
 /// Whether a line is one that Claude Code writes into a transcript.
 pub fn is_line(line: &[u8]) -> bool {
-    let Some(entry) = Entry::read(line) else {
+    let mut room = Room::default();
+    let Some(entry) = read::<Entry<'_>>(line, &mut room) else {
         // The first line may be longer than what is looked at.
         let has = |key: &[u8]| memchr::memmem::find(line, key).is_some();
         return line.starts_with(b"{") && has(b"\"parentUuid\":") && has(b"\"sessionId\":\"");
     };
-    match text(entry.kind).as_deref() {
+    match entry.kind.text() {
         Some("user" | "assistant" | "system" | "attachment" | "progress") => {
-            entry.session_id.is_some() && (entry.uuid.is_some() || entry.message.is_some())
+            entry.session_id.is_there() && (entry.uuid.is_there() || entry.message.0.is_some())
         }
-        Some("summary") => entry.leaf_uuid.is_some(),
-        Some("file-history-snapshot" | "file-history-delta") => entry.message_id.is_some(),
+        Some("summary") => entry.leaf_uuid.is_there(),
+        Some("file-history-snapshot" | "file-history-delta") => entry.message_id.is_there(),
         // The journal of a workflow lies beside transcripts and is none.
         Some("launched" | "started" | "result") => false,
-        Some(kind) => entry.session_id.is_some() && SILENT.contains(&kind),
+        Some(kind) => entry.session_id.is_there() && SILENT.contains(&kind),
         None => false,
     }
 }

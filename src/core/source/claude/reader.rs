@@ -6,7 +6,8 @@
 
 use jiff::Timestamp;
 
-use super::entry::{Block, Body, Entry, Raw, decode, flag, is, owned, short, text};
+use super::entry::{Block, Body, Entry, Raw, Room, decode, read};
+use super::lenient::Scalar;
 use super::{SILENT, limit, tool, usage, window};
 use crate::core::lines::Line;
 use crate::core::session::CALL_SILENCE;
@@ -52,8 +53,7 @@ pub struct Reader {
     torn: bool,
     /// Whether the newest line was copied from another session.
     in_history: bool,
-    /// For the line at hand without its long texts.
-    room: Vec<u8>,
+    room: Room,
 }
 
 #[derive(Debug)]
@@ -80,12 +80,7 @@ impl Reader {
     }
 
     fn whole(&mut self, bytes: &[u8]) -> Parsed {
-        // As a rule the first bytes tell.
-        let first = bytes.get(..GLANCE / 4).unwrap_or(bytes);
-        let speaks = [first, bytes]
-            .iter()
-            .any(|bytes| SPEAKING.iter().any(|word| memchr::memmem::find(bytes, word).is_some()));
-        if !speaks && bytes.len() > GLANCE {
+        if bytes.len() > GLANCE && !speaks(bytes) {
             // A line that was cut short rarely ends like one that was not.
             return if bytes.trim_ascii_end().ends_with(b"}") {
                 said(None, Vec::new())
@@ -94,39 +89,38 @@ impl Reader {
             };
         }
         let mut room = std::mem::take(&mut self.room);
-        let parsed = self.entry(short(bytes, &mut room));
+        let parsed = read(bytes, &mut room).map_or(Parsed::Unreadable, |entry| self.entry(&entry));
         self.room = room;
         parsed
     }
 
-    fn entry(&mut self, line: &[u8]) -> Parsed {
-        let Some(entry) = Entry::read(line) else { return Parsed::Unreadable };
-        let kind = text(entry.kind).unwrap_or_default();
-        if !matches!(&*kind, "assistant" | "user" | "system" | "progress") {
-            let unknown = !SILENT.contains(&&*kind);
+    fn entry(&mut self, entry: &Entry<'_>) -> Parsed {
+        let kind = entry.kind.text().unwrap_or_default();
+        if !matches!(kind, "assistant" | "user" | "system" | "progress") {
+            let unknown = !SILENT.contains(&kind);
             return Parsed::Line { at: None, ordinal: None, fact: Fact::Alive, unknown };
         }
-        let at = entry.at();
+        let at = entry.timestamp.time();
         let mut facts = Vec::new();
         let origin = forked_from(entry.forked_from);
-        self.introduce(&entry, at, origin.as_deref(), &mut facts);
+        self.introduce(entry, at, origin.as_deref(), &mut facts);
         let copied = self.whose.as_ref().is_some_and(|whose| origin.is_some_and(|origin| origin != whose.id));
         if self.in_history && !copied {
             self.history_ends(at, &mut facts);
         }
         self.in_history = copied;
-        if self.is_aside(&entry) {
+        if self.is_aside(entry) {
             if kind == "assistant"
-                && let Some(body) = entry.message
+                && let Some(body) = &entry.message.0
             {
-                facts.extend(self.usage(&entry, &body));
+                facts.extend(self.usage(entry, body));
             }
         } else {
-            self.place(&entry, &mut facts);
-            match &*kind {
-                "assistant" => self.assistant(&entry, &mut facts),
-                "user" => self.user(&entry, at, &mut facts),
-                "system" => self.system(&entry, &mut facts),
+            self.place(entry, &mut facts);
+            match kind {
+                "assistant" => self.assistant(entry, &mut facts),
+                "user" => self.user(entry, at, &mut facts),
+                "system" => self.system(entry, &mut facts),
                 _ => {}
             }
         }
@@ -150,7 +144,7 @@ impl Reader {
 
     /// A helper's line in the file of the conversation that it helps, as versions before 2 wrote them.
     fn is_aside(&self, entry: &Entry<'_>) -> bool {
-        flag(entry.is_sidechain) && self.whose.as_ref().is_none_or(|whose| !whose.helper)
+        entry.is_sidechain.flag() && self.whose.as_ref().is_none_or(|whose| !whose.helper)
     }
 
     /// The first line that names a session tells whose the file is; a later one may tell that it is a copy.
@@ -170,14 +164,14 @@ impl Reader {
             }
             return;
         }
-        let Some(session) = owned(entry.session_id) else { return };
-        let helper = owned(entry.agent_id).filter(|_| flag(entry.is_sidechain));
+        let Some(session) = entry.session_id.owned() else { return };
+        let helper = entry.agent_id.owned().filter(|_| entry.is_sidechain.flag());
         let (id, parent) = match helper {
             Some(helper) => (helper, Some(session)),
             None => (session, None),
         };
         let forked_from = origin.filter(|origin| *origin != id && parent.is_none()).map(str::to_owned);
-        (self.cwd, self.branch) = (owned(entry.cwd), branch(entry.git_branch));
+        (self.cwd, self.branch) = (entry.cwd.owned(), branch(&entry.git_branch));
         self.whose =
             Some(Whose { id: id.clone(), helper: parent.is_some(), forked_from: forked_from.clone() });
         facts.push(Fact::Meta(Box::new(Meta {
@@ -185,19 +179,19 @@ impl Reader {
             started_at: at.filter(|_| !self.torn && forked_from.is_none()),
             cwd: self.cwd.clone(),
             branch: self.branch.clone(),
-            surface: surface(entry.entrypoint),
+            surface: surface(&entry.entrypoint),
             visible: true,
             subagent: parent.is_some(),
             parent,
             forked_from,
-            first_line: owned(entry.uuid).filter(|_| !self.torn),
+            first_line: entry.uuid.owned().filter(|_| !self.torn),
             ..Meta::default()
         })));
     }
 
     fn place(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
-        let Some(cwd) = owned(entry.cwd) else { return };
-        let (cwd, branch) = (Some(cwd), branch(entry.git_branch));
+        let Some(cwd) = entry.cwd.owned() else { return };
+        let (cwd, branch) = (Some(cwd), branch(&entry.git_branch));
         if cwd != self.cwd || branch != self.branch {
             (self.cwd, self.branch) = (cwd.clone(), branch.clone());
             facts.push(Fact::Place { cwd, branch });
@@ -205,39 +199,39 @@ impl Reader {
     }
 
     fn assistant(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
-        let body = entry.message.unwrap_or_default();
-        let blocks = body.blocks();
-        if is(body.model, usage::SYNTHETIC) {
-            let error = text(entry.error);
-            let says_so = |block: &Block<'_>| {
-                text(block.text).is_some_and(|text| limit::is_reached(&text, error.as_deref()))
-            };
+        let nothing = Body::default();
+        let body = entry.message.0.as_ref().unwrap_or(&nothing);
+        let blocks = &body.content.0;
+        if body.model.is(usage::SYNTHETIC) {
+            let error = entry.error.text();
+            let says_so =
+                |block: &Block<'_>| block.text.text().is_some_and(|text| limit::is_reached(text, error));
             if blocks.iter().any(says_so) {
                 facts.push(Fact::LimitReached);
             }
             self.end_turn(facts);
             return;
         }
-        facts.push(Fact::Context { model: owned(body.model), effort: owned(entry.effort), cwd: None });
-        facts.extend(self.usage(entry, &body));
+        facts.push(Fact::Context { model: body.model.owned(), effort: entry.effort.owned(), cwd: None });
+        facts.extend(self.usage(entry, body));
         facts.push(Fact::Working);
         let mut calls = false;
-        for block in &blocks {
-            if is(block.kind, "tool_use") {
+        for block in blocks {
+            if block.kind.is("tool_use") {
                 calls = true;
-                let doing = tool::doing(&text(block.name).unwrap_or_default(), block.input);
-                facts.push(Fact::CallStarted { call: owned(block.id), doing });
+                let doing = tool::doing(block.name.text().unwrap_or_default(), block.input.0.as_ref());
+                facts.push(Fact::CallStarted { call: block.id.owned(), doing });
             }
         }
         self.between_calls = calls;
         if calls {
             return;
         }
-        match text(body.stop_reason).as_deref() {
+        match body.stop_reason.text() {
             Some("tool_use" | "pause_turn") => {}
             Some(_) => self.end_turn(facts),
             // Until 2.1.42, and on helpers' lines later, no line says how its message ended.
-            None if !self.ends_recorded && blocks.iter().any(|block| block.text.is_some()) => {
+            None if !self.ends_recorded && blocks.iter().any(|block| block.text.is_there()) => {
                 facts.push(Fact::MaybeEnded);
             }
             None => {}
@@ -245,72 +239,66 @@ impl Reader {
     }
 
     fn usage(&mut self, entry: &Entry<'_>, body: &Body<'_>) -> Option<Fact> {
-        if is(body.model, usage::SYNTHETIC) {
+        if body.model.is(usage::SYNTHETIC) {
             return None;
         }
-        let tokens = usage::tokens(body.usage)?;
+        let tokens = usage::tokens(body.usage.0.as_ref()?)?;
         let id = usage::message_id(entry, body)?;
         let aside = self.is_aside(entry);
         let context = tokens.all().saturating_sub(tokens.output);
         let mut window = None;
         if !aside {
             self.most_context = self.most_context.max(context);
-            let message_id = text(body.id).unwrap_or_default();
-            window = text(body.model).and_then(|model| window::of(&model, &message_id, self.most_context));
+            let message_id = body.id.text().unwrap_or_default();
+            window = body.model.text().and_then(|model| window::of(model, message_id, self.most_context));
         }
         Some(Fact::Message(Box::new(Message {
             id,
             tokens,
-            main: !flag(entry.is_sidechain),
+            main: !entry.is_sidechain.flag(),
             copied: self.in_history,
             at_least: usage::at_least(entry, body),
             context: (!aside).then_some(context),
             window,
-            call: Call { model: owned(body.model), finish_reason: owned(body.stop_reason) }.known(),
+            call: Call { model: body.model.owned(), finish_reason: body.stop_reason.owned() }.known(),
         })))
     }
 
     fn user(&mut self, entry: &Entry<'_>, at: Option<Timestamp>, facts: &mut Vec<Fact>) {
-        let body = entry.message.unwrap_or_default();
-        let blocks = body.blocks();
-        let results = blocks.iter().filter(|block| is(block.kind, "tool_result"));
+        let blocks = entry.message.0.as_ref().map_or(&[][..], |body| &body.content.0);
+        let results = blocks.iter().filter(|block| block.kind.is("tool_result"));
         let ended: Vec<Fact> =
-            results.map(|block| Fact::CallEnded { call: owned(block.tool_use_id) }).collect();
+            results.map(|block| Fact::CallEnded { call: block.tool_use_id.owned() }).collect();
         if !ended.is_empty() {
             self.between_calls = true;
             facts.extend(ended);
             // A rule that forbids a call does not stop the model; a user who does stops it.
-            if text(entry.tool_denial_kind).is_some_and(|kind| kind != "permission-rule") {
+            if entry.tool_denial_kind.text().is_some_and(|kind| kind != "permission-rule") {
                 self.end_turn(facts);
             }
             return;
         }
-        let begins = |block: &Block<'_>, word: &str| {
-            block.text.is_some_and(|text| text.get().trim_start_matches('"').starts_with(word))
-        };
-        if blocks.iter().any(|block| begins(block, INTERRUPTED)) {
+        if blocks.iter().any(|block| block.text.begins(INTERRUPTED)) {
             self.end_turn(facts);
             return;
         }
         let written_by_program = [
-            entry.is_meta,
-            entry.is_compact_summary,
-            entry.is_visible_in_transcript_only,
-            entry.turn_companion,
+            &entry.is_meta,
+            &entry.is_compact_summary,
+            &entry.is_visible_in_transcript_only,
+            &entry.turn_companion,
         ];
         let origin = decode(entry.origin);
         let origin = origin.as_ref().and_then(|origin| value::text(origin, "kind"));
-        let says_something = blocks.iter().any(|block| {
-            block.text.is_some_and(|text| text.get() != "\"\"")
-                || is(block.kind, "image")
-                || is(block.kind, "document")
-        });
+        let says_something = blocks
+            .iter()
+            .any(|block| block.text.text().is_some() || block.kind.is("image") || block.kind.is("document"));
         let is_prompt = says_something
-            && !written_by_program.into_iter().any(flag)
+            && !written_by_program.into_iter().any(Scalar::flag)
             && origin.is_none_or(|origin| origin == "human")
-            && !blocks.first().is_some_and(|block| NO_PROMPT.iter().any(|word| begins(block, word)));
+            && !blocks.first().is_some_and(|block| NO_PROMPT.iter().any(|word| block.text.begins(word)));
         if is_prompt {
-            self.prompt(owned(entry.prompt_id).or_else(|| owned(entry.uuid)), at, facts);
+            self.prompt(entry.prompt_id.owned().or_else(|| entry.uuid.owned()), at, facts);
         }
     }
 
@@ -325,7 +313,7 @@ impl Reader {
     }
 
     fn system(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
-        match text(entry.subtype).as_deref() {
+        match entry.subtype.text() {
             Some("turn_duration") => {
                 self.ends_recorded = true;
                 self.end_turn(facts);
@@ -367,6 +355,13 @@ impl Reader {
     }
 }
 
+/// Whether a line has a word of those that say something.
+fn speaks(line: &[u8]) -> bool {
+    // As a rule the first bytes tell.
+    let first = line.get(..GLANCE / 4).unwrap_or(line);
+    [first, line].iter().any(|bytes| SPEAKING.iter().any(|word| memchr::memmem::find(bytes, word).is_some()))
+}
+
 fn said(at: Option<Timestamp>, mut facts: Vec<Fact>) -> Parsed {
     let fact = match facts.len() {
         0 => Fact::Alive,
@@ -378,16 +373,18 @@ fn said(at: Option<Timestamp>, mut facts: Vec<Fact>) -> Parsed {
 
 /// The session that a line was copied from; the field holds its id or an object with it.
 fn forked_from(raw: Raw<'_>) -> Option<String> {
-    owned(raw).or_else(|| decode(raw).and_then(|origin| value::text(&origin, "sessionId").map(str::to_owned)))
+    let origin = decode(raw)?;
+    let id = origin.as_str().filter(|id| !id.is_empty()).or_else(|| value::text(&origin, "sessionId"));
+    id.map(str::to_owned)
 }
 
 /// A branch; outside of one Claude Code writes `HEAD`, outside of a repository nothing.
-fn branch(raw: Raw<'_>) -> Option<String> {
-    owned(raw).filter(|branch| branch != "HEAD")
+fn branch(branch: &Scalar<'_>) -> Option<String> {
+    branch.owned().filter(|branch| branch != "HEAD")
 }
 
-fn surface(entrypoint: Raw<'_>) -> Surface {
-    match text(entrypoint).as_deref() {
+fn surface(entrypoint: &Scalar<'_>) -> Surface {
+    match entrypoint.text() {
         Some("cli") => Surface::Cli,
         Some("sdk-cli") => Surface::Exec,
         Some("claude-desktop") => Surface::Desktop,

@@ -12,7 +12,9 @@ use std::hash::{DefaultHasher, Hasher};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::entry::{Body, Raw, decode, is, object, owned, text};
+use super::entry::{Body, Raw, Room, decode, read};
+use super::lenient::{Object, Scalar};
+use super::usage::Usage;
 use super::{tool, usage, window};
 use crate::core::lines::Line;
 use crate::core::source::value::{field, number};
@@ -27,29 +29,29 @@ const REMEMBERED_LINES: usize = 32;
 #[serde(default)]
 struct Entry<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Raw<'a>,
+    kind: Scalar<'a>,
     #[serde(borrow)]
-    subtype: Raw<'a>,
+    subtype: Scalar<'a>,
     #[serde(borrow)]
-    session_id: Raw<'a>,
+    session_id: Scalar<'a>,
     #[serde(borrow)]
-    parent_tool_use_id: Raw<'a>,
+    parent_tool_use_id: Scalar<'a>,
     #[serde(borrow)]
-    cwd: Raw<'a>,
+    cwd: Scalar<'a>,
     #[serde(borrow)]
-    model: Raw<'a>,
+    model: Scalar<'a>,
     #[serde(borrow)]
-    message: Raw<'a>,
+    message: Object<Body<'a>>,
     #[serde(borrow)]
-    event: Raw<'a>,
+    event: Object<Part<'a>>,
     #[serde(borrow)]
-    usage: Raw<'a>,
+    usage: Object<Usage<'a>>,
     #[serde(borrow, rename = "modelUsage")]
     model_usage: Raw<'a>,
     #[serde(borrow)]
-    stop_reason: Raw<'a>,
+    stop_reason: Scalar<'a>,
     #[serde(borrow)]
-    uuid: Raw<'a>,
+    uuid: Scalar<'a>,
 }
 
 /// A part of a message.
@@ -57,13 +59,14 @@ struct Entry<'a> {
 #[serde(default)]
 struct Part<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Raw<'a>,
+    kind: Scalar<'a>,
     #[serde(borrow)]
-    message: Raw<'a>,
+    message: Object<Body<'a>>,
+    /// What is new of the message; its fields are the message's.
     #[serde(borrow)]
-    delta: Raw<'a>,
+    delta: Object<Body<'a>>,
     #[serde(borrow)]
-    usage: Raw<'a>,
+    usage: Object<Usage<'a>>,
 }
 
 /// Reads the lines of one stream, in order.
@@ -113,12 +116,17 @@ impl Stream {
             _ => {}
         }
         let (Line::Whole(bytes) | Line::Cut(bytes)) = line else { return };
-        let Ok(entry) = serde_json::from_slice::<Entry<'_>>(bytes) else { return };
+        let mut room = Room::default();
+        let Some(entry) = read::<Entry<'_>>(bytes, &mut room) else { return };
         self.introduce(&entry, facts);
-        match text(entry.kind).as_deref() {
-            Some("system") if is(entry.subtype, "init") => {
+        match entry.kind.text() {
+            Some("system") if entry.subtype.is("init") => {
                 self.settle(facts);
-                facts.push(Fact::Context { model: owned(entry.model), effort: None, cwd: owned(entry.cwd) });
+                facts.push(Fact::Context {
+                    model: entry.model.owned(),
+                    effort: None,
+                    cwd: entry.cwd.owned(),
+                });
                 facts.push(Fact::TurnStarted { turn: None, window: None });
             }
             Some("assistant") => self.assistant(&entry, facts),
@@ -168,15 +176,15 @@ impl Stream {
 
     /// The line's session, if it is another one than before.
     fn introduce(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
-        let Some(id) = text(entry.session_id) else { return };
-        if self.session.as_deref() == Some(&*id) {
+        let Some(id) = entry.session_id.text() else { return };
+        if self.session.as_deref() == Some(id) {
             return;
         }
         self.settle(facts);
         *self = Self { session: Some(id.to_string()), ..Self::default() };
         facts.push(Fact::Meta(Box::new(Meta {
-            id: id.into_owned(),
-            cwd: owned(entry.cwd),
+            id: id.to_owned(),
+            cwd: entry.cwd.owned(),
             surface: Surface::Exec,
             visible: true,
             ..Meta::default()
@@ -184,39 +192,40 @@ impl Stream {
     }
 
     fn assistant(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
-        let body: Body<'_> = object(entry.message).unwrap_or_default();
-        if is(body.model, usage::SYNTHETIC) {
+        let nothing = Body::default();
+        let body = entry.message.0.as_ref().unwrap_or(&nothing);
+        if body.model.is(usage::SYNTHETIC) {
             return;
         }
-        let main = text(entry.parent_tool_use_id).is_none();
-        self.message(&body, entry.uuid, main, facts);
+        let main = entry.parent_tool_use_id.text().is_none();
+        self.message(body, &entry.uuid, main, facts);
         if !main {
             return;
         }
-        facts.push(Fact::Context { model: owned(body.model), effort: None, cwd: None });
+        facts.push(Fact::Context { model: body.model.owned(), effort: None, cwd: None });
         facts.push(Fact::Working);
-        for block in body.blocks() {
-            if is(block.kind, "tool_use") {
-                let doing = tool::doing(&text(block.name).unwrap_or_default(), block.input);
-                facts.push(Fact::CallStarted { call: owned(block.id), doing });
+        for block in &body.content.0 {
+            if block.kind.is("tool_use") {
+                let doing = tool::doing(block.name.text().unwrap_or_default(), block.input.0.as_ref());
+                facts.push(Fact::CallStarted { call: block.id.owned(), doing });
             }
         }
     }
 
     /// A line of a message. Its usage only grows; how it ended may be on any line of it.
-    fn message(&mut self, body: &Body<'_>, line: Raw<'_>, main: bool, facts: &mut Vec<Fact>) {
-        let Some(id) = text(body.id).or_else(|| text(line)) else { return };
+    fn message(&mut self, body: &Body<'_>, line: &Scalar<'_>, main: bool, facts: &mut Vec<Fact>) {
+        let Some(id) = body.id.text().or_else(|| line.text()) else { return };
         let message_id = usage::fingerprint(id.as_bytes());
         if self.pending.as_ref().is_some_and(|pending| pending.id != message_id) {
             self.settle(facts);
         }
-        let Some(tokens) = usage::tokens(body.usage) else { return };
+        let Some(tokens) = body.usage.0.as_ref().and_then(usage::tokens) else { return };
         let used = tokens.all().saturating_sub(tokens.output);
         let (mut context, mut window) = (None, None);
         if main {
             self.most_context = self.most_context.max(used);
             context = Some(used);
-            window = text(body.model).and_then(|model| window::of(&model, &id, self.most_context));
+            window = body.model.text().and_then(|model| window::of(model, id, self.most_context));
         }
         let before = self.pending.take();
         let more = before.as_ref().is_none_or(|before| {
@@ -224,8 +233,8 @@ impl Stream {
         });
         let known = before.as_ref().and_then(|before| before.call.clone()).unwrap_or_default();
         let call = Call {
-            model: owned(body.model).or(known.model),
-            finish_reason: owned(body.stop_reason).or(known.finish_reason),
+            model: body.model.owned().or(known.model),
+            finish_reason: body.stop_reason.owned().or(known.finish_reason),
         };
         let tokens = before.filter(|_| !more).map_or(tokens, |before| before.tokens);
         let is_over = call.finish_reason.is_some();
@@ -246,30 +255,29 @@ impl Stream {
 
     /// A part of a message: the beginning has its id, the end its whole usage and how it ended.
     fn part(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
-        let part: Part<'_> = object(entry.event).unwrap_or_default();
-        let main = text(entry.parent_tool_use_id).is_none();
-        if is(part.kind, "message_start") {
-            let body: Body<'_> = object(part.message).unwrap_or_default();
-            self.message(&body, None, main, facts);
+        let Some(part) = &entry.event.0 else { return };
+        let main = entry.parent_tool_use_id.text().is_none();
+        if part.kind.is("message_start") {
+            if let Some(body) = &part.message.0 {
+                self.message(body, &Scalar::Absent, main, facts);
+            }
             return;
         }
-        if !is(part.kind, "message_delta") {
+        if !part.kind.is("message_delta") {
             return;
         }
         let Some(pending) = self.pending.as_mut().filter(|pending| pending.main == main) else { return };
-        if let Some(usage) = decode(part.usage) {
-            let told = |name: &str, known: u64| field(&usage, name).and_then(number).unwrap_or(known);
+        if let Some(usage) = &part.usage.0 {
             let tokens = pending.tokens;
             pending.tokens = Tokens {
-                input: told("input_tokens", tokens.input).max(tokens.input),
-                cached_input: told("cache_read_input_tokens", tokens.cached_input).max(tokens.cached_input),
-                cache_write: told("cache_creation_input_tokens", tokens.cache_write).max(tokens.cache_write),
-                output: told("output_tokens", tokens.output).max(tokens.output),
+                input: usage.input_tokens.number().unwrap_or(0).max(tokens.input),
+                cached_input: usage.cache_read_input_tokens.number().unwrap_or(0).max(tokens.cached_input),
+                cache_write: usage.cache_creation_input_tokens.number().unwrap_or(0).max(tokens.cache_write),
+                output: usage.output_tokens.number().unwrap_or(0).max(tokens.output),
                 reasoning: tokens.reasoning,
             };
         }
-        let reason = decode(part.delta)
-            .and_then(|delta| field(&delta, "stop_reason").and_then(Value::as_str).map(str::to_owned));
+        let reason = part.delta.0.as_ref().and_then(|delta| delta.stop_reason.owned());
         if let Some(reason) = reason {
             pending.call.get_or_insert_default().finish_reason = Some(reason);
             self.settle(facts);
@@ -296,13 +304,13 @@ impl Stream {
         facts.append(&mut untold);
         let last = self.last.take();
         let models = decode(entry.model_usage).unwrap_or_default();
-        let total = usage::tokens(entry.usage).or_else(|| of_models(&models));
+        let total = entry.usage.0.as_ref().and_then(usage::tokens).or_else(|| of_models(&models));
         let rest = total.map(|total| total.minus(&self.told_of(&total))).unwrap_or_default();
         let mut last = last.unwrap_or_else(|| self.only_result(&models));
         let before = last.tokens;
         last.tokens = before.plus(&rest);
         let mut call = last.call.unwrap_or_default();
-        call.finish_reason = call.finish_reason.or_else(|| owned(entry.stop_reason));
+        call.finish_reason = call.finish_reason.or_else(|| entry.stop_reason.owned());
         last.call = call.known();
         if !last.tokens.is_zero() {
             self.tell(before, last, facts);
@@ -382,7 +390,8 @@ fn is_telling(rest: &[u8]) -> bool {
 
 /// Whether a line is one that `claude -p` prints.
 pub fn is_line(line: &[u8]) -> bool {
-    let Ok(entry) = serde_json::from_slice::<Entry<'_>>(line) else { return false };
+    let mut room = Room::default();
+    let Some(entry) = read::<Entry<'_>>(line, &mut room) else { return false };
     let kinds = ["system", "assistant", "user", "result", "stream_event"];
-    entry.session_id.is_some() && text(entry.kind).is_some_and(|kind| kinds.contains(&&*kind))
+    entry.session_id.is_there() && entry.kind.text().is_some_and(|kind| kinds.contains(&kind))
 }

@@ -1,10 +1,8 @@
 //! What a tool call is about, by the tool's name.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 
-use super::entry::{Raw, object, text};
+use super::lenient::Scalar;
 use crate::core::activity::Activity::{
     Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Waiting,
 };
@@ -14,26 +12,25 @@ use crate::core::source::command::{self, file_name};
 /// The little of a call's input that is looked at.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Input<'a> {
+pub(super) struct Input<'a> {
     #[serde(borrow)]
-    command: Raw<'a>,
+    command: Scalar<'a>,
     #[serde(borrow)]
-    file_path: Raw<'a>,
+    file_path: Scalar<'a>,
     #[serde(borrow)]
-    notebook_path: Raw<'a>,
+    notebook_path: Scalar<'a>,
 }
 
 /// What a call does. A tool that is not known runs.
-pub(super) fn doing(name: &str, input: Raw<'_>) -> Doing {
+pub(super) fn doing(name: &str, input: Option<&Input<'_>>) -> Doing {
     let activity = match name {
         "Bash" | "PowerShell" => {
-            let input: Input<'_> = object(input).unwrap_or_default();
-            return text(input.command).map_or(Doing::plain(Running), |command| command::shell(&command));
+            let command = input.and_then(|input| input.command.text());
+            return command.map_or(Doing::plain(Running), command::shell);
         }
         "Edit" | "Write" | "MultiEdit" | "NotebookEdit" => {
-            let input: Input<'_> = object(input).unwrap_or_default();
-            let path: Option<Cow<'_, str>> = text(input.file_path).or_else(|| text(input.notebook_path));
-            return Doing { activity: Editing, file: path.and_then(|path| file_name(&path)) };
+            let path = input.and_then(|input| input.file_path.text().or_else(|| input.notebook_path.text()));
+            return Doing { activity: Editing, file: path.and_then(file_name) };
         }
         "Read" | "NotebookRead" | "ReadMcpResourceTool" | "LSP" => Reading,
         "Grep" | "Glob" | "LS" | "ToolSearch" => Searching,

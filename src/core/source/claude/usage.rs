@@ -2,10 +2,9 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::entry::{Body, Entry, Raw, decode, flag, is, object, short, text};
-use crate::core::source::value::{field, number};
+use super::entry::{Body, Entry, Room, read};
+use super::lenient::{Object, Scalar};
 use crate::core::usage::Tokens;
 
 /// The model of lines that Claude Code writes itself.
@@ -23,59 +22,47 @@ pub struct Row {
 /// The message that an assistant's line belongs to: its own id, else its request's, else the line's. A side question
 /// repeats messages under requests of its own, so the message's id goes first.
 pub(super) fn message_id(entry: &Entry<'_>, body: &Body<'_>) -> Option<u128> {
-    let id = text(body.id).or_else(|| text(entry.request_id)).or_else(|| text(entry.uuid))?;
+    let id = body.id.text().or_else(|| entry.request_id.text()).or_else(|| entry.uuid.text())?;
     Some(fingerprint(id.as_bytes()))
 }
 
-/// The usage in the types that Claude Code gives it; anything else is read with more patience.
-#[derive(Deserialize)]
-struct Usual {
-    input_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cache_creation: Option<UsualParts>,
+/// The `usage` of a message.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Usage<'a> {
+    #[serde(borrow)]
+    pub(super) input_tokens: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) cache_read_input_tokens: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) cache_creation_input_tokens: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) output_tokens: Scalar<'a>,
+    #[serde(borrow)]
+    cache_creation: Object<CacheCreation<'a>>,
 }
 
-#[derive(Deserialize)]
-struct UsualParts {
-    ephemeral_5m_input_tokens: Option<u64>,
-    ephemeral_1h_input_tokens: Option<u64>,
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct CacheCreation<'a> {
+    #[serde(borrow)]
+    ephemeral_5m_input_tokens: Scalar<'a>,
+    #[serde(borrow)]
+    ephemeral_1h_input_tokens: Scalar<'a>,
 }
 
-impl Usual {
-    fn tokens(self) -> Tokens {
-        let parts = self.cache_creation.map_or(0, |parts| {
-            let (short, long) = (parts.ephemeral_5m_input_tokens, parts.ephemeral_1h_input_tokens);
-            short.unwrap_or(0).saturating_add(long.unwrap_or(0))
-        });
-        Tokens {
-            input: self.input_tokens.unwrap_or(0),
-            cached_input: self.cache_read_input_tokens.unwrap_or(0),
-            cache_write: self.cache_creation_input_tokens.unwrap_or(0).max(parts),
-            output: self.output_tokens.unwrap_or(0),
-            reasoning: 0,
-        }
-    }
-}
-
-/// The usage on a line; `None` where there is none, or nothing but zeros.
-pub(super) fn tokens(usage: Raw<'_>) -> Option<Tokens> {
-    if let Some(usual) = object::<Usual>(usage) {
-        let tokens = usual.tokens();
-        return (!tokens.is_zero()).then_some(tokens);
-    }
-    let usage = decode(usage).filter(Value::is_object)?;
-    let get = |value: &Value, name: &str| field(value, name).and_then(number).unwrap_or(0);
+/// The usage on a line; `None` where it is nothing but zeros.
+pub(super) fn tokens(usage: &Usage<'_>) -> Option<Tokens> {
+    let count = |number: &Scalar<'_>| number.number().unwrap_or(0);
     // Until 2.1.152 the sum could be missing where its parts were there.
-    let parts = field(&usage, "cache_creation").map_or(0, |parts| {
-        get(parts, "ephemeral_5m_input_tokens").saturating_add(get(parts, "ephemeral_1h_input_tokens"))
+    let parts = usage.cache_creation.0.as_ref().map_or(0, |parts| {
+        count(&parts.ephemeral_5m_input_tokens).saturating_add(count(&parts.ephemeral_1h_input_tokens))
     });
     let tokens = Tokens {
-        input: get(&usage, "input_tokens"),
-        cached_input: get(&usage, "cache_read_input_tokens"),
-        cache_write: get(&usage, "cache_creation_input_tokens").max(parts),
-        output: get(&usage, "output_tokens"),
+        input: count(&usage.input_tokens),
+        cached_input: count(&usage.cache_read_input_tokens),
+        cache_write: count(&usage.cache_creation_input_tokens).max(parts),
+        output: count(&usage.output_tokens),
         reasoning: 0,
     };
     (!tokens.is_zero()).then_some(tokens)
@@ -84,29 +71,32 @@ pub(super) fn tokens(usage: Raw<'_>) -> Option<Tokens> {
 /// The row of an assistant's line that counts.
 pub(super) fn row(line: &[u8]) -> Option<Row> {
     memchr::memmem::find(line, b"\"assistant\"")?;
-    let mut room = Vec::new();
-    let entry = Entry::read(short(line, &mut room))?;
-    if !is(entry.kind, "assistant") {
+    let mut room = Room::default();
+    let entry: Entry<'_> = read(line, &mut room)?;
+    if !entry.kind.is("assistant") {
         return None;
     }
-    let body = entry.message?;
-    if is(body.model, SYNTHETIC) {
+    let body = entry.message.0.as_ref()?;
+    if body.model.is(SYNTHETIC) {
         return None;
     }
-    tokens(body.usage)?;
-    Some(Row { message: message_id(&entry, &body)?, at: entry.at().unwrap_or(Timestamp::UNIX_EPOCH) })
+    tokens(body.usage.0.as_ref()?)?;
+    Some(Row {
+        message: message_id(&entry, body)?,
+        at: entry.timestamp.time().unwrap_or(Timestamp::UNIX_EPOCH),
+    })
 }
 
 /// Whether lines of this version are known to hold less output than was used. From 2.1.12 the value at the start of the
 /// stream was never corrected, until 2.1.42 not always; helpers' lines have it still wherever their message is not marked
 /// as finished.
 pub(super) fn at_least(entry: &Entry<'_>, body: &Body<'_>) -> bool {
-    let Some(version) = text(entry.version).and_then(|version| numbers(&version)) else { return false };
-    let helper = flag(entry.is_sidechain) && entry.agent_id.is_some();
+    let Some(version) = entry.version.text().and_then(numbers) else { return false };
+    let helper = entry.is_sidechain.flag() && entry.agent_id.is_there();
     if version < [2, 1, 12] {
         return false;
     }
-    version <= [2, 1, 42] || helper && body.stop_reason.is_none()
+    version <= [2, 1, 42] || helper && !body.stop_reason.is_there()
 }
 
 fn numbers(version: &str) -> Option<[u32; 3]> {
@@ -138,15 +128,12 @@ mod tests {
             ("3.0.0-beta.1", false, true, false),
             ("next", false, false, false),
         ] {
-            let written = format!("\"{version}\"");
-            let version = serde_json::value::RawValue::from_string(written).unwrap();
-            let [yes, id, stop] = ["true", "\"a1\"", "\"end_turn\""]
-                .map(|text| serde_json::value::RawValue::from_string(text.to_owned()).unwrap());
-            let entry = Entry { version: Some(&version), ..Entry::default() };
+            let word = |word: &'static str| Scalar::Text(word.into());
+            let mut entry = Entry { version: word(version), ..Entry::default() };
             assert_eq!(at_least(&entry, &Body::default()), main, "{version}");
-            let entry = Entry { is_sidechain: Some(&yes), agent_id: Some(&id), ..entry };
+            (entry.is_sidechain, entry.agent_id) = (Scalar::Flag(true), word("a1"));
             assert_eq!(at_least(&entry, &Body::default()), helper, "{version}");
-            let body = Body { stop_reason: Some(&stop), ..Body::default() };
+            let body = Body { stop_reason: word("end_turn"), ..Body::default() };
             assert_eq!(at_least(&entry, &body), finished_helper, "{version}");
         }
     }

@@ -36,7 +36,7 @@ pub fn parse(line: Line<'_>) -> Parsed {
 
 fn parse_whole(bytes: &[u8]) -> Parsed {
     if let Some(head) = Head::read(bytes) {
-        if let Some(fact) = by_head(&head, true) {
+        if let Some(fact) = by_head(&head) {
             // A line that was cut short rarely ends like one that was not.
             return if bytes.trim_ascii_end().ends_with(b"}") {
                 known(&head, fact)
@@ -62,7 +62,7 @@ fn parse_any(bytes: &[u8]) -> Parsed {
 /// The rest of an oversized line was never seen, so only its first bytes speak.
 fn parse_oversized(first: &[u8]) -> Parsed {
     let Some(head) = Head::read(first) else { return Parsed::Unreadable };
-    let fact = by_head(&head, false).unwrap_or_else(|| match (head.kind, head.payload_kind) {
+    let fact = by_head(&head).unwrap_or_else(|| match (head.kind, head.payload_kind) {
         ("response_item", Some(kind)) => items::oversized_call(kind, head.rest),
         _ => Fact::Alive,
     });
@@ -74,7 +74,7 @@ fn known(head: &Head<'_>, fact: Fact) -> Parsed {
 }
 
 /// Facts that the first bytes alone give: the frequent and the large lines. `None`: the line must be parsed.
-fn by_head(head: &Head<'_>, whole: bool) -> Option<Fact> {
+fn by_head(head: &Head<'_>) -> Option<Fact> {
     match (head.kind, head.payload_kind) {
         ("response_item", Some(kind)) => items::by_head(kind, head.rest),
         ("event_msg", Some(kind)) => match kind {
@@ -85,8 +85,6 @@ fn by_head(head: &Head<'_>, whole: bool) -> Option<Fact> {
             _ => None,
         },
         ("compacted" | "world_state", _) => Some(Fact::Alive),
-        // Any other line that is too long to be read has nothing that is needed.
-        _ if !whole => None,
         _ => None,
     }
 }

@@ -38,7 +38,9 @@ fn payload<'a, P: Deserialize<'a>>(line: &'a [u8]) -> Option<P> {
         _kind: IgnoredAny,
         payload: P,
     }
-    serde_json::from_slice(line).ok().map(|Line { payload, .. }| payload)
+    // What is known to be text is not checked again field by field.
+    let text = std::str::from_utf8(line).ok()?;
+    serde_json::from_str(text).ok().map(|Line { payload, .. }| payload)
 }
 
 /// A text that is borrowed where nothing in it is escaped.

@@ -1,0 +1,287 @@
+//! JSON in the shape that is expected of it, read in one pass: a value of another type than expected costs nothing but
+//! itself.
+//!
+//! serde fails a whole line where one field has another type. Everything of a transcript's line is read as one of these
+//! instead: a [`Scalar`], an [`Object`], or what else is [`Lenient`].
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use jiff::Timestamp;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::core::source::value;
+
+/// A text, a number or a flag, as far as it is one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) enum Scalar<'a> {
+    /// Not there, or null.
+    #[default]
+    Absent,
+    Text(Cow<'a, str>),
+    Flag(bool),
+    Whole(u64),
+    /// Also a negative number.
+    Float(f64),
+    /// An object or a list.
+    Composite,
+}
+
+impl<'a> Scalar<'a> {
+    pub(super) fn is_there(&self) -> bool {
+        *self != Self::Absent
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The same, to keep.
+    pub(super) fn owned(&self) -> Option<String> {
+        self.text().map(str::to_owned)
+    }
+
+    /// Whether a text is exactly this word.
+    pub(super) fn is(&self, word: &str) -> bool {
+        self.text() == Some(word)
+    }
+
+    /// Whether a text begins so.
+    pub(super) fn begins(&self, word: &str) -> bool {
+        self.text().is_some_and(|text| text.starts_with(word))
+    }
+
+    /// A flag that is set.
+    pub(super) fn flag(&self) -> bool {
+        *self == Self::Flag(true)
+    }
+
+    /// A count, also one written as a float; negative ones are 0.
+    pub(super) fn number(&self) -> Option<u64> {
+        match self {
+            Self::Whole(number) => Some(*number),
+            Self::Float(float) => value::count(*float),
+            _ => None,
+        }
+    }
+
+    /// RFC 3339, or epoch seconds or milliseconds as other tools write them.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Text(text) => value::parse_time(text),
+            #[expect(clippy::cast_precision_loss, reason = "a time has fewer digits")]
+            Self::Whole(number) => value::epoch(*number as f64),
+            Self::Float(float) => value::epoch(*float),
+            _ => None,
+        }
+    }
+}
+
+/// An object in the shape of `T`; of anything else nothing is said.
+#[derive(Debug, Clone)]
+pub(super) struct Object<T>(pub(super) Option<T>);
+
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+/// What is made of each kind of JSON value. A kind that is not named makes the default.
+pub(super) trait Lenient<'de>: Default {
+    fn scalar(_: Scalar<'de>) -> Self {
+        Self::default()
+    }
+
+    fn map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        IgnoredAny::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Self::scalar(Scalar::Composite))
+    }
+
+    fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Self::scalar(Scalar::Composite))
+    }
+}
+
+impl<'de> Lenient<'de> for Scalar<'de> {
+    fn scalar(scalar: Self) -> Self {
+        scalar
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Lenient<'de> for Object<T> {
+    fn map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(|object| Self(Some(object)))
+    }
+}
+
+/// Reads whatever is there.
+pub(super) fn lenient<'de, D: Deserializer<'de>, T: Lenient<'de>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_any(Whatever(PhantomData))
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient::<D, Scalar<'de>>(deserializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient(deserializer)
+    }
+}
+
+struct Whatever<T>(PhantomData<T>);
+
+impl<'de, T: Lenient<'de>> Visitor<'de> for Whatever<T> {
+    type Value = T;
+
+    fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text.write_str("anything")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<T, E> {
+        Ok(T::scalar(Scalar::Text(Cow::Borrowed(text))))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok(T::scalar(Scalar::Text(Cow::Owned(text.to_owned()))))
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<T, E> {
+        Ok(T::scalar(Scalar::Flag(flag)))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<T, E> {
+        Ok(T::scalar(Scalar::Whole(number)))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "of a negative number nothing but its sign is of use")]
+    fn visit_i64<E>(self, number: i64) -> Result<T, E> {
+        Ok(T::scalar(Scalar::Float(number as f64)))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<T, E> {
+        Ok(T::scalar(Scalar::Float(number)))
+    }
+
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(T::scalar(Scalar::Absent))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::map(map)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
+        T::list(list)
+    }
+}
+
+/// The line with a replacement character for each half of a surrogate pair, which text that was cut by its length ends
+/// with; `None` where nothing has to be replaced. Such a line is JSON, but its text is none.
+pub(super) fn mended(line: &[u8]) -> Option<Vec<u8>> {
+    const REPLACEMENT: &[u8] = b"\\ufffd";
+    let unit = |bytes: &[u8]| {
+        let digits = std::str::from_utf8(bytes.strip_prefix(b"\\u")?.get(..4)?).ok()?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut mended, mut rest) = (Vec::with_capacity(line.len()), line);
+    let mut halves = 0_usize;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let (plain, escape) = rest.split_at(at);
+        mended.extend_from_slice(plain);
+        let second = escape.get(6..).and_then(unit);
+        let (kept, length) = match unit(escape) {
+            Some(0xD800..=0xDBFF) if matches!(second, Some(0xDC00..=0xDFFF)) => (escape.get(..12), 12),
+            Some(0xD800..=0xDFFF) => {
+                halves += 1;
+                (Some(REPLACEMENT), 6)
+            }
+            _ => (escape.get(..2).or(Some(escape)), 2),
+        };
+        mended.extend_from_slice(kept.unwrap_or_default());
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    mended.extend_from_slice(rest);
+    (halves > 0).then_some(mended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_another_type_costs_nothing_but_itself() {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Line<'a> {
+            #[serde(borrow)]
+            text: Scalar<'a>,
+            #[serde(borrow)]
+            object: Object<Inner<'a>>,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Inner<'a> {
+            #[serde(borrow)]
+            count: Scalar<'a>,
+        }
+        let values = ["null", "true", "-1", "1", "1.5", "1e400", "\"t\"", "\"\\n\"", "[1,[2]]", "{\"a\":{}}"];
+        for value in values {
+            let line = format!(r#"{{"object":{{"count":7}},"text":{value},"more":{value}}}"#);
+            // A number that no float holds is the one thing that fails a line, as it does everywhere in serde_json.
+            let Ok(line) = serde_json::from_str::<Line<'_>>(&line) else {
+                assert_eq!(value, "1e400");
+                continue;
+            };
+            assert_eq!(line.object.0.and_then(|inner| inner.count.number()), Some(7), "{value}");
+            let text = value.starts_with('"');
+            assert_eq!(line.text.text().is_some(), text, "{value}");
+            let line = format!(r#"{{"object":{value},"text":"t"}}"#);
+            let line: Line<'_> = serde_json::from_str(&line).unwrap();
+            assert!(line.text.is("t"), "{value}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_times() {
+        let read = |text: &'static str| serde_json::from_str::<Scalar<'_>>(text).unwrap();
+        for (text, number) in [("7", Some(7)), ("7.0", Some(7)), ("-7", Some(0)), ("\"7\"", None)] {
+            assert_eq!(read(text).number(), number, "{text}");
+        }
+        let time = read("\"2026-09-01T10:00:00.000Z\"").time();
+        assert!(time.is_some());
+        assert_eq!(read("1788256800").time(), time);
+        assert_eq!(read("1788256800000").time(), time);
+        assert_eq!(read("[]").time(), None);
+    }
+
+    #[test]
+    fn halves_of_pairs_are_replaced_and_nothing_else() {
+        for (line, expected) in [
+            (r#""\ud83c""#, Some(r#""\ufffd""#)),
+            (r#""\udfae\ud83c x""#, Some(r#""\ufffd\ufffd x""#)),
+            (r#""\ud83c\udfae \ud83c\n""#, Some(r#""\ud83c\udfae \ufffd\n""#)),
+            (r#""\\ud83c""#, None),
+            (r#""\ud83c\udfae \u00fc \\""#, None),
+            (r#""\u"#, None),
+            (r#""\"#, None),
+        ] {
+            let mended = mended(line.as_bytes());
+            assert_eq!(mended.as_deref(), expected.map(str::as_bytes), "{line}");
+            if let Some(mended) = mended {
+                assert!(serde_json::from_slice::<String>(&mended).is_ok(), "{line}");
+            }
+        }
+    }
+}
