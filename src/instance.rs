@@ -7,7 +7,7 @@
 //! fs2's functions are called in full: std has methods of the same names with other results. Ending another
 //! process is not done here. Read next: [`crate::takeover`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -60,6 +60,8 @@ pub struct Instance {
     pub record: Record,
     /// Another file once the folder was removed and made again.
     lock: RefCell<File>,
+    /// Whether the record is written.
+    signed: Cell<bool>,
 }
 
 /// Why the lock was not acquired.
@@ -71,10 +73,10 @@ pub enum AcquireError {
         /// Who says to hold it, if anyone.
         record: Option<Box<Record>>,
     },
-    /// The lock or its record could not be made.
+    /// The lock could not be made.
     #[error("could not {what} {}: {cause}", path.display())]
     Unavailable {
-        /// `open`, `lock` or `write`.
+        /// `open` or `lock`.
         what: &'static str,
         /// Which file.
         path: PathBuf,
@@ -128,9 +130,28 @@ impl Instance {
     /// As [`Instance::acquire`].
     pub fn try_acquire_as(state: &StateDir, own: impl FnOnce() -> Record) -> Result<Self, AcquireError> {
         let lock = locked(state)?;
-        let instance = Self { record: own(), lock: RefCell::new(lock) };
-        instance.write_record(state)?;
+        let instance = Self { record: own(), lock: RefCell::new(lock), signed: Cell::new(false) };
+        // Without it too this is the one instance. Whoever goes on to run tries again, and says why it fails.
+        let _ = instance.sign(state);
         Ok(instance)
+    }
+
+    /// Writes the record if it is not written yet, which a full disk may prevent.
+    ///
+    /// # Errors
+    /// It still cannot be written. Others then learn from the control channel alone who has the lock.
+    pub fn sign(&self, state: &StateDir) -> io::Result<()> {
+        if self.signed.get() {
+            return Ok(());
+        }
+        let path = state.join(RECORD);
+        let written = files::write_atomically(&path, &serde_json::to_vec_pretty(&self.record)?);
+        if written.is_err() {
+            // What is there is somebody else's; to empty it takes no room.
+            let _ = File::options().write(true).truncate(true).open(&path);
+        }
+        self.signed.set(written.is_ok());
+        written
     }
 
     /// Whether the lock that is held is the one that others find: the folder may have been removed or moved away.
@@ -153,17 +174,10 @@ impl Instance {
             }
             lock => lock?,
         };
-        self.write_record(state)?;
+        self.signed.set(false);
+        let _ = self.sign(state);
         *self.lock.borrow_mut() = lock;
         Ok(())
-    }
-
-    fn write_record(&self, state: &StateDir) -> Result<(), AcquireError> {
-        let path = state.join(RECORD);
-        serde_json::to_vec_pretty(&self.record)
-            .map_err(io::Error::from)
-            .and_then(|json| files::write_atomically(&path, &json))
-            .map_err(unavailable("write", &path))
     }
 }
 

@@ -507,7 +507,12 @@ impl Engine {
         let is_old = |known: &Known| {
             known.ended && known.session.last_event_at.is_none_or(|last| now.since(last) > REMEMBERED)
         };
+        let before = self.files.len();
         self.files.retain(|_, known| !is_old(known));
+        if self.files.len() < before {
+            let files = &self.files;
+            self.windows.retain(|id, _| files.values().any(|known| known.session.id == *id));
+        }
     }
 
     /// One entry per session: where a thread has several files, the one with the newest line speaks for it.

@@ -115,7 +115,8 @@ pub async fn run(
         terminals: StatuslineWatch::new(folder.clone(), homes.clone(), cached::places(&homes, environment)),
         record: Recorder::new(&folder, &settings.settings().record, started.wall),
         taps: Taps::new(homes.clone()),
-        keeper: Keeper::new(folder, remembered.clone(), kept_pause),
+        instance,
+        keeper: Keeper::new(folder, remembered.clone(), kept_pause, instance),
         engine: Engine::new(settings.settings().clone(), options.zone.clone(), publisher),
         settings,
         environment,
@@ -147,7 +148,7 @@ pub async fn run(
     if let Some(until) = paused_until {
         daemon.input(Input::Pause(until), &mut reading);
     }
-    daemon.turn(&mut reading, &mut signals, &mut requests, instance).await;
+    daemon.turn(&mut reading, &mut signals, &mut requests).await;
     daemon.end(reading, requests).await;
     Ok(Exit::Done)
 }
@@ -173,6 +174,7 @@ struct Daemon<'a> {
     endpoints: Option<EndpointWatcher>,
     terminals: StatuslineWatch,
     taps: Taps,
+    instance: &'a Instance,
     keeper: Keeper,
     record: Recorder,
     detector: JumpDetector,
@@ -189,7 +191,6 @@ impl Daemon<'_> {
         reading: &mut Reading<SessionFile>,
         signals: &mut Signals,
         requests: &mut Requests,
-        instance: &Instance,
     ) {
         let clock_watch = ClockWatch::start();
         while !self.engine.is_finished() {
@@ -225,7 +226,7 @@ impl Daemon<'_> {
                 }),
                 said = self.terminals.next() => {
                     self.inputs(said.into_iter().map(Input::Source), reading);
-                    self.mind_state(requests, instance);
+                    self.mind_state(requests);
                     None
                 }
                 events = self.taps.next() => {
@@ -253,7 +254,7 @@ impl Daemon<'_> {
             }
             self.keep();
             if self.keeper.was_busy() {
-                self.mind_state(requests, instance);
+                self.mind_state(requests);
             }
         }
     }
@@ -341,7 +342,8 @@ impl Daemon<'_> {
 
     fn keep(&mut self) {
         let now = clock::now();
-        self.keep_at = self.keeper.keep(now.mono, self.engine.paused_until(), self.engine.limits());
+        self.keep_at =
+            self.keeper.keep(now.mono, self.engine.paused_until(), self.engine.limits(), self.instance);
         if self.ending && !self.engine.is_finished() {
             self.engine.handle(now, Input::ShutDown);
         }

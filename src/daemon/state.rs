@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::limits::Snapshot;
 use crate::files;
+use crate::instance::Instance;
 use crate::paths::StateDir;
 
 const LIMITS: &str = "limits.json";
@@ -69,8 +70,20 @@ pub struct Keeper {
 
 impl Keeper {
     /// Keeps state in `folder`, where `limits` and `paused_until` are what is there already.
-    pub fn new(folder: StateDir, limits: Vec<Snapshot>, paused_until: Option<Timestamp>) -> Self {
-        Self { folder, paused_until, limits, limits_written_at: None, failing: None, busy: false }
+    /// The folder may have had no room for the record of `instance`.
+    pub fn new(
+        folder: StateDir,
+        limits: Vec<Snapshot>,
+        paused_until: Option<Timestamp>,
+        instance: &Instance,
+    ) -> Self {
+        let signed = instance.sign(&folder);
+        let mut this =
+            Self { folder, paused_until, limits, limits_written_at: None, failing: None, busy: false };
+        if let Err(error) = signed {
+            this.failed(Duration::ZERO, &error);
+        }
+        this
     }
 
     /// Tells how things are at `mono`. Returns when to come again if something is still to be written: because it was
@@ -80,6 +93,7 @@ impl Keeper {
         mono: Duration,
         paused_until: Option<Timestamp>,
         limits: impl Iterator<Item = &'a Snapshot> + Clone,
+        instance: &Instance,
     ) -> Option<Duration> {
         let retry = self.failing.as_ref().map_or(Duration::ZERO, |(_, retry)| *retry);
         let is_new = !self.limits.iter().eq(limits.clone());
@@ -97,7 +111,7 @@ impl Keeper {
         // After a failure it is tried whether there is something new or not, so that its end is noticed.
         if self.failing.is_some() || is_new && pace.is_none() {
             let limits: Vec<Snapshot> = limits.cloned().collect();
-            result = result.and(self.put(LIMITS, &limits));
+            result = result.and_then(|()| instance.sign(&self.folder)).and(self.put(LIMITS, &limits));
             if result.is_ok() {
                 (self.limits, self.limits_written_at) = (limits, Some(mono));
             }
@@ -163,20 +177,19 @@ impl Keeper {
     /// A failure is worth one line in the log, and so is its end.
     fn settle(&mut self, mono: Duration, result: io::Result<()>) {
         self.busy = true;
-        let folder = self.folder.path().display().to_string();
         match result {
             Ok(()) if self.failing.take().is_some() => {
-                tracing::info!("can write to the state folder {folder} again");
+                tracing::info!("can write to the state folder {} again", self.folder.path().display());
             }
             Ok(()) => {}
-            Err(error) => {
-                let hint = hint(&error);
-                self.fail(
-                    mono,
-                    format!("could not write to the state folder {folder}: {error}; hint: {hint}"),
-                );
-            }
+            Err(error) => self.failed(mono, &error),
         }
+    }
+
+    /// Something could not be written.
+    fn failed(&mut self, mono: Duration, error: &io::Error) {
+        let (folder, hint) = (self.folder.path().display(), hint(error));
+        self.fail(mono, format!("could not write to the state folder {folder}: {error}; hint: {hint}"));
     }
 }
 

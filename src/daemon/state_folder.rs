@@ -5,26 +5,26 @@
 
 use super::requests::Requests;
 use super::{Daemon, clock};
-use crate::instance::{AcquireError, Instance};
+use crate::instance::AcquireError;
 use crate::paths::ensure_state_dir;
 
 impl Daemon<'_> {
     /// Makes the state folder again if it was removed, before another daemon starts in one that has no lock.
-    pub(super) fn mind_state(&mut self, requests: &mut Requests, instance: &Instance) {
-        if instance.is_in_place(self.keeper.folder()) {
+    pub(super) fn mind_state(&mut self, requests: &mut Requests) {
+        if self.instance.is_in_place(self.keeper.folder()) {
             return;
         }
         let folder = self.keeper.folder().path().display().to_string();
         let made = ensure_state_dir(self.keeper.folder().path());
         let taken =
-            made.map_err(|failure| failure.message).and_then(|made| match instance.take_again(&made) {
+            made.map_err(|failure| failure.message).and_then(|made| match self.instance.take_again(&made) {
                 Err(AcquireError::Held { .. }) => Ok(false),
                 taken => taken.map(|()| true).map_err(|error| error.to_string()),
             });
         match taken {
             Ok(true) => {
                 tracing::warn!("the state folder {folder} was removed; it was made again");
-                requests.listen(instance);
+                requests.listen(self.instance);
                 self.keeper.begin_anew();
                 self.keep();
             }

@@ -42,6 +42,29 @@ fn a_state_folder_that_cannot_be_written_is_told_of_and_written_once_it_can_be()
     assert!(ended.err.contains("can write to the state folder"), "{}", ended.err);
 }
 
+/// The lock is what makes an instance; the record beside it may come later.
+#[test]
+fn a_daemon_that_has_no_room_for_its_record_runs_and_writes_it_once_it_can() {
+    let home = Home::new();
+    let record = home.state().join("instance.json");
+    fs::create_dir_all(record.join("something")).unwrap();
+    let words = "could not write to the state folder";
+    let first = home.start("run");
+    home.wait_for_status("the trouble", |status| !issues(status, words).is_empty());
+    let second = home.start("run");
+    let status = home.wait_for_status("the second daemon", |status| {
+        status["daemon"]["pid"] == second.pid() && !issues(status, words).is_empty()
+    });
+    assert_eq!(status["daemon"]["state"], "running");
+    assert_eq!(first.wait_for_end().code, Some(0));
+
+    fs::remove_dir_all(&record).unwrap();
+    home.wait_for_status("the end of the trouble", |status| issues(status, words).is_empty());
+    let written: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    assert_eq!(written["pid"], second.pid());
+    assert_eq!(second.terminate().code, Some(0));
+}
+
 /// On Windows open files keep the folder from going.
 #[cfg(unix)]
 #[test]
