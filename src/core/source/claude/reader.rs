@@ -53,7 +53,6 @@ pub struct Reader {
     torn: bool,
     /// Whether the newest line was copied from another session.
     in_history: bool,
-    room: Room,
 }
 
 #[derive(Debug)]
@@ -88,10 +87,9 @@ impl Reader {
                 Parsed::Unreadable
             };
         }
-        let mut room = std::mem::take(&mut self.room);
-        let parsed = read(bytes, &mut room).map_or(Parsed::Unreadable, |entry| self.entry(&entry));
-        self.room = room;
-        parsed
+        // Not kept for the next line: there are thousands of readers, and hardly any line needs it.
+        let mut room = Room::default();
+        read(bytes, &mut room).map_or(Parsed::Unreadable, |entry| self.entry(&entry))
     }
 
     fn entry(&mut self, entry: &Entry<'_>) -> Parsed {
