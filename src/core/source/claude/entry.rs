@@ -138,7 +138,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Blocks<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Room {
     short: Vec<u8>,
-    mended: Vec<u8>,
+    text: String,
+    mended: String,
 }
 
 /// Reads a line, without most of its long texts.
@@ -152,15 +153,17 @@ pub(super) fn read<'a, T: Deserialize<'a>>(line: &'a [u8], room: &'a mut Room) -
         line = &room.short;
     }
     // What is known to be text is not checked again field by field.
-    let read = match std::str::from_utf8(line) {
-        Ok(text) => serde_json::from_str(text).ok(),
-        Err(_) => serde_json::from_slice(line).ok(),
+    let text = if let Ok(text) = std::str::from_utf8(line) {
+        text
+    } else {
+        room.text = String::from_utf8_lossy(line).into_owned();
+        &room.text
     };
-    if read.is_some() {
-        return read;
+    if let Ok(read) = serde_json::from_str(text) {
+        return Some(read);
     }
-    room.mended = mended(line)?;
-    serde_json::from_slice(&room.mended).ok()
+    room.mended = mended(text)?;
+    serde_json::from_str(&room.mended).ok()
 }
 
 /// The time of a line of which nothing else is needed.
@@ -177,4 +180,23 @@ pub(super) fn line_time(line: &[u8]) -> Option<Timestamp> {
 /// A small value of whatever shape.
 pub(super) fn decode(raw: Raw<'_>) -> Option<Value> {
     serde_json::from_str(raw?.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_costs_a_character_and_not_the_line() {
+        let line = |damage: &[u8]| {
+            [b"\0\0{\"type\":\"assistant\",\"cwd\":\"/a/", damage, b"\",\"message\":{\"id\":\"m\"}}"].concat()
+        };
+        for damage in [&b"\xff"[..], b"\xc3", b"\\ud83c", b"\xff\\udfae", b"\xc3\xbc"] {
+            let (line, mut room) = (line(damage), Room::default());
+            let entry: Entry<'_> = read(&line, &mut room).unwrap();
+            assert!(entry.kind.is("assistant") && entry.cwd.begins("/a/"), "{damage:?}");
+            assert!(entry.message.0.is_some_and(|body| body.id.is("m")), "{damage:?}");
+        }
+        assert!(read::<Entry<'_>>(&line(b"\""), &mut Room::default()).is_none());
+    }
 }
