@@ -569,6 +569,10 @@ impl World {
 
     pub fn input(&mut self, input: Input) {
         let now = self.now();
+        // A clock that was set back takes what is ahead of it with it, and does not give it back.
+        for file in self.files.values_mut() {
+            file.last_at = file.last_at.min(now.wall);
+        }
         if self.talks {
             eprintln!("{:?} < {input:?}", self.elapsed);
         }
