@@ -69,10 +69,11 @@ lint() {
 run_tests() {
     local target=$1 skips
     mapfile -t skips < <(missing "$target" | while read -r name; do as_skips "$name"; done)
+    # qemu is ten times slower: there tests wait longer, and each property is tried on fewer inputs, where its test leaves
+    # the number open
+    case $RUNNER in */qemu-run) export SLOW_MACHINE=yes PROPTEST_CASES=${PROPTEST_CASES:-16} ;; esac
     with_target "$target" "$CARGO" test --locked --target "$target" -q -- --list >"$LOGS/$target.list"
     compare "$target" "$LOGS/$target.list"
-    # qemu is ten times slower: there each property is tried on fewer inputs, where its test leaves the number open
-    case $RUNNER in */qemu-run) export PROPTEST_CASES=${PROPTEST_CASES:-16} ;; esac
     with_target "$target" "$CARGO" test --locked --no-fail-fast --target "$target" -- ${skips[@]+"${skips[@]}"}
 }
 
