@@ -569,9 +569,13 @@ impl World {
 
     pub fn input(&mut self, input: Input) {
         let now = self.now();
-        // A clock that was set back takes what is ahead of it with it, and does not give it back.
+        // A clock that was set back takes what is ahead of it with it, and does not give it back; what was old for a moment
+        // may be forgotten.
         for file in self.files.values_mut() {
             file.last_at = file.last_at.min(now.wall);
+            if now.since(file.last_at) > DAY - s(3600) {
+                file.last_at = Timestamp::MIN;
+            }
         }
         if self.talks {
             eprintln!("{:?} < {input:?}", self.elapsed);
