@@ -8,7 +8,9 @@ pub(super) struct Head<'a> {
     pub(super) ordinal: Option<u64>,
     pub(super) kind: &'a str,
     pub(super) payload_kind: Option<&'a str>,
-    /// What follows.
+    /// From the payload's brace to the end of the line.
+    pub(super) payload: &'a [u8],
+    /// What follows the payload's kind.
     pub(super) rest: &'a [u8],
 }
 
@@ -20,12 +22,13 @@ impl<'a> Head<'a> {
             None => (None, rest),
         };
         let (kind, rest) = string(rest.strip_prefix(b",\"type\":")?)?;
-        let rest = rest.strip_prefix(b",\"payload\":{")?;
+        let payload = rest.strip_prefix(b",\"payload\":")?;
+        let rest = payload.strip_prefix(b"{")?;
         let (payload_kind, rest) = match rest.strip_prefix(b"\"type\":").and_then(string) {
             Some((kind, rest)) => (Some(kind), rest),
             None => (None, rest),
         };
-        Some(Self { timestamp, ordinal, kind, payload_kind, rest })
+        Some(Self { timestamp, ordinal, kind, payload_kind, payload, rest })
     }
 }
 

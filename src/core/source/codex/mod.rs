@@ -44,7 +44,7 @@ fn parse_whole(bytes: &[u8]) -> Parsed {
                 Parsed::Unreadable
             };
         }
-        if let Some(fact) = usual::fact(&head, bytes) {
+        if let Some(fact) = usual::fact(&head) {
             return known(&head, fact);
         }
     }
@@ -246,7 +246,7 @@ mod tests {
     /// What both readers say of a line.
     fn both(line: &str) -> (Option<Parsed>, Parsed) {
         let head = Head::read(line.as_bytes());
-        let usual = head.and_then(|head| usual::fact(&head, line.as_bytes()).map(|fact| known(&head, fact)));
+        let usual = head.and_then(|head| usual::fact(&head).map(|fact| known(&head, fact)));
         (usual, parse_any(line.as_bytes()))
     }
 

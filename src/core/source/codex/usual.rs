@@ -6,41 +6,30 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::head::Head;
 use super::{call, limits};
 use crate::core::source::{Count, CountInfo, Counters, Fact};
 
 /// The fact of a line.
-pub(super) fn fact(head: &Head<'_>, line: &[u8]) -> Option<Fact> {
+pub(super) fn fact(head: &Head<'_>) -> Option<Fact> {
+    // Behind the payload comes the line's own brace; what has more behind it does not fit.
+    let payload = head.payload.trim_ascii_end().strip_suffix(b"}")?;
     match (head.kind, head.payload_kind) {
-        ("event_msg", Some("token_count")) => payload::<TokenCount<'_>>(line).map(TokenCount::fact),
-        ("response_item", Some("function_call")) => payload::<FunctionCall<'_>>(line).map(FunctionCall::fact),
-        ("response_item", Some("custom_tool_call")) => payload::<CustomCall<'_>>(line).map(CustomCall::fact),
-        ("event_msg", Some("task_started" | "turn_started")) => {
-            payload::<TurnStarted<'_>>(line).map(TurnStarted::fact)
+        // Most keys and least text: what is known to be text is not checked again field by field.
+        ("event_msg", Some("token_count")) => {
+            serde_json::from_str(std::str::from_utf8(payload).ok()?).ok().map(TokenCount::fact)
         }
-        ("turn_context", _) => payload::<TurnContext<'_>>(line).map(TurnContext::fact),
+        ("response_item", Some("function_call")) => read(payload).map(FunctionCall::fact),
+        ("response_item", Some("custom_tool_call")) => read(payload).map(CustomCall::fact),
+        ("event_msg", Some("task_started" | "turn_started")) => read(payload).map(TurnStarted::fact),
+        ("turn_context", _) => read(payload).map(TurnContext::fact),
         _ => None,
     }
 }
 
-fn payload<'a, P: Deserialize<'a>>(line: &'a [u8]) -> Option<P> {
-    /// Every field is named, because one that is written twice does not fit.
-    #[derive(Deserialize)]
-    struct Line<P> {
-        #[serde(rename = "timestamp")]
-        _timestamp: IgnoredAny,
-        #[serde(rename = "ordinal")]
-        _ordinal: Option<IgnoredAny>,
-        #[serde(rename = "type")]
-        _kind: IgnoredAny,
-        payload: P,
-    }
-    // What is known to be text is not checked again field by field.
-    let text = std::str::from_utf8(line).ok()?;
-    serde_json::from_str(text).ok().map(|Line { payload, .. }| payload)
+fn read<'a, P: Deserialize<'a>>(payload: &'a [u8]) -> Option<P> {
+    serde_json::from_slice(payload).ok()
 }
 
 /// A text that is borrowed where nothing in it is escaped.
