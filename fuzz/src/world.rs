@@ -227,6 +227,10 @@ impl World {
             discord.hang_up();
             discord.ready = self.terminal;
             discord.connected = self.terminal;
+            if self.terminal {
+                // Each daemon has a terminal of its own.
+                discord.changes.clear();
+            }
         }
         let remembered = std::mem::take(&mut self.remembered);
         self.input(Input::Remembered(remembered));
