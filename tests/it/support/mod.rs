@@ -16,11 +16,11 @@ pub(crate) mod home;
 pub(crate) mod process;
 pub(crate) mod program;
 
+/// Whether the tests are compiled for an emulator.
+pub(crate) const SLOW_MACHINE: bool = option_env!("SLOW_MACHINE").is_some();
+
 /// How long anything is waited for before a test fails; generous, for machines under load.
-///
-/// `SLOW_MACHINE` is set where the tests are compiled for an emulator.
-pub(crate) const PATIENCE: Duration =
-    Duration::from_secs(if option_env!("SLOW_MACHINE").is_some() { 180 } else { 20 });
+pub(crate) const PATIENCE: Duration = Duration::from_secs(if SLOW_MACHINE { 180 } else { 20 });
 
 /// Stands in session files wherever people's content stands, and must not be found anywhere else.
 pub(crate) const SECRET: &str = "MARKER-SECRET";

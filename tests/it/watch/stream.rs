@@ -1,4 +1,5 @@
-//! A thousand events a second, while those who read come and go and daemons take over from each other.
+//! A thousand events a second (a hundred in an emulator), while those who read come and go and daemons take over from each
+//! other.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -6,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::consumer::Consumer;
+use crate::support::SLOW_MACHINE;
 use crate::support::claude_session::ClaudeSession;
 use crate::support::codex_session::CodexSession;
 use crate::support::home::Home;
@@ -14,7 +16,7 @@ use crate::support::process::Process;
 /// How much each event costs, as cards count.
 const COST: u64 = 10;
 /// Events in a hundredth of a second.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = if SLOW_MACHINE { 1 } else { 10 };
 
 /// Sessions of both agents that are written to until they are told to stop.
 struct Writer {
