@@ -136,12 +136,17 @@ impl Instance {
         Ok(instance)
     }
 
+    /// Whether the record is written.
+    pub fn is_signed(&self) -> bool {
+        self.signed.get()
+    }
+
     /// Writes the record if it is not written yet, which a full disk may prevent.
     ///
     /// # Errors
     /// It still cannot be written. Others then learn from the control channel alone who has the lock.
     pub fn sign(&self, state: &StateDir) -> io::Result<()> {
-        if self.signed.get() {
+        if self.is_signed() {
             return Ok(());
         }
         let path = state.join(RECORD);

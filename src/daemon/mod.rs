@@ -116,7 +116,7 @@ pub async fn run(
         record: Recorder::new(&folder, &settings.settings().record, started.wall),
         taps: Taps::new(homes.clone()),
         instance,
-        keeper: Keeper::new(folder, remembered.clone(), kept_pause, instance),
+        keeper: Keeper::new(folder, remembered.clone(), kept_pause),
         engine: Engine::new(settings.settings().clone(), options.zone.clone(), publisher),
         settings,
         environment,

@@ -70,20 +70,8 @@ pub struct Keeper {
 
 impl Keeper {
     /// Keeps state in `folder`, where `limits` and `paused_until` are what is there already.
-    /// The folder may have had no room for the record of `instance`.
-    pub fn new(
-        folder: StateDir,
-        limits: Vec<Snapshot>,
-        paused_until: Option<Timestamp>,
-        instance: &Instance,
-    ) -> Self {
-        let signed = instance.sign(&folder);
-        let mut this =
-            Self { folder, paused_until, limits, limits_written_at: None, failing: None, busy: false };
-        if let Err(error) = signed {
-            this.failed(Duration::ZERO, &error);
-        }
-        this
+    pub fn new(folder: StateDir, limits: Vec<Snapshot>, paused_until: Option<Timestamp>) -> Self {
+        Self { folder, paused_until, limits, limits_written_at: None, failing: None, busy: false }
     }
 
     /// Tells how things are at `mono`. Returns when to come again if something is still to be written: because it was
@@ -97,7 +85,9 @@ impl Keeper {
     ) -> Option<Duration> {
         let retry = self.failing.as_ref().map_or(Duration::ZERO, |(_, retry)| *retry);
         let is_new = !self.limits.iter().eq(limits.clone());
-        if self.paused_until == paused_until && !is_new && self.failing.is_none() {
+        // The folder, or one that was made again, may have had no room for the record.
+        let is_to_try = self.failing.is_some() || !instance.is_signed();
+        if self.paused_until == paused_until && !is_new && !is_to_try {
             return None;
         }
         if retry > mono {
@@ -109,7 +99,7 @@ impl Keeper {
             result = self.put_pause(paused_until).map(|()| self.paused_until = paused_until);
         }
         // After a failure it is tried whether there is something new or not, so that its end is noticed.
-        if self.failing.is_some() || is_new && pace.is_none() {
+        if is_to_try || is_new && pace.is_none() {
             let limits: Vec<Snapshot> = limits.cloned().collect();
             result = result.and_then(|()| instance.sign(&self.folder)).and(self.put(LIMITS, &limits));
             if result.is_ok() {
@@ -199,5 +189,36 @@ fn hint(error: &io::Error) -> &'static str {
             "free some space; cards go on, but limits and a pause may not survive a restart"
         }
         _ => "make it writable; cards go on, but limits and a pause may not survive a restart",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::Record;
+    use crate::paths::ensure_state_dir;
+
+    #[test]
+    fn a_record_without_room_is_written_later_also_where_the_folder_was_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = ensure_state_dir(&folder.path().join("state")).unwrap();
+        let in_the_way = state.join("instance.json");
+        std::fs::create_dir_all(in_the_way.join("something")).unwrap();
+        let instance = Instance::acquire(&state).unwrap();
+        let mut keeper = Keeper::new(state.clone(), Vec::new(), None);
+        let keep =
+            |keeper: &mut Keeper, mono| keeper.keep(Duration::from_secs(mono), None, [].iter(), &instance);
+        for begin in [0, 100] {
+            assert_eq!(keep(&mut keeper, begin), Some(Duration::from_secs(begin) + RETRY));
+            assert!(keeper.problem().is_some_and(|problem| problem.contains("could not write")));
+            keeper.begin_anew();
+        }
+        std::fs::remove_dir_all(&in_the_way).unwrap();
+        assert_eq!(keep(&mut keeper, 200), None);
+        assert_eq!(keeper.problem(), None);
+        assert_eq!(
+            Record::read(state.path()).map(|record| record.token),
+            Some(instance.record.token.clone())
+        );
     }
 }
