@@ -169,7 +169,7 @@ impl Reader {
             None => (session, None),
         };
         let forked_from = origin.filter(|origin| *origin != id && parent.is_none()).map(str::to_owned);
-        (self.cwd, self.branch) = (entry.cwd.owned(), branch(&entry.git_branch));
+        (self.cwd, self.branch) = (entry.cwd.owned(), branch(&entry.git_branch).map(str::to_owned));
         self.whose =
             Some(Whose { id: id.clone(), helper: parent.is_some(), forked_from: forked_from.clone() });
         facts.push(Fact::Meta(Box::new(Meta {
@@ -188,11 +188,10 @@ impl Reader {
     }
 
     fn place(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
-        let Some(cwd) = entry.cwd.owned() else { return };
-        let (cwd, branch) = (Some(cwd), branch(&entry.git_branch));
-        if cwd != self.cwd || branch != self.branch {
-            (self.cwd, self.branch) = (cwd.clone(), branch.clone());
-            facts.push(Fact::Place { cwd, branch });
+        let (cwd, branch) = (entry.cwd.text(), branch(&entry.git_branch));
+        if cwd.is_some() && (cwd, branch) != (self.cwd.as_deref(), self.branch.as_deref()) {
+            (self.cwd, self.branch) = (cwd.map(str::to_owned), branch.map(str::to_owned));
+            facts.push(Fact::Place { cwd: self.cwd.clone(), branch: self.branch.clone() });
         }
     }
 
@@ -377,8 +376,8 @@ fn forked_from(raw: Raw<'_>) -> Option<String> {
 }
 
 /// A branch; outside of one Claude Code writes `HEAD`, outside of a repository nothing.
-fn branch(branch: &Scalar<'_>) -> Option<String> {
-    branch.owned().filter(|branch| branch != "HEAD")
+fn branch<'a>(branch: &'a Scalar<'_>) -> Option<&'a str> {
+    branch.text().filter(|branch| *branch != "HEAD")
 }
 
 fn surface(entrypoint: &Scalar<'_>) -> Surface {
