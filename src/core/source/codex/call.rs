@@ -1,12 +1,11 @@
 //! What a tool call is about: by its name, by the command or by the script it runs.
 //! Read next: [`crate::core::source::command`], for commands.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::value::Text;
 use crate::core::activity::Activity::{
     Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Waiting,
 };
@@ -23,9 +22,6 @@ struct Command<'a> {
     command: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct Script<'a>(#[serde(borrow)] Cow<'a, str>);
-
 /// A `function_call`: its arguments are JSON in a string.
 pub fn function(namespace: Option<&str>, name: &str, arguments: &str) -> Doing {
     let name = name.rsplit('.').next().unwrap_or(name);
@@ -38,7 +34,7 @@ pub fn function(namespace: Option<&str>, name: &str, arguments: &str) -> Doing {
                 return Doing::plain(Running);
             };
             let command = cmd.or(command).map(RawValue::get).unwrap_or_default();
-            if let Ok(Script(script)) = serde_json::from_str(command) {
+            if let Ok(Text(script)) = serde_json::from_str(command) {
                 return shell(&script);
             }
             words(serde_json::from_str(command).ok().as_ref())

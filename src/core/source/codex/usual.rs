@@ -3,11 +3,10 @@
 //!
 //! What does not fit is no error: `None` leaves the line to the general reader. What fits means the same there.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 
 use super::head::Head;
+use super::value::Text;
 use super::{call, limits};
 use crate::core::source::{Count, CountInfo, Counters, Fact};
 
@@ -31,11 +30,6 @@ pub(super) fn fact(head: &Head<'_>) -> Option<Fact> {
 fn read<'a, P: Deserialize<'a>>(payload: &'a [u8]) -> Option<P> {
     serde_json::from_slice(payload).ok()
 }
-
-/// A text that is borrowed where nothing in it is escaped.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn kept(text: Option<Text<'_>>) -> Option<String> {
     text.map(|Text(text)| text.into_owned()).filter(|text| !text.is_empty())

@@ -1,13 +1,20 @@
 //! Codex's own counters and ids.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::core::source::Counters;
 
 pub(super) use crate::core::source::value::{field, number, parse_time, text, timestamp};
+
+/// A text that is borrowed where nothing in it is escaped.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// `TokenUsage`; an object without any known field is none.
 pub(super) fn counters(value: &Value) -> Option<Counters> {
