@@ -20,7 +20,8 @@ use crate::files;
 use crate::paths::StateDir;
 use crate::process;
 
-const LOCK: &str = "instance.lock";
+/// The lock file's name.
+pub(crate) const LOCK: &str = "instance.lock";
 const RECORD: &str = "instance.json";
 
 /// A held lock is tried this often, because a `status` holds it for an instant while it looks.

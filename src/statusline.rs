@@ -27,7 +27,7 @@ use crate::daemon::intake::Home;
 use crate::files::write_atomically;
 
 /// The folder in the state folder.
-const FOLDER: &str = "statusline";
+pub(crate) const FOLDER: &str = "statusline";
 
 /// What stood in Claude Code's settings before, in the state folder.
 const REPLACED: &str = "statusline.json";

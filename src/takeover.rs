@@ -2,20 +2,23 @@
 //!
 //! This only does what [`crate::core::takeover`] decides. Two things hold whatever happens: nobody publishes
 //! without the lock, and nobody is signalled who is not the process that the record names. Each wait has an end.
+//!
+//! The lock file can be removed under a daemon that holds it, and a new one is then free. So a daemon is asked for first,
+//! and the lock is tried where none is found.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::control::client::{AskError, Connection};
+use crate::control::client::{self, AskError, Connection};
 use crate::control::transport::Place;
 use crate::control::{Handover, Reply, Verb};
 use crate::core::takeover::{Answer, Manner, Reason, Record, Refusal, Step, Verdict, step, verify};
 use crate::daemon::clock;
 use crate::error::{Exit, Failure};
-use crate::instance::{AcquireError, Instance};
+use crate::instance::{AcquireError, Holding, Instance, held_by_another};
 use crate::paths::{Environment, StateDir};
-use crate::process::{Ending, Handle};
+use crate::process::{self, Ending, Handle};
 
 /// How long the lock may take to come free after the holder agreed.
 const HANDOVER: Duration = Duration::from_secs(5);
@@ -65,13 +68,17 @@ pub async fn acquire(
     let mut newcomer =
         Newcomer { state, place: Place::of(state.path(), environment), manner, own: Record::own() };
     let start = clock::now().mono;
-    // Who holds the lock, and since when it is known to.
+    // Who is said to be the instance, and since when that is known.
     let mut known: Option<(Option<Record>, Duration)> = None;
     let mut left: Option<Handover> = None;
     loop {
-        let holder = match newcomer.try_lock()? {
-            Ok(instance) => return Ok(acquired(instance, left, known.and_then(|(holder, _)| holder))),
-            Err(holder) => holder,
+        let Asked { answer, handover, is_displaced } = newcomer.ask().await;
+        let holder = match answer {
+            Answer::Away => match newcomer.try_lock()? {
+                Ok(instance) => return Ok(acquired(instance, left, known.and_then(|(holder, _)| holder))),
+                Err(holder) => holder,
+            },
+            _ => Record::read(state.path()),
         };
         let now = clock::now().mono;
         if now.saturating_sub(start) > ALTOGETHER {
@@ -82,12 +89,14 @@ pub async fn acquire(
             _ => now,
         };
         known = Some((holder.clone(), since));
-        let (answer, handover) = newcomer.ask().await;
-        let waited = clock::now().mono.saturating_sub(since);
+        let waited = now.saturating_sub(since);
         match step(manner, &newcomer.own, holder.as_ref(), answer, waited) {
             Step::AwaitLock => {
+                let before = handover.as_ref().map(|handover| handover.pid).filter(|_| is_displaced);
                 left = handover;
-                if let Some(instance) = newcomer.await_lock(HANDOVER).await? {
+                if let Some(instance) = newcomer.await_lock(HANDOVER).await?
+                    && has_ended(before, HANDOVER).await
+                {
                     return Ok(acquired(instance, left, holder));
                 }
             }
@@ -95,7 +104,7 @@ pub async fn acquire(
             Step::Leave => return Ok(Outcome::Left { to: holder.map(|holder| holder.pid) }),
             Step::Evict => {
                 let Some(holder) = holder else { return Err(running(None)) };
-                if let Some(instance) = newcomer.evict(&holder, waited).await? {
+                if let Some(instance) = newcomer.evict(&holder, waited, is_displaced).await? {
                     return Ok(acquired(instance, left, Some(holder)));
                 }
             }
@@ -104,10 +113,44 @@ pub async fn acquire(
     }
 }
 
+/// Takes the lock where no daemon is found, and leaves alone whichever there is.
+///
+/// # Errors
+/// Another instance is there, or the lock cannot be made.
+pub async fn acquire_free(state: &StateDir, environment: &Environment) -> Result<Instance, Failure> {
+    match client::ask(&Place::of(state.path(), environment), Verb::Status).await {
+        Err(AskError::Away(_)) => Ok(Instance::acquire(state)?),
+        _ => Err(running(Record::read(state.path()).as_ref())),
+    }
+}
+
 /// What the last holder left is still true if it was the last one.
 fn acquired(instance: Instance, left: Option<Handover>, last: Option<Record>) -> Outcome {
-    let inherited = left.filter(|left| last.as_ref().is_some_and(|last| last.token == left.token));
-    Outcome::Acquired(Box::new(Acquired { instance, inherited, from: last.map(|last| last.pid) }))
+    // A record that went with its folder denies nothing.
+    let inherited = left.filter(|left| last.as_ref().is_none_or(|last| last.token == left.token));
+    let from = last.map(|last| last.pid).or(inherited.as_ref().map(|left| left.pid));
+    Outcome::Acquired(Box::new(Acquired { instance, inherited, from }))
+}
+
+/// Whether the process has ended, or does so in time. Who lost the lock file gives up no lock that others could see.
+async fn has_ended(pid: Option<u32>, deadline: Duration) -> bool {
+    let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else { return true };
+    let end = clock::now().mono.saturating_add(deadline);
+    while process::look(pid).is_some() {
+        if clock::now().mono >= end {
+            return false;
+        }
+        sleep(LOOK).await;
+    }
+    true
+}
+
+/// What came of asking.
+struct Asked {
+    answer: Answer,
+    handover: Option<Handover>,
+    /// Whether the one that was asked is there, and the lock is free all the same.
+    is_displaced: bool,
 }
 
 struct Newcomer<'a> {
@@ -139,32 +182,51 @@ impl Newcomer<'_> {
     }
 
     /// Asks the holder to hand over, or, where it is to stay if it is healthy, whether it is.
-    async fn ask(&self) -> (Answer, Option<Handover>) {
-        let answer = async {
-            let mut connection = Connection::open(&self.place).await?;
-            if self.manner.no_takeover {
-                connection.ask(Verb::Status).await?;
-                return Ok((Answer::Healthy, None));
-            }
-            let newcomer = Box::new(self.own.clone());
-            let replace = self.manner.replace;
-            let reply = connection.ask(Verb::Handover { newcomer, replace }).await?;
-            let (answer, handover) = answer_of(reply);
-            if answer == Answer::Agreed && connection.say(Verb::Take).await.is_err() {
-                return Ok((Answer::Away, None));
-            }
-            Ok((answer, handover))
+    async fn ask(&self) -> Asked {
+        let mut connection = match Connection::open(&self.place).await {
+            Ok(connection) => connection,
+            Err(error) => return self.not_answered(&error),
         };
-        answer.await.unwrap_or_else(|error: AskError| match error {
-            AskError::Away(_) => (Answer::Away, None),
-            AskError::Silent => (Answer::Silent, None),
+        if self.manner.no_takeover {
+            return match connection.ask(Verb::Status).await {
+                Ok(_) => Asked { answer: Answer::Healthy, handover: None, is_displaced: false },
+                Err(error) => self.not_answered(&error),
+            };
+        }
+        let newcomer = Box::new(self.own.clone());
+        let replace = self.manner.replace;
+        let (answer, handover) = match connection.ask(Verb::Handover { newcomer, replace }).await {
+            Ok(reply) => answer_of(reply),
+            Err(error) => return self.not_answered(&error),
+        };
+        let is_displaced = self.is_lock_free();
+        if answer == Answer::Agreed && connection.say(Verb::Take).await.is_err() {
+            return Asked { answer: Answer::Away, handover: None, is_displaced };
+        }
+        Asked { answer, handover, is_displaced }
+    }
+
+    fn not_answered(&self, error: &AskError) -> Asked {
+        let answer = match error {
+            AskError::Away(_) => Answer::Away,
+            AskError::Silent => Answer::Silent,
             // Something that answers is not hung.
-            AskError::Garbled(_) => (Answer::Refused(Refusal::Other), None),
-        })
+            AskError::Garbled(_) => Answer::Refused(Refusal::Other),
+        };
+        Asked { answer, handover: None, is_displaced: answer == Answer::Silent && self.is_lock_free() }
+    }
+
+    fn is_lock_free(&self) -> bool {
+        held_by_another(self.state.path()) == Holding::Free
     }
 
     /// Ends the process that the record names, if it is still that process. `None`: look again who is there.
-    async fn evict(&mut self, holder: &Record, waited: Duration) -> Result<Option<Instance>, Failure> {
+    async fn evict(
+        &mut self,
+        holder: &Record,
+        waited: Duration,
+        is_displaced: bool,
+    ) -> Result<Option<Instance>, Failure> {
         // The handle first: what is looked at from here on is the process that is signalled.
         let handle = Handle::open(holder.pid)
             .map_err(|error| unverified(holder, &format!("the system does not let it be held: {error}")))?;
@@ -186,7 +248,9 @@ impl Newcomer<'_> {
             handle.end(ending).map_err(|error| {
                 unverified(holder, &format!("the system does not let it be ended: {error}"))
             })?;
-            if let Some(instance) = self.await_lock(ENDING).await? {
+            if let Some(instance) = self.await_lock(ENDING).await?
+                && has_ended(Some(holder.pid).filter(|_| is_displaced), ENDING).await
+            {
                 return Ok(Some(instance));
             }
         }

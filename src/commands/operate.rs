@@ -9,11 +9,13 @@ use jiff::tz::TimeZone;
 use crate::cli::Pause;
 use crate::control::client::{AskError, Found, ask_daemon};
 use crate::control::{Reply, Verb};
+use crate::core::takeover::{Verdict, verify};
 use crate::core::time::later;
 use crate::daemon::clock;
 use crate::error::{Exit, Failure};
 use crate::instance::{Holding, Record, held_by_another};
 use crate::paths::Environment;
+use crate::process::{Ending, Handle};
 
 /// How long a daemon that was asked to end may take: clearing the card in Discord and closing its files.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -28,24 +30,67 @@ pub struct Daemon<'a> {
     pub environment: &'a Environment,
 }
 
-/// Ends the daemon, and returns when it has ended.
+/// Ends the daemon, and returns when it has ended. One that nobody can ask, or that agreed and hangs, is ended by its
+/// record; one that takes the question and does not answer is left to whoever takes over.
 ///
 /// # Errors
 /// None is running, it does not answer, or it does not end.
 pub fn stop(daemon: Daemon<'_>) -> Result<Exit, Failure> {
-    let token = || Record::read(daemon.state).map(|record| record.token);
-    let stopped = token();
-    ask(daemon, "stop", &Verb::Stop)?;
+    let holder = Record::read(daemon.state);
+    match ask_daemon(daemon.state, daemon.environment, &Verb::Stop)? {
+        Found::Unresponsive(AskError::Away(error)) => {
+            let holder =
+                holder.ok_or_else(|| failed("stop", &format!("{error}, and there is no record of it")))?;
+            end(daemon, &holder, &[Ending::Asked, Ending::Forced])?;
+        }
+        found => {
+            done(daemon, "stop", found)?;
+            if !has_ended(daemon, holder.as_ref()) {
+                let holder = holder.ok_or_else(|| failed("stop", "it has not ended in time"))?;
+                end(daemon, &holder, &[Ending::Forced])?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Ends the process that the record names, if it is still that process. The lock, which is held, says that the record
+/// counts.
+fn end(daemon: Daemon<'_>, holder: &Record, endings: &[Ending]) -> Result<(), Failure> {
+    let left_alone = |why: &str| {
+        failed("stop", &format!("it does not answer, and process {} was left alone: {why}", holder.pid))
+            .hint("see `agent-presence status`, and end the process that keeps the lock")
+    };
+    let system = |error: std::io::Error| left_alone(&error.to_string());
+    let own = Record::own();
+    let handle = Handle::open(holder.pid).map_err(system)?;
+    for ending in endings {
+        match verify(holder, &own, handle.as_ref().and_then(Handle::look).as_ref()) {
+            Verdict::Ours => {}
+            Verdict::Gone => return Err(left_alone("there is no such process any more")),
+            Verdict::NotOurs(why) => return Err(left_alone(why)),
+        }
+        if let Some(handle) = &handle {
+            handle.end(*ending).map_err(system)?;
+        }
+        if has_ended(daemon, Some(holder)) {
+            return Ok(());
+        }
+    }
+    Err(failed("stop", "it was ended, but the lock is still kept"))
+}
+
+/// Waits for the lock to come free, for as long as an end takes. Somebody else who takes it meanwhile is not the one
+/// that was to end.
+fn has_ended(daemon: Daemon<'_>, holder: Option<&Record>) -> bool {
     let start = clock::now().mono;
-    // Somebody else who takes the lock meanwhile is not the one that was to end.
-    while held_by_another(daemon.state) == Holding::Held && token() == stopped {
+    while held_by_another(daemon.state) == Holding::Held && Record::read(daemon.state).as_ref() == holder {
         if clock::now().mono.saturating_sub(start) > STOPPING {
-            return Err(Failure::new("could not stop the daemon: it has not ended in time")
-                .hint("see `agent-presence status`"));
+            return false;
         }
         std::thread::sleep(BETWEEN_LOOKS);
     }
-    Ok(Exit::Done)
+    true
 }
 
 /// Pauses the daemon and says until when.
@@ -79,17 +124,25 @@ pub fn resume(daemon: Daemon<'_>) -> Result<Exit, Failure> {
 }
 
 fn ask(daemon: Daemon<'_>, what: &str, verb: &Verb) -> Result<(), Failure> {
-    let failed = |cause: &str| Failure::new(format!("could not {what} the daemon: {cause}"));
-    match ask_daemon(daemon.state, daemon.environment, verb)? {
+    done(daemon, what, ask_daemon(daemon.state, daemon.environment, verb)?)
+}
+
+fn failed(what: &str, cause: &str) -> Failure {
+    Failure::new(format!("could not {what} the daemon: {cause}"))
+}
+
+fn done(daemon: Daemon<'_>, what: &str, found: Found) -> Result<(), Failure> {
+    match found {
         Found::Reply(reply) => match *reply {
             Reply { ok: true, .. } => Ok(()),
             Reply { error, .. } => {
-                Err(failed(&error.map_or_else(|| "it refused".to_owned(), |error| error.message)))
+                let cause = error.map_or_else(|| "it refused".to_owned(), |error| error.message);
+                Err(failed(what, &cause))
             }
         },
-        Found::Nobody => {
-            Err(failed("none is running").hint("start one with `agent-presence run`").exit(Exit::NotRunning))
-        }
+        Found::Nobody => Err(failed(what, "none is running")
+            .hint("start one with `agent-presence run`")
+            .exit(Exit::NotRunning)),
         Found::Unresponsive(error) => {
             let pid = Record::read(daemon.state).map(|record| format!(" (process {})", record.pid));
             let cause = match error {
@@ -98,7 +151,7 @@ fn ask(daemon: Daemon<'_>, what: &str, verb: &Verb) -> Result<(), Failure> {
                 }
                 AskError::Garbled(_) => error.to_string(),
             };
-            Err(failed(&cause).hint("`agent-presence run` takes over from a daemon that hangs"))
+            Err(failed(what, &cause).hint("`agent-presence run` takes over from a daemon that hangs"))
         }
     }
 }

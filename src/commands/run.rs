@@ -15,7 +15,6 @@ use crate::daemon::{self, Options, Sink, lives};
 use crate::demo;
 use crate::error::{Exit, Failure};
 use crate::homes;
-use crate::instance::Instance;
 use crate::logging::{Destination, Logging, stderr_of_process};
 use crate::paths::{Environment, ensure_state_dir};
 use crate::takeover::{self, Acquired, Outcome};
@@ -59,7 +58,8 @@ pub fn run(command: &Run, places: Places<'_>) -> Result<Exit, Failure> {
     }
     let folder = ensure_state_dir(places.state)?;
     let Acquired { instance, inherited, from } = if command.dry_run {
-        Acquired { instance: Instance::acquire(&folder)?, inherited: None, from: None }
+        let instance = runtime.block_on(takeover::acquire_free(&folder, places.environment))?;
+        Acquired { instance, inherited: None, from: None }
     } else {
         let manner = Manner { no_takeover: command.no_takeover, replace: command.replace };
         match runtime.block_on(takeover::acquire(&folder, places.environment, manner))? {

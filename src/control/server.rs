@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::log::{Cursor, Over};
 use super::tap::Ear;
-use super::transport::{Incoming, Listener, Place};
+use super::transport::{Incoming, Listener, Place, Spot, closed};
 use super::{ErrorCode, ErrorReport, LONGEST_REQUEST, Reply, Request, Verb, line};
 use crate::core::event_log::Line;
 use crate::core::takeover::Refusal;
@@ -51,6 +51,16 @@ pub struct Call {
     pub verb: Verb,
     /// Where the answer goes; dropping it is an answer as well: busy.
     pub answer: oneshot::Sender<Answer>,
+    /// When it came.
+    pub came: Duration,
+}
+
+impl Call {
+    /// Whether the client has gone away without an answer, and said so to its user: what it asked is not to be done
+    /// any more. One that waits goes when the time for an answer is over, whether or not that was noticed here.
+    pub fn is_given_up(&self, mono: Duration) -> bool {
+        self.answer.is_closed() || mono.saturating_sub(self.came) >= ANSWER
+    }
 }
 
 /// What the loop says.
@@ -67,38 +77,61 @@ pub enum Answer {
 }
 
 /// The listening side; it ends when this is dropped or closed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Server {
-    accepting: JoinHandle<()>,
-    clients: Arc<Semaphore>,
-    /// Removes the socket.
-    remove: Option<Remove>,
+    accepting: Vec<(Spot, JoinHandle<()>)>,
+    heard: Arc<Heard>,
 }
 
-struct Remove(Box<dyn FnOnce() + Send>);
+/// Who is heard at the moment.
+#[derive(Debug)]
+struct Heard {
+    clients: Arc<Semaphore>,
+    subscribers: Semaphore,
+    taps: Semaphore,
+}
 
-impl std::fmt::Debug for Remove {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Remove")
+impl Default for Heard {
+    fn default() -> Self {
+        Self {
+            clients: Arc::new(Semaphore::new(CLIENTS)),
+            subscribers: Semaphore::new(SUBSCRIBERS),
+            taps: Semaphore::new(TAPS),
+        }
     }
 }
 
 impl Server {
-    /// Listens at `place` and sends what is asked to `calls`. Belongs inside a tokio runtime.
+    /// Listens at `place` and sends what is asked to `calls`; once more where a socket went. Who is connected stays so.
+    /// Belongs inside a tokio runtime.
     ///
     /// # Errors
-    /// The place cannot be listened at.
-    pub fn start(place: &Place, lock: &Instance, calls: mpsc::Sender<Call>) -> io::Result<Self> {
-        let listener = Listener::bind(place, lock)?;
-        let remove = Some(Remove(Box::new(listener.remover())));
-        let clients = Arc::new(Semaphore::new(CLIENTS));
-        let accepting = tokio::spawn(accept(listener, calls, Arc::clone(&clients)));
-        Ok(Self { accepting, clients, remove })
+    /// It cannot be listened anywhere.
+    pub fn listen(&mut self, place: &Place, lock: &Instance, calls: &mpsc::Sender<Call>) -> io::Result<()> {
+        self.accepting.retain(|(spot, accepting)| {
+            let stays = spot.is_in_place() && !accepting.is_finished();
+            if !stays {
+                accepting.abort();
+            }
+            stays
+        });
+        let there: Vec<Spot> = self.accepting.iter().map(|(spot, _)| spot.clone()).collect();
+        for listener in Listener::bind(place, &there, lock)? {
+            let spot = listener.spot();
+            let accepting = tokio::spawn(accept(listener, calls.clone(), Arc::clone(&self.heard)));
+            self.accepting.push((spot, accepting));
+        }
+        Ok(())
+    }
+
+    /// Whether every socket is where it was made.
+    pub fn is_in_place(&self) -> bool {
+        self.accepting.iter().all(|(spot, _)| spot.is_in_place())
     }
 
     /// Stops listening and lets those who are being answered hear it, for as long as `deadline`.
     pub async fn close(self, deadline: Duration) {
-        let clients = Arc::clone(&self.clients);
+        let clients = Arc::clone(&self.heard.clients);
         drop(self);
         let _ = timeout(deadline, clients.acquire_many(ALL_CLIENTS)).await;
     }
@@ -107,27 +140,24 @@ impl Server {
 impl Drop for Server {
     /// Nobody finds the channel any more. Whoever holds the server holds the lock as well.
     fn drop(&mut self) {
-        self.accepting.abort();
-        if let Some(Remove(remove)) = self.remove.take() {
-            remove();
+        for (spot, accepting) in &self.accepting {
+            accepting.abort();
+            spot.remove();
         }
     }
 }
 
-async fn accept(mut listener: Listener, calls: mpsc::Sender<Call>, clients: Arc<Semaphore>) {
-    let subscribers = Arc::new(Semaphore::new(SUBSCRIBERS));
-    let taps = Arc::new(Semaphore::new(TAPS));
+async fn accept(mut listener: Listener, calls: mpsc::Sender<Call>, heard: Arc<Heard>) {
     let mut failing = false;
     loop {
         match listener.accept().await {
             Ok(Some(stream)) => {
                 failing = false;
-                match Arc::clone(&clients).try_acquire_owned() {
+                match Arc::clone(&heard.clients).try_acquire_owned() {
                     Ok(place) => {
-                        let (calls, subscribers) = (calls.clone(), Arc::clone(&subscribers));
-                        let taps = Arc::clone(&taps);
+                        let (calls, heard) = (calls.clone(), Arc::clone(&heard));
                         tokio::spawn(async move {
-                            serve(stream, &calls, &subscribers, &taps).await;
+                            serve(stream, &calls, &heard).await;
                             drop(place);
                         });
                     }
@@ -152,7 +182,7 @@ fn turn_away(stream: &Incoming) {
 }
 
 /// One client, from its request to the last word.
-async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, subscribers: &Semaphore, taps: &Semaphore) {
+async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, heard: &Heard) {
     let request = match timeout(REQUEST, read_line(&mut stream)).await {
         Ok(Ok(Some(line))) => Request::parse(&line),
         Ok(Ok(None)) => {
@@ -170,7 +200,7 @@ async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, subscribers: &S
         Ok(request) => request.verb,
         Err(error) => return tell(&mut stream, &Reply::failed(error)).await,
     };
-    let _staying = match (&verb, subscribers.try_acquire()) {
+    let _staying = match (&verb, heard.subscribers.try_acquire()) {
         (Verb::Subscribe { .. }, Ok(place)) => Some(place),
         (Verb::Subscribe { .. }, Err(_)) => {
             let busy = ErrorReport::new(ErrorCode::Busy, "too many are watching already");
@@ -178,7 +208,7 @@ async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, subscribers: &S
         }
         _ => None,
     };
-    let _telling = match (&verb, taps.try_acquire()) {
+    let _telling = match (&verb, heard.taps.try_acquire()) {
         (Verb::Tap, Ok(place)) => Some(place),
         (Verb::Tap, Err(_)) => {
             let busy = ErrorReport::new(ErrorCode::Busy, "too many are telling already");
@@ -186,7 +216,13 @@ async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, subscribers: &S
         }
         _ => None,
     };
-    match timeout(ANSWER, ask(calls, verb)).await {
+    let answered = tokio::select! {
+        biased;
+        // It has told its user that there was no answer, so nothing may come of the question.
+        () = closed(&stream) => return,
+        answered = timeout(ANSWER, ask(calls, verb)) => answered,
+    };
+    match answered {
         Ok(Some(Answer::Reply(reply))) => tell(&mut stream, &reply).await,
         Ok(Some(Answer::Handover(reply, taken))) => hand_over(&mut stream, &reply, taken).await,
         Ok(Some(Answer::Listen(ear))) => {
@@ -200,7 +236,7 @@ async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, subscribers: &S
 
 async fn ask(calls: &mpsc::Sender<Call>, verb: Verb) -> Option<Answer> {
     let (answer, answered) = oneshot::channel();
-    calls.send(Call { verb, answer }).await.ok()?;
+    calls.send(Call { verb, answer, came: clock::now().mono }).await.ok()?;
     answered.await.ok()
 }
 

@@ -1,15 +1,18 @@
 //! The only file that knows sockets and pipes: where the control channel is, listening there, connecting to it.
 //!
-//! Unix: `control.sock` (0600) in the state folder; where that path is too long for a socket, a short one in a
-//! folder of our own (0700). Whoever connects is asked for its user by the system, not by word. A socket that an
-//! earlier daemon left is removed, which only the holder of the instance lock may do.
+//! Unix: `control.sock` (0600) in the state folder, and a second socket in a folder of our own (0700) elsewhere: a state
+//! folder can be removed under a running daemon, or have too long a path for a socket. Whoever connects is asked for its
+//! user by the system, not by word. A socket that an earlier daemon left is removed, which only the holder of the
+//! instance lock may do.
 //! Windows: a named pipe named after the user and the state folder; the first instance of its name, local only. The
 //! system's default permissions let this user and administrators write to it, and a request has to be written.
+//!
+//! Longer than other files because it holds both systems' forms of the same few functions.
 
 #[cfg(unix)]
-pub use self::unix::{Incoming, Listener, Outgoing, Place};
+pub use self::unix::{Incoming, Listener, Outgoing, Place, Spot, closed};
 #[cfg(windows)]
-pub use self::windows::{Incoming, Listener, Outgoing, Place};
+pub use self::windows::{Incoming, Listener, Outgoing, Place, Spot, closed};
 
 /// FNV-1a: the same in every build, which a name on the disk has to be.
 fn hash(bytes: &[u8]) -> u64 {
@@ -26,6 +29,8 @@ mod unix {
     use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
     use std::path::{Path, PathBuf};
 
+    use rustix::event::{PollFd, PollFlags, Timespec};
+    use tokio::io::Interest;
     use tokio::net::{UnixListener, UnixStream};
 
     use crate::instance::Instance;
@@ -39,24 +44,38 @@ mod unix {
     /// The longest path that every Unix takes for a socket (macOS: 104 bytes with a zero at the end).
     const LONGEST: usize = 103;
 
-    /// Where the control channel of a state folder may be; the first that works is used.
+    /// Where the control channel of a state folder may be.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct Place(Vec<PathBuf>);
+    pub struct Place {
+        /// In the state folder; absent where its path is too long.
+        direct: Option<PathBuf>,
+        /// Outside of it, best first. A daemon listens at the first that it can use.
+        elsewhere: Vec<PathBuf>,
+    }
 
     impl Place {
-        /// The control channel of this state folder. Whether the folder is there yet may make a difference, so whoever waits
-        /// for a daemon asks anew each time.
+        /// The control channel of this state folder. A folder that is made or moved between two calls may change it, so
+        /// whoever waits for a daemon asks anew each time.
         pub fn of(state: &Path, environment: &Environment) -> Self {
-            let direct = state.join("control.sock");
-            if fits(&direct) {
-                return Self(vec![direct]);
+            let direct = Some(state.join("control.sock")).filter(|path| fits(path));
+            let name = format!("{:016x}.sock", super::hash(real(state).as_os_str().as_bytes()));
+            let user = own_user();
+            // A daemon of the login session and one that cron started need not have the same variables.
+            let of_login = PathBuf::from(format!("/run/user/{user}"));
+            let mut folders: Vec<PathBuf> = environment.path("XDG_RUNTIME_DIR").into_iter().collect();
+            if !folders.contains(&of_login) {
+                folders.push(of_login);
             }
-            let state = fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
-            let name = format!("{:016x}.sock", super::hash(state.as_os_str().as_bytes()));
-            let runtime = environment.path("XDG_RUNTIME_DIR").map(|folder| folder.join("agent-presence"));
-            let shared = PathBuf::from(format!("/tmp/agent-presence-{}", own_user()));
-            let folders = runtime.into_iter().chain([shared]);
-            Self(folders.map(|folder| folder.join(&name)).filter(|path| fits(path)).collect())
+            let runtime = folders.into_iter().map(|folder| folder.join("agent-presence"));
+            let folders = runtime.chain([PathBuf::from(format!("/tmp/agent-presence-{user}"))]);
+            let elsewhere = folders.map(|folder| folder.join(&name)).filter(|path| fits(path)).collect();
+            Self { direct, elsewhere }
+        }
+
+        /// This socket alone.
+        #[cfg(test)]
+        pub(crate) fn only(path: PathBuf) -> Self {
+            Self { direct: Some(path), elsewhere: Vec::new() }
         }
 
         /// Connects to whoever listens there, if that is this user.
@@ -64,39 +83,73 @@ mod unix {
         /// # Errors
         /// Nobody listens, or a stranger does.
         pub async fn connect(&self) -> io::Result<Outgoing> {
-            let mut last = io::ErrorKind::NotFound.into();
-            for path in &self.0 {
-                match UnixStream::connect(path).await {
+            let mut trouble: Option<io::Error> = None;
+            for path in self.direct.iter().chain(&self.elsewhere) {
+                let error = match UnixStream::connect(path).await {
                     Ok(stream) if is_own(&stream) => return Ok(stream),
-                    Ok(_) => last = io::Error::from(io::ErrorKind::PermissionDenied),
-                    Err(error) => last = error,
+                    Ok(_) => io::ErrorKind::PermissionDenied.into(),
+                    Err(error) => error,
+                };
+                // Somebody who is there and takes no connection says more than a socket that is missing.
+                if trouble.as_ref().is_none_or(is_absence) {
+                    trouble = Some(error);
                 }
             }
-            Err(last)
+            Err(trouble.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
         }
     }
 
-    /// A listening control channel.
+    fn is_absence(error: &io::Error) -> bool {
+        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+    }
+
+    /// One socket of a control channel.
     #[derive(Debug)]
     pub struct Listener {
         listener: UnixListener,
+        spot: Spot,
+    }
+
+    /// A socket in the file system, and which one it is.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Spot {
         path: PathBuf,
+        file: Option<(u64, u64)>,
     }
 
     impl Listener {
-        /// Listens there. The lock is what makes it right to remove a socket that is there already.
+        /// Listens in the state folder and elsewhere, but not once more at the sockets that are there. The lock is what
+        /// makes it right to remove a socket of somebody else.
         ///
         /// # Errors
-        /// No place of the channel can be used.
-        pub fn bind(place: &Place, _lock: &Instance) -> io::Result<Self> {
-            let mut last = io::Error::other("the state folder's path is too long for a socket");
-            for path in &place.0 {
+        /// There is no socket, because no place can be used.
+        pub fn bind(place: &Place, there: &[Spot], _lock: &Instance) -> io::Result<Vec<Self>> {
+            let is_there = |path: &PathBuf| there.iter().any(|spot| spot.path == *path);
+            let mut bound = Vec::new();
+            let mut trouble = None;
+            if let Some(path) = place.direct.as_ref().filter(|path| !is_there(path)) {
                 match bind(path) {
-                    Ok(listener) => return Ok(Self { listener, path: path.clone() }),
-                    Err(error) => last = error,
+                    Ok(listener) => bound.push(listener),
+                    Err(error) => trouble = Some(error),
                 }
             }
-            Err(last)
+            if !place.elsewhere.iter().any(is_there) {
+                for path in &place.elsewhere {
+                    match bind(path) {
+                        Ok(listener) => {
+                            bound.push(listener);
+                            break;
+                        }
+                        Err(error) => {
+                            trouble.get_or_insert(error);
+                        }
+                    }
+                }
+            }
+            match trouble {
+                Some(error) if bound.is_empty() && there.is_empty() => Err(error),
+                _ => Ok(bound),
+            }
         }
 
         /// Waits for the next one; `None` for another user, who is turned away.
@@ -108,14 +161,48 @@ mod unix {
             Ok(is_own(&stream).then_some(stream))
         }
 
-        /// Removes the socket. To be called by the holder of the lock; connections that are open stay so.
-        pub fn remover(&self) -> impl FnOnce() + Send + use<> {
-            let path = self.path.clone();
-            move || drop(fs::remove_file(path))
+        /// Where it listens.
+        pub fn spot(&self) -> Spot {
+            self.spot.clone()
         }
     }
 
-    fn bind(path: &Path) -> io::Result<UnixListener> {
+    impl Spot {
+        /// Whether others find this socket there: it may have been removed, or replaced by another daemon's.
+        pub fn is_in_place(&self) -> bool {
+            file_at(&self.path) == self.file
+        }
+
+        /// Removes the socket if it is still this one. Connections that are open stay so.
+        pub fn remove(&self) {
+            if self.is_in_place() {
+                drop(fs::remove_file(&self.path));
+            }
+        }
+    }
+
+    fn file_at(path: &Path) -> Option<(u64, u64)> {
+        fs::symlink_metadata(path).ok().map(|there| (there.dev(), there.ino()))
+    }
+
+    /// Returns once the other end is closed. One that only has nothing more to say, as `nc -N`, still listens.
+    pub async fn closed(stream: &Incoming) {
+        while !is_hung_up(stream) {
+            let ready = stream.ready(Interest::READABLE).await;
+            if !ready.is_ok_and(|ready| ready.is_read_closed()) || !is_hung_up(stream) {
+                std::future::pending().await
+            }
+        }
+    }
+
+    fn is_hung_up(stream: &Incoming) -> bool {
+        let mut asked = [PollFd::new(stream, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut asked, Some(&now)).is_ok()
+            && asked.iter().any(|asked| asked.revents().contains(PollFlags::HUP))
+    }
+
+    fn bind(path: &Path) -> io::Result<Listener> {
         if path.file_name() != Some("control.sock".as_ref())
             && let Some(folder) = path.parent()
         {
@@ -128,7 +215,17 @@ mod unix {
         }
         let listener = UnixListener::bind(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-        Ok(listener)
+        Ok(Listener { listener, spot: Spot { path: path.to_owned(), file: file_at(path) } })
+    }
+
+    /// The folder's real path, also while it is not there.
+    fn real(folder: &Path) -> PathBuf {
+        let known = folder.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
+        match known.and_then(|(above, real)| Some(real.join(folder.strip_prefix(above).ok()?))) {
+            // A path joined with nothing ends in a separator.
+            Some(real) => real.components().collect(),
+            None => folder.to_owned(),
+        }
     }
 
     /// Makes the folder, or checks that nobody else made or can use the one that is there.
@@ -165,16 +262,37 @@ mod unix {
         #[test]
         fn a_long_path_gets_a_short_one_that_differs_from_others() {
             let nowhere = Environment::default();
+            let runtime = Environment::new([("XDG_RUNTIME_DIR", "/run/of/somebody")], None);
             let short = Path::new("/home/u/.local/state/agent-presence");
-            assert_eq!(Place::of(short, &nowhere), Place(vec![short.join("control.sock")]));
+            assert_eq!(Place::of(short, &nowhere).direct, Some(short.join("control.sock")));
 
             let long = PathBuf::from(format!("/home/{}/state", "x".repeat(100)));
-            let runtime = Environment::new([("XDG_RUNTIME_DIR", "/run/user/1000")], None);
-            let Place(paths) = Place::of(&long, &runtime);
-            assert!(paths[0].starts_with("/run/user/1000/agent-presence"), "{paths:?}");
-            assert!(paths[1].starts_with("/tmp"), "{paths:?}");
-            assert!(paths.iter().all(|path| fits(path)));
+            assert_eq!(Place::of(&long, &nowhere).direct, None);
+            for state in [short, &long] {
+                let Place { elsewhere, .. } = Place::of(state, &runtime);
+                let folders = ["/run/of/somebody/agent-presence", "/run/user", "/tmp"];
+                assert!(
+                    elsewhere.iter().zip(folders).all(|(path, folder)| path.starts_with(folder)),
+                    "{elsewhere:?}"
+                );
+                assert!(elsewhere.len() == 3 && elsewhere.iter().all(|path| fits(path)), "{elsewhere:?}");
+            }
             assert_ne!(Place::of(&long.join("other"), &nowhere), Place::of(&long, &nowhere));
+        }
+
+        #[test]
+        fn a_folder_that_went_is_called_as_before() {
+            let folder = tempfile::tempdir().unwrap();
+            let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+            fs::create_dir_all(real.join("state")).unwrap();
+            std::os::unix::fs::symlink(&real, &link).unwrap();
+            let nowhere = Environment::default();
+            let elsewhere = |state: &Path| Place::of(state, &nowhere).elsewhere;
+            let before = elsewhere(&real.join("state"));
+            assert_eq!(elsewhere(&link.join("state")), before);
+            fs::remove_dir(real.join("state")).unwrap();
+            assert_eq!(elsewhere(&real.join("state")), before);
+            assert_eq!(elsewhere(&link.join("state")), before);
         }
 
         #[test]
@@ -199,6 +317,7 @@ mod windows {
     use std::path::Path;
     use std::time::Duration;
 
+    use tokio::io::Interest;
     use tokio::net::windows::named_pipe::{ClientOptions, NamedPipeClient, NamedPipeServer, ServerOptions};
 
     use crate::instance::Instance;
@@ -260,12 +379,15 @@ mod windows {
         ///
         /// # Errors
         /// Somebody else has the name, or the system refused.
-        pub fn bind(place: &Place, _lock: &Instance) -> io::Result<Self> {
+        pub fn bind(place: &Place, there: &[Spot], _lock: &Instance) -> io::Result<Vec<Self>> {
+            if !there.is_empty() {
+                return Ok(Vec::new());
+            }
             let next = ServerOptions::new()
                 .first_pipe_instance(true)
                 .reject_remote_clients(true)
                 .create(&place.0)?;
-            Ok(Self { name: place.0.clone(), next })
+            Ok(vec![Self { name: place.0.clone(), next }])
         }
 
         /// Waits for the next one; never `None` here.
@@ -278,10 +400,32 @@ mod windows {
             Ok(Some(std::mem::replace(&mut self.next, next)))
         }
 
-        /// Nothing: a pipe goes with its last handle.
-        pub fn remover(&self) -> impl FnOnce() + Send + use<> {
-            || ()
+        /// Where it listens.
+        pub fn spot(&self) -> Spot {
+            Spot
         }
+    }
+
+    /// The pipe, which nobody can take away.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Spot;
+
+    impl Spot {
+        /// It always is.
+        pub fn is_in_place(&self) -> bool {
+            true
+        }
+
+        /// Nothing: a pipe goes with its last handle.
+        pub fn remove(&self) {}
+    }
+
+    /// Returns once the other end is closed.
+    pub async fn closed(stream: &Incoming) {
+        if stream.ready(Interest::READABLE).await.is_ok_and(|ready| ready.is_read_closed()) {
+            return;
+        }
+        std::future::pending().await
     }
 }
 

@@ -217,6 +217,10 @@ impl Daemon<'_> {
                     }
                     Request::HandedOver => return,
                     Request::Staying => None,
+                    Request::Deaf => {
+                        requests.listen(self.instance);
+                        None
+                    }
                 },
                 (endpoint, event) = self.links.next() => Some(Input::Link(endpoint, event)),
                 event = next_endpoint(&mut self.endpoints) => Some(endpoint_input(event)),

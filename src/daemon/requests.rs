@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Daemon, clock};
 use crate::control::log::SharedLog;
@@ -24,14 +25,18 @@ use crate::paths::Environment;
 /// Requests that wait for the loop.
 const INBOX: usize = 32;
 
+/// How long to wait before it is tried again to listen, at first and at most.
+const LISTEN_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
 /// How long those who are being answered may still listen at the end.
 const FAREWELL: Duration = Duration::from_millis(300);
 
 /// The daemon's end of the control channel.
 pub(super) struct Requests {
-    /// `None` where there can be none; the daemon does its work without.
-    server: Option<Server>,
+    server: Server,
     place: Place,
+    /// When to try again to listen, and after how long once more, where nobody can ask.
+    deaf: Option<(Instant, Duration)>,
     sender: mpsc::Sender<Call>,
     calls: mpsc::Receiver<Call>,
     own: Record,
@@ -51,6 +56,8 @@ pub(super) enum Request {
     HandedOver,
     /// The one that was to take over went away: everything goes on.
     Staying,
+    /// It is time to try again to listen.
+    Deaf,
 }
 
 impl Requests {
@@ -62,25 +69,50 @@ impl Requests {
         instance: &Instance,
         inherited: Option<&Handover>,
     ) -> Self {
+        Self::at(Place::of(state, environment), instance, inherited)
+    }
+
+    fn at(place: Place, instance: &Instance, inherited: Option<&Handover>) -> Self {
         let (sender, calls) = mpsc::channel(INBOX);
-        let (place, own) = (Place::of(state, environment), instance.record.clone());
+        let own = instance.record.clone();
         let log =
             match inherited.and_then(|inherited| Some((inherited.position.clone()?, &inherited.unheard))) {
                 Some((position, unheard)) => SharedLog::inherited(position, unheard),
                 // A daemon that broke off and lives again in the same process counts anew.
                 None => SharedLog::new(format!("{}-{:x}", own.token, clock::now().wall.as_nanosecond())),
             };
-        let mut this = Self { server: None, place, sender, calls, own, heir: None, log, early: Vec::new() };
+        let (server, early) = (Server::default(), Vec::new());
+        let mut this = Self { server, place, deaf: None, sender, calls, own, heir: None, log, early };
         this.listen(instance);
         this
     }
 
-    /// Listens, once more if the socket went with its folder. Who is connected stays so.
+    /// Listens, once more where a socket went with its folder. Who is connected stays so.
     pub(super) fn listen(&mut self, instance: &Instance) {
-        self.server = None;
-        match Server::start(&self.place, instance, self.sender.clone()) {
-            Ok(server) => self.server = Some(server),
-            Err(error) => tracing::warn!("could not listen for `status`, `stop` and `pause`: {error}"),
+        let (first, longest) = LISTEN_AGAIN;
+        match (self.server.listen(&self.place, instance, &self.sender), self.deaf) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(_)) => {
+                tracing::info!("listening for `status`, `stop` and `pause` again");
+                self.deaf = None;
+            }
+            (Err(error), before) => {
+                if before.is_none() {
+                    tracing::warn!(
+                        "could not listen for `status`, `stop` and `pause`: {error}; trying again; hint: make room for \
+                         control.sock in the state folder; `stop` ends this process all the same"
+                    );
+                }
+                let wait = before.map_or(first, |(_, wait)| wait);
+                self.deaf = Some((Instant::now() + wait, wait.saturating_mul(2).min(longest)));
+            }
+        }
+    }
+
+    /// Listens once more if a socket was removed.
+    pub(super) fn mind_sockets(&mut self, instance: &Instance) {
+        if !self.server.is_in_place() {
+            self.listen(instance);
         }
     }
 
@@ -98,6 +130,13 @@ impl Requests {
                 None => pending().await,
             }
         };
+        let deaf = self.deaf;
+        let again = async move {
+            match deaf {
+                Some((at, _)) => sleep_until(at).await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             biased;
             taken = taken => match taken {
@@ -109,6 +148,7 @@ impl Requests {
                 }
             },
             call = call => Request::Call(call),
+            () = again => Request::Deaf,
         }
     }
 
@@ -131,9 +171,7 @@ impl Requests {
     pub(super) async fn close(self) {
         let Self { server, calls, heir, log, early, .. } = self;
         drop((calls, heir, early, log));
-        if let Some(server) = server {
-            server.close(FAREWELL).await;
-        }
+        server.close(FAREWELL).await;
     }
 }
 
@@ -141,7 +179,12 @@ impl Daemon<'_> {
     /// Answers one request; what it leads to in the engine is returned.
     pub(super) fn answer(&mut self, call: Call, requests: &mut Requests) -> Option<Input> {
         let now = clock::now();
-        let Call { verb, answer } = call;
+        // A subscriber that waits for all to be here waits on purpose.
+        if call.is_given_up(now.mono) && !matches!(call.verb, Verb::Subscribe { .. }) {
+            tracing::debug!("somebody asked and went away before it was heard");
+            return None;
+        }
+        let Call { verb, answer, came } = call;
         let (reply, input) = match verb {
             Verb::Status => {
                 let daemon = DaemonReport { paused_until: self.engine.paused_until(), ..self.report.clone() };
@@ -159,7 +202,7 @@ impl Daemon<'_> {
                 match self.subscribe(after.as_ref(), &requests.log, now) {
                     // A client that went away needs no answer.
                     Some(events) => drop(answer.send(events)),
-                    None => requests.early.push(Call { verb: Verb::Subscribe { after }, answer }),
+                    None => requests.early.push(Call { verb: Verb::Subscribe { after }, answer, came }),
                 }
                 return None;
             }
@@ -260,5 +303,41 @@ impl Daemon<'_> {
                 .filter_map(|line| serde_json::from_slice(line).ok())
                 .collect(),
         })
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::paths::ensure_state_dir;
+
+    #[tokio::test]
+    async fn where_nobody_can_ask_it_is_tried_again_to_listen() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = ensure_state_dir(&folder.path().join("state")).unwrap();
+        let instance = Instance::acquire(&state).unwrap();
+        let in_the_way = state.join("control.sock");
+        std::fs::create_dir(&in_the_way).unwrap();
+        let place = Place::only(in_the_way.clone());
+        let mut requests = Requests::at(place.clone(), &instance, None);
+        for next in [2, 4, 8] {
+            assert!(place.connect().await.is_err());
+            assert_eq!(requests.deaf.map(|(_, wait)| wait.as_secs()), Some(next));
+            requests.listen(&instance);
+        }
+        requests.deaf = requests.deaf.map(|(_, wait)| (Instant::now(), wait));
+        assert!(matches!(requests.next().await, Request::Deaf));
+        std::fs::rename(&in_the_way, state.join("no longer in the way")).unwrap();
+        requests.listen(&instance);
+        place.connect().await.unwrap();
+
+        // A socket that is taken away is made again, and nobody else's is.
+        let away = state.join("away");
+        std::fs::rename(&in_the_way, &away).unwrap();
+        requests.mind_sockets(&instance);
+        place.connect().await.unwrap();
+        std::fs::rename(&away, &in_the_way).unwrap();
+        requests.close().await;
+        assert!(in_the_way.exists());
     }
 }

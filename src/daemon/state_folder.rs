@@ -1,7 +1,7 @@
-//! What becomes of a state folder that is removed while the daemon runs.
+//! What becomes of a state folder, or of the lock in it, that is removed while the daemon runs.
 //!
-//! The lock goes with the folder, so another daemon could start beside this one: the folder is made again and locked, or
-//! this daemon ends. Read next: [`crate::instance`].
+//! Another daemon could lock a new file and start beside this one: the folder is made again and locked, or this daemon
+//! ends. Read next: [`crate::instance`].
 
 use super::requests::Requests;
 use super::{Daemon, clock};
@@ -9,9 +9,10 @@ use crate::instance::AcquireError;
 use crate::paths::ensure_state_dir;
 
 impl Daemon<'_> {
-    /// Makes the state folder again if it was removed, before another daemon starts in one that has no lock.
+    /// Makes the state folder and the lock again if they were removed, before another daemon starts without one.
     pub(super) fn mind_state(&mut self, requests: &mut Requests) {
         if self.instance.is_in_place(self.keeper.folder()) {
+            requests.mind_sockets(self.instance);
             return;
         }
         let folder = self.keeper.folder().path().display().to_string();
@@ -23,14 +24,14 @@ impl Daemon<'_> {
             });
         match taken {
             Ok(true) => {
-                tracing::warn!("the state folder {folder} was removed; it was made again");
+                tracing::warn!("the lock in the state folder {folder} was removed; it was made again");
                 requests.listen(self.instance);
                 self.keeper.begin_anew();
                 self.keep();
             }
             Ok(false) => {
                 tracing::warn!(
-                    "the state folder {folder} was removed, and another instance began there; ending"
+                    "the lock in the state folder {folder} was removed, and another instance began there; ending"
                 );
                 self.ending = true;
                 self.keep();

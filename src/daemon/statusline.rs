@@ -1,5 +1,6 @@
 //! Hears what terminals of Claude Code say through the statusline command, and what Claude Code keeps of the limits
-//! itself, without waking up while nobody speaks.
+//! itself, without waking up while nobody speaks. Notices as well that the state folder around it, or the lock in it, is
+//! taken away.
 //!
 //! The folder is watched, and read whole whenever something in it has changed: a few small files, of which the engine
 //! takes what is news. It is made here, so that there is something to watch before the first terminal speaks. Claude
@@ -7,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -16,12 +18,16 @@ use tokio::time::{Instant, sleep_until};
 use crate::core::source_event::SourceEvent;
 use crate::daemon::clock;
 use crate::daemon::intake::Home;
+use crate::instance::LOCK;
 use crate::paths::StateDir;
 use crate::statusline;
 use crate::statusline::cached::Place;
 
 /// Several terminals speak at once after a common answer; together that is one reading.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// What in the state folder is not to be taken away: the lock, the socket, and the folder of the terminals.
+const STANDING: [&str; 3] = [LOCK, "control.sock", statusline::FOLDER];
 
 /// How often the folder is looked at where the system does not tell of changes.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -35,11 +41,46 @@ pub struct StatuslineWatch {
     state: StateDir,
     homes: Vec<Home>,
     cached: Vec<Cached>,
-    ping: Arc<Notify>,
+    ears: Arc<Ears>,
     watcher: Option<RecommendedWatcher>,
     watched: Option<PathBuf>,
     /// When to read.
     due: Option<Instant>,
+}
+
+/// What the system's callback tells the watch.
+#[derive(Debug, Default)]
+struct Ears {
+    ping: Notify,
+    /// Something happened to the folders themselves, or to what others find this daemon by.
+    is_touched: AtomicBool,
+}
+
+impl Ears {
+    /// Called by the system's watcher, on its thread.
+    fn hear(&self, event: notify::Result<notify::Event>, state: &Path) {
+        let event = event.unwrap_or_else(|_| notify::Event::new(EventKind::Other));
+        // Our own reading is an access.
+        if matches!(event.kind, EventKind::Access(_)) {
+            return;
+        }
+        // An error means that something was missed.
+        let mut matters = event.paths.is_empty();
+        for path in &event.paths {
+            if path == state || path.parent() == Some(state) {
+                // Most of what happens there is our own writing.
+                if path == state || STANDING.iter().any(|name| path.ends_with(name)) {
+                    self.is_touched.store(true, Ordering::Relaxed);
+                    matters = true;
+                }
+            } else {
+                matters = true;
+            }
+        }
+        if matters {
+            self.ping.notify_one();
+        }
+    }
 }
 
 /// Claude Code's own file, as it was when it was read last.
@@ -53,19 +94,14 @@ struct Cached {
 impl StatuslineWatch {
     /// Begins with what has been said already.
     pub fn new(state: StateDir, homes: Vec<Home>, cached: Vec<Place>) -> Self {
-        let ping = Arc::new(Notify::new());
-        let callback = Arc::clone(&ping);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Our own reading is an access.
-            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
-                callback.notify_one();
-            }
-        });
+        let ears = Arc::new(Ears::default());
+        let (callback, folder) = (Arc::clone(&ears), state.path().to_owned());
+        let watcher = notify::recommended_watcher(move |event| callback.hear(event, &folder));
         let mut watch = Self {
             state,
             homes: Vec::new(),
             cached: Vec::new(),
-            ping,
+            ears,
             watcher: watcher.ok(),
             watched: None,
             due: None,
@@ -92,20 +128,20 @@ impl StatuslineWatch {
         self.due = Some(Instant::now());
     }
 
-    /// Waits for something to be said, and returns all that is; also for the folder to go, which may say nothing.
+    /// Waits for something to be said, and returns all that is; also, with nothing, for the folder or the lock to go.
     /// Nothing is lost when the wait is given up.
     pub async fn next(&mut self) -> Vec<SourceEvent> {
         loop {
             tokio::select! {
-                () = self.ping.notified() => {
+                () = self.ears.ping.notified() => {
                     let settled = Instant::now() + SETTLE;
                     self.due = Some(self.due.map_or(settled, |due| due.min(settled)));
                 }
                 () = sleep_until(self.due.unwrap_or_else(Instant::now)), if self.due.is_some() => {
-                    let was_there = self.watch();
+                    let is_untouched = self.watch();
                     let mut read = statusline::read(self.state.path(), &self.homes, clock::now());
                     read.extend(self.read_cached());
-                    if !read.is_empty() || !was_there {
+                    if !read.is_empty() || !is_untouched {
                         return read;
                     }
                 }
@@ -113,17 +149,21 @@ impl StatuslineWatch {
         }
     }
 
-    /// Watches the folder, and again when it was deleted: what is said before the reading that follows is then read.
-    /// Says whether it was there.
+    /// Watches the folder and the state folder around it, and again when they were taken away: what is said before the
+    /// reading that follows is then read. Says whether they are as they were, as far as the system tells.
     fn watch(&mut self) -> bool {
+        let is_touched = self.ears.is_touched.swap(false, Ordering::Relaxed);
+        let is_as_before = self.watched.is_some() && !is_touched;
         let is_there = statusline::folder(self.state.path()).is_dir();
-        if self.watched.is_none() || !is_there {
-            self.watched = statusline::make(self.state.path())
-                .ok()
-                .filter(|folder| self.watcher.as_mut().is_some_and(|watcher| watch_anew(watcher, folder)));
+        if !is_as_before || !is_there {
+            self.watched = statusline::make(self.state.path()).ok().filter(|folder| {
+                self.watcher.as_mut().is_some_and(|watcher| {
+                    watch_anew(watcher, self.state.path()) && watch_anew(watcher, folder)
+                })
+            });
         }
         self.due = self.watched.is_none().then(|| Instant::now() + LOOK_EVERY);
-        is_there
+        is_as_before && is_there
     }
 
     /// Reads Claude Code's own files that have changed, or sees to it that they are read when it is time.

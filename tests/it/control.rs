@@ -121,12 +121,12 @@ fn a_long_path_is_no_hindrance() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_in_its_place_costs_the_channel_and_not_the_daemon() {
+fn a_file_in_its_place_costs_neither_the_channel_nor_the_daemon() {
     let home = Home::new();
     std::fs::create_dir_all(home.state()).unwrap();
     std::fs::write(socket(&home), "precious").unwrap();
     let daemon = home.start("run");
-    daemon.wait_for_log("could not listen for `status`, `stop` and `pause`: it is no socket");
+    home.wait_for_status("the daemon", |status| status["daemon"]["pid"] == daemon.pid());
     assert_eq!(daemon.terminate().code, Some(0));
     assert_eq!(std::fs::read_to_string(socket(&home)).unwrap(), "precious");
 }

@@ -131,6 +131,70 @@ fn a_daemon_that_hangs_is_called_unresponsive() {
             "error: could not stop the daemon: it does not answer (process {pid})\nhint: `agent-presence run` takes over from a daemon that hangs\n"
         )
     );
+    for command in ["pause", "resume"] {
+        assert_eq!(home.run(command).code, Some(1), "{command}");
+    }
     daemon.signal(Signal::CONT);
-    assert_eq!(daemon.wait_for_end().code, Some(0), "the question was heard after all");
+    home.wait_for_status("an answer", |status| status["daemon"]["state"] == "running");
+    let status = home.status();
+    assert_eq!(status["daemon"]["pid"], daemon.pid(), "what was given up is not done later");
+    assert_eq!(status["daemon"]["paused_until"], Value::Null);
+    let ended = daemon.terminate();
+    assert!(ended.code == Some(0) && !ended.err.contains("asked to stop"), "{ended:?}");
+}
+
+/// Set for the child process of [`one_that_nobody_can_ask_is_stopped_by_its_record`]: the folder whose lock it takes.
+#[cfg(unix)]
+const MUTE: &str = "AGENT_PRESENCE_TEST_MUTE";
+
+#[cfg(unix)]
+#[test]
+fn one_that_nobody_can_ask_is_stopped_by_its_record() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    use agent_presence::instance::Instance;
+    use agent_presence::paths::ensure_state_dir;
+
+    use crate::support::control::{Held, Stranger};
+
+    if let Some(state) = std::env::var_os(MUTE) {
+        let _held = Instance::acquire(&ensure_state_dir(state.as_ref()).unwrap()).unwrap();
+        println!("\nmute");
+        loop {
+            std::thread::park();
+        }
+    }
+    let home = Home::new();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "control::operating::one_that_nobody_can_ask_is_stopped_by_its_record",
+            "--nocapture",
+        ])
+        .env(MUTE, home.state())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "mute"));
+    assert_eq!(home.run("pause").code, Some(1), "there is nothing but to end it");
+    assert_eq!(home.run("stop").code, Some(0));
+    let ended = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(15), "{ended}");
+
+    // A record that is not of the one who holds the lock ends nobody.
+    let home = Home::new();
+    let mut stranger = Stranger::new();
+    let mut record = stranger.record();
+    record["start_time"] = serde_json::json!(1);
+    let _held = Held::new(&home, Some(&record.to_string()));
+    let stop = home.run("stop");
+    assert_eq!(stop.code, Some(1), "{stop:?}");
+    assert!(
+        stop.err.contains("was left alone: that process id is used by another process now"),
+        "{}",
+        stop.err
+    );
+    assert!(stranger.is_alive());
 }

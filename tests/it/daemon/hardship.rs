@@ -93,27 +93,6 @@ fn a_state_folder_that_is_removed_is_made_again_with_all_that_belongs_into_it() 
     assert_eq!(next.terminate().code, Some(0));
 }
 
-/// The one that began in the new folder has it; there are never two for long.
-#[cfg(unix)]
-#[test]
-fn a_daemon_whose_state_folder_has_another_owner_ends() {
-    let home = Home::new();
-    let daemon = home.start("run");
-    home.wait_for_status("the daemon", |status| status["daemon"]["state"] == "running");
-    // Moved away, which nothing tells of, so that another one can begin.
-    fs::rename(home.state(), home.path("elsewhere")).unwrap();
-    let next = home.start("run");
-    home.wait_for_status("the next", |status| status["daemon"]["pid"] == next.pid());
-    // Now it is told of.
-    let mut session = home.session();
-    session.limits(36.0, 53.0).turn().tokens(4_500);
-    let ended = daemon.wait_for_end();
-    assert_eq!(ended.code, Some(0));
-    assert!(ended.err.contains("another instance began there; ending"), "{}", ended.err);
-    home.wait_for_status("the limits", |status| !status["limits"].as_array().unwrap().is_empty());
-    assert_eq!(next.terminate().code, Some(0));
-}
-
 #[test]
 fn sessions_whose_folder_vanishes_are_there_again_with_it() {
     let home = Home::new();
