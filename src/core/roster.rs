@@ -9,11 +9,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::activity::Agent;
-use crate::core::session::{Helped, Session};
-use crate::core::time::Now;
+use crate::core::session::Session;
+use crate::core::time::{Now, later};
 
 /// How long a fresher session waits while the shown one is still at work.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The last lines of a sub-agent that ended with its turn may be stamped so much later than the turn's end.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Sub-agents of sub-agents are followed up this far.
 const GENERATIONS: usize = 8;
@@ -27,6 +30,30 @@ pub struct Roster {
 }
 
 type Key = (Agent, String);
+
+/// The work of a session's sub-agents, theirs included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Helped {
+    /// Their newest line.
+    pub last_event_at: Option<Timestamp>,
+    /// Until when one of them counts as at work.
+    pub at_work_until: Option<Timestamp>,
+    /// The same of those that have written since the session's newest turn ended.
+    pub outlive_until: Option<Timestamp>,
+}
+
+impl Helped {
+    /// Adds what `helper` does for `session`.
+    fn add(&mut self, helper: &Session, session: &Session) {
+        let until = helper.own_work_until();
+        self.last_event_at = self.last_event_at.max(helper.last_event_at);
+        self.at_work_until = self.at_work_until.max(until);
+        let ended_at = session.work.ended_at.map(|at| later(at, LAST_LINES));
+        if ended_at.is_some() && helper.last_event_at > ended_at {
+            self.outlive_until = self.outlive_until.max(until);
+        }
+    }
+}
 
 /// What is weighed of one session.
 struct Candidate<'a> {
@@ -100,19 +127,15 @@ fn weigh(session: &Session, now: Now, idle_after: Duration) -> Option<Candidate<
 
 /// What the sub-agents of every session that has some are doing.
 pub fn helped(sessions: &[&Session]) -> BTreeMap<String, Helped> {
-    let parents: BTreeMap<&str, &str> = sessions
-        .iter()
-        .filter_map(|session| Some((session.id.as_str(), session.parent.as_deref()?)))
-        .collect();
+    let by_id: BTreeMap<&str, &Session> =
+        sessions.iter().map(|session| (session.id.as_str(), *session)).collect();
     let mut helped: BTreeMap<String, Helped> = BTreeMap::new();
-    for session in sessions {
-        let mut id = session.id.as_str();
+    for helper in sessions {
+        let mut at = *helper;
         for _ in 0..GENERATIONS {
-            let Some(parent) = parents.get(id) else { break };
-            let entry = helped.entry((*parent).to_owned()).or_default();
-            entry.last_event_at = entry.last_event_at.max(session.last_event_at);
-            entry.at_work_until = entry.at_work_until.max(session.own_work_until());
-            id = parent;
+            let Some(parent) = at.parent.as_deref().and_then(|parent| by_id.get(parent)) else { break };
+            helped.entry(parent.id.clone()).or_default().add(helper, parent);
+            at = parent;
         }
     }
     helped

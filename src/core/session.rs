@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::activity::{Activity, Agent};
 use crate::core::register::{Registration, Status};
+use crate::core::roster::Helped;
 use crate::core::source::{Call, Doing, Surface};
 use crate::core::time::later;
 use crate::core::usage::{Tokens, Usage};
@@ -27,6 +28,9 @@ pub const REPLY_QUIET: Duration = Duration::from_secs(30);
 
 /// How long something that is recorded only when it is done is still shown.
 pub const JUST_DONE: Duration = Duration::from_secs(5);
+
+/// What a register says of a turn's end is this much later at most.
+const REGISTER_LAG: Duration = Duration::from_secs(5);
 
 /// A gap after which the card's timer starts anew.
 pub const TIMER_GAP: Duration = Duration::from_secs(6 * 3600);
@@ -91,15 +95,6 @@ pub struct Session {
     pub registration: Option<Registration>,
 }
 
-/// The work of a session's sub-agents, theirs included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Helped {
-    /// Their newest line.
-    pub last_event_at: Option<Timestamp>,
-    /// Until when one of them counts as at work.
-    pub at_work_until: Option<Timestamp>,
-}
-
 /// The context window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
@@ -144,6 +139,12 @@ fn context_left(used: u64, window: u64, baseline: u64) -> u8 {
 pub struct Work {
     /// Whether a turn has begun and not ended.
     pub turn_open: bool,
+    /// When the newest turn ended; `None` while one is open.
+    pub ended_at: Option<Timestamp>,
+    /// Whether the end of that turn said that helpers go on.
+    pub helpers_pending: bool,
+    /// Whether a command of the user's own runs, in no turn.
+    pub user_command: bool,
     /// Whether the agent has said something since, where the end of turns is not recorded.
     pub may_be_over: bool,
     /// The tools at work, oldest first, with the agent's ids.
@@ -168,25 +169,31 @@ impl Session {
         if let Some((at, _)) = &mut self.work.just_done {
             *at = wall.min(*at);
         }
+        self.work.ended_at = self.work.ended_at.map(|at| at.min(wall));
         if let Some(Registration::Open(open)) = &mut self.registration {
             open.since = open.since.map(|at| at.min(wall));
         }
     }
 
-    /// Until when the session counts as at work if nothing more is heard of it; `None` when its turn is over.
+    /// Until when the session counts as at work if nothing more is heard of it; `None` when its turn is over and nobody
+    /// works for it.
     ///
-    /// While its own turn is open, the work of its sub-agents is its work.
+    /// The work of its sub-agents is its work, also when they outlive the turn that started them.
     pub fn at_work_until(&self) -> Option<Timestamp> {
-        self.own_work_until().max(self.helped_until())
+        self.own_work_until().max(self.helped_until()).max(self.busy_until())
     }
 
     /// Until when it is at work itself.
     pub(crate) fn own_work_until(&self) -> Option<Timestamp> {
-        if !self.is_turn_open() {
-            return None;
-        }
-        let patience = if !self.work.calls.is_empty() {
+        self.turn_until().filter(|_| self.is_turn_open())
+    }
+
+    /// The same as its lines tell.
+    fn turn_until(&self) -> Option<Timestamp> {
+        let patience = if self.work.user_command || !self.work.calls.is_empty() {
             CALL_SILENCE
+        } else if !self.work.turn_open {
+            return None;
         } else if self.work.may_be_over {
             REPLY_QUIET
         } else {
@@ -195,17 +202,64 @@ impl Session {
         Some(later(self.last_event_at?, patience))
     }
 
-    /// A sub-agent's line is also a sign of life of the turn that waits for it.
+    /// Until when its register's word is believed that it is at work, where no line has said so yet.
+    fn busy_until(&self) -> Option<Timestamp> {
+        let busy_since = self.says(Status::Busy)?;
+        let is_news = self.last_event_at.is_none_or(|last| busy_since > last) && !self.over;
+        is_news.then(|| later(busy_since, TURN_SILENCE))
+    }
+
+    /// Until when its sub-agents are at work for it.
     fn helped_until(&self) -> Option<Timestamp> {
-        let helped = self.help()?;
-        helped.at_work_until.max(helped.last_event_at.map(|at| later(at, TURN_SILENCE)))
+        let goes_on = self.is_turn_open()
+            || self.turn_until().is_none() && !self.is_closed() && !self.helpers_are_over();
+        self.helpers_until().filter(|_| goes_on)
     }
 
+    /// The same as its lines and theirs tell. A sub-agent's line is also a sign of life of the turn that waits for it.
+    fn helpers_until(&self) -> Option<Timestamp> {
+        let helped = self.helped.unwrap_or_default();
+        let silent = |since: Option<Timestamp>| since.map(|at| later(at, TURN_SILENCE));
+        let Some(ended_at) = self.work.ended_at.filter(|_| !self.work.turn_open) else {
+            return helped.at_work_until.max(silent(helped.last_event_at));
+        };
+        if self.work.helpers_pending {
+            // They are done when the agent says so, which it does a moment after the last one is.
+            let since = helped.last_event_at.filter(|at| *at > ended_at);
+            return helped.at_work_until.max(silent(since).or(Some(later(ended_at, CALL_SILENCE))));
+        }
+        // Those that a turn takes with it leave their files as they are.
+        if self.says(Status::Busy).is_some() { helped.at_work_until } else { helped.outlive_until }
+    }
+
+    /// What its sub-agents are doing, while that is its own work.
     fn help(&self) -> Option<Helped> {
-        self.helped.filter(|_| self.is_turn_open())
+        self.helped.filter(|_| self.helped_until().is_some())
     }
 
-    /// Whether it is the agent's turn: its lines say so, and its register does not know better.
+    /// Whether its register has said since their last line that nobody is at work.
+    fn helpers_are_over(&self) -> bool {
+        let helped_at = self.helped.and_then(|helped| helped.last_event_at);
+        let pending_at = self.work.ended_at.filter(|_| self.work.helpers_pending);
+        let newest = helped_at.max(pending_at.map(|at| later(at, REGISTER_LAG))).max(self.last_event_at);
+        self.says(Status::Waiting).is_some() || self.says(Status::Idle).is_some_and(|at| Some(at) >= newest)
+    }
+
+    /// Since when its register says this; `None` when it says something else, or nothing.
+    fn says(&self, wanted: Status) -> Option<Timestamp> {
+        match self.registration {
+            Some(Registration::Open(open)) if open.status == Some(wanted) => open.since,
+            _ => None,
+        }
+    }
+
+    /// Whether nothing more will come of it.
+    fn is_closed(&self) -> bool {
+        self.over || matches!(self.registration, Some(Registration::Closed(_)))
+    }
+
+    /// Whether it is the agent's turn, or a command of the user's own runs: its lines say so, and its register does not
+    /// know better.
     fn is_turn_open(&self) -> bool {
         let says_otherwise = match self.registration {
             Some(Registration::Open(open)) => match open.status {
@@ -214,18 +268,9 @@ impl Session {
                 Some(Status::Waiting) => true,
                 Some(Status::Busy) | None => false,
             },
-            Some(Registration::Closed(_)) => true,
-            None => false,
+            Some(Registration::Closed(_)) | None => false,
         };
-        self.work.turn_open && !self.over && !says_otherwise
-    }
-
-    /// Since when its register has said that the user is awaited.
-    fn waiting_since(&self) -> Option<Timestamp> {
-        match self.registration {
-            Some(Registration::Open(open)) if open.status == Some(Status::Waiting) => open.since,
-            _ => None,
-        }
+        (self.work.turn_open || self.work.user_command) && !self.is_closed() && !says_otherwise
     }
 
     /// The newest line that tells of it.
@@ -238,13 +283,18 @@ impl Session {
         self.at_work_until().is_some_and(|until| wall < until)
     }
 
-    /// From when the session is idle: `idle_after` past its last work or line, when it was closed, or at once when it is
+    /// From when the session is idle: `idle_after` past its last work or line and those of its sub-agents, when it was closed, or at once when it is
     /// over.
     pub fn idle_from(&self, idle_after: Duration) -> Option<Timestamp> {
         if self.over {
             return self.last_event_at;
         }
-        let last = self.at_work_until().or(self.last_event_at.max(self.waiting_since()))?;
+        // Until its register said otherwise it was at work.
+        let worked_until = self.turn_until().max(self.helpers_until());
+        let stopped_at = self.says(Status::Idle).zip(worked_until).map(|(at, until)| at.min(until));
+        let helped_at = self.helped.and_then(|helped| helped.last_event_at);
+        let heard = self.last_event_at.max(helped_at).max(self.says(Status::Waiting)).max(stopped_at);
+        let last = self.at_work_until().max(heard)?;
         let idle_from = later(last, idle_after);
         match self.registration {
             Some(Registration::Closed(at)) => Some(idle_from.min(at)),
@@ -278,10 +328,14 @@ impl Session {
             // Itself it is silent; its sub-agents are at work, or were just now.
             let helped =
                 self.help().and_then(|helped| helped.at_work_until).is_some_and(|until| wall < until);
-            return Err(if helped { Activity::Delegating } else { Activity::Thinking });
+            let awaited = self.work.helpers_pending && self.helped_until().is_some_and(|until| wall < until);
+            return Err(if helped || awaited { Activity::Delegating } else { Activity::Thinking });
         }
         if let Some((_, doing)) = self.work.calls.last() {
             return Ok(doing);
+        }
+        if self.work.user_command {
+            return Err(Activity::Running);
         }
         match &self.work.just_done {
             Some((at, doing)) if wall < later(*at, JUST_DONE) => Ok(doing),
@@ -293,11 +347,9 @@ impl Session {
     pub fn next_change(&self, wall: Timestamp, idle_after: Duration) -> Option<Timestamp> {
         let idle_from = self.idle_from(idle_after).filter(|from| *from > wall)?;
         let just_done = self.work.just_done.as_ref().map(|(at, _)| later(*at, JUST_DONE));
-        [just_done, self.own_work_until(), self.at_work_until(), self.work.limited_until, Some(idle_from)]
-            .into_iter()
-            .flatten()
-            .filter(|at| *at > wall)
-            .min()
+        let helped = self.help().and_then(|helped| helped.at_work_until);
+        let ends = [self.own_work_until(), helped, self.at_work_until(), self.work.limited_until];
+        [just_done, Some(idle_from)].into_iter().chain(ends).flatten().filter(|at| *at > wall).min()
     }
 }
 

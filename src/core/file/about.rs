@@ -134,8 +134,11 @@ impl About {
             }
             Fact::Reply => work.may_be_over = !self.turns_recorded,
             Fact::TurnEnded => {
-                *work = Work { limited_until: work.limited_until, ..Work::default() };
+                let ended_at = Some(when).filter(|_| work.turn_open).or(work.ended_at);
+                *work = Work { ended_at, limited_until: work.limited_until, ..Work::default() };
             }
+            Fact::HelpersPending => work.helpers_pending = true,
+            Fact::UserCommand(runs) => work.user_command = runs,
             Fact::Count(count) => self.ledger.count(when, count),
             Fact::Response { thread, response, usage, total } => {
                 if thread.is_none_or(|thread| thread == self.meta.id) {

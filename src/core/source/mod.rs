@@ -84,6 +84,10 @@ pub enum Fact {
     Working,
     /// The turn may be over here; nothing says so.
     MaybeEnded,
+    /// Helpers go on after the end of the turn that started them.
+    HelpersPending,
+    /// A command that the user runs, and not the agent, begins (true) or is done.
+    UserCommand(bool),
     /// The account's limit was reached.
     LimitReached,
     /// The context was replaced by a summary of it, of so many tokens.

@@ -7,14 +7,18 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone)]
 pub(crate) struct Claude {
     id: String,
+    /// The session that a helper belongs to.
+    parent: Option<String>,
     cwd: String,
     lines: u32,
     open: Vec<String>,
 }
 
 impl Claude {
-    pub(crate) fn new(id: &str, cwd: &str) -> Self {
-        Self { id: id.to_owned(), cwd: cwd.to_owned(), lines: 0, open: Vec::new() }
+    /// A session, or `session/helper`.
+    pub(crate) fn new(name: &str, cwd: &str) -> Self {
+        let (parent, id) = name.split_once('/').map_or((None, name), |(of, id)| (Some(of.to_owned()), id));
+        Self { id: id.to_owned(), parent, cwd: cwd.to_owned(), lines: 0, open: Vec::new() }
     }
 
     /// The user's prompt.
@@ -44,9 +48,44 @@ impl Claude {
 
     /// The last words of a turn, and its end.
     pub(crate) fn end(&mut self, at: Timestamp) -> String {
+        self.last_words(at)
+            + &self.line(at, json!({"type": "system", "subtype": "turn_duration", "durationMs": 1}))
+    }
+
+    /// The same while agents work on in the background.
+    pub(crate) fn end_with_agents(&mut self, at: Timestamp) -> String {
+        let end = json!({"type": "system", "subtype": "turn_duration", "durationMs": 1, "pendingBackgroundAgentCount": 1});
+        self.last_words(at) + &self.line(at, end)
+    }
+
+    /// One of them is done.
+    pub(crate) fn notified(&mut self, at: Timestamp) -> String {
+        let message = json!({"role": "user", "content": "<task-notification>x</task-notification>"});
+        self.line(at, json!({"type": "user", "message": message, "origin": {"kind": "task-notification"}}))
+    }
+
+    /// The user runs a command.
+    pub(crate) fn command(&mut self, at: Timestamp) -> String {
+        let message = json!({"role": "user", "content": "<bash-input>x</bash-input>"});
+        self.line(at, json!({"type": "user", "message": message}))
+    }
+
+    /// It is done, and the model is to answer.
+    pub(crate) fn command_done(&mut self, at: Timestamp) -> String {
+        let message =
+            json!({"role": "user", "content": "<bash-stdout>x</bash-stdout><bash-stderr></bash-stderr>"});
+        self.line(at, json!({"type": "user", "message": message, "turnOrigin": "human"}))
+    }
+
+    /// The user presses Esc.
+    pub(crate) fn interrupted(&mut self, at: Timestamp) -> String {
+        let block = json!({"type": "text", "text": "[Request interrupted by user]"});
+        self.line(at, json!({"type": "user", "message": {"role": "user", "content": [block]}}))
+    }
+
+    fn last_words(&mut self, at: Timestamp) -> String {
         self.open.clear();
         self.message(at, &json!({"type": "text", "text": "x"}), "end_turn", 10, 10)
-            + &self.line(at, json!({"type": "system", "subtype": "turn_duration", "durationMs": 1}))
     }
 
     fn message(&mut self, at: Timestamp, block: &Value, stop: &str, input: u64, output: u64) -> String {
@@ -62,7 +101,9 @@ impl Claude {
         self.lines += 1;
         for (name, value) in [
             ("uuid", json!(format!("{}-{}", self.id, self.lines))),
-            ("sessionId", json!(self.id)),
+            ("sessionId", json!(self.parent.as_ref().unwrap_or(&self.id))),
+            ("isSidechain", json!(self.parent.is_some())),
+            ("agentId", json!(self.parent.as_ref().map(|_| &self.id))),
             ("cwd", json!(self.cwd)),
             ("version", json!("2.1.270")),
             ("entrypoint", json!("cli")),

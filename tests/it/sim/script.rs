@@ -157,7 +157,7 @@ fn claude(world: &mut World, name: &str, rest: &str) {
             branch: "main".to_owned(),
             source: Source::Cli,
         };
-        let writer = Claude::new(&about.id, &about.cwd);
+        let writer = Claude::new(name, &about.cwd);
         world.create(name, Codex::new(about), "~/.claude", "");
         world.files.get_mut(name).unwrap().claude = Some(writer);
     }
@@ -170,6 +170,11 @@ fn claude(world: &mut World, name: &str, rest: &str) {
         "asks" => claude.call(at, "AskUserQuestion", input, output),
         "done" => claude.done(at),
         "end" => claude.end(at),
+        "leaves" => claude.end_with_agents(at),
+        "notified" => claude.notified(at),
+        "shell" => claude.command(at),
+        "shelled" => claude.command_done(at),
+        "breaks" => claude.interrupted(at),
         _ => panic!("not understood: {verb}"),
     };
     world.append(name, &line);

@@ -64,6 +64,12 @@ pub(super) struct Entry<'a> {
     #[serde(borrow)]
     pub(super) turn_companion: Scalar<'a>,
     #[serde(borrow)]
+    pub(super) turn_origin: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) pending_background_agent_count: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) pending_workflow_count: Scalar<'a>,
+    #[serde(borrow)]
     pub(super) tool_denial_kind: Scalar<'a>,
     #[serde(borrow)]
     pub(super) compact_metadata: Raw<'a>,

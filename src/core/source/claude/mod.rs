@@ -17,6 +17,7 @@ mod limit;
 mod reader;
 mod stream;
 mod tool;
+mod turn;
 mod usage;
 mod window;
 

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use super::entry::{Block, Body, Entry, Raw, Room, decode, read};
 use super::lenient::Scalar;
+use super::turn::{Said, Turns};
 use super::{SILENT, limit, tool, usage, window};
 use crate::core::lines::Line;
-use crate::core::session::CALL_SILENCE;
 use crate::core::source::{Call, Fact, Message, Meta, Parsed, Surface, value};
 use crate::core::time::elapsed;
 
@@ -21,20 +21,6 @@ const SPEAKING: [&[u8]; 4] = [b"\"assistant\"", b"\"user\"", b"\"system\"", b"\"
 /// A silent line longer than this is not even looked at for its type.
 const GLANCE: usize = 4 << 10;
 
-/// What user lines begin with that are no prompts: local commands and what comes back from them or from helpers.
-const NO_PROMPT: [&str; 7] = [
-    "<command-name>",
-    "<local-command-",
-    "<task-notification>",
-    "<bash-input>",
-    "<bash-stdout>",
-    "<bash-stderr>",
-    INTERRUPTED,
-];
-
-/// What Claude Code writes in the user's name when a turn is broken off.
-const INTERRUPTED: &str = "[Request interrupted";
-
 /// Reads the lines of one file, in order.
 #[derive(Debug, Default)]
 pub struct Reader {
@@ -43,8 +29,7 @@ pub struct Reader {
     cwd: Option<String>,
     branch: Option<String>,
     last_at: Option<Timestamp>,
-    /// Whether the newest step was a call or its result, so that the model has yet to say what comes of it.
-    between_calls: bool,
+    turns: Turns,
     /// Whether the ends of turns are recorded.
     ends_recorded: bool,
     /// The fullest that the context has been.
@@ -75,7 +60,7 @@ impl Reader {
     /// Bytes are left out from here on.
     pub fn jump(&mut self) {
         self.torn |= self.whose.is_none();
-        self.between_calls = false;
+        self.turns = Turns::default();
     }
 
     fn whole(&mut self, bytes: &[u8]) -> Parsed {
@@ -209,6 +194,9 @@ impl Reader {
             self.end_turn(facts);
             return;
         }
+        if self.turns.answered() {
+            facts.push(Fact::TurnStarted { turn: entry.uuid.owned(), window: None });
+        }
         facts.push(Fact::Context { model: body.model.owned(), effort: entry.effort.owned(), cwd: None });
         facts.extend(self.usage(entry, body));
         facts.push(Fact::Working);
@@ -220,8 +208,8 @@ impl Reader {
                 facts.push(Fact::CallStarted { call: block.id.owned(), doing });
             }
         }
-        self.between_calls = calls;
         if calls {
+            self.turns.between_calls();
             return;
         }
         match body.stop_reason.text() {
@@ -267,7 +255,7 @@ impl Reader {
         let ended: Vec<Fact> =
             results.map(|block| Fact::CallEnded { call: block.tool_use_id.owned() }).collect();
         if !ended.is_empty() {
-            self.between_calls = true;
+            self.turns.between_calls();
             facts.extend(ended);
             // A rule that forbids a call does not stop the model; a user who does stops it.
             if entry.tool_denial_kind.text().is_some_and(|kind| kind != "permission-rule") {
@@ -275,36 +263,28 @@ impl Reader {
             }
             return;
         }
-        if blocks.iter().any(|block| block.text.begins(INTERRUPTED)) {
+        let said = Said::of(entry, blocks);
+        if said == Said::Interrupted {
             self.end_turn(facts);
+            self.turns.close();
             return;
         }
-        let written_by_program = [
-            &entry.is_meta,
-            &entry.is_compact_summary,
-            &entry.is_visible_in_transcript_only,
-            &entry.turn_companion,
-        ];
-        let origin = decode(entry.origin);
-        let origin = origin.as_ref().and_then(|origin| value::text(origin, "kind"));
-        let says_something = blocks
-            .iter()
-            .any(|block| block.text.text().is_some() || block.kind.is("image") || block.kind.is("document"));
-        let is_prompt = says_something
-            && !written_by_program.into_iter().any(Scalar::flag)
-            && origin.is_none_or(|origin| origin == "human")
-            && !blocks.first().is_some_and(|block| NO_PROMPT.iter().any(|word| block.text.begins(word)));
-        if is_prompt {
-            self.prompt(entry.prompt_id.owned().or_else(|| entry.uuid.owned()), at, facts);
+        let turn = entry.prompt_id.owned().or_else(|| entry.uuid.owned());
+        if entry.turn_origin.is_there() {
+            self.turns.begin();
+            facts.push(Fact::TurnStarted { turn, window: None });
+        } else {
+            self.said(said, turn, at, facts);
+        }
+        if matches!(said, Said::Command | Said::CommandDone) {
+            facts.push(Fact::UserCommand(said == Said::Command));
         }
     }
 
-    /// A message that comes between a call and what the model makes of it was queued into the running turn.
-    fn prompt(&mut self, turn: Option<String>, at: Option<Timestamp>, facts: &mut Vec<Fact>) {
+    /// A turn may begin here.
+    fn said(&mut self, said: Said, turn: Option<String>, at: Option<Timestamp>, facts: &mut Vec<Fact>) {
         let silence = self.last_at.zip(at).map(|(last, at)| elapsed(last, at));
-        let queued = self.between_calls && silence.is_none_or(|silence| silence < CALL_SILENCE);
-        if !queued {
-            self.between_calls = false;
+        if self.turns.said(said, silence) {
             facts.push(Fact::TurnStarted { turn, window: None });
         }
     }
@@ -314,7 +294,13 @@ impl Reader {
             Some("turn_duration") => {
                 self.ends_recorded = true;
                 self.end_turn(facts);
+                self.turns.close();
+                let pending = [&entry.pending_background_agent_count, &entry.pending_workflow_count];
+                if pending.into_iter().any(|count| count.number().is_some_and(|count| count > 0)) {
+                    facts.push(Fact::HelpersPending);
+                }
             }
+            Some("scheduled_task_fire") => self.turns.fire(),
             Some("stop_hook_summary") => self.end_turn(facts),
             Some("compact_boundary") => {
                 let after = decode(entry.compact_metadata)
@@ -326,7 +312,7 @@ impl Reader {
     }
 
     fn end_turn(&mut self, facts: &mut Vec<Fact>) {
-        self.between_calls = false;
+        self.turns.end();
         facts.push(Fact::TurnEnded);
     }
 
@@ -343,10 +329,10 @@ impl Reader {
             let rest = first.get(at + key.len()..).unwrap_or_default();
             let id = memchr::memchr(b'"', rest).and_then(|end| rest.get(..end));
             let call = id.and_then(|id| std::str::from_utf8(id).ok()).map(str::to_owned);
-            self.between_calls = true;
+            self.turns.between_calls();
             facts.push(Fact::CallEnded { call });
         } else if !has(b"\"isMeta\":true") && !has(b"\"isCompactSummary\":true") {
-            self.prompt(None, None, &mut facts);
+            self.said(Said::Prompt, None, None, &mut facts);
         }
         facts
     }

@@ -1,0 +1,209 @@
+//! Where the turns of one transcript begin and end.
+//!
+//! Newer versions mark every line that begins a turn (`turnOrigin`, see [`super::reader`]). Elsewhere the user's prompt
+//! begins one, and so does what wakes a session by itself: a background task's notification, a schedule, the end of a
+//! limit. A message that is queued into a running turn does not.
+//! Read next: [`super::reader`], which tells what each line is.
+
+use std::time::Duration;
+
+use super::entry::{Block, Entry, decode};
+use super::lenient::Scalar;
+use crate::core::session::CALL_SILENCE;
+use crate::core::source::value;
+
+/// What user lines begin with that are no prompts: local commands and what comes back from them.
+const NO_PROMPT: [&str; 3] = ["<command-name>", "<local-command-", "[Request interrupted"];
+
+/// What a background task that is done writes in the user's name.
+const NOTIFICATION: &str = "<task-notification>";
+
+/// `origin.kind` of the lines that wake a session by itself.
+const WAKES: [&str; 2] = ["task-notification", "auto-continuation"];
+
+/// What a line of type user is, if it is no tool's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Claude Code writes in the user's name that the turn was broken off.
+    Interrupted,
+    /// The user runs a command of their own (`!`).
+    Command,
+    /// That command is done.
+    CommandDone,
+    /// The user's words to the model.
+    Prompt,
+    /// Nobody's words, but the model is asked to go on.
+    Wake,
+    /// Something that only the program has to say; a scheduled task's prompt looks like this, too.
+    Note,
+    /// Nothing that the model is asked for.
+    Nothing,
+}
+
+impl Said {
+    pub(super) fn of(entry: &Entry<'_>, blocks: &[Block<'_>]) -> Self {
+        let begins = |word: &str| blocks.first().is_some_and(|block| block.text.begins(word));
+        if blocks.iter().any(|block| block.text.begins("[Request interrupted")) {
+            return Self::Interrupted;
+        }
+        if begins("<bash-input>") {
+            return Self::Command;
+        }
+        if begins("<bash-stdout>") || begins("<bash-stderr>") {
+            return Self::CommandDone;
+        }
+        let aside = [&entry.is_compact_summary, &entry.is_visible_in_transcript_only, &entry.turn_companion];
+        let says_something = blocks
+            .iter()
+            .any(|block| block.text.text().is_some() || block.kind.is("image") || block.kind.is("document"));
+        if !says_something || aside.into_iter().any(Scalar::flag) || NO_PROMPT.into_iter().any(begins) {
+            return Self::Nothing;
+        }
+        let origin = decode(entry.origin);
+        let origin = origin.as_ref().and_then(|origin| value::text(origin, "kind"));
+        match origin {
+            Some(kind) if WAKES.contains(&kind) => Self::Wake,
+            None if begins(NOTIFICATION) => Self::Wake,
+            _ if entry.is_meta.flag() => Self::Note,
+            None | Some("human") => Self::Prompt,
+            Some(_) => Self::Nothing,
+        }
+    }
+}
+
+/// Whether a turn is running, as the lines so far tell.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    state: State,
+    /// Whether a scheduled task was said to begin since the newest turn did.
+    fired: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// None is known to run. A hook may still make it go on.
+    #[default]
+    Over,
+    /// Its end is recorded, so whatever the model answers is another turn's.
+    Closed {
+        /// Whether something was said since that the model may answer.
+        asked: bool,
+    },
+    Open,
+    /// The newest step was a call or its result, so that the model has yet to say what comes of it.
+    BetweenCalls,
+}
+
+impl Turns {
+    /// A turn begins.
+    pub(super) fn begin(&mut self) {
+        *self = Self { state: State::Open, fired: false };
+    }
+
+    /// It may be over.
+    pub(super) fn end(&mut self) {
+        self.state = State::Over;
+    }
+
+    /// It is over, and will not go on.
+    pub(super) fn close(&mut self) {
+        self.state = State::Closed { asked: false };
+    }
+
+    /// A scheduled task is said to begin; its prompt follows.
+    pub(super) fn fire(&mut self) {
+        self.fired = true;
+        self.asked();
+    }
+
+    /// Results of calls come in, or calls begin.
+    pub(super) fn between_calls(&mut self) {
+        self.state = State::BetweenCalls;
+    }
+
+    /// The model answers; whether a turn begins with it that nothing announced.
+    pub(super) fn answered(&mut self) -> bool {
+        let unannounced = self.state == State::Closed { asked: true };
+        self.state = State::Open;
+        unannounced
+    }
+
+    /// A line of type user that is no result; whether a turn begins with it. `silence` is the time since the line before.
+    pub(super) fn said(&mut self, said: Said, silence: Option<Duration>) -> bool {
+        let is_running = match said {
+            Said::Prompt => self.state == State::BetweenCalls,
+            Said::Wake => self.is_open(),
+            Said::Note if self.fired => self.is_open(),
+            _ => {
+                self.asked();
+                return false;
+            }
+        };
+        // Nothing is queued into a turn that was broken off long ago.
+        let begins = !is_running || silence.is_some_and(|silence| silence >= CALL_SILENCE);
+        if begins {
+            self.begin();
+        }
+        begins
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Open | State::BetweenCalls)
+    }
+
+    fn asked(&mut self) {
+        if let State::Closed { asked } = &mut self.state {
+            *asked = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_is_queued_only_between_calls() {
+        let mut turns = Turns::default();
+        assert!(turns.said(Said::Prompt, None));
+        assert!(turns.said(Said::Prompt, None), "the first was never answered");
+        turns.between_calls();
+        assert!(!turns.said(Said::Prompt, Some(Duration::from_secs(5))));
+        assert!(turns.said(Said::Prompt, Some(CALL_SILENCE)), "the call never ended");
+    }
+
+    #[test]
+    fn what_wakes_a_session_is_queued_into_a_running_turn() {
+        let mut turns = Turns::default();
+        assert!(turns.said(Said::Wake, None));
+        assert!(!turns.said(Said::Wake, None));
+        assert!(!turns.answered());
+        assert!(!turns.said(Said::Wake, None));
+        turns.end();
+        assert!(turns.said(Said::Wake, None));
+    }
+
+    #[test]
+    fn a_note_begins_a_turn_when_a_scheduled_task_fired() {
+        let mut turns = Turns::default();
+        assert!(!turns.said(Said::Note, None));
+        turns.fire();
+        assert!(turns.said(Said::Note, None));
+        turns.close();
+        assert!(!turns.said(Said::Note, None), "that was the one before");
+    }
+
+    #[test]
+    fn an_answer_after_a_recorded_end_begins_a_turn_if_anything_was_said_since() {
+        let mut turns = Turns::default();
+        turns.close();
+        assert!(!turns.answered(), "a line of the last message may come late");
+        turns.close();
+        turns.said(Said::Nothing, None);
+        assert!(turns.answered());
+        assert!(!turns.answered());
+        turns.end();
+        turns.said(Said::Note, None);
+        assert!(!turns.answered(), "a hook made it go on");
+    }
+}
