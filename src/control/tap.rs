@@ -23,7 +23,7 @@ use crate::core::activity::{Activity, Agent};
 use crate::core::file::{FileUpdate, Skipped};
 use crate::core::session::{Context, Session, UsageEvent, Work};
 use crate::core::source::{Doing, Surface};
-use crate::core::usage::Usage;
+use crate::core::usage::{Tokens, Usage};
 
 /// Usage events in one line.
 pub const EVENTS: usize = 64;
@@ -145,6 +145,8 @@ impl Tapped {
                 model: self.model,
                 effort: self.effort,
                 service_tier: None,
+                file_begun_at: None,
+                before: Tokens::ZERO,
                 started_at: self.started_at,
                 timer_from: self.started_at,
                 last_event_at: self.last_event_at,

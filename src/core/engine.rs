@@ -10,10 +10,12 @@
 
 mod card;
 mod handover;
+mod parts;
 mod report;
 mod tapped;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +23,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::card::Basis;
+use self::parts::Parts;
 use self::tapped::Told;
 use crate::core::activity::{Activity, Agent};
 use crate::core::card::Card;
-use crate::core::file::{FileUpdate, Skipped};
+use crate::core::file::FileUpdate;
 use crate::core::limits::{LimitsBook, Snapshot};
 use crate::core::publish::{
     Budget, Endpoint, LinkCommand, LinkEvent, LinkState, LinkStatus, Notice, Publisher, Urgency,
@@ -93,7 +96,14 @@ pub enum Output {
 pub struct Engine {
     settings: Arc<Settings>,
     zone: TimeZone,
+    /// The sessions, each by the first of its files.
     files: BTreeMap<FileId, Known>,
+    /// Sessions that ended long ago, as far as their files are there: one that goes on in another file still has its figures.
+    dormant: BTreeMap<FileId, Known>,
+    /// The first file of the session that any other file is of.
+    firsts: BTreeMap<FileId, FileId>,
+    /// The first file of a session by a hash of whose it is.
+    by_session: BTreeMap<u64, FileId>,
     limits: LimitsBook,
     registers: Registers,
     /// Sizes of context windows that no session file tells, by session.
@@ -116,26 +126,24 @@ pub struct Engine {
     paused_until: Option<Timestamp>,
 }
 
-/// What is known of one file.
+/// What is known of one session.
 #[derive(Debug)]
 struct Known {
     session: Session,
-    skipped: Skipped,
+    parts: Parts,
     activity: Activity,
     ended: bool,
     /// Restored figures that nobody was told of.
     untold: Option<UsageEvent>,
-    /// How far the file has been read.
-    read: Option<ReadTo>,
-    /// What the session's stream has told of this file already.
+    /// What the session's stream has told of its file already.
     told: Option<Told>,
 }
 
 impl Known {
-    /// A file that nothing was said of.
+    /// A session that nothing was said of.
     fn unheard(session: Session) -> Self {
-        let skipped = Skipped::default();
-        Self { session, skipped, activity: Activity::Idle, ended: true, untold: None, read: None, told: None }
+        let parts = Parts::default();
+        Self { session, parts, activity: Activity::Idle, ended: true, untold: None, told: None }
     }
 }
 
@@ -147,6 +155,9 @@ impl Engine {
             settings: Arc::new(settings),
             zone,
             files: BTreeMap::new(),
+            dormant: BTreeMap::new(),
+            firsts: BTreeMap::new(),
+            by_session: BTreeMap::new(),
             limits: LimitsBook::default(),
             registers: Registers::default(),
             windows: BTreeMap::new(),
@@ -184,6 +195,9 @@ impl Engine {
             Input::Source(event) => self.source(now, event),
             Input::SourcesLost => {
                 self.files.retain(|file, _| file.is_stream());
+                self.dormant.clear();
+                self.firsts.clear();
+                self.by_session.clear();
                 self.inherited.files = None;
                 self.registers = Registers::default();
             }
@@ -316,8 +330,7 @@ impl Engine {
             }
             SourceEvent::Gone { file } if file.is_stream() => self.stream_ended(file),
             SourceEvent::Gone { file } => {
-                self.end(now, file);
-                self.files.remove(&file);
+                self.gone(now, file);
                 self.untold_status = true;
             }
             SourceEvent::Limits(snapshot) => self.learn(now, snapshot),
@@ -341,19 +354,26 @@ impl Engine {
     }
 
     fn updated(&mut self, now: Now, file: FileId, update: FileUpdate, restored: bool, read: Option<ReadTo>) {
-        let FileUpdate { mut session, mut usage, limits, skipped } = update;
-        if file.is_stream() && self.has_file(&session) {
+        let FileUpdate { session: mut told, mut usage, limits, skipped } = update;
+        if file.is_stream() && self.has_file(&told) {
             self.files.remove(&file);
             return;
         }
-        let before = self.files.remove(&file);
-        let adopted = if before.is_none() { self.adopt(file, &session) } else { None };
-        let restored = restored && adopted.is_none();
-        let mut before = before.or(adopted).unwrap_or_else(|| Known::unheard(session.clone()));
-        if let Some(told) = before.told.take() {
-            before.told = told.take_off(session.agent, &mut usage);
+        let place = self.place_of(now, file, &told);
+        let (before, adopted) = self.take_known(place, file, &told);
+        let joins = before.as_ref().is_some_and(|known| !known.parts.has(file));
+        let restored = restored && !adopted && !joins;
+        let mut before = before.unwrap_or_else(|| Known::unheard(told.clone()));
+        if let Some(of_stream) = before.told.take() {
+            before.told = of_stream.take_off(told.agent, &mut usage);
         }
-        session.not_after(now.wall);
+        told.not_after(now.wall);
+        let mut session = before.parts.put(file, skipped, read, told, &before.session);
+        before.parts.tell(file, &mut usage);
+        if before.parts.are_several() && session.usage == before.session.usage {
+            // A file that changes nothing is no news.
+            usage.clear();
+        }
         session.helped = before.session.helped;
         beside(&mut session, &self.registers, &self.windows);
         let activity = session.activity(now.wall, self.settings.card.idle_after);
@@ -384,12 +404,80 @@ impl Engine {
         events.extend(usage.map(|event| EventKind::Usage(UsageReport::new(&session, event, count))));
         // Whoever fell asleep unnoticed is told of like anybody who does, by `activities`.
         let (activity, ended) = if asleep { (before.activity, before.ended) } else { (activity, false) };
-        self.files.insert(file, Known { session, skipped, activity, ended, untold, read, told });
+        let parts = before.parts;
+        self.files.insert(place, Known { session, parts, activity, ended, untold, told });
         for kind in events {
             self.tell(now.wall, kind);
         }
         for snapshot in limits {
             self.learn(now, snapshot);
+        }
+    }
+
+    /// By which file the session of `file` is known. A file of which nothing is known may be another one of a session that is.
+    fn place_of(&mut self, now: Now, file: FileId, session: &Session) -> FileId {
+        if file.is_stream() {
+            return file;
+        }
+        if let Some(first) = self.first_of(file) {
+            let known = self.files.get(&first).or_else(|| self.dormant.get(&first));
+            if known.is_some_and(|known| tapped::is_same(&known.session, session)) {
+                return first;
+            }
+            // Another session's file was put in its place.
+            self.gone(now, file);
+        }
+        let first = *self.by_session.entry(hash(session)).or_insert(file);
+        let known = self.files.get(&first).or_else(|| self.dormant.get(&first));
+        match known {
+            Some(known) if tapped::is_same(&known.session, session) => {
+                self.firsts.insert(file, first);
+                first
+            }
+            _ => file,
+        }
+    }
+
+    fn first_of(&self, file: FileId) -> Option<FileId> {
+        let first = self.firsts.get(&file).copied();
+        let is_first = || self.files.contains_key(&file) || self.dormant.contains_key(&file);
+        first.or_else(|| is_first().then_some(file))
+    }
+
+    /// What is known of the session at `place`, taken out of there; and whether a stream has told of it.
+    fn take_known(&mut self, place: FileId, file: FileId, session: &Session) -> (Option<Known>, bool) {
+        if let Some(known) = self.files.remove(&place) {
+            return (Some(known), false);
+        }
+        let dormant = self.dormant.remove(&place);
+        match self.adopt(file, session) {
+            Some(adopted) => {
+                let parts = dormant.map(|dormant| dormant.parts).unwrap_or_default();
+                (Some(Known { parts, ..adopted }), true)
+            }
+            None => (dormant, false),
+        }
+    }
+
+    /// A file is followed no longer. Its session goes on as long as another file tells of it.
+    fn gone(&mut self, now: Now, file: FileId) {
+        let Some(first) = self.first_of(file) else { return };
+        let known = self.files.get_mut(&first).or_else(|| self.dormant.get_mut(&first));
+        let Some(known) = known else { return };
+        if known.parts.lose(file) {
+            if let Some(session) = known.parts.joined() {
+                let Session { helped, registration, .. } = std::mem::replace(&mut known.session, session);
+                (known.session.helped, known.session.registration) = (helped, registration);
+            }
+            return;
+        }
+        let key = hash(&known.session);
+        self.end(now, first);
+        self.files.remove(&first);
+        self.dormant.remove(&first);
+        self.firsts.retain(|_, of| *of != first);
+        if self.by_session.get(&key) == Some(&first) {
+            self.by_session.remove(&key);
         }
     }
 
@@ -507,9 +595,13 @@ impl Engine {
         let is_old = |known: &Known| {
             known.ended && known.session.last_event_at.is_none_or(|last| now.since(last) > REMEMBERED)
         };
-        let before = self.files.len();
-        self.files.retain(|_, known| !is_old(known));
-        if self.files.len() < before {
+        let old: Vec<FileId> =
+            self.files.iter().filter(|(_, known)| is_old(known)).map(|(first, _)| *first).collect();
+        for first in &old {
+            let known = self.files.remove(first).filter(|_| !first.is_stream());
+            self.dormant.extend(known.map(|known| (*first, known)));
+        }
+        if !old.is_empty() {
             let files = &self.files;
             self.windows.retain(|id, _| files.values().any(|known| known.session.id == *id));
         }
@@ -527,6 +619,12 @@ impl Engine {
         }
         newest.into_values().collect()
     }
+}
+
+fn hash(session: &Session) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (session.agent.word(), &session.id).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What is said of a session elsewhere than in its file.

@@ -63,6 +63,10 @@ pub struct Session {
     pub effort: Option<String>,
     /// The service tier, where one was chosen.
     pub service_tier: Option<String>,
+    /// When this file of the session was begun, where its copies say the same.
+    pub file_begun_at: Option<Timestamp>,
+    /// Of the total, what the session had used before this file, as its counters tell.
+    pub before: Tokens,
     /// When the session began.
     pub started_at: Option<Timestamp>,
     /// From when the card's timer counts: the start, or the first event after a long gap.

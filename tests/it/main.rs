@@ -51,5 +51,6 @@ mod statusline;
 mod support;
 mod takeover;
 mod tap;
+mod threads;
 mod tidy;
 mod watch;

@@ -52,27 +52,32 @@ impl Engine {
     /// What was told of the files that were read whole, as far as their updates were handed in.
     pub fn progress(&self) -> Vec<Progress> {
         let progress = |known: &Known| {
-            let (activity, ended) = (known.activity, known.ended);
-            Some(Progress { read: known.read?, activity, ended, untold: known.untold.is_some() })
+            let (activity, ended, untold) = (known.activity, known.ended, known.untold.is_some());
+            let read = known.parts.iter().filter_map(|part| part.read);
+            read.map(|read| Progress { read, activity, ended, untold }).collect::<Vec<_>>()
         };
-        let met = self.files.values().filter_map(progress);
+        let met = self.files.values().flat_map(progress);
         met.chain(self.inherited.files.iter().flat_map(BTreeMap::values).copied()).collect()
     }
 
     /// A file as the earlier engine left it: nothing is told.
     pub(super) fn resumed(&mut self, now: Now, file: FileId, update: FileUpdate, read: Option<ReadTo>) {
-        let FileUpdate { mut session, usage, limits, skipped } = update;
+        let FileUpdate { mut session, mut usage, limits, skipped } = update;
         let files = self.inherited.files.as_mut();
         let told = read.and_then(|read| files?.remove(&read.file));
         session.not_after(now.wall);
         // From here on the file speaks for its session.
-        let _ = self.adopt(file, &session);
-        let mut known = Known { skipped, read, ..Known::unheard(session) };
+        let place = self.place_of(now, file, &session);
+        let (before, adopted) = self.take_known(place, file, &session);
+        let before = before.filter(|_| !adopted);
+        let mut known = before.unwrap_or_else(|| Known::unheard(session.clone()));
+        known.session = known.parts.put(file, skipped, read, session, &known.session);
+        known.parts.tell(file, &mut usage);
         if let Some(told) = told {
             (known.activity, known.ended) = (told.activity, told.ended);
-            known.untold = usage.into_iter().next_back().filter(|_| told.untold);
+            known.untold = usage.pop().or(known.untold).filter(|_| told.untold);
         }
-        self.files.insert(file, known);
+        self.files.insert(place, known);
         for snapshot in limits {
             self.learn(now, snapshot);
         }

@@ -61,10 +61,11 @@ impl Engine {
 
     /// Lines that could not be used, over all files followed.
     pub fn skipped(&self) -> Skipped {
-        self.files.values().fold(Skipped::default(), |sum, known| Skipped {
-            unreadable_lines: sum.unreadable_lines + known.skipped.unreadable_lines,
-            oversized_lines: sum.oversized_lines + known.skipped.oversized_lines,
-            unknown_types: sum.unknown_types + known.skipped.unknown_types,
+        let files = self.files.values().flat_map(|known| known.parts.iter());
+        files.fold(Skipped::default(), |sum, part| Skipped {
+            unreadable_lines: sum.unreadable_lines + part.skipped.unreadable_lines,
+            oversized_lines: sum.oversized_lines + part.skipped.oversized_lines,
+            unknown_types: sum.unknown_types + part.skipped.unknown_types,
         })
     }
 

@@ -87,6 +87,6 @@ impl Engine {
     }
 }
 
-fn is_same(one: &Session, other: &Session) -> bool {
+pub(super) fn is_same(one: &Session, other: &Session) -> bool {
     one.agent == other.agent && one.id == other.id
 }

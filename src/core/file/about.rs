@@ -11,6 +11,7 @@ use crate::core::source::codex::ledger::{numbers, tokens};
 use crate::core::source::ledger::Ledger;
 use crate::core::source::{CountInfo, Fact, LimitsFact, Message, Meta};
 use crate::core::time::{elapsed, later};
+use crate::core::usage::Tokens;
 
 /// More calls than this are not open at once; a file that says so has lost their ends.
 const OPEN_CALLS: usize = 32;
@@ -45,6 +46,8 @@ impl About {
             model: None,
             effort: None,
             service_tier: None,
+            file_begun_at: meta.file_begun_at,
+            before: Tokens::ZERO,
             started_at: meta.started_at,
             timer_from: meta.started_at,
             last_event_at: meta.started_at,

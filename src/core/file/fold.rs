@@ -149,6 +149,7 @@ impl Fold {
         }
         self.news = false;
         about.session.usage = about.ledger.usage();
+        about.session.before = about.ledger.before();
         about.session.lower_bound = about.ledger.is_lower_bound();
         let mut usage = std::mem::take(&mut self.events);
         if let Some(restored) = self.restored.take() {

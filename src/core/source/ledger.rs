@@ -68,6 +68,14 @@ impl Ledger {
         }
     }
 
+    /// Of the total, what the session had used before this file.
+    pub fn before(&self) -> Tokens {
+        match self {
+            Self::Codex(ledger) => ledger.before(),
+            Self::Claude(_) => Tokens::ZERO,
+        }
+    }
+
     /// Whether the agent is known to have written less than was used.
     pub fn is_lower_bound(&self) -> bool {
         match self {

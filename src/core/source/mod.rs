@@ -160,6 +160,8 @@ pub struct Meta {
     pub id: String,
     /// When the session began.
     pub started_at: Option<Timestamp>,
+    /// When the file was begun, where its copies say the same.
+    pub file_begun_at: Option<Timestamp>,
     /// The working folder.
     pub cwd: Option<String>,
     /// The git branch.

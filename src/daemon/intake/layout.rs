@@ -13,6 +13,8 @@ pub(super) struct Layout {
     pub(super) is_session: fn(&str) -> bool,
     /// The conversation that a session file's name says it belongs to.
     pub(super) thread: fn(&str) -> Option<&str>,
+    /// Whether a session file's name says that its conversation began in another file.
+    pub(super) goes_on: fn(&str) -> bool,
     /// Whether the files tell limits, so that old ones are worth a look.
     pub(super) tells_limits: bool,
 }
@@ -82,6 +84,7 @@ static CODEX: Layout = Layout {
     ],
     is_session: |name| codex_thread(name).is_some(),
     thread: codex_thread,
+    goes_on: |name| name.contains('_'),
     tells_limits: true,
 };
 
@@ -105,6 +108,7 @@ static CLAUDE: Layout = Layout {
     ],
     is_session: |name| claude_thread(name).is_some(),
     thread: claude_thread,
+    goes_on: |_| false,
     tells_limits: false,
 };
 
@@ -151,6 +155,8 @@ mod tests {
         ] {
             assert_eq!(session(&name), expected, "{name}");
         }
+        assert!((CODEX.goes_on)(&format!("rollout-2026-11-20T10-00-00-{ID}_r2.jsonl")));
+        assert!(!(CODEX.goes_on)(&format!("rollout-2026-11-20T10-00-00-{ID}.jsonl")));
         assert_eq!((CODEX.thread)(&format!("rollout-2026-11-20T10-00-00-{ID}_r2.jsonl")), Some(ID));
     }
 

@@ -70,7 +70,7 @@ impl<F: Fold> Reader<'_, F> {
     }
 
     /// The files whose names say they are `thread`'s.
-    fn files_of(&self, thread: &str) -> Vec<PathBuf> {
+    pub(super) fn files_of(&self, thread: &str) -> Vec<PathBuf> {
         let files = self.index.iter().flat_map(|index| &index.files);
         files.filter(|(known, _)| known == thread).map(|(_, path)| path.clone()).collect()
     }
@@ -135,7 +135,7 @@ impl<F: Fold> Reader<'_, F> {
         Some(rows)
     }
 
-    fn make_index(&mut self, home: &Arc<Home>) {
+    pub(super) fn make_index(&mut self, home: &Arc<Home>) {
         let usable = |index: &Index| Arc::ptr_eq(&index.home, home) && index.met == self.met;
         if !self.index.as_ref().is_some_and(usable) {
             let (files, home) = (self.list_threads(home), Arc::clone(home));

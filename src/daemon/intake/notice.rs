@@ -4,6 +4,7 @@
 //! a look and nothing else, and the order of events does not matter.
 //! Read next: `tail`, for the reading.
 
+use std::ffi::OsStr;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -14,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Home;
 use super::fold::{Fold, Update as _};
+use super::layout::Layout;
 use super::open::{Opened, Stamp};
 use super::reader::Reader;
 use super::scan::Found;
@@ -31,7 +33,10 @@ impl<F: Fold> Reader<'_, F> {
         let home = Arc::clone(&root.home);
         let looked = match self.files.at(path) {
             Some(id) => self.look_again(id),
-            None => self.look_first(&home, path),
+            None => match self.look_before(&home, path) {
+                ControlFlow::Continue(()) => self.look_first(&home, path, LIVE_FOR),
+                stopped @ ControlFlow::Break(()) => Ok(stopped),
+            },
         };
         match looked {
             Ok(flow) => {
@@ -46,7 +51,31 @@ impl<F: Fold> Reader<'_, F> {
         }
     }
 
-    fn look_first(&mut self, home: &Arc<Home>, path: &Path) -> io::Result<ControlFlow<()>> {
+    /// Looks at the files that a live one goes on from, however old they are: their figures are its session's.
+    fn look_before(&mut self, home: &Arc<Home>, path: &Path) -> ControlFlow<()> {
+        let layout = Layout::of(home.agent);
+        let name = path.file_name().and_then(OsStr::to_str).filter(|name| (layout.goes_on)(name));
+        let Some(thread) = name.and_then(layout.thread) else { return ControlFlow::Continue(()) };
+        let oldest_live = earlier(self.now().wall, LIVE_FOR);
+        if !Stamp::look(path).is_ok_and(|stamp| stamp.modified >= oldest_live) {
+            return ControlFlow::Continue(());
+        }
+        self.make_index(home);
+        for other in self.files_of(thread) {
+            if other != path && self.files.at(&other).is_none() {
+                // One that cannot be read now has nothing to add.
+                self.look_first(home, &other, Duration::MAX).unwrap_or(ControlFlow::Continue(()))?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn look_first(
+        &mut self,
+        home: &Arc<Home>,
+        path: &Path,
+        live_for: Duration,
+    ) -> io::Result<ControlFlow<()>> {
         let stamp = Stamp::look(path)?;
         if let Some(id) = self.files.with(stamp.identity) {
             let there = self.is_there(id);
@@ -62,7 +91,7 @@ impl<F: Fold> Reader<'_, F> {
             }
         }
         let now = self.now();
-        if stamp.modified < earlier(now.wall, LIVE_FOR) {
+        if stamp.modified < earlier(now.wall, live_for) {
             self.offer_old(home, Found { modified: stamp.modified, path: path.to_owned() });
             return Ok(ControlFlow::Continue(()));
         }
@@ -218,7 +247,8 @@ impl<F: Fold> Reader<'_, F> {
     pub(super) fn drop_silent(&mut self) -> ControlFlow<()> {
         let now = self.now().wall;
         self.past.retain(|_, at| elapsed(*at, now) < LIVE_FOR);
-        for id in self.files.ids(|tail| elapsed(tail.stamp.modified, now) > LIVE_FOR) {
+        for id in self.files.ids(|tail| tail.count.is_none() && elapsed(tail.stamp.modified, now) > LIVE_FOR)
+        {
             self.forget(id)?;
         }
         ControlFlow::Continue(())

@@ -39,9 +39,11 @@ pub struct Ledger {
     recorded: Tokens,
     responses: Vec<String>,
     usage: Usage,
+    /// Of the total, what the thread had used before this file.
+    before: Tokens,
     turn: Turn,
     total_hidden: bool,
-    started_at: Option<Timestamp>,
+    begun_at: Option<Timestamp>,
     own_from_ordinal: Option<u64>,
     changes: Vec<Change>,
 }
@@ -88,7 +90,7 @@ impl Ledger {
     pub fn new(meta: &Meta) -> Self {
         let may_hold_copies = meta.forked_from.is_some() || meta.subagent;
         let mut ledger = Self {
-            started_at: meta.started_at,
+            begun_at: meta.file_begun_at.or(meta.started_at),
             own_from_ordinal: meta.own_from_ordinal,
             turn: Turn { whole: true, ..Turn::default() },
             ..Self::default()
@@ -112,6 +114,11 @@ impl Ledger {
             usage.session_total_tokens = None;
         }
         usage
+    }
+
+    /// Of the total, what the thread had used before this file.
+    pub fn before(&self) -> Tokens {
+        self.before
     }
 
     /// What happened since the last call.
@@ -141,7 +148,7 @@ impl Ledger {
     /// A turn begins, by the file's own record or by the user's prompt.
     pub fn turn_started(&mut self, id: Option<&str>) {
         if !matches!(self.origin, Origin::Own)
-            && let (Some(turn_at), Some(session_at)) = (id.and_then(uuid7_time), self.started_at)
+            && let (Some(turn_at), Some(session_at)) = (id.and_then(uuid7_time), self.begun_at)
         {
             if turn_at >= session_at {
                 self.own_part_begins();
@@ -243,7 +250,7 @@ impl Ledger {
             .max_by_key(|((copied, _), _)| *copied);
         let (copied, end, candidate) = match best {
             Some(((copied, end), candidate)) if copied > 0 => (copied, end, Some(candidate)),
-            _ if foreign_meta => (copied_by_time(&held, self.started_at), 0, None),
+            _ if foreign_meta => (copied_by_time(&held, self.begun_at), 0, None),
             _ => (0, 0, None),
         };
         if let Some(candidate) = candidate
@@ -346,7 +353,8 @@ impl Ledger {
     /// What the thread had used before the first line that counts is its own, unless it began as somebody else's.
     fn begin_at(&mut self, before: &Counters) {
         if self.usage.session_total_tokens.is_none() && !self.after_history {
-            self.usage.session_total_tokens = Some(tokens(before));
+            self.before = tokens(before);
+            self.usage.session_total_tokens = Some(self.before);
         }
     }
 
@@ -397,13 +405,13 @@ fn common_run(rows: &[Row], other: &[Row]) -> (usize, usize) {
 
 /// Where nothing but another session's first line tells of a copy: rows older than the session, or written at the
 /// pace of a copy.
-fn copied_by_time(held: &[Entry], started_at: Option<Timestamp>) -> usize {
+fn copied_by_time(held: &[Entry], begun_at: Option<Timestamp>) -> usize {
     let mut before: Option<Timestamp> = None;
     let mut copied = 0;
     for entry in held {
         let Entry::Count { at, count } = entry else { continue };
-        let older = started_at.is_some_and(|session| *at < session);
-        let reference = before.or(started_at);
+        let older = begun_at.is_some_and(|begun_at| *at < begun_at);
+        let reference = before.or(begun_at);
         let paced = reference.is_some_and(|reference| elapsed(reference, *at).as_millis() < COPY_PACE_MILLIS);
         if !older && !paced {
             break;

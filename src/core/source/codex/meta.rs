@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::value::{field, number, text, timestamp};
+use super::value::{field, number, text, timestamp, uuid7_time};
 use crate::core::source::{Meta, Surface};
 
 /// The enveloped form, since 0.32.
@@ -16,9 +16,14 @@ pub(super) fn enveloped(payload: &Value) -> Option<Meta> {
         // A sub-agent's `session_id` names the root it works for.
         .or_else(|| is_subagent(source).then(|| owned("session_id")).flatten())
         .filter(|parent| parent != id);
+    let file_begun_at = field(payload, "timestamp").and_then(timestamp);
+    let history_elsewhere = field(payload, "history_base").is_some();
+    // A thread that goes on in another file is as old as its id.
+    let thread_begun_at = uuid7_time(id).filter(|_| history_elsewhere);
     Some(Meta {
         id: id.to_owned(),
-        started_at: field(payload, "timestamp").and_then(timestamp),
+        started_at: file_begun_at.into_iter().chain(thread_begun_at).min(),
+        file_begun_at,
         cwd: owned("cwd"),
         branch: field(payload, "git").and_then(|git| text(git, "branch")).map(str::to_owned),
         surface: surface(text(payload, "originator"), source),
@@ -26,7 +31,7 @@ pub(super) fn enveloped(payload: &Value) -> Option<Meta> {
         forked_from: owned("forked_from_id").filter(|from| from != id),
         subagent: is_subagent(source) || parent.is_some(),
         parent,
-        history_elsewhere: field(payload, "history_base").is_some(),
+        history_elsewhere,
         own_from_ordinal: field(payload, "subagent_history_start_ordinal").and_then(number),
         first_line: None,
     })
@@ -38,6 +43,7 @@ pub(super) fn bare(line: &Value) -> Option<Meta> {
     Some(Meta {
         id: text(line, "id")?.to_owned(),
         started_at: Some(started_at),
+        file_begun_at: Some(started_at),
         cwd: text(line, "cwd").map(str::to_owned),
         branch: field(line, "git").and_then(|git| text(git, "branch")).map(str::to_owned),
         visible: true,
