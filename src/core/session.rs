@@ -160,10 +160,15 @@ pub struct Work {
 }
 
 impl Session {
-    /// The name of the project's folder.
+    /// The name of the project's folder. A worktree that the agent made has a made-up name: there it is that of the
+    /// repository it was made in.
     pub fn project(&self) -> Option<&str> {
-        let cwd = self.cwd.as_deref()?.trim_end_matches(['/', '\\']);
-        cwd.rsplit(['/', '\\']).next().filter(|name| !name.is_empty())
+        let mut names = self.cwd.as_deref()?.split(['/', '\\']).filter(|name| !name.is_empty()).rev();
+        let name = names.next()?;
+        match (names.next(), names.next(), names.next()) {
+            (Some("worktrees"), Some(".claude"), Some(repository)) => Some(repository),
+            _ => Some(name),
+        }
     }
 
     /// Nothing was written later than now. Stamps that say so are from before the clock was set back, and would keep
@@ -375,6 +380,32 @@ pub struct UsageEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_worktree_of_the_agents_is_its_repository() {
+        let session = |cwd: &str| {
+            let line = format!(
+                r#"{{"type":"user","uuid":"u","sessionId":"s","cwd":{cwd:?},"message":{{"content":"x"}}}}"#
+            );
+            let mut file = crate::core::file::SessionFile::new(Agent::Claude, "home".into(), Timestamp::MIN);
+            file.push(format!("{line}\n").as_bytes());
+            file.take_update().unwrap().session
+        };
+        for (cwd, project) in [
+            ("/home/u/app", Some("app")),
+            ("/home/u/app/", Some("app")),
+            ("/home/u/app/.claude/worktrees/brave-fox", Some("app")),
+            ("/home/u/app/.claude/worktrees/brave-fox/", Some("app")),
+            ("/home/u/app/.claude/worktrees/brave-fox/docs", Some("docs")),
+            (r"C:\Users\u\app\.claude\worktrees\brave-fox", Some("app")),
+            ("/home/u/app/worktrees/brave-fox", Some("brave-fox")),
+            ("/home/u/app/.claude/worktrees", Some("worktrees")),
+            ("/.claude/worktrees/brave-fox", Some("brave-fox")),
+            ("/", None),
+        ] {
+            assert_eq!(session(cwd).project(), project, "{cwd}");
+        }
+    }
 
     #[test]
     fn context_left_is_codex_own_formula() {

@@ -165,8 +165,8 @@ impl Ledger {
                 ledger.set_lineage(&candidates.iter().map(rows).collect::<Vec<_>>());
             }
             Self::Claude(ledger) => {
-                let messages = candidates.iter().flatten().filter_map(UsageRow::claude);
-                ledger.set_lineage(messages.map(|row| row.message));
+                let rows = candidates.iter().flatten().filter_map(UsageRow::claude);
+                ledger.set_lineage(rows.flat_map(|row| row.marks()));
             }
         }
     }

@@ -9,6 +9,8 @@ pub mod ledger;
 
 mod value;
 
+use std::num::NonZeroU64;
+
 use jiff::Timestamp;
 
 use crate::core::activity::{Activity, Agent};
@@ -121,6 +123,8 @@ impl Call {
 pub struct Message {
     /// Identifies the message in every file that has a copy of it.
     pub id: u128,
+    /// What else the line says of the response that it is of.
+    pub response: Response,
     /// What it used.
     pub tokens: Tokens,
     /// Whether it is of the conversation itself and not of a helper's that is written into the same file.
@@ -135,6 +139,33 @@ pub struct Message {
     pub window: Option<u64>,
     /// The call that the message came from.
     pub call: Option<Call>,
+}
+
+/// What tells two responses apart that have one message id: some gateways give every response the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Response {
+    /// Identifies its request, where the line names one.
+    pub request: Option<NonZeroU64>,
+    /// Identifies its input by size, fresh and cached.
+    pub input: u64,
+    /// How many prompts and results stand before it in its file.
+    pub step: u32,
+}
+
+impl Response {
+    /// What a copy of a line shares with it: its request, or its input's size.
+    pub fn marks(&self) -> impl Iterator<Item = u64> + use<> {
+        self.request.map(NonZeroU64::get).into_iter().chain([self.input])
+    }
+
+    /// Whether `other`, of the same id in the same file, is the same response. All lines of one have the same request
+    /// and, as a rule, the same input.
+    pub fn is(&self, other: &Self) -> bool {
+        match (self.request, other.request) {
+            (Some(one), Some(other)) => one == other,
+            _ => self.input == other.input || self.step == other.step,
+        }
+    }
 }
 
 /// What a tool does, for the card.

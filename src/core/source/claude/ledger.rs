@@ -5,19 +5,22 @@
 //!
 //! - of the lines of one message the best speaks for it, whole: of the conversation itself before a helper's, then the
 //!   greatest output, then the most tokens, then the later one;
+//! - lines with one id are of several responses where a gateway gives every response the same id; how they are told
+//!   apart is [`Response::is`](crate::core::source::Response::is);
 //! - what another file is the first to have is not counted here; which messages those are is asked once, when the first
 //!   usage has been read, and nothing counts before the answer;
 //! - where lines say that they were copied and nobody has the original, they count, but as history.
 //!
-//! Kept per message are 64 bytes, for as long as the file is followed: that is what makes a repeated line worth nothing
+//! Kept per message are 112 bytes, for as long as the file is followed: that is what makes a repeated line worth nothing
 //! whenever it comes.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::core::source::Message;
+use super::Mark;
 use crate::core::source::ledger::Change;
+use crate::core::source::{Message, Response};
 use crate::core::usage::{Tokens, Usage};
 
 /// The token figures of one file.
@@ -25,6 +28,8 @@ use crate::core::usage::{Tokens, Usage};
 pub struct Ledger {
     origin: Origin,
     messages: BTreeMap<u128, Best>,
+    /// The newest response with an id that several have.
+    newest: BTreeMap<u128, u128>,
     usage: Usage,
     turn: Turn,
     /// Whether bytes were left out, so that the total is not known.
@@ -38,8 +43,8 @@ pub struct Ledger {
 enum Origin {
     /// Nobody has said yet what belongs to another file; what came is held back.
     Undecided(Vec<Entry>),
-    /// These messages belong to another file, in order.
-    Decided(Vec<u128>),
+    /// What is marked so belongs to another file, in order.
+    Decided(Vec<Mark>),
 }
 
 #[derive(Debug)]
@@ -51,6 +56,7 @@ enum Entry {
 /// The line that speaks for a message.
 #[derive(Debug, Clone, Copy)]
 struct Best {
+    response: Response,
     tokens: Tokens,
     main: bool,
     at_least: bool,
@@ -133,11 +139,11 @@ impl Ledger {
     }
 
     /// These messages belong to another file: the original's, of which this one is a copy.
-    pub fn set_lineage(&mut self, messages: impl Iterator<Item = u128>) {
+    pub fn set_lineage(&mut self, marks: impl Iterator<Item = Mark>) {
         if !matches!(self.origin, Origin::Undecided(_)) {
             return;
         }
-        let mut inherited: Vec<u128> = messages.collect();
+        let mut inherited: Vec<Mark> = marks.collect();
         inherited.sort_unstable();
         inherited.dedup();
         let orphaned = inherited.is_empty();
@@ -160,19 +166,39 @@ impl Ledger {
         self.usage.last_turn_tokens = self.usage.session_total_tokens.map(|_| Tokens::ZERO);
     }
 
+    /// Under which id the response is kept that a line is of: the first one under the message's own.
+    fn place(&self, message: &Message) -> u128 {
+        let id = message.id;
+        if !self.messages.contains_key(&id) {
+            return id;
+        }
+        let is_of = |place: &u128| {
+            let known = self.messages.get(place);
+            // A helper's copy of a message has a request of its own.
+            known.is_some_and(|best| best.main != message.main || best.response.is(&message.response))
+        };
+        let newest = self.newest.get(&id).copied().unwrap_or(id);
+        let own = message.response.marks().next().map_or(id, |mark| id ^ (u128::from(mark) << 64));
+        [newest, id].into_iter().find(is_of).unwrap_or(own)
+    }
+
     fn own(&mut self, at: Timestamp, message: &Message, history: bool) {
         if let Origin::Decided(inherited) = &self.origin
-            && inherited.binary_search(&message.id).is_ok()
+            && message.response.marks().any(|mark| inherited.binary_search(&(message.id, mark)).is_ok())
         {
             return;
         }
-        let known = self.messages.get(&message.id).copied();
+        let place = self.place(message);
+        let known = self.messages.get(&place).copied();
         if known.is_some_and(|known| !known.yields_to(message)) {
             return;
         }
         let (before, turn) = known.map_or((Tokens::ZERO, self.turn.number), |best| (best.tokens, best.turn));
-        let Message { id, tokens, main, at_least, .. } = *message;
-        self.messages.insert(id, Best { tokens, main, at_least, turn });
+        let Message { id, response, tokens, main, at_least, .. } = *message;
+        if known.is_none() && place != id {
+            self.newest.insert(id, place);
+        }
+        self.messages.insert(place, Best { response, tokens, main, at_least, turn });
         self.at_least += usize::from(at_least);
         self.at_least = self.at_least.saturating_sub(usize::from(known.is_some_and(|best| best.at_least)));
         let replace = |sum: Tokens| sum.minus(&before).plus(&tokens);
@@ -197,12 +223,15 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::*;
 
     fn message(id: u128, input: u64, output: u64) -> Message {
         let tokens = Tokens { input, output, ..Tokens::ZERO };
         Message {
             id,
+            response: Response { input, ..Response::default() },
             tokens,
             main: true,
             copied: false,
@@ -213,9 +242,9 @@ mod tests {
         }
     }
 
-    fn ledger(inherited: &[u128]) -> Ledger {
+    fn ledger() -> Ledger {
         let mut ledger = Ledger::default();
-        ledger.set_lineage(inherited.iter().copied());
+        ledger.set_lineage(std::iter::empty());
         ledger
     }
 
@@ -229,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_line_with_the_greatest_output_speaks_for_its_message() {
-        let mut ledger = ledger(&[]);
+        let mut ledger = ledger();
         for output in [1, 1, 187, 187, 5] {
             ledger.message(NOW, &message(1, 3, output));
         }
@@ -239,16 +268,62 @@ mod tests {
 
     #[test]
     fn a_later_line_takes_the_whole_usage_of_an_earlier_one() {
-        let mut ledger = ledger(&[]);
+        let mut ledger = ledger();
         ledger.message(NOW, &message(1, 100, 1));
         ledger.message(NOW, &message(1, 40, 10));
         assert_eq!(triplet(&ledger), [Some(9), Some(50), Some(50)]);
     }
 
+    fn of(response: Response, output: u64) -> Message {
+        Message { response, ..message(1, response.input, output) }
+    }
+
+    #[test]
+    fn responses_with_one_id_are_told_apart_by_their_requests() {
+        let of = |request: u64, step, output| {
+            of(Response { request: NonZeroU64::new(request), input: 10, step }, output)
+        };
+        let mut ledger = ledger();
+        for (request, step, output) in [(7, 1, 1), (7, 1, 20), (8, 1, 5), (8, 2, 30), (9, 2, 40), (7, 3, 20)]
+        {
+            ledger.message(NOW, &of(request, step, output));
+        }
+        assert_eq!(ledger.usage().session_total_tokens.map(|total| total.blended()), Some(30 + 40 + 50));
+    }
+
+    #[test]
+    fn responses_with_one_id_and_no_request_are_told_apart_by_their_input_after_another_step() {
+        let of = |input, step, output| of(Response { request: None, input, step }, output);
+        let mut ledger = ledger();
+        let lines = [(10, 1, 1), (10, 1, 20), (10, 2, 20), (30, 3, 2), (30, 3, 4), (50, 4, 5)];
+        for steps in [0, 5] {
+            for (input, step, output) in lines {
+                ledger.message(NOW, &of(input, step + steps, output));
+            }
+            // Lines that are written again are known by their input.
+            let total = ledger.usage().session_total_tokens.map(|total| total.blended());
+            assert_eq!(total, Some(30 + 34 + 55));
+        }
+        ledger.message(NOW, &of(51, 9, 6));
+        let total = ledger.usage().session_total_tokens.map(|total| total.blended());
+        assert_eq!(total, Some(30 + 34 + 57), "without another step it is the same response");
+    }
+
+    #[test]
+    fn of_responses_with_one_id_only_those_are_inherited_that_the_other_file_has() {
+        let mut ledger = Ledger::default();
+        for (request, input) in [(7, 10), (8, 20), (9, 30)] {
+            let response = Response { request: NonZeroU64::new(request), input, step: 0 };
+            ledger.message(NOW, &of(response, 1));
+        }
+        ledger.set_lineage([(1, 7), (1, 20)].into_iter());
+        assert_eq!(ledger.usage().session_total_tokens.map(|total| total.blended()), Some(31));
+    }
+
     #[test]
     fn a_helpers_copy_never_speaks_for_the_conversation() {
         for order in [[true, false], [false, true]] {
-            let mut ledger = ledger(&[]);
+            let mut ledger = ledger();
             for main in order {
                 let output = if main { 10 } else { 500 };
                 ledger.message(NOW, &Message { main, ..message(1, 1, output) });
@@ -259,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_message_belongs_to_the_turn_in_which_it_was_first_seen() {
-        let mut ledger = ledger(&[]);
+        let mut ledger = ledger();
         ledger.turn_started(Some("a"));
         ledger.message(NOW, &message(1, 10, 1));
         ledger.turn_started(Some("b"));
@@ -277,7 +352,7 @@ mod tests {
         ledger.message(NOW, &message(2, 20, 5));
         assert!(ledger.wants_lineage());
         assert_eq!(triplet(&ledger), [None; 3]);
-        ledger.set_lineage([1].into_iter());
+        ledger.set_lineage([(1, 10)].into_iter());
         ledger.message(NOW, &message(1, 10, 50));
         assert_eq!(triplet(&ledger), [Some(25), Some(25), Some(25)]);
     }
@@ -310,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_figure_that_grows_in_time_is_a_lower_bound_until_it_has() {
-        let mut ledger = ledger(&[]);
+        let mut ledger = ledger();
         ledger.message(NOW, &Message { at_least: true, ..message(1, 10, 5) });
         assert!(ledger.is_lower_bound());
         ledger.message(NOW, &message(1, 10, 50));

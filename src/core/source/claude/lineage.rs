@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::core::file::UsageRow;
+use crate::core::source::claude::{Mark, Row};
 
 /// A file that may share messages with another.
 #[derive(Debug, Clone, Copy)]
@@ -27,33 +28,36 @@ impl Relative<'_> {
     /// A file that is a part of another was copied into it; where both go on after the common part, the one that went on
     /// first is the original.
     pub fn precedes(&self, other: &Self) -> bool {
-        let (ours, theirs) = (self.messages(), other.messages());
+        let (ours, theirs) = (self.marks(), other.marks());
         if ours.is_disjoint(&theirs) {
             return false;
         }
         // A file without a message of its own has nothing that the other could have copied.
-        let own_part = |of: &Self, others: &BTreeSet<u128>| {
-            let own =
-                of.rows.iter().filter_map(UsageRow::claude).filter(|row| !others.contains(&row.message));
+        let own_part = |of: &Self, others: &BTreeSet<Mark>| {
+            let is_own = |row: &Row| !row.marks().any(|mark| others.contains(&mark));
+            let own = of.rows.iter().filter_map(UsageRow::claude).filter(is_own);
             own.map(|row| row.at).min().unwrap_or(Timestamp::MIN)
         };
-        let rank = |of: &Self, others: &BTreeSet<u128>| (of.forked, own_part(of, others), of.id.to_owned());
+        let rank = |of: &Self, others: &BTreeSet<Mark>| (of.forked, own_part(of, others), of.id.to_owned());
         rank(self, &theirs) < rank(other, &ours)
     }
 
-    fn messages(&self) -> BTreeSet<u128> {
-        self.rows.iter().filter_map(UsageRow::claude).map(|row| row.message).collect()
+    fn marks(&self) -> BTreeSet<Mark> {
+        self.rows.iter().filter_map(UsageRow::claude).flat_map(|row| row.marks()).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::source::claude::Row;
+    use crate::core::source::Response;
 
     fn rows(messages: &[(u128, i64)]) -> Vec<UsageRow> {
-        let row =
-            |(message, at): &(u128, i64)| Row { message: *message, at: Timestamp::from_second(*at).unwrap() };
+        let row = |(message, at): &(u128, i64)| Row {
+            message: *message,
+            response: Response::default(),
+            at: Timestamp::from_second(*at).unwrap(),
+        };
         messages.iter().map(row).map(UsageRow::Claude).collect()
     }
 

@@ -28,14 +28,17 @@ use entry::{Entry, Room, read};
 
 pub use reader::Reader;
 pub use stream::{Stream, is_line as is_stream_line};
-pub use usage::Row;
+pub use usage::{Mark, Row};
 
 /// Types that say nothing. One that is in neither list is counted as unknown.
-const SILENT: [&str; 38] = [
+const SILENT: [&str; 43] = [
     "agent-color",
     "agent-name",
     "agent-setting",
     "ai-title",
+    "api-request",
+    "api-request-blob",
+    "api-request-shape",
     "artifact-autoreact-ledger",
     "artifact-comment-monitor",
     "atis-latch",
@@ -62,6 +65,7 @@ const SILENT: [&str; 38] = [
     "queue-operation",
     "relocated",
     "result",
+    "saved_hook_context",
     "speculation-accept",
     "started",
     "summary",
@@ -69,6 +73,7 @@ const SILENT: [&str; 38] = [
     "task-summary",
     "thinking-effort",
     "thinking-mode",
+    "tools-used",
     "worktree-state",
 ];
 

@@ -38,6 +38,8 @@ pub struct Reader {
     torn: bool,
     /// Whether the newest line was copied from another session.
     in_history: bool,
+    /// How many lines of the user's there were: prompts and results.
+    steps: u32,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,7 @@ impl Reader {
             self.history_ends(at, &mut facts);
         }
         self.in_history = copied;
+        self.steps = self.steps.wrapping_add(u32::from(kind == "user"));
         if self.is_aside(entry) {
             if kind == "assistant"
                 && let Some(body) = &entry.message.0
@@ -227,23 +230,24 @@ impl Reader {
         if body.model.is(usage::SYNTHETIC) {
             return None;
         }
-        let tokens = usage::tokens(body.usage.0.as_ref()?)?;
+        let written = body.usage.0.as_ref()?;
+        let tokens = usage::tokens(written)?;
         let id = usage::message_id(entry, body)?;
-        let aside = self.is_aside(entry);
-        let context = tokens.all().saturating_sub(tokens.output);
+        let context = if self.is_aside(entry) { None } else { usage::context(written) };
         let mut window = None;
-        if !aside {
+        if let Some(context) = context {
             self.most_context = self.most_context.max(context);
             let message_id = body.id.text().unwrap_or_default();
             window = body.model.text().and_then(|model| window::of(model, message_id, self.most_context));
         }
         Some(Fact::Message(Box::new(Message {
             id,
+            response: usage::response(entry, written, self.steps),
             tokens,
             main: !entry.is_sidechain.flag(),
             copied: self.in_history,
             at_least: usage::at_least(entry, body),
-            context: (!aside).then_some(context),
+            context,
             window,
             call: Call { model: body.model.owned(), finish_reason: body.stop_reason.owned() }.known(),
         })))
@@ -321,6 +325,7 @@ impl Reader {
         let has = |word: &[u8]| memchr::memmem::find(first, word).is_some();
         let helper = self.whose.as_ref().is_some_and(|whose| whose.helper);
         let mut facts = Vec::new();
+        self.steps = self.steps.wrapping_add(1);
         if !has(b"\"type\":\"user\"") || has(b"\"isSidechain\":true") && !helper {
             return facts;
         }

@@ -18,7 +18,7 @@ use super::usage::Usage;
 use super::{tool, usage, window};
 use crate::core::lines::Line;
 use crate::core::source::value::{field, number};
-use crate::core::source::{Call, Fact, Message, Meta, Surface};
+use crate::core::source::{Call, Fact, Message, Meta, Response, Surface};
 use crate::core::usage::Tokens;
 
 /// How many lines are known again when they are repeated.
@@ -219,12 +219,12 @@ impl Stream {
         if self.pending.as_ref().is_some_and(|pending| pending.id != message_id) {
             self.settle(facts);
         }
-        let Some(tokens) = body.usage.0.as_ref().and_then(usage::tokens) else { return };
-        let used = tokens.all().saturating_sub(tokens.output);
-        let (mut context, mut window) = (None, None);
-        if main {
+        let Some(written) = &body.usage.0 else { return };
+        let Some(tokens) = usage::tokens(written) else { return };
+        let context = if main { usage::context(written) } else { None };
+        let mut window = None;
+        if let Some(used) = context {
             self.most_context = self.most_context.max(used);
-            context = Some(used);
             window = body.model.text().and_then(|model| window::of(model, id, self.most_context));
         }
         let before = self.pending.take();
@@ -240,6 +240,7 @@ impl Stream {
         let is_over = call.finish_reason.is_some();
         self.pending = Some(Message {
             id: message_id,
+            response: Response::default(),
             tokens,
             main,
             copied: false,
@@ -338,6 +339,7 @@ impl Stream {
         let call = Call { model, finish_reason: None }.known();
         Message {
             id,
+            response: Response::default(),
             tokens: Tokens::ZERO,
             main: true,
             copied: false,

@@ -1,20 +1,37 @@
 //! What a line of a message says of its usage.
 
+use std::num::NonZeroU64;
+
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::de::SeqAccess;
+use serde::{Deserialize, Deserializer};
 
 use super::entry::{Body, Entry, Room, read};
-use super::lenient::{Object, Scalar};
+use super::lenient::{Lenient, Object, Scalar, lenient};
+use crate::core::source::Response;
 use crate::core::usage::Tokens;
 
 /// The model of lines that Claude Code writes itself.
 pub(super) const SYNTHETIC: &str = "<synthetic>";
+
+impl Row {
+    /// What a copy of the line has too.
+    pub fn marks(&self) -> impl Iterator<Item = Mark> + use<> {
+        let message = self.message;
+        self.response.marks().map(move |mark| (message, mark))
+    }
+}
+
+/// A message's id and a mark of one response with it.
+pub type Mark = (u128, u64);
 
 /// One message of a file: enough to know it again in a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// Identifies the message.
     pub message: u128,
+    /// Which response with that id it is of.
+    pub response: Response,
     /// When a line of it was written.
     pub at: Timestamp,
 }
@@ -26,10 +43,27 @@ pub(super) fn message_id(entry: &Entry<'_>, body: &Body<'_>) -> Option<u128> {
     Some(fingerprint(id.as_bytes()))
 }
 
-/// The `usage` of a message.
+/// What a line says of the response that it is of.
+pub(super) fn response(entry: &Entry<'_>, usage: &Usage<'_>, step: u32) -> Response {
+    let Tokens { input, cached_input, cache_write, .. } = counts(usage);
+    let request = entry.request_id.text().and_then(|request| NonZeroU64::new(short(request.as_bytes())));
+    let sizes = [input, cached_input, cache_write].map(u64::to_le_bytes).concat();
+    Response { request, input: short(&sizes), step }
+}
+
+/// The lower half of a fingerprint.
+fn short(bytes: &[u8]) -> u64 {
+    #[expect(clippy::cast_possible_truncation, reason = "half of it is enough within one message id")]
+    let half = fingerprint(bytes) as u64;
+    half
+}
+
+/// The `usage` of a message, and of each of its iterations.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Usage<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Scalar<'a>,
     #[serde(borrow)]
     pub(super) input_tokens: Scalar<'a>,
     #[serde(borrow)]
@@ -40,6 +74,26 @@ pub(super) struct Usage<'a> {
     pub(super) output_tokens: Scalar<'a>,
     #[serde(borrow)]
     cache_creation: Object<CacheCreation<'a>>,
+    #[serde(borrow)]
+    server_tool_use: Object<ServerTools<'a>>,
+    iterations: Iterations,
+}
+
+/// The samplings of one response. Those of type `message` add up to the response's own counts; an advisor's are of
+/// another model and nowhere else; what is neither was not billed or is counted already.
+#[derive(Debug, Default)]
+struct Iterations {
+    advised: Tokens,
+    last: Option<Tokens>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ServerTools<'a> {
+    #[serde(borrow)]
+    web_search_requests: Scalar<'a>,
+    #[serde(borrow)]
+    web_fetch_requests: Scalar<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -51,21 +105,65 @@ struct CacheCreation<'a> {
     ephemeral_1h_input_tokens: Scalar<'a>,
 }
 
-/// The usage on a line; `None` where it is nothing but zeros.
+impl<'de> Lenient<'de> for Iterations {
+    fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut iterations = Self::default();
+        while let Some(Object(usage)) = list.next_element::<Object<Usage<'de>>>()? {
+            let Some(usage) = usage else { continue };
+            match usage.kind.text() {
+                Some("message") => {
+                    iterations.last = Some(counts(&usage)).filter(|last| !last.is_zero()).or(iterations.last);
+                }
+                Some("advisor_message") => iterations.advised = iterations.advised.plus(&counts(&usage)),
+                _ => {}
+            }
+        }
+        Ok(iterations)
+    }
+}
+
+impl<'de> Deserialize<'de> for Iterations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient(deserializer)
+    }
+}
+
+/// The usage on a line, an advisor's included; `None` where it is nothing but zeros.
 pub(super) fn tokens(usage: &Usage<'_>) -> Option<Tokens> {
+    let tokens = counts(usage).plus(&usage.iterations.advised);
+    (!tokens.is_zero()).then_some(tokens)
+}
+
+/// What the model was given for its last sampling; `None` where a response may have had several and only their sum is
+/// written.
+pub(super) fn context(usage: &Usage<'_>) -> Option<u64> {
+    let called = |tools: &ServerTools<'_>| {
+        [&tools.web_search_requests, &tools.web_fetch_requests]
+            .into_iter()
+            .any(|requests| requests.number().is_some_and(|requests| requests > 0))
+    };
+    let sampled = match usage.iterations.last {
+        Some(last) => last,
+        None if usage.server_tool_use.0.as_ref().is_some_and(called) => return None,
+        None => counts(usage),
+    };
+    Some(sampled.all().saturating_sub(sampled.output))
+}
+
+/// The counts of a usage object itself.
+pub(super) fn counts(usage: &Usage<'_>) -> Tokens {
     let count = |number: &Scalar<'_>| number.number().unwrap_or(0);
     // Until 2.1.152 the sum could be missing where its parts were there.
     let parts = usage.cache_creation.0.as_ref().map_or(0, |parts| {
         count(&parts.ephemeral_5m_input_tokens).saturating_add(count(&parts.ephemeral_1h_input_tokens))
     });
-    let tokens = Tokens {
+    Tokens {
         input: count(&usage.input_tokens),
         cached_input: count(&usage.cache_read_input_tokens),
         cache_write: count(&usage.cache_creation_input_tokens).max(parts),
         output: count(&usage.output_tokens),
         reasoning: 0,
-    };
-    (!tokens.is_zero()).then_some(tokens)
+    }
 }
 
 /// The row of an assistant's line that counts.
@@ -80,9 +178,11 @@ pub(super) fn row(line: &[u8]) -> Option<Row> {
     if body.model.is(SYNTHETIC) {
         return None;
     }
-    tokens(body.usage.0.as_ref()?)?;
+    let usage = body.usage.0.as_ref()?;
+    tokens(usage)?;
     Some(Row {
         message: message_id(&entry, body)?,
+        response: response(&entry, usage, 0),
         at: entry.timestamp.time().unwrap_or(Timestamp::UNIX_EPOCH),
     })
 }
