@@ -5,7 +5,7 @@
 //! Read next: [`crate::core::doctor`], which judges.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ use crate::daemon::discord::endpoints;
 use crate::daemon::intake::{self, Home};
 use crate::daemon::{clock, state};
 use crate::error::Failure;
+use crate::files;
 use crate::instance::{self, Holding};
 use crate::paths::Environment;
 
@@ -60,6 +61,7 @@ pub fn gather(places: &Places<'_>) -> Result<Facts, Failure> {
         Holding::Unknown => Lock::Unknown,
     };
     let may_try = matches!(daemon, Daemon::NotRunning { .. }) && lock != Lock::Held;
+    let (login, exposed) = login(places);
     let id = &settings.discord.application_id;
     let origin = places.effective.values.iter().find(|value| value.key.path() == "discord.application_id");
     Ok(Facts {
@@ -82,7 +84,8 @@ pub fn gather(places: &Places<'_>) -> Result<Facts, Failure> {
         clients: clients(places.environment, &settings.discord.clients, may_try)?,
         clients_named: settings.discord.clients != Clients::All,
         daemon,
-        login: login(places),
+        login,
+        exposed,
         lock,
         record: record(places.state),
         state: StateFolder { path: places.state.display().to_string(), found: state_folder(places.state) },
@@ -160,21 +163,25 @@ fn listens(_: &str) -> Result<Option<bool>, Failure> {
     Ok(None)
 }
 
-fn login(places: &Places<'_>) -> Login {
+/// The login entry, and what others may write to of what it starts.
+fn login(places: &Places<'_>) -> (Login, Option<String>) {
     let is_chosen =
         places.config.chosen == Chosen::Flag || places.environment.path("AGENT_PRESENCE_CONFIG").is_some();
     let entry = match Entry::of_process(is_chosen.then_some(places.config.path.as_path()), places.environment)
     {
         Ok(entry) => entry,
-        Err(failure) => return Login::Unknown { cause: failure.message },
+        Err(failure) => return (Login::Unknown { cause: failure.message }, None),
     };
     let machine = ThisMachine { home: entry.folders.home.clone(), state: places.state.to_owned() };
     let Some(registration) = within(PATIENCE, move || autostart::registered(&entry, &machine)) else {
-        return Login::Unknown { cause: "the system does not say what login starts".to_owned() };
+        let cause = "the system does not say what login starts".to_owned();
+        return (Login::Unknown { cause }, None);
     };
     let Registration { kind, place, command, state, hint } = registration;
+    let program = command.as_ref().map(|command| Path::new(&command.program));
+    let exposed = program.and_then(|program| exposed(Path::new(&place)).or_else(|| exposed(program)));
     let place = format!("{kind} {place}");
-    match state {
+    let login = match state {
         autostart::State::Enabled => Login::Enabled { place },
         autostart::State::Disabled => Login::Disabled,
         autostart::State::SwitchedOffByUser => Login::SwitchedOff { hint },
@@ -182,19 +189,28 @@ fn login(places: &Places<'_>) -> Login {
             let is_gone = command.is_some_and(|command| !Path::new(&command.program).exists());
             Login::Differs { place, hint, is_gone }
         }
-    }
+    };
+    (login, exposed.map(|path| path.display().to_string()))
+}
+
+#[cfg(unix)]
+fn exposed(path: &Path) -> Option<std::path::PathBuf> {
+    crate::user::exposed(path)
+}
+
+/// The folders of a user are closed to others there.
+#[cfg(not(unix))]
+fn exposed(_: &Path) -> Option<std::path::PathBuf> {
+    None
 }
 
 fn record(state: &Path) -> Record {
-    let mut bytes = Vec::new();
-    let read = fs::File::open(state.join("instance.json"))
-        .and_then(|file| file.take(LARGEST_RECORD).read_to_end(&mut bytes));
-    match read {
+    match files::read(&state.join("instance.json"), LARGEST_RECORD) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Record::Absent
         }
         Err(_) => Record::Garbled,
-        Ok(_) => serde_json::from_slice(&bytes).map_or(Record::Garbled, |record: instance::Record| {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_or(Record::Garbled, |record: instance::Record| {
             Record::Of { pid: record.pid, is_ours: record.uid.is_none_or(is_this_user) }
         }),
     }

@@ -1,7 +1,9 @@
-//! Writing files so that a reader, or a crash at any moment, never sees half of one.
+//! Files: written so that a reader, or a crash at any moment, never sees half of one, and read without waiting for
+//! anybody, whatever is in their place.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, FileType, OpenOptions};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -40,6 +42,85 @@ fn put(path: &Path, bytes: &[u8], finish: fn(&File) -> io::Result<()>) -> io::Re
     written.map(|()| target)
 }
 
+/// Reads a file of at most `most` bytes.
+///
+/// # Errors
+/// Whatever the system says; also that it is no file, or larger.
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    read_all(&open(path)?, most)
+}
+
+/// Opens a file for reading. A pipe, a device or a socket in its place is an error, not something to wait for.
+///
+/// # Errors
+/// Whatever the system says; also that it is no file.
+pub fn open(path: &Path) -> io::Result<File> {
+    // Looked at first, because to open a device can already do something.
+    check_kind(fs::metadata(path)?.file_type())?;
+    let file = open_without_waiting(path)?;
+    check_kind(file.metadata()?.file_type())?;
+    Ok(file)
+}
+
+/// Opens whatever is there for reading, without waiting for whoever may write to it.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(
+            &mut options,
+            i32::try_from(flags).unwrap_or_default(),
+        );
+    }
+    options.open(path)
+}
+
+/// The rest of `file`, of at most `most` bytes.
+///
+/// # Errors
+/// Whatever the system says; also that it is more.
+pub fn read_all(file: &File, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(too_large(most));
+    }
+    Ok(bytes)
+}
+
+/// That a file has more than `most` bytes.
+pub fn too_large(most: u64) -> io::Error {
+    let most = if most < 1 << 20 { format!("{} KB", most >> 10) } else { format!("{} MB", most >> 20) };
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {most}"))
+}
+
+/// Says what is in a file's place where it is no file.
+///
+/// # Errors
+/// It is not a file.
+pub fn check_kind(kind: FileType) -> io::Result<()> {
+    #[cfg(unix)]
+    use std::os::unix::fs::FileTypeExt as _;
+    let what = match kind {
+        kind if kind.is_file() => return Ok(()),
+        kind if kind.is_dir() => "a folder",
+        #[cfg(unix)]
+        kind if kind.is_fifo() => "a pipe",
+        #[cfg(unix)]
+        kind if kind.is_socket() => "a socket",
+        #[cfg(unix)]
+        kind if kind.is_char_device() || kind.is_block_device() => "a device",
+        _ => "something else",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is not a file but {what}")))
+}
+
 /// Options that create a file for its owner alone, where the system knows such a thing.
 pub fn private_options() -> OpenOptions {
     #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
@@ -58,14 +139,18 @@ fn fill(temporary: &Path, target: &Path, bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// A name that no other process and no other call of this one uses.
 fn temporary_beside(target: &Path) -> io::Result<PathBuf> {
-    static CALLS: AtomicU32 = AtomicU32::new(0);
     let name = target.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let mut hidden = std::ffi::OsString::from(".");
+    Ok(target.with_file_name(temporary_name(name)))
+}
+
+/// A name for what becomes the file `name`, which no other process and no other call of this one uses.
+pub(crate) fn temporary_name(name: &OsStr) -> OsString {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let mut hidden = OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}.{}.tmp", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed)));
-    Ok(target.with_file_name(hidden))
+    hidden
 }
 
 /// Makes the rename itself survive a power cut, where folders can be synced; the file is complete either way.

@@ -17,12 +17,16 @@ use std::time::Duration;
 pub use crate::core::takeover::Record;
 use crate::error::{Exit, Failure};
 use crate::files;
+use crate::folder::{Folder, Use};
 use crate::paths::StateDir;
 use crate::process;
 
 /// The lock file's name.
 pub(crate) const LOCK: &str = "instance.lock";
 const RECORD: &str = "instance.json";
+
+/// Larger files are no records.
+const LARGEST_RECORD: u64 = 64 * 1024;
 
 /// A held lock is tried this often, because a `status` holds it for an instant while it looks.
 const TRIES: u32 = 10;
@@ -50,7 +54,16 @@ impl Record {
     /// The record in this folder, whoever wrote it: to be believed only while the lock is known to be held.
     /// One that cannot be read counts as absent.
     pub fn read(state: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(state.join(RECORD)).ok()?).ok()
+        serde_json::from_slice(&files::read(&state.join(RECORD), LARGEST_RECORD).ok()?).ok()
+    }
+
+    /// The same where it is proof of who wrote it: this user did, in a folder that nobody else may write to.
+    pub fn read_own(folder: &Folder) -> Option<Self> {
+        let record = folder.is_private().then(|| folder.file(RECORD, Use::Read))?.ok()?;
+        if !is_own(&record.metadata().ok()?) {
+            return None;
+        }
+        serde_json::from_slice(&files::read_all(&record, LARGEST_RECORD).ok()?).ok()
     }
 }
 
@@ -150,11 +163,11 @@ impl Instance {
         if self.is_signed() {
             return Ok(());
         }
-        let path = state.join(RECORD);
-        let written = files::write_atomically(&path, &serde_json::to_vec_pretty(&self.record)?);
+        let folder = state.folder();
+        let written = folder.put(RECORD, &serde_json::to_vec_pretty(&self.record)?, true);
         if written.is_err() {
             // What is there is somebody else's; to empty it takes no room.
-            let _ = File::options().write(true).truncate(true).open(&path);
+            let _ = folder.file(RECORD, Use::Cut).and_then(|record| record.set_len(0));
         }
         self.signed.set(written.is_ok());
         written
@@ -190,13 +203,7 @@ impl Instance {
 /// The lock file, locked.
 fn locked(state: &StateDir) -> Result<File, AcquireError> {
     let path = state.join(LOCK);
-    let lock = files::private_options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(unavailable("open", &path))?;
+    let lock = state.folder().file(LOCK, Use::Lock).map_err(unavailable("open", &path))?;
     match fs2::FileExt::try_lock_exclusive(&lock) {
         Ok(()) => Ok(lock),
         Err(error) if is_contended(&error) => {
@@ -244,7 +251,7 @@ pub enum Holding {
 
 /// Whether an instance holds the lock of this folder. Creates and writes nothing.
 pub fn held_by_another(state: &Path) -> Holding {
-    let file = match File::open(state.join(LOCK)) {
+    let file = match files::open(&state.join(LOCK)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Holding::Free,
         Err(_) => return Holding::Unknown,
@@ -263,6 +270,17 @@ pub fn held_by_another(state: &Path) -> Holding {
 fn is_contended(error: &io::Error) -> bool {
     let contended = fs2::lock_contended_error();
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == contended.raw_os_error()
+}
+
+/// Whether this user wrote the file.
+#[cfg(unix)]
+fn is_own(file: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::uid(file) == crate::user::own()
+}
+
+#[cfg(not(unix))]
+fn is_own(_: &fs::Metadata) -> bool {
+    true
 }
 
 fn boot_id() -> Option<String> {
@@ -284,7 +302,7 @@ fn own_executable() -> Option<(u64, u64)> {
 
 #[cfg(unix)]
 fn own_user() -> Option<u32> {
-    Some(rustix::process::geteuid().as_raw())
+    Some(crate::user::own())
 }
 
 #[cfg(not(unix))]

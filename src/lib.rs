@@ -106,6 +106,7 @@ pub mod show;
 // Where things are, and who may run.
 pub mod config_file;
 pub mod files;
+pub mod folder;
 pub mod homes;
 pub mod instance;
 pub mod logging;
@@ -113,3 +114,4 @@ pub mod paths;
 pub mod process;
 pub mod statusline;
 pub mod takeover;
+pub mod user;

@@ -11,7 +11,6 @@
 pub mod files;
 
 use std::io::IsTerminal;
-use std::path::Path;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
@@ -21,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::error::Failure;
-use crate::paths::Environment;
+use crate::paths::{Environment, StateDir};
 use files::DailyFiles;
 
 /// What standard error is.
@@ -100,7 +99,7 @@ impl Logging {
     /// Logging was started before.
     pub fn start(
         destination: Destination,
-        folder: Option<&Path>,
+        folder: Option<&StateDir>,
         level: &str,
         colour: bool,
     ) -> Result<Self, Failure> {

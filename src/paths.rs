@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::core::settings::Sources;
 use crate::error::Failure;
+use crate::folder::Folder;
 
 /// The folder's name in the platform's config and state folders.
 const NAME: &str = "agent-presence";
@@ -115,18 +117,33 @@ pub fn state_dir(environment: &Environment) -> Result<PathBuf, Failure> {
 }
 
 /// A state folder that exists, is ours and can be written to; made by [`ensure_state_dir`] only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateDir(PathBuf);
+///
+/// It is opened once and used by its [handle](crate::folder), which all its clones share.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    path: PathBuf,
+    folder: Arc<Mutex<Folder>>,
+}
 
 impl StateDir {
-    /// The folder.
+    /// Its path, for messages and for those who only look.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
-    /// A file in it.
+    /// The path of a file in it, for messages and for those who only look.
     pub fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
+    }
+
+    /// The folder itself, to be written to.
+    pub fn folder(&self) -> Folder {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the folder that was made again at the same path, for all who use this one.
+    pub fn renew(&self, made: &Self) {
+        *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = made.folder();
     }
 }
 
@@ -162,7 +179,8 @@ pub fn ensure_state_dir(path: &Path) -> Result<StateDir, Failure> {
     if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().readonly()) {
         return Err(unusable("it is read-only").hint(hint));
     }
-    Ok(StateDir(path.to_owned()))
+    let folder = Folder::open(path).map_err(|error| unusable(&error.to_string()).hint(hint))?;
+    Ok(StateDir { path: path.to_owned(), folder: Arc::new(Mutex::new(folder)) })
 }
 
 /// Creates a folder for its owner alone (0700), and those above it.

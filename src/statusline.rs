@@ -24,7 +24,9 @@ use crate::core::source::claude::statusline::Statusline;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::daemon::intake::Home;
-use crate::files::write_atomically;
+use crate::files;
+use crate::folder::{Folder, Use};
+use crate::paths::StateDir;
 
 /// The folder in the state folder.
 pub(crate) const FOLDER: &str = "statusline";
@@ -74,13 +76,12 @@ pub fn home_of(line: &Statusline) -> Option<PathBuf> {
 ///
 /// # Errors
 /// Whatever the system says; what was kept before is then untouched.
-pub fn keep(state: &Path, line: &Statusline) -> io::Result<()> {
+pub fn keep(state: &StateDir, line: &Statusline) -> io::Result<()> {
     if line.limits.is_empty() && line.context_window.is_none() {
         return Ok(());
     }
-    let folder = folder(state);
-    let path = folder.join(format!("{}.json", line.session_id));
-    let known = read_file(&path);
+    let name = format!("{}.json", line.session_id);
+    let known = read_file(&folder(state.path()).join(&name));
     let mut kept = Kept {
         observed_at: line.captured_at,
         session: line.session_id.clone(),
@@ -98,24 +99,19 @@ pub fn keep(state: &Path, line: &Statusline) -> io::Result<()> {
     if known.as_ref() == Some(&kept) {
         return Ok(());
     }
+    let folder = make(state)?;
     if known.is_none() {
-        make(state)?;
         prune(&folder, line.captured_at.into());
     }
-    write_atomically(&path, &serde_json::to_vec(&kept)?)
+    folder.put(&name, &serde_json::to_vec(&kept)?, true)
 }
 
 /// Makes the folder for its owner alone.
 ///
 /// # Errors
 /// Whatever the system says.
-pub fn make(state: &Path) -> io::Result<PathBuf> {
-    let folder = folder(state);
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(&folder)?;
-    Ok(folder)
+pub fn make(state: &StateDir) -> io::Result<Folder> {
+    state.folder().subfolder(FOLDER)
 }
 
 /// Everything that terminals of `homes` have said and that may still be true, in the order of the sessions' ids.
@@ -130,7 +126,7 @@ pub fn read(state: &Path, homes: &[Home], now: Now) -> Vec<SourceEvent> {
 
 /// What was replaced in Claude Code's settings; nothing where the file is missing or garbled.
 pub fn read_replaced(state: &Path) -> Replaced {
-    let bytes = std::fs::read(state.join(REPLACED)).unwrap_or_default();
+    let bytes = files::read(&state.join(REPLACED), LARGEST).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
@@ -138,8 +134,8 @@ pub fn read_replaced(state: &Path) -> Replaced {
 ///
 /// # Errors
 /// Whatever the system says.
-pub fn write_replaced(state: &Path, replaced: &Replaced) -> io::Result<()> {
-    write_atomically(&state.join(REPLACED), &serde_json::to_vec_pretty(replaced)?)
+pub fn write_replaced(state: &StateDir, replaced: &Replaced) -> io::Result<()> {
+    state.folder().put(REPLACED, &serde_json::to_vec_pretty(replaced)?, true)
 }
 
 impl Replaced {
@@ -207,21 +203,19 @@ fn real(path: &Path) -> PathBuf {
 }
 
 fn read_file(path: &Path) -> Option<Kept> {
-    if std::fs::metadata(path).ok()?.len() > LARGEST {
-        return None;
-    }
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    serde_json::from_slice(&files::read(path, LARGEST).ok()?).ok()
 }
 
 /// Removes what sessions of long ago left behind.
-fn prune(folder: &Path, now: SystemTime) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let modified = entry.metadata().ok().and_then(|metadata| metadata.modified().ok());
+fn prune(folder: &Folder, now: SystemTime) {
+    let names = folder.names().unwrap_or_default().into_iter().filter_map(|name| name.into_string().ok());
+    for name in names {
+        let metadata = folder.file(&name, Use::Read).and_then(|file| file.metadata()).ok();
+        let modified = metadata.and_then(|metadata| metadata.modified().ok());
         let age = modified.and_then(|modified| now.duration_since(modified).ok());
         if age.is_some_and(|age| age > KEPT_FOR) {
             // Another terminal may have been faster.
-            let _ = std::fs::remove_file(entry.path());
+            let _ = folder.remove_file(&name);
         }
     }
 }

@@ -230,6 +230,11 @@ impl Newcomer<'_> {
         // The handle first: what is looked at from here on is the process that is signalled.
         let handle = Handle::open(holder.pid)
             .map_err(|error| unverified(holder, &format!("the system does not let it be held: {error}")))?;
+        if Record::read_own(&self.state.folder()).as_ref() != Some(holder)
+            && Record::read(self.state.path()).as_ref() == Some(holder)
+        {
+            return Err(unverified(holder, "others may write to the folder of its record"));
+        }
         for ending in [Ending::Asked, Ending::Forced] {
             let process = handle.as_ref().and_then(Handle::look);
             match verify(holder, &self.own, process.as_ref()) {
@@ -242,7 +247,7 @@ impl Newcomer<'_> {
                 Verdict::NotOurs(why) => return Err(unverified(holder, why)),
             }
             let Some(handle) = &handle else { return Ok(None) };
-            if Record::read(self.state.path()).as_ref() != Some(holder) {
+            if Record::read_own(&self.state.folder()).as_ref() != Some(holder) {
                 return Ok(None);
             }
             handle.end(ending).map_err(|error| {

@@ -13,6 +13,7 @@ use crate::core::takeover::{Verdict, verify};
 use crate::core::time::later;
 use crate::daemon::clock;
 use crate::error::{Exit, Failure};
+use crate::folder::Folder;
 use crate::instance::{Holding, Record, held_by_another};
 use crate::paths::Environment;
 use crate::process::{Ending, Handle};
@@ -62,6 +63,10 @@ fn end(daemon: Daemon<'_>, holder: &Record, endings: &[Ending]) -> Result<(), Fa
             .hint("see `agent-presence status`, and end the process that keeps the lock")
     };
     let system = |error: std::io::Error| left_alone(&error.to_string());
+    let proof = Folder::open(daemon.state).ok().and_then(|folder| Record::read_own(&folder));
+    if proof.as_ref() != Some(holder) && Record::read(daemon.state).as_ref() == Some(holder) {
+        return Err(left_alone("others may write to the folder of its record"));
+    }
     let own = Record::own();
     let handle = Handle::open(holder.pid).map_err(system)?;
     for ending in endings {

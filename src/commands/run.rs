@@ -74,7 +74,7 @@ pub fn run(command: &Run, places: Places<'_>) -> Result<Exit, Failure> {
         }
     };
     let destination = Destination::choose(stderr_of_process(places.environment));
-    let logging = Logging::start(destination, Some(folder.path()), &level, colour)?;
+    let logging = Logging::start(destination, Some(&folder), &level, colour)?;
     // Only the place: a panic's words may hold what was being read.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -20,7 +20,7 @@ use crate::core::time::Now;
 use crate::daemon::clock;
 use crate::error::{Exit, Failure};
 use crate::files::write_atomically;
-use crate::paths::{self, Environment, claude_homes, ensure_state_dir};
+use crate::paths::{self, Environment, StateDir, claude_homes, ensure_state_dir};
 use crate::statusline::settings::{self, Edit};
 use crate::statusline::{self as kept, Replaced};
 
@@ -49,7 +49,7 @@ pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
     let state = paths::state_dir(environment).ok();
     if let (Some(state), Some(line)) = (&state, &line) {
         // There is nobody to tell, and the next call tries again.
-        let _ = ensure_state_dir(state).map(|_| kept::keep(state, line));
+        let _ = ensure_state_dir(state).map(|state| kept::keep(&state, line));
     }
     let is_chained = environment.text(CHAINED).is_some();
     let home = line.as_ref().and_then(kept::home_of);
@@ -126,8 +126,8 @@ pub fn set_up(
     for home in homes {
         let path = home.join("settings.json");
         let done = match action {
-            StatuslineAction::Install => install(&home, &path, &command, state.path(), &mut replaced),
-            StatuslineAction::Uninstall => uninstall(&home, &path, state.path(), &mut replaced),
+            StatuslineAction::Install => install(&home, &path, &command, &state, &mut replaced),
+            StatuslineAction::Uninstall => uninstall(&home, &path, &state, &mut replaced),
         };
         match done {
             Ok(done) => {
@@ -144,7 +144,7 @@ fn install(
     home: &Path,
     path: &Path,
     command: &str,
-    state: &Path,
+    state: &StateDir,
     replaced: &mut Replaced,
 ) -> Result<&'static str, Failure> {
     let text = read(path)?;
@@ -169,7 +169,7 @@ fn install(
 fn uninstall(
     home: &Path,
     path: &Path,
-    state: &Path,
+    state: &StateDir,
     replaced: &mut Replaced,
 ) -> Result<&'static str, Failure> {
     let text = read(path)?;
@@ -217,9 +217,9 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("could not write {}: {error}", path.display())))
 }
 
-fn remember(state: &Path, replaced: &Replaced) -> Result<(), Failure> {
+fn remember(state: &StateDir, replaced: &Replaced) -> Result<(), Failure> {
     kept::write_replaced(state, replaced)
-        .map_err(|error| Failure::new(format!("could not write to {}: {error}", state.display())))
+        .map_err(|error| Failure::new(format!("could not write to {}: {error}", state.path().display())))
 }
 
 fn refused(path: &Path, cause: &str) -> Failure {

@@ -26,20 +26,24 @@ mod unix {
     use std::fs;
     use std::io;
     use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
     use std::path::{Path, PathBuf};
 
     use rustix::event::{PollFd, PollFlags, Timespec};
     use tokio::io::Interest;
     use tokio::net::{UnixListener, UnixStream};
 
+    use crate::folder::Folder;
     use crate::instance::Instance;
     use crate::paths::Environment;
+    use crate::user;
 
     /// The holder's end of a connection.
     pub type Incoming = UnixStream;
     /// The asker's end of a connection.
     pub type Outgoing = UnixStream;
+
+    const NAME: &str = "control.sock";
 
     /// The longest path that every Unix takes for a socket (macOS: 104 bytes with a zero at the end).
     const LONGEST: usize = 103;
@@ -57,9 +61,9 @@ mod unix {
         /// The control channel of this state folder. A folder that is made or moved between two calls may change it, so
         /// whoever waits for a daemon asks anew each time.
         pub fn of(state: &Path, environment: &Environment) -> Self {
-            let direct = Some(state.join("control.sock")).filter(|path| fits(path));
+            let direct = Some(state.join(NAME)).filter(|path| fits(path));
             let name = format!("{:016x}.sock", super::hash(real(state).as_os_str().as_bytes()));
-            let user = own_user();
+            let user = user::own();
             // A daemon of the login session and one that cron started need not have the same variables.
             let of_login = PathBuf::from(format!("/run/user/{user}"));
             let mut folders: Vec<PathBuf> = environment.path("XDG_RUNTIME_DIR").into_iter().collect();
@@ -85,9 +89,9 @@ mod unix {
         pub async fn connect(&self) -> io::Result<Outgoing> {
             let mut trouble: Option<io::Error> = None;
             for path in self.direct.iter().chain(&self.elsewhere) {
-                let error = match UnixStream::connect(path).await {
-                    Ok(stream) if is_own(&stream) => return Ok(stream),
-                    Ok(_) => io::ErrorKind::PermissionDenied.into(),
+                let connected = UnixStream::connect(path).await;
+                let error = match connected.and_then(|stream| user::check_peer(&stream).map(|()| stream)) {
+                    Ok(stream) => return Ok(stream),
                     Err(error) => error,
                 };
                 // Somebody who is there and takes no connection says more than a socket that is missing.
@@ -111,8 +115,9 @@ mod unix {
     }
 
     /// A socket in the file system, and which one it is.
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[derive(Debug, Clone)]
     pub struct Spot {
+        folder: Folder,
         path: PathBuf,
         file: Option<(u64, u64)>,
     }
@@ -158,7 +163,7 @@ mod unix {
         /// The system cannot give another connection now.
         pub async fn accept(&mut self) -> io::Result<Option<Incoming>> {
             let (stream, _) = self.listener.accept().await?;
-            Ok(is_own(&stream).then_some(stream))
+            Ok(user::check_peer(&stream).is_ok().then_some(stream))
         }
 
         /// Where it listens.
@@ -176,7 +181,7 @@ mod unix {
         /// Removes the socket if it is still this one. Connections that are open stay so.
         pub fn remove(&self) {
             if self.is_in_place() {
-                drop(fs::remove_file(&self.path));
+                drop(folder_and_name(&self.path).and_then(|(_, name)| self.folder.remove_file(name)));
             }
         }
     }
@@ -203,19 +208,21 @@ mod unix {
     }
 
     fn bind(path: &Path) -> io::Result<Listener> {
-        if path.file_name() != Some("control.sock".as_ref())
-            && let Some(folder) = path.parent()
-        {
-            own_folder(folder)?;
+        let (folder, name) = folder_and_name(path)?;
+        if name != NAME {
+            make_own(folder)?;
         }
-        match fs::symlink_metadata(path) {
-            Ok(there) if there.file_type().is_socket() => fs::remove_file(path)?,
-            Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is no socket")),
-            Err(_) => {}
+        let folder = Folder::open(folder)?;
+        if name != NAME && !folder.is_private() {
+            let what = format!("others may write to {}", folder.path().display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
         }
-        let listener = UnixListener::bind(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-        Ok(Listener { listener, spot: Spot { path: path.to_owned(), file: file_at(path) } })
+        if folder.has_socket(name)? {
+            folder.remove_file(name)?;
+        }
+        let listener = UnixListener::bind(folder.way_to(name))?;
+        folder.make_private(name)?;
+        Ok(Listener { listener, spot: Spot { folder, path: path.to_owned(), file: file_at(path) } })
     }
 
     /// The folder's real path, also while it is not there.
@@ -228,31 +235,27 @@ mod unix {
         }
     }
 
-    /// Makes the folder, or checks that nobody else made or can use the one that is there.
-    fn own_folder(path: &Path) -> io::Result<()> {
-        match fs::DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+    fn folder_and_name(path: &Path) -> io::Result<(&Path, &str)> {
+        let name = path.file_name().and_then(std::ffi::OsStr::to_str);
+        path.parent().zip(name).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    }
+
+    /// Makes the folder for its owner alone; one that is there already stays as it is. Nothing is made in a runtime folder
+    /// of another user's, which `su` may leave in the environment.
+    fn make_own(folder: &Path) -> io::Result<()> {
+        let above = folder.parent().map(fs::metadata).transpose()?;
+        let is_shared = |above: &fs::Metadata| above.mode() & 0o1000 != 0;
+        if above.is_some_and(|above| above.uid() != user::own() && !is_shared(&above)) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
         }
-        let there = fs::symlink_metadata(path)?;
-        if there.is_dir() && there.uid() == own_user() && there.mode() & 0o077 == 0 {
-            Ok(())
-        } else {
-            let what = format!("{} is not a folder of this user alone", path.display());
-            Err(io::Error::new(io::ErrorKind::PermissionDenied, what))
+        match fs::DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
         }
     }
 
     fn fits(path: &Path) -> bool {
         path.as_os_str().len() <= LONGEST
-    }
-
-    fn is_own(stream: &UnixStream) -> bool {
-        stream.peer_cred().is_ok_and(|peer| peer.uid() == own_user())
-    }
-
-    fn own_user() -> u32 {
-        rustix::process::geteuid().as_raw()
     }
 
     #[cfg(test)]
@@ -295,18 +298,20 @@ mod unix {
             assert_eq!(elsewhere(&link.join("state")), before);
         }
 
-        #[test]
-        fn a_folder_that_others_can_use_is_not_used() {
+        #[tokio::test]
+        async fn a_folder_that_others_can_use_is_not_used() {
+            use std::os::unix::fs::PermissionsExt as _;
             let folder = tempfile::tempdir().unwrap();
+            let socket = folder.path().join("own/0123.sock");
+            bind(&socket).unwrap();
+            bind(&socket).unwrap();
             let own = folder.path().join("own");
-            own_folder(&own).unwrap();
-            own_folder(&own).unwrap();
-            assert_eq!(fs::metadata(&own).unwrap().mode() & 0o777, 0o700);
-            let link = folder.path().join("link");
-            std::os::unix::fs::symlink(&own, &link).unwrap();
-            own_folder(&link).unwrap_err();
-            fs::set_permissions(&own, fs::Permissions::from_mode(0o770)).unwrap();
-            own_folder(&own).unwrap_err();
+            let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+            assert_eq!((mode(&own), mode(&socket)), (0o700, 0o600));
+            fs::write(own.join("file.sock"), "").unwrap();
+            bind(&own.join("file.sock")).unwrap_err();
+            fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
+            bind(&socket).unwrap_err();
         }
     }
 }
@@ -322,6 +327,7 @@ mod windows {
 
     use crate::instance::Instance;
     use crate::paths::Environment;
+    use crate::user;
 
     /// The holder's end of a connection.
     pub type Incoming = NamedPipeServer;
@@ -351,17 +357,22 @@ mod windows {
             &self.0
         }
 
-        /// Connects to whoever listens there. The caller's deadline ends the wait for one that is busy.
+        /// Connects to whoever listens there, if that is this user. The caller's deadline ends the wait for one that is
+        /// busy.
         ///
         /// # Errors
-        /// Nobody listens.
+        /// Nobody listens, or a stranger does.
         pub async fn connect(&self) -> io::Result<Outgoing> {
             loop {
                 match ClientOptions::new().open(&self.0) {
                     Err(error) if error.raw_os_error() == Some(ERROR_PIPE_BUSY) => {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
-                    result => return result,
+                    result => {
+                        let stream = result?;
+                        user::check_server(&stream)?;
+                        return Ok(stream);
+                    }
                 }
             }
         }

@@ -92,6 +92,8 @@ pub struct Facts {
     pub daemon: Daemon,
     /// The login entry.
     pub login: Login,
+    /// What others may write to of what login starts: the entry, the program, or a folder on the way to either.
+    pub exposed: Option<String>,
     /// The lock.
     pub lock: Lock,
     /// What is beside it.

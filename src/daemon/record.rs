@@ -6,9 +6,8 @@
 //! Read next: [`crate::core::record`], which decides.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -16,8 +15,8 @@ use crate::control::line;
 use crate::core::record::{Recorded, ends_at, file_name, is_too_old};
 use crate::core::report::{Event, EventKind, UsageReport};
 use crate::core::settings;
-use crate::files::private_options;
-use crate::paths::{StateDir, create_private};
+use crate::folder::{Folder, Use};
+use crate::paths::StateDir;
 
 /// The folder of the files in the state folder.
 const FOLDER: &str = "record";
@@ -28,7 +27,7 @@ const READ: u64 = 4 << 20;
 /// The record, on or off.
 #[derive(Debug)]
 pub struct Recorder {
-    folder: PathBuf,
+    state: StateDir,
     settings: settings::Record,
     open: Option<Open>,
     recorded: Recorded,
@@ -44,7 +43,8 @@ pub struct Recorder {
 /// A month's file.
 #[derive(Debug)]
 struct Open {
-    path: PathBuf,
+    folder: Folder,
+    name: String,
     file: File,
     identity: Identity,
 }
@@ -53,7 +53,7 @@ impl Recorder {
     /// A record in the state folder `state`.
     pub fn new(state: &StateDir, settings: &settings::Record, now: Timestamp) -> Self {
         let mut this = Self {
-            folder: state.join(FOLDER),
+            state: state.clone(),
             settings: settings.clone(),
             open: None,
             recorded: Recorded::default(),
@@ -164,34 +164,33 @@ impl Recorder {
 
     /// Makes sure that the file of that name is open and still there.
     fn open(&mut self, name: &str, now: Timestamp) -> io::Result<()> {
-        let path = self.folder.join(name);
-        if self.open.as_ref().is_some_and(|open| open.path == path && open.is_there()) {
+        if self.open.as_ref().is_some_and(|open| open.name == name && open.is_there()) {
             return Ok(());
         }
         self.open = None;
-        create_private(&self.folder)?;
-        let open = Open::new(path)?;
+        let folder = self.state.folder().subfolder(FOLDER)?;
+        let open = Open::new(folder.clone(), name)?;
         self.prune(now);
-        self.recorded = read(&self.folder);
+        self.recorded = read(&folder);
         self.open = Some(open);
         Ok(())
     }
 
     /// Removes months that are too old, and never anything else.
     fn prune(&self, now: Timestamp) {
-        for name in months(&self.folder) {
-            let path = self.folder.join(&name);
+        let Ok(folder) = self.state.folder().subfolder(FOLDER) else { return };
+        for name in months(&folder) {
             if is_too_old(&name, self.settings.keep, now)
-                && let Err(error) = fs::remove_file(&path)
+                && let Err(error) = folder.remove_file(&name)
             {
-                tracing::warn!("could not remove {}: {error}", path.display());
+                tracing::warn!("could not remove {}: {error}", folder.path().join(&name).display());
             }
         }
     }
 
     /// A failure is worth one line, and so is its end.
     fn went(&mut self, name: &str, result: io::Result<()>) {
-        let path = self.folder.join(name);
+        let path = self.state.join(FOLDER).join(name);
         let path = path.display();
         match result {
             Ok(()) => {
@@ -218,22 +217,23 @@ impl Recorder {
 
 impl Open {
     /// Opens or makes the file, and cuts off a last line that was torn.
-    fn new(path: PathBuf) -> io::Result<Self> {
-        let mut file = private_options().read(true).append(true).create(true).open(&path)?;
+    fn new(folder: Folder, name: &str) -> io::Result<Self> {
+        let mut file = folder.file(name, Use::Append)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"));
         }
         let whole = end_of_last_line(&mut file, metadata.len())?;
         if whole < metadata.len() {
-            cut(&path, whole)?;
+            cut(&folder, name, whole)?;
         }
-        Ok(Self { identity: identity(&metadata), path, file })
+        Ok(Self { identity: identity(&metadata), name: name.to_owned(), folder, file })
     }
 
-    /// Whether the path still leads to this file: what is written to one that was removed is lost.
+    /// Whether the name still leads to this file: what is written to one that was removed is lost.
     fn is_there(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.identity)
+        let there = self.folder.check().and_then(|()| self.folder.file(&self.name, Use::Read)?.metadata());
+        there.is_ok_and(|metadata| identity(&metadata) == self.identity)
     }
 
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
@@ -241,7 +241,7 @@ impl Open {
         let written = self.file.write_all(lines);
         if written.is_err() {
             // What stays after all is cut when the file is opened the next time.
-            let _ = cut(&self.path, before);
+            let _ = cut(&self.folder, &self.name, before);
         }
         written
     }
@@ -266,8 +266,8 @@ fn identity(metadata: &Metadata) -> Identity {
 }
 
 /// Windows lets a handle that appends do nothing else.
-fn cut(path: &Path, length: u64) -> io::Result<()> {
-    OpenOptions::new().write(true).open(path)?.set_len(length)
+fn cut(folder: &Folder, name: &str, length: u64) -> io::Result<()> {
+    folder.file(name, Use::Cut)?.set_len(length)
 }
 
 /// Where the last line break is, looked for from the end of the file.
@@ -292,11 +292,11 @@ fn part(file: &mut File, from: u64, to: u64) -> io::Result<Vec<u8>> {
 }
 
 /// What the ends of the newest two files say of each session. A file that cannot be read says nothing.
-fn read(folder: &Path) -> Recorded {
+fn read(folder: &Folder) -> Recorded {
     let mut left = READ;
     let mut ends = Vec::new();
     for name in months(folder).into_iter().rev().take(2) {
-        let end = File::open(folder.join(name)).and_then(|mut file| {
+        let end = folder.file(&name, Use::Read).and_then(|mut file| {
             let length = file.metadata()?.len();
             part(&mut file, length.saturating_sub(left), length)
         });
@@ -310,9 +310,8 @@ fn read(folder: &Path) -> Recorded {
 }
 
 /// The names of the files in the folder, the oldest first.
-fn months(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+fn months(folder: &Folder) -> Vec<String> {
+    let names = folder.names().unwrap_or_default().into_iter().filter_map(|name| name.into_string().ok());
     let mut months: Vec<String> = names.filter(|name| ends_at(name).is_some()).collect();
     months.sort();
     months

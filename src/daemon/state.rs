@@ -19,6 +19,9 @@ use crate::paths::StateDir;
 const LIMITS: &str = "limits.json";
 const PAUSE: &str = "pause.json";
 
+/// Larger files are not ours.
+const LARGEST: u64 = 1 << 20;
+
 /// What changes with every token is not written more often than this.
 pub const PACE: Duration = Duration::from_secs(30);
 
@@ -42,11 +45,17 @@ pub fn read_pause(state: &Path) -> Option<Timestamp> {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    let bytes = std::fs::read(path).ok()?;
-    match serde_json::from_slice(&bytes) {
+    let bytes = match files::read(path, LARGEST) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        bytes => bytes,
+    };
+    match bytes.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)) {
         Ok(value) => Some(value),
         Err(error) => {
-            tracing::warn!("could not read {}: {error}", path.display());
+            tracing::warn!(
+                "could not read {}: {error}; hint: it is made anew, what was in it is lost",
+                path.display()
+            );
             None
         }
     }
@@ -151,7 +160,7 @@ impl Keeper {
 
     fn put_pause(&self, paused_until: Option<Timestamp>) -> io::Result<()> {
         let Some(paused_until) = paused_until else {
-            return match std::fs::remove_file(self.folder.join(PAUSE)) {
+            return match self.folder.folder().remove_file(PAUSE) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 result => result,
             };
@@ -161,7 +170,7 @@ impl Keeper {
 
     fn put<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
         // The frames of this turn of the loop are not out yet, and a busy disk takes its time.
-        files::replace(&self.folder.join(name), &serde_json::to_vec_pretty(value)?)
+        self.folder.folder().put(name, &serde_json::to_vec_pretty(value)?, false)
     }
 
     /// A failure is worth one line in the log, and so is its end.

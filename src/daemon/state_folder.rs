@@ -20,13 +20,17 @@ impl Daemon<'_> {
         let taken =
             made.map_err(|failure| failure.message).and_then(|made| match self.instance.take_again(&made) {
                 Err(AcquireError::Held { .. }) => Ok(false),
-                taken => taken.map(|()| true).map_err(|error| error.to_string()),
+                taken => taken
+                    .map(|()| self.keeper.folder().renew(&made))
+                    .map(|()| true)
+                    .map_err(|error| error.to_string()),
             });
         match taken {
             Ok(true) => {
                 tracing::warn!("the lock in the state folder {folder} was removed; it was made again");
                 requests.listen(self.instance);
                 self.keeper.begin_anew();
+                self.terminals.look_again();
                 self.keep();
             }
             Ok(false) => {

@@ -156,11 +156,12 @@ impl StatuslineWatch {
         let is_as_before = self.watched.is_some() && !is_touched;
         let is_there = statusline::folder(self.state.path()).is_dir();
         if !is_as_before || !is_there {
-            self.watched = statusline::make(self.state.path()).ok().filter(|folder| {
-                self.watcher.as_mut().is_some_and(|watcher| {
-                    watch_anew(watcher, self.state.path()) && watch_anew(watcher, folder)
-                })
-            });
+            self.watched =
+                statusline::make(&self.state).ok().map(|folder| folder.path().to_owned()).filter(|folder| {
+                    self.watcher.as_mut().is_some_and(|watcher| {
+                        watch_anew(watcher, self.state.path()) && watch_anew(watcher, folder)
+                    })
+                });
         }
         self.due = self.watched.is_none().then(|| Instant::now() + LOOK_EVERY);
         is_as_before && is_there

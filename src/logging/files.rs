@@ -2,12 +2,14 @@
 //!
 //! Writing never fails for the caller: a line that cannot be written is lost, and the next one tries again.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
 use jiff::civil::Date;
+
+use crate::folder::{Folder, Use};
+use crate::paths::StateDir;
 
 const KEPT: usize = 7;
 const PREFIX: &str = "agent-presence.";
@@ -22,30 +24,30 @@ pub(super) fn now() -> Zoned {
 /// Appends to `agent-presence.<local date>.log` in one folder.
 #[derive(Debug)]
 pub struct DailyFiles {
-    folder: PathBuf,
+    folder: StateDir,
     today: fn() -> Date,
     open: Option<(Date, File)>,
 }
 
 impl DailyFiles {
     /// Touches nothing before the first line.
-    pub fn new(folder: &Path) -> Self {
+    pub fn new(folder: &StateDir) -> Self {
         Self::with_calendar(folder, || now().date())
     }
 
     /// The same with another calendar, for tests.
-    pub fn with_calendar(folder: &Path, today: fn() -> Date) -> Self {
-        Self { folder: folder.to_owned(), today, open: None }
+    pub fn with_calendar(folder: &StateDir, today: fn() -> Date) -> Self {
+        Self { folder: folder.clone(), today, open: None }
     }
 
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let today = (self.today)();
         if self.open.as_ref().is_none_or(|(date, file)| *date != today || is_removed(file)) {
             self.open = None;
-            let path = self.folder.join(format!("{PREFIX}{today}{SUFFIX}"));
-            let file = crate::files::private_options().append(true).create(true).open(path)?;
+            let folder = self.folder.folder();
+            let file = folder.file(&format!("{PREFIX}{today}{SUFFIX}"), Use::Append)?;
             self.open = Some((today, file));
-            remove_old(&self.folder);
+            remove_old(&folder);
         }
         match &mut self.open {
             Some((_, file)) => file.write_all(line),
@@ -81,26 +83,25 @@ fn is_removed(_: &File) -> bool {
 }
 
 /// Removes all but the newest files; what does not carry a date is not one of ours.
-fn remove_old(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    let mut dates: Vec<(Date, PathBuf)> = entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let name = entry.file_name();
-            let date = name.to_str()?.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
-            Some((date.parse().ok()?, entry.path()))
-        })
+fn remove_old(folder: &Folder) {
+    let names = folder.names().unwrap_or_default().into_iter().filter_map(|name| name.into_string().ok());
+    let mut dates: Vec<(Date, String)> = names
+        .filter_map(|name| Some((name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()?, name)))
         .collect();
     dates.sort();
     let old = dates.len().saturating_sub(KEPT);
-    for (_, path) in dates.into_iter().take(old) {
-        let _ = fs::remove_file(path);
+    for (_, name) in dates.into_iter().take(old) {
+        let _ = folder.remove_file(&name);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
+    use crate::paths::ensure_state_dir;
 
     fn twentieth() -> Date {
         Date::constant(2026, 11, 20)
@@ -123,8 +124,12 @@ mod tests {
         }
         fs::write(folder.path().join("agent-presence.notes.log"), b"").unwrap();
         fs::write(folder.path().join("instance.lock"), b"").unwrap();
-        DailyFiles::with_calendar(folder.path(), twentieth).write_all(b"one\n").unwrap();
-        DailyFiles::with_calendar(folder.path(), twentieth).write_all(b"two\n").unwrap();
+        DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth)
+            .write_all(b"one\n")
+            .unwrap();
+        DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth)
+            .write_all(b"two\n")
+            .unwrap();
 
         let kept = names(folder.path());
         assert_eq!(kept.first().unwrap(), "agent-presence.2026-11-14.log");
@@ -136,22 +141,26 @@ mod tests {
     #[test]
     fn begins_a_new_file_at_midnight() {
         let folder = tempfile::tempdir().unwrap();
-        let mut files = DailyFiles::with_calendar(folder.path(), twentieth);
+        let mut files = DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth);
         files.write_all(b"before\n").unwrap();
         files.today = || twentieth().tomorrow().unwrap();
         files.write_all(b"after\n").unwrap();
         assert_eq!(names(folder.path()), ["agent-presence.2026-11-20.log", "agent-presence.2026-11-21.log"]);
     }
 
+    #[cfg(unix)]
     #[test]
-    fn a_missing_folder_costs_lines_until_it_is_there() {
+    fn a_folder_that_was_moved_away_costs_lines_until_it_is_there_again() {
         let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("later");
-        let mut files = DailyFiles::with_calendar(&folder, twentieth);
+        let path = parent.path().join("state");
+        let state = ensure_state_dir(&path).unwrap();
+        let mut files = DailyFiles::with_calendar(&state, twentieth);
+        fs::rename(&path, parent.path().join("away")).unwrap();
         files.write_all(b"lost\n").unwrap();
-        fs::create_dir(&folder).unwrap();
+        state.renew(&ensure_state_dir(&path).unwrap());
         files.write_all(b"kept\n").unwrap();
-        assert_eq!(fs::read(folder.join("agent-presence.2026-11-20.log")).unwrap(), b"kept\n");
+        assert_eq!(fs::read(path.join("agent-presence.2026-11-20.log")).unwrap(), b"kept\n");
+        assert_eq!(names(&parent.path().join("away")), [""; 0]);
     }
 
     #[cfg(unix)]
@@ -159,7 +168,7 @@ mod tests {
     fn a_folder_that_is_removed_and_made_again_has_the_log_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agent-presence.2026-11-20.log");
-        let mut files = DailyFiles::with_calendar(folder.path(), twentieth);
+        let mut files = DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth);
         files.write_all(b"one\n").unwrap();
         fs::remove_file(&path).unwrap();
         files.write_all(b"two\n").unwrap();
@@ -171,7 +180,9 @@ mod tests {
     fn files_are_private() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        DailyFiles::with_calendar(folder.path(), twentieth).write_all(b"line\n").unwrap();
+        DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth)
+            .write_all(b"line\n")
+            .unwrap();
         let metadata = fs::metadata(folder.path().join("agent-presence.2026-11-20.log")).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     }

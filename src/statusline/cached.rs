@@ -4,8 +4,6 @@
 //! rest forgotten unseen.
 //! Read next: [`crate::core::limits`], where it gives way to what terminals say.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +12,7 @@ use crate::core::source::claude::limits::{cached, snapshot};
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::daemon::intake::Home;
+use crate::files;
 use crate::paths::Environment;
 
 /// Larger files are not read. It holds something of every project, so it may be megabytes.
@@ -43,9 +42,10 @@ pub fn places(homes: &[Home], environment: &Environment) -> Vec<Place> {
 impl Place {
     /// What is kept there and may still be true; nothing where the file is missing or says nothing.
     pub fn read(&self, now: Now) -> Vec<SourceEvent> {
-        let mut bytes = Vec::new();
-        let read = File::open(&self.path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
-        let Some((fetched_at, families)) = read.ok().and_then(|_| cached(&bytes)) else { return Vec::new() };
+        let read = files::read(&self.path, LARGEST);
+        let Some((fetched_at, families)) = read.ok().and_then(|bytes| cached(&bytes)) else {
+            return Vec::new();
+        };
         let current = |limits| snapshot(limits, &self.label, fetched_at, None).current(now);
         families.into_iter().filter_map(current).map(SourceEvent::Limits).collect()
     }

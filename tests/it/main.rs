@@ -33,6 +33,8 @@ mod links;
 mod logs;
 mod old_codex;
 mod one_instance;
+#[cfg(target_os = "linux")]
+mod other_users;
 mod paths;
 mod privacy;
 mod properties;

@@ -47,13 +47,15 @@ const SLEEPERS: [(&str, &str); 3] = [
 ];
 
 /// What deletes files, and which.
-const DELETERS: [(&str, &str); 8] = [
+const DELETERS: [(&str, &str); 10] = [
     ("src/control/transport.rs", "the control socket, while the lock is held"),
     ("src/daemon/state.rs", "a pause that is over"),
     ("src/daemon/record.rs", "months of the record that are older than the user keeps them"),
     ("src/autostart/mod.rs", "the login entry that it wrote itself"),
     ("src/commands/config.rs", "half a settings file that it has just begun itself"),
     ("src/files.rs", "its own temporary file"),
+    ("src/folder/by_handle.rs", "its own temporary file, and what the others in this list want"),
+    ("src/folder/by_path.rs", "what the others in this list want"),
     ("src/statusline.rs", "what terminals said more than a week ago"),
     ("src/logging/files.rs", "logs that are older than a week"),
 ];
@@ -124,8 +126,9 @@ fn nothing_is_left_behind() {
 #[test]
 fn only_known_files_are_deleted() {
     // The lock file above all: a deleted one could be locked twice, once by who still has it open.
-    let deletes =
-        |code: &str| ["remove_file", "remove_dir", "remove_dir_all"].iter().any(|word| calls(code, word));
+    let deletes = |code: &str| {
+        ["remove_file", "remove_dir", "remove_dir_all", "unlinkat"].iter().any(|word| calls(code, word))
+    };
     assert_eq!(unlisted("src", deletes, &DELETERS), "");
 }
 

@@ -12,7 +12,9 @@ const OTHERS_WRITE: u32 = 0o002;
 const OTHERS: u32 = 0o077;
 
 pub(super) fn checks(facts: &Facts) -> Vec<Check> {
-    let mut checks = vec![login(&facts.login), lock(facts)];
+    let mut checks = vec![login(&facts.login)];
+    checks.extend(facts.exposed.as_deref().map(exposed));
+    checks.push(lock(facts));
     checks.extend(state(facts));
     checks
 }
@@ -35,6 +37,14 @@ fn login(login: &Login) -> Check {
         }
         Login::Unknown { cause } => Check::new(NAME, State::Skipped, cause.as_str()),
     }
+}
+
+/// Whoever may write there decides what runs with this user's rights.
+fn exposed(place: &str) -> Check {
+    let message = format!("other users may write to {place}, so they decide what login starts for you");
+    Check::new("login program", State::Warning, message).hint(format!(
+        "`chmod go-w {place}`, or put the program where only you may write and `agent-presence autostart enable` again"
+    ))
 }
 
 fn lock(facts: &Facts) -> Check {

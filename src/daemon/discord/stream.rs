@@ -1,10 +1,9 @@
 //! The connection itself: a Unix socket, or a named pipe on Windows. The only file of the links that knows which.
 
 use std::io;
-#[cfg(unix)]
-use std::path::Path;
 
 use crate::core::publish::Endpoint;
+use crate::user;
 
 /// What a link reads from and writes to.
 #[cfg(unix)]
@@ -13,30 +12,23 @@ pub(super) type Stream = tokio::net::UnixStream;
 #[cfg(windows)]
 pub(super) type Stream = tokio::net::windows::named_pipe::NamedPipeClient;
 
-/// Connects to `endpoint`.
+/// Connects to `endpoint`, if a process of this user listens there.
 ///
-/// In a folder that everybody can write to, anyone may have put the socket there, and what goes over it is the
-/// user's work: the other end has to be a process of this user then.
+/// What goes over it is the user's work, and neither the place of a socket nor its owner says who takes it: the folder
+/// may be another user's after `su`, and a link may lead elsewhere than it did when it was looked at.
 #[cfg(unix)]
 pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
     let stream = Stream::connect(&endpoint.0).await?;
-    if in_open_folder(Path::new(&endpoint.0))
-        && stream.peer_cred()?.uid() != rustix::process::getuid().as_raw()
-    {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user listens there"));
-    }
+    user::check_peer(&stream)?;
     Ok(stream)
 }
 
-#[cfg(unix)]
-fn in_open_folder(socket: &Path) -> bool {
-    socket.parent().is_some_and(super::endpoints::is_open_to_all)
-}
-
-/// Connects to `endpoint`.
+/// Connects to `endpoint`, if a process of this user listens there: anybody can give a pipe its name first.
 #[cfg(windows)]
 pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
-    tokio::net::windows::named_pipe::ClientOptions::new().open(&endpoint.0)
+    let stream = tokio::net::windows::named_pipe::ClientOptions::new().open(&endpoint.0)?;
+    user::check_server(&stream)?;
+    Ok(stream)
 }
 
 /// Whether a moment later the same attempt may well succeed: the socket is bound but does not listen yet, its

@@ -4,7 +4,7 @@
 //! a file and keeps its modification time.
 //! Read next: `tail`.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::inbox::Inbox;
 use crate::core::source_event::FileIdentity;
+use crate::files;
 
 /// An open file and what it was like when it was opened.
 #[derive(Debug)]
@@ -31,20 +32,8 @@ pub(super) struct Stamp {
 
 impl Opened {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true);
-        #[cfg(unix)]
-        {
-            // Opening a named pipe would wait for its writer; a regular file does not care.
-            use std::os::unix::fs::OpenOptionsExt;
-            let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-            options.custom_flags(flags);
-        }
-        let file = options.open(path)?;
+        let file = files::open(path)?;
         let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
-        }
         Ok(Self { stamp: Stamp::of(path, &metadata), file })
     }
 }

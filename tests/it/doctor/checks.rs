@@ -1,4 +1,5 @@
 //! Every judgement, by facts that no machine has to be brought to.
+//! Longer than other files because it is a list: each judgement stands alone.
 
 use agent_presence::core::activity::Agent;
 use agent_presence::core::config::{ConfigContext, Effective};
@@ -67,6 +68,7 @@ fn healthy() -> Facts {
         clients_named: false,
         daemon: Daemon::Running(running()),
         login: Login::Enabled { place: "systemd user unit /u".to_owned() },
+        exposed: None,
         lock: Lock::Held,
         record: Record::Of { pid: 42, is_ours: true },
         state: StateFolder { path: "/state".to_owned(), found: folder(0o40_700) },
@@ -303,6 +305,11 @@ fn daemons() {
 
 #[test]
 fn login_entries() {
+    check(
+        |facts| facts.exposed = Some("/opt/bin".to_owned()),
+        "warning login program: other users may write to /opt/bin, so they decide what login starts for you",
+        "chmod go-w /opt/bin",
+    );
     check(
         |facts| facts.login = Login::Disabled,
         "skipped login entry: nothing is started at login",
