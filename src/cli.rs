@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::core::names::one_line;
 use crate::error::Exit;
 use crate::paths::Environment;
 
@@ -407,10 +408,17 @@ pub enum Config {
 pub fn parse() -> Result<Invocation, Exit> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     parse_from(&arguments).map_err(|answer| {
+        // An answer may quote what was given.
+        let answer = parse_from(&printable(&arguments)).err().unwrap_or(answer);
         // A reader that went away does not care any more.
         let _ = answer.print();
         if answer.use_stderr() { Exit::Usage } else { Exit::Done }
     })
+}
+
+/// The arguments as a terminal may be shown them.
+fn printable(arguments: &[OsString]) -> Vec<OsString> {
+    arguments.iter().map(|argument| one_line(&argument.to_string_lossy()).into_owned().into()).collect()
 }
 
 /// The same for any arguments, printing nothing; the first one is the program's name.

@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use crate::core::config::{ConfigContext, Effective, Issue, Severity, missing_application_id};
+use crate::core::names::one_line;
 use crate::core::report::ConfigReport;
 use crate::core::settings::Settings;
 use crate::error::Failure;
@@ -73,7 +74,8 @@ impl ConfigFile {
     /// An issue with the place it is at: `/path/config.toml:3:1: card.idle_after: expected …`, and its hint on a line of
     /// its own.
     pub fn describe(&self, issue: &Issue) -> String {
-        let path = self.path.display();
+        let path = self.path.display().to_string();
+        let path = one_line(&path);
         let place = match (issue.line, issue.column, &issue.key) {
             (Some(line), Some(column), _) => format!("{path}:{line}:{column}: "),
             (Some(line), None, _) => format!("{path}:{line}: "),

@@ -23,6 +23,7 @@ use crate::daemon::discord::Links;
 use crate::daemon::discord::endpoints::{self, Places};
 use crate::error::{Exit, Failure};
 use crate::paths::Environment;
+use crate::printed::Printed;
 use crate::show;
 
 /// An invented session; nobody's conversation.
@@ -194,7 +195,7 @@ impl Player {
     }
 
     fn print(&mut self, text: &str) {
-        let mut out = std::io::stdout().lock();
+        let mut out = Printed::new(std::io::stdout().lock());
         // A reader that went away stops nothing but the printing.
         self.read = self.read && out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok();
     }

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::core::names::one_line;
+
 /// How a command ended, in the terms of the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -79,8 +81,8 @@ impl Failure {
 impl fmt::Display for Failure {
     /// `error: …`, then a line `hint: …` for each hint; no final line break.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
-        self.hints.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
+        write!(f, "error: {}", one_line(&self.message))?;
+        self.hints.iter().try_for_each(|hint| write!(f, "\nhint: {}", one_line(hint)))
     }
 }
 

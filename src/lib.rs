@@ -111,6 +111,7 @@ pub mod homes;
 pub mod instance;
 pub mod logging;
 pub mod paths;
+pub mod printed;
 pub mod process;
 pub mod statusline;
 pub mod takeover;

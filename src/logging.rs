@@ -21,6 +21,7 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::error::Failure;
 use crate::paths::{Environment, StateDir};
+use crate::printed::LogLines;
 use files::DailyFiles;
 
 /// What standard error is.
@@ -106,14 +107,17 @@ impl Logging {
         let (filter, handle) = reload::Layer::new(filter(level));
         let clock = (!destination.timed_by_reader).then_some(LocalTime);
         let stderr = destination.stderr.then(|| {
-            let layer = fmt::layer().compact().with_target(false).with_writer(std::io::stderr);
+            let layer = fmt::layer()
+                .compact()
+                .with_target(false)
+                .with_writer(move || LogLines::new(std::io::stderr(), colour && clock.is_some()));
             match clock {
                 Some(clock) => layer.with_ansi(colour).with_timer(clock).boxed(),
                 None => layer.with_ansi(false).without_time().boxed(),
             }
         });
         let files = folder.filter(|_| destination.files).map(|folder| {
-            let writer = std::sync::Mutex::new(DailyFiles::new(folder));
+            let writer = std::sync::Mutex::new(LogLines::new(DailyFiles::new(folder), false));
             fmt::layer()
                 .compact()
                 .with_target(false)

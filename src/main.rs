@@ -12,6 +12,7 @@ use agent_presence::dashboard;
 use agent_presence::error::{Exit, Failure};
 use agent_presence::homes;
 use agent_presence::paths::{self, Environment};
+use agent_presence::printed::Printed;
 use agent_presence::watch::Source;
 use jiff::tz::TimeZone;
 
@@ -24,15 +25,15 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             // Nobody is left to tell when standard error is gone.
-            let _ = writeln!(std::io::stderr(), "{failure}");
+            let _ = writeln!(Printed::new(std::io::stderr()), "{failure}");
             failure.exit.into()
         }
     }
 }
 
 fn run(invocation: &Invocation) -> Result<Exit, Failure> {
-    let mut out = std::io::stdout();
-    let mut err = std::io::stderr();
+    let mut out = Printed::new(std::io::stdout());
+    let mut err = Printed::new(std::io::stderr());
     match &invocation.command {
         Command::Completions { shell } => return commands::completions::run(*shell, &mut out),
         Command::Man => return commands::man::run(&mut out),
@@ -67,7 +68,7 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
     }
     let zone = TimeZone::system();
     if let Command::Replay(replay) = &invocation.command {
-        let mut out = std::io::BufWriter::new(out.lock());
+        let mut out = std::io::BufWriter::new(Printed::new(std::io::stdout().lock()));
         return commands::replay::run(replay, effective.settings, &zone, &mut out, &mut err);
     }
     let homes = homes::of(&effective.settings.sources, &environment);
@@ -92,8 +93,8 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
         let config = config.report(&effective, in_force);
         let source = Source { state, environment, settings: effective.settings, config, homes, zone };
         let is_dumb = source.environment.text("TERM") == Some("dumb");
-        if out.is_terminal() && !is_dumb && !watch.json && !watch.bare {
-            let colour = invocation.global.color.wanted(&out, &source.environment);
+        if std::io::stdout().is_terminal() && !is_dumb && !watch.json && !watch.bare {
+            let colour = invocation.global.color.wanted(&std::io::stdout(), &source.environment);
             return dashboard::run(source, colour);
         }
         return commands::watch::run(watch, source, &mut out, &mut err);
@@ -116,7 +117,7 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
     match &invocation.command {
         Command::Status(status) => commands::status::status(places, status.json, &mut out),
         Command::Setup(setup) => {
-            let is_terminal = std::io::stdin().is_terminal() && err.is_terminal();
+            let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
             let mut answers = std::io::stdin().lock();
             let talk = Talk { answers: is_terminal.then_some(&mut answers), err: &mut err };
             commands::setup::run(setup, &places, &context, talk, &mut out)

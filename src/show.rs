@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::core::names::one_line;
 use crate::core::numbers::usage_line;
 use crate::core::report::{CardReport, Event, EventKind, SessionReport, UsageReport};
 use crate::core::usage::Tokens;
@@ -70,7 +71,7 @@ pub fn total_text(total: Option<&Tokens>) -> String {
 
 /// The first characters of a session's id.
 pub fn short_id(id: &str) -> String {
-    id.chars().take(SHORT_ID).collect()
+    one_line(id).chars().take(SHORT_ID).collect()
 }
 
 /// `14:20`, with the day where it is another one than `now`'s (Codex: `%H:%M on %-d %b`).

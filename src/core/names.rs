@@ -4,7 +4,11 @@
 //! and doing either twice is doing it once.
 //! Read next: [`crate::core::fit`], which makes lines short enough.
 
+mod escape;
+
 use unicode_segmentation::UnicodeSegmentation as _;
+
+pub use escape::{escaped, one_line};
 
 /// The longest cluster of characters that people see as one, in UTF-16 units. The longest emoji takes 15;
 /// what is longer is a pile of marks, which would spill over its neighbours and could not be cut.

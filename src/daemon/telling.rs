@@ -7,6 +7,7 @@ use std::io::Write;
 use super::{Daemon, Sink};
 use crate::core::publish::Notice;
 use crate::core::report::{Event, EventKind};
+use crate::printed::Printed;
 use crate::show;
 
 impl Daemon<'_> {
@@ -42,7 +43,7 @@ impl Daemon<'_> {
 
     /// Cards on standard output are all that `--dry-run` is for; for the rest they are an extra.
     fn print(&mut self, text: &str) {
-        let mut out = std::io::stdout().lock();
+        let mut out = Printed::new(std::io::stdout().lock());
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         if written.is_err() {
             self.options.print_cards = false;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
@@ -17,6 +17,7 @@ use super::stack::{Section, stack};
 use super::text::Builder;
 use super::{card, head, help, limits, sessions};
 use crate::core::activity::Agent;
+use crate::core::names::visible;
 use crate::core::report::{Event, EventKind, StatusReport};
 
 /// What is smaller than this cannot show anything that helps.
@@ -119,6 +120,7 @@ impl View {
         for (line, y) in lines.iter().zip(area.y..area.bottom()) {
             buffer.set_line(area.x, y, line, area.width);
         }
+        buffer.content.iter_mut().for_each(harmless);
         first
     }
 
@@ -204,4 +206,14 @@ fn beside(left: Vec<Line<'static>>, right: Vec<Line<'static>>, width: usize) -> 
         line
     };
     (0..rows).map(|_| both((left.next().unwrap_or_default(), right.next().unwrap_or_default()))).collect()
+}
+
+/// Takes out of a cell what is not seen there: names come from files that others may have written.
+fn harmless(cell: &mut Cell) {
+    if !cell.symbol().is_ascii() {
+        let seen = visible(cell.symbol());
+        if seen != cell.symbol() {
+            cell.set_symbol(if seen.is_empty() { " " } else { &seen });
+        }
+    }
 }

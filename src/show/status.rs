@@ -11,7 +11,7 @@ use super::{card, clock, short_id};
 use crate::core::activity::Activity;
 use crate::core::engine::UNTIL_RESUMED;
 use crate::core::limits::WindowView;
-use crate::core::names::neutralise;
+use crate::core::names::{neutralise, one_line};
 use crate::core::numbers::compact;
 use crate::core::publish::{LinkState, LinkStatus};
 use crate::core::report::{CardReport, LimitsReport, NoCard, SessionReport, StatusReport};
@@ -190,7 +190,7 @@ fn limits_text(limits: &LimitsReport, report: &StatusReport, zone: &TimeZone) ->
     let mut owner = neutralise(limits.name.as_deref().unwrap_or(limits.agent.card_name()));
     let is_other_home = |other: &LimitsReport| other.agent == limits.agent && other.home != limits.home;
     if report.limits.iter().any(is_other_home) {
-        let _ = write!(owner, " in {}", limits.home);
+        let _ = write!(owner, " in {}", one_line(&limits.home));
     }
     if let Some(plan) = &limits.plan {
         let _ = write!(owner, " · {}", neutralise(plan));
@@ -232,9 +232,10 @@ fn links(report: &StatusReport) -> Vec<String> {
 fn link_text(link: &LinkStatus, now: Timestamp) -> String {
     let confirmed = link.last_ack_at.map(|at| format!(", last card confirmed {}", ago(at, now)));
     let confirmed = confirmed.unwrap_or_default();
-    let mut text = format!("  {} {}{confirmed} ({})\n", link.client, link.state, link.endpoint);
+    let (client, endpoint) = (one_line(&link.client), one_line(&link.endpoint));
+    let mut text = format!("  {client} {}{confirmed} ({endpoint})\n", link.state);
     if let Some(error) = &link.last_error {
-        let _ = writeln!(text, "    {error}");
+        let _ = writeln!(text, "    {}", one_line(error));
     }
     if link.state == LinkState::Rejected {
         text.push_str("    hint: compare discord.application_id with the id in Discord's developer portal\n");

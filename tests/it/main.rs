@@ -53,6 +53,7 @@ mod statusline;
 mod support;
 mod takeover;
 mod tap;
+mod terminals;
 mod threads;
 mod tidy;
 mod watch;

@@ -1,0 +1,142 @@
+//! The way to a terminal: everything that the program prints goes through here, whoever wrote the words.
+//!
+//! Project names, paths, errors and ids come from files that others may have written, and a terminal obeys what it is told.
+//! So nothing gets there that is not seen; see [`escaped`]. Files and pipes get the same: they are read in terminals, too.
+//! What `tap` copies is not ours to change.
+
+use std::io::{self, Write};
+
+use crate::core::names::{escaped, one_line};
+
+/// Standard output or standard error, for texts and JSON of any number of lines.
+#[derive(Debug)]
+pub struct Printed<W> {
+    to: W,
+    /// The beginning of a character of which the rest has not come.
+    begun: Vec<u8>,
+}
+
+impl<W: Write> Printed<W> {
+    /// Prints to `to`.
+    pub fn new(to: W) -> Self {
+        Self { to, begun: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for Printed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut all = std::mem::take(&mut self.begun);
+        all.extend_from_slice(bytes);
+        let mut rest = all.as_slice();
+        while !rest.is_empty() {
+            let (text, after) = match str::from_utf8(rest) {
+                Ok(text) => (text, &[][..]),
+                Err(error) => {
+                    let (whole, after) = rest.split_at_checked(error.valid_up_to()).unwrap_or_default();
+                    (str::from_utf8(whole).unwrap_or_default(), after)
+                }
+            };
+            self.to.write_all(escaped(text).as_bytes())?;
+            rest = match str::from_utf8(after).map_err(|error| error.error_len()) {
+                Ok(_) => &[],
+                Err(None) => {
+                    self.begun = after.to_vec();
+                    &[]
+                }
+                Err(Some(length)) => {
+                    self.to.write_all("\u{fffd}".as_bytes())?;
+                    after.get(length..).unwrap_or_default()
+                }
+            };
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// A log, of which each write is one event and becomes one line.
+#[derive(Debug)]
+pub struct LogLines<W> {
+    to: W,
+    /// Whether the log's own colours pass.
+    colour: bool,
+}
+
+impl<W: Write> LogLines<W> {
+    /// Writes to `to`.
+    pub fn new(to: W, colour: bool) -> Self {
+        Self { to, colour }
+    }
+}
+
+impl<W: Write> Write for LogLines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let mut line = log_line(text.strip_suffix('\n').unwrap_or(&text), self.colour);
+        line.push('\n');
+        self.to.write_all(line.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+fn log_line(text: &str, colour: bool) -> String {
+    let text = text.replace("\nhint: ", "; hint: ");
+    let mut parts = text.split('\u{1b}');
+    let mut line = one_line(parts.next().unwrap_or_default()).into_owned();
+    for part in parts {
+        let is_colour = colour && is_colour(part);
+        line.push_str(if is_colour { "\u{1b}" } else { "\\u001b" });
+        line.push_str(&one_line(part));
+    }
+    line
+}
+
+/// Whether what follows an escape is a choice of colour or weight and nothing else.
+fn is_colour(after: &str) -> bool {
+    after.strip_prefix('[').and_then(|codes| codes.split_once('m')).is_some_and(|(codes, _)| {
+        codes.len() <= 5 && codes.bytes().all(|byte| byte.is_ascii_digit() || byte == b';')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(writes: &[&[u8]]) -> String {
+        let mut out = Printed::new(Vec::new());
+        writes.iter().for_each(|bytes| out.write_all(bytes).unwrap());
+        String::from_utf8(out.to).unwrap()
+    }
+
+    #[test]
+    fn characters_are_understood_however_they_come() {
+        assert_eq!(printed(&["é日本\u{9b}".as_bytes()]), "é日本\\u009b");
+        let text = "a\u{202e}é\u{9b}b";
+        let bytes: Vec<[u8; 1]> = text.bytes().map(|byte| [byte]).collect();
+        let one_by_one: Vec<&[u8]> = bytes.iter().map(|byte| byte.as_slice()).collect();
+        assert_eq!(printed(&one_by_one), "a\\u202eé\\u009bb");
+        // A terminal that does not know UTF-8 takes this byte for the control itself.
+        assert_eq!(printed(&[b"a\x9b2Jb\xffc"]), "a\u{fffd}2Jb\u{fffd}c");
+    }
+
+    #[test]
+    fn an_event_is_one_line_and_only_colours_pass() {
+        let line = |text: &str, colour| {
+            let mut log = LogLines::new(Vec::new(), colour);
+            log.write_all(text.as_bytes()).unwrap();
+            String::from_utf8(log.to).unwrap()
+        };
+        assert_eq!(line("one\n", false), "one\n");
+        assert_eq!(line("two\n2026 INFO forged\n", false), "two\\n2026 INFO forged\n");
+        assert_eq!(line("settings: wrong\nhint: mend\n", false), "settings: wrong; hint: mend\n");
+        assert_eq!(line("\u{1b}[2m12:00\u{1b}[0m \u{1b}[2J\n", true), "\u{1b}[2m12:00\u{1b}[0m \\u001b[2J\n");
+        assert_eq!(line("\u{1b}[2m\u{9b}31m\n", false), "\\u001b[2m\\u009b31m\n");
+    }
+}
