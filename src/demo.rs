@@ -78,6 +78,11 @@ pub fn last_card(settings: Settings, zone: TimeZone) -> Option<(CardReport, Time
     let event =
         SourceEvent::Updated { file: FileId::new(0), update, standing: Standing::Restored, read: None };
     engine.handle(now, Input::Source(event));
+    while let Some(output) = engine.poll_output(now) {
+        if let Output::Locate(question) = output {
+            engine.handle(now, Input::Located(question.as_written()));
+        }
+    }
     let config = ConfigReport { path: None, issues: Vec::new() };
     Some((engine.status(now, DaemonReport::not_running(), config).card?, end))
 }
@@ -190,6 +195,9 @@ impl Player {
                     }
                 }
                 Output::Notice(notice) => tracing::info!("{notice}"),
+                Output::Locate(question) => {
+                    self.engine.handle(now, Input::Located(question.as_written()));
+                }
             }
         }
     }

@@ -113,6 +113,7 @@ pub mod logging;
 pub mod paths;
 pub mod printed;
 pub mod process;
+pub mod real_path;
 pub mod statusline;
 pub mod takeover;
 pub mod user;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use agent_presence::core::activity::{Activity, Agent};
 use agent_presence::core::card::{Card, CardFacts, CardWindow};
-use agent_presence::core::settings::{Settings, Show};
+use agent_presence::core::privacy::Allowed;
+use agent_presence::core::settings::Settings;
 use agent_presence::core::template::{Template, Word};
 use agent_presence::core::time::Now;
 use agent_presence::core::usage::Triplet;
@@ -55,8 +56,8 @@ fuzz_target!(|data: &[u8]| {
     settings.card.state = state;
     settings.discord.large_image = name().unwrap_or_default();
     let now = Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
-    for show in [Show::Generic, Show::Full] {
-        let build = || Card::build(&facts, &settings, Some(show), &TimeZone::UTC, now);
+    for allowed in [Allowed::default(), Allowed::ALL] {
+        let build = || Card::build(&facts, &settings, allowed, &TimeZone::UTC, now);
         let card = build();
         assert_eq!(card, build());
         let Some(card) = card else { continue };

@@ -602,6 +602,7 @@ impl World {
                     self.tell(&event.kind);
                 }
                 Output::Notice(_) => {}
+                Output::Locate(question) => self.engine.handle(now, Input::Located(question.as_written())),
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::config_file::ConfigFile;
 use crate::control::Verb;
 use crate::control::client::{self, Found};
 use crate::core::config::Effective;
-use crate::core::engine::{Engine, Input};
+use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
 use crate::core::publish::Publisher;
 use crate::core::report::{DaemonReport, StatusReport};
@@ -21,6 +21,7 @@ use crate::daemon::state;
 use crate::error::{Exit, Failure};
 use crate::instance::Record;
 use crate::paths::Environment;
+use crate::real_path;
 use crate::show;
 use crate::statusline;
 
@@ -104,6 +105,11 @@ pub(crate) fn from_files(places: Places<'_>, daemon: DaemonReport) -> StatusRepo
     let paused_until = state::read_pause(places.state).filter(|until| *until > now.wall);
     if let Some(until) = paused_until {
         engine.handle(now, Input::Pause(until));
+    }
+    while let Some(output) = engine.poll_output(now) {
+        if let Output::Locate(question) = output {
+            engine.handle(now, Input::Located(real_path::locate(&question)));
+        }
     }
     let daemon = DaemonReport { paused_until, ..daemon };
     // Where the file cannot be read, it is not known whether there is an application id in it.

@@ -45,6 +45,12 @@ pub struct Tapped {
     /// The working folder, for the privacy rules; only its last name is ever shown.
     #[serde(default)]
     pub cwd: Option<String>,
+    /// The other folders that it worked in, or may work in.
+    #[serde(default)]
+    pub been: Vec<String>,
+    /// Whether there may be others.
+    #[serde(default)]
+    pub lost: bool,
     /// The model, as the agent names it.
     #[serde(default)]
     pub model: Option<String>,
@@ -92,6 +98,8 @@ impl From<FileUpdate> for Tapped {
             agent: session.agent,
             session: session.id,
             cwd: session.cwd,
+            been: session.been,
+            lost: session.lost,
             model: session.model,
             effort: session.effort,
             started_at: session.started_at,
@@ -140,7 +148,10 @@ impl Tapped {
                 surface: Surface::Exec,
                 visible: true,
                 parent: None,
+                forked_from: None,
                 cwd: self.cwd,
+                been: self.been,
+                lost: self.lost,
                 branch: None,
                 model: self.model,
                 effort: self.effort,
@@ -181,7 +192,7 @@ impl Tapped {
         let is_name = |name: &String| name.len() <= LONGEST_NAME && !name.chars().any(char::is_control);
         is_id(&self.session)
             && self.events.len() <= EVENTS
-            && self.cwd.as_ref().is_none_or(|cwd| cwd.len() <= LONGEST_PATH)
+            && self.cwd.iter().chain(&self.been).all(|folder| folder.len() <= LONGEST_PATH)
             && names.all(|name| name.as_ref().is_none_or(is_name))
     }
 

@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 
 use crate::core::activity::{Activity, Agent};
 use crate::core::fit;
-use crate::core::privacy;
-use crate::core::settings::{MemberList, Settings, Show};
+use crate::core::privacy::Allowed;
+use crate::core::settings::{MemberList, Settings};
 use crate::core::time::Now;
 use crate::core::usage::{Tokens, Triplet};
 use crate::core::values::{Names, Values};
@@ -99,19 +99,17 @@ impl Seen {
 impl Card {
     /// Builds the card of one session.
     ///
-    /// `show` is what the privacy rules say ([`privacy::rule_for`]): `None` when no rule matched, so that the
-    /// `[privacy]` switches decide. `zone` is the user's time zone, for the clock times on the card; whether
-    /// one is of today is judged by `now.wall`.
+    /// `allowed` is what privacy allows beyond what every card shows. `zone` is the user's time zone, for the clock
+    /// times on the card; whether one is of today is judged by `now.wall`.
     ///
-    /// There is no card for a hidden session, nor for an idle one.
+    /// There is no card for an idle session.
     pub fn build(
         facts: &CardFacts,
         settings: &Settings,
-        show: Option<Show>,
+        allowed: Allowed,
         zone: &TimeZone,
         now: Now,
     ) -> Option<Self> {
-        let allowed = privacy::allowed(&settings.privacy, show)?;
         if facts.activity == Activity::Idle {
             return None;
         }

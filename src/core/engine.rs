@@ -11,6 +11,7 @@
 mod card;
 mod handover;
 mod parts;
+mod places;
 mod report;
 mod tapped;
 
@@ -29,6 +30,7 @@ use crate::core::activity::{Activity, Agent};
 use crate::core::card::Card;
 use crate::core::file::FileUpdate;
 use crate::core::limits::{LimitsBook, Snapshot};
+use crate::core::privacy::{Answer, Question};
 use crate::core::publish::{
     Budget, Endpoint, LinkCommand, LinkEvent, LinkState, LinkStatus, Notice, Publisher, Urgency,
 };
@@ -42,6 +44,7 @@ use crate::core::time::Now;
 
 use handover::Inherited;
 pub use handover::Progress;
+use places::Places;
 
 /// How long a session is listed after its last line.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
@@ -69,6 +72,8 @@ pub enum Input {
     Resume,
     /// The settings were read again.
     Settings(Box<Settings>),
+    /// What was asked about folders was found out.
+    Located(Answer),
     /// The machine slept, or a clock jumped.
     Woke,
     /// A deadline has come.
@@ -89,6 +94,9 @@ pub enum Output {
     Event(Box<Event>),
     /// For the log.
     Notice(Notice),
+    /// To be answered with [`Input::Located`], soon: until then the card stays as it is. Where it cannot be found out,
+    /// that is the answer.
+    Locate(Question),
 }
 
 /// All state and every decision.
@@ -109,6 +117,7 @@ pub struct Engine {
     /// Sizes of context windows that no session file tells, by session.
     windows: BTreeMap<String, u64>,
     roster: Roster,
+    places: Places,
     publisher: Publisher,
     wished: Option<Arc<Card>>,
     /// The card built last and what it was built from: most lines change nothing that a card shows.
@@ -151,7 +160,7 @@ impl Engine {
     /// An engine that knows nothing yet. `zone` is the user's, for clock times on cards; the publisher carries the
     /// sinks and the seed.
     pub fn new(settings: Settings, zone: TimeZone, publisher: Publisher) -> Self {
-        Self {
+        let mut this = Self {
             settings: Arc::new(settings),
             zone,
             files: BTreeMap::new(),
@@ -162,6 +171,7 @@ impl Engine {
             registers: Registers::default(),
             windows: BTreeMap::new(),
             roster: Roster::default(),
+            places: Places::default(),
             publisher,
             wished: None,
             built: None,
@@ -173,7 +183,9 @@ impl Engine {
             next: None,
             problems: BTreeMap::new(),
             paused_until: None,
-        }
+        };
+        this.set_privacy();
+        this
     }
 
     /// Takes one input.
@@ -213,8 +225,10 @@ impl Engine {
             Input::Settings(settings) => {
                 self.settings = Arc::from(settings);
                 self.publisher.set_settings(now, &self.settings);
+                self.set_privacy();
                 self.untold_status = true;
             }
+            Input::Located(answer) => self.located(answer),
             Input::Pause(until) => {
                 self.paused_until = Some(until);
                 self.untold_status = true;
@@ -375,6 +389,15 @@ impl Engine {
             usage.clear();
         }
         session.helped = before.session.helped;
+        if session.id == before.session.id {
+            // A file that was cut does not undo where its session was.
+            before.session.folders().for_each(|folder| session.was_in(folder));
+        }
+        if let Some(folder) =
+            session.cwd.as_deref().filter(|folder| before.session.cwd.as_deref() != Some(*folder))
+        {
+            self.places.doubt(folder);
+        }
         beside(&mut session, &self.registers, &self.windows);
         let activity = session.activity(now.wall, self.settings.card.idle_after);
         let asleep = activity == Activity::Idle;
@@ -466,15 +489,17 @@ impl Engine {
         let Some(known) = known else { return };
         if known.parts.lose(file) {
             if let Some(session) = known.parts.joined() {
-                let Session { helped, registration, .. } = std::mem::replace(&mut known.session, session);
-                (known.session.helped, known.session.registration) = (helped, registration);
+                let before = std::mem::replace(&mut known.session, session);
+                before.folders().for_each(|folder| known.session.was_in(folder));
+                (known.session.helped, known.session.registration) = (before.helped, before.registration);
             }
             return;
         }
         let key = hash(&known.session);
         self.end(now, first);
-        self.files.remove(&first);
-        self.dormant.remove(&first);
+        if let Some(known) = self.files.remove(&first).or(self.dormant.remove(&first)) {
+            self.places.file_gone(&known.session);
+        }
         self.firsts.retain(|_, of| *of != first);
         if self.by_session.get(&key) == Some(&first) {
             self.by_session.remove(&key);
@@ -538,7 +563,14 @@ impl Engine {
         self.limits.not_after(now.wall);
         self.activities(now);
         self.forget(now);
-        let card = if self.paused_until.is_some() { None } else { self.choose(now) };
+        self.look_around(now);
+        let card = if self.paused_until.is_some() {
+            None
+        } else if self.is_finding_out() {
+            self.wished.clone().filter(|card| !self.is_hidden(card))
+        } else {
+            self.choose(now)
+        };
         self.next = self.next_deadline(now);
         if self.publisher.shows_any(|card| self.is_hidden(card)) {
             // A hidden session's card goes at once, before anything else may be wished.

@@ -1,9 +1,17 @@
-//! What a card may tell about a session, by its folder and the user's switches.
+//! What a card may tell about a session, by its folders and the user's switches.
 //!
-//! Only decides; it never sees a card. A path comes in to be matched and does not go out again.
-//! Read next: [`crate::core::card`], which asks [`allowed`].
+//! Only decides; it never sees a card. A path comes in to be matched and does not go out again. Which other ways there
+//! are to write a folder on this machine (links, worktrees) is found by a shell, which answers a [`Question`].
+//! Read next: [`spelling`], which makes paths comparable; [`crate::core::card`], which asks what is [`Allowed`].
+
+mod glob;
+mod spelling;
+
+use std::collections::BTreeMap;
 
 use crate::core::settings::{Privacy, PrivacyRule, Show};
+use glob::{Folder, Pattern};
+use spelling::Spelling;
 
 /// Which names a card may show beyond agent, activity, model, tokens and limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,7 +24,21 @@ pub struct Allowed {
     pub file: bool,
 }
 
-/// What may be shown where `rule` came out of [`rule_for`]; `None` when there is to be no card at all.
+impl Allowed {
+    /// Everything that can be allowed.
+    pub const ALL: Self = Self { project: true, branch: true, file: true };
+
+    /// What both allow.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            project: self.project && other.project,
+            branch: self.branch && other.branch,
+            file: self.file && other.file,
+        }
+    }
+}
+
+/// What may be shown where `rule` is what the rules say; `None` when there is to be no card at all.
 ///
 /// A rule wins over the switches in both directions; without one the switches decide.
 pub fn allowed(privacy: &Privacy, rule: Option<Show>) -> Option<Allowed> {
@@ -24,154 +46,194 @@ pub fn allowed(privacy: &Privacy, rule: Option<Show>) -> Option<Allowed> {
         None => Some(Allowed { project: privacy.project, branch: privacy.branch, file: privacy.file }),
         Some(Show::Hide) => None,
         Some(Show::Generic) => Some(Allowed::default()),
-        Some(Show::Full) => Some(Allowed { project: true, branch: true, file: true }),
+        Some(Show::Full) => Some(Allowed::ALL),
     }
 }
 
-/// What the most specific rule that matches `cwd` says; `None` when no rule does.
-///
-/// In a pattern `*` stands for any characters within one folder name, `**` for any across folders and `?`
-/// for one character; `/a/**` matches `/a` itself, too. `\` and `/` are the same, trailing and doubled ones
-/// do not count, case does. The rule with the most literal characters is the most specific; of equals the later.
-pub fn rule_for(rules: &[PrivacyRule], cwd: &str) -> Option<Show> {
-    let folder = normal(cwd);
-    rules
-        .iter()
-        .map(|rule| (Glob::new(&rule.path), rule.show))
-        .filter(|(glob, _)| glob.matches(&folder))
+/// What a shell is asked to find out on this machine.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Question {
+    /// Folders of sessions: how else are they written, and of which repositories are they worktrees?
+    pub folders: Vec<String>,
+    /// Patterns of rules: what are they where links are followed?
+    pub patterns: Vec<String>,
+}
+
+/// What a shell has found out.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// By folder as asked: further ways to write it; `None` where it could not be found out.
+    pub folders: BTreeMap<String, Option<Vec<String>>>,
+    /// By pattern as asked: further patterns that mean the same folders.
+    pub patterns: BTreeMap<String, Vec<String>>,
+}
+
+impl std::fmt::Debug for Question {
+    /// Names no folder: whatever is printed may end in a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Question({} folders, {} patterns)", self.folders.len(), self.patterns.len())
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    /// Names no folder: whatever is printed may end in a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Answer({} folders, {} patterns)", self.folders.len(), self.patterns.len())
+    }
+}
+
+impl Question {
+    /// The answer of one who knows nothing of the machine.
+    pub fn unknown(&self) -> Answer {
+        let folders = self.folders.iter().map(|folder| (folder.clone(), None));
+        Answer { folders: folders.collect(), patterns: BTreeMap::new() }
+    }
+
+    /// The answer of a machine without links and worktrees.
+    pub fn as_written(&self) -> Answer {
+        let folders = self.folders.iter().map(|folder| (folder.clone(), Some(Vec::new())));
+        Answer { folders: folders.collect(), patterns: BTreeMap::new() }
+    }
+}
+
+/// One name's part of a pattern.
+#[derive(Debug)]
+pub struct NamePattern(Pattern);
+
+impl NamePattern {
+    /// The part of a pattern between two separators.
+    pub fn new(part: &str) -> Self {
+        Self(Pattern::exactly(part))
+    }
+
+    /// Whether the name of a folder fits.
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.matches(&Folder::new(Spelling::new(name)))
+    }
+}
+
+/// All ways to write a folder that are known without asking the machine, as the systems write them.
+pub fn spellings(path: &str) -> Vec<String> {
+    let own = Spelling::new(path);
+    let twin = own.twin();
+    std::iter::once(own).chain(twin).map(|spelling| spelling.text).collect()
+}
+
+/// The rules and switches of one or more settings, all of which have to allow what is shown.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug, Clone)]
+struct Layer {
+    switches: Privacy,
+    rules: Vec<Rule>,
+}
+
+/// One rule with all ways to write it.
+#[derive(Debug, Clone)]
+struct Rule {
+    patterns: Vec<Pattern>,
+    show: Show,
+}
+
+impl Policy {
+    /// The policy of these settings; `others` are further patterns for those of the rules.
+    pub fn new<'a>(
+        privacy: impl IntoIterator<Item = &'a Privacy>,
+        others: &BTreeMap<String, Vec<String>>,
+    ) -> Self {
+        let rule = |rule: &PrivacyRule| {
+            let others = others.get(&rule.path).into_iter().flatten();
+            let others = others.map(|other| Pattern::exactly(other));
+            let patterns = std::iter::once(Pattern::new(&rule.path)).chain(others);
+            Rule { patterns: patterns.collect(), show: rule.show }
+        };
+        let layer = |privacy: &Privacy| Layer {
+            switches: Privacy { rules: Vec::new(), ..privacy.clone() },
+            rules: privacy.rules.iter().map(rule).collect(),
+        };
+        Self { layers: privacy.into_iter().map(layer).collect() }
+    }
+
+    /// Whether it depends on folders at all.
+    pub fn has_rules(&self) -> bool {
+        self.layers.iter().any(|layer| !layer.rules.is_empty())
+    }
+
+    /// Whether any folder is hidden.
+    pub fn may_hide(&self) -> bool {
+        self.layers.iter().flat_map(|layer| &layer.rules).any(|rule| rule.show == Show::Hide)
+    }
+
+    /// What may be shown of a session in `folder`, which `others` are further ways to write; `None` when there is to be
+    /// no card at all.
+    pub fn allows(&self, folder: &str, others: &[String]) -> Option<Allowed> {
+        let own = Spelling::new(folder);
+        if !own.is_absolute() {
+            return self.allows_unknown();
+        }
+        let ways = std::iter::once(own).chain(others.iter().map(|other| Spelling::new(other)));
+        let ways: Vec<Folder> = ways
+            .flat_map(|way| {
+                let original = way.original();
+                std::iter::once(way).chain(original)
+            })
+            .map(Folder::new)
+            .collect();
+        self.all(|layer| ways.iter().filter_map(|way| layer.says(way)).min_by_key(strictness))
+    }
+
+    /// What may be shown of a session whose folder is not known: every rule that hides could be about it.
+    pub fn allows_unknown(&self) -> Option<Allowed> {
+        self.all(|layer| {
+            let any = |show: Show| layer.rules.iter().any(|rule| rule.show == show);
+            let everywhere = layer.rules.iter().rev().find(|rule| rule.is_everything());
+            match everywhere.map(|rule| rule.show) {
+                _ if any(Show::Hide) => Some(Show::Hide),
+                _ if any(Show::Generic) => Some(Show::Generic),
+                everywhere => everywhere,
+            }
+        })
+    }
+
+    fn all(&self, says: impl Fn(&Layer) -> Option<Show>) -> Option<Allowed> {
+        let mut together = Allowed::ALL;
+        for layer in &self.layers {
+            together = together.and(allowed(&layer.switches, says(layer))?);
+        }
+        Some(together)
+    }
+}
+
+impl Layer {
+    /// What the most specific rule that matches one way to write a folder says; `None` when no rule does.
+    ///
+    /// The pattern with the most literal characters is the most specific; of equals the later.
+    fn says(&self, way: &Folder) -> Option<Show> {
+        let specific = |rule: &Rule| {
+            let matching = rule.patterns.iter().filter(|pattern| pattern.matches(way));
+            matching.map(Pattern::literals).max()
+        };
+        let matching = self.rules.iter().filter_map(|rule| Some((specific(rule)?, rule.show)));
         // `max_by_key` takes the last of equals.
-        .max_by_key(|(glob, _)| glob.literals)
-        .map(|(_, show)| show)
-}
-
-/// The path with `/` alone between its folders and none at its end.
-fn normal(path: &str) -> String {
-    let mut normal = String::with_capacity(path.len());
-    for character in path.chars() {
-        let character = if character == '\\' { '/' } else { character };
-        if character != '/' || !normal.ends_with('/') {
-            normal.push(character);
-        }
-    }
-    if normal.ends_with('/') {
-        normal.pop();
-    }
-    normal
-}
-
-/// A pattern as a machine that is in several places at once, so that no pattern makes it go back:
-/// matching takes at most pattern length times path length steps.
-struct Glob {
-    steps: Vec<Step>,
-    literals: usize,
-}
-
-#[derive(Clone, Copy)]
-enum Step {
-    /// This character.
-    Literal(char),
-    /// `?`
-    One,
-    /// `*`
-    Within,
-    /// `**`
-    Across,
-    /// The next two steps may be left out: a folder glob also stands for no folder.
-    Optional,
-}
-
-impl Glob {
-    fn new(pattern: &str) -> Self {
-        let mut pattern = normal(pattern);
-        while pattern.contains("/**/**") {
-            pattern = pattern.replace("/**/**", "/**");
-        }
-        let mut steps = Vec::new();
-        let mut literals = 0;
-        let mut rest = pattern.as_str();
-        while !rest.is_empty() {
-            let at_folder_start = matches!(steps.last(), None | Some(Step::Literal('/')));
-            if rest == "/**" {
-                steps.extend([Step::Optional, Step::Literal('/'), Step::Across]);
-                rest = "";
-            } else if let Some(after) = rest.strip_prefix("**/").filter(|_| at_folder_start) {
-                steps.extend([Step::Optional, Step::Across, Step::Literal('/')]);
-                rest = after;
-            } else if let Some(after) = rest.strip_prefix("**") {
-                steps.push(Step::Across);
-                rest = after;
-            } else {
-                let mut characters = rest.chars();
-                match characters.next() {
-                    Some('*') => steps.push(Step::Within),
-                    Some('?') => steps.push(Step::One),
-                    Some(literal) => {
-                        steps.push(Step::Literal(literal));
-                        literals += 1;
-                    }
-                    None => {}
-                }
-                rest = characters.as_str();
-            }
-        }
-        Self { steps, literals }
-    }
-
-    fn matches(&self, text: &str) -> bool {
-        let mut places = Places::new(self.steps.len());
-        places.enter(0);
-        self.pass_over(&mut places);
-        for character in text.chars() {
-            let mut next = Places::new(self.steps.len());
-            for (place, step) in self.steps.iter().enumerate().filter(|(place, _)| places.holds(*place)) {
-                match step {
-                    Step::Literal(literal) if *literal == character => next.enter(place + 1),
-                    Step::One if character != '/' => next.enter(place + 1),
-                    Step::Within if character != '/' => next.enter(place),
-                    Step::Across => next.enter(place),
-                    _ => {}
-                }
-            }
-            self.pass_over(&mut next);
-            places = next;
-        }
-        places.holds(self.steps.len())
-    }
-
-    /// Enters every place that can be reached without a character. All such ways lead forwards, so one pass will do.
-    fn pass_over(&self, places: &mut Places) {
-        for (place, step) in self.steps.iter().enumerate() {
-            if !places.holds(place) {
-                continue;
-            }
-            match step {
-                Step::Within | Step::Across => places.enter(place + 1),
-                Step::Optional => {
-                    places.enter(place + 1);
-                    places.enter(place + 3);
-                }
-                Step::Literal(_) | Step::One => {}
-            }
-        }
+        matching.max_by_key(|(literals, _)| *literals).map(|(_, show)| show)
     }
 }
 
-/// Where in its steps a glob may be.
-struct Places(Vec<bool>);
-
-impl Places {
-    fn new(steps: usize) -> Self {
-        Self(vec![false; steps + 1])
+impl Rule {
+    fn is_everything(&self) -> bool {
+        self.patterns.iter().any(Pattern::is_everything)
     }
+}
 
-    fn enter(&mut self, place: usize) {
-        if let Some(held) = self.0.get_mut(place) {
-            *held = true;
-        }
-    }
-
-    fn holds(&self, place: usize) -> bool {
-        self.0.get(place).copied().unwrap_or(false)
+/// The lower, the less is shown.
+fn strictness(show: &Show) -> u8 {
+    match show {
+        Show::Hide => 0,
+        Show::Generic => 1,
+        Show::Full => 2,
     }
 }
 
@@ -179,94 +241,110 @@ impl Places {
 mod tests {
     use super::*;
 
-    fn matches(pattern: &str, path: &str) -> bool {
-        Glob::new(pattern).matches(&normal(path))
+    fn policy(rules: &[(&str, Show)]) -> Policy {
+        linked(rules, &[])
     }
 
-    fn rule(path: &str, show: Show) -> PrivacyRule {
-        PrivacyRule { path: path.to_owned(), show }
+    fn linked(rules: &[(&str, Show)], others: &[(&str, &str)]) -> Policy {
+        let rules = rules.iter().map(|(path, show)| PrivacyRule { path: (*path).to_owned(), show: *show });
+        let privacy = Privacy { project: true, rules: rules.collect(), ..Privacy::default() };
+        let others = others.iter().map(|(path, other)| ((*path).to_owned(), vec![(*other).to_owned()]));
+        Policy::new([&privacy], &others.collect())
     }
 
-    #[test]
-    fn patterns() {
-        for (pattern, path, expected) in [
-            ("/home/u/clients/**", "/home/u/clients", true),
-            ("/home/u/clients/**", "/home/u/clients/", true),
-            ("/home/u/clients/**", "/home/u/clients/acme/app", true),
-            ("/home/u/clients/**/", "/home/u/clients/acme", true),
-            ("/home/u/clients/**", "/home/u/clients2", false),
-            ("/home/u/clients/**", "/home/u", false),
-            ("/home/u/clients", "/home/u/clients", true),
-            ("/home/u/clients", "/home/u/clients/acme", false),
-            ("/home/u/*", "/home/u/app", true),
-            ("/home/u/*", "/home/u/app/src", false),
-            ("/home/u/*", "/home/u", false),
-            ("/home/*/app", "/home/u/app", true),
-            ("/home/*/app", "/home/u/x/app", false),
-            ("/home/**/app", "/home/app", true),
-            ("/home/**/app", "/home/u/x/app", true),
-            ("/home/**/app", "/home/u/myapp", false),
-            ("**/secret", "/home/u/secret", true),
-            ("**/secret", "secret", true),
-            ("**/secret/**", "/home/secret/x", true),
-            ("/home/u/clients**", "/home/u/clients-old/acme", true),
-            ("/home/u/app?", "/home/u/app1", true),
-            ("/home/u/app?", "/home/u/app", false),
-            ("/home/u/app?", "/home/u/app/", false),
-            ("/home/u/a*b*c", "/home/u/aXbYc", true),
-            ("/home/u/a*b*c", "/home/u/aXc", false),
-            ("/home/u/App", "/home/u/app", false),
-            (r"C:\Users\u\clients\**", r"C:\Users\u\clients\acme", true),
-            ("C:/Users/u/clients/**", r"C:\Users\u\clients", true),
-            ("/home//u/", "/home/u", true),
-            ("/home/ü/?", "/home/ü/猫", true),
-            ("/", "/", true),
-            ("/**", "/home", true),
-            ("**", "/home/u", true),
-            ("/home/**/**", "/home", true),
-            ("", "/home/u", false),
-        ] {
-            assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
-        }
-    }
-
-    #[test]
-    fn a_pattern_cannot_take_long() {
-        let pattern = "*a".repeat(200);
-        assert!(!matches(&pattern, &"a".repeat(2_000).replace("aaaa", "aaab")));
-        assert!(!matches(&"**/a".repeat(200), &("a/".repeat(1_000) + "b")));
-    }
+    const SWITCHES: Option<Allowed> = Some(Allowed { project: true, branch: false, file: false });
+    const GENERIC: Option<Allowed> = Some(Allowed { project: false, branch: false, file: false });
+    const FULL: Option<Allowed> = Some(Allowed::ALL);
 
     #[test]
     fn the_most_specific_rule_wins() {
-        let rules = [
-            rule("/home/u/clients/acme/**", Show::Full),
-            rule("/home/u/**", Show::Generic),
-            rule("/home/u/clients/**", Show::Hide),
-        ];
-        assert_eq!(rule_for(&rules, "/home/u/clients/acme/app"), Some(Show::Full));
-        assert_eq!(rule_for(&rules, "/home/u/clients/other"), Some(Show::Hide));
-        assert_eq!(rule_for(&rules, "/home/u/app"), Some(Show::Generic));
-        assert_eq!(rule_for(&rules, "/srv/app"), None);
-        assert_eq!(rule_for(&[], "/srv/app"), None);
+        let policy = policy(&[
+            ("/home/u/clients/acme/**", Show::Full),
+            ("/home/u/**", Show::Generic),
+            ("/home/u/clients", Show::Hide),
+        ]);
+        assert_eq!(policy.allows("/home/u/clients/acme/app", &[]), FULL);
+        assert_eq!(policy.allows("/home/u/clients/other", &[]), None);
+        assert_eq!(policy.allows("/home/u/app", &[]), GENERIC);
+        assert_eq!(policy.allows("/srv/app", &[]), SWITCHES);
     }
 
     #[test]
     fn of_equally_specific_rules_the_later_wins() {
-        let rules =
-            [rule("/home/u/*", Show::Full), rule("/home/?/*", Show::Generic), rule("/home/u/*", Show::Hide)];
-        assert_eq!(rule_for(&rules, "/home/u/app"), Some(Show::Hide));
+        let policy =
+            policy(&[("/home/u/*", Show::Full), ("/home/?/*", Show::Generic), ("/home/u/*", Show::Hide)]);
+        assert_eq!(policy.allows("/home/u/app", &[]), None);
+    }
+
+    #[test]
+    fn of_two_ways_to_write_a_folder_the_stricter_counts() {
+        let policy =
+            policy(&[("/data/acme", Show::Hide), ("/home/u/open", Show::Full), ("/x", Show::Generic)]);
+        let others = |others: &[&str]| others.iter().map(|other| (*other).to_owned()).collect::<Vec<_>>();
+        assert_eq!(policy.allows("/home/u/open/a", &others(&["/data/acme/a"])), None);
+        assert_eq!(policy.allows("/data/acme/a", &others(&["/home/u/open/a"])), None);
+        assert_eq!(policy.allows("/home/u/open/a", &others(&["/x/a"])), GENERIC);
+        // A way that no rule is about says nothing.
+        assert_eq!(policy.allows("/home/u/open/a", &others(&["/srv/a"])), FULL);
+        assert_eq!(policy.allows("/srv/app/.claude/worktrees/x/a", &others(&["/data/acme"])), None);
+    }
+
+    #[test]
+    fn a_rule_holds_where_its_links_lead() {
+        let rules = [("/home/u/clients/**", Show::Hide), ("/home/u/clients/open/**", Show::Full)];
+        let others = [
+            ("/home/u/clients/**", "/data/clients/**"),
+            ("/home/u/clients/open/**", "/data/clients/open/**"),
+        ];
+        let policy = linked(&rules, &others);
+        assert_eq!(policy.allows("/data/clients/acme", &[]), None);
+        assert_eq!(policy.allows("/data/clients/open/x", &[]), FULL);
+        assert_eq!(policy.allows("/home/u/clients/open", &["/data/clients/open".to_owned()]), FULL);
+    }
+
+    #[test]
+    fn a_worktree_of_claude_code_is_under_the_rules_of_its_repository() {
+        let policy = policy(&[("/home/u/*", Show::Hide)]);
+        assert_eq!(policy.allows("/home/u/app/.claude/worktrees/fluffy-cat", &[]), None);
+    }
+
+    #[test]
+    fn an_unknown_folder_is_under_every_rule_that_hides() {
+        let check = |rules: &[(&str, Show)], expected| {
+            assert_eq!(policy(rules).allows_unknown(), expected, "{rules:?}");
+            assert_eq!(policy(rules).allows("app", &[]), expected, "a relative folder: {rules:?}");
+        };
+        check(&[], SWITCHES);
+        check(&[("/a/**", Show::Full)], SWITCHES);
+        check(&[("**", Show::Full)], FULL);
+        check(&[("**", Show::Full), ("/a", Show::Generic)], GENERIC);
+        check(&[("**", Show::Full), ("/a", Show::Hide)], None);
+        check(&[("**", Show::Hide), ("/a", Show::Full)], None);
+    }
+
+    #[test]
+    fn all_settings_have_to_allow_it() {
+        let of = |project, path: &str, show| Privacy {
+            project,
+            rules: vec![PrivacyRule { path: path.to_owned(), show }],
+            ..Privacy::default()
+        };
+        let (one, other) = (of(true, "/a", Show::Hide), of(false, "/b", Show::Hide));
+        let policy = Policy::new([&one, &other], &BTreeMap::new());
+        assert_eq!(policy.allows("/a", &[]), None);
+        assert_eq!(policy.allows("/b", &[]), None);
+        assert_eq!(policy.allows("/c", &[]), GENERIC);
+        assert!(policy.has_rules() && policy.may_hide());
     }
 
     #[test]
     fn a_rule_beats_the_switches_both_ways() {
         let open = Privacy { project: true, branch: true, file: true, rules: Vec::new() };
         let closed = Privacy::default();
-        let all = Allowed { project: true, branch: true, file: true };
-        assert_eq!(allowed(&open, None), Some(all));
-        assert_eq!(allowed(&closed, None), Some(Allowed::default()));
-        assert_eq!(allowed(&open, Some(Show::Generic)), Some(Allowed::default()));
-        assert_eq!(allowed(&closed, Some(Show::Full)), Some(all));
+        assert_eq!(allowed(&open, None), FULL);
+        assert_eq!(allowed(&closed, None), GENERIC);
+        assert_eq!(allowed(&open, Some(Show::Generic)), GENERIC);
+        assert_eq!(allowed(&closed, Some(Show::Full)), FULL);
         assert_eq!(allowed(&open, Some(Show::Hide)), None);
     }
 }

@@ -4,6 +4,8 @@
 //! the agent is doing, whether it is still at work) is asked with the time as an argument.
 //! Read next: [`crate::core::roster`], which chooses among sessions.
 
+mod folders;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,8 +55,14 @@ pub struct Session {
     pub visible: bool,
     /// The session that started this one.
     pub parent: Option<String>,
+    /// The session whose history it began with.
+    pub forked_from: Option<String>,
     /// The working folder. Only its last name is ever shown; privacy rules match the whole.
     pub cwd: Option<String>,
+    /// The other folders that it worked in, for the privacy rules.
+    pub been: Vec<String>,
+    /// Whether it may have worked in folders that are not among those.
+    pub lost: bool,
     /// The git branch.
     pub branch: Option<String>,
     /// The model, as the agent names it.
@@ -160,17 +168,6 @@ pub struct Work {
 }
 
 impl Session {
-    /// The name of the project's folder. A worktree that the agent made has a made-up name: there it is that of the
-    /// repository it was made in.
-    pub fn project(&self) -> Option<&str> {
-        let mut names = self.cwd.as_deref()?.split(['/', '\\']).filter(|name| !name.is_empty()).rev();
-        let name = names.next()?;
-        match (names.next(), names.next(), names.next()) {
-            (Some("worktrees"), Some(".claude"), Some(repository)) => Some(repository),
-            _ => Some(name),
-        }
-    }
-
     /// Nothing was written later than now. Stamps that say so are from before the clock was set back, and would keep
     /// the session alive until it is as late again.
     pub fn not_after(&mut self, wall: Timestamp) {

@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod clock_watch;
 pub mod discord;
+mod finding;
 pub mod intake;
 pub mod lives;
 pub mod reading;
@@ -29,6 +30,7 @@ use self::clock_watch::{ClockWatch, JumpDetector};
 use self::discord::Links;
 use self::discord::endpoints::Places;
 use self::discord::watcher::{EndpointEvent, EndpointWatcher};
+use self::finding::Finding;
 use self::intake::Home;
 use self::reading::{Left, Read, Reading};
 use self::record::Recorder;
@@ -122,6 +124,7 @@ pub async fn run(
         environment,
         detector: JumpDetector::default(),
         keep_at: None,
+        finding: Finding::default(),
         report: DaemonReport {
             state: "running".to_owned(),
             pid: Some(std::process::id()),
@@ -180,6 +183,7 @@ struct Daemon<'a> {
     detector: JumpDetector,
     /// When limits that were not written are written.
     keep_at: Option<Duration>,
+    finding: Finding,
     report: DaemonReport,
     ending: bool,
 }
@@ -237,6 +241,7 @@ impl Daemon<'_> {
                     self.inputs(events.into_iter().map(Input::Source), reading);
                     None
                 }
+                answer = self.finding.next() => Some(Input::Located(answer)),
                 settings = self.settings.next() => Some(Input::Settings(Box::new(settings.clone()))),
                 () = clock_watch.jumped() => Some(Input::Tick),
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {
@@ -327,6 +332,7 @@ impl Daemon<'_> {
                     requests.tell(&event);
                 }
                 Output::Notice(notice) => telling::log(&notice),
+                Output::Locate(question) => self.finding.ask(question),
             }
         }
         self.record.write(|| self.engine.restored(now), now.wall);

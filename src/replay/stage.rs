@@ -12,6 +12,7 @@ use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Publisher};
 use crate::core::report::Event;
 use crate::core::settings::Settings;
 use crate::core::time::{Now, elapsed};
+use crate::real_path;
 
 /// Deadlines that are due at one moment are few; more than this would be a loop.
 const DEADLINES_AT_ONCE: usize = 10_000;
@@ -85,6 +86,9 @@ impl Stage {
                 Output::Link(LinkCommand::Send { nonce, .. }) => {
                     let taken = Input::Link(Endpoint::terminal(), LinkEvent::Acked { nonce });
                     self.engine.handle(self.now, taken);
+                }
+                Output::Locate(question) => {
+                    self.engine.handle(self.now, Input::Located(real_path::locate(&question)));
                 }
                 Output::Link(_) | Output::Notice(_) => {}
             }

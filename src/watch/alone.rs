@@ -12,6 +12,7 @@ use crate::daemon::clock;
 use crate::daemon::clock_watch::JumpDetector;
 use crate::daemon::reading::{Read, Reading};
 use crate::daemon::state;
+use crate::real_path;
 use crate::statusline;
 
 use super::Source;
@@ -81,12 +82,17 @@ impl Alone {
     /// What has happened since the last call.
     pub(super) fn events(&mut self) -> Vec<Event> {
         let now = clock::now();
-        let outputs = std::iter::from_fn(|| self.engine.poll_output(now));
-        let events = outputs.filter_map(|output| match output {
-            Output::Event(event) => Some(*event),
-            Output::Link(_) | Output::Notice(_) => None,
-        });
-        events.collect()
+        let mut events = Vec::new();
+        while let Some(output) = self.engine.poll_output(now) {
+            match output {
+                Output::Event(event) => events.push(*event),
+                Output::Locate(question) => {
+                    self.engine.handle(now, Input::Located(real_path::locate(&question)));
+                }
+                Output::Link(_) | Output::Notice(_) => {}
+            }
+        }
+        events
     }
 
     /// The status report, as a daemon without sinks would give it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agent_presence::core::activity::{Activity, Agent};
 use agent_presence::core::card::{Card, CardFacts, CardWindow};
+use agent_presence::core::privacy::{Allowed, allowed};
 use agent_presence::core::settings::{MemberList, Settings, Show};
 use agent_presence::core::template::Template;
 use agent_presence::core::time::Now;
@@ -63,7 +64,8 @@ fn settings(details: &str, state: &str) -> Settings {
 }
 
 fn build(facts: &CardFacts, settings: &Settings, show: Option<Show>) -> Card {
-    Card::build(facts, settings, show, &TimeZone::UTC, now()).unwrap()
+    let allowed = allowed(&settings.privacy, show).unwrap();
+    Card::build(facts, settings, allowed, &TimeZone::UTC, now()).unwrap()
 }
 
 /// The line that `template` makes of `facts` where everything may be shown.
@@ -152,7 +154,7 @@ fn old_limits_say_so() {
 fn clock_times_are_local() {
     let zone = TimeZone::fixed(jiff::tz::offset(-11));
     let facts = CardFacts { limits_as_of: Some(time("2026-11-20T09:20:00Z")), ..facts() };
-    let card = Card::build(&facts, &Settings::default(), None, &zone, now()).unwrap();
+    let card = Card::build(&facts, &Settings::default(), Allowed::default(), &zone, now()).unwrap();
     assert!(card.state().unwrap().contains("(as of 22:20) · "), "{card:?}");
     assert!(card.large_text().unwrap().ends_with("5h resets 03:20 on 20 Nov"), "{card:?}");
 }
@@ -253,7 +255,7 @@ fn names_are_private_unless_allowed() {
     assert_eq!(details(&open, None), "Editing app feature/x main.rs");
     assert_eq!(details(&open, Some(Show::Generic)), "Editing");
     assert_eq!(details(&closed, Some(Show::Full)), "Editing app feature/x main.rs");
-    assert_eq!(Card::build(&editing, &open, Some(Show::Hide), &TimeZone::UTC, now()), None);
+    assert_eq!(allowed(&open.privacy, Some(Show::Hide)), None);
     let mut file_only = Settings::default();
     file_only.privacy.file = true;
     assert_eq!(details(&file_only, None), "Editing main.rs · GPT-5.6 Sol");
@@ -273,7 +275,7 @@ fn names_never_carry_a_path() {
 #[test]
 fn an_idle_session_has_no_card() {
     let idle = CardFacts { activity: Activity::Idle, ..facts() };
-    assert_eq!(Card::build(&idle, &Settings::default(), None, &TimeZone::UTC, now()), None);
+    assert_eq!(Card::build(&idle, &Settings::default(), Allowed::ALL, &TimeZone::UTC, now()), None);
 }
 
 #[test]
@@ -358,8 +360,7 @@ fn what_no_line_shows_makes_no_difference() {
 fn a_name_that_is_cut_before_a_space_says_so() {
     let facts = CardFacts { branch: Some(format!("{} b", "a".repeat(128))), ..facts() };
     let mut settings = Settings::default();
-    settings.privacy.branch = true;
     settings.card.details = Template::parse("{branch}").unwrap();
-    let card = Card::build(&facts, &settings, None, &TimeZone::UTC, now()).unwrap();
+    let card = Card::build(&facts, &settings, Allowed::ALL, &TimeZone::UTC, now()).unwrap();
     assert_eq!(card.details(), Some(format!("{}…", "a".repeat(127)).as_str()));
 }

@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use agent_presence::core::activity::{Activity, Agent};
 use agent_presence::core::card::{Card, CardFacts};
+use agent_presence::core::privacy::Allowed;
 use agent_presence::core::publish::{Endpoint, LinkEvent, Loss, Payload};
-use agent_presence::core::settings::{Settings, Show};
+use agent_presence::core::settings::Settings;
 use agent_presence::core::usage::Triplet;
 use agent_presence::daemon::clock;
 use agent_presence::daemon::discord::deadlines::Deadlines;
@@ -55,9 +56,7 @@ fn card(activity: Activity) -> Arc<Card> {
         limits_as_of: None,
         started_at: Timestamp::from_second(1_700_000_000).unwrap(),
     };
-    Arc::new(
-        Card::build(&facts, &Settings::default(), Some(Show::Full), &TimeZone::UTC, clock::now()).unwrap(),
-    )
+    Arc::new(Card::build(&facts, &Settings::default(), Allowed::ALL, &TimeZone::UTC, clock::now()).unwrap())
 }
 
 fn thinking() -> Payload {

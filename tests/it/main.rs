@@ -41,6 +41,8 @@ mod properties;
 mod publish;
 mod reading;
 mod readme;
+#[cfg(unix)]
+mod real_path;
 mod record;
 mod reload;
 mod replay;

@@ -10,7 +10,7 @@ const HEADER: &str = "\
 
 const RULE: &str = "
 # What sessions in a folder show, whatever is allowed above: \"hide\" (no card at all), \"generic\" or \"full\".
-# `*` stands for anything within a folder's name, `**` across folders
+# A path is the folder and everything below; `*` stands for anything within a folder's name, `**` across folders
 #[[privacy.rule]]
 #path = \"~/clients/**\"
 #show = \"generic\"

@@ -8,49 +8,37 @@ use std::time::Duration;
 use super::{Engine, UNTIL_RESUMED};
 use crate::core::card::{Card, CardFacts, CardWindow};
 use crate::core::limits::WindowView;
-use crate::core::privacy;
+use crate::core::privacy::Allowed;
 use crate::core::session::Session;
-use crate::core::settings::{Settings, Show};
+use crate::core::settings::Settings;
 use crate::core::time::Now;
 
 /// Everything that a card depends on.
 #[derive(Debug, PartialEq)]
 pub(super) struct Basis {
     facts: CardFacts,
-    rule: Option<Show>,
+    allowed: Allowed,
     settings: Arc<Settings>,
     /// Times of other days than this one are shown with theirs.
     day: jiff::civil::Date,
 }
 
 impl Engine {
-    pub(super) fn rule(&self, session: &Session) -> Option<Show> {
-        privacy::rule_for(&self.settings.privacy.rules, session.cwd.as_deref()?)
-    }
-
-    pub(super) fn is_hidden(&self, card: &Card) -> bool {
-        if self.settings.privacy.rules.is_empty() {
-            return false;
-        }
-        let of_card = |session: &Session| session.agent == card.agent() && session.id == card.session();
-        self.sessions().into_iter().any(|session| of_card(session) && self.rule(session) == Some(Show::Hide))
-    }
-
     pub(super) fn choose(&mut self, now: Now) -> Option<Arc<Card>> {
         let settings = Arc::clone(&self.settings);
         let mut roster = std::mem::take(&mut self.roster);
-        let may_show = |session: &Session| self.rule(session) != Some(Show::Hide);
+        let may_show = |session: &Session| self.allows(session).is_some();
         let chosen = roster.choose(now, &self.sessions(), may_show, settings.card.idle_after);
-        let from = chosen.map(|session| (self.facts(session, now), self.rule(session)));
+        let from = chosen.and_then(|session| Some((self.facts(session, now), self.allows(session)?)));
         self.roster = roster;
-        let (facts, rule) = from?;
-        let basis = Basis { facts, rule, settings, day: now.wall.to_zoned(self.zone.clone()).date() };
+        let (facts, allowed) = from?;
+        let basis = Basis { facts, allowed, settings, day: now.wall.to_zoned(self.zone.clone()).date() };
         if let Some((known, card)) = &self.built
             && *known == basis
         {
             return card.clone();
         }
-        let card = Card::build(&basis.facts, &basis.settings, basis.rule, &self.zone, now).map(Arc::new);
+        let card = Card::build(&basis.facts, &basis.settings, basis.allowed, &self.zone, now).map(Arc::new);
         self.built = Some((basis, card.clone()));
         card
     }

@@ -128,6 +128,10 @@ impl Parts {
                 session.service_tier.clone_from(&figures.service_tier);
             }
         }
+        for (_, told) in told() {
+            told.folders().for_each(|folder| session.was_in(folder));
+            session.lost |= told.lost;
+        }
         session.counting = told().any(|(_, told)| told.counting);
         session.lower_bound = told().any(|(_, told)| told.lower_bound);
         session.started_at = told().filter_map(|(_, told)| told.started_at).min();

@@ -8,7 +8,6 @@ use crate::core::report::{
     StatusReport, UsageReport,
 };
 use crate::core::session::{Session, UsageEvent};
-use crate::core::settings::Show;
 use crate::core::time::Now;
 
 impl Engine {
@@ -37,7 +36,7 @@ impl Engine {
         let is_hidden = |session: &Session| {
             session.visible
                 && session.activity(now.wall, idle_after) != Activity::Idle
-                && self.rule(session) == Some(Show::Hide)
+                && self.allows(session).is_none()
         };
         match self.card() {
             Some(_) => None,

@@ -41,7 +41,10 @@ impl About {
             surface: meta.surface,
             visible: meta.visible && !meta.subagent,
             parent: meta.parent.clone(),
+            forked_from: meta.forked_from.clone(),
             cwd: meta.cwd.clone(),
+            been: Vec::new(),
+            lost: false,
             branch: meta.branch.clone(),
             model: None,
             effort: None,
@@ -76,13 +79,18 @@ impl About {
 
     /// A later first line: written again at a resume, or copied from another session.
     pub(super) fn meta_again(&mut self, meta: &Meta) {
+        if let Some(folder) = &meta.cwd {
+            self.session.was_in(folder);
+        }
         if meta.id != self.meta.id {
             self.ledger.foreign_meta();
             // Old forks name their parent nowhere else.
-            self.meta.forked_from.get_or_insert_with(|| meta.id.clone());
+            let origin = self.meta.forked_from.get_or_insert_with(|| meta.id.clone());
+            self.session.forked_from.get_or_insert_with(|| origin.clone());
         } else if self.session.agent == Agent::Claude {
             // There a line may show later what the first one did not: where it was copied from, when the copy ended.
             self.meta.forked_from = self.meta.forked_from.take().or_else(|| meta.forked_from.clone());
+            self.session.forked_from.clone_from(&self.meta.forked_from);
             self.session.started_at = self.session.started_at.or(meta.started_at);
         }
     }
@@ -91,6 +99,7 @@ impl About {
     pub(super) fn jump(&mut self) {
         self.ledger.jump();
         self.session.counting = true;
+        self.session.lost = true;
         self.gap_known = false;
     }
 
@@ -118,7 +127,9 @@ impl About {
             Fact::Context { model, effort, cwd } => {
                 self.session.model = model.or(self.session.model.take());
                 self.session.effort = effort;
-                self.session.cwd = cwd.or(self.session.cwd.take());
+                if let Some(folder) = cwd {
+                    self.session.move_to(&folder);
+                }
             }
             Fact::Tier(tier) => self.session.service_tier = tier,
             Fact::TurnStarted { turn, window } => {
@@ -164,7 +175,9 @@ impl About {
                 work.just_done = Some((when, doing));
             }
             Fact::Place { cwd, branch } => {
-                self.session.cwd = cwd.or(self.session.cwd.take());
+                if let Some(folder) = cwd {
+                    self.session.move_to(&folder);
+                }
                 self.session.branch = branch;
             }
             Fact::Message(message) => self.message(when, &message),

@@ -91,7 +91,10 @@ impl Fold {
         self.news |= fact != Fact::Alive;
         match (&mut self.about, fact) {
             (Some(about), Fact::Meta(meta)) => about.meta_again(&meta),
-            (slot @ None, Fact::Meta(meta)) => *slot = Some(About::new(self.agent, &self.home, *meta)),
+            (slot @ None, Fact::Meta(meta)) => {
+                let about = slot.insert(About::new(self.agent, &self.home, *meta));
+                about.session.lost = self.since_jump.jumped;
+            }
             // Without its first line nobody knows whose the rest is.
             (None, _) => {}
             (Some(about), fact) => {

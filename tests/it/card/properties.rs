@@ -3,8 +3,8 @@
 use agent_presence::core::activity::{Activity, Agent};
 use agent_presence::core::card::{Card, CardFacts, CardWindow};
 use agent_presence::core::names::{model_name, neutralise, visible};
-use agent_presence::core::privacy::rule_for;
-use agent_presence::core::settings::{MemberList, PrivacyRule, Settings, Show};
+use agent_presence::core::privacy::{Allowed, Policy};
+use agent_presence::core::settings::{MemberList, Privacy, PrivacyRule, Settings, Show};
 use agent_presence::core::template::{Template, Word};
 use agent_presence::core::time::Now;
 use agent_presence::core::usage::{Tokens, Triplet};
@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use proptest::option;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -185,7 +186,7 @@ fn assert_line(line: Option<&str>) {
 
 fn card(facts: &CardFacts, settings: &Settings, wall: Timestamp) -> Card {
     let now = Now { mono: Duration::ZERO, wall };
-    Card::build(facts, settings, Some(Show::Full), &TimeZone::UTC, now).unwrap()
+    Card::build(facts, settings, Allowed::ALL, &TimeZone::UTC, now).unwrap()
 }
 
 proptest! {
@@ -262,7 +263,9 @@ proptest! {
 
     #[test]
     fn rules_match_any_path_without_panic(pattern in "[a-c/*?\\\\]{0,20}", path in "[a-c/\\\\]{0,20}") {
-        let rules = [PrivacyRule { path: path.clone(), show: Show::Generic }, PrivacyRule { path: pattern, show: Show::Hide }];
-        prop_assert!(rule_for(&rules, &path).is_some(), "a path matches itself");
+        let rules = vec![PrivacyRule { path: format!("/{path}"), show: Show::Hide }, PrivacyRule { path: pattern, show: Show::Hide }];
+        let privacy = Privacy { rules, ..Privacy::default() };
+        let policy = Policy::new([&privacy], &BTreeMap::new());
+        prop_assert_eq!(policy.allows(&format!("/{path}"), &[]), None, "a path matches itself");
     }
 }

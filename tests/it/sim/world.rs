@@ -14,11 +14,11 @@ use agent_presence::core::config::{ConfigContext, Effective};
 use agent_presence::core::engine::{Engine, Input, Output};
 use agent_presence::core::file::{FileUpdate, RowReader, SessionFile};
 use agent_presence::core::limits::{MAIN_FAMILY, Snapshot};
-use agent_presence::core::privacy::rule_for;
+use agent_presence::core::privacy::Policy;
 use agent_presence::core::publish::{Endpoint, LinkCommand, LinkEvent, Loss, Payload, Publisher};
 use agent_presence::core::register::{Open, Register, Status};
 use agent_presence::core::report::{Event, EventKind, LimitsReport};
-use agent_presence::core::settings::{Settings, Show};
+use agent_presence::core::settings::Settings;
 use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::Now;
 use agent_presence::core::usage::Triplet;
@@ -467,6 +467,10 @@ impl World {
                 Output::Link(command) => self.obey(command),
                 Output::Event(event) => self.tell(&event),
                 Output::Notice(notice) => self.note(&format!("log  {notice}")),
+                Output::Locate(question) => {
+                    let answer = Input::Located(question.as_written());
+                    self.engine.as_mut().unwrap().handle(now, answer);
+                }
             }
         }
     }
@@ -607,8 +611,8 @@ impl World {
             let Some(card) = &discord.sent else { continue };
             let file = self.files.values().find(|file| file.codex.about.id == card.session());
             let cwd = file.map(|file| file.codex.about.cwd.as_str()).unwrap_or_default();
-            let rule = rule_for(&engine.settings().privacy.rules, cwd);
-            assert_ne!(rule, Some(Show::Hide), "a hidden session is seen: {card:?}");
+            let policy = Policy::new([&engine.settings().privacy], &BTreeMap::new());
+            assert!(policy.allows(cwd, &[]).is_some(), "a hidden session is seen: {card:?}");
         }
     }
 

@@ -1,0 +1,365 @@
+//! Where sessions are and were, and what may be shown of them there.
+//!
+//! What only the machine knows of a folder is asked of the driver, never waited for: until the answer is here, the card
+//! stays as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Engine, Known, Output};
+use crate::core::activity::{Activity, Agent};
+use crate::core::card::Card;
+use crate::core::privacy::{Allowed, Answer, Policy, Question};
+use crate::core::session::Session;
+use crate::core::settings::Privacy;
+use crate::core::source_event::FileId;
+use crate::core::time::Now;
+
+/// Forks of forks and helpers of helpers are followed up this far.
+const GENERATIONS: usize = 8;
+
+/// So many hidden sessions whose files are gone are remembered.
+const REMEMBERED: usize = 1000;
+
+type Key = (Agent, String);
+
+/// What is known of folders, and what follows for sessions.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    policy: Policy,
+    patterns: BTreeSet<String>,
+    /// What the driver has found out.
+    found: Answer,
+    is_asking: bool,
+    /// What was found out may be of yesterday: all of it is asked again.
+    is_stale: bool,
+    /// Folders that sessions came back to.
+    doubted: BTreeSet<String>,
+    /// Whether a session is in a folder that nothing is known of yet.
+    is_waiting: bool,
+    verdicts: BTreeMap<String, Option<Allowed>>,
+    hidden: BTreeSet<Key>,
+    /// Hidden sessions whose files are gone; they may come again in others.
+    gone: BTreeSet<Key>,
+}
+
+impl Places {
+    fn rebuild<'a>(&mut self, privacy: impl IntoIterator<Item = &'a Privacy>) {
+        self.policy = Policy::new(privacy, &self.found.patterns);
+        self.verdicts.clear();
+    }
+
+    fn verdict(&mut self, folder: &str) -> Option<Allowed> {
+        if let Some(verdict) = self.verdicts.get(folder) {
+            return *verdict;
+        }
+        let verdict = self.judge(folder);
+        self.verdicts.insert(folder.to_owned(), verdict);
+        verdict
+    }
+
+    fn judge(&self, folder: &str) -> Option<Allowed> {
+        match self.found.folders.get(folder) {
+            Some(Some(others)) => self.policy.allows(folder, others),
+            Some(None) => Some(self.policy.allows(folder, &[])?.and(self.policy.allows_unknown()?)),
+            None => self.policy.allows(folder, &[]),
+        }
+    }
+
+    /// Whether the session is, or was, where nothing may be shown.
+    fn hides(&mut self, session: &Session) -> bool {
+        let is_lost = session.lost || session.cwd.is_none();
+        is_lost && self.policy.allows_unknown().is_none()
+            || session.folders().any(|folder| self.verdict(folder).is_none())
+    }
+
+    /// A session came into another folder, of which something may be known from before.
+    pub(super) fn doubt(&mut self, folder: &str) {
+        if self.found.folders.contains_key(folder) {
+            self.doubted.insert(folder.to_owned());
+        }
+    }
+
+    /// A session's file is gone.
+    pub(super) fn file_gone(&mut self, session: &Session) {
+        let key = (session.agent, session.id.clone());
+        if self.hidden.contains(&key) {
+            self.gone.insert(key);
+            while self.gone.len() > REMEMBERED {
+                self.gone.pop_first();
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Other settings are in force.
+    pub(super) fn set_privacy(&mut self) {
+        let settings = &self.settings;
+        self.places.patterns = settings.privacy.rules.iter().map(|rule| rule.path.clone()).collect();
+        self.places.rebuild([&settings.privacy]);
+        self.places.is_stale = true;
+    }
+
+    /// What the driver has found out.
+    pub(super) fn located(&mut self, answer: Answer) {
+        let places = &mut self.places;
+        places.is_asking = false;
+        places.found.folders.extend(answer.folders);
+        places.found.patterns = answer.patterns;
+        let sessions = with_origins(&self.files, &self.dormant);
+        let folders: BTreeSet<&str> = sessions.into_iter().flat_map(Session::folders).collect();
+        places.found.folders.retain(|folder, _| folders.contains(folder.as_str()));
+        places.rebuild([&self.settings.privacy]);
+    }
+
+    /// Asks what is not known of folders, and finds the sessions that are hidden.
+    pub(super) fn look_around(&mut self, now: Now) {
+        self.places.hidden.clear();
+        self.places.is_waiting = false;
+        if !self.places.policy.has_rules() {
+            return;
+        }
+        self.ask(now);
+        if self.places.policy.may_hide() {
+            self.find_hidden();
+        }
+    }
+
+    fn ask(&mut self, now: Now) {
+        let idle_after = self.settings.card.idle_after;
+        let sessions = with_origins(&self.files, &self.dormant);
+        let origins: BTreeSet<&str> = sessions.iter().flat_map(|session| session.origins()).collect();
+        let matters = |session: &&Session| {
+            session.activity(now.wall, idle_after) != Activity::Idle || origins.contains(session.id.as_str())
+        };
+        let folders: BTreeSet<&str> =
+            sessions.into_iter().filter(matters).flat_map(Session::folders).collect();
+        let places = &mut self.places;
+        let is_new = |folder: &&str| !places.found.folders.contains_key(*folder);
+        places.is_waiting = folders.iter().any(is_new);
+        let wanted = |folder: &&str| places.is_stale || is_new(folder) || places.doubted.contains(*folder);
+        let wanted: Vec<String> = folders.into_iter().filter(wanted).map(str::to_owned).collect();
+        if !places.is_asking && (places.is_stale || !wanted.is_empty()) {
+            (places.is_asking, places.is_stale) = (true, false);
+            places.doubted.clear();
+            let patterns = places.patterns.iter().cloned().collect();
+            self.outputs.push_back(Output::Locate(Question { folders: wanted, patterns }));
+        }
+    }
+
+    fn find_hidden(&mut self) {
+        let places = &mut self.places;
+        let sessions = || self.files.values().map(|known| &known.session);
+        let mut hidden = places.gone.clone();
+        for session in with_origins(&self.files, &self.dormant) {
+            if places.hides(session) {
+                hidden.insert((session.agent, session.id.clone()));
+            }
+        }
+        for _ in 0..GENERATIONS {
+            let is_hidden = |agent: Agent, id: &str| hidden.contains(&(agent, id.to_owned()));
+            let is_of_hidden = |session: &&Session| {
+                let mut origins = session.origins();
+                !is_hidden(session.agent, &session.id)
+                    && origins.any(|origin| is_hidden(session.agent, origin))
+            };
+            let more: Vec<Key> =
+                sessions().filter(is_of_hidden).map(|session| (session.agent, session.id.clone())).collect();
+            if more.is_empty() {
+                break;
+            }
+            hidden.extend(more);
+        }
+        places.hidden = hidden;
+    }
+
+    /// What may be shown of a session; `None` when nothing may.
+    pub(super) fn allows(&self, session: &Session) -> Option<Allowed> {
+        if self.places.hidden.contains(&(session.agent, session.id.clone())) {
+            return None;
+        }
+        match session.cwd.as_deref() {
+            Some(folder) => match self.places.verdicts.get(folder) {
+                Some(verdict) => *verdict,
+                None => self.places.judge(folder),
+            },
+            None => self.places.policy.allows_unknown(),
+        }
+    }
+
+    /// Whether a session's folder is not known well enough to choose among sessions.
+    pub(super) fn is_finding_out(&self) -> bool {
+        self.places.is_waiting
+    }
+
+    pub(super) fn is_hidden(&self, card: &Card) -> bool {
+        self.places.hidden.contains(&(card.agent(), card.session().to_owned()))
+    }
+}
+
+/// The sessions that are listed, and those from which they came: they may have ended long ago.
+fn with_origins<'a>(
+    files: &'a BTreeMap<FileId, Known>,
+    dormant: &'a BTreeMap<FileId, Known>,
+) -> Vec<&'a Session> {
+    let listed = || files.values().map(|known| &known.session);
+    let origins: BTreeSet<&str> = listed().flat_map(Session::origins).collect();
+    let ended = dormant.values().map(|known| &known.session).filter(|_| !origins.is_empty());
+    listed().chain(ended.filter(|session| origins.contains(session.id.as_str()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::core::engine::Input;
+    use crate::core::file::SessionFile;
+    use crate::core::publish::Publisher;
+    use crate::core::settings::{PrivacyRule, Settings, Show};
+    use crate::core::source_event::{FileId, SourceEvent, Standing};
+    use crate::core::time::later;
+
+    const START: Timestamp = Timestamp::constant(1_763_632_800, 0);
+
+    fn now(second: u64) -> Now {
+        let mono = Duration::from_secs(second);
+        Now { mono, wall: later(START, mono) }
+    }
+
+    struct World {
+        engine: Engine,
+        /// What is not answered yet.
+        question: Option<Question>,
+        second: u64,
+    }
+
+    impl World {
+        fn new(rules: &[(&str, Show)]) -> Self {
+            let rule = |(path, show): &(&str, Show)| PrivacyRule { path: (*path).to_owned(), show: *show };
+            let rules = rules.iter().map(rule).collect();
+            let privacy = Privacy { project: true, rules, ..Privacy::default() };
+            let settings = Settings { privacy, ..Settings::default() };
+            let publisher = Publisher::new(0, &settings).with_terminal(now(0));
+            Self { engine: Engine::new(settings, TimeZone::UTC, publisher), question: None, second: 0 }
+        }
+
+        /// The card's first line.
+        fn input(&mut self, input: Input) -> Option<String> {
+            self.second += 1;
+            self.engine.handle(now(self.second), input);
+            while let Some(output) = self.engine.poll_output(now(self.second)) {
+                if let Output::Locate(question) = output {
+                    assert_eq!(self.question, None, "one question at a time");
+                    self.question = Some(question);
+                }
+            }
+            self.engine.card().and_then(|card| Some(card.details()?.to_owned()))
+        }
+
+        /// A session in a turn, which is in these folders one after the other.
+        fn codex(&mut self, file: u64, id: &str, more: &str, folders: &[&str]) -> Option<String> {
+            let at = now(self.second).wall;
+            let line = |kind: &str, payload: &str| {
+                format!("{{\"timestamp\":\"{at}\",\"type\":\"{kind}\",\"payload\":{{{payload}}}}}\n")
+            };
+            let cwd = folders.first().map(|cwd| format!(",\"cwd\":\"{cwd}\"")).unwrap_or_default();
+            let meta = format!("\"id\":\"{id}\",\"timestamp\":\"{at}\",\"source\":\"cli\"{cwd}{more}");
+            let mut lines = line("session_meta", &meta);
+            for cwd in folders {
+                lines +=
+                    &line("turn_context", &format!("\"turn_id\":\"t\",\"cwd\":\"{cwd}\",\"model\":\"m\""));
+            }
+            lines += &line("event_msg", "\"type\":\"task_started\",\"turn_id\":\"t\"");
+            let mut read = SessionFile::new(Agent::Codex, Arc::from("/home"), START);
+            read.push(lines.as_bytes());
+            let update = Box::new(read.take_update().unwrap());
+            let (file, standing) = (FileId::new(file), Standing::News);
+            self.input(Input::Source(SourceEvent::Updated { file, update, standing, read: None }))
+        }
+
+        fn answer(&mut self, answer: impl FnOnce(&Question) -> Answer) -> Option<String> {
+            let question = self.question.take().unwrap();
+            self.input(Input::Located(answer(&question)))
+        }
+
+        fn answered(&mut self, file: u64, id: &str, more: &str, folders: &[&str]) -> Option<String> {
+            let before = self.codex(file, id, more, folders);
+            if self.question.is_some() { self.answer(Question::as_written) } else { before }
+        }
+    }
+
+    const HIDE: [(&str, Show); 1] = [("/clients", Show::Hide)];
+
+    #[test]
+    fn nothing_is_asked_without_rules() {
+        let mut world = World::new(&[]);
+        assert_eq!(world.codex(1, "a", "", &["/app"]).as_deref(), Some("Thinking in app \u{b7} m"));
+        assert_eq!(world.question, None);
+    }
+
+    #[test]
+    fn the_card_stays_until_it_is_known_where_a_folder_leads() {
+        let mut world = World::new(&HIDE);
+        assert_eq!(world.codex(1, "a", "", &["/app"]), None);
+        let question = world.question.clone().unwrap();
+        assert_eq!(
+            (question.folders, question.patterns),
+            (vec!["/app".to_owned()], vec!["/clients".to_owned()])
+        );
+        let card = world.answer(Question::as_written);
+        assert_eq!(card.as_deref(), Some("Thinking in app \u{b7} m"));
+        assert_eq!(world.codex(1, "a", "", &["/app", "/link"]), card);
+        let led = |question: &Question| {
+            let mut answer = question.as_written();
+            answer.folders.insert("/link".to_owned(), Some(vec!["/clients/acme".to_owned()]));
+            answer
+        };
+        assert_eq!(world.answer(led), None);
+        assert_eq!(world.codex(1, "a", "", &["/app"]), None, "it stays hidden");
+    }
+
+    #[test]
+    fn what_cannot_be_found_out_is_under_every_rule_that_hides() {
+        let mut world = World::new(&HIDE);
+        world.codex(1, "a", "", &["/app"]);
+        assert_eq!(world.answer(Question::unknown), None);
+        let mut world = World::new(&[("/clients", Show::Generic)]);
+        world.codex(1, "a", "", &["/app"]);
+        assert_eq!(world.answer(Question::unknown).as_deref(), Some("Thinking \u{b7} m"));
+    }
+
+    #[test]
+    fn a_session_without_a_folder_is_under_every_rule_that_hides() {
+        assert_eq!(World::new(&HIDE).answered(1, "a", "", &[]), None);
+        assert_eq!(
+            World::new(&[("**", Show::Generic)]).answered(1, "a", "", &[]).as_deref(),
+            Some("Thinking")
+        );
+    }
+
+    #[test]
+    fn forks_and_helpers_of_a_hidden_session_are_hidden() {
+        let mut world = World::new(&HIDE);
+        assert_eq!(world.answered(1, "a", "", &["/clients/acme"]), None);
+        assert_eq!(world.answered(2, "b", ",\"forked_from_id\":\"a\"", &["/app"]), None);
+        assert_eq!(world.answered(3, "c", ",\"forked_from_id\":\"b\"", &["/app"]), None);
+        assert!(world.answered(4, "d", ",\"forked_from_id\":\"e\"", &["/app"]).is_some());
+    }
+
+    #[test]
+    fn a_hidden_session_stays_hidden_in_another_file() {
+        let mut world = World::new(&HIDE);
+        assert_eq!(world.answered(1, "a", "", &["/clients/acme"]), None);
+        assert_eq!(world.answered(2, "a", "", &["/app"]), None);
+        world.input(Input::Source(SourceEvent::Gone { file: FileId::new(1) }));
+        assert_eq!(world.answered(2, "a", "", &["/app"]), None);
+        // A file that is written anew does not undo it either.
+        assert_eq!(world.answered(3, "b", "", &["/clients/acme"]), None);
+        assert_eq!(world.answered(3, "b", "", &["/app"]), None);
+    }
+}

@@ -1,0 +1,190 @@
+//! The ways to write one folder, made comparable without asking the machine.
+//!
+//! Only texts are compared here. Links and worktrees are a matter of the machine: a shell finds them, and what it finds
+//! comes in as further ways to write a folder. Read next: [`super::glob`], which compares.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// Systems that ignore case in every path.
+const IGNORES_CASE_HERE: bool = cfg!(any(windows, target_os = "macos"));
+
+/// Where Claude Code makes worktrees, below the repository.
+const CLAUDE_WORKTREES: &str = "/.claude/worktrees/";
+
+/// One way to write a folder, or a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spelling {
+    /// `/` between the names, none at the end, without `.`, `..` and doubled separators, composed.
+    pub(super) text: String,
+    /// Whether it is a path of a system that ignores case.
+    pub(super) ignores_case: bool,
+}
+
+impl Spelling {
+    pub(super) fn new(path: &str) -> Self {
+        let composed: String = path.nfc().map(|c| if c == '\\' { '/' } else { c }).collect();
+        let text = joined(without_prefix(&composed));
+        let is_windows = path.contains('\\') || path.starts_with("//") || drive(&text).is_some();
+        let is_macos = ["/users/", "/volumes/"].iter().any(|root| begins(&text, root));
+        let ignores_case = IGNORES_CASE_HERE || is_windows || is_macos || wsl_drive(&text).is_some();
+        Self { text, ignores_case }
+    }
+
+    /// The text in which paths are compared where case does not count. Windows also ignores dots and blanks at the end
+    /// of a name.
+    pub(super) fn folded(&self) -> String {
+        let folded = self.text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc();
+        let folded: String = folded.collect();
+        let names = folded.split('/').map(|name| name.trim_end_matches(['.', ' ']));
+        names.collect::<Vec<_>>().join("/")
+    }
+
+    /// Whether it is known where it begins.
+    pub(super) fn is_absolute(&self) -> bool {
+        self.text.is_empty() || self.text.starts_with('/') || drive(&self.text).is_some()
+    }
+
+    /// The same folder as Windows writes it and as WSL does, as far as there are two ways.
+    pub(super) fn twin(&self) -> Option<Self> {
+        let text = match (drive(&self.text), wsl_drive(&self.text)) {
+            (Some((letter, rest)), _) => format!("/mnt/{}{rest}", letter.to_ascii_lowercase()),
+            (None, Some((letter, rest))) => format!("{letter}:{rest}"),
+            (None, None) => return None,
+        };
+        Some(Self { text, ignores_case: true })
+    }
+
+    /// The folder of the repository that corresponds to it, where it is in one of Claude Code's worktrees.
+    pub(super) fn original(&self) -> Option<Self> {
+        let (repository, rest) = self.text.split_once(CLAUDE_WORKTREES)?;
+        let below = rest.split_once('/').map(|(_, below)| format!("/{below}")).unwrap_or_default();
+        Some(Self { text: format!("{repository}{below}"), ignores_case: self.ignores_case })
+    }
+}
+
+/// `\\?\C:\x`, `\\?\UNC\server\share`, `\\.\C:\x` and `file:///C:/x` without what stands in front, and a folder of a WSL
+/// system as that system writes it. Separators are `/` already.
+fn without_prefix(path: &str) -> &str {
+    let path = path.strip_prefix("file://").unwrap_or(path);
+    let path = match path.strip_prefix("//?/").or_else(|| path.strip_prefix("//./")) {
+        Some(bare) if begins(bare, "unc/") => bare.get(3..).unwrap_or(bare),
+        Some(bare) => bare,
+        None => path,
+    };
+    // A drive may stand behind the root of a URL.
+    let path = path.strip_prefix('/').filter(|rest| drive(rest).is_some()).unwrap_or(path);
+    for system in ["//wsl.localhost/", "//wsl$/", "/wsl.localhost/", "/wsl$/"] {
+        if begins(path, system) {
+            let inside =
+                path.get(system.len()..).and_then(|rest| rest.find('/').and_then(|at| rest.get(at..)));
+            return inside.unwrap_or("/");
+        }
+    }
+    path
+}
+
+/// The names of a path with `/` alone between them. `..` goes as far up as it is known what is there.
+fn joined(path: &str) -> String {
+    let is_rooted = path.starts_with('/');
+    let mut names: Vec<&str> = Vec::new();
+    for name in path.split('/') {
+        match (name, names.last()) {
+            ("" | ".", _) => {}
+            ("..", Some(last)) if *last != ".." => {
+                if drive(last).is_none() {
+                    names.pop();
+                }
+            }
+            ("..", None) if is_rooted => {}
+            (name, _) => names.push(name),
+        }
+    }
+    let root = if is_rooted && !names.is_empty() { "/" } else { "" };
+    format!("{root}{}", names.join("/"))
+}
+
+/// The letter and the rest of `C:/x`, with its `/`.
+fn drive(text: &str) -> Option<(char, &str)> {
+    let letter = text.chars().next().filter(char::is_ascii_alphabetic)?;
+    let rest = text.get(1..)?.strip_prefix(':')?;
+    (rest.is_empty() || rest.starts_with('/')).then_some((letter, rest))
+}
+
+/// The letter and the rest of `/mnt/c/x`, where WSL has Windows' drives.
+fn wsl_drive(text: &str) -> Option<(char, &str)> {
+    if !begins(text, "/mnt/") {
+        return None;
+    }
+    let text = text.get(5..)?;
+    let letter = text.chars().next().filter(char::is_ascii_alphabetic)?;
+    let rest = text.get(1..)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some((letter, rest))
+}
+
+fn begins(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_made_comparable() {
+        for (path, text) in [
+            ("/home/u/app", "/home/u/app"),
+            ("//home///u/./app/", "/home/u/app"),
+            ("/home/u/../v/app/..", "/home/v"),
+            ("/../home", "/home"),
+            ("/", ""),
+            (r"C:\Users\u", "C:/Users/u"),
+            (r"C:\..\x", "C:/x"),
+            (r"\\?\C:\Users\u", "C:/Users/u"),
+            (r"\\.\C:\Users", "C:/Users"),
+            ("file:///C:/Users/u", "C:/Users/u"),
+            ("file:///home/u", "/home/u"),
+            (r"\\server\share\x", "/server/share/x"),
+            (r"\\?\UNC\server\share\x", "/server/share/x"),
+            (r"\\wsl.localhost\Ubuntu\home\u", "/home/u"),
+            (r"\\wsl$\Ubuntu", ""),
+            ("/home/u/cafe\u{301}", "/home/u/caf\u{e9}"),
+            ("app", "app"),
+            ("../app", "../app"),
+            ("../../app", "../../app"),
+        ] {
+            assert_eq!(Spelling::new(path).text, text, "{path}");
+        }
+    }
+
+    #[test]
+    fn two_systems_write_one_drive() {
+        let twin = |path: &str| Spelling::new(path).twin().map(|twin| twin.text);
+        assert_eq!(twin(r"C:\Users\u").as_deref(), Some("/mnt/c/Users/u"));
+        assert_eq!(twin("/mnt/c").as_deref(), Some("c:"));
+        assert_eq!(twin("/mnt/data/x"), None);
+        assert_eq!(twin("/home/u"), None);
+    }
+
+    #[test]
+    fn case_counts_only_where_the_system_says_so() {
+        for path in [r"C:\x", r"\\server\share", "//server/share", "/mnt/d/x", "/Users/ada/x", "/volumes/x/y"]
+        {
+            assert!(Spelling::new(path).ignores_case, "{path}");
+        }
+        for path in ["/home/u", "/mnt/data/x", "app"] {
+            assert_eq!(Spelling::new(path).ignores_case, IGNORES_CASE_HERE, "{path}");
+        }
+        assert_eq!(Spelling::new("/Users/\u{dc}BER. /stra\u{df}e").folded(), "/users/\u{fc}ber/strasse");
+    }
+
+    #[test]
+    fn a_worktree_of_claude_code_stands_for_its_repository() {
+        let original = |path: &str| Spelling::new(path).original().map(|original| original.text);
+        assert_eq!(original("/home/u/app/.claude/worktrees/fluffy-cat").as_deref(), Some("/home/u/app"));
+        assert_eq!(
+            original("/home/u/app/.claude/worktrees/fluffy-cat/src").as_deref(),
+            Some("/home/u/app/src")
+        );
+        assert_eq!(original("/home/u/app/.claude/agents"), None);
+    }
+}

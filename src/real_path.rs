@@ -1,0 +1,192 @@
+//! What this machine knows of folders: where links lead, and of which repository a worktree is.
+//!
+//! Answers the core's [`Question`]s by looking, and changes nothing. Every look is bounded, but a file system that does
+//! not answer holds it up: callers that must not wait ask on a thread of their own.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use crate::core::privacy::{Answer, NamePattern, Question, spellings};
+
+/// A `.git` file names one folder.
+const LONGEST_GIT_FILE: u64 = 4096;
+
+/// Entries of folders that are looked at for one pattern.
+const ENTRIES: usize = 20_000;
+
+/// How deep below a folder links are looked for where a pattern means everything below.
+const DEPTH: usize = 3;
+
+/// Finds out everything that is asked.
+pub fn locate(question: &Question) -> Answer {
+    let folder = |folder: &String| (folder.clone(), Some(others(folder)));
+    let pattern = |pattern: &String| (pattern.clone(), patterns(pattern));
+    Answer {
+        folders: question.folders.iter().map(folder).collect(),
+        patterns: question.patterns.iter().map(pattern).collect(),
+    }
+}
+
+/// Further ways to write a folder: its real path, and both of the repository that it is a worktree of.
+fn others(folder: &str) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    for path in here(folder) {
+        let real = real(&path);
+        let originals = [&path, &real].into_iter().filter_map(|path| original(path));
+        for original in originals {
+            found.insert(self::real(&original));
+            found.insert(original);
+        }
+        found.insert(real);
+    }
+    let found = found.into_iter().filter_map(|path| path.into_os_string().into_string().ok());
+    found.filter(|other| other != folder).collect()
+}
+
+/// The ways to write it that this system understands.
+fn here(path: &str) -> Vec<PathBuf> {
+    let mut ways: BTreeSet<PathBuf> = spellings(path).into_iter().map(PathBuf::from).collect();
+    // As written it may mean something else: `..` behind a link is not the folder above its name.
+    ways.insert(PathBuf::from(path));
+    ways.into_iter().filter(|way| way.is_absolute()).collect()
+}
+
+/// The path with every link followed; where its end is not there, as far as it is.
+fn real(path: &Path) -> PathBuf {
+    for known in path.ancestors() {
+        if let Ok(real) = fs::canonicalize(known) {
+            let rest = path.strip_prefix(known).unwrap_or(Path::new(""));
+            return below(real, rest.components());
+        }
+    }
+    path.to_owned()
+}
+
+/// A folder below another one; what is not there has no links.
+fn below<'a>(mut folder: PathBuf, names: impl IntoIterator<Item = Component<'a>>) -> PathBuf {
+    for name in names {
+        match name {
+            Component::ParentDir => drop(folder.pop()),
+            Component::Normal(name) => folder.push(name),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    folder
+}
+
+/// The folder of the repository that corresponds to this one, where this is in a worktree: the worktree's `.git` is a
+/// file that names its folder in the repository's `.git`, where `commondir` leads to the repository itself.
+fn original(folder: &Path) -> Option<PathBuf> {
+    let root = folder.ancestors().find(|folder| fs::symlink_metadata(folder.join(".git")).is_ok())?;
+    let named = read(&root.join(".git"))?;
+    let named = root.join(native(named.strip_prefix("gitdir:")?.trim()));
+    let common = match read(&named.join("commondir")) {
+        Some(common) => named.join(native(common.trim())),
+        // The worktree was removed from the repository, but not from the disk.
+        None => {
+            let worktrees =
+                named.parent().filter(|parent| parent.file_name() == Some(OsStr::new("worktrees")))?;
+            worktrees.parent()?.to_owned()
+        }
+    };
+    let common = real(&common);
+    let repository = match common.file_name() {
+        Some(name) if name == ".git" => common.parent()?.to_owned(),
+        _ => common,
+    };
+    Some(below(repository, folder.strip_prefix(root).ok()?.components()))
+}
+
+/// A path that another system may have written.
+fn native(path: &str) -> PathBuf {
+    match here(path).into_iter().next_back() {
+        Some(absolute) => absolute,
+        None => PathBuf::from(path),
+    }
+}
+
+fn read(path: &Path) -> Option<String> {
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    File::open(path).ok()?.take(LONGEST_GIT_FILE).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// Further patterns that mean the same folders: with the links in front of its wildcards followed, and for each link
+/// that the pattern meets where that leads.
+fn patterns(pattern: &str) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    for spelling in spellings(pattern) {
+        let names: Vec<&str> = spelling.split('/').collect();
+        let plain = names.iter().take_while(|name| !name.contains(['*', '?'])).count();
+        let (plain, mut rest) = names.split_at_checked(plain).unwrap_or_default();
+        let start = PathBuf::from(if *plain == [""] { "/".to_owned() } else { plain.join("/") });
+        if !start.is_absolute() {
+            continue;
+        }
+        if rest.is_empty() {
+            rest = &["**"];
+        }
+        // That is every folder anyway.
+        if *plain == [""] && *rest == ["**"] {
+            continue;
+        }
+        let start = real(&start);
+        let mut walk = Walk { found: &mut found, entries: ENTRIES };
+        walk.lead(&start, rest);
+        walk.links(&start, rest, DEPTH);
+    }
+    found.into_iter().filter(|other| other != pattern).collect()
+}
+
+/// A look for links that lead out of where a pattern is.
+struct Walk<'a> {
+    found: &'a mut BTreeSet<String>,
+    /// How many entries may still be looked at.
+    entries: usize,
+}
+
+impl Walk<'_> {
+    /// The pattern goes on in this folder.
+    fn lead(&mut self, folder: &Path, names: &[&str]) {
+        if let Some(folder) = folder.to_str() {
+            let folder = folder.trim_end_matches(['/', '\\']);
+            self.found
+                .insert(std::iter::once(folder).chain(names.iter().copied()).collect::<Vec<_>>().join("/"));
+        }
+    }
+
+    fn links(&mut self, folder: &Path, names: &[&str], depth: usize) {
+        let Some((first, rest)) = names.split_first() else { return };
+        let is_across = *first == "**";
+        if is_across && !rest.is_empty() {
+            self.links(folder, rest, depth);
+        }
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        let wanted = NamePattern::new(first);
+        for entry in entries.flatten() {
+            let Some(left) = self.entries.checked_sub(1) else { return };
+            self.entries = left;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if !is_across && !wanted.matches(name) {
+                continue;
+            }
+            let Ok(kind) = entry.file_type() else { continue };
+            let path = entry.path();
+            let ahead = if is_across { names } else { rest };
+            if kind.is_symlink() {
+                if path.is_dir() {
+                    self.lead(&real(&path), ahead);
+                }
+            } else if kind.is_dir() && !(is_across && (depth == 0 || name.starts_with('.'))) {
+                self.links(&path, ahead, depth.saturating_sub(usize::from(is_across)));
+            }
+        }
+    }
+}

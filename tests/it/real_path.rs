@@ -1,0 +1,246 @@
+//! A rule holds for every way to write its folder: links, worktrees and settings on a real file system.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use agent_presence::core::privacy::Question;
+use agent_presence::daemon::clock;
+use agent_presence::real_path::locate;
+use serde_json::Value;
+
+use crate::sim::codex::{About, Codex, Counters, Source};
+use crate::support::program::{Home, text};
+
+/// Every name may be on the card, but for the folders of `rules`.
+fn settings(home: &Home, rules: &[(&str, &str)]) {
+    let mut text = "[privacy]\nproject = true\n".to_owned();
+    for (path, show) in rules {
+        text.push_str(&format!("[[privacy.rule]]\npath = {path:?}\nshow = {show:?}\n"));
+    }
+    let folder = home.path().join("config/agent-presence");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.toml"), text).unwrap();
+}
+
+/// A session at work in each of these folders, one after the other.
+fn session(home: &Home, folders: &[&str]) {
+    let now = clock::now().wall;
+    let id = "01a158c0-e900-7148-88f8-ffffffffffff".to_owned();
+    let about = About { id, cwd: folders[0].to_owned(), branch: "main".to_owned(), source: Source::Cli };
+    let mut codex = Codex::new(about);
+    let mut lines = codex.meta(now);
+    for folder in folders {
+        (*folder).clone_into(&mut codex.about.cwd);
+        lines += &codex.context(now, "gpt-5.6-sol");
+    }
+    lines += &codex.turn(now);
+    lines += &codex.usage(now, Counters { input: 1000, cached: 0, output: 200, reasoning: 0 }, None);
+    let day = home.path().join(".codex/sessions/2026/11/20");
+    fs::create_dir_all(&day).unwrap();
+    fs::write(day.join("rollout-2026-11-20T10-00-00-01a158c0-e900-7148-88f8-ffffffffffff.jsonl"), lines)
+        .unwrap();
+}
+
+/// The card's first line, or why there is none.
+fn card(home: &Home) -> String {
+    let output = home.run(&["status", "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let preview = text(&home.run(&["preview"]).stdout);
+    match report["card"]["details"].as_str() {
+        Some(details) => {
+            assert!(preview.contains(details), "{preview}");
+            details.to_owned()
+        }
+        None => report["no_card"].as_str().unwrap_or_default().to_owned(),
+    }
+}
+
+fn make(home: &Home, folder: &str) -> String {
+    let path = home.path().join(folder);
+    fs::create_dir_all(&path).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn link(home: &Home, name: &str, target: impl AsRef<Path>) -> String {
+    let path = home.path().join(name);
+    symlink(target, &path).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn check(prepare: impl FnOnce(&Home) -> (String, String), expected: &str) {
+    let home = Home::new();
+    let (rule, folder) = prepare(&home);
+    settings(&home, &[(&rule, "hide")]);
+    session(&home, &[&folder]);
+    assert_eq!(card(&home), expected, "{rule} for {folder}");
+}
+
+#[test]
+fn a_link_hides_what_it_leads_to() {
+    // The rule's folder is a link.
+    check(
+        |home| {
+            let acme = make(home, "data/clients/acme");
+            (format!("{}/**", link(home, "clients", "data/clients")), acme)
+        },
+        "hidden",
+    );
+    // The session's is.
+    check(
+        |home| {
+            make(home, "clients/acme");
+            ("~/clients".to_owned(), link(home, "current", "clients/acme"))
+        },
+        "hidden",
+    );
+    // Both are, above.
+    check(
+        |home| {
+            make(home, "var/home/clients/acme");
+            let one = link(home, "one", "var/home");
+            (format!("{one}/clients"), format!("{}/clients/acme", link(home, "two", "one")))
+        },
+        "hidden",
+    );
+    // A folder that is gone has the links that are left.
+    check(
+        |home| {
+            make(home, "data");
+            (
+                format!("{}/clients", link(home, "work", "data")),
+                format!("{}/data/clients/x", home.path().display()),
+            )
+        },
+        "hidden",
+    );
+}
+
+#[test]
+fn a_link_within_a_hidden_folder_hides_where_it_leads() {
+    for rule in ["~/clients/**", "~/clients", "~/clients/*", "~/*/acme", "~/clients/ac??/**"] {
+        check(
+            |home| {
+                make(home, "clients");
+                let acme = make(home, "data/acme");
+                link(home, "clients/acme", "../data/acme");
+                (rule.to_owned(), acme)
+            },
+            "hidden",
+        );
+    }
+    check(
+        |home| {
+            make(home, "clients/some/deeper");
+            let acme = make(home, "data/acme/src");
+            link(home, "clients/some/deeper/acme", home.path().join("data/acme"));
+            ("~/clients/**".to_owned(), acme)
+        },
+        "hidden",
+    );
+    // What `*` does not cover is not covered behind a link.
+    check(
+        |home| {
+            make(home, "clients");
+            let below = make(home, "data/acme/src");
+            link(home, "clients/acme", "../data/acme");
+            ("~/clients/*".to_owned(), below)
+        },
+        "Thinking in src · GPT-5.6 Sol",
+    );
+}
+
+#[test]
+fn a_way_up_behind_a_link_is_the_systems_own() {
+    check(
+        |home| {
+            make(home, "clients/acme");
+            ("~/clients/other".to_owned(), format!("{}/../other", link(home, "acme", "clients/acme")))
+        },
+        "hidden",
+    );
+}
+
+#[test]
+fn other_folders_are_shown() {
+    check(
+        |home| {
+            make(home, "clients");
+            ("~/clients".to_owned(), make(home, "open/clients2"))
+        },
+        "Thinking in clients2 · GPT-5.6 Sol",
+    );
+    // On another machine: nothing of it is here.
+    check(|_| ("~/clients".to_owned(), "/nowhere/app".to_owned()), "Thinking in app · GPT-5.6 Sol");
+}
+
+/// As git writes them.
+fn worktree(home: &Home, repository: &str, worktree: &str) -> String {
+    let repository = PathBuf::from(make(home, repository));
+    let worktree = PathBuf::from(make(home, worktree));
+    let git = if repository.extension().is_some() { repository.clone() } else { repository.join(".git") };
+    let own = git.join("worktrees/wt");
+    fs::create_dir_all(&own).unwrap();
+    fs::write(own.join("commondir"), "../..\n").unwrap();
+    fs::write(worktree.join(".git"), format!("gitdir: {}\n", own.display())).unwrap();
+    worktree.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_worktree_is_under_the_rules_of_its_repository() {
+    check(|home| ("~/clients/**".to_owned(), worktree(home, "clients/acme", "wt")), "hidden");
+    check(
+        |home| ("~/clients/acme".to_owned(), worktree(home, "clients/acme.git", "wt")),
+        "Thinking in wt · GPT-5.6 Sol",
+    );
+    check(|home| ("~/clients/*".to_owned(), worktree(home, "clients/acme.git", "wt")), "hidden");
+    check(
+        |home| {
+            let worktree = worktree(home, "clients/acme", "wt");
+            ("~/clients/acme/src".to_owned(), make(home, &format!("{worktree}/src")))
+        },
+        "hidden",
+    );
+    // Removed from the repository, but not from the disk.
+    check(
+        |home| {
+            let worktree = worktree(home, "clients/acme", "wt");
+            fs::remove_dir_all(home.path().join("clients/acme/.git/worktrees")).unwrap();
+            ("~/clients".to_owned(), worktree)
+        },
+        "hidden",
+    );
+    // A rule for a worktree is not one for its repository.
+    check(
+        |home| {
+            let rule = worktree(home, "clients/acme", "wt");
+            (rule, home.path().join("clients/acme").to_str().unwrap().to_owned())
+        },
+        "Thinking in acme · GPT-5.6 Sol",
+    );
+    check(|home| ("~/app".to_owned(), make(home, "app/.claude/worktrees/fluffy-cat")), "hidden");
+}
+
+#[test]
+fn a_git_file_that_is_none_holds_nothing_up() {
+    let home = Home::new();
+    let folder = make(&home, "app");
+    let pipe = home.path().join("app/.git");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    let question = Question { folders: vec![folder.clone()], patterns: Vec::new() };
+    assert!(locate(&question).folders[&folder].is_some());
+}
+
+#[test]
+fn a_session_that_was_in_a_hidden_folder_stays_hidden() {
+    let home = Home::new();
+    settings(&home, &[("/home/u/clients", "hide"), ("/home/u/open", "generic")]);
+    session(&home, &["/home/u/clients/acme", "/home/u/app"]);
+    assert_eq!(card(&home), "hidden");
+    session(&home, &["/home/u/app", "/home/u/clients/acme", "/home/u/app"]);
+    assert_eq!(card(&home), "hidden");
+    // What is shown of names goes by where it is.
+    session(&home, &["/home/u/open", "/home/u/app"]);
+    assert_eq!(card(&home), "Thinking in app · GPT-5.6 Sol");
+}
