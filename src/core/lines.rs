@@ -3,11 +3,13 @@
 //! Writers flush long lines in several system calls, so the end of what can be read is often inside a line:
 //! only what ends in a newline is a line. A line over [`LINE_LIMIT`] is never held: its long texts are cut as they
 //! pass, and if it is still too long only its first bytes are kept, which name its kind.
-//! Read next: `cut`, for the cutting.
+//! Read next: `cut`, for the cutting; `elements`, for arrays in the place of lines.
 
 mod cut;
+mod elements;
 
 pub use cut::shorten;
+pub use elements::Elements;
 
 use cut::Cut;
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::FileUpdate;
 use super::fold::Fold;
 use crate::core::activity::Agent;
-use crate::core::lines::{Line, LineBuffer};
+use crate::core::lines::{Elements, Line};
 use crate::core::source::{Fact, Meta, Parsed, Surface, claude, codex};
 
 /// Events and sessions that may wait to be taken.
@@ -23,7 +23,7 @@ const EARLY: usize = 16;
 /// Follows what an agent prints.
 #[derive(Debug)]
 pub struct Stream {
-    lines: LineBuffer,
+    lines: Elements,
     feed: Feed,
 }
 
@@ -98,7 +98,7 @@ impl Stream {
             cwd,
             facts: Vec::new(),
         };
-        Self { lines: LineBuffer::default(), feed }
+        Self { lines: Elements::default(), feed }
     }
 
     /// Takes the next bytes, read at `at` and split anywhere.
@@ -118,7 +118,9 @@ impl Stream {
 
     /// Tells that nothing will come any more: a last line without an end is one.
     pub fn finish(&mut self, at: Timestamp) {
-        self.push(b"\n", at);
+        let feed = &mut self.feed;
+        self.lines.finish(|line| feed.line(line, at));
+        feed.alive(at);
         self.settle(at);
     }
 

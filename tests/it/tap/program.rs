@@ -158,6 +158,28 @@ fn a_line_passes_before_the_next_one_is_there() {
 }
 
 #[test]
+fn an_array_passes_as_it_comes_and_is_read() {
+    let home = Home::new();
+    let mut tap = Tap::start(&home, "-q");
+    tap.pass("[");
+    tap.pass("{\"type\":\"system\",");
+    assert_eq!(tap.end(), (Some(0), String::new()));
+
+    let array = include_bytes!("../../fixtures/claude-stream/the-whole-of-an-array.jsonl");
+    let (out, code, err) = through(&home, "", array);
+    assert_eq!((out.as_slice(), code), (&array[..], Some(0)));
+    assert_eq!(err, "Token usage: total=1,445 input=1,045 (+ 6,500 cached) output=400\n");
+
+    // Long after what is held of it at once, its last element still counts.
+    let [first, .., last] = &*serde_json::from_slice::<Vec<Value>>(array).unwrap() else { unreachable!() };
+    let padding = json!({"type": "user", "message": {"content": "x".repeat(1 << 20)}}).to_string();
+    let huge = format!("[{first},\n{}{last}\n]\n", format!("{padding},\n").repeat(20));
+    let (out, _, err) = through(&home, "", huge.as_bytes());
+    assert!(out == huge.as_bytes());
+    assert_eq!(err, "Token usage: total=1,445 input=1,045 (+ 6,500 cached) output=400\n");
+}
+
+#[test]
 fn when_nobody_reads_any_more_it_ends_like_any_program_in_a_pipe() {
     let home = Home::new();
     let mut tap = Tap::start(&home, "");

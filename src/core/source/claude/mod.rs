@@ -15,6 +15,7 @@ mod entry;
 mod lenient;
 mod limit;
 mod reader;
+mod run;
 mod stream;
 mod tool;
 mod turn;

@@ -2,11 +2,11 @@
 //!
 //! A message of the model comes as one line per block, none of which need say how it ended, and with the usage at its
 //! beginning; parts of it come as well where they were asked for. So a message is held back until it is over, and then
-//! told once. The `result` at the end tells the run's whole usage: what the messages did not tell of it is the last
-//! call's. Helpers' messages count like the others.
-//! Read next: [`super::ledger`], for what becomes of the messages.
+//! told once. Helpers' messages count like the others. What no message told, the `result` at the end of a turn does: that
+//! is the turn's last call's.
+//! Read next: [`super::run`], for what results tell; [`super::ledger`], for what becomes of the messages.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
 
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::entry::{Body, Raw, Room, decode, read};
 use super::lenient::{Object, Scalar};
+use super::run::{Figures, LastCall, Run};
 use super::usage::Usage;
 use super::{tool, usage, window};
 use crate::core::lines::Line;
@@ -49,9 +50,17 @@ struct Entry<'a> {
     #[serde(borrow, rename = "modelUsage")]
     model_usage: Raw<'a>,
     #[serde(borrow)]
+    model_usage_since_last_result: Raw<'a>,
+    #[serde(borrow)]
+    result_index: Scalar<'a>,
+    #[serde(borrow)]
     stop_reason: Scalar<'a>,
     #[serde(borrow)]
     uuid: Scalar<'a>,
+    #[serde(borrow)]
+    historical: Scalar<'a>,
+    #[serde(borrow, rename = "isReplay")]
+    is_replay: Scalar<'a>,
 }
 
 /// A part of a message.
@@ -77,10 +86,7 @@ pub struct Stream {
     pending: Option<Message>,
     /// The message that was told last, of the conversation itself.
     last: Option<Message>,
-    /// What was told of each message.
-    told: BTreeMap<u128, Tokens>,
-    turn: Sum,
-    run: Sum,
+    run: Run,
     /// The fullest that the context has been.
     most_context: u64,
     results: u64,
@@ -88,28 +94,12 @@ pub struct Stream {
     lines: VecDeque<u64>,
 }
 
-/// What was told so far.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sum {
-    all: Tokens,
-    /// Without helpers.
-    main: Tokens,
-}
-
-impl Sum {
-    fn replace(&mut self, before: &Tokens, now: &Tokens, main: bool) {
-        self.all = self.all.minus(before).plus(now);
-        if main {
-            self.main = self.main.minus(before).plus(now);
-        }
-    }
-}
-
 impl Stream {
     /// Reads one line; what it says is added to `facts`.
     pub fn line(&mut self, line: Line<'_>, facts: &mut Vec<Fact>) {
         let (Line::Whole(bytes) | Line::Cut(bytes) | Line::Oversized(bytes)) = line;
-        match kind(bytes) {
+        let kind = kind(bytes);
+        match kind {
             Some(("user", rest)) => return self.user(rest, facts),
             Some(("stream_event", rest)) if !is_telling(rest) => return,
             Some(("assistant" | "result", _)) if self.is_repeated(bytes) => return,
@@ -118,9 +108,15 @@ impl Stream {
         let (Line::Whole(bytes) | Line::Cut(bytes)) = line else { return };
         let mut room = Room::default();
         let Some(entry) = read::<Entry<'_>>(bytes, &mut room) else { return };
-        self.introduce(&entry, facts);
+        // What a resumed session said before is no news.
+        if entry.historical.flag() || entry.is_replay.flag() {
+            return;
+        }
         match entry.kind.text() {
+            // In the order of keys that is usual, this was asked already.
+            Some("assistant" | "result") if kind.is_none() && self.is_repeated(bytes) => {}
             Some("system") if entry.subtype.is("init") => {
+                self.introduce(&entry, facts);
                 self.settle(facts);
                 facts.push(Fact::Context {
                     model: entry.model.owned(),
@@ -133,6 +129,7 @@ impl Stream {
             Some("user") => self.user(bytes, facts),
             Some("stream_event") => self.part(&entry, facts),
             Some("result") => self.result(&entry, facts),
+            // Hooks that run before a session is resumed name another one, which never begins.
             _ => {}
         }
     }
@@ -156,18 +153,11 @@ impl Stream {
     /// Tells of the message at hand: nothing more is expected of it for now.
     pub fn settle(&mut self, facts: &mut Vec<Fact>) {
         let Some(message) = self.pending.take() else { return };
-        let before = self.told.get(&message.id).copied().unwrap_or(Tokens::ZERO);
+        let before = self.run.told(message.id);
         if (message.tokens.output, message.tokens.all()) < (before.output, before.all()) {
             return;
         }
-        self.tell(before, message, facts);
-    }
-
-    fn tell(&mut self, before: Tokens, message: Message, facts: &mut Vec<Fact>) {
-        self.told.insert(message.id, message.tokens);
-        for sum in [&mut self.turn, &mut self.run] {
-            sum.replace(&before, &message.tokens, message.main);
-        }
+        self.run.tell(&message);
         if message.main {
             self.last = Some(message.clone());
         }
@@ -192,6 +182,7 @@ impl Stream {
     }
 
     fn assistant(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
+        self.introduce(entry, facts);
         let nothing = Body::default();
         let body = entry.message.0.as_ref().unwrap_or(&nothing);
         if body.model.is(usage::SYNTHETIC) {
@@ -256,6 +247,7 @@ impl Stream {
 
     /// A part of a message: the beginning has its id, the end its whole usage and how it ended.
     fn part(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
+        self.introduce(entry, facts);
         let Some(part) = &entry.event.0 else { return };
         let main = entry.parent_tool_use_id.text().is_none();
         if part.kind.is("message_start") {
@@ -266,6 +258,11 @@ impl Stream {
         }
         if !part.kind.is("message_delta") {
             return;
+        }
+        if main && self.pending.as_ref().is_none_or(|pending| !pending.main) {
+            // A helper's lines came between; the end is of the message that began last.
+            self.settle(facts);
+            self.pending.clone_from(&self.last);
         }
         let Some(pending) = self.pending.as_mut().filter(|pending| pending.main == main) else { return };
         if let Some(usage) = &part.usage.0 {
@@ -296,47 +293,43 @@ impl Stream {
         facts.extend(id.map(|(id, _)| Fact::CallEnded { call: Some(id.to_owned()) }));
     }
 
-    /// The end of a run, with all that it used.
+    /// The end of a turn. What no message told is told together with the turn's last call.
     fn result(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
-        // The last call is told together with what the total adds to it.
+        self.introduce(entry, facts);
         let mut untold = Vec::new();
         self.settle(&mut untold);
-        untold.retain(|fact| !matches!(fact, Fact::Message(message) if message.main));
-        facts.append(&mut untold);
-        let last = self.last.take();
         let models = decode(entry.model_usage).unwrap_or_default();
-        let total = entry.usage.0.as_ref().and_then(usage::tokens).or_else(|| of_models(&models));
-        let rest = total.map(|total| total.minus(&self.told_of(&total))).unwrap_or_default();
-        let mut last = last.unwrap_or_else(|| self.only_result(&models));
-        let before = last.tokens;
-        last.tokens = before.plus(&rest);
-        let mut call = last.call.unwrap_or_default();
-        call.finish_reason = call.finish_reason.or_else(|| entry.stop_reason.owned());
-        last.call = call.known();
+        let since_last = decode(entry.model_usage_since_last_result);
+        let LastCall { message, tokens } = self.run.result(Figures {
+            usage: entry.usage.0.as_ref().map(|usage| usage::tokens(usage).unwrap_or_default()),
+            models: of_models(&models),
+            since_last: since_last.map(|models| of_models(&models).unwrap_or_default()),
+            index: entry.result_index.number(),
+        });
+        let last = self.last.take_if(|last| message == Some(last.id));
+        let mut last = last.unwrap_or_else(|| self.unknown_call(message, &models));
+        last.tokens = tokens;
+        untold.retain(|fact| !matches!(fact, Fact::Message(message) if message.id == last.id));
+        facts.append(&mut untold);
         if !last.tokens.is_zero() {
-            self.tell(before, last, facts);
+            let mut call = last.call.unwrap_or_default();
+            call.finish_reason = call.finish_reason.or_else(|| entry.stop_reason.owned());
+            last.call = call.known();
+            facts.push(Fact::Message(Box::new(last)));
         }
         facts.push(Fact::TurnEnded);
-        self.turn = Sum::default();
         self.results += 1;
-        self.last = None;
     }
 
-    /// What messages have told of a run's total. Whether a total is of the last turn or of all, and whether helpers are
-    /// in it, is told by its input, which messages tell exactly.
-    fn told_of(&self, total: &Tokens) -> Tokens {
-        let input = |tokens: &Tokens| tokens.all().saturating_sub(tokens.output);
-        let sums = [self.run.all, self.run.main, self.turn.all, self.turn.main];
-        sums.into_iter().min_by_key(|sum| input(sum).abs_diff(input(total))).unwrap_or_default()
-    }
-
-    /// The call of a run that told of none.
-    fn only_result(&self, models: &Value) -> Message {
-        let session = self.session.as_deref().unwrap_or_default();
-        let id = usage::fingerprint(format!("{session} result {}", self.results).as_bytes());
-        let mut names = models.as_object().into_iter().flat_map(serde_json::Map::keys);
-        let model = names.next().filter(|_| names.next().is_none()).cloned();
-        let call = Call { model, finish_reason: None }.known();
+    /// A call of which nothing but its message is known, or not even that.
+    fn unknown_call(&self, message: Option<u128>, models: &Value) -> Message {
+        let mut model = None;
+        let id = message.unwrap_or_else(|| {
+            let mut names = models.as_object().into_iter().flat_map(serde_json::Map::keys);
+            model = names.next().filter(|_| names.next().is_none()).cloned();
+            let session = self.session.as_deref().unwrap_or_default();
+            usage::fingerprint(format!("{session} result {}", self.results).as_bytes())
+        });
         Message {
             id,
             response: Response::default(),
@@ -346,7 +339,7 @@ impl Stream {
             at_least: false,
             context: None,
             window: None,
-            call,
+            call: Call { model, finish_reason: None }.known(),
         }
     }
 }

@@ -1,0 +1,153 @@
+//! What the results of `claude -p` tell of a run, beside what its messages told.
+//!
+//! A result has two figures. `usage` is of one turn of the conversation itself; some versions tell all turns so far. It
+//! says which messages the result ends, because messages tell their input exactly: while helpers work, a result is held
+//! back and comes after the messages of later turns. `modelUsage` is of everything, helpers and side models included, and
+//! adds up over the results of a process; a resumed session may begin with what it had before, which
+//! `model_usage_since_last_result` leaves out. Where it tells more than `usage`, it is the run's whole.
+//! Read next: [`super::Stream`], which reads the lines.
+
+use std::collections::BTreeMap;
+
+use crate::core::source::Message;
+use crate::core::usage::Tokens;
+
+/// The figures of one result.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Figures {
+    /// What a turn of the conversation used, or all of them.
+    pub(super) usage: Option<Tokens>,
+    /// What all models have used so far.
+    pub(super) models: Option<Tokens>,
+    /// The part of it that no earlier result told.
+    pub(super) since_last: Option<Tokens>,
+    /// The result's number in its process.
+    pub(super) index: Option<u64>,
+}
+
+/// The call that a turn ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LastCall {
+    /// Its message, where one was told.
+    pub(super) message: Option<u128>,
+    /// What it used, together with what no message of the turn told.
+    pub(super) tokens: Tokens,
+}
+
+/// What was told of a run so far.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    /// By message.
+    told: BTreeMap<u128, Tokens>,
+    all: Tokens,
+    /// Without helpers.
+    main: Tokens,
+    /// Since the last result.
+    since_result: Sum,
+    /// The conversation's messages of turns whose result is still to come, in order.
+    open: Vec<u128>,
+    /// What results told by model of this run.
+    whole: Tokens,
+    /// The last result's figures by model, and its number.
+    models: Option<Tokens>,
+    index: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    all: Tokens,
+    main: Tokens,
+}
+
+impl Run {
+    /// What was told of a message.
+    pub(super) fn told(&self, message: u128) -> Tokens {
+        self.told.get(&message).copied().unwrap_or_default()
+    }
+
+    /// A message is told, for the first time or with more.
+    pub(super) fn tell(&mut self, message: &Message) {
+        let known = self.told.insert(message.id, message.tokens);
+        let before = known.unwrap_or_default();
+        let replace = |sum: &mut Tokens| *sum = sum.minus(&before).plus(&message.tokens);
+        replace(&mut self.all);
+        replace(&mut self.since_result.all);
+        if message.main {
+            replace(&mut self.main);
+            replace(&mut self.since_result.main);
+            if known.is_none() {
+                self.open.push(message.id);
+            }
+        }
+    }
+
+    /// A result ends a turn.
+    pub(super) fn result(&mut self, figures: Figures) -> LastCall {
+        let Figures { usage, models, .. } = figures;
+        let (message, of_turn) = match usage {
+            Some(usage) if usage.is_zero() => (None, usage),
+            Some(usage) => self.end(&usage),
+            None => (self.open.drain(..).next_back(), Tokens::ZERO),
+        };
+        let added = self.by_model(figures);
+        let tells_more = models.is_some_and(|models| covers(&models, &usage.unwrap_or_default()));
+        let rest = if tells_more {
+            self.whole = self.whole.plus(&added);
+            self.whole.minus(&self.all)
+        } else {
+            self.whole = self.all.plus(&of_turn);
+            of_turn
+        };
+        self.all = self.all.plus(&rest);
+        self.main = self.main.plus(&of_turn);
+        self.since_result = Sum::default();
+        let Some(id) = message else { return LastCall { message, tokens: rest } };
+        let tokens = self.told.entry(id).or_default();
+        *tokens = tokens.plus(&rest);
+        LastCall { message, tokens: *tokens }
+    }
+
+    /// Ends the turns that a `usage` is of: the message that they ended with, and what the usage tells beyond theirs.
+    fn end(&mut self, usage: &Tokens) -> (Option<u128>, Tokens) {
+        let all = self.open.len();
+        let of_open = self.open.iter().fold(Tokens::ZERO, |sum, message| sum.plus(&self.told(*message)));
+        let mut sum = Tokens::ZERO;
+        let parts = self.open.iter().enumerate().flat_map(|(at, message)| {
+            let before = sum;
+            sum = sum.plus(&self.told(*message));
+            // A run that was broken off has no result: what is left of it stands before the messages of the next one.
+            [(at + 1, sum), (all, of_open.minus(&before))]
+        });
+        let wholes = [self.main, self.since_result.all, self.all].map(|sum| (all, sum));
+        // Input is told exactly, so a usage has all input of its messages and hardly more; the first of equals is taken.
+        let distance = |(_, sum): &(usize, Tokens)| {
+            let (sum, usage) = (input(sum), input(usage));
+            (!covers(&usage, &sum), sum.all().abs_diff(usage.all()))
+        };
+        let (ended, told) = parts.chain(wholes).min_by_key(distance).unwrap_or_default();
+        (self.open.drain(..ended).next_back(), usage.minus(&told))
+    }
+
+    /// What this result's figures by model add to those before.
+    fn by_model(&mut self, figures: Figures) -> Tokens {
+        let Some(models) = figures.models else { return Tokens::ZERO };
+        let before = self.models.replace(models).unwrap_or_default();
+        let last = std::mem::replace(&mut self.index, figures.index);
+        if let Some(since_last) = figures.since_last {
+            return since_last;
+        }
+        // Another process may count from zero, or go on where its session was.
+        let same_process = last.is_some() && last < figures.index;
+        let added = models.minus(&before);
+        let goes_on = covers(&models, &before) && covers(&added, &input(&self.since_result.main));
+        if same_process || goes_on { added } else { models }
+    }
+}
+
+fn input(tokens: &Tokens) -> Tokens {
+    Tokens { output: 0, reasoning: 0, ..*tokens }
+}
+
+fn covers(tokens: &Tokens, others: &Tokens) -> bool {
+    others.minus(tokens).is_zero()
+}
