@@ -65,6 +65,8 @@ pub struct LineageRequest {
     /// begin with this line serve, of which only those that [precede](crate::core::source::claude::lineage::Relative)
     /// the asking one.
     pub first_line: Option<String>,
+    /// Whether rows anywhere in those files matter, and not only as many as the asking file could have copied.
+    pub whole: bool,
 }
 
 impl SessionFile {
@@ -99,13 +101,26 @@ impl SessionFile {
         self.fold.caught_up = true;
     }
 
+    /// Tells that the file rests: nothing was written just before, so that it is not in the middle of being made.
+    pub fn rest(&mut self) {
+        if let Some(about) = &mut self.fold.about {
+            about.ledger.rest();
+            self.fold.changed = true;
+            self.fold.drain();
+        }
+    }
+
     /// Whose rows are needed to tell inherited from own usage.
     pub fn lineage_wanted(&self) -> Option<LineageRequest> {
         let about = self.fold.about.as_ref()?;
-        let parent = about.meta.forked_from.as_ref().or(about.meta.parent.as_ref());
+        let meta = &about.meta;
+        let parent = meta.forked_from.as_ref().or(meta.parent.as_ref());
+        // A file that goes on with its own thread has its history in that thread's other files.
+        let parent = parent.or(meta.history_elsewhere.then_some(&meta.id));
         about.ledger.wants_lineage().then(|| LineageRequest {
             parent: parent.cloned().unwrap_or_default(),
-            first_line: about.meta.first_line.clone(),
+            first_line: meta.first_line.clone(),
+            whole: meta.history_elsewhere,
         })
     }
 

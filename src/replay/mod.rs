@@ -88,6 +88,9 @@ fn step(file: &Recorded, slot: &mut Option<Feed>, all: &[Recorded]) -> std::io::
     }
     let Some(feed) = slot else { return Ok(None) };
     let more = feed.step()?;
+    if !more {
+        feed.file.rest();
+    }
     if let Some(wanted) = feed.file.lineage_wanted() {
         feed.file.set_lineage(&lineage::answer(all, file, &wanted));
     }

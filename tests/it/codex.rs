@@ -19,7 +19,7 @@ pub(crate) fn fixtures() -> Vec<PathBuf> {
 
 /// The rows that a fixture's neighbours offer.
 pub(crate) fn lineage(path: &Path, parent: &str) -> Vec<Vec<UsageRow>> {
-    let wanted = LineageRequest { parent: parent.to_owned(), first_line: None };
+    let wanted = LineageRequest { parent: parent.to_owned(), first_line: None, whole: false };
     fixtures::lineage(Agent::Codex, path, &wanted)
 }
 
@@ -74,6 +74,43 @@ fn case_05_a_counter_that_falls_is_a_new_baseline() {
 #[test]
 fn case_06_both_kinds_of_records_count_once() {
     check(&["0.160/both-event-kinds", "0.153/usage-record-beside-count"]);
+}
+
+#[test]
+fn two_processes_in_one_file_each_count_from_their_own_totals() {
+    check(&["0.146/two-processes", "0.146/goes-on-from-an-earlier-total"]);
+}
+
+#[test]
+fn records_and_counts_that_do_not_pair_count_once_each() {
+    check(&[
+        "0.155/counts-without-a-record",
+        "0.155/record-behind-its-count",
+        "0.155/record-of-a-classifier",
+        "0.155/count-of-two-responses",
+        "0.171/compaction-is-counted",
+    ]);
+}
+
+#[test]
+fn copied_history_is_told_by_everything_that_a_file_says() {
+    check(&[
+        "0.155/fork-slow-copy-plain-ids",
+        "0.155/fork-copy-with-new-ids",
+        "0.155/sub-agent-young-copied-turn",
+        "0.147/sub-agent-history-start-past-end",
+    ]);
+}
+
+/// What stands before the line that is named as the first own one counts in no piece of the file.
+#[test]
+fn an_inherited_turn_is_not_counted_for_a_moment_either() {
+    let path = root().join("0.155/sub-agent-young-copied-turn.jsonl");
+    let bytes = std::fs::read(path).unwrap();
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+    let events = growing(&lines);
+    assert_eq!(events.iter().sum::<usize>(), 2);
+    assert_eq!(events.iter().position(|events| *events > 0), Some(lines.len() - 3), "{events:?}");
 }
 
 #[test]

@@ -88,6 +88,22 @@ fn a_fork_of_such_a_thread_counts_its_own() {
     }
 }
 
+/// As after a request that failed, before anything was used.
+#[test]
+fn totals_that_are_repeated_in_the_next_file_count_once() {
+    let home = Home::new();
+    let folder = home.codex().join("sessions/2026/10/07");
+    fs::create_dir_all(&folder).unwrap();
+    for entry in fs::read_dir(codex::root().join("0.171/thread-repeats-its-totals")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    let events = replayed(&home, &["sessions"]);
+    let (totals, end) = told(&events, "0b0c");
+    assert_eq!((totals, &end[0]["total"]), (vec![4500, 7800, 13_500], &json!(13_500)));
+    assert_eq!(told(&events, "0b0f").0, [4600, 6000], "a fork");
+}
+
 /// Sets the files' lines into the present.
 fn now(path: &Path, ago: i64) {
     let text = fs::read_to_string(path).unwrap();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::core::activity::{Activity, Agent};
 use crate::core::limits::{Snapshot, main_family};
 use crate::core::session::{Context, Session, TIMER_GAP, Work};
-use crate::core::source::codex::ledger::{numbers, tokens};
+use crate::core::source::codex::counters::{numbers, tokens};
 use crate::core::source::ledger::Ledger;
 use crate::core::source::{CountInfo, Fact, LimitsFact, Message, Meta};
 use crate::core::time::{elapsed, later};
@@ -132,17 +132,17 @@ impl About {
                 }
             }
             Fact::Tier(tier) => self.session.service_tier = tier,
-            Fact::TurnStarted { turn, window } => {
+            Fact::TurnStarted { turn, started_at, window } => {
                 self.turns_recorded = true;
                 self.window = window.or(self.window);
-                self.ledger.turn_started(turn.as_deref());
+                self.ledger.turn_started(turn.as_deref(), started_at);
                 self.session.turn = turn;
                 *work = Work { turn_open: true, limited_until: work.limited_until, ..Work::default() };
             }
             // A message queued into a running turn does not restart it; an open call tells that one is running.
             Fact::Prompt => {
                 if !self.turns_recorded && work.calls.is_empty() {
-                    self.ledger.turn_started(None);
+                    self.ledger.turn_started(None, None);
                     *work = Work { turn_open: true, limited_until: work.limited_until, ..Work::default() };
                 }
             }

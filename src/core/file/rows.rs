@@ -7,14 +7,14 @@ use crate::core::source::{claude, codex};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsageRow {
     /// Its counters.
-    Codex(codex::ledger::Row),
+    Codex(codex::counters::Row),
     /// Its message.
     Claude(claude::Row),
 }
 
 impl UsageRow {
     /// The row of a Codex file.
-    pub fn codex(&self) -> Option<codex::ledger::Row> {
+    pub fn codex(&self) -> Option<codex::counters::Row> {
         match self {
             Self::Codex(row) => Some(*row),
             Self::Claude(_) => None,

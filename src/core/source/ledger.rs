@@ -107,9 +107,9 @@ impl Ledger {
     }
 
     /// A turn begins, by the file's own record or by the user's prompt.
-    pub fn turn_started(&mut self, id: Option<&str>) {
+    pub fn turn_started(&mut self, id: Option<&str>, started_at: Option<u64>) {
         match self {
-            Self::Codex(ledger) => ledger.turn_started(id),
+            Self::Codex(ledger) => ledger.turn_started(id, started_at),
             Self::Claude(ledger) => ledger.turn_started(id),
         }
     }
@@ -146,6 +146,14 @@ impl Ledger {
         match self {
             Self::Codex(ledger) => ledger.jump(),
             Self::Claude(ledger) => ledger.jump(),
+        }
+    }
+
+    /// The file is at its end for now, and was not written just before.
+    pub fn rest(&mut self) {
+        match self {
+            Self::Codex(ledger) => ledger.rest(),
+            Self::Claude(_) => {}
         }
     }
 

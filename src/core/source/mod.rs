@@ -37,6 +37,8 @@ pub enum Fact {
     TurnStarted {
         /// The agent's own id of the turn.
         turn: Option<String>,
+        /// When it began, in seconds, where that is told beside the line's own time.
+        started_at: Option<u64>,
         /// The model's context window in tokens.
         window: Option<u64>,
     },

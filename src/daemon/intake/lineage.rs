@@ -51,10 +51,12 @@ impl<F: Fold> Reader<'_, F> {
         }
         let Some(request) = tail.fold.lineage_wanted() else { return };
         tail.lineage_asked = Some(met);
-        let most = tail.position.offset.saturating_mul(2).saturating_add(MARGIN);
+        let copied = tail.position.offset.saturating_mul(2).saturating_add(MARGIN);
+        let most = if request.whole { u64::MAX } else { copied };
         let (home, own) = (Arc::clone(&tail.home), tail.path.clone());
         self.make_index(&home);
-        let parents = self.files_of(&request.parent);
+        let mut parents = self.files_of(&request.parent);
+        parents.retain(|path| *path != own);
         let candidates = match home.agent {
             Agent::Codex => {
                 let paths = if parents.is_empty() { self.siblings(&home, &request, &own) } else { parents };

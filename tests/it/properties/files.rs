@@ -55,7 +55,7 @@ impl Fixture {
     fn whole(&self) -> Seen {
         let mut reading = self.file(Timestamp::MIN);
         reading.push(&self.bytes);
-        reading.look();
+        reading.rest();
         reading.seen
     }
 }
@@ -80,6 +80,12 @@ struct Seen {
 impl Reading<'_> {
     fn push(&mut self, bytes: &[u8]) {
         self.file.push(bytes);
+    }
+
+    /// The end of all.
+    fn rest(&mut self) {
+        self.file.rest();
+        self.look();
     }
 
     /// The end of what is there: whatever is known is taken.
@@ -139,6 +145,7 @@ fn following_line_by_line_is_reading_at_once() {
             reading.push(line);
             reading.look();
         }
+        reading.rest();
         let (whole, mut followed) = (fixture.whole(), reading.seen);
         if fixture.lineage.is_empty() {
             assert_eq!(followed, whole, "{}", fixture.name().display());
@@ -165,6 +172,7 @@ fn restoring_at_any_line_and_following_ends_at_the_same_figures() {
                 reading.push(line);
                 reading.look();
             }
+            reading.rest();
             let events = reading.seen.usage.iter().skip(restored);
             assert!(events.clone().all(|event| event.added.is_some()), "what comes later is news");
             let at = format!("{} at {end}", fixture.name().display());
@@ -218,7 +226,7 @@ fn a_jump_keeps_to_what_the_rest_tells() {
             for slice in fixture.bytes.chunks(100) {
                 count.push(slice);
             }
-            count.look();
+            count.rest();
             assert_eq!(count.seen, whole, "{at}");
         }
     }
@@ -333,7 +341,7 @@ fn read_in_pieces(fixture: &Fixture, bytes: &[u8], cuts: &[Index], looks: bool) 
             reading.look();
         }
     }
-    reading.look();
+    reading.rest();
     reading.seen
 }
 

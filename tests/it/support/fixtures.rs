@@ -134,6 +134,7 @@ pub(crate) fn read(agent: Agent, path: &Path, bytes: &[u8], chunk: usize) -> Opt
         file.push(piece);
     }
     file.caught_up();
+    file.rest();
     if let Some(wanted) = file.lineage_wanted() {
         file.set_lineage(&lineage(agent, path, &wanted));
     }

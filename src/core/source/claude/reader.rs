@@ -198,7 +198,7 @@ impl Reader {
             return;
         }
         if self.turns.answered() {
-            facts.push(Fact::TurnStarted { turn: entry.uuid.owned(), window: None });
+            facts.push(Fact::TurnStarted { turn: entry.uuid.owned(), started_at: None, window: None });
         }
         facts.push(Fact::Context { model: body.model.owned(), effort: entry.effort.owned(), cwd: None });
         facts.extend(self.usage(entry, body));
@@ -276,7 +276,7 @@ impl Reader {
         let turn = entry.prompt_id.owned().or_else(|| entry.uuid.owned());
         if entry.turn_origin.is_there() {
             self.turns.begin();
-            facts.push(Fact::TurnStarted { turn, window: None });
+            facts.push(Fact::TurnStarted { turn, started_at: None, window: None });
         } else {
             self.said(said, turn, at, facts);
         }
@@ -289,7 +289,7 @@ impl Reader {
     fn said(&mut self, said: Said, turn: Option<String>, at: Option<Timestamp>, facts: &mut Vec<Fact>) {
         let silence = self.last_at.zip(at).map(|(last, at)| elapsed(last, at));
         if self.turns.said(said, silence) {
-            facts.push(Fact::TurnStarted { turn, window: None });
+            facts.push(Fact::TurnStarted { turn, started_at: None, window: None });
         }
     }
 

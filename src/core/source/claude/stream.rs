@@ -123,7 +123,7 @@ impl Stream {
                     effort: None,
                     cwd: entry.cwd.owned(),
                 });
-                facts.push(Fact::TurnStarted { turn: None, window: None });
+                facts.push(Fact::TurnStarted { turn: None, started_at: None, window: None });
             }
             Some("assistant") => self.assistant(&entry, facts),
             Some("user") => self.user(bytes, facts),

@@ -4,28 +4,37 @@
 //! sub-agents. The rules:
 //!
 //! - equal totals change nothing; a total that falls is a restart, and that event's own last usage is what it added;
-//! - `token_usage_record` and `token_count` tell of the same response: what the one brought is taken off the other;
-//! - in a file that may begin with copied history nothing counts until it is decided where its own part begins:
-//!   at a turn whose id is younger than the session, at the line number that the first line names, where the rows
-//!   stop being those of the parent's file, or of a sibling's.
+//! - several processes may write into one file, each with totals of its own (`writers`);
+//! - `token_usage_record` and `token_count` may tell of the same response: it counts once (`pairs`);
+//! - in a file that may begin with copied history nothing counts until it is decided where its own part begins: at the
+//!   line number that the first line names, at a turn that is younger than the file, at a record, where the rows stop
+//!   being those of the parent's files, or of a sibling's (`copied`);
+//! - a file whose history is in another one may repeat the totals that it goes on from.
 //!
 //! Read next: [`crate::core::file`], which owns one ledger per file.
 //!
-//! Longer than other files because each way of beginning with copied history is one more state of the same machine.
+//! Longer than other files because each way of beginning with history that is not own is one more state of the same machine.
+
+mod copied;
+mod pairs;
+mod writers;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::counters::{Row, counters_of, row, tokens};
 use super::uuid7_time;
 use crate::core::source::ledger::Change;
 use crate::core::source::{Count, CountInfo, Counters, Meta};
 use crate::core::time::elapsed;
 use crate::core::usage::{Tokens, Usage};
+use copied::{Originals, copied_by_time};
+use pairs::Pairs;
+use writers::Writers;
 
-/// Copied lines carry the moment of the copy, one right after the other; a model needs longer than this to answer.
-const COPY_PACE_MILLIS: u128 = 1000;
-
-/// How many response ids are remembered: repeats of a line follow it closely.
-const REMEMBERED_RESPONSES: usize = 32;
+/// History is copied within this time. What is written later is own.
+const COPIED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The token figures of one file.
 #[derive(Debug, Clone, Default)]
@@ -33,11 +42,10 @@ pub struct Ledger {
     origin: Origin,
     /// Whether the next own row is the first after history that is not own, so that only its last usage counts.
     after_history: bool,
-    /// The thread's counters as last written.
-    counters: Option<Counters>,
-    /// Usage that records have brought and counters have not yet confirmed.
-    recorded: Tokens,
-    responses: Vec<String>,
+    /// Whether the totals that it goes on from may be repeated first, because its history is in another file.
+    may_repeat: bool,
+    writers: Writers,
+    pairs: Pairs,
     usage: Usage,
     /// Of the total, what the thread had used before this file.
     before: Tokens,
@@ -62,27 +70,18 @@ enum Origin {
     /// What comes is the session's own.
     #[default]
     Own,
-    /// What comes is copied, until the session's own part is marked.
-    Copied,
+    /// What comes is copied, until the session's own part is marked. What is held would be own if that mark were wrong.
+    Copied { held: Vec<Entry> },
     /// Nothing has decided yet; what came is held back.
     Undecided { held: Vec<Entry>, rows: usize, foreign_meta: bool },
-    /// All rows so far are those of another file, up to this place in it.
-    Following { rows: Vec<Row>, at: usize },
+    /// All rows so far are those of other files.
+    Following(Originals),
 }
 
 #[derive(Debug, Clone)]
 enum Entry {
     Turn(Option<String>),
     Count { at: Timestamp, count: Box<Count> },
-}
-
-/// The token figures of one usage line, exactly as written: enough to recognise a copied line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
-    /// `last_token_usage`: input, cached, cache write, output, reasoning, total.
-    pub last: [u64; 6],
-    /// `total_token_usage`, likewise.
-    pub total: [u64; 6],
 }
 
 impl Ledger {
@@ -92,17 +91,16 @@ impl Ledger {
         let mut ledger = Self {
             begun_at: meta.file_begun_at.or(meta.started_at),
             own_from_ordinal: meta.own_from_ordinal,
+            may_repeat: meta.history_elsewhere,
+            after_history: may_hold_copies,
             turn: Turn { whole: true, ..Turn::default() },
             ..Self::default()
         };
-        if may_hold_copies {
-            ledger.after_history = true;
-            if meta.own_from_ordinal.is_some() {
-                // However little of the file is there yet, what comes first is copied.
-                ledger.origin = Origin::Copied;
-            } else if !meta.history_elsewhere {
-                ledger.origin = Origin::Undecided { held: Vec::new(), rows: 0, foreign_meta: false };
-            }
+        if may_hold_copies && meta.own_from_ordinal.is_some() {
+            // However little of the file is there yet, what comes first is copied.
+            ledger.origin = Origin::Copied { held: Vec::new() };
+        } else if may_hold_copies || meta.history_elsewhere {
+            ledger.origin = Origin::undecided(false);
         }
         ledger
     }
@@ -129,10 +127,13 @@ impl Ledger {
     /// Another session's first line inside this file: its history was copied.
     pub fn foreign_meta(&mut self) {
         match &mut self.origin {
-            Origin::Undecided { foreign_meta, .. } => *foreign_meta = true,
-            Origin::Own if self.counters.is_none() && self.turn.id.is_none() => {
+            Origin::Undecided { foreign_meta, .. } => {
+                *foreign_meta = true;
+                self.may_repeat = false;
+            }
+            Origin::Own if self.writers.latest().is_none() && self.turn.id.is_none() => {
                 self.after_history = true;
-                self.origin = Origin::Undecided { held: Vec::new(), rows: 0, foreign_meta: true };
+                self.origin = Origin::undecided(true);
             }
             _ => {}
         }
@@ -140,36 +141,74 @@ impl Ledger {
 
     /// The number of the line at hand.
     pub fn ordinal(&mut self, ordinal: u64) {
-        if self.own_from_ordinal.is_some_and(|own| ordinal >= own) {
+        if self.own_from_ordinal.is_some_and(|own| ordinal >= own)
+            && matches!(self.origin, Origin::Copied { .. })
+        {
             self.own_part_begins();
         }
     }
 
-    /// A turn begins, by the file's own record or by the user's prompt.
-    pub fn turn_started(&mut self, id: Option<&str>) {
-        if !matches!(self.origin, Origin::Own)
-            && let (Some(turn_at), Some(session_at)) = (id.and_then(uuid7_time), self.begun_at)
-        {
-            if turn_at >= session_at {
-                self.own_part_begins();
-            } else {
-                self.settle_history();
-                self.origin = Origin::Copied;
-            }
-        }
+    /// A turn begins, by the file's own record or by the user's prompt; when, in seconds, where it says so.
+    pub fn turn_started(&mut self, id: Option<&str>, started_at: Option<u64>) {
+        let is_own = self.is_own_turn(id, started_at);
         let id = id.map(str::to_owned);
-        match &mut self.origin {
-            Origin::Undecided { held, .. } => held.push(Entry::Turn(id)),
-            _ => self.begin_turn(id),
+        match (&mut self.origin, is_own) {
+            (Origin::Own, _) => {}
+            (Origin::Undecided { held, rows, .. }, _) if self.may_repeat => {
+                if *rows > 0 {
+                    held.push(Entry::Turn(id));
+                    return;
+                }
+            }
+            (Origin::Copied { held }, Some(true)) if self.own_from_ordinal.is_some() => {
+                held.push(Entry::Turn(id));
+                return;
+            }
+            (_, Some(true)) => self.own_part_begins(),
+            (_, Some(false)) => {
+                self.settle_history();
+                self.origin = Origin::Copied { held: Vec::new() };
+            }
+            (Origin::Undecided { held, .. }, None) => {
+                held.push(Entry::Turn(id));
+                return;
+            }
+            (Origin::Copied { held }, None) if !held.is_empty() => {
+                held.push(Entry::Turn(id));
+                return;
+            }
+            (_, None) => {}
         }
+        self.begin_turn(id);
+    }
+
+    /// Whether a turn began in this file; `None` where nothing tells. Its id and its time were copied as they were.
+    fn is_own_turn(&self, id: Option<&str>, started_at: Option<u64>) -> Option<bool> {
+        let begun_at = self.begun_at?;
+        let by_id = id.and_then(uuid7_time).map(|at| at >= begun_at);
+        let second = started_at.and_then(|second| i64::try_from(second).ok());
+        let by_time = second.filter(|at| *at != begun_at.as_second()).map(|at| at > begun_at.as_second());
+        [by_id, by_time].into_iter().flatten().reduce(|one, other| one && other)
     }
 
     /// A line with counters or limits.
     pub fn count(&mut self, at: Timestamp, count: Box<Count>) {
+        if let Origin::Copied { held } = &self.origin
+            && let Some(first) = held.iter().find_map(Entry::at)
+            && elapsed(first, at) > COPIED_WITHIN
+        {
+            self.mark_is_wrong();
+        }
         match &mut self.origin {
             Origin::Own => self.own_count(at, count),
-            Origin::Copied => self.copied_row(count.info),
+            Origin::Copied { held } if held.is_empty() => self.copied_row(count.info),
+            Origin::Copied { held } => held.push(Entry::Count { at, count }),
             Origin::Undecided { held, rows, .. } => {
+                let mut count = count;
+                if self.may_repeat {
+                    // Limits are of the moment, whatever is repeated beside them.
+                    self.changes.extend(count.limits.take().map(|limits| Change::Limits(at, limits)));
+                }
                 if count.limits.is_some() {
                     // Only the newest can matter, and it stands after every older one.
                     for entry in held.iter_mut() {
@@ -181,11 +220,8 @@ impl Ledger {
                 *rows += usize::from(count.info.is_some());
                 held.push(Entry::Count { at, count });
             }
-            Origin::Following { rows, at: place } => match count.info {
-                Some(info) if rows.get(*place) == Some(&row(&info)) => {
-                    *place += 1;
-                    self.copied_row(count.info);
-                }
+            Origin::Following(originals) => match count.info {
+                Some(info) if originals.is_next(&row(&info)) => self.copied_row(count.info),
                 Some(_) => {
                     self.own_part_begins();
                     self.own_count(at, count);
@@ -195,8 +231,8 @@ impl Ledger {
         }
     }
 
-    /// One response's own usage, and the thread's with it. Records are never copied, so they count whatever else is
-    /// undecided.
+    /// One response's own usage, and the thread's with it. Records are never copied: one of this thread is own, and so is
+    /// everything behind it.
     pub fn response(
         &mut self,
         at: Timestamp,
@@ -204,20 +240,15 @@ impl Ledger {
         usage: Counters,
         thread: Option<Counters>,
     ) {
-        if let Some(id) = response {
-            if self.responses.iter().any(|known| known == id) {
-                return;
-            }
-            if self.responses.len() >= REMEMBERED_RESPONSES {
-                self.responses.remove(0);
-            }
-            self.responses.push(id.to_owned());
+        if response.is_some_and(|id| self.pairs.is_repeated(id)) {
+            return;
         }
-        if let Some(thread) = thread.filter(|thread| !thread.is_below(&usage)) {
-            self.begin_at(&thread.minus(&usage));
+        self.mark_is_wrong();
+        self.own_part_begins();
+        if let Some(before) = thread.and_then(|thread| thread.before(Some(&usage))) {
+            self.begin_at(&before);
         }
-        let added = tokens(&usage);
-        self.recorded = self.recorded.plus(&added);
+        let added = self.pairs.record(tokens(&usage));
         self.add(at, added);
     }
 
@@ -225,10 +256,13 @@ impl Ledger {
     pub fn jump(&mut self) {
         self.turn.whole = false;
         self.usage.last_turn_tokens = None;
-        if !matches!(self.origin, Origin::Own) {
-            self.origin = Origin::Own;
-        }
+        self.origin = Origin::Own;
         self.total_hidden |= self.after_history;
+    }
+
+    /// The file is at its end for now, and was not written just before.
+    pub fn rest(&mut self) {
+        self.mark_is_wrong();
     }
 
     /// Whether the rows of a related file are needed to go on.
@@ -243,74 +277,72 @@ impl Ledger {
         }
         let Origin::Undecided { held, foreign_meta, .. } = std::mem::take(&mut self.origin) else { return };
         let rows: Vec<Row> = held.iter().filter_map(Entry::row).collect();
-        let best = candidates
-            .iter()
-            .map(|candidate| common_run(&rows, candidate))
-            .zip(candidates)
-            .max_by_key(|((copied, _), _)| *copied);
-        let (copied, end, candidate) = match best {
-            Some(((copied, end), candidate)) if copied > 0 => (copied, end, Some(candidate)),
-            _ if foreign_meta => (copied_by_time(&held, self.begun_at), 0, None),
-            _ => (0, 0, None),
-        };
-        if let Some(candidate) = candidate
-            && copied == rows.len()
-            && end < candidate.len()
-        {
-            self.counters = rows.last().map(|row| counters_of(row.total));
-            self.origin = Origin::Following { rows: candidate.clone(), at: end };
-            self.replay_turns(held);
-            return;
+        let mut originals = Originals::new(candidates);
+        let copied = if self.may_repeat { originals.repeated(&rows) } else { originals.meet(&rows) };
+        let copied = if copied == 0 && foreign_meta { copied_by_time(&held, self.begun_at) } else { copied };
+        if let Some(row) = copied.checked_sub(1).and_then(|last| rows.get(last)) {
+            self.copied_row(Some(info_of(row)));
         }
-        self.counters = copied.checked_sub(1).and_then(|i| rows.get(i)).map(|row| counters_of(row.total));
+        if copied == rows.len() && originals.may_go_on() {
+            self.origin = Origin::Following(originals);
+        }
         let mut passed = 0;
         for entry in held {
             let is_row = entry.row().is_some();
-            if passed >= copied {
-                match entry {
-                    Entry::Turn(id) => self.begin_turn(id),
-                    Entry::Count { at, count } => self.own_count(at, count),
-                }
-            } else if let Entry::Turn(id) = entry {
+            match entry {
                 // The turn that is open when the own part begins is named before it.
-                self.begin_turn(id);
+                Entry::Turn(id) => self.begin_turn(id),
+                Entry::Count { at, count } if passed >= copied => self.own_count(at, count),
+                Entry::Count { .. } => {}
             }
             passed += usize::from(is_row);
         }
     }
 
-    fn replay_turns(&mut self, held: Vec<Entry>) {
-        for entry in held {
-            if let Entry::Turn(id) = entry {
-                self.begin_turn(id);
-            }
-        }
-    }
-
     fn own_part_begins(&mut self) {
-        if matches!(self.origin, Origin::Own) {
-            return;
-        }
         self.settle_history();
         self.origin = Origin::Own;
     }
 
     /// Everything that is held back turns out to be copied.
     fn settle_history(&mut self) {
-        if let Origin::Undecided { held, .. } = &self.origin
-            && let Some(row) = held.iter().rev().find_map(Entry::row)
-        {
-            self.counters = Some(counters_of(row.total));
+        let held = match &mut self.origin {
+            Origin::Undecided { held, .. } | Origin::Copied { held } => std::mem::take(held),
+            Origin::Own | Origin::Following(_) => return,
+        };
+        for entry in held {
+            match entry {
+                Entry::Turn(id) => self.begin_turn(id),
+                Entry::Count { count, .. } => self.copied_row(count.info),
+            }
+        }
+    }
+
+    /// The line that is named as the first own one does not come, as in files that were migrated: what is held is own.
+    fn mark_is_wrong(&mut self) {
+        let Origin::Copied { held } = &mut self.origin else { return };
+        let held = std::mem::take(held);
+        if held.is_empty() {
+            return;
+        }
+        self.origin = Origin::Own;
+        for entry in held {
+            match entry {
+                Entry::Turn(id) => self.begin_turn(id),
+                Entry::Count { at, count } => self.own_count(at, count),
+            }
         }
     }
 
     fn copied_row(&mut self, info: Option<CountInfo>) {
-        if let Some(info) = info {
-            self.counters = Some(info.total);
-        }
+        let Some(info) = info else { return };
+        self.writers.begin_at(info.total);
+        // What is repeated of the thread's own is known by it.
+        self.begin_at(&info.total);
     }
 
     fn begin_turn(&mut self, id: Option<String>) {
+        self.pairs.turn_started();
         self.turn = Turn { id, used: Tokens::ZERO, whole: true };
         self.usage.last_turn_tokens = self.usage.session_total_tokens.map(|_| Tokens::ZERO);
     }
@@ -322,32 +354,26 @@ impl Ledger {
         let Some(info) = count.info else { return };
         self.changes.push(Change::Row(info));
         let added = self.rise(&info);
-        self.counters = Some(info.total);
         self.after_history = false;
         self.add(at, added);
     }
 
     /// What one row of the session's own adds to what is known already.
     fn rise(&mut self, info: &CountInfo) -> Tokens {
-        let total = info.total;
-        let raw = match (self.counters, info.last) {
-            (Some(before), _) if before == total => Counters::default(),
-            (Some(before), last) if total.is_below(&before) => last.unwrap_or(total),
-            (_, Some(last)) if self.after_history && !total.is_below(&last) => last,
-            (Some(before), _) => total.minus(&before),
-            (None, last) => {
-                if let Some(last) = last.filter(|last| !total.is_below(last)) {
-                    self.begin_at(&total.minus(&last));
-                }
-                // Records may have told of some of it, or of all.
-                self.recorded = Tokens::ZERO;
-                return tokens(&total).minus(&self.total());
-            }
-        };
-        let added = tokens(&raw);
-        let unrecorded = added.minus(&self.recorded);
-        self.recorded = self.recorded.minus(&added);
-        unrecorded
+        let before = info.total.before(info.last.as_ref());
+        let is_repeated = self.writers.latest() == Some(&info.total);
+        if let (Some(before), true, false) =
+            (before, self.after_history || self.writers.latest().is_none(), is_repeated)
+        {
+            self.writers.begin_at(before);
+            self.begin_at(&before);
+        }
+        if self.writers.latest().is_none() {
+            self.writers.begin_at(Counters::default());
+        }
+        let rise = tokens(&self.writers.rise(info));
+        let last = info.last.as_ref().map(tokens).filter(|last| last.minus(&rise).is_zero()).unwrap_or(rise);
+        self.pairs.count(last, rise.minus(&last))
     }
 
     /// What the thread had used before the first line that counts is its own, unless it began as somebody else's.
@@ -381,6 +407,13 @@ impl Ledger {
 }
 
 impl Entry {
+    fn at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Count { at, .. } => Some(*at),
+            Self::Turn(_) => None,
+        }
+    }
+
     fn row(&self) -> Option<Row> {
         match self {
             Self::Count { count, .. } => count.info.as_ref().map(row),
@@ -389,80 +422,12 @@ impl Entry {
     }
 }
 
-/// The longest run of `rows`, from its beginning, that stands anywhere in `other`: its length and where it ends there.
-/// A copy begins at the other's first row, or later where its head was trimmed.
-fn common_run(rows: &[Row], other: &[Row]) -> (usize, usize) {
-    (0..other.len())
-        .filter(|start| other.get(*start) == rows.first())
-        .map(|start| {
-            let run =
-                rows.iter().zip(other.iter().skip(start)).take_while(|(ours, theirs)| ours == theirs).count();
-            (run, start + run)
-        })
-        .max_by_key(|(run, end)| (*run, std::cmp::Reverse(*end)))
-        .unwrap_or_default()
+fn info_of(row: &Row) -> CountInfo {
+    CountInfo { total: counters_of(row.total), last: Some(counters_of(row.last)), window: None }
 }
 
-/// Where nothing but another session's first line tells of a copy: rows older than the session, or written at the
-/// pace of a copy.
-fn copied_by_time(held: &[Entry], begun_at: Option<Timestamp>) -> usize {
-    let mut before: Option<Timestamp> = None;
-    let mut copied = 0;
-    for entry in held {
-        let Entry::Count { at, count } = entry else { continue };
-        let older = begun_at.is_some_and(|begun_at| *at < begun_at);
-        let reference = before.or(begun_at);
-        let paced = reference.is_some_and(|reference| elapsed(reference, *at).as_millis() < COPY_PACE_MILLIS);
-        if !older && !paced {
-            break;
-        }
-        before = Some(*at);
-        copied += usize::from(count.info.is_some());
-    }
-    copied
-}
-
-/// The comparable form of a usage line.
-pub(super) fn row(info: &CountInfo) -> Row {
-    Row { last: numbers(&info.last.unwrap_or_default()), total: numbers(&info.total) }
-}
-
-pub(crate) fn numbers(counters: &Counters) -> [u64; 6] {
-    let Counters { input, cached_input, cache_write, output, reasoning, total } = *counters;
-    [input, cached_input, cache_write, output, reasoning, total]
-}
-
-fn counters_of([input, cached_input, cache_write, output, reasoning, total]: [u64; 6]) -> Counters {
-    Counters { input, cached_input, cache_write, output, reasoning, total }
-}
-
-/// In kinds that do not overlap. Codex's input includes what was read from and written to a cache.
-pub(crate) fn tokens(counters: &Counters) -> Tokens {
-    Tokens {
-        input: counters.input.saturating_sub(counters.cached_input).saturating_sub(counters.cache_write),
-        cached_input: counters.cached_input,
-        cache_write: counters.cache_write,
-        output: counters.output,
-        reasoning: counters.reasoning,
-    }
-}
-
-impl Counters {
-    fn minus(&self, other: &Self) -> Self {
-        let [a, b, c, d, e, f] = numbers(self);
-        let [g, h, i, j, k, l] = numbers(other);
-        counters_of([
-            a.saturating_sub(g),
-            b.saturating_sub(h),
-            c.saturating_sub(i),
-            d.saturating_sub(j),
-            e.saturating_sub(k),
-            f.saturating_sub(l),
-        ])
-    }
-
-    /// Whether any counter is lower than in `before`. Counters of one thread only rise, so it was restarted then.
-    fn is_below(&self, before: &Self) -> bool {
-        numbers(self).iter().zip(numbers(before)).any(|(now, before)| *now < before)
+impl Origin {
+    fn undecided(foreign_meta: bool) -> Self {
+        Self::Undecided { held: Vec::new(), rows: 0, foreign_meta }
     }
 }

@@ -6,6 +6,7 @@
 //! Read next: [`call`] for what a tool call is about, `limits` for the eras of `rate_limits`.
 
 pub mod call;
+pub mod counters;
 mod head;
 pub mod ledger;
 
@@ -21,7 +22,7 @@ use serde_json::Value;
 use crate::core::lines::Line;
 use crate::core::source::{Count, CountInfo, Doing, Fact, Parsed};
 use head::Head;
-use value::{counters, field, number, text, timestamp};
+use value::{field, number, text, timestamp};
 
 pub use stream::{Stream, is_line as is_stream_line};
 pub use value::uuid7_time;
@@ -119,11 +120,11 @@ fn envelope(kind: &str, payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, 
             cwd: text(payload, "cwd").map(str::to_owned),
         })),
         "token_usage_record" => {
-            known(field(payload, "usage").and_then(counters).map(|usage| Fact::Response {
+            known(field(payload, "usage").and_then(value::counters).map(|usage| Fact::Response {
                 thread: text(payload, "thread_id").map(str::to_owned),
                 response: text(payload, "response_id").map(str::to_owned),
                 usage,
-                total: field(payload, "thread_token_usage").and_then(counters),
+                total: field(payload, "thread_token_usage").and_then(value::counters),
             }))
         }
         "event_msg" => event(payload, at),
@@ -150,6 +151,7 @@ fn event(payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, bool) {
         "token_count" => count(payload, at),
         "task_started" | "turn_started" => Fact::TurnStarted {
             turn: text(payload, "turn_id").map(str::to_owned),
+            started_at: field(payload, "started_at").and_then(number),
             window: field(payload, "model_context_window").and_then(number),
         },
         "task_complete" | "turn_complete" | "turn_aborted" => Fact::TurnEnded,
@@ -195,8 +197,8 @@ fn event(payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, bool) {
 fn count(payload: &Value, at: Option<jiff::Timestamp>) -> Fact {
     let info = field(payload, "info").and_then(|info| {
         Some(CountInfo {
-            total: field(info, "total_token_usage").and_then(counters)?,
-            last: field(info, "last_token_usage").and_then(counters),
+            total: field(info, "total_token_usage").and_then(value::counters)?,
+            last: field(info, "last_token_usage").and_then(value::counters),
             window: field(info, "model_context_window").and_then(number),
         })
     });
@@ -205,11 +207,11 @@ fn count(payload: &Value, at: Option<jiff::Timestamp>) -> Fact {
 }
 
 /// The row of a usage line, for recognising copied history: what [`parse`] would find, and nothing else.
-pub fn usage_row(line: Line<'_>) -> Option<ledger::Row> {
+pub fn usage_row(line: Line<'_>) -> Option<counters::Row> {
     let Line::Whole(bytes) = line else { return None };
     memchr::memmem::find(bytes, b"\"token_count\"")?;
     match parse_whole(bytes) {
-        Parsed::Line { fact: Fact::Count(count), .. } => count.info.as_ref().map(ledger::row),
+        Parsed::Line { fact: Fact::Count(count), .. } => count.info.as_ref().map(counters::row),
         _ => None,
     }
 }

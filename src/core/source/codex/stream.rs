@@ -61,7 +61,9 @@ impl Stream {
             Some("thread.started" | "thread.resumed") => {
                 facts.extend(text(line, "thread_id").map(meta));
             }
-            Some("turn.started") => facts.push(Fact::TurnStarted { turn: None, window: None }),
+            Some("turn.started") => {
+                facts.push(Fact::TurnStarted { turn: None, started_at: None, window: None })
+            }
             Some("turn.completed" | "turn.failed") => {
                 facts.extend(field(line, "usage").and_then(|usage| self.whole_thread(usage)));
                 facts.push(Fact::TurnEnded);

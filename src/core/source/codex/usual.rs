@@ -138,12 +138,17 @@ impl CustomCall<'_> {
 struct TurnStarted<'a> {
     #[serde(borrow)]
     turn_id: Option<Text<'a>>,
+    started_at: Option<u64>,
     model_context_window: Option<u64>,
 }
 
 impl TurnStarted<'_> {
     fn fact(self) -> Fact {
-        Fact::TurnStarted { turn: kept(self.turn_id), window: self.model_context_window }
+        Fact::TurnStarted {
+            turn: kept(self.turn_id),
+            started_at: self.started_at,
+            window: self.model_context_window,
+        }
     }
 }
 
