@@ -15,9 +15,9 @@ use crate::core::numbers::usage_line;
 use crate::core::report::{CardReport, Event, EventKind, SessionReport, UsageReport};
 use crate::core::usage::Tokens;
 
-pub use status::{looks, preview, status};
+pub use status::{looks, no_card, preview, status};
 
-/// How much of a session's id stands in a line.
+/// How much of a session's id stands in a line: of most ids the beginning is a time, which sessions share.
 const SHORT_ID: usize = 8;
 
 /// The card as friends see it: a bar of its own on the left, the timer as it stands at `now`.
@@ -69,9 +69,11 @@ pub fn total_text(total: Option<&Tokens>) -> String {
     }
 }
 
-/// The first characters of a session's id.
+/// The last characters of a session's id.
 pub fn short_id(id: &str) -> String {
-    one_line(id).chars().take(SHORT_ID).collect()
+    let id = one_line(id);
+    let before = id.chars().count().saturating_sub(SHORT_ID);
+    id.chars().skip(before).collect()
 }
 
 /// `14:20`, with the day where it is another one than `now`'s (Codex: `%H:%M on %-d %b`).
@@ -89,5 +91,22 @@ fn elapsed(from: Timestamp, to: Timestamp) -> String {
         format!("{hours}:{minutes:02}:{seconds:02}")
     } else {
         format!("{minutes:02}:{seconds:02}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_id_is_the_ids_last_8_characters() {
+        for (id, short) in [
+            ("019e9c60-0900-70d9-85ef-00861d062709", "1d062709"),
+            ("ses_3f9aKdPqR7", "9aKdPqR7"),
+            ("abc", "abc"),
+            ("a\u{1b}[2Jzzéèêëabcd", "éèêëabcd"),
+        ] {
+            assert_eq!(short_id(id), short);
+        }
     }
 }

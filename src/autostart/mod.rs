@@ -10,6 +10,7 @@ pub mod linux;
 pub mod machine;
 pub mod macos;
 pub mod texts;
+pub mod window_managers;
 pub mod windows;
 
 use std::fs;

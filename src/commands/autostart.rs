@@ -5,6 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::autostart::machine::{Machine, ThisMachine};
+use crate::autostart::window_managers::{ByHand, by_hand};
 use crate::autostart::{self, Kind, Login, Registration, State};
 use crate::cli::{Autostart, Enable};
 use crate::config_file::{Chosen, ConfigFile};
@@ -35,7 +36,7 @@ pub fn run(
     let login = Login::of_process(is_chosen.then_some(config.path.as_path()), environment)?;
     let machine = ThisMachine { home: login.folders.home.clone(), state: paths::state_dir(environment)? };
     match command {
-        Autostart::Enable(Enable { print: true, .. }) => print(&login, &machine, out, err),
+        Autostart::Enable(Enable { print: true, .. }) => print(&login, &machine, environment, out, err),
         Autostart::Enable(command) => {
             if is_chosen && !config.path.exists() {
                 let path = config.path.display();
@@ -45,7 +46,13 @@ pub fn run(
             enable(&login, &machine, environment, !command.no_start, out, err)
         }
         Autostart::Disable => disable(&login, &machine, out),
-        Autostart::Status(command) => status(&autostart::registered(&login, &machine), command.json, out),
+        Autostart::Status(command) => {
+            let mut registration = autostart::registered(&login, &machine);
+            if let Some(ByHand { cause, hint }) = by_hand(registration.kind, &login, environment) {
+                registration.hint.get_or_insert(format!("{cause}; {hint}"));
+            }
+            status(&registration, command.json, out)
+        }
     }
 }
 
@@ -53,6 +60,7 @@ pub fn run(
 fn print(
     login: &Login,
     machine: &dyn Machine,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit, Failure> {
@@ -64,6 +72,7 @@ fn print(
     for path in &plan.removed {
         let _ = writeln!(err, "would remove {}", path.display());
     }
+    remark(plan.kind, login, environment, err);
     super::written(result)
 }
 
@@ -93,7 +102,16 @@ fn enable(
     let Registration { kind, place, .. } = registration;
     let already = if enabled.changed { "" } else { " already" };
     let running = if enabled.started { "; the daemon is running" } else { "" };
-    super::written(writeln!(out, "launch at login is{already} enabled by the {kind} {place}{running}"))
+    let result = writeln!(out, "launch at login is{already} enabled by the {kind} {place}{running}");
+    remark(kind, login, environment, err);
+    super::written(result)
+}
+
+/// What is left to the user, where login does not read what was written.
+fn remark(kind: Kind, login: &Login, environment: &Environment, err: &mut dyn Write) {
+    if let Some(ByHand { cause, hint }) = by_hand(kind, login, environment) {
+        let _ = writeln!(err, "note: {cause}\nhint: {hint}");
+    }
 }
 
 fn disable(login: &Login, machine: &dyn Machine, out: &mut dyn Write) -> Result<Exit, Failure> {

@@ -6,8 +6,6 @@ use super::paint::{Paint, Role};
 use super::stack::{Keep, Section};
 use super::text::{Builder, wrapped};
 use super::view::{Standing, View};
-use crate::core::activity::Activity;
-use crate::core::engine::UNTIL_RESUMED;
 use crate::core::publish::LinkState;
 use crate::core::report::{CardReport, StatusReport};
 use crate::show;
@@ -16,12 +14,7 @@ use crate::show;
 pub(super) fn section(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Section {
     let body = match &report.card {
         Some(card) => drawn(view, card, report, width, paint),
-        None => vec![
-            Builder::new(width, paint)
-                .add("  no card: ", Role::Strong)
-                .add(why_none(view, report), Role::Plain)
-                .line(),
-        ],
+        None => no_card("  ", report, width, paint),
     };
     let title =
         if is_seen(view, report) { "Card, as friends see it" } else { "Card, as friends would see it" };
@@ -29,13 +22,20 @@ pub(super) fn section(view: &View, report: &StatusReport, width: usize, paint: P
 }
 
 /// The card in two lines, for little room.
-pub(super) fn small(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Section {
+pub(super) fn small(report: &StatusReport, width: usize, paint: Paint) -> Section {
     let line = |text: &str| Builder::new(width, paint).add("│ ", Role::Quiet).add(text, Role::Plain).line();
     let body = match &report.card {
         Some(card) => [&card.details, &card.state].into_iter().flatten().map(|text| line(text)).collect(),
-        None => vec![line(&format!("no card: {}", why_none(view, report)))],
+        None => no_card("│ ", report, width, paint),
     };
     Section { title: String::new(), head: None, body, keep: Keep::First, least: 1, rank: 3 }
+}
+
+/// Why there is no card, in the words of `status`.
+fn no_card(before: &str, report: &StatusReport, width: usize, paint: Paint) -> Vec<Line<'static>> {
+    let start = || Builder::new(width, paint).add(before, Role::Quiet);
+    let text = wrapped(&show::no_card(report), start().room());
+    text.into_iter().map(|text| start().add(text, Role::Plain).line()).collect()
 }
 
 fn drawn(
@@ -72,20 +72,4 @@ fn is_seen(view: &View, report: &StatusReport) -> bool {
     view.standing == Standing::Attached
         && report.daemon.state == "running"
         && report.links.iter().any(|link| link.state == LinkState::Connected)
-}
-
-fn why_none(view: &View, report: &StatusReport) -> String {
-    let active = |activity| activity != Activity::Idle;
-    match report.daemon.paused_until {
-        Some(until) if until == UNTIL_RESUMED => "paused".to_owned(),
-        Some(until) => format!("paused until {}", show::clock(until, report.now, &view.zone)),
-        None if report
-            .sessions
-            .iter()
-            .any(|session| session.parent.is_none() && active(session.activity)) =>
-        {
-            "the settings hide the active session".to_owned()
-        }
-        None => "no session is active".to_owned(),
-    }
 }

@@ -154,9 +154,13 @@ impl View {
     }
 
     fn one_column(&self, report: &StatusReport, width: usize, paint: Paint, titled: bool) -> Vec<Section> {
-        let card = if titled { card::section } else { card::small };
+        let card = if titled {
+            card::section(self, report, width, paint)
+        } else {
+            card::small(report, width, paint)
+        };
         vec![
-            card(self, report, width, paint),
+            card,
             limits::section(self, report, width, paint, titled),
             sessions::section(self, report, width, paint),
             head::links(self, report, width, paint),

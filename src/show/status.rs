@@ -103,8 +103,8 @@ fn daemon(report: &StatusReport, zone: &TimeZone) -> String {
     }
 }
 
-/// Why there is no card.
-fn no_card(report: &StatusReport) -> String {
+/// Why there is no card, in one line.
+pub fn no_card(report: &StatusReport) -> String {
     match report.no_card {
         Some(NoCard::Paused) => "no card: paused".to_owned(),
         Some(NoCard::Hidden) => "no card: a privacy rule hides the session that is active".to_owned(),

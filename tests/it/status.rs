@@ -152,7 +152,7 @@ fn people_read_the_same() {
     let mut session = home.session();
     session.limits(36.0, 53.0).turn().call().tokens(4_500);
     let text = home.output("status");
-    let short: String = session.id.chars().take(8).collect();
+    let short = session.id.get(session.id.len() - 8..).unwrap();
     for expected in [
         "┌ Codex\n│ Running a command · GPT-5.6 Sol\n│ 5h 64% · weekly 47% left · +4.5K | 4.5K | 4.5K tokens\n└ 10:0",
         &format!(

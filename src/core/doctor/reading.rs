@@ -67,6 +67,9 @@ fn sessions(facts: &Facts) -> Vec<Check> {
                 .hint("set sources.codex or sources.claude to true in the settings file"),
         ];
     }
+    if facts.homes.len() > 1 && facts.homes.iter().all(|home| home.sessions == Sessions::Missing) {
+        return vec![no_agent(&facts.homes)];
+    }
     // One agent is enough: most people do not have both.
     let is_any = facts.homes.iter().any(|home| matches!(home.sessions, Sessions::Read { .. }));
     let check = |home: &HomeFacts| {
@@ -104,6 +107,32 @@ fn sessions(facts: &Facts) -> Vec<Check> {
         }
     };
     facts.homes.iter().map(check).collect()
+}
+
+/// No agent has ever been here, which is one thing to say, however many homes were looked for.
+fn no_agent(homes: &[HomeFacts]) -> Check {
+    let mut agents: Vec<_> = homes.iter().map(|home| home.agent).collect();
+    agents.dedup();
+    let names: Vec<&str> = agents.iter().map(|agent| agent.card_name()).collect();
+    let keys: Vec<String> = agents.iter().map(|agent| format!("sources.{}_home", agent.word())).collect();
+    let paths: Vec<&str> = homes.iter().map(|home| home.path.as_str()).collect();
+    let message = format!("no agent was used here yet: no session folder in {}", listed(&paths));
+    let hint = format!(
+        "start a session in {} once; if its home is elsewhere, name it in {}",
+        listed(&names),
+        listed(&keys)
+    );
+    Check::new("sessions", State::Failure, message).hint(hint)
+}
+
+/// `a, b or c`.
+fn listed(words: &[impl AsRef<str>]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
 }
 
 fn watches(facts: &Facts) -> Check {

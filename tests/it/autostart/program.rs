@@ -172,6 +172,55 @@ fn without_a_user_manager() {
     assert!(!home.entry().exists());
 }
 
+#[test]
+fn a_window_manager_that_reads_no_entries_needs_a_line_in_its_settings() {
+    for (variable, value, file, line) in [
+        ("XDG_CURRENT_DESKTOP", "sway:wlroots", "sway/config", "exec PROGRAM run"),
+        ("DESKTOP_SESSION", "/usr/share/xsessions/i3", "i3/config", "exec --no-startup-id PROGRAM run"),
+        ("XDG_CURRENT_DESKTOP", "Hyprland", "hypr/hyprland.conf", "exec-once = PROGRAM run"),
+        ("XDG_SESSION_DESKTOP", "river", "river/init", "riverctl spawn 'PROGRAM run'"),
+        ("SWAYSOCK", "/run/sway.sock", "sway/config", "exec PROGRAM run"),
+    ] {
+        let home = Home::new();
+        let run = |line: &str| {
+            let output = home.command(line).env(variable, value).output().unwrap();
+            let text = |bytes| String::from_utf8(bytes).unwrap();
+            (text(output.stdout), text(output.stderr))
+        };
+        let program = env!("CARGO_BIN_EXE_agent-presence");
+        let line = line.replace("PROGRAM", program);
+        let file = home.path(".config").join(file);
+        let hint = format!("add this line to {}: {line}\n", file.display());
+        for command in ["autostart enable --print", "autostart enable --no-start"] {
+            let (_, err) = run(command);
+            assert!(err.contains(" reads no autostart entries\nhint: "), "{err}");
+            assert!(err.ends_with(&hint), "{err}");
+        }
+        assert!(run("autostart status").0.ends_with(&hint));
+    }
+
+    // A desktop that reads entries, whatever started it, and a user manager that starts units.
+    let home = Home::new();
+    let mut inside = home.command("autostart enable --no-start");
+    inside.env("XDG_CURRENT_DESKTOP", "GNOME").env("SWAYSOCK", "/run/sway.sock");
+    let is_quiet = |output: Output| !String::from_utf8(output.stderr).unwrap().contains("entries");
+    assert!(is_quiet(inside.output().unwrap()));
+    let home = Home::with_manager();
+    let mut managed = home.command("autostart enable --no-start");
+    assert!(is_quiet(managed.env("XDG_CURRENT_DESKTOP", "sway").output().unwrap()));
+}
+
+#[test]
+fn a_path_with_blanks_is_one_word_of_that_line() {
+    let home = Home::new();
+    let settings = home.path("my settings.toml");
+    fs::write(&settings, "").unwrap();
+    let mut command = home.command("autostart enable --print");
+    command.arg("--config").arg(&settings).env("XDG_CURRENT_DESKTOP", "sway");
+    let err = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(err.ends_with(&format!(" run --config '{}'\n", settings.display())), "{err}");
+}
+
 /// The daemon of this state folder, which is no child of ours: ended when the test ends, however it ends.
 struct Running(PathBuf);
 

@@ -84,8 +84,31 @@ fn a_pause() {
     let mut report = idle();
     report["sessions"] = busy()["sessions"].clone();
     report["daemon"]["paused_until"] = json!("2026-11-20T12:00:00Z");
+    report["no_card"] = json!("paused");
     let paused = View { notice: Some("paused".to_owned()), ..view(report) };
     check("paused", &paused, &[(40, 10), (80, 24)]);
+}
+
+#[test]
+fn why_there_is_no_card_is_said_as_status_says_it() {
+    // A session that another program opened may be active without a parent, and is not hidden.
+    for (why, sessions) in [
+        ("idle", busy()["sessions"].clone()),
+        ("idle", json!([busy()["sessions"][3]])),
+        ("hidden", busy()["sessions"].clone()),
+        ("paused", json!([])),
+    ] {
+        let mut report = idle();
+        report["no_card"] = json!(why);
+        report["sessions"] = sessions;
+        let view = view(report);
+        let words = agent_presence::show::no_card(view.report.as_ref().unwrap());
+        for size in [(40, 10), (80, 24), (200, 40)] {
+            let drawn = text(&draw(&view, size));
+            let drawn: Vec<&str> = drawn.split_whitespace().filter(|word| *word != "│").collect();
+            assert!(drawn.join(" ").contains(&words), "{words}\n{drawn:?}");
+        }
+    }
 }
 
 #[test]

@@ -171,6 +171,16 @@ fn sessions() {
         "sources.codex_home",
     );
     check(
+        |facts| {
+            let claude = || home(Agent::Claude, Sessions::Missing);
+            facts.homes = vec![home(Agent::Codex, Sessions::Missing), claude(), claude()];
+        },
+        "failure sessions: no agent was used here yet: no session folder in /home/ada/.codex, /home/ada/.claude or \
+         /home/ada/.claude",
+        "start a session in Codex or Claude Code once; if its home is elsewhere, name it in sources.codex_home or \
+         sources.claude_home",
+    );
+    check(
         |facts| facts.homes.push(home(Agent::Claude, Sessions::Missing)),
         "skipped sessions: Claude Code: no session folder in /home/ada/.claude",
         "",

@@ -50,7 +50,7 @@ fn an_idle_session_has_ended() {
     let file = folder.join(format!("rollout-{}-{id}.jsonl", last.strftime("%Y-%m-%dT%H-%M-%S")));
     std::fs::write(file, format!("{meta}\n")).unwrap();
     let watch = home.start("watch");
-    watch.wait_for_output("codex 0199c0de Token usage: unknown\n");
+    watch.wait_for_output("codex 00000001 Token usage: unknown\n");
     assert_eq!(watch.output().lines().count(), 1, "{}", watch.output());
 }
 

@@ -50,7 +50,10 @@ fn a_line_for_each_usage_event_of_both_agents() {
     for (line, (agent, session, usage)) in output.lines().zip(expected) {
         let (time, rest) = line.split_at("2026-11-20 10:00:00".len());
         assert!(jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", time).is_ok(), "{line}");
-        assert_eq!(format!("{rest}\n"), format!(" {agent} {} {usage}", session.get(..8).unwrap()));
+        assert_eq!(
+            format!("{rest}\n"),
+            format!(" {agent} {} {usage}", session.get(session.len() - 8..).unwrap())
+        );
     }
     assert_eq!(lines.log(), "", "there is nothing else to say");
     drop(daemon);
