@@ -3,14 +3,16 @@
 //! A [`Handle`] stays with the process that it was opened for, where the system has such a thing (Linux, Windows):
 //! between the look at a process and its end the id cannot pass to another. Whether to end it at all is decided in
 //! [`crate::core::takeover`].
-//! Read next: `running`, for processes that files of other programs name.
+//! Read next: `running`, for processes that files of other programs name; `listening`, for those behind a socket.
 
+mod listening;
 mod running;
 
 use std::io;
 
 use crate::core::takeover::Process;
 
+pub use listening::who_listens;
 pub use running::Named;
 
 /// How to end a process.

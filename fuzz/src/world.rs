@@ -555,7 +555,7 @@ impl World {
         let discord = self.discords.get_mut(&endpoint).unwrap();
         let current = discord.connection == connection;
         match &event {
-            LinkEvent::Opened => {}
+            LinkEvent::Opened | LinkEvent::Restarted => {}
             LinkEvent::Ready { .. } if current => discord.ready = true,
             LinkEvent::Acked { nonce } | LinkEvent::Refused { nonce, .. } if current => {
                 discord.unanswered.retain(|open| open != nonce);

@@ -74,6 +74,8 @@ pub enum Input {
     Settings(Box<Settings>),
     /// What was asked about folders was found out.
     Located(Answer),
+    /// The user's time zone is another one.
+    Zone(TimeZone),
     /// The machine slept, or a clock jumped.
     Woke,
     /// A deadline has come.
@@ -146,13 +148,36 @@ struct Known {
     untold: Option<UsageEvent>,
     /// What the session's stream has told of its file already.
     told: Option<Told>,
+    /// A start of the timer that lay in the future, because the clock was set back, and what stands for it.
+    late_start: Option<(Timestamp, Timestamp)>,
 }
 
 impl Known {
     /// A session that nothing was said of.
     fn unheard(session: Session) -> Self {
-        let parts = Parts::default();
-        Self { session, parts, activity: Activity::Idle, ended: true, untold: None, told: None }
+        Self {
+            session,
+            parts: Parts::default(),
+            activity: Activity::Idle,
+            ended: true,
+            untold: None,
+            told: None,
+            late_start: None,
+        }
+    }
+
+    /// Nothing in it is later than now. A timer that would start in the future starts at the moment at which that was
+    /// noticed, and stays there.
+    fn not_after(&mut self, wall: Timestamp) {
+        self.session.not_after(wall);
+        let Some(from) = self.session.timer_from else { return };
+        let (start, shown) = match self.late_start {
+            Some((start, shown)) if from == start || from == shown => (start, shown),
+            _ => (from, from),
+        };
+        let shown = shown.min(wall);
+        self.session.timer_from = Some(shown);
+        self.late_start = (shown != start).then_some((start, shown));
     }
 }
 
@@ -240,6 +265,9 @@ impl Engine {
                     urgency = Urgency::AtOnce;
                 }
             }
+            Input::Zone(zone) => {
+                (self.zone, self.built) = (zone, None);
+            }
             Input::Woke => self.publisher.woke(now),
             Input::Tick => {}
             Input::ShutDown => self.publisher.shut_down(now),
@@ -304,6 +332,11 @@ impl Engine {
     /// The card that those who listen take to be shown.
     pub fn shown_report(&self) -> Option<CardReport> {
         self.inherited.card.clone().or_else(|| self.shown.as_deref().map(CardReport::from))
+    }
+
+    /// The next endpoint of which it should be found out whether another process listens there than before.
+    pub fn next_unknown_peer(&mut self, now: Now) -> Option<Endpoint> {
+        self.publisher.next_unknown_peer(now)
     }
 
     /// Whether a client is connected, as of the last drained [`Engine::poll_output`].
@@ -413,6 +446,7 @@ impl Engine {
             events.push(activity_event(&session, activity));
         }
         let (mut untold, mut news, told) = (before.untold, Vec::new(), before.told);
+        let late_start = before.late_start;
         for event in usage {
             if event.added.is_none() { untold = Some(event) } else { news.push(event) }
         }
@@ -428,7 +462,7 @@ impl Engine {
         // Whoever fell asleep unnoticed is told of like anybody who does, by `activities`.
         let (activity, ended) = if asleep { (before.activity, before.ended) } else { (activity, false) };
         let parts = before.parts;
-        self.files.insert(place, Known { session, parts, activity, ended, untold, told });
+        self.files.insert(place, Known { session, parts, activity, ended, untold, told, late_start });
         for kind in events {
             self.tell(now.wall, kind);
         }
@@ -593,7 +627,7 @@ impl Engine {
         self.registers.not_after(now.wall);
         for known in self.files.values_mut() {
             beside(&mut known.session, &self.registers, &self.windows);
-            known.session.not_after(now.wall);
+            known.not_after(now.wall);
         }
         let any_helper = self.files.values().any(|known| known.session.parent.is_some());
         let mut helped = if any_helper { roster::helped(&self.sessions()) } else { BTreeMap::new() };

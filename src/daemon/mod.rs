@@ -21,6 +21,7 @@ mod state_folder;
 pub mod statusline;
 mod taps;
 mod telling;
+pub mod zone;
 
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ use self::signals::Signals;
 use self::state::Keeper;
 use self::statusline::StatuslineWatch;
 use self::taps::Taps;
+use self::zone::ZoneWatch;
 use crate::control::Handover;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
@@ -123,6 +125,7 @@ pub async fn run(
         settings,
         environment,
         detector: JumpDetector::default(),
+        zone: ZoneWatch::new(environment),
         keep_at: None,
         finding: Finding::default(),
         report: DaemonReport {
@@ -181,6 +184,7 @@ struct Daemon<'a> {
     keeper: Keeper,
     record: Recorder,
     detector: JumpDetector,
+    zone: ZoneWatch,
     /// When limits that were not written are written.
     keep_at: Option<Duration>,
     finding: Finding,
@@ -226,7 +230,12 @@ impl Daemon<'_> {
                         None
                     }
                 },
-                (endpoint, event) = self.links.next() => Some(Input::Link(endpoint, event)),
+                (endpoint, event) = self.links.next() => {
+                    if let Some(endpoints) = &mut self.endpoints {
+                        endpoints.glance(true);
+                    }
+                    Some(Input::Link(endpoint, event))
+                }
                 event = next_endpoint(&mut self.endpoints) => Some(endpoint_input(event)),
                 read = reading.next() => Some(match read {
                     Read::Event(event) => Input::Source(event),
@@ -323,6 +332,7 @@ impl Daemon<'_> {
 
     fn output(&mut self, requests: &mut Requests) {
         let now = clock::now();
+        self.follow_zone(now);
         while let Some(output) = self.engine.poll_output(now) {
             match output {
                 Output::Link(command) => self.obey(command, now),
@@ -336,8 +346,12 @@ impl Daemon<'_> {
             }
         }
         self.record.write(|| self.engine.restored(now), now.wall);
+        while let Some(endpoint) = self.engine.next_unknown_peer(now) {
+            self.links.find_peer(endpoint);
+        }
         if let Some(endpoints) = &mut self.endpoints {
             endpoints.set_any_link_up(self.engine.is_any_link_up());
+            endpoints.glance(false);
         }
     }
 

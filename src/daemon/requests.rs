@@ -187,6 +187,7 @@ impl Daemon<'_> {
         let Call { verb, answer, came } = call;
         let (reply, input) = match verb {
             Verb::Status => {
+                self.follow_zone(now);
                 let daemon = DaemonReport { paused_until: self.engine.paused_until(), ..self.report.clone() };
                 let mut config = self.settings.report();
                 config.issues.extend(self.record.problem().map(str::to_owned));

@@ -6,34 +6,62 @@ use std::io;
 #[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]
-    streams: [tokio::signal::unix::Signal; 3],
+    streams: [tokio::signal::unix::Signal; 2],
+    /// `None` where it is ignored, as `nohup` wants it.
+    #[cfg(unix)]
+    hangup: Option<tokio::signal::unix::Signal>,
     #[cfg(windows)]
     console: windows::Console,
 }
 
 #[cfg(unix)]
 impl Signals {
-    /// Takes over SIGINT, SIGTERM and SIGHUP. Belongs inside a tokio runtime.
+    /// Takes over SIGINT, SIGTERM and SIGHUP, the last one only if it was not ignored. Belongs inside a tokio runtime.
     ///
     /// # Errors
     /// The system refused.
     pub fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        let [interrupt, terminate, hangup] = kinds.map(signal);
-        Ok(Self { streams: [interrupt?, terminate?, hangup?] })
+        let streams = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+        let hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { streams, hangup })
     }
 
     /// Returns at the next one. Nothing is lost when the wait is given up.
     pub async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.streams;
+        let [interrupt, terminate] = &mut self.streams;
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            () = hangup => {}
         }
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix("SigIgn:")).is_some_and(has_hangup)
+}
+
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+fn is_hangup_ignored() -> bool {
+    let mut ps = std::process::Command::new("/bin/ps");
+    ps.args(["-o", "ignored=", "-p", &std::process::id().to_string()]);
+    ps.output().is_ok_and(|output| str::from_utf8(&output.stdout).is_ok_and(has_hangup))
+}
+
+/// Whether the set of signals, in hexadecimal, holds SIGHUP, which is the first one everywhere.
+#[cfg(unix)]
+fn has_hangup(set: &str) -> bool {
+    u64::from_str_radix(set.trim(), 16).is_ok_and(|set| set & 1 == 1)
 }
 
 #[cfg(windows)]
@@ -90,5 +118,16 @@ mod windows {
                 _ = self.shutdown.recv() => {}
             }
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_signals() {
+        assert!(has_hangup("\t0000000000001001") && has_hangup("1"));
+        assert!(!has_hangup("\t0000000000001000") && !has_hangup("") && !has_hangup("-"));
     }
 }

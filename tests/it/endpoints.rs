@@ -274,3 +274,23 @@ fn folders_that_cannot_be_watched_are_looked_at_when_the_last_link_goes() {
     watch.watcher.set_any_link_up(false);
     watch.expect(&is_found(&path, "Discord"));
 }
+
+#[test]
+fn a_glance_finds_what_nothing_tells_of() {
+    let (_folder, run) = folder();
+    let (_folder, open) = folder();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
+    let mut watch = Watch::new(places(&[&run, &open]), Clients::All);
+    watch.watcher.set_any_link_up(true);
+    watch.watcher.glance(false);
+    let second = socket(open.join("discord-ipc-1"));
+    watch.watcher.glance(true);
+    watch.expect(&is_found(&second, "Discord"));
+    fs::remove_file(&second).unwrap();
+    socket(&second);
+    watch.watcher.glance(true);
+    watch.expect(&renewed(&second));
+    fs::remove_file(&second).unwrap();
+    watch.watcher.glance(true);
+    watch.expect(&gone(&second));
+}

@@ -451,3 +451,55 @@ fn closing_all_during_a_handshake_does_not_wait_for_it() {
     desk.close_all(PATIENCE);
     assert_eq!(discord.wait_for_end(1), "the client said farewell");
 }
+
+/// Set for the child process of [`a_discord_of_another_process_is_told_apart`]: where it listens.
+#[cfg(target_os = "linux")]
+const LISTEN: &str = "AGENT_PRESENCE_TEST_LISTEN";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_discord_of_another_process_is_told_apart() {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::net::UnixListener;
+    use std::process::{Command, Stdio};
+
+    use agent_presence::daemon::discord::Links;
+
+    if let Some(path) = std::env::var_os(LISTEN) {
+        let _listener = UnixListener::bind(path).unwrap();
+        println!("\nlistens");
+        // Until its standard input ends or it is killed.
+        let _ = std::io::stdin().lines().count();
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("discord-ipc-0");
+    let endpoint = Endpoint(path.to_str().unwrap().to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut links = Links::default();
+        let first = UnixListener::bind(&path).unwrap();
+        for _ in 0..2 {
+            links.find_peer(endpoint.clone());
+            let silence = tokio::time::timeout(Duration::from_millis(300), links.next()).await;
+            assert!(silence.is_err(), "the same process: {silence:?}");
+        }
+        // The next one takes the path, as Discord does, and the last one's socket is closed.
+        std::fs::rename(&path, folder.path().join("old")).unwrap();
+        drop(first);
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "links::a_discord_of_another_process_is_told_apart", "--nocapture"])
+            .env(LISTEN, &path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "listens"));
+        links.find_peer(endpoint.clone());
+        let event = tokio::time::timeout(PATIENCE, links.next()).await;
+        assert_eq!(event, Ok((endpoint, LinkEvent::Restarted)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    });
+}

@@ -68,7 +68,7 @@ impl Engine {
                 .map(|limits| limits.views(now).into_iter().filter_map(window).collect())
                 .unwrap_or_default(),
             limits_as_of: limits.filter(|limits| limits.is_stale(now)).map(|limits| limits.observed_at),
-            started_at: session.timer_from.or(session.started_at).unwrap_or(now.wall),
+            started_at: session.timer_from.or(session.started_at).map_or(now.wall, |from| from.min(now.wall)),
         }
     }
 
@@ -94,5 +94,94 @@ impl Engine {
         let pause = self.paused_until.filter(|until| *until != UNTIL_RESUMED);
         let pause = pause.and_then(|until| Some((now.mono_at(until)?, "the pause ends")));
         by_wall.chain(patience).chain(pause).min_by_key(|(at, _)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use jiff::tz::{TimeZone, offset};
+
+    use super::*;
+    use crate::core::activity::Agent;
+    use crate::core::engine::Input;
+    use crate::core::file::SessionFile;
+    use crate::core::publish::Publisher;
+    use crate::core::source_event::{FileId, SourceEvent, Standing};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_763_632_800 + second).unwrap()
+    }
+
+    fn now(mono: u64, wall: i64) -> Now {
+        Now { mono: Duration::from_secs(mono), wall: at(wall) }
+    }
+
+    /// An engine with one session that began at second 0, and writes on.
+    struct Bench {
+        engine: Engine,
+        file: SessionFile,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let settings = Settings::default();
+            let publisher = Publisher::new(0, &settings);
+            let file = SessionFile::new(Agent::Codex, Arc::from("/home"), at(-60));
+            let mut bench = Self { engine: Engine::new(settings, TimeZone::UTC, publisher), file };
+            let meta = format!(r#"{{"id":"s","timestamp":"{}","cwd":"/app","source":"cli"}}"#, at(0));
+            bench.line(now(0, 0), 0, "session_meta", &meta);
+            bench
+        }
+
+        fn line(&mut self, now: Now, stamp: i64, kind: &str, payload: &str) {
+            let line =
+                format!("{{\"timestamp\":\"{}\",\"type\":\"{kind}\",\"payload\":{payload}}}\n", at(stamp));
+            self.file.push(line.as_bytes());
+            self.file.caught_up();
+            let update = Box::new(self.file.take_update().unwrap());
+            let (file, standing) = (FileId::new(1), Standing::News);
+            self.engine
+                .handle(now, Input::Source(SourceEvent::Updated { file, update, standing, read: None }));
+        }
+
+        /// A turn begins, which shows a card.
+        fn turn(&mut self, now: Now, stamp: i64) -> Timestamp {
+            self.line(now, stamp, "event_msg", r#"{"type":"task_started","turn_id":"t"}"#);
+            self.started_at()
+        }
+
+        fn started_at(&self) -> Timestamp {
+            self.engine.card().unwrap().started_at()
+        }
+    }
+
+    #[test]
+    fn a_timer_never_starts_in_the_future_and_does_not_jump_when_the_clock_was_set_back() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.turn(now(10, 10), 10), at(0));
+        bench.engine.handle(now(11, -3600), Input::Woke);
+        assert_eq!(bench.started_at(), at(-3600), "from when it was noticed");
+        assert_eq!(bench.turn(now(20, -3591), -3591), at(-3600), "and it stays so");
+        bench.engine.handle(now(30, -7200), Input::Woke);
+        assert_eq!(bench.started_at(), at(-7200), "once more");
+        assert_eq!(bench.turn(now(40, -7190), -7190), at(-7200));
+        // The clock is right again, and the start would not be in the future any more.
+        assert_eq!(bench.turn(now(50, 50), 50), at(-7200));
+    }
+
+    #[test]
+    fn a_card_follows_the_zone() {
+        let mut bench = Bench::new();
+        let limits = format!(
+            r#"{{"type":"token_count","info":null,"rate_limits":{{"primary":{{"used_percent":36.0,"window_minutes":300,"resets_at":{}}}}}}}"#,
+            at(3600).as_second()
+        );
+        bench.line(now(5, 5), 5, "event_msg", &limits);
+        bench.turn(now(10, 10), 10);
+        let hover = |bench: &Bench| bench.engine.card().unwrap().large_text().unwrap().to_owned();
+        assert!(hover(&bench).contains("5h resets 11:00"), "{}", hover(&bench));
+        bench.engine.handle(now(11, 11), Input::Zone(TimeZone::fixed(offset(9))));
+        assert!(hover(&bench).contains("5h resets 20:00"), "{}", hover(&bench));
     }
 }

@@ -123,6 +123,11 @@ impl<C: Showable> Delivery<C> {
         self.refused = Refused::default();
     }
 
+    /// Another process counts the changes from now on.
+    pub(super) fn forget_changes(&mut self) {
+        self.changes = Window::new(timing::CHANGES, timing::CHANGES_SPAN);
+    }
+
     /// Closing the connection takes away what it shows: friends see that as well.
     pub(super) fn end_visibly(&mut self, now: Duration) {
         if self.shown.is_some() || self.in_flight.iter().any(|sent| sent.face.is_some()) {

@@ -25,6 +25,8 @@ pub(super) struct Link<C> {
     is_present: bool,
     /// It was created anew since the last attempt: what listens there now is somebody else.
     is_renewed: bool,
+    /// It was created anew, and whether another process listens there now was not found out.
+    is_peer_unknown: bool,
     phase: Phase,
     retries: Retries,
     /// Outlives connections, as Discord's own count does.
@@ -75,6 +77,7 @@ impl<C: Showable> Link<C> {
             client,
             is_present: false,
             is_renewed: false,
+            is_peer_unknown: false,
             phase: Phase::Waiting { until: Duration::ZERO },
             retries: Retries::new(),
             connections: Window::new(timing::CONNECTIONS, timing::CONNECTIONS_SPAN),
@@ -98,6 +101,7 @@ impl<C: Showable> Link<C> {
             return;
         }
         self.is_present = true;
+        self.is_peer_unknown = true;
         self.retries.renewed();
         if !self.try_at(now) {
             self.is_renewed = true;
@@ -114,6 +118,15 @@ impl<C: Showable> Link<C> {
         let is_waiting = matches!(self.phase, Phase::Waiting { .. });
         let is_unspent = self.connections.is_unspent(now) && self.delivery.changes.is_unspent(now);
         is_waiting && !self.is_present && is_unspent
+    }
+
+    /// Whether only what was spent keeps it from connecting to what may be another process, which would count anew. True
+    /// once for each time that the socket or pipe was created.
+    pub(super) fn take_unknown_peer(&mut self, now: Duration, aim: &Aim<C>) -> bool {
+        let is_held_back = matches!(self.phase, Phase::Waiting { until } if until <= now)
+            && self.connections.free_at() > now;
+        let is_wanted = self.is_present && aim.allows(&self.endpoint);
+        is_held_back && is_wanted && std::mem::take(&mut self.is_peer_unknown)
     }
 
     pub(super) fn woke(&mut self, now: Duration, aim: &Aim<C>) {
@@ -191,6 +204,7 @@ impl<C: Showable> Link<C> {
         match step.action {
             Action::Connect => {
                 self.is_renewed = false;
+                self.is_peer_unknown = false;
                 let application_id = Arc::clone(&aim.application_id);
                 let command = LinkCommand::Connect { endpoint, application_id: application_id.to_string() };
                 self.phase = Phase::Connecting { application_id, since: now, is_opened: false };
@@ -225,6 +239,12 @@ impl<C: Showable> Link<C> {
         random: &mut SplitMix,
     ) -> Option<Notice> {
         match event {
+            LinkEvent::Restarted => {
+                self.connections = Window::new(timing::CONNECTIONS, timing::CONNECTIONS_SPAN);
+                self.delivery.forget_changes();
+                self.try_at(now.mono);
+                None
+            }
             LinkEvent::Opened => {
                 self.connections.spend(now.mono);
                 if let Phase::Connecting { is_opened, .. } = &mut self.phase {

@@ -221,6 +221,16 @@ impl<C: Showable> Publisher<C> {
         self.notices.extend(notice);
     }
 
+    /// The next endpoint of which it should be found out, without a connection, whether another process listens there than
+    /// before ([`LinkEvent::Restarted`]).
+    pub fn next_unknown_peer(&mut self, now: Now) -> Option<Endpoint> {
+        let mut links = self.links.iter_mut();
+        let (endpoint, _) = links.find_map(|(endpoint, link)| {
+            link.take_unknown_peer(now.mono, &self.aim).then_some((endpoint, link))
+        })?;
+        Some(endpoint.clone())
+    }
+
     /// The machine slept or a clock jumped: nothing that was known of Discord is certain.
     pub fn woke(&mut self, now: Now) {
         for link in self.links.values_mut() {

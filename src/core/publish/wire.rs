@@ -70,6 +70,9 @@ pub enum LinkEvent {
         /// The system's words.
         reason: String,
     },
+    /// Another process listens there than at the last connection: a client that was started again counts anew. Comes
+    /// before [`LinkEvent::Opened`], or without a connection.
+    Restarted,
     /// The handshake went out; from here the connection counts against Discord's two a minute.
     Opened,
     /// Discord is ready for cards.

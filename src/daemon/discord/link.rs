@@ -18,7 +18,7 @@ use super::deadlines::Deadlines;
 use super::endpoints::client_name;
 use super::frame::{FrameBuffer, Opcode, encode};
 use super::message::{Greeting, Message};
-use super::stream::{Stream, connect, means_gone, worth_a_second_try};
+use super::stream::{Stream, connect, means_gone, peer, worth_a_second_try};
 use crate::core::publish::{Endpoint, LinkEvent, Loss, Payload};
 
 /// A payload on its way to the link.
@@ -28,12 +28,14 @@ pub(super) struct Order {
 }
 
 /// Everything one link needs for its life.
-pub(super) struct Link<R> {
+pub(super) struct Link<R, P> {
     pub(super) endpoint: Endpoint,
     pub(super) application_id: String,
     pub(super) deadlines: Deadlines,
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
     pub(super) report: R,
+    /// Hears which process listens there.
+    pub(super) tell_peer: P,
     /// Whether the handshake went out.
     pub(super) opened: bool,
 }
@@ -41,7 +43,7 @@ pub(super) struct Link<R> {
 /// Why a link ended that was told to.
 const GIVEN_UP: &str = "closed by us";
 
-impl<R: Fn(LinkEvent)> Link<R> {
+impl<R: Fn(LinkEvent), P: Fn(u32)> Link<R, P> {
     /// Lives until the connection is gone or `closing` resolves. Whichever it is, the last report is the one
     /// [`LinkEvent::Unreachable`] or [`LinkEvent::Lost`] that every link ends with.
     pub(super) async fn run(mut self, closing: oneshot::Receiver<Infallible>) {
@@ -67,10 +69,13 @@ impl<R: Fn(LinkEvent)> Link<R> {
     }
 
     async fn live(&mut self, slot: &mut Option<Stream>) -> LinkEvent {
-        let stream = match self.reach().await {
+        let stream = match reach(&self.endpoint, &self.deadlines).await {
             Ok(stream) => slot.insert(stream),
             Err(reason) => return LinkEvent::Unreachable { reason },
         };
+        if let Some(peer) = peer(stream) {
+            (self.tell_peer)(peer);
+        }
         let mut wire = Wire { stream, frames: FrameBuffer::default(), deadlines: self.deadlines };
         if let Err(loss) = wire.write(Opcode::Handshake, &handshake(&self.application_id)).await {
             return LinkEvent::Unreachable { reason: format!("the handshake did not go out: {loss:?}") };
@@ -88,22 +93,6 @@ impl<R: Fn(LinkEvent)> Link<R> {
         match self.serve(&mut wire).await {
             Ok(never) => match never {},
             Err(loss) => LinkEvent::Lost(loss),
-        }
-    }
-
-    async fn reach(&self) -> Result<Stream, String> {
-        let attempt = async {
-            match connect(&self.endpoint).await {
-                Err(error) if worth_a_second_try(&error) => {
-                    sleep(self.deadlines.second_try).await;
-                    connect(&self.endpoint).await
-                }
-                first => first,
-            }
-        };
-        match timeout(self.deadlines.connect, attempt).await {
-            Ok(outcome) => outcome.map_err(|error| error.to_string()),
-            Err(_) => Err("it does not take the connection".to_owned()),
         }
     }
 
@@ -138,6 +127,23 @@ impl<R: Fn(LinkEvent)> Link<R> {
                 () = sleep_until_or_for_ever(overdue) => return Err(Loss::Timeout("reply")),
             }
         }
+    }
+}
+
+/// Connects, and says in words why not.
+async fn reach(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<Stream, String> {
+    let attempt = async {
+        match connect(endpoint).await {
+            Err(error) if worth_a_second_try(&error) => {
+                sleep(deadlines.second_try).await;
+                connect(endpoint).await
+            }
+            first => first,
+        }
+    };
+    match timeout(deadlines.connect, attempt).await {
+        Ok(outcome) => outcome.map_err(|error| error.to_string()),
+        Err(_) => Err("it does not take the connection".to_owned()),
     }
 }
 

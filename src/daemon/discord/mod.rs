@@ -17,6 +17,7 @@ pub mod watcher;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::pending;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -26,12 +27,15 @@ use tokio::time::timeout;
 use self::deadlines::Deadlines;
 use self::link::{Link, Order};
 use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Loss};
+use crate::process;
 
 /// All links. Lives inside a tokio runtime; dropping it drops every connection.
 #[derive(Debug)]
 pub struct Links {
     deadlines: Deadlines,
     open: BTreeMap<Endpoint, Handle>,
+    /// The processes that listened there when it was looked last.
+    peers: BTreeMap<Endpoint, u32>,
     tasks: JoinSet<()>,
     /// How many links there have been; numbers them.
     links: u64,
@@ -53,7 +57,15 @@ struct Handle {
 struct Report {
     endpoint: Endpoint,
     number: u64,
-    event: LinkEvent,
+    word: Word,
+}
+
+/// What there is to report.
+#[derive(Debug)]
+enum Word {
+    Event(LinkEvent),
+    /// The process that listens there.
+    Peer(u32),
 }
 
 /// Tells of a link whose task broke off by a defect, so that another one is made in time.
@@ -68,7 +80,8 @@ impl Drop for Broken {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let event = LinkEvent::Lost(Loss::Broken("its task broke off".to_owned()));
-            drop(self.reports.send(Report { endpoint: self.endpoint.clone(), number: self.number, event }));
+            let word = Word::Event(event);
+            drop(self.reports.send(Report { endpoint: self.endpoint.clone(), number: self.number, word }));
         }
     }
 }
@@ -83,7 +96,15 @@ impl Links {
     /// No links yet.
     pub fn new(deadlines: Deadlines) -> Self {
         let (reports, inbox) = mpsc::unbounded_channel();
-        Self { deadlines, open: BTreeMap::new(), tasks: JoinSet::new(), links: 0, reports, inbox }
+        Self {
+            deadlines,
+            open: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            links: 0,
+            reports,
+            inbox,
+        }
     }
 
     /// Carries out one command, without waiting for anything.
@@ -118,8 +139,15 @@ impl Links {
     /// Waits for the next event. Nothing is lost when the wait is given up.
     pub async fn next(&mut self) -> (Endpoint, LinkEvent) {
         loop {
-            let Some(Report { endpoint, number, event }) = self.inbox.recv().await else {
+            let Some(Report { endpoint, number, word }) = self.inbox.recv().await else {
                 return pending().await;
+            };
+            let event = match word {
+                Word::Event(event) => event,
+                Word::Peer(peer) => match self.peers.insert(endpoint.clone(), peer) {
+                    Some(before) if before != peer => return (endpoint, LinkEvent::Restarted),
+                    _ => continue,
+                },
             };
             if self.open.get(&endpoint).is_none_or(|link| link.number != number) {
                 continue;
@@ -129,6 +157,16 @@ impl Links {
             }
             return (endpoint, event);
         }
+    }
+
+    /// Finds out, without a connection, whether another process listens there than before; if so, that is the next event.
+    pub fn find_peer(&mut self, endpoint: Endpoint) {
+        let reports = self.reports.clone();
+        self.tasks.spawn_blocking(move || {
+            if let Some(peer) = process::who_listens(Path::new(&endpoint.0)) {
+                drop(reports.send(Report { endpoint, number: 0, word: Word::Peer(peer) }));
+            }
+        });
     }
 
     /// Closes every link without further events, and is back within `deadline` whatever the other ends do.
@@ -145,15 +183,19 @@ impl Links {
         let number = self.links;
         let (orders, inbox) = mpsc::unbounded_channel();
         let (staying, closing) = oneshot::channel();
-        let reports = self.reports.clone();
-        let from = endpoint.clone();
+        let report = {
+            let (reports, from) = (self.reports.clone(), endpoint.clone());
+            // Nobody listens any more only when all of Links is being dropped.
+            move |word| drop(reports.send(Report { endpoint: from.clone(), number, word }))
+        };
+        let tell_peer = report.clone();
         let link = Link {
             endpoint: endpoint.clone(),
             application_id,
             deadlines: self.deadlines,
             orders: inbox,
-            // Nobody listens any more only when all of Links is being dropped.
-            report: move |event| drop(reports.send(Report { endpoint: from.clone(), number, event })),
+            report: move |event| report(Word::Event(event)),
+            tell_peer: move |peer| tell_peer(Word::Peer(peer)),
             opened: false,
         };
         let broken = Broken { endpoint: endpoint.clone(), number, reports: self.reports.clone() };

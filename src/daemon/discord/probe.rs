@@ -58,7 +58,10 @@ async fn answer(links: &mut Links) -> Tried {
             LinkEvent::Lost(Loss::Closed { code: NOT_FOUND, message }) => Tried::Refused { message },
             LinkEvent::Lost(_) => Tried::NoAnswer,
             LinkEvent::Unreachable { .. } => Tried::Nobody,
-            LinkEvent::Opened | LinkEvent::Acked { .. } | LinkEvent::Refused { .. } => continue,
+            LinkEvent::Restarted
+            | LinkEvent::Opened
+            | LinkEvent::Acked { .. }
+            | LinkEvent::Refused { .. } => continue,
         };
     }
 }

@@ -23,6 +23,20 @@ pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
     Ok(stream)
 }
 
+/// The process that listens at the other end, where the system tells.
+#[cfg(unix)]
+pub(super) fn peer(stream: &Stream) -> Option<u32> {
+    let pid = stream.peer_cred().ok()?.pid()?;
+    // Zero is one that cannot be seen from here.
+    u32::try_from(pid).ok().filter(|pid| *pid > 0)
+}
+
+/// The process that listens at the other end: not to be had here without `unsafe` code.
+#[cfg(windows)]
+pub(super) fn peer(_: &Stream) -> Option<u32> {
+    None
+}
+
 /// Connects to `endpoint`, if a process of this user listens there: anybody can give a pipe its name first.
 #[cfg(windows)]
 pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {

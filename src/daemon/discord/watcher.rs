@@ -1,8 +1,8 @@
 //! Notices Discord clients that come and go, without waking up while nothing happens.
 //!
 //! Folders are watched one by one and listed after each watch is set, so that nothing falls in between. What cannot
-//! be watched is looked at now and then: `/tmp` while no link is up, pipes always. Whether a socket that appeared is
-//! worth a connection is not decided here.
+//! be watched is looked at now and then: `/tmp` while no link is up and when the daemon is awake anyway, pipes always.
+//! Whether a socket that appeared is worth a connection is not decided here.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -14,12 +14,15 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::endpoints::{Found, Identity, PREFIX, Places, discover, roots, watch_dirs};
+use super::endpoints::{Found, Identity, PREFIX, Places, discover, present, roots, unwatched, watch_dirs};
 use crate::core::publish::Endpoint;
 use crate::core::settings::Clients;
 
 /// How often sockets are looked for where nothing tells of them.
 const LOOK_EVERY: Duration = if cfg!(windows) { Duration::from_secs(15) } else { Duration::from_secs(30) };
+
+/// How often the sockets that nothing tells of are glanced at while other things keep the daemon awake.
+const GLANCE_EVERY: Duration = Duration::from_secs(5);
 
 /// A client that starts removes the old socket and makes the new one; together that is one event.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -52,6 +55,10 @@ pub struct EndpointWatcher {
     settled: Option<Instant>,
     /// When to look without having heard of anything.
     look: Option<Instant>,
+    /// Where clients may be that nothing tells of, and which sockets were there at the last look.
+    unwatched: Vec<PathBuf>,
+    seen: Vec<Identity>,
+    glanced_at: Option<Instant>,
 }
 
 /// What the system's callback and the watcher tell each other.
@@ -90,6 +97,9 @@ impl EndpointWatcher {
             any_link_up: false,
             settled: None,
             look: None,
+            unwatched: Vec::new(),
+            seen: Vec::new(),
+            glanced_at: None,
         };
         this.refresh();
         this
@@ -111,6 +121,20 @@ impl EndpointWatcher {
         if self.any_link_up != up {
             self.any_link_up = up;
             self.look = if up { self.next_look() } else { Some(Instant::now()) };
+        }
+    }
+
+    /// Looks at what cannot be watched, which is a few sockets' worth of work: to be called when the daemon is awake anyway.
+    /// At something that happened to a link it always looks, otherwise only now and then.
+    pub fn glance(&mut self, is_about_a_link: bool) {
+        let now = Instant::now();
+        let is_due = is_about_a_link || self.glanced_at.is_none_or(|at| at + GLANCE_EVERY <= now);
+        if self.unwatched.is_empty() || !is_due {
+            return;
+        }
+        self.glanced_at = Some(now);
+        if present(&self.unwatched, &self.places) != self.seen {
+            self.refresh();
         }
     }
 
@@ -137,6 +161,9 @@ impl EndpointWatcher {
     fn refresh(&mut self) {
         let heard = self.shared.take();
         self.watch_again(&heard.removed);
+        self.unwatched = unwatched(&self.places, &self.clients, &self.watched);
+        // Before the look: what comes in between is then seen by the next glance.
+        self.seen = present(&self.unwatched, &self.places);
         let found = discover(&self.places, &self.clients);
         self.compare(&found, &heard.created);
         self.settled = None;

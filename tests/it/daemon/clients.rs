@@ -197,3 +197,29 @@ fn a_slow_and_clumsy_discord_is_waited_for_over_one_connection() {
         assert_eq!(discord.connections(), 1, "{delivery:?}");
     }
 }
+
+/// A folder that everybody can write to is not watched: what happens to a link is reason enough to look.
+#[cfg(unix)]
+#[test]
+fn a_second_discord_where_nothing_tells_of_it_is_found_when_the_first_one_answers() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mut home = Home::new();
+    let open = home.path("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
+    let [one, two] = ["run/discord-ipc-0", "open/discord-ipc-0"].map(|path| home.path(path));
+    home.clients(&[one.clone(), two.clone()]);
+    let one = FakeDiscord::at(&one, Rules::default());
+    let mut session = home.session();
+    session.turn().tokens(4_500);
+    let daemon = home.start("run");
+    one.wait_for_presence("the card", |_| true);
+    home.wait_for_status("an acknowledgement", |status| {
+        status["links"].as_array().unwrap().iter().any(|link| link["last_ack_at"].is_string())
+    });
+    let two = FakeDiscord::at(&two, Rules::default());
+    session.tokens(500);
+    two.wait_for_presence("the new total", |card| card["state"] == "+500 | 5K | 5K tokens");
+    assert_eq!(daemon.terminate().code, Some(0));
+}

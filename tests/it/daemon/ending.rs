@@ -29,6 +29,27 @@ fn every_polite_signal_clears_the_card_and_ends_with_success() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_hangup_that_was_ignored_at_the_start_ends_nothing() {
+    use rustix::process::Signal;
+
+    use crate::support::process::Process;
+
+    let home = Home::new();
+    let run = home.command("run");
+    let mut nohup = std::process::Command::new("nohup");
+    nohup.arg(run.get_program()).args(run.get_args()).env_clear().current_dir(home.path(""));
+    nohup.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    nohup.env("PATH", "/usr/bin:/bin");
+    let daemon = Process::start(&mut nohup);
+    home.wait_for_status("the daemon", |status| status["daemon"]["pid"] == daemon.pid());
+    daemon.signal(Signal::HUP);
+    assert_eq!(home.run("pause").code, Some(0));
+    assert_eq!(home.status()["daemon"]["pid"], daemon.pid());
+    assert_eq!(daemon.terminate().code, Some(0));
+}
+
 /// Case 20: the clear is waited for no longer than it is worth.
 #[test]
 fn a_silent_discord_does_not_hold_up_the_end() {

@@ -169,6 +169,55 @@ fn case_28_a_flapping_discord_gets_2_connections_a_minute_at_most() {
     assert!((15..=21).contains(&opened), "{opened} in 10 minutes");
 }
 
+/// What Discord counts, it counts in its own process.
+#[test]
+fn a_discord_of_another_process_has_a_budget_of_its_own() {
+    for is_other_process in [true, false] {
+        let mut world = World::new(settings());
+        world.start_discord("a");
+        world.show(card(1, 0));
+        for _ in 0..2 {
+            world.run_for(s(2));
+            assert_eq!(world.publisher.next_unknown_peer(world.clock()), None, "nothing is held back");
+            world.kill_discord("a");
+            world.run_for(ms(5));
+            let discord = world.discord("a");
+            discord.welcome = Welcome::ReadyAfter(ms(100));
+            if is_other_process {
+                (discord.opened, discord.changes) = (Vec::new(), Vec::new());
+            }
+            world.publisher.endpoint_renewed(world.clock(), endpoint("a"), "Discord".to_owned());
+        }
+        assert_eq!(world.publisher.next_unknown_peer(world.clock()), Some(endpoint("a")));
+        assert_eq!(world.publisher.next_unknown_peer(world.clock()), None, "it is asked once");
+        if is_other_process {
+            world.publisher.link_event(world.clock(), &endpoint("a"), LinkEvent::Restarted);
+        }
+        world.run_for(s(1));
+        let shown = is_other_process.then_some((card(1, 0), false));
+        assert_eq!(world.discord("a").visible, shown);
+    }
+}
+
+#[test]
+fn a_card_need_not_wait_for_what_another_process_was_sent() {
+    let mut world = busy(5000, 5000, 0);
+    for number in 0..5 {
+        world.show(card(number, 0));
+        world.run_for(s(5));
+    }
+    world.kill_discord("a");
+    world.run_for(ms(5));
+    let discord = world.discord("a");
+    discord.welcome = Welcome::ReadyAfter(ms(100));
+    (discord.opened, discord.changes) = (Vec::new(), Vec::new());
+    world.publisher.endpoint_renewed(world.clock(), endpoint("a"), "Discord".to_owned());
+    // The link says so when it is connected, before its handshake.
+    world.publisher.link_event(world.clock(), &endpoint("a"), LinkEvent::Restarted);
+    world.run_for(s(1));
+    assert_eq!(world.discord("a").visible, Some((card(4, 0), false)));
+}
+
 #[test]
 fn case_29_close_4000_is_no_storm_and_no_end() {
     let mut world = World::new(settings());

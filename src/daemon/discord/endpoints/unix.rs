@@ -80,6 +80,29 @@ pub fn roots(places: &Places, clients: &Clients) -> Vec<PathBuf> {
     }
 }
 
+/// The paths at which a client may come up without a watch to tell of it, because its folder is not among `watched`.
+pub fn unwatched(places: &Places, clients: &Clients, watched: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    let is_unwatched =
+        |folder: &Path| nearest_existing(folder).is_none_or(|nearest| !watched.contains(&nearest));
+    match clients {
+        Clients::All => {
+            let bases = places.bases.iter().filter(|base| is_unwatched(base));
+            bases.flat_map(|base| INDEXES.map(|index| base.join(format!("{PREFIX}{index}")))).collect()
+        }
+        Clients::Only(endpoints) => {
+            let paths = endpoints.iter().map(PathBuf::from);
+            paths.filter(|path| path.parent().is_none_or(is_unwatched)).collect()
+        }
+    }
+}
+
+/// The sockets that are at these paths now, and whose they may be.
+pub fn present(paths: &[PathBuf], places: &Places) -> Vec<Identity> {
+    let found = paths.iter().filter_map(|path| fs::metadata(path).ok());
+    let ours = found.filter(|there| there.file_type().is_socket() && there.uid() == places.user);
+    ours.map(|there| Identity::of(&there)).collect()
+}
+
 /// Whether everybody can create files in `folder`.
 pub fn is_open_to_all(folder: &Path) -> bool {
     const WRITABLE_BY_OTHERS: u32 = 0o002;

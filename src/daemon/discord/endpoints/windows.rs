@@ -1,5 +1,6 @@
 //! Named pipes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -38,5 +39,15 @@ pub fn watch_dirs(_places: &Places, _clients: &Clients) -> Vec<PathBuf> {
 
 /// None: a pipe is in no folder.
 pub fn roots(_places: &Places, _clients: &Clients) -> Vec<PathBuf> {
+    Vec::new()
+}
+
+/// None: all pipes are looked at anyway.
+pub fn unwatched(_places: &Places, _clients: &Clients, _watched: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    Vec::new()
+}
+
+/// None, as nothing is asked for.
+pub fn present(_paths: &[PathBuf], _places: &Places) -> Vec<Identity> {
     Vec::new()
 }
