@@ -82,6 +82,22 @@ impl SessionFile {
         self.lines.push(bytes, |line| fold.line(line));
     }
 
+    /// Tells that nothing more comes for now: a last line without its end counts if it is whole, and what comes behind it
+    /// later is no part of it. Whether anything came of that.
+    pub fn end_line(&mut self) -> bool {
+        let (fold, mut any) = (&mut self.fold, false);
+        self.lines.end(|line| {
+            any = true;
+            fold.line(line);
+        });
+        any
+    }
+
+    /// How many bytes at the end belong to a line that does not count yet.
+    pub fn unfinished(&self) -> u64 {
+        self.lines.unfinished()
+    }
+
     /// Tells that bytes are left out: what comes next begins somewhere inside a line. From here on the figures are
     /// provisional (`Session::counting`).
     pub fn jump(&mut self) {

@@ -1,15 +1,19 @@
 //! Any chunks of bytes in, complete lines out, with bounded memory.
 //!
 //! Writers flush long lines in several system calls, so the end of what can be read is often inside a line:
-//! only what ends in a newline is a line. A line over [`LINE_LIMIT`] is never held: its long texts are cut as they
-//! pass, and if it is still too long only its first bytes are kept, which name its kind.
-//! Read next: `cut`, for the cutting; `elements`, for arrays in the place of lines.
+//! what ends in a newline is a line, and at the end of a file that rests what is whole without one. A line over
+//! [`LINE_LIMIT`] is never held: its long texts are cut as they pass, and if it is still too long only its first bytes
+//! are kept, which name its kind.
+//! Read next: `cut`, for the cutting; `elements`, for arrays in the place of lines; `records`, for lines that are not one
+//! object.
 
 mod cut;
 mod elements;
+mod records;
 
 pub use cut::shorten;
 pub use elements::Elements;
+pub use records::{Records, records};
 
 use cut::Cut;
 
@@ -36,6 +40,8 @@ pub enum Line<'a> {
 pub struct LineBuffer {
     pending: Vec<u8>,
     state: State,
+    /// How many bytes there were since the last line's end.
+    unfinished: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,6 +69,7 @@ impl LineBuffer {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             let (line, rest) = bytes.split_at(end);
             bytes = rest.get(1..).unwrap_or_default();
+            self.unfinished = 0;
             if self.pending.is_empty() && self.state == State::Collecting && line.len() <= LINE_LIMIT {
                 // The common case: a whole line inside one chunk, without a copy.
                 emit(Line::Whole(line), &mut each);
@@ -77,7 +84,26 @@ impl LineBuffer {
             }
             self.forget();
         }
+        self.unfinished += bytes.len() as u64;
         self.collect(bytes);
+    }
+
+    /// Nothing more comes for now: a line without its end is one if nothing of it can be missing. Whatever comes behind
+    /// it later, an end or more, is no part of it.
+    pub fn end(&mut self, mut each: impl FnMut(Line<'_>)) {
+        let cut = matches!(self.state, State::Cutting(_));
+        if !(cut || self.state == State::Collecting) || !records::ends_whole(&self.pending) {
+            return;
+        }
+        emit(if cut { Line::Cut(&self.pending) } else { Line::Whole(&self.pending) }, &mut each);
+        self.state = State::Collecting;
+        self.unfinished = 0;
+        self.forget();
+    }
+
+    /// How many bytes at the end belong to a line that is not over.
+    pub fn unfinished(&self) -> u64 {
+        self.unfinished
     }
 
     fn collect(&mut self, bytes: &[u8]) {
@@ -111,12 +137,17 @@ impl LineBuffer {
     }
 }
 
+/// Whether nothing is in it. Files that were allocated ahead, and those that a crash left, have zeros.
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0)
+}
+
 /// Copies of session files made by other tools end lines with `\r\n`.
 fn emit(line: Line<'_>, each: &mut impl FnMut(Line<'_>)) {
     match line {
         Line::Whole(bytes) => {
             let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-            if !bytes.iter().all(u8::is_ascii_whitespace) {
+            if !is_blank(bytes) {
                 each(Line::Whole(bytes));
             }
         }
@@ -146,7 +177,32 @@ mod tests {
     #[test]
     fn a_line_counts_once_its_end_is_there() {
         assert_eq!(lines(&[b"a", b"b\nc"]), ["ab"]);
-        assert_eq!(lines(&[b"a\r\n\n  \nb\n"]), ["a", "b"]);
+        assert_eq!(lines(&[b"a\r\n\n  \n\0\0\nb\n"]), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_last_line_that_is_whole_needs_no_end() {
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(LINE_LIMIT));
+        for (line, after, told) in [
+            ("{\"a\":1}", "\n", 1),
+            ("{\"a\":1}", "\r\n", 1),
+            ("{\"a\":1}", "{\"b\":2}\n", 2),
+            ("{\"a\":1", "}\n", 1),
+            ("{\"a\":1", ",\"b\":{}}\n", 1),
+            (&long, "\n", 1),
+        ] {
+            let (mut buffer, mut seen) = (LineBuffer::default(), 0);
+            buffer.push(line.as_bytes(), |_| seen += 1);
+            assert_eq!((seen, buffer.unfinished()), (0, line.len() as u64));
+            buffer.end(|_| seen += 1);
+            buffer.end(|_| seen += 1);
+            assert_eq!(
+                (seen, buffer.unfinished() == 0),
+                if line.ends_with('}') { (1, true) } else { (0, false) }
+            );
+            buffer.push(after.as_bytes(), |_| seen += 1);
+            assert_eq!((seen, buffer.unfinished()), (told, 0), "{after}");
+        }
     }
 
     #[test]

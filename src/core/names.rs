@@ -44,6 +44,17 @@ pub fn last_part(path: &str) -> &str {
     path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default()
 }
 
+/// What a project in this folder is called: as the folder is. A worktree that Claude Code made has a made-up name, and
+/// is called as the repository that it lies in.
+pub fn project(folder: &str) -> Option<&str> {
+    let mut names = folder.split(['/', '\\']).filter(|name| !name.is_empty()).rev();
+    let name = names.next()?;
+    match (names.next(), names.next(), names.next()) {
+        (Some("worktrees"), Some(".claude"), Some(repository)) => Some(repository),
+        _ => Some(name),
+    }
+}
+
 fn without_marks(id: &str) -> &str {
     let mut id = id.trim();
     while let Some((name, _)) = id.strip_suffix(']').and_then(|open| open.rsplit_once('[')) {
@@ -242,6 +253,25 @@ fn starts_link(piece: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_worktree_that_claude_code_made_is_its_repository() {
+        for (folder, name) in [
+            ("/home/u/app", Some("app")),
+            ("/home/u/app/", Some("app")),
+            ("/home/u/app/.claude/worktrees/brave-fox", Some("app")),
+            ("/home/u/app/.claude/worktrees/brave-fox/", Some("app")),
+            ("/home/u/app/.claude/worktrees/brave-fox/docs", Some("docs")),
+            (r"C:\Users\u\app\.claude\worktrees\brave-fox", Some("app")),
+            ("/home/u/app/worktrees/brave-fox", Some("brave-fox")),
+            ("/home/u/app/.claude/worktrees", Some("worktrees")),
+            ("/.claude/worktrees/brave-fox", Some("brave-fox")),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(project(folder), name, "{folder}");
+        }
+    }
 
     #[test]
     fn models() {

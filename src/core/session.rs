@@ -379,32 +379,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worktree_of_the_agents_is_its_repository() {
-        let session = |cwd: &str| {
-            let line = format!(
-                r#"{{"type":"user","uuid":"u","sessionId":"s","cwd":{cwd:?},"message":{{"content":"x"}}}}"#
-            );
-            let mut file = crate::core::file::SessionFile::new(Agent::Claude, "home".into(), Timestamp::MIN);
-            file.push(format!("{line}\n").as_bytes());
-            file.take_update().unwrap().session
-        };
-        for (cwd, project) in [
-            ("/home/u/app", Some("app")),
-            ("/home/u/app/", Some("app")),
-            ("/home/u/app/.claude/worktrees/brave-fox", Some("app")),
-            ("/home/u/app/.claude/worktrees/brave-fox/", Some("app")),
-            ("/home/u/app/.claude/worktrees/brave-fox/docs", Some("docs")),
-            (r"C:\Users\u\app\.claude\worktrees\brave-fox", Some("app")),
-            ("/home/u/app/worktrees/brave-fox", Some("brave-fox")),
-            ("/home/u/app/.claude/worktrees", Some("worktrees")),
-            ("/.claude/worktrees/brave-fox", Some("brave-fox")),
-            ("/", None),
-        ] {
-            assert_eq!(session(cwd).project(), project, "{cwd}");
-        }
-    }
-
-    #[test]
     fn context_left_is_codex_own_formula() {
         assert_eq!(Context::new(42_976, 258_400).remaining_percent, 87);
         assert_eq!(Context::new(0, 258_400).remaining_percent, 100);

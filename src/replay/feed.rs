@@ -61,6 +61,7 @@ impl Feed {
             self.file.push(rest);
             self.from = self.to;
             if self.over {
+                self.file.end_line();
                 return Ok(false);
             }
             self.fill()?;

@@ -135,6 +135,7 @@ fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
             file.push(line);
         }
     }
+    file.end_line();
     let family = file.family();
     let (id, parent) =
         family.map_or((None, None), |(id, parent)| (Some(id.to_owned()), parent.map(str::to_owned)));

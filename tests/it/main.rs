@@ -58,4 +58,5 @@ mod tap;
 mod terminals;
 mod threads;
 mod tidy;
+mod torn;
 mod watch;

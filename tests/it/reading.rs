@@ -30,6 +30,14 @@ impl Fold for Defective {
         self.0.push(bytes);
     }
 
+    fn end_line(&mut self) -> bool {
+        self.0.end_line()
+    }
+
+    fn unfinished(&self) -> u64 {
+        self.0.unfinished()
+    }
+
     fn jump(&mut self) {
         self.0.jump();
     }

@@ -8,10 +8,10 @@ use super::about::About;
 use super::{FileUpdate, Skipped};
 use crate::core::activity::Agent;
 use crate::core::limits::Snapshot;
-use crate::core::lines::Line;
+use crate::core::lines::{Line, Records, records};
 use crate::core::session::UsageEvent;
 use crate::core::source::ledger::Change;
-use crate::core::source::{Call, Fact, Parsed, claude, codex};
+use crate::core::source::{self, Call, Fact, Parsed, claude, codex};
 
 /// Everything that lines change.
 #[derive(Debug)]
@@ -58,7 +58,32 @@ impl Fold {
             Agent::Codex => codex::parse(line),
             Agent::Claude => self.claude.line(line),
         };
-        self.parsed(line, parsed);
+        match (parsed, line) {
+            (Parsed::Unreadable, Line::Whole(bytes) | Line::Cut(bytes)) => self.torn(line, bytes),
+            (parsed, _) => self.parsed(line, parsed),
+        }
+    }
+
+    /// A line that is not one object: each whole record in it counts.
+    fn torn(&mut self, line: Line<'_>, bytes: &[u8]) {
+        let Records { objects, torn, .. } = records(bytes);
+        let mut lost = torn || objects.is_empty();
+        for object in objects {
+            if !source::is_line(self.agent, object) {
+                continue;
+            }
+            let record = Line::Whole(object);
+            match match self.agent {
+                Agent::Codex => codex::parse_record(object),
+                Agent::Claude => self.claude.line(record),
+            } {
+                Parsed::Unreadable => lost = true,
+                parsed @ Parsed::Line { .. } => self.parsed(record, parsed),
+            }
+        }
+        if lost {
+            self.parsed(line, Parsed::Unreadable);
+        }
     }
 
     pub(super) fn parsed(&mut self, line: Line<'_>, parsed: Parsed) {

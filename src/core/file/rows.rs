@@ -1,6 +1,8 @@
 //! The usage rows of a whole file: what makes a copied line known in another file.
 
-use crate::core::lines::LineBuffer;
+use memchr::memmem;
+
+use crate::core::lines::{Line, LineBuffer, records};
 use crate::core::source::{claude, codex};
 
 /// One usage line, as far as it is needed to recognise a copy of it.
@@ -41,14 +43,28 @@ impl RowReader {
     /// Takes the next bytes of the file, split anywhere.
     pub fn push(&mut self, bytes: &[u8]) {
         let rows = &mut self.rows;
-        self.lines.push(bytes, |line| {
-            let codex = || codex::usage_row(line).map(UsageRow::Codex);
-            rows.extend(codex().or_else(|| claude::usage_row(line).map(UsageRow::Claude)));
-        });
+        self.lines.push(bytes, |line| line_rows(line, rows));
     }
 
     /// The rows, in the file's order.
-    pub fn finish(self) -> Vec<UsageRow> {
+    pub fn finish(mut self) -> Vec<UsageRow> {
+        let rows = &mut self.rows;
+        self.lines.end(|line| line_rows(line, rows));
         self.rows
+    }
+}
+
+fn line_rows(line: Line<'_>, rows: &mut Vec<UsageRow>) {
+    let row = |line| {
+        let codex = || codex::usage_row(line).map(UsageRow::Codex);
+        codex().or_else(|| claude::usage_row(line).map(UsageRow::Claude))
+    };
+    if let Some(row) = row(line) {
+        rows.push(row);
+    } else if let Line::Whole(bytes) = line
+        && [&b"\"token_count\""[..], b"\"assistant\""].iter().any(|word| memmem::find(bytes, word).is_some())
+    {
+        // A line that is not one object.
+        rows.extend(records(bytes).objects.into_iter().filter_map(|object| row(Line::Whole(object))));
     }
 }

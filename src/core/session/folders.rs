@@ -3,6 +3,7 @@
 //! Read next: [`crate::core::privacy`], which judges folders.
 
 use super::Session;
+use crate::core::names;
 
 /// More folders than this one session has hardly worked in; what goes beyond is lost.
 const FOLDERS: usize = 256;
@@ -41,14 +42,8 @@ impl Session {
         [&self.parent, &self.forked_from].into_iter().flatten().map(String::as_str)
     }
 
-    /// The name of the project's folder. A worktree that the agent made has a made-up name: there it is that of the
-    /// repository it was made in.
+    /// The name of the project's folder.
     pub fn project(&self) -> Option<&str> {
-        let mut names = self.cwd.as_deref()?.split(['/', '\\']).filter(|name| !name.is_empty()).rev();
-        let name = names.next()?;
-        match (names.next(), names.next(), names.next()) {
-            (Some("worktrees"), Some(".claude"), Some(repository)) => Some(repository),
-            _ => Some(name),
-        }
+        names::project(self.cwd.as_deref()?)
     }
 }

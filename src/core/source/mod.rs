@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use crate::core::activity::{Activity, Agent};
 use crate::core::limits::Window;
+use crate::core::lines::records;
 use crate::core::usage::Tokens;
 
 /// What one line says, in our words. Nothing of a conversation's content is in it.
@@ -311,12 +312,20 @@ pub fn recognise(head: &[u8]) -> Option<Agent> {
     // A line or two may be torn or foreign; a file of which the first ones say nothing is none.
     const LINES: usize = 20;
     let lines = head.split(|byte| *byte == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace));
-    lines.take(LINES).find_map(|line| {
-        if codex::is_line(line) {
-            return Some(Agent::Codex);
-        }
-        claude::is_line(line).then_some(Agent::Claude)
-    })
+    let whose = |line: &[u8]| AGENTS.into_iter().find(|agent| is_line(*agent, line));
+    lines
+        .take(LINES)
+        .find_map(|line| whose(line).or_else(|| records(line).objects.into_iter().find_map(whose)))
+}
+
+const AGENTS: [Agent; 2] = [Agent::Codex, Agent::Claude];
+
+/// Whether a line is one that an agent writes.
+pub fn is_line(agent: Agent, line: &[u8]) -> bool {
+    match agent {
+        Agent::Codex => codex::is_line(line),
+        Agent::Claude => claude::is_line(line),
+    }
 }
 
 /// The time of the first line that has one.
@@ -324,10 +333,12 @@ pub fn first_time(agent: Agent, head: &[u8]) -> Option<Timestamp> {
     head.split(|byte| *byte == b'\n').find_map(|line| line_time(agent, line))
 }
 
-/// The time of a line. Codex writes it at the beginning, so that the first bytes of the line are enough.
+/// The time of a line, or of the first record in it. Codex writes it at the beginning, so that the first bytes of the line
+/// are enough.
 pub fn line_time(agent: Agent, line: &[u8]) -> Option<Timestamp> {
-    match agent {
+    let time = |line: &[u8]| match agent {
         Agent::Codex => codex::line_time(line),
         Agent::Claude => claude::line_time(line),
-    }
+    };
+    time(line).or_else(|| records(line).objects.into_iter().find_map(time))
 }

@@ -20,6 +20,10 @@ pub trait Fold: Send + Sized + 'static {
     fn new(agent: Agent, home: Arc<str>, live_since: Timestamp) -> Self;
     /// The next bytes.
     fn push(&mut self, bytes: &[u8]);
+    /// Nothing more comes for now; whether a last line without its end counts from here on.
+    fn end_line(&mut self) -> bool;
+    /// How many bytes at the end belong to a line that does not count yet.
+    fn unfinished(&self) -> u64;
     /// Bytes are left out here.
     fn jump(&mut self);
     /// Whether reading further back than the last jump gains nothing.
@@ -70,6 +74,14 @@ impl Fold for SessionFile {
 
     fn push(&mut self, bytes: &[u8]) {
         self.push(bytes);
+    }
+
+    fn end_line(&mut self) -> bool {
+        self.end_line()
+    }
+
+    fn unfinished(&self) -> u64 {
+        self.unfinished()
     }
 
     fn jump(&mut self) {

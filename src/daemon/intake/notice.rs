@@ -26,6 +26,9 @@ use crate::core::time::{earlier, elapsed};
 /// Files silent for longer are not followed.
 pub(super) const LIVE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A file that was not written to for so long rests.
+const REST: Duration = Duration::from_secs(2);
+
 impl<F: Fold> Reader<'_, F> {
     /// Looks at a session file: a new one, a known one that may have changed, one that may be gone.
     pub(super) fn look_at(&mut self, path: &Path) -> ControlFlow<()> {
@@ -130,11 +133,28 @@ impl<F: Fold> Reader<'_, F> {
                 let mono = self.now().mono;
                 if let Some(tail) = self.files.get_mut(id) {
                     tail.grown_at = mono;
+                    if tail.fold.unfinished() > 0 {
+                        self.resting.insert(id, mono.saturating_add(REST));
+                    } else {
+                        self.resting.remove(&id);
+                    }
                 }
                 Ok(self.announce(id))
             }
             Followed::StartOver => self.start_over(id, &mut opened),
         }
+    }
+
+    /// A last line without its end counts when nothing has come behind it for a while.
+    pub(super) fn check_rests(&mut self) -> ControlFlow<()> {
+        let mono = self.now().mono;
+        let due = self.resting.extract_if(.., |_, at| *at <= mono).map(|(id, _)| id).collect::<Vec<_>>();
+        for id in due {
+            if self.files.get_mut(id).is_some_and(|tail| tail.fold.end_line()) {
+                self.announce(id)?;
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     /// The path of `id` leads to other content. Nothing that was announced is announced as new again.
@@ -200,7 +220,7 @@ impl<F: Fold> Reader<'_, F> {
         announced.last_usage = announced.last_usage.max(update.last_usage());
         announced.this_fold = true;
         announced.ever = true;
-        let offset = tail.position.offset;
+        let offset = tail.position.offset.saturating_sub(tail.fold.unfinished());
         let read = tail.count.is_none().then_some(ReadTo { file: tail.stamp.identity, offset });
         if update.tells_main_limits() {
             let home = Arc::clone(&tail.home);

@@ -54,6 +54,8 @@ pub(super) struct Reader<'a, F: Fold> {
     pub(super) files: Files<F>,
     /// Files to look at, the newest last.
     pub(super) backlog: Vec<Found>,
+    /// When files that end inside a line will have rested.
+    pub(super) resting: BTreeMap<FileId, Duration>,
     /// Large files whose count is not complete.
     pub(super) counting: VecDeque<FileId>,
     /// The last announced usage of files that are followed no longer, by name: they may come back.
@@ -95,6 +97,7 @@ impl<'a, F: Fold> Reader<'a, F> {
             folders: BTreeMap::new(),
             files: Files::new(),
             backlog: Vec::new(),
+            resting: BTreeMap::new(),
             counting: VecDeque::new(),
             past: BTreeMap::new(),
             unreadable: BTreeMap::new(),
@@ -234,6 +237,7 @@ impl<'a, F: Fold> Reader<'a, F> {
 
     /// What is due by the clock.
     fn look_around(&mut self) -> ControlFlow<()> {
+        self.check_rests()?;
         let mono = self.now().mono;
         let due = |last: Duration, every: Duration| mono >= last.saturating_add(every);
         if due(self.rescanned_at, self.config.pace.rescan) {
@@ -286,7 +290,8 @@ impl<'a, F: Fold> Reader<'a, F> {
         let rescan = self.rescanned_at.saturating_add(self.config.pace.rescan);
         let poll = self.poll_every().map(|every| self.polled_at.saturating_add(every));
         let list = self.lists().then(|| self.listed_at.saturating_add(self.config.pace.list));
-        [poll, list, self.retry_at].into_iter().flatten().fold(rescan, Duration::min)
+        let rest = self.resting.values().min().copied();
+        [poll, list, self.retry_at, rest].into_iter().flatten().fold(rescan, Duration::min)
     }
 
     /// How often files are looked at that nobody tells of; `None` when there are none.

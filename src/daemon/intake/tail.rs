@@ -112,6 +112,7 @@ impl<F: Fold> Reading<F> {
             fold.push(bytes);
             position.pass(bytes);
         })?;
+        fold.end_line();
         Ok(Self { fold, position, whole: true })
     }
 
@@ -138,6 +139,7 @@ impl<F: Fold> Reading<F> {
                 fold.push(bytes);
                 position.pass(bytes);
             })?;
+            fold.end_line();
             if whole || fold.tail_suffices() || window >= ends.most {
                 return Ok(Self { fold, position, whole });
             }
@@ -211,6 +213,8 @@ impl<F: Fold> Tail<F> {
             fold.push(bytes);
             position.pass(bytes);
         })?;
+        // What was told of a last line without its end is not to be told again.
+        fold.end_line();
         Ok((passed == offset).then(|| Self {
             home: Arc::clone(home),
             path,
@@ -259,7 +263,8 @@ impl<F: Fold> Tail<F> {
         if passed < left {
             return if passed == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(false) };
         }
-        if let Some(count) = self.count.take() {
+        if let Some(mut count) = self.count.take() {
+            count.fold.end_line();
             self.fold = count.fold;
             self.announced.this_fold = false;
         }
@@ -289,6 +294,12 @@ mod tests {
             if let Some(inbox) = self.0.take() {
                 inbox.stop();
             }
+        }
+        fn end_line(&mut self) -> bool {
+            false
+        }
+        fn unfinished(&self) -> u64 {
+            0
         }
         fn jump(&mut self) {}
         fn tail_suffices(&self) -> bool {

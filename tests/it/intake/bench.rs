@@ -90,6 +90,9 @@ pub(super) struct Lines {
 
 impl Lines {
     fn line(&mut self, line: &str) {
+        if line.is_empty() {
+            return;
+        }
         let mut words = line.split(' ');
         match (words.next(), words.next()) {
             (Some("meta"), Some(id)) => {
@@ -166,6 +169,18 @@ impl Fold for Lines {
                 }
             }
         }
+    }
+
+    fn end_line(&mut self) -> bool {
+        let whole = !self.in_line && self.rest.ends_with(b"}");
+        if whole {
+            self.push(b"\n");
+        }
+        whole
+    }
+
+    fn unfinished(&self) -> u64 {
+        self.rest.len() as u64
     }
 
     fn jump(&mut self) {
@@ -266,7 +281,11 @@ impl Bench {
 
     /// Moves the intake's clock; it does not notice before it is woken.
     pub(super) fn pass(&self, hours: u64) {
-        self.moved.fetch_add(hours * 3600, Ordering::Relaxed);
+        self.pass_seconds(hours * 3600);
+    }
+
+    pub(super) fn pass_seconds(&self, seconds: u64) {
+        self.moved.fetch_add(seconds, Ordering::Relaxed);
     }
 
     pub(super) fn work(&self) -> Work {

@@ -66,6 +66,32 @@ fn appended_bytes_are_read_once_and_torn_lines_wait_for_their_end() {
     assert_eq!(running.stop(), []);
 }
 
+/// A writer may never come to write the end.
+#[test]
+fn a_last_line_that_is_whole_counts_when_the_file_rests() {
+    let bench = Bench::new();
+    let path = bench.session(1);
+    write(&path, &format!("{}say {{first}}", meta(1)));
+    let running = bench.start();
+    let there: Vec<usize> =
+        running.until_caught_up().into_iter().map(|event| updated(event).1.lines.len()).collect();
+    assert_eq!(there, [2]);
+    append(&path, "\nsay {second}");
+    append(&path, "\nsay {third}");
+    let (_, text, _) = running.update(1);
+    assert!(text.lines.len() < 4, "it may still go on: {text:?}");
+    // Whether one event told of both is not the point.
+    let told = |last: &str| running.until_line(last).1.lines;
+    let before = if text.lines.len() < 3 { told("say {second}") } else { text.lines };
+    assert_eq!(before.last().map(String::as_str), Some("say {second}"));
+    bench.pass_seconds(3);
+    running.handle.verify();
+    assert_eq!(told("say {third}").len(), 4);
+    append(&path, "\nsay fourth\n");
+    assert_eq!(told("say fourth").len(), 5);
+    assert_eq!(running.stop(), []);
+}
+
 #[test]
 fn a_home_that_appears_later_is_found_and_no_file_in_a_new_folder_is_missed() {
     let bench = Bench::new();

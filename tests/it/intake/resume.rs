@@ -71,3 +71,26 @@ fn a_file_that_is_not_what_was_read_is_restored() {
     let other = [ReadTo { file: FileIdentity(0, 0), ..read[0] }];
     assert_eq!(seen(&resumed(&bench, &other)), [(Standing::Restored, 1)], "it is another one");
 }
+
+#[test]
+fn a_last_line_without_its_end_is_told_once_also_by_the_next_one() {
+    let bench = Bench::new();
+    write(&bench.session(1), &format!("{}use {} {{}}", meta(1), bench.at(1)));
+    let first = bench.start();
+    let mut read = read_to(&first.until_caught_up());
+    append(&bench.session(1), &format!("\nuse {} {{}}", bench.at(2)));
+    append(&bench.session(1), &format!("\nuse {} {{}}", bench.at(3)));
+    let last = format!("use {} {{}}", bench.at(2));
+    read.extend(read_to(&first.until(
+        |event| matches!(event, Event::Updated { update, .. } if update.lines.last() == Some(&last)),
+    )));
+    assert_eq!(first.stop(), []);
+    let read = [*read.last().unwrap()];
+
+    // The line that had not rested is news, and the one that had is not.
+    let events = resumed(&bench, &read);
+    assert_eq!(seen(&events), [(Standing::Resumed, 3)]);
+    append(&bench.session(1), "\n");
+    let events = resumed(&bench, &read);
+    assert_eq!(seen(&events), [(Standing::Resumed, 3), (Standing::News, 4)]);
+}

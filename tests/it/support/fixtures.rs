@@ -133,6 +133,7 @@ pub(crate) fn read(agent: Agent, path: &Path, bytes: &[u8], chunk: usize) -> Opt
     for piece in bytes.chunks(chunk) {
         file.push(piece);
     }
+    file.end_line();
     file.caught_up();
     file.rest();
     if let Some(wanted) = file.lineage_wanted() {

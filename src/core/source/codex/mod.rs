@@ -30,20 +30,24 @@ pub use value::uuid7_time;
 /// Reads one line.
 pub fn parse(line: Line<'_>) -> Parsed {
     match line {
-        Line::Whole(bytes) => parse_whole(bytes),
+        Line::Whole(bytes) => parse_whole(bytes, false),
         Line::Cut(bytes) | Line::Oversized(bytes) => parse_oversized(bytes),
     }
 }
 
-fn parse_whole(bytes: &[u8]) -> Parsed {
+/// Reads a line that is known to be one object.
+pub fn parse_record(bytes: &[u8]) -> Parsed {
+    parse_whole(bytes, true)
+}
+
+fn parse_whole(bytes: &[u8], is_one: bool) -> Parsed {
     if let Some(head) = Head::read(bytes) {
         if let Some(fact) = by_head(&head) {
-            // A line that was cut short rarely ends like one that was not.
-            return if bytes.trim_ascii_end().ends_with(b"}") {
-                known(&head, fact)
-            } else {
-                Parsed::Unreadable
-            };
+            // A line that was cut short rarely ends like one that was not, and has the beginning of the next one in it.
+            let is_one = is_one
+                || bytes.trim_ascii_end().ends_with(b"}")
+                    && memchr::memmem::find(head.rest, b"{\"timestamp\":\"").is_none();
+            return if is_one { known(&head, fact) } else { Parsed::Unreadable };
         }
         if let Some(fact) = usual::fact(&head) {
             return known(&head, fact);
@@ -210,7 +214,7 @@ fn count(payload: &Value, at: Option<jiff::Timestamp>) -> Fact {
 pub fn usage_row(line: Line<'_>) -> Option<counters::Row> {
     let Line::Whole(bytes) = line else { return None };
     memchr::memmem::find(bytes, b"\"token_count\"")?;
-    match parse_whole(bytes) {
+    match parse_whole(bytes, true) {
         Parsed::Line { fact: Fact::Count(count), .. } => count.info.as_ref().map(counters::row),
         _ => None,
     }
