@@ -13,7 +13,7 @@ use std::io;
 use crate::core::takeover::Process;
 
 pub use listening::who_listens;
-pub use running::Named;
+pub use running::{Named, counts_in};
 
 /// How to end a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -170,6 +170,7 @@ impl Tapped {
                 context: self.context,
                 work,
                 over: false,
+                process: None,
                 helped: None,
                 context_used: None,
                 registration: None,

@@ -386,7 +386,12 @@ impl Engine {
                 // Nobody has the card yet just because its file was read first.
                 self.roster = Roster::default();
             }
-            SourceEvent::Register { home, register } => self.registers.learn(now.wall, home, register),
+            SourceEvent::Register { home, register } => {
+                self.registers.learn(now.wall, home, register);
+                for known in self.files.values() {
+                    self.registers.heard(now.wall, &known.session);
+                }
+            }
             SourceEvent::Window { session, tokens } => {
                 self.windows.insert(session, tokens);
             }
@@ -431,6 +436,7 @@ impl Engine {
         {
             self.places.doubt(folder);
         }
+        self.registers.heard(now.wall, &session);
         beside(&mut session, &self.registers, &self.windows);
         let activity = session.activity(now.wall, self.settings.card.idle_after);
         let asleep = activity == Activity::Idle;

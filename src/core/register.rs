@@ -3,7 +3,11 @@
 //! A register tells what a transcript cannot: that a permission is awaited, and that a session was closed. Absence of a
 //! register is normal and says nothing; so does a session's absence from one, because not every kind of session
 //! registers, until nothing at all is registered or the session was. A later line of a session always speaks for it.
+//! A process may go over to another session; until that has begun, the one it left is not closed.
 //! Which processes run is looked up by `daemon::intake`; here it is known already.
+//! Read next: `held`, for processes that do not say that they have gone over.
+
+mod held;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,8 +15,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::held::Held;
 use crate::core::session::Session;
-use crate::core::time::{elapsed, later};
+use crate::core::time::{earlier, elapsed, later};
 
 /// For so long after a session was closed its last lines may still be stamped.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -27,7 +32,9 @@ pub struct Register {
     pub open: BTreeMap<String, Open>,
     /// Sessions whose process ended without a word.
     pub left: BTreeSet<String>,
-    /// Since when nothing has been open; `None` while something is.
+    /// Sessions of processes on another machine or in another namespace: whether those run cannot be seen.
+    pub unseen: BTreeSet<String>,
+    /// Since when nothing has been open; `None` while something is or may be.
     pub empty_since: Option<Timestamp>,
 }
 
@@ -38,6 +45,8 @@ pub struct Open {
     pub status: Option<Status>,
     /// Since when.
     pub since: Option<Timestamp>,
+    /// The process that has it open.
+    pub process: u32,
 }
 
 /// What a registered session is doing.
@@ -71,10 +80,21 @@ struct Known {
     register: Register,
     /// When sessions that were open were closed.
     closed: BTreeMap<String, Timestamp>,
+    /// Sessions that their process has left for another one, which is not known to have begun.
+    left_for: BTreeMap<String, Next>,
+    held: Held,
+}
+
+/// The session that a process went over to, and when.
+#[derive(Debug)]
+struct Next {
+    session: String,
+    at: Timestamp,
 }
 
 impl Registers {
-    /// Takes what the register of `home` says at `wall`; `None` when there is no register any more.
+    /// Takes what the register of `home` says at `wall`; `None` when there is no register any more. Every session of the
+    /// home is to be [heard](Self::heard) after that.
     pub fn learn(&mut self, wall: Timestamp, home: Arc<str>, register: Option<Register>) {
         let Some(register) = register else {
             self.homes.remove(&home);
@@ -82,19 +102,39 @@ impl Registers {
         };
         let known = self.homes.entry(home).or_default();
         let before = std::mem::replace(&mut known.register, register);
-        for session in before.open.into_keys().chain(known.register.left.iter().cloned()) {
-            known.closed.entry(session).or_insert(wall);
+        for (session, was) in before.open {
+            known.ceased(wall, session, was.process);
         }
-        let Register { open, left, .. } = &known.register;
-        known.closed.retain(|session, at| {
+        let Known { register: Register { open, left, .. }, closed, left_for, held } = known;
+        for session in left.iter() {
+            closed.entry(session.clone()).or_insert(wall);
+        }
+        left_for.retain(|session, _| !open.contains_key(session));
+        closed.retain(|session, at| {
             !open.contains_key(session) && (left.contains(session) || elapsed(*at, wall) < REMEMBERED)
         });
+        held.forget(wall);
+    }
+
+    /// A session has a new line, or the register of its home a new word.
+    pub fn heard(&mut self, wall: Timestamp, session: &Session) {
+        let Some(known) = self.homes.get_mut(&session.home) else { return };
+        let Some(last) = session.last_event_at.filter(|_| session.parent.is_none()) else { return };
+        let begun = known
+            .left_for
+            .extract_if(.., |_, next| next.session == session.id && last >= earlier(next.at, LAST_WORDS));
+        known.closed.extend(begun.map(|(left, _)| (left, wall)));
+        known.held.hear(session, last, &known.register);
     }
 
     /// Nothing was closed later than now: such a stamp is from before the clock was set back.
     pub fn not_after(&mut self, wall: Timestamp) {
         for known in self.homes.values_mut() {
             known.register.empty_since = known.register.empty_since.map(|at| at.min(wall));
+            known.held.not_after(wall);
+            for next in known.left_for.values_mut() {
+                next.at = wall.min(next.at);
+            }
             for at in known.closed.values_mut() {
                 *at = wall.min(*at);
             }
@@ -103,110 +143,68 @@ impl Registers {
 
     /// What is known of `session`; `None` when its home has no register, or one that says nothing of it.
     pub fn registration(&self, session: &Session) -> Option<Registration> {
-        let Known { register, closed } = self.homes.get(&session.home)?;
-        if let Some(open) = register.open.get(&session.id) {
-            return Some(Registration::Open(*open));
-        }
+        let known = self.homes.get(&session.home)?;
+        let Known { register, closed, .. } = known;
         // A sub-agent is in no register and ends with the session it works for.
         let registered = session.parent.as_ref().unwrap_or(&session.id);
+        if *registered == session.id {
+            match known.open(session) {
+                Some(Ok(open)) => return Some(Registration::Open(open)),
+                Some(Err(left_at)) => return Some(Registration::Closed(left_at)),
+                None => {}
+            }
+        }
         let closed_at = closed.get(registered).copied().max(register.empty_since)?;
         let is_over = session.last_event_at.is_none_or(|last| last <= later(closed_at, LAST_WORDS));
         is_over.then_some(Registration::Closed(closed_at))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::activity::Agent;
-    use crate::core::file::SessionFile;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+impl Known {
+    /// A session that was open with `process` is it no more, unless the register says so.
+    fn ceased(&mut self, wall: Timestamp, session: String, process: u32) {
+        let open = &self.register.open;
+        if open.contains_key(&session) {
+            return;
+        }
+        if let Some((next, said)) = open.iter().find(|(_, open)| open.process == process) {
+            let at = said.since.map_or(wall, |since| since.min(wall));
+            for before in self.left_for.values_mut().filter(|before| before.session == session) {
+                before.session.clone_from(next);
+            }
+            self.left_for.insert(session, Next { session: next.clone(), at });
+            return;
+        }
+        // What it left before goes with it, and what it held without saying so.
+        let mut ended = self.held.take(&session);
+        let with_it = self.left_for.extract_if(.., |_, next| next.session == session);
+        ended.extend(with_it.map(|(left, _)| left));
+        ended.push(session);
+        for session in ended {
+            self.closed.entry(session).or_insert(wall);
+        }
     }
 
-    /// A session of `home` whose last line is stamped so.
-    fn session(id: &str, home: &str, last: i64) -> Session {
-        let mut file = SessionFile::new(Agent::Claude, home.into(), Timestamp::MIN);
-        let line = format!(
-            r#"{{"type":"user","uuid":"u","sessionId":"{id}","timestamp":"{}","message":{{"role":"user","content":"x"}}}}"#,
-            at(last)
-        );
-        file.push(format!("{line}\n").as_bytes());
-        file.take_update().unwrap().session
-    }
-
-    fn register(open: &[&str], left: &[&str], empty_since: Option<i64>) -> Option<Register> {
-        Some(Register {
-            open: open.iter().map(|id| ((*id).to_owned(), Open::default())).collect(),
-            left: left.iter().map(|id| (*id).to_owned()).collect(),
-            empty_since: empty_since.map(at),
-        })
-    }
-
-    const OPEN: Option<Registration> = Some(Registration::Open(Open { status: None, since: None }));
-
-    fn closed(seconds: i64) -> Option<Registration> {
-        Some(Registration::Closed(at(seconds)))
-    }
-
-    #[test]
-    fn without_a_register_nothing_is_known() {
-        let mut registers = Registers::default();
-        assert_eq!(registers.registration(&session("a", "home", 0)), None);
-        registers.learn(at(10), "home".into(), register(&[], &[], Some(10)));
-        assert_eq!(registers.registration(&session("a", "other home", 0)), None);
-        registers.learn(at(20), "home".into(), None);
-        assert_eq!(registers.registration(&session("a", "home", 0)), None);
-    }
-
-    #[test]
-    fn a_session_that_was_open_is_closed_when_it_is_not_any_more() {
-        let mut registers = Registers::default();
-        registers.learn(at(10), "home".into(), register(&["a", "b"], &[], None));
-        assert_eq!(registers.registration(&session("a", "home", 0)), OPEN);
-        assert_eq!(registers.registration(&session("never registered", "home", 0)), None);
-        registers.learn(at(20), "home".into(), register(&["b"], &[], None));
-        assert_eq!(registers.registration(&session("a", "home", 19)), closed(20));
-        assert_eq!(registers.registration(&session("b", "home", 19)), OPEN);
-        assert_eq!(registers.registration(&session("never registered", "home", 0)), None);
-        // Opened again, and closed again.
-        registers.learn(at(30), "home".into(), register(&["a", "b"], &[], None));
-        assert_eq!(registers.registration(&session("a", "home", 19)), OPEN);
-        registers.learn(at(40), "home".into(), register(&["b"], &[], None));
-        assert_eq!(registers.registration(&session("a", "home", 19)), closed(40));
-    }
-
-    #[test]
-    fn where_nothing_is_open_every_session_is_closed() {
-        let mut registers = Registers::default();
-        registers.learn(at(100), "home".into(), register(&[], &[], Some(50)));
-        assert_eq!(registers.registration(&session("a", "home", 49)), closed(50));
-        assert_eq!(registers.registration(&session("a", "home", 55)), closed(50), "its last words");
-        assert_eq!(registers.registration(&session("a", "home", 56)), None, "it goes on without a register");
-    }
-
-    #[test]
-    fn a_process_that_ended_without_a_word_closes_its_session_alone() {
-        let mut registers = Registers::default();
-        registers.learn(at(100), "home".into(), register(&["b"], &["a"], None));
-        registers.learn(at(200), "home".into(), register(&["b"], &["a"], None));
-        assert_eq!(registers.registration(&session("a", "home", 90)), closed(100));
-        assert_eq!(
-            registers.registration(&session("a", "home", 190)),
-            None,
-            "resumed by a kind that does not register"
-        );
-        assert_eq!(registers.registration(&session("b", "home", 90)), OPEN);
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_closes_nothing_for_ever() {
-        let mut registers = Registers::default();
-        registers.learn(at(1_000), "home".into(), register(&["a"], &[], None));
-        registers.learn(at(1_001), "home".into(), register(&[], &[], Some(1_001)));
-        registers.not_after(at(100));
-        assert_eq!(registers.registration(&session("a", "home", 100)), closed(100));
-        assert_eq!(registers.registration(&session("a", "home", 110)), None);
+    /// What is said of the process that has `session` open, or when that one left it without a word.
+    fn open(&self, session: &Session) -> Option<Result<Open, Timestamp>> {
+        let said = self.register.open.get(&session.id);
+        let registered = said.map_or_else(|| self.held.registered_as(&session.id), |_| Some(&session.id))?;
+        let open = self.register.open.get(registered)?;
+        let is_closed =
+            |id: &str, last: Timestamp| self.closed.get(id).is_some_and(|at| last <= later(*at, LAST_WORDS));
+        let own = session.last_event_at.unwrap_or(Timestamp::MIN);
+        if said.is_none() && is_closed(&session.id, own) {
+            return None;
+        }
+        match self.held.newest(registered, &self.register, is_closed) {
+            Some((holder, last)) if holder != session.id => {
+                let left = said.is_none() || own < last;
+                if left { Some(Err(last)) } else { Some(Ok(*open)) }
+            }
+            _ => Some(Ok(*open)),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,8 @@ pub struct Session {
     pub parent: Option<String>,
     /// The session whose history it began with.
     pub forked_from: Option<String>,
+    /// The session that its process began with, where that was another one.
+    pub process: Option<String>,
     /// The working folder. Only its last name is ever shown; privacy rules match the whole.
     pub cwd: Option<String>,
     /// The other folders that it worked in, for the privacy rules.

@@ -7,6 +7,12 @@ use jiff::Timestamp;
 use super::start_time;
 use crate::core::time::later;
 
+/// Whether process ids that were given in `domain` are ids of this machine and namespace. Claude Code's own form: Linux:
+/// `linux:<machine id>:<namespace>`; macOS: `darwin`; Windows: `win32:<host>`.
+pub fn counts_in(domain: &str) -> bool {
+    system::counts_in(domain)
+}
+
 /// A process as a file names it that was written while it ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Named<'a> {
@@ -47,6 +53,12 @@ mod system {
         text.parse().ok()
     }
 
+    pub(super) fn counts_in(domain: &str) -> bool {
+        let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+        domain == format!("linux:{}:{}", machine.trim(), namespace.display())
+    }
+
     /// Ticks say nothing without the time of the boot.
     pub(super) fn calendar(_ticks: u64) -> Option<super::Timestamp> {
         None
@@ -57,6 +69,11 @@ mod system {
 mod system {
     /// Seconds, rounded either way.
     pub(super) const DIFFERENT: u64 = 2;
+
+    /// Nothing divides the ids of a macOS machine.
+    pub(super) fn counts_in(domain: &str) -> bool {
+        domain == "darwin"
+    }
 
     pub(super) fn parse_start(text: &str) -> Option<u64> {
         super::seconds_of_ps(text)
@@ -71,6 +88,16 @@ mod system {
 mod system {
     /// A second, in steps of 100 ns: not every program reads all of the number.
     pub(super) const DIFFERENT: u64 = 10_000_000;
+
+    pub(super) fn counts_in(domain: &str) -> bool {
+        /// Windows cuts the name in the environment.
+        const CUT: usize = 15;
+
+        let Some(host) = domain.strip_prefix("win32:") else { return false };
+        let own = std::env::var("COMPUTERNAME").unwrap_or_default();
+        let host = host.get(..CUT).filter(|_| own.len() == CUT).unwrap_or(host);
+        own.is_empty() || host.eq_ignore_ascii_case(&own)
+    }
 
     pub(super) fn parse_start(text: &str) -> Option<u64> {
         text.parse().ok()
@@ -113,6 +140,20 @@ mod tests {
                 let named = Named { pid: 1, start, seen_at };
                 assert_eq!(named.started_at(7, at(1_000)), expected, "{named:?}");
             }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn ids_count_in_one_machine_and_one_namespace() {
+        let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap();
+        let (machine, namespace) = (machine.trim(), namespace.display());
+        assert!(counts_in(&format!("linux:{machine}:{namespace}")));
+        for other in
+            [format!("linux:{machine}:pid:[1]"), format!("linux:0{machine}:{namespace}"), "darwin".to_owned()]
+        {
+            assert!(!counts_in(&other), "{other}");
         }
     }
 

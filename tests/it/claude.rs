@@ -167,15 +167,34 @@ fn statuslines_of_every_age() {
 }
 
 #[test]
+fn lines_say_which_session_their_process_began_with() {
+    let of = |name: &str| {
+        let path = root(Agent::Claude).join(name);
+        read(Agent::Claude, &path, &std::fs::read(&path).unwrap(), 100).unwrap().session.process
+    };
+    assert_eq!(of("2.1.332/after-clear.jsonl").as_deref(), Some("c3bd9b8d-8493-597f-ad83-e3aac8692ace"));
+    assert_eq!(of("2.1.332/agents-pending.jsonl"), None);
+    // What was copied from a session says nothing of the process that copied it.
+    let copied = r#"{"type":"assistant","uuid":"u","sessionId":"b","session_id":"p","timestamp":"2026-11-26T10:00:00Z","forkedFrom":{"sessionId":"a"},"message":{"content":[]}}"#;
+    let mut file = SessionFile::new(Agent::Claude, "home".into(), Timestamp::MIN);
+    file.push(format!("{copied}\n").as_bytes());
+    assert_eq!(file.take_update().unwrap().session.process, None);
+    file.push(format!("{}\n", copied.replace(r#""forkedFrom":{"sessionId":"a"},"#, "")).as_bytes());
+    assert_eq!(file.take_update().unwrap().session.process.as_deref(), Some("p"));
+}
+
+#[test]
 fn registers_with_and_without_a_status() {
     for (version, start, status) in [
         ("2.1.91", Some("123456"), None),
         ("2.1.139", None, Some(Status::Busy)),
         ("2.1.270", Some("123456"), Some(Status::Waiting)),
+        ("2.1.332", Some("123456"), Some(Status::Busy)),
     ] {
         let path = format!("{}/tests/fixtures/claude-registry/{version}.json", env!("CARGO_MANIFEST_DIR"));
         let entry = registry::read(4242, &std::fs::read(path).unwrap()).unwrap();
         assert_eq!((entry.process_start.as_deref(), entry.status), (start, status), "{version}");
+        assert_eq!(entry.pid_domain.is_some(), version == "2.1.332");
         assert!(!format!("{entry:?}").contains("MARKER-SECRET"));
     }
 }

@@ -42,15 +42,21 @@ impl Registering {
     }
 
     fn says_started(&self, home: &Home, session: &ClaudeSession, status: &str, start: &str) {
+        self.says_more(home, session, status, json!({"procStart": start}));
+    }
+
+    /// The same with other fields.
+    fn says_more(&self, home: &Home, session: &ClaudeSession, status: &str, fields: Value) {
         let now = clock::now().wall.as_millisecond();
         let mut entry = json!({
             "pid": self.child.id(), "sessionId": session.id, "cwd": format!("/home/{SECRET}/app"), "startedAt": now,
-            "procStart": start, "version": "2.1.270", "kind": "interactive", "entrypoint": "cli", "status": status,
+            "procStart": self.start, "version": "2.1.270", "kind": "interactive", "entrypoint": "cli", "status": status,
             "statusUpdatedAt": now, "updatedAt": now, "name": SECRET,
         });
         if status == "waiting" {
             entry["waitingFor"] = json!("permission prompt");
         }
+        entry.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         fs::create_dir_all(home.claude().join("sessions")).unwrap();
         fs::write(self.entry(home), entry.to_string()).unwrap();
     }
@@ -104,7 +110,7 @@ fn a_permission_prompt_is_waiting_and_a_closed_session_clears_the_card() {
     let mut claude = home.claude_session();
     claude.turn().call(4_500);
     wait_until(&home, &claude, "running");
-    let process = Registering::start();
+    let mut process = Registering::start();
     process.says(&home, &claude, "busy");
     process.says(&home, &claude, "waiting");
     daemon.wait_for_output("Waiting for input · Opus 5");
@@ -115,9 +121,88 @@ fn a_permission_prompt_is_waiting_and_a_closed_session_clears_the_card() {
     process.says(&home, &claude, "idle");
     wait_until(&home, &claude, "waiting");
     fs::remove_file(process.entry(&home)).unwrap();
+    process.dies();
     daemon.wait_for_output("no card");
     assert!(wait_until(&home, &claude, "idle")["card"].is_null());
     assert_eq!(daemon.terminate().code, Some(0));
+}
+
+/// A container that shares the folder takes away the entries of processes that it does not see.
+#[test]
+fn an_entry_that_vanished_closes_nothing_while_its_process_lives() {
+    let home = Home::new();
+    let daemon = home.start("run --dry-run");
+    let mut claude = home.claude_session();
+    claude.turn().call(4_500);
+    let (mut process, mut other) = (Registering::start(), Registering::start());
+    process.says(&home, &claude, "busy");
+    let mut neighbour = home.claude_session();
+    neighbour.turn().call(700).call_done().end(100);
+    other.says(&home, &neighbour, "idle");
+    wait_until(&home, &claude, "running");
+    for swept in [&process, &other] {
+        fs::remove_file(swept.entry(&home)).unwrap();
+    }
+    // Something that comes after it is told after it.
+    neighbour.turn();
+    let status = wait_until(&home, &neighbour, "thinking");
+    assert_eq!(activity(&status, &claude), "running");
+    other.dies();
+    let status = wait_until(&home, &neighbour, "idle");
+    assert_eq!(activity(&status, &claude), "running");
+    process.dies();
+    daemon.wait_for_output("no card");
+    assert_eq!(daemon.terminate().code, Some(0));
+}
+
+/// The same id may be another machine's or another namespace's: such an entry neither opens nor closes.
+#[test]
+fn an_entry_from_another_namespace_says_nothing() {
+    let home = Home::new();
+    let _daemon = home.start("run --dry-run");
+    let mut claude = home.claude_session();
+    claude.turn().call(4_500);
+    let mut process = Registering::start();
+    process.says(&home, &claude, "waiting");
+    wait_until(&home, &claude, "waiting");
+    // It took the place of one that says something.
+    let foreign = json!({"pidDomain": "linux:0:pid:[1]", "procStart": "1"});
+    process.says_more(&home, &claude, "waiting", foreign.clone());
+    wait_until(&home, &claude, "running");
+    process.dies();
+    wait_until(&home, &claude, "idle");
+    let mut unseen = home.claude_session();
+    unseen.turn().call(700);
+    process.says_more(&home, &unseen, "waiting", foreign);
+    wait_until(&home, &unseen, "running");
+}
+
+/// `/clear` and `/branch`: one process, one session after the other.
+#[test]
+fn the_card_goes_over_to_the_next_session_of_a_process() {
+    for says_so in [true, false] {
+        let home = Home::new();
+        let daemon = home.start("run --dry-run");
+        let mut claude = home.claude_session();
+        claude.turn().call(4_500).call_done().end(500);
+        let mut process = Registering::start();
+        process.says(&home, &claude, "idle");
+        wait_until(&home, &claude, "waiting");
+        let mut next = home.claude_session();
+        next.process = Some(claude.id.clone());
+        let registered = if says_so { &next.id } else { &claude.id }.clone();
+        process.says_more(&home, &claude, "busy", json!({"sessionId": registered}));
+        next.turn().call(700);
+        let status = wait_until(&home, &next, "running");
+        assert_eq!(status["card"]["session"], next.id.as_str(), "{says_so}");
+        home.wait_for_status("the end of the first", |status| activity(status, &claude) == "idle");
+        process.says_more(&home, &claude, "waiting", json!({"sessionId": registered}));
+        wait_until(&home, &next, "waiting");
+        process.dies();
+        wait_until(&home, &next, "idle");
+        let ended = daemon.terminate();
+        assert_eq!(ended.out.matches("no card").count(), 1, "{}", ended.out);
+    }
 }
 
 #[test]
@@ -138,14 +223,14 @@ fn an_entry_of_another_process_with_the_same_id_says_nothing() {
 #[test]
 fn a_killed_process_does_not_wait_for_ever() {
     let home = Home::new();
-    let _daemon = home.start("run --dry-run");
+    let daemon = home.start("run --dry-run");
     let mut claude = home.claude_session();
     claude.turn().call(4_500);
     let mut process = Registering::start();
     process.says(&home, &claude, "waiting");
     wait_until(&home, &claude, "waiting");
     process.dies();
-    assert!(wait_until(&home, &claude, "idle")["card"].is_null());
+    daemon.wait_for_output("no card");
     assert!(process.entry(&home).exists());
 }
 

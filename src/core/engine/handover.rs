@@ -66,6 +66,7 @@ impl Engine {
         let files = self.inherited.files.as_mut();
         let told = read.and_then(|read| files?.remove(&read.file));
         session.not_after(now.wall);
+        self.registers.heard(now.wall, &session);
         // From here on the file speaks for its session.
         let place = self.place_of(now, file, &session);
         let (before, adopted) = self.take_known(place, file, &session);

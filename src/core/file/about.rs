@@ -42,6 +42,7 @@ impl About {
             visible: meta.visible && !meta.subagent,
             parent: meta.parent.clone(),
             forked_from: meta.forked_from.clone(),
+            process: None,
             cwd: meta.cwd.clone(),
             been: Vec::new(),
             lost: false,
@@ -151,6 +152,7 @@ impl About {
                 let ended_at = Some(when).filter(|_| work.turn_open).or(work.ended_at);
                 *work = Work { ended_at, limited_until: work.limited_until, ..Work::default() };
             }
+            Fact::Process(began_with) => self.session.process = began_with,
             Fact::HelpersPending => work.helpers_pending = true,
             Fact::UserCommand(runs) => work.user_command = runs,
             Fact::Count(count) => self.ledger.count(when, count),

@@ -89,6 +89,8 @@ pub enum Fact {
     Working,
     /// The turn may be over here; nothing says so.
     MaybeEnded,
+    /// The session that the process which writes began with, `None` for this one.
+    Process(Option<String>),
     /// Helpers go on after the end of the turn that started them.
     HelpersPending,
     /// A command that the user runs, and not the agent, begins (true) or is done.

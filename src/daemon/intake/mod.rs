@@ -6,9 +6,10 @@
 //!
 //! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `folders` and `scan` (which files there
 //! are), `notice` (what happened to one), `files`, `tail` and `open` (its bytes), `lineage` and `originals` (whose
-//! history it copied), `registers` (which processes run), `watch`, `breath`, `inbox`, `places` and `layout` (who wakes us, about what); `survey` (a look from outside).
+//! history it copied), `registers` and `exits` (which processes run), `watch`, `breath`, `inbox`, `places` and `layout` (who wakes us, about what); `survey` (a look from outside).
 
 mod breath;
+mod exits;
 mod files;
 mod fold;
 mod folders;

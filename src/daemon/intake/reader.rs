@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::exits::Exits;
 use super::files::Files;
 use super::fold::Fold;
 use super::folders::{Depth, Folder};
@@ -64,6 +65,7 @@ pub(super) struct Reader<'a, F: Fold> {
     pub(super) unreadable: BTreeMap<PathBuf, Arc<Home>>,
     /// What the agents' registers say.
     pub(super) registers: BTreeMap<PathBuf, Registered>,
+    pub(super) exits: Exits,
     /// When to try those of them again that failed for a reason that may pass by itself.
     pub(super) retry_at: Option<Duration>,
     /// How many unknown files have been met.
@@ -86,6 +88,7 @@ impl<'a, F: Fold> Reader<'a, F> {
     ) -> Self {
         Self {
             chunks: Chunks::new(config.sizes.chunk, Arc::clone(&inbox)),
+            exits: Exits::new(Arc::clone(&inbox)),
             config,
             inbox,
             watcher,
@@ -263,6 +266,7 @@ impl<'a, F: Fold> Reader<'a, F> {
         if self.retry_at.is_some_and(|at| mono >= at) {
             self.retry_unreadable()?;
         }
+        self.look_again_for_ends(mono)?;
         if self.lists() && due(self.listed_at, self.config.pace.list) {
             self.listed_at = mono;
             self.list_newest()?;
@@ -291,7 +295,8 @@ impl<'a, F: Fold> Reader<'a, F> {
         let poll = self.poll_every().map(|every| self.polled_at.saturating_add(every));
         let list = self.lists().then(|| self.listed_at.saturating_add(self.config.pace.list));
         let rest = self.resting.values().min().copied();
-        [poll, list, self.retry_at, rest].into_iter().flatten().fold(rescan, Duration::min)
+        let ends = self.look_for_ends_at();
+        [poll, list, self.retry_at, rest, ends].into_iter().flatten().fold(rescan, Duration::min)
     }
 
     /// How often files are looked at that nobody tells of; `None` when there are none.

@@ -1,7 +1,9 @@
 //! The agents' registers of running processes: read when they change, and held against the processes that run.
 //!
-//! A killed process leaves its entry behind, so no entry counts before its process has been found. That is looked up
-//! again at every event of a register, at rescans, and when the daemon is awake anyway; no timer of its own asks.
+//! A killed process leaves its entry behind, so no entry counts before its process has been found; and an entry may be
+//! swept away by a program that does not see the process, so a session is open for as long as its process runs. That is
+//! looked up when the system tells of an end (see `exits`), at every event of a register, at rescans, and when the daemon
+//! is awake anyway. Only where nothing tells of ends and an entry has gone, a timer asks for a while.
 //! Beside the entries lie secrets: only files with an entry's name are opened.
 //! Read next: [`crate::core::register`], for what follows from it.
 
@@ -24,7 +26,7 @@ use crate::core::register::{Open, Register};
 use crate::core::source::claude::registry;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
-use crate::process::Named;
+use crate::process::{Named, counts_in};
 
 /// Larger files are no entries.
 const LARGEST: u64 = 64 * 1024;
@@ -36,23 +38,33 @@ const MOST: usize = 1_000;
 const VERIFY_EVERY: Duration =
     Duration::from_secs(if cfg!(any(target_os = "linux", windows)) { 0 } else { 10 });
 
+/// Where nothing tells of the ends of processes: when those are looked up first whose entries have gone, and when for the
+/// last time but for rescans. As a rule a program takes its entry away just before it ends.
+const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(64)];
+
 /// One register as it was read last.
 #[derive(Debug)]
 pub(super) struct Registered {
     home: Arc<Home>,
-    entries: BTreeMap<u32, Entry>,
+    /// By process, and whether that is a foreign one: another machine may give the same ids.
+    entries: BTreeMap<(u32, bool), Entry>,
     told: Option<Register>,
     verified_at: Duration,
+    /// When to look up processes whose entries have gone, and how long it was waited for that.
+    again: Option<(Duration, Duration)>,
     /// Something changed since it was told.
     changed: bool,
 }
 
-/// The file of one process; without content where that could not be understood.
-#[derive(Debug)]
+/// The file of one process; without content where that could not be understood. Whether a foreign one runs, on another
+/// machine or in another namespace, cannot be seen from here.
+#[derive(Debug, Default)]
 struct Entry {
     content: Option<registry::Registered>,
     /// Whether its process was running when that was looked up last; `None` when it is to be looked up.
     runs: Option<bool>,
+    /// The file has gone, which says nothing while the process runs.
+    gone: bool,
 }
 
 impl<F: Fold> Reader<'_, F> {
@@ -63,6 +75,7 @@ impl<F: Fold> Reader<'_, F> {
             entries: BTreeMap::new(),
             told: None,
             verified_at: Duration::ZERO,
+            again: None,
             changed: true,
         });
         register.read(&root.path);
@@ -101,12 +114,30 @@ impl<F: Fold> Reader<'_, F> {
         }
     }
 
+    /// Looks up the processes whose entries have gone, if it is time to.
+    pub(super) fn look_again_for_ends(&mut self, mono: Duration) -> ControlFlow<()> {
+        for register in self.registers.values_mut().filter(|register| register.is_time(mono)) {
+            register.changed = true;
+            for entry in register.entries.values_mut().filter(|entry| entry.gone) {
+                entry.runs = None;
+            }
+        }
+        self.tell_registers()
+    }
+
+    /// When that is.
+    pub(super) fn look_for_ends_at(&self) -> Option<Duration> {
+        self.registers.values().filter_map(|register| register.again).map(|(at, _)| at).min()
+    }
+
     /// Tells what has changed.
     pub(super) fn tell_registers(&mut self) -> ControlFlow<()> {
         let now = self.now();
         let mut news = Vec::new();
+        let mut any_changed = false;
         for (folder, register) in &mut self.registers {
             if std::mem::take(&mut register.changed) {
+                any_changed = true;
                 let latest = register.verified(folder, now);
                 if register.told.as_ref() != Some(&latest) {
                     register.told = Some(latest.clone());
@@ -114,9 +145,21 @@ impl<F: Fold> Reader<'_, F> {
                 }
             }
         }
+        if any_changed && !self.watcher.is_off() {
+            self.watch_for_ends(now.mono);
+        }
         news.into_iter().try_for_each(|(home, register)| {
             self.send(SourceEvent::Register { home, register: Some(register) })
         })
+    }
+
+    fn watch_for_ends(&mut self, mono: Duration) {
+        let running = |register: &Registered| register.running().collect::<Vec<_>>();
+        let pids: BTreeSet<u32> = self.registers.values().flat_map(running).collect();
+        let told = self.exits.watch(&pids);
+        for register in self.registers.values_mut() {
+            register.wait_for_ends(mono, told);
+        }
     }
 
     /// The registers in `folder` are gone or of no interest any more.
@@ -139,7 +182,9 @@ impl Registered {
         let is_entry = |name: &std::ffi::OsString| name.to_str().and_then(registry::pid_of).is_some();
         let paths: Vec<PathBuf> = names.filter(is_entry).take(MOST).map(|name| folder.join(name)).collect();
         let there: BTreeSet<u32> = paths.iter().filter_map(|path| pid_of(path)).collect();
-        self.entries.retain(|pid, _| there.contains(pid));
+        let gone: Vec<u32> =
+            self.entries.keys().map(|(pid, _)| *pid).filter(|pid| !there.contains(pid)).collect();
+        gone.into_iter().for_each(|pid| self.entry_gone(pid));
         paths.iter().for_each(|path| self.read_entry(path));
     }
 
@@ -149,32 +194,60 @@ impl Registered {
         match read_file(path) {
             Ok(bytes) => {
                 let content = registry::read(pid, &bytes);
-                let entry = self.entries.entry(pid).or_insert(Entry { content: None, runs: None });
-                let start = |content: &Option<registry::Registered>| {
-                    content.as_ref().map(|content| content.process_start.clone())
-                };
-                if start(&content) != start(&entry.content) {
+                // One that is just being written is what it was until it is whole again.
+                let Some(content) = content else { return };
+                let foreign = content.pid_domain.as_deref().is_some_and(|domain| !counts_in(domain));
+                self.replaced((pid, !foreign));
+                let entry = self.entries.entry((pid, foreign)).or_default();
+                entry.gone = false;
+                let start = entry.content.as_ref().map(|known| &known.process_start);
+                if start != Some(&content.process_start) {
                     entry.runs = None;
                 }
-                // One that is just being written is what it was until it is whole again.
-                entry.content = content.or(entry.content.take());
+                entry.content = Some(content);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.entries.remove(&pid);
+                self.entry_gone(pid);
             }
             // It is tried again at the next event or rescan.
             Err(_) => {}
         }
     }
 
+    /// The file of `pid` is not there any more.
+    fn entry_gone(&mut self, pid: u32) {
+        self.replaced((pid, false));
+        self.replaced((pid, true));
+    }
+
+    /// An entry has gone; whether its process has is to be looked up.
+    fn replaced(&mut self, key: (u32, bool)) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        if !std::mem::replace(&mut entry.gone, true) {
+            self.again = None;
+        }
+        if entry.runs == Some(true) {
+            entry.runs = None;
+        }
+    }
+
+    fn is_time(&self, mono: Duration) -> bool {
+        self.again.is_some_and(|(at, _)| mono >= at)
+    }
+
     /// What the entries say, of processes that run.
     fn verified(&mut self, folder: &Path, now: Now) -> Register {
         self.look_up(now.mono);
+        // An entry that has gone counts until its process ends.
+        self.entries.retain(|_, entry| !entry.gone || entry.runs == Some(true));
         let mut register = Register::default();
-        for entry in self.entries.values() {
+        for ((pid, foreign), entry) in &self.entries {
             let Some(content) = &entry.content else { continue };
-            if entry.runs == Some(true) {
-                let open = Open { status: content.status, since: content.updated_at };
+            if *foreign {
+                register.unseen.insert(content.session.clone());
+            } else if entry.runs == Some(true) {
+                let status = content.status.filter(|_| !entry.gone);
+                let open = Open { status, since: content.updated_at, process: *pid };
                 let known = register.open.entry(content.session.clone()).or_insert(open);
                 if open.since > known.since {
                     *known = open;
@@ -184,15 +257,37 @@ impl Registered {
             }
         }
         register.left.retain(|session| !register.open.contains_key(session));
-        if !self.entries.values().any(|entry| entry.runs == Some(true)) {
+        // Those that cannot be seen may run.
+        if register.unseen.is_empty() && self.running().next().is_none() {
             register.empty_since = Some(self.empty_since(folder, now.wall));
         }
         register
     }
 
+    /// The processes that run.
+    fn running(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().filter(|(_, entry)| entry.runs == Some(true)).map(|((pid, _), _)| *pid)
+    }
+
+    /// Sets the timer for processes whose entries have gone, unless their ends are `told`.
+    fn wait_for_ends(&mut self, mono: Duration, told: bool) {
+        let [first, last] = AGAIN;
+        let any_gone = self.entries.values().any(|entry| entry.gone);
+        self.again = match self.again {
+            _ if told || !any_gone => None,
+            None => Some((mono.saturating_add(first), first)),
+            Some((at, _)) if mono < at => self.again,
+            // Then rescans suffice.
+            Some((_, waited)) if waited >= last => Some((Duration::MAX, waited)),
+            Some((_, waited)) => Some((mono.saturating_add(waited * 2), waited * 2)),
+        };
+    }
+
     /// Looks up the processes of which it is not known whether they run.
     fn look_up(&mut self, mono: Duration) {
-        for (pid, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.runs.is_none()) {
+        let unknown =
+            self.entries.iter_mut().filter(|((_, foreign), entry)| !foreign && entry.runs.is_none());
+        for ((pid, _), entry) in unknown {
             let content = entry.content.as_ref();
             let named = Named {
                 pid: *pid,

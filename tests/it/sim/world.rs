@@ -315,11 +315,13 @@ impl World {
     }
 
     /// Claude Code's register says something: `gone`, `nobody`, or who is open and what they do, `NAME=waiting`; `NAME=left`
-    /// was killed.
+    /// was killed. `NAME@PROCESS` is a session of a process that has or had another one open.
     pub(crate) fn register(&mut self, words: &str) {
         let now = self.now().wall;
         let mut register = Register::default();
-        for (session, status) in words.split_whitespace().filter_map(|word| word.split_once('=')) {
+        for (name, status) in words.split_whitespace().filter_map(|word| word.split_once('=')) {
+            let (session, process) = name.split_once('@').unwrap_or((name, name));
+            let process = process.bytes().fold(0, |sum, byte| sum * 31 + u32::from(byte));
             let status = match status {
                 "left" => {
                     register.left.insert(session.to_owned());
@@ -331,7 +333,7 @@ impl World {
                 "waiting" => Some(Status::Waiting),
                 _ => panic!("not understood: {words}"),
             };
-            register.open.insert(session.to_owned(), Open { status, since: Some(now) });
+            register.open.insert(session.to_owned(), Open { status, since: Some(now), process });
         }
         register.empty_since = register.open.is_empty().then_some(now);
         let register = (words != "gone").then_some(register);

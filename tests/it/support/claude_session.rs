@@ -26,6 +26,8 @@ pub(crate) struct ClaudeSession {
     calls: u32,
     /// What its messages say they are of.
     pub(crate) model: &'static str,
+    /// The session that its process began with, where its lines say that.
+    pub(crate) process: Option<String>,
 }
 
 impl ClaudeSession {
@@ -33,14 +35,14 @@ impl ClaudeSession {
     pub(crate) fn begin(claude_home: &Path) -> Self {
         let id = id();
         let path = claude_home.join("projects/-home-app").join(format!("{id}.jsonl"));
-        Self { session: id.clone(), id, path, helper: false, calls: 0, model: MODEL }
+        Self { session: id.clone(), id, path, helper: false, calls: 0, model: MODEL, process: None }
     }
 
     /// A helper of this session; `folder` is where below the session's own folder its file is.
     pub(crate) fn helper(&self, folder: &str) -> Self {
         let id = id().replace('-', "");
         let path = self.path.with_extension("").join(folder).join(format!("agent-{id}.jsonl"));
-        Self { id, path, session: self.session.clone(), helper: true, calls: 0, model: MODEL }
+        Self { id, path, session: self.session.clone(), helper: true, calls: 0, model: MODEL, process: None }
     }
 
     /// A new session with everything of this one copied into it; each line says so if it `says_so`.
@@ -57,7 +59,15 @@ impl ClaudeSession {
         };
         let copied: String = fs::read_to_string(&self.path).unwrap().lines().map(copy).collect();
         fs::write(&path, copied).unwrap();
-        Self { session: id.clone(), id, path, helper: false, calls: self.calls, model: self.model }
+        Self {
+            session: id.clone(),
+            id,
+            path,
+            helper: false,
+            calls: self.calls,
+            model: self.model,
+            process: None,
+        }
     }
 
     /// The user's prompt: a turn begins.
@@ -127,6 +137,9 @@ impl ClaudeSession {
             ("timestamp", json!(at)),
         ] {
             fields[name] = value;
+        }
+        if let Some(process) = &self.process {
+            fields["session_id"] = json!(process);
         }
         if self.helper {
             fields["agentId"] = json!(self.id);

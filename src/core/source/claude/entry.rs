@@ -29,6 +29,12 @@ pub(super) struct Entry<'a> {
     pub(super) timestamp: Scalar<'a>,
     #[serde(borrow)]
     pub(super) session_id: Scalar<'a>,
+    #[serde(borrow, rename = "session_id")]
+    pub(super) process: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) team_name: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) agent_name: Scalar<'a>,
     #[serde(borrow)]
     pub(super) agent_id: Scalar<'a>,
     #[serde(borrow)]

@@ -26,6 +26,8 @@ const GLANCE: usize = 4 << 10;
 pub struct Reader {
     /// Whose file this is, once a line has said so.
     whose: Option<Whose>,
+    /// The session that the process began with, where that was another one.
+    process: Option<String>,
     cwd: Option<String>,
     branch: Option<String>,
     last_at: Option<Timestamp>,
@@ -103,6 +105,9 @@ impl Reader {
             }
         } else {
             self.place(entry, &mut facts);
+            if !copied {
+                self.process(entry, &mut facts);
+            }
             match kind {
                 "assistant" => self.assistant(entry, &mut facts),
                 "user" => self.user(entry, at, &mut facts),
@@ -166,7 +171,8 @@ impl Reader {
             cwd: self.cwd.clone(),
             branch: self.branch.clone(),
             surface: surface(&entry.entrypoint),
-            visible: true,
+            // A teammate works for the lead of its team, whose lines name the team alone.
+            visible: !(entry.team_name.is_there() && entry.agent_name.is_there()),
             subagent: parent.is_some(),
             parent,
             forked_from,
@@ -180,6 +186,17 @@ impl Reader {
         if cwd.is_some() && (cwd, branch) != (self.cwd.as_deref(), self.branch.as_deref()) {
             (self.cwd, self.branch) = (cwd.map(str::to_owned), branch.map(str::to_owned));
             facts.push(Fact::Place { cwd: self.cwd.clone(), branch: self.branch.clone() });
+        }
+    }
+
+    /// A process may begin with one session and go over to another.
+    fn process(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
+        let Some(whose) = self.whose.as_ref().filter(|whose| !whose.helper) else { return };
+        let Some(said) = entry.process.text() else { return };
+        let began_with = (said != whose.id).then_some(said);
+        if began_with != self.process.as_deref() {
+            self.process = began_with.map(str::to_owned);
+            facts.push(Fact::Process(self.process.clone()));
         }
     }
 

@@ -16,7 +16,9 @@ pub struct Registered {
     pub pid: u32,
     /// When the process started, in the system's own form; `None` where it does not say.
     pub process_start: Option<String>,
-    /// The session that the process has open now. `/clear` and `/resume` change it.
+    /// The machine and namespace whose processes the id counts, in Claude Code's own form; `None` where it does not say.
+    pub pid_domain: Option<String>,
+    /// The session that the process has open now. `/resume`, `/branch` and, in newer versions, `/clear` change it.
     pub session: String,
     /// When it began.
     pub started_at: Option<Timestamp>,
@@ -42,6 +44,7 @@ pub fn read(pid: u32, file: &[u8]) -> Option<Registered> {
     Some(Registered {
         pid,
         process_start: text(&file, "procStart").map(str::to_owned),
+        pid_domain: text(&file, "pidDomain").map(str::to_owned),
         session: text(&file, "sessionId")?.to_owned(),
         started_at: time("startedAt"),
         status: text(&file, "status").and_then(|status| match status {

@@ -1,0 +1,98 @@
+//! Which session a registered process has open where its entry names another one.
+//!
+//! Many versions go on naming the session that the process began with after `/clear`. The lines of newer ones say which
+//! that was; else it is the one process whose own session has fallen silent in the same folder while its status changes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{LAST_WORDS, REMEMBERED, Register};
+use crate::core::session::Session;
+use crate::core::source::Surface;
+use crate::core::time::{earlier, elapsed, later};
+
+/// Sessions by the process that has or had them open.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    sessions: BTreeMap<String, Heard>,
+}
+
+#[derive(Debug)]
+struct Heard {
+    /// The session that its process is registered with.
+    registered: String,
+    /// Its newest line.
+    last: Timestamp,
+    cwd: Option<String>,
+}
+
+impl Held {
+    /// A session has a new line.
+    pub(super) fn hear(&mut self, session: &Session, last: Timestamp, register: &Register) {
+        let named = || session.process.clone();
+        let own = || register.open.contains_key(&session.id).then(|| session.id.clone());
+        let known = || self.registered_as(&session.id).cloned();
+        let guessed = || self.guess(session, register).cloned();
+        if let Some(registered) = named().or_else(own).or_else(known).or_else(guessed) {
+            let heard = Heard { registered, last, cwd: session.cwd.clone() };
+            self.sessions.insert(session.id.clone(), heard);
+        }
+    }
+
+    /// What the process of a session is registered with.
+    pub(super) fn registered_as(&self, session: &str) -> Option<&String> {
+        self.sessions.get(session).map(|heard| &heard.registered)
+    }
+
+    /// The session with the newest line of those that the process registered with `registered` may have open, and when
+    /// that was.
+    pub(super) fn newest(
+        &self,
+        registered: &str,
+        register: &Register,
+        is_closed: impl Fn(&str, Timestamp) -> bool,
+    ) -> Option<(&str, Timestamp)> {
+        let of_process = self.sessions.iter().filter(|(id, heard)| {
+            heard.registered == registered
+                && (*id == registered || !register.open.contains_key(*id))
+                && !register.unseen.contains(*id)
+                && !is_closed(id, heard.last)
+        });
+        of_process.map(|(id, heard)| (id.as_str(), heard.last)).max_by_key(|(id, last)| (*last, *id))
+    }
+
+    /// The process registered with `registered` has ended: what else it had open.
+    pub(super) fn take(&mut self, registered: &str) -> Vec<String> {
+        let ended = self.sessions.extract_if(.., |_, heard| heard.registered == registered);
+        ended.map(|(id, _)| id).filter(|id| id != registered).collect()
+    }
+
+    /// Sessions that are silent for long are nobody's.
+    pub(super) fn forget(&mut self, wall: Timestamp) {
+        self.sessions.retain(|_, heard| elapsed(heard.last, wall) < REMEMBERED);
+    }
+
+    /// Nothing was heard later than now.
+    pub(super) fn not_after(&mut self, wall: Timestamp) {
+        for heard in self.sessions.values_mut() {
+            heard.last = heard.last.min(wall);
+        }
+    }
+
+    /// The one process that must have gone over to `session`. Every session that a terminal begins is registered before
+    /// its first line.
+    fn guess<'a>(&self, session: &Session, register: &'a Register) -> Option<&'a String> {
+        let begun = session.started_at.filter(|_| session.visible && session.surface == Surface::Cli)?;
+        if register.unseen.contains(&session.id) {
+            return None;
+        }
+        let mut candidates = register.open.iter().filter(|(id, open)| {
+            let is_silent = |own: &Heard| own.cwd == session.cwd && own.last <= later(begun, LAST_WORDS);
+            let goes_on = open.since.is_some_and(|since| since >= earlier(begun, LAST_WORDS));
+            goes_on && self.sessions.get(*id).is_some_and(is_silent)
+        });
+        let (registered, _) = candidates.next()?;
+        candidates.next().is_none().then_some(registered)
+    }
+}

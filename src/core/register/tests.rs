@@ -1,0 +1,223 @@
+//! What registers say of sessions.
+
+use super::*;
+use crate::core::activity::Agent;
+use crate::core::file::SessionFile;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+}
+
+/// A session of `home` whose last line is stamped so.
+fn session(id: &str, home: &str, last: i64) -> Session {
+    let mut file = SessionFile::new(Agent::Claude, home.into(), Timestamp::MIN);
+    let line = format!(
+        r#"{{"type":"user","uuid":"u","sessionId":"{id}","timestamp":"{}","message":{{"role":"user","content":"x"}}}}"#,
+        at(last)
+    );
+    file.push(format!("{line}\n").as_bytes());
+    file.take_update().unwrap().session
+}
+
+fn register(open: &[&str], left: &[&str], empty_since: Option<i64>) -> Option<Register> {
+    Some(Register {
+        open: open.iter().map(|id| ((*id).to_owned(), said(id))).collect(),
+        left: left.iter().map(|id| (*id).to_owned()).collect(),
+        unseen: BTreeSet::new(),
+        empty_since: empty_since.map(at),
+    })
+}
+
+/// Of a process that is called like its session.
+fn said(id: &str) -> Open {
+    Open { process: id.bytes().fold(0, |sum, byte| sum * 31 + u32::from(byte)), ..Open::default() }
+}
+
+fn open(id: &str) -> Option<Registration> {
+    Some(Registration::Open(said(id)))
+}
+
+fn closed(seconds: i64) -> Option<Registration> {
+    Some(Registration::Closed(at(seconds)))
+}
+
+#[test]
+fn without_a_register_nothing_is_known() {
+    let mut registers = Registers::default();
+    assert_eq!(registers.registration(&session("a", "home", 0)), None);
+    registers.learn(at(10), "home".into(), register(&[], &[], Some(10)));
+    assert_eq!(registers.registration(&session("a", "other home", 0)), None);
+    registers.learn(at(20), "home".into(), None);
+    assert_eq!(registers.registration(&session("a", "home", 0)), None);
+}
+
+#[test]
+fn a_session_that_was_open_is_closed_when_it_is_not_any_more() {
+    let mut registers = Registers::default();
+    registers.learn(at(10), "home".into(), register(&["a", "b"], &[], None));
+    assert_eq!(registers.registration(&session("a", "home", 0)), open("a"));
+    assert_eq!(registers.registration(&session("never registered", "home", 0)), None);
+    registers.learn(at(20), "home".into(), register(&["b"], &[], None));
+    assert_eq!(registers.registration(&session("a", "home", 19)), closed(20));
+    assert_eq!(registers.registration(&session("b", "home", 19)), open("b"));
+    assert_eq!(registers.registration(&session("never registered", "home", 0)), None);
+    // Opened again, and closed again.
+    registers.learn(at(30), "home".into(), register(&["a", "b"], &[], None));
+    assert_eq!(registers.registration(&session("a", "home", 19)), open("a"));
+    registers.learn(at(40), "home".into(), register(&["b"], &[], None));
+    assert_eq!(registers.registration(&session("a", "home", 19)), closed(40));
+}
+
+#[test]
+fn where_nothing_is_open_every_session_is_closed() {
+    let mut registers = Registers::default();
+    registers.learn(at(100), "home".into(), register(&[], &[], Some(50)));
+    assert_eq!(registers.registration(&session("a", "home", 49)), closed(50));
+    assert_eq!(registers.registration(&session("a", "home", 55)), closed(50), "its last words");
+    assert_eq!(registers.registration(&session("a", "home", 56)), None, "it goes on without a register");
+}
+
+#[test]
+fn sessions_that_cannot_be_seen_are_neither_open_nor_closed() {
+    let mut registers = Registers::default();
+    let unseen = BTreeSet::from(["a".to_owned()]);
+    registers.learn(at(100), "home".into(), Some(Register { unseen, ..Register::default() }));
+    assert_eq!(registers.registration(&session("a", "home", 0)), None);
+    assert_eq!(registers.registration(&session("b", "home", 0)), None);
+}
+
+#[test]
+fn a_process_that_ended_without_a_word_closes_its_session_alone() {
+    let mut registers = Registers::default();
+    registers.learn(at(100), "home".into(), register(&["b"], &["a"], None));
+    registers.learn(at(200), "home".into(), register(&["b"], &["a"], None));
+    assert_eq!(registers.registration(&session("a", "home", 90)), closed(100));
+    assert_eq!(
+        registers.registration(&session("a", "home", 190)),
+        None,
+        "resumed by a kind that does not register"
+    );
+    assert_eq!(registers.registration(&session("b", "home", 90)), open("b"));
+}
+
+/// What one process says, of the session with this id.
+fn one(id: &str, since: i64) -> Option<Register> {
+    let open = Open { status: Some(Status::Waiting), since: Some(at(since)), process: 7 };
+    Some(Register { open: [(id.to_owned(), open)].into(), ..Register::default() })
+}
+
+fn waiting(since: i64) -> Option<Registration> {
+    let open = Open { status: Some(Status::Waiting), since: Some(at(since)), process: 7 };
+    Some(Registration::Open(open))
+}
+
+#[test]
+fn a_session_that_its_process_left_is_open_until_the_next_one_begins() {
+    let mut registers = Registers::default();
+    let (a, b) = (session("a", "home", 5), session("b", "home", 31));
+    registers.learn(at(10), "home".into(), one("a", 4));
+    registers.learn(at(30), "home".into(), one("b", 30));
+    registers.heard(at(30), &a);
+    assert_eq!(registers.registration(&a), None);
+    // Taken up again: it is another one's old line.
+    registers.heard(at(30), &session("b", "home", 2));
+    assert_eq!(registers.registration(&a), None);
+    registers.heard(at(31), &b);
+    assert_eq!(registers.registration(&a), closed(31));
+    assert_eq!(registers.registration(&b), waiting(30));
+    registers.learn(at(40), "home".into(), one("a", 40));
+    assert_eq!(registers.registration(&a), waiting(40), "and back");
+}
+
+#[test]
+fn a_session_that_was_left_is_closed_with_its_process() {
+    let mut registers = Registers::default();
+    registers.learn(at(10), "home".into(), one("a", 4));
+    registers.learn(at(30), "home".into(), one("b", 30));
+    registers.learn(at(35), "home".into(), one("c", 35));
+    registers.learn(at(40), "home".into(), register(&["d"], &[], None));
+    for id in ["a", "b", "c"] {
+        assert_eq!(registers.registration(&session(id, "home", 5)), closed(40), "{id}");
+    }
+}
+
+/// The same of a session whose lines say what its process began with.
+fn of_process(id: &str, began_with: &str, last: i64) -> Session {
+    Session { process: Some(began_with.to_owned()), ..session(id, "home", last) }
+}
+
+#[test]
+fn a_process_that_goes_on_under_its_old_id_is_known_by_its_lines() {
+    let mut registers = Registers::default();
+    let (a, b) = (session("a", "home", 5), of_process("b", "a", 20));
+    registers.learn(at(10), "home".into(), one("a", 25));
+    for session in [&a, &b] {
+        registers.heard(at(20), session);
+    }
+    assert_eq!(registers.registration(&b), waiting(25));
+    assert_eq!(registers.registration(&a), closed(20));
+    let c = of_process("c", "a", 30);
+    registers.heard(at(30), &c);
+    assert_eq!((registers.registration(&b), registers.registration(&c)), (closed(30), waiting(25)));
+    registers.learn(at(50), "home".into(), register(&["d"], &[], None));
+    for session in [&a, &b, &c] {
+        assert_eq!(registers.registration(session), closed(50), "{}", session.id);
+    }
+    // Another process takes the first one up again.
+    registers.learn(at(60), "home".into(), one("a", 60));
+    [&a, &b, &c].into_iter().for_each(|session| registers.heard(at(60), session));
+    assert_eq!(registers.registration(&a), waiting(60));
+    assert_eq!(registers.registration(&c), closed(50));
+}
+
+#[test]
+fn a_session_that_is_registered_itself_is_no_other_one_s() {
+    let mut registers = Registers::default();
+    let mut register = one("a", 25).unwrap();
+    register.open.insert("b".to_owned(), said("b"));
+    registers.learn(at(10), "home".into(), Some(register));
+    let (a, b) = (session("a", "home", 5), of_process("b", "a", 20));
+    [&a, &b].into_iter().for_each(|session| registers.heard(at(20), session));
+    assert_eq!((registers.registration(&a), registers.registration(&b)), (waiting(25), open("b")));
+}
+
+/// A session of a terminal that begins then, in this folder.
+fn begun(id: &str, cwd: &str, begun: i64) -> Session {
+    let cwd = Some(cwd.to_owned());
+    let surface = crate::core::source::Surface::Cli;
+    Session { cwd, surface, started_at: Some(at(begun)), ..session(id, "home", begun) }
+}
+
+#[test]
+fn a_process_that_does_not_say_so_is_known_by_its_silent_session_and_its_folder() {
+    for (folder, since, silent_from, others, is_known) in [
+        ("/app", 105, 50, false, true),
+        ("/other", 105, 50, false, false),
+        ("/app", 50, 50, false, false),
+        ("/app", 205, 200, false, false),
+        ("/app", 105, 50, true, false),
+    ] {
+        let mut registers = Registers::default();
+        let mut register = one("a", since).unwrap();
+        if others {
+            register.open.insert("o".to_owned(), Open { since: Some(at(104)), ..said("o") });
+        }
+        registers.learn(at(10), "home".into(), Some(register));
+        for session in [begun("a", "/app", silent_from), begun("o", "/app", 50), begun("b", folder, 100)] {
+            registers.heard(at(210), &session);
+        }
+        let expected = is_known.then(|| waiting(since)).flatten();
+        let found = registers.registration(&begun("b", folder, 100));
+        assert_eq!(found, expected, "{folder} {since} {silent_from} {others}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_closes_nothing_for_ever() {
+    let mut registers = Registers::default();
+    registers.learn(at(1_000), "home".into(), register(&["a"], &[], None));
+    registers.learn(at(1_001), "home".into(), register(&[], &[], Some(1_001)));
+    registers.not_after(at(100));
+    assert_eq!(registers.registration(&session("a", "home", 100)), closed(100));
+    assert_eq!(registers.registration(&session("a", "home", 110)), None);
+}

@@ -1,0 +1,152 @@
+//! Tells when a registered process ends, where the system has an event for that.
+//!
+//! One thread sleeps until any of them has, and asks for a look at the registers. It says nothing of which ended: a look
+//! tells, as with every other event. Where there is no such event, `registers` looks again after a while.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::inbox::Inbox;
+
+/// The processes whose ends are told.
+pub(super) struct Exits(system::Exits);
+
+impl Exits {
+    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+        Self(system::Exits::new(inbox))
+    }
+
+    /// From now on the ends of these are told; whether that is so of all of them.
+    pub(super) fn watch(&mut self, pids: &BTreeSet<u32>) -> bool {
+        self.0.watch(pids)
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod system {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::os::fd::OwnedFd;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+    use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+    use super::Inbox;
+
+    pub(super) struct Exits {
+        inbox: Arc<Inbox>,
+        /// There once something was to be watched.
+        shared: Option<Arc<Shared>>,
+        watched: BTreeSet<u32>,
+        all: bool,
+    }
+
+    /// What the thread works with.
+    struct Shared {
+        held: Mutex<BTreeMap<u32, Arc<OwnedFd>>>,
+        stopping: AtomicBool,
+        /// Written to when one of them has changed.
+        wake: OwnedFd,
+    }
+
+    impl Exits {
+        pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+            Self { inbox, shared: None, watched: BTreeSet::new(), all: true }
+        }
+
+        pub(super) fn watch(&mut self, pids: &BTreeSet<u32>) -> bool {
+            if *pids == self.watched {
+                return self.all;
+            }
+            let Some(shared) = self.shared() else { return pids.is_empty() };
+            {
+                let mut held = lock(&shared.held);
+                held.retain(|pid, _| pids.contains(pid));
+                for pid in pids.difference(&self.watched) {
+                    let raw = i32::try_from(*pid).ok().and_then(Pid::from_raw);
+                    let opened = raw.and_then(|raw| pidfd_open(raw, PidfdFlags::empty()).ok());
+                    held.extend(opened.map(|opened| (*pid, Arc::new(opened))));
+                }
+                self.all = held.len() == pids.len();
+            }
+            self.watched.clone_from(pids);
+            shared.wake();
+            self.all
+        }
+
+        fn shared(&mut self) -> Option<Arc<Shared>> {
+            if self.shared.is_none() {
+                let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok()?;
+                let shared =
+                    Arc::new(Shared { held: Mutex::default(), stopping: AtomicBool::new(false), wake });
+                let (of_thread, inbox) = (Arc::clone(&shared), Arc::clone(&self.inbox));
+                let thread = std::thread::Builder::new().name("exits".to_owned());
+                thread.spawn(move || of_thread.tell(&inbox)).ok()?;
+                self.shared = Some(shared);
+            }
+            self.shared.clone()
+        }
+    }
+
+    impl Drop for Exits {
+        fn drop(&mut self) {
+            if let Some(shared) = &self.shared {
+                shared.stopping.store(true, Ordering::Relaxed);
+                shared.wake();
+            }
+        }
+    }
+
+    impl Shared {
+        fn wake(&self) {
+            // A counter that is full has been written to often enough.
+            let _full = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+        }
+
+        fn tell(&self, inbox: &Inbox) {
+            while !self.stopping.load(Ordering::Relaxed) {
+                let held: Vec<(u32, Arc<OwnedFd>)> =
+                    lock(&self.held).iter().map(|(pid, fd)| (*pid, Arc::clone(fd))).collect();
+                let mut asked = vec![PollFd::new(&self.wake, PollFlags::IN)];
+                asked.extend(held.iter().map(|(_, fd)| PollFd::new(fd, PollFlags::IN)));
+                if poll(&mut asked, None).is_err_and(|error| error != rustix::io::Errno::INTR) {
+                    return;
+                }
+                let mut ended = asked.iter().skip(1).map(|fd| !fd.revents().is_empty());
+                let ended: BTreeSet<u32> =
+                    held.iter().filter(|_| ended.next() == Some(true)).map(|(pid, _)| *pid).collect();
+                let _nothing_to_read = rustix::io::read(&self.wake, &mut [0; 8]);
+                if !ended.is_empty() {
+                    lock(&self.held).retain(|pid, _| !ended.contains(pid));
+                    inbox.verify();
+                }
+            }
+        }
+    }
+
+    /// A set is whole whoever panicked with it.
+    fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod system {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use super::Inbox;
+
+    pub(super) struct Exits;
+
+    impl Exits {
+        pub(super) fn new(_: Arc<Inbox>) -> Self {
+            Self
+        }
+
+        pub(super) fn watch(&mut self, pids: &BTreeSet<u32>) -> bool {
+            pids.is_empty()
+        }
+    }
+}
