@@ -20,9 +20,9 @@ const LARGEST: u64 = 1024 * 1024;
 /// Who chose the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chosen {
-    /// `--config`: it has to exist.
-    Flag,
-    /// The environment or the platform: it may be missing.
+    /// The user, by `--config` or in the environment: it has to exist.
+    Named,
+    /// The platform: it may be missing.
     Default,
 }
 
@@ -45,17 +45,35 @@ impl ConfigFile {
             Some(path) => {
                 // An absolute path stays right for a daemon that reads it again later.
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-                Ok(Self { path, chosen: Chosen::Flag })
+                Ok(Self { path, chosen: Chosen::Named })
             }
-            None => Ok(Self { path: paths::config_file(environment)?, chosen: Chosen::Default }),
+            None => {
+                let is_named = paths::named_config(environment).is_some();
+                let chosen = if is_named { Chosen::Named } else { Chosen::Default };
+                Ok(Self { path: paths::config_file(environment)?, chosen })
+            }
         }
     }
 
-    /// Reads the file as it is now. A missing one gives the defaults, with an issue if `--config` named it.
+    /// Reads the file as it is now. A missing one gives the defaults; one that was named, or is behind a link, cannot be
+    /// read.
     pub fn read(&self, context: &ConfigContext) -> Effective {
         let bytes = match self.bytes() {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound && self.chosen == Chosen::Default => Vec::new(),
+            Err(error) if error.kind() == ErrorKind::NotFound => match (self.chosen, self.broken_link()) {
+                (_, Some(link)) => {
+                    let link = link.display();
+                    return unreadable(
+                        None,
+                        format!("could not read it: {link} is a link to nothing"),
+                        context,
+                    );
+                }
+                (Chosen::Named, None) => {
+                    return unreadable(None, format!("could not read it: {error}"), context);
+                }
+                (Chosen::Default, None) => Vec::new(),
+            },
             Err(error) => return unreadable(None, format!("could not read it: {error}"), context),
         };
         if bytes.len() as u64 > LARGEST {
@@ -95,6 +113,12 @@ impl ConfigFile {
         ConfigReport { path: Some(self.path.display().to_string()), issues: issues.collect() }
     }
 
+    /// The link on the way to the file that leads to nothing.
+    fn broken_link(&self) -> Option<&Path> {
+        let is_broken = |path: &&Path| path.is_symlink() && !path.exists();
+        self.path.ancestors().find(is_broken)
+    }
+
     fn bytes(&self) -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         File::open(&self.path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
@@ -116,7 +140,15 @@ pub fn context(environment: &Environment, built_in_application_id: Option<&str>)
 
 fn unreadable(line: Option<usize>, message: String, context: &ConfigContext) -> Effective {
     let mut effective = Effective::read("", context);
-    let issue = Issue { line, column: None, key: None, severity: Severity::Error, message, hint: None };
+    let issue = Issue {
+        line,
+        column: None,
+        key: None,
+        severity: Severity::Error,
+        message,
+        hint: None,
+        withholds: false,
+    };
     effective.issues.insert(0, issue);
     effective
 }

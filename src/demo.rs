@@ -195,6 +195,7 @@ impl Player {
                     }
                 }
                 Output::Notice(notice) => tracing::info!("{notice}"),
+                Output::Settings(_) => {}
                 Output::Locate(question) => {
                     self.engine.handle(now, Input::Located(question.as_written()));
                 }

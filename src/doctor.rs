@@ -165,8 +165,7 @@ fn listens(_: &str) -> Result<Option<bool>, Failure> {
 
 /// The login entry, and what others may write to of what it starts.
 fn login(places: &Places<'_>) -> (Login, Option<String>) {
-    let is_chosen =
-        places.config.chosen == Chosen::Flag || places.environment.path("AGENT_PRESENCE_CONFIG").is_some();
+    let is_chosen = places.config.chosen == Chosen::Named;
     let entry = match Entry::of_process(is_chosen.then_some(places.config.path.as_path()), places.environment)
     {
         Ok(entry) => entry,

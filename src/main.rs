@@ -69,7 +69,9 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
     let zone = TimeZone::system();
     if let Command::Replay(replay) = &invocation.command {
         let mut out = std::io::BufWriter::new(Printed::new(std::io::stdout().lock()));
-        return commands::replay::run(replay, effective.settings, &zone, &mut out, &mut err);
+        // What is read here reaches nobody else: only a mistake in what is to be hidden keeps it back.
+        let settings = if effective.withholds() { effective.cautious() } else { effective.settings };
+        return commands::replay::run(replay, settings, &zone, &mut out, &mut err);
     }
     let homes = homes::of(&effective.settings.sources, &environment);
     let state = paths::state_dir(&environment)?;
@@ -79,7 +81,6 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
             config: &config,
             context,
             effective,
-            homes,
             state: &state,
             environment: &environment,
             zone,
@@ -91,7 +92,8 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
         // Where the file cannot be read, it is not known whether there is an application id in it.
         let in_force = (!effective.may_show_too_much()).then_some(&effective.settings);
         let config = config.report(&effective, in_force);
-        let source = Source { state, environment, settings: effective.settings, config, homes, zone };
+        let settings = effective.cautious();
+        let source = Source { state, environment, settings, config, homes, zone };
         let is_dumb = source.environment.text("TERM") == Some("dumb");
         if std::io::stdout().is_terminal() && !is_dumb && !watch.json && !watch.bare {
             let colour = invocation.global.color.wanted(&std::io::stdout(), &source.environment);

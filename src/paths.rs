@@ -93,12 +93,23 @@ impl std::fmt::Debug for Environment {
     }
 }
 
+/// The settings file that `AGENT_PRESENCE_CONFIG` names. A relative path is one as well: with another file than the one
+/// that is meant more could be shown.
+pub fn named_config(environment: &Environment) -> Option<PathBuf> {
+    const CONFIG: &str = "AGENT_PRESENCE_CONFIG";
+    let relative = || {
+        let path = environment.text(CONFIG)?;
+        Some(std::path::absolute(path).unwrap_or_else(|_| path.into()))
+    };
+    environment.path(CONFIG).or_else(relative)
+}
+
 /// The settings file's place where no `--config` names one: `AGENT_PRESENCE_CONFIG`, else the platform's folder.
 ///
 /// # Errors
 /// No home folder.
 pub fn config_file(environment: &Environment) -> Result<PathBuf, Failure> {
-    if let Some(path) = environment.path("AGENT_PRESENCE_CONFIG") {
+    if let Some(path) = named_config(environment) {
         return Ok(path);
     }
     let folders = environment.folders("AGENT_PRESENCE_CONFIG, or use --config")?;

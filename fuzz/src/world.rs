@@ -601,7 +601,7 @@ impl World {
                     assert_eq!(event.at, now.wall);
                     self.tell(&event.kind);
                 }
-                Output::Notice(_) => {}
+                Output::Notice(_) | Output::Settings(_) => {}
                 Output::Locate(question) => self.engine.handle(now, Input::Located(question.as_written())),
             }
         }

@@ -32,7 +32,7 @@ pub fn run(
     err: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     // The variable is this shell's; what login starts needs the file's name on its command line.
-    let is_chosen = config.chosen == Chosen::Flag || environment.path("AGENT_PRESENCE_CONFIG").is_some();
+    let is_chosen = config.chosen == Chosen::Named;
     let login = Login::of_process(is_chosen.then_some(config.path.as_path()), environment)?;
     let machine = ThisMachine { home: login.folders.home.clone(), state: paths::state_dir(environment)? };
     match command {

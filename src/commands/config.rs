@@ -105,7 +105,7 @@ pub fn init(file: &ConfigFile, out: &mut dyn Write) -> Result<Exit, Failure> {
 }
 
 fn read(file: &ConfigFile, context: &ConfigContext) -> Result<Effective, Failure> {
-    if file.chosen == Chosen::Flag && !file.path.exists() {
+    if file.chosen == Chosen::Named && !file.path.exists() {
         let path = file.path.display();
         return Err(Failure::new(format!("could not read {path}: there is no such file"))
             .hint(format!("write one with `agent-presence config init --config {path}`")));

@@ -7,14 +7,13 @@ use jiff::tz::TimeZone;
 
 use crate::cli::{Color, Run};
 use crate::config_file::ConfigFile;
+use crate::control::Handover;
 use crate::core::config::{ConfigContext, Effective};
 use crate::core::takeover::Manner;
-use crate::daemon::intake::Home;
 use crate::daemon::settings::LiveSettings;
 use crate::daemon::{self, Options, Sink, lives};
 use crate::demo;
 use crate::error::{Exit, Failure};
-use crate::homes;
 use crate::logging::{Destination, Logging, stderr_of_process};
 use crate::paths::{Environment, ensure_state_dir};
 use crate::takeover::{self, Acquired, Outcome};
@@ -28,8 +27,6 @@ pub struct Places<'a> {
     pub context: ConfigContext,
     /// What it says.
     pub effective: Effective,
-    /// The agents' homes.
-    pub homes: Vec<Home>,
     /// The state folder, made if it is not there.
     pub state: &'a Path,
     /// The process's environment.
@@ -89,22 +86,19 @@ pub fn run(command: &Run, places: Places<'_>) -> Result<Exit, Failure> {
         zone: places.zone,
         inherited,
     };
-    let Places { config, context, effective, homes, environment, .. } = places;
+    let Places { config, context, effective, environment, .. } = places;
     if let Some(from) = from {
         tracing::info!(from, "took over");
     }
     // For the first life alone: the settings may change, and what was inherited is spent.
-    let mut first = Some((effective, homes, options.inherited.take()));
+    let mut first = Some((effective, options.inherited.take()));
     let life = async || {
-        let (effective, homes, inherited) = first.take().unwrap_or_else(|| {
-            let effective = config.read(&context);
-            let homes = homes::of(&effective.settings.sources, environment);
-            (effective, homes, None)
-        });
+        let (effective, inherited) = first.take().unwrap_or_else(|| (config.read(&context), None));
+        let used = inherited.as_ref().and_then(|inherited: &Handover| inherited.settings().0);
         let options = Options { inherited, ..options.clone() };
         let (config, context, logging) = (config.clone(), context.clone(), logging.clone());
-        let settings = LiveSettings::new(config, context, logging, effective, sink == Sink::Discord);
-        daemon::run(options, settings, homes, environment, folder.clone(), &instance).await
+        let settings = LiveSettings::new(config, context, logging, effective, used, sink == Sink::Discord);
+        daemon::run(options, settings, environment, folder.clone(), &instance).await
     };
     let result = runtime.block_on(lives::live(life, lives::unless_asked_to_end));
     // Whatever is still stuck in the system must not hold up the end.

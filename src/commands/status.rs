@@ -84,7 +84,7 @@ fn asked(places: &Places<'_>) -> Result<Result<StatusReport, DaemonReport>, Fail
 /// Reads the session files once, by the same engine as the daemon.
 pub(crate) fn from_files(places: Places<'_>, daemon: DaemonReport) -> StatusReport {
     let now = clock::now();
-    let settings = places.effective.settings.clone();
+    let settings = places.effective.cautious();
     let publisher = Publisher::new(0, &settings);
     let mut engine = Engine::new(settings, places.zone.clone(), publisher);
     engine.handle(now, Input::Remembered(state::read_limits(places.state)));

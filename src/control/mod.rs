@@ -31,12 +31,14 @@ pub mod transport;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::core::engine::Progress;
 use crate::core::event_log::Position;
 use crate::core::limits::Snapshot;
 use crate::core::publish::Budget;
 use crate::core::report::{CardReport, Event, StatusReport};
+use crate::core::settings::Settings;
 use crate::core::takeover::{Record, Refusal};
 
 /// The version of the form of messages.
@@ -270,6 +272,21 @@ pub struct Handover {
     /// The card that is shown.
     #[serde(default)]
     pub card: Option<CardReport>,
+    /// The settings that it used last.
+    #[serde(default)]
+    pub settings: Value,
+    /// Those that it obeyed, as far as they show less than newer ones.
+    #[serde(default)]
+    pub obeyed: Vec<Value>,
+}
+
+impl Handover {
+    /// The settings that were used last, and those that were obeyed. What another version wrote and this one does not
+    /// understand is as if it had not been told.
+    pub fn settings(&self) -> (Option<Settings>, Vec<Settings>) {
+        let settings = |value: &Value| Settings::deserialize(value).ok();
+        (settings(&self.settings), self.obeyed.iter().filter_map(settings).collect())
+    }
 }
 
 /// One event for a subscriber.

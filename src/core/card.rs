@@ -71,6 +71,7 @@ pub struct Card {
     session: String,
     agent: Agent,
     activity: Activity,
+    allowed: Allowed,
     /// What the lines show apart from figures.
     names: Names,
     seen: Seen,
@@ -131,6 +132,7 @@ impl Card {
             session: facts.session.clone(),
             agent: facts.agent,
             activity: facts.activity,
+            allowed,
             names,
             seen,
         })
@@ -198,6 +200,12 @@ impl Card {
     /// The agent shown.
     pub fn agent(&self) -> Agent {
         self.agent
+    }
+
+    /// Whether it may show names of its session that `other`, a newer card, may not.
+    pub fn may_show_more_than(&self, other: &Self) -> bool {
+        (self.agent, &self.session) == (other.agent, &other.session)
+            && self.allowed.and(other.allowed) != self.allowed
     }
 
     /// What the agent is doing, whether or not a line says so.

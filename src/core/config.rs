@@ -24,9 +24,10 @@ use toml::de::{DeTable, DeValue};
 
 use crate::core::nearest::nearest;
 use crate::core::settings::Settings;
-use keys::{KEYS, Key};
+use keys::{KEYS, Key, PRIVACY, RULE};
 use value::Given;
 
+pub use reload::{Change, InUse};
 pub use text::{commented, markdown};
 pub use value::{APPLICATION_ID_HINT, is_application_id};
 
@@ -68,6 +69,8 @@ pub struct Issue {
     pub message: String,
     /// What to do, in one line.
     pub hint: Option<String>,
+    /// Whether it leaves open what is to be hidden, so that nothing may be shown until it is mended.
+    pub withholds: bool,
 }
 
 impl std::fmt::Display for Issue {
@@ -121,6 +124,8 @@ pub struct Effective {
     pub values: Vec<EffectiveValue>,
     /// The line of each of `settings.privacy.rules`.
     pub rule_lines: Vec<usize>,
+    /// Whether nothing was written at all: a file that is empty, or not there.
+    pub is_blank: bool,
 }
 
 impl Effective {
@@ -139,6 +144,7 @@ impl Effective {
             }
         }
         let mut effective = reading.effective;
+        effective.is_blank = text.trim().is_empty();
         effective.issues.sort_by_key(|issue| (issue.line, issue.column));
         overrides::apply(&mut effective, context);
         effective
@@ -160,6 +166,7 @@ impl Effective {
             issues: Vec::new(),
             values: KEYS.iter().map(default).collect(),
             rule_lines: Vec::new(),
+            is_blank: false,
         }
     }
 
@@ -191,6 +198,7 @@ pub fn missing_application_id(settings: &Settings) -> Option<Issue> {
              discord.application_id or AGENT_PRESENCE_APPLICATION_ID"
                 .to_owned(),
         ),
+        withholds: false,
     })
 }
 
@@ -212,15 +220,21 @@ fn key_at(text: &str, start: usize) -> Option<String> {
 struct Complaint {
     message: String,
     hint: Option<String>,
+    withholds: bool,
 }
 
 impl Complaint {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: message.into(), hint: None, withholds: false }
     }
 
     fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    fn withholding(mut self) -> Self {
+        self.withholds = true;
         self
     }
 }
@@ -244,9 +258,11 @@ impl Reading<'_> {
                     let complaint =
                         Complaint::new(format!("expected a table, found {}", value::found(other)))
                             .with_hint(format!("write its keys below [{}]", name.get_ref()));
+                    let is_privacy = name.get_ref() == PRIVACY;
+                    let complaint = if is_privacy { complaint.withholding() } else { complaint };
                     self.complain(name.span().start, name.get_ref(), Severity::Error, complaint);
                 }
-                _ => self.unknown_at_top(name.span().start, name.get_ref()),
+                other => self.unknown_at_top(name.span().start, name.get_ref(), other),
             }
         }
     }
@@ -254,7 +270,7 @@ impl Reading<'_> {
     fn table(&mut self, table: &str, entries: &DeTable<'_>) {
         for entry in entries {
             let name = entry.0.get_ref();
-            if (table, name.as_ref()) == ("privacy", "rule") {
+            if (table, name.as_ref()) == (PRIVACY, RULE) {
                 self.rules(entry.1);
             } else if let Some(key) = keys::find(table, name) {
                 self.setting(key, entry);
@@ -276,27 +292,52 @@ impl Reading<'_> {
         }
     }
 
-    fn unknown_at_top(&mut self, at: usize, name: &str) {
-        let complaint = Complaint::new("unknown key, it has no effect");
-        let complaint = match (keys::KEYS.iter().find(|key| key.name == name), nearest_table(name)) {
-            (Some(key), _) => complaint.with_hint(format!("it belongs in [{}]", key.table)),
-            (None, Some(table)) => complaint.with_hint(format!("did you mean [{table}]?")),
-            (None, None) => complaint,
+    /// What stands beside `[privacy]` and is not known may be meant to hide something, unless it is plain what else it is.
+    fn unknown_at_top(&mut self, at: usize, name: &str, value: &DeValue<'_>) {
+        let key = keys::KEYS.iter().find(|key| key.name == name);
+        let near = nearest(name, &keys::tables().chain([RULE]).collect::<Vec<_>>());
+        let near = near.map(|near| if near == RULE { PRIVACY } else { near });
+        let is_rule = near == Some(PRIVACY) || looks_like_rules(value);
+        let is_plain = match key {
+            Some(key) => !key.protects() && key.table != PRIVACY,
+            None => near.is_some(),
         };
-        self.complain(at, &value::shortened(name), Severity::Warning, complaint);
+        let hint = match (key, near) {
+            (Some(key), _) => Some(format!("it belongs in [{}]", key.table)),
+            (None, _) if is_rule => {
+                Some("write each rule below [[privacy.rule]], with `path` and `show`".to_owned())
+            }
+            (None, Some(table)) => Some(format!("did you mean [{table}]?")),
+            (None, None) => None,
+        };
+        self.unknown(at, &value::shortened(name), hint, is_rule || !is_plain);
     }
 
     fn unknown_in(&mut self, table: &str, at: usize, name: &str) {
         let siblings: Vec<&str> =
-            keys::in_table(table).map(|key| key.name).chain((table == "privacy").then_some("rule")).collect();
-        let complaint = Complaint::new("unknown key, it has no effect");
+            keys::in_table(table).map(|key| key.name).chain((table == PRIVACY).then_some(RULE)).collect();
         let elsewhere = keys::KEYS.iter().find(|key| key.name == name);
-        let complaint = match (elsewhere, nearest(name, &siblings)) {
-            (Some(key), _) => complaint.with_hint(format!("it belongs in [{}]", key.table)),
-            (None, Some(sibling)) => complaint.with_hint(format!("did you mean `{sibling}`?")),
-            (None, None) => complaint.with_hint(format!("[{table}] has {}", siblings.join(", "))),
+        let sibling = nearest(name, &siblings);
+        let hint = match (elsewhere, sibling) {
+            (Some(key), _) => format!("it belongs in [{}]", key.table),
+            (None, Some(RULE)) => "did you mean [[privacy.rule]]?".to_owned(),
+            (None, Some(sibling)) => format!("did you mean `{sibling}`?"),
+            (None, None) => format!("[{table}] has {}", siblings.join(", ")),
         };
-        self.complain(at, &format!("{table}.{}", value::shortened(name)), Severity::Warning, complaint);
+        let lowercase = name.to_lowercase();
+        let withholds =
+            table == PRIVACY || ["rule", "privacy", "hide"].iter().any(|word| lowercase.contains(word));
+        self.unknown(at, &format!("{table}.{}", value::shortened(name)), Some(hint), withholds);
+    }
+
+    fn unknown(&mut self, at: usize, key: &str, hint: Option<String>, withholds: bool) {
+        let severity = if withholds { Severity::Error } else { Severity::Warning };
+        let message = match withholds {
+            true => "unknown key, and it may be meant to hide something: nothing is shown until it is mended",
+            false => "unknown key, it has no effect",
+        };
+        let complaint = Complaint { hint, withholds, ..Complaint::new(message) };
+        self.complain(at, key, severity, complaint);
     }
 
     fn complain(&mut self, at: usize, key: &str, severity: Severity, complaint: Complaint) {
@@ -312,8 +353,8 @@ impl Reading<'_> {
     ) {
         let (line, column) = at.map(|at| self.place(at)).unzip();
         let key = key.map(str::to_owned);
-        let Complaint { message, hint } = complaint;
-        self.effective.issues.push(Issue { line, column, key, severity, message, hint });
+        let Complaint { message, hint, withholds } = complaint;
+        self.effective.issues.push(Issue { line, column, key, severity, message, hint, withholds });
     }
 
     /// Line and column of a byte offset, both from 1.
@@ -326,6 +367,14 @@ impl Reading<'_> {
     }
 }
 
-fn nearest_table(name: &str) -> Option<&'static str> {
-    nearest(name, &keys::tables().collect::<Vec<_>>())
+/// Whether a value of an unknown name holds what rules hold.
+fn looks_like_rules(value: &DeValue<'_>) -> bool {
+    const WORDS: [&str; 8] = ["path", "show", "hide", "rule", "rules", "project", "branch", "file"];
+    match value {
+        DeValue::Table(table) => table.iter().any(|(name, value)| {
+            WORDS.contains(&name.get_ref().as_ref()) || looks_like_rules(value.get_ref())
+        }),
+        DeValue::Array(list) => list.iter().any(|item| looks_like_rules(item.get_ref())),
+        _ => false,
+    }
 }

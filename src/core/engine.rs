@@ -10,6 +10,7 @@
 
 mod card;
 mod handover;
+mod in_force;
 mod parts;
 mod places;
 mod report;
@@ -44,6 +45,8 @@ use crate::core::time::Now;
 
 use handover::Inherited;
 pub use handover::Progress;
+use in_force::InForce;
+pub use in_force::LOOSER_AFTER;
 use places::Places;
 
 /// How long a session is listed after its last line.
@@ -96,6 +99,8 @@ pub enum Output {
     Event(Box<Event>),
     /// For the log.
     Notice(Notice),
+    /// These settings are in force from now on.
+    Settings(Arc<Settings>),
     /// To be answered with [`Input::Located`], soon: until then the card stays as it is. Where it cannot be found out,
     /// that is the answer.
     Locate(Question),
@@ -104,7 +109,9 @@ pub enum Output {
 /// All state and every decision.
 #[derive(Debug)]
 pub struct Engine {
+    /// What is in force of them.
     settings: Arc<Settings>,
+    in_force: InForce,
     zone: TimeZone,
     /// The sessions, each by the first of its files.
     files: BTreeMap<FileId, Known>,
@@ -185,8 +192,10 @@ impl Engine {
     /// An engine that knows nothing yet. `zone` is the user's, for clock times on cards; the publisher carries the
     /// sinks and the seed.
     pub fn new(settings: Settings, zone: TimeZone, publisher: Publisher) -> Self {
+        let settings = Arc::new(settings);
         let mut this = Self {
-            settings: Arc::new(settings),
+            in_force: InForce::new(Arc::clone(&settings)),
+            settings,
             zone,
             files: BTreeMap::new(),
             dormant: BTreeMap::new(),
@@ -247,12 +256,7 @@ impl Engine {
             Input::Renewed(endpoint, client) => self.publisher.endpoint_renewed(now, endpoint, client),
             Input::Vanished(endpoint) => self.publisher.endpoint_gone(now, &endpoint),
             Input::Link(endpoint, event) => self.publisher.link_event(now, &endpoint, event),
-            Input::Settings(settings) => {
-                self.settings = Arc::from(settings);
-                self.publisher.set_settings(now, &self.settings);
-                self.set_privacy();
-                self.untold_status = true;
-            }
+            Input::Settings(settings) => self.take_settings(now, *settings),
             Input::Located(answer) => self.located(answer),
             Input::Pause(until) => {
                 self.paused_until = Some(until);
@@ -272,6 +276,7 @@ impl Engine {
             Input::Tick => {}
             Input::ShutDown => self.publisher.shut_down(now),
         }
+        self.expire_settings(now);
         if self.paused_until.is_some_and(|until| until <= now.wall) {
             self.paused_until = None;
             self.untold_status = true;
@@ -604,7 +609,7 @@ impl Engine {
         self.activities(now);
         self.forget(now);
         self.look_around(now);
-        let card = if self.paused_until.is_some() {
+        let card = if self.paused_until.is_some() || self.settings.withheld {
             None
         } else if self.is_finding_out() {
             self.wished.clone().filter(|card| !self.is_hidden(card))
@@ -620,6 +625,9 @@ impl Engine {
                 self.outputs.push_back(Output::Link(command));
             }
         }
+        let is_too_open = |shown: &Card| card.as_ref().is_some_and(|card| shown.may_show_more_than(card));
+        let urgency =
+            if self.publisher.shows_any(|card| is_too_open(card)) { Urgency::AtOnce } else { urgency };
         if card != self.wished || urgency == Urgency::AtOnce {
             self.wished = card;
             self.publisher.wish(now, self.wished.clone(), urgency);

@@ -119,6 +119,8 @@ pub enum NoCard {
     Paused,
     /// Only sessions that a privacy rule hides are active.
     Hidden,
+    /// A mistake in the settings leaves open what is to be hidden.
+    Settings,
     /// No session that can be shown is active.
     Idle,
     /// Something that this version does not know.

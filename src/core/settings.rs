@@ -1,16 +1,21 @@
 //! The effective settings: every value present, checked and in the core's own types.
 //!
 //! [`crate::core::config`] makes them from the file as the user wrote it; the tables, keys and defaults are
-//! listed there once.
+//! listed there once. One daemon hands them to the next as JSON.
+
+mod stricter;
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::core::template::Template;
 use crate::core::usage::Count;
 
 /// Everything a user can set.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     /// `[discord]`
     pub discord: Discord,
@@ -28,10 +33,13 @@ pub struct Settings {
     pub record: Record,
     /// `[log]`
     pub log: Log,
+    /// Whether nothing may be shown, because it is not known what is to be hidden.
+    pub withheld: bool,
 }
 
 /// `[discord]`: where cards go.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Discord {
     /// 17 to 20 digits, or empty when there is none.
     pub application_id: String,
@@ -44,7 +52,8 @@ pub struct Discord {
 }
 
 /// `discord.clients`
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Clients {
     /// Every client found.
     #[default]
@@ -54,7 +63,8 @@ pub enum Clients {
 }
 
 /// `discord.member_list`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MemberList {
     /// The agent's name.
     Name,
@@ -66,7 +76,8 @@ pub enum MemberList {
 }
 
 /// `[card]`: what is on the card, and for how long.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Card {
     /// The first line.
     pub details: Template,
@@ -87,14 +98,16 @@ impl Default for Card {
 }
 
 /// `[tokens]`: what the triplet counts.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tokens {
     /// With or without cached input.
     pub count: Count,
 }
 
 /// `[sources]`: whose session files are read, and where.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sources {
     /// Read Codex sessions.
     pub codex: bool,
@@ -113,7 +126,8 @@ impl Default for Sources {
 }
 
 /// `[privacy]`: what may be on a card beyond agent, activity, model, tokens and limits.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Privacy {
     /// The folder's name.
     pub project: bool,
@@ -126,7 +140,7 @@ pub struct Privacy {
 }
 
 /// One `[[privacy.rule]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrivacyRule {
     /// A path glob with `~` already replaced: `*` within a folder name, `**` across folders, `?` one character.
     pub path: String,
@@ -135,7 +149,8 @@ pub struct PrivacyRule {
 }
 
 /// What a card may tell about one session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Show {
     /// No card at all.
     Hide,
@@ -147,7 +162,8 @@ pub enum Show {
 }
 
 /// `[publish]`: how often a card may change.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Publish {
     /// Between two visible changes; at least one second.
     pub min_interval: Duration,
@@ -168,7 +184,8 @@ impl Default for Publish {
 }
 
 /// `[record]`: usage events kept on disk.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Record {
     /// Keep them at all.
     pub enabled: bool,
@@ -183,7 +200,8 @@ impl Default for Record {
 }
 
 /// `[log]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Log {
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter in `RUST_LOG`'s form.
     pub level: String,

@@ -3,6 +3,8 @@
 //! A template knows its words and what lies between them, not what they stand for.
 //! Read next: [`crate::core::values`], which says what each word stands for.
 
+use serde::{Deserialize, Serialize};
+
 use crate::core::names::visible;
 use crate::core::nearest::nearest;
 
@@ -64,7 +66,8 @@ impl Word {
 }
 
 /// A parsed card line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Template {
     source: String,
     slots: Vec<Slot>,
@@ -80,6 +83,20 @@ struct Slot {
     /// Opening and closing bracket right around the word.
     brackets: Option<(char, char)>,
     word: Word,
+}
+
+impl TryFrom<String> for Template {
+    type Error = String;
+
+    fn try_from(source: String) -> Result<Self, String> {
+        Self::parse(&source)
+    }
+}
+
+impl From<Template> for String {
+    fn from(template: Template) -> Self {
+        template.source
+    }
 }
 
 impl Template {
@@ -100,6 +117,11 @@ impl Template {
             slots: vec![slot("", first), slot(" · ", second)],
             tail: String::new(),
         }
+    }
+
+    /// The words in it.
+    pub fn words(&self) -> impl Iterator<Item = Word> {
+        self.slots.iter().map(|slot| slot.word)
     }
 
     /// Parses a template: text, words in braces, and `{{` and `}}` for braces themselves.

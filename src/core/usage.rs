@@ -80,7 +80,7 @@ impl Tokens {
 }
 
 /// Which tokens the triplet counts (`tokens.count` in the settings).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Count {
     /// Non-cached input and output.

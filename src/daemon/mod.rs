@@ -23,6 +23,7 @@ mod taps;
 mod telling;
 pub mod zone;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -32,7 +33,6 @@ use self::discord::Links;
 use self::discord::endpoints::Places;
 use self::discord::watcher::{EndpointEvent, EndpointWatcher};
 use self::finding::Finding;
-use self::intake::Home;
 use self::reading::{Left, Read, Reading};
 use self::record::Recorder;
 use self::requests::{Request, Requests};
@@ -91,7 +91,6 @@ pub struct Options {
 pub async fn run(
     mut options: Options,
     settings: LiveSettings,
-    homes: Vec<Home>,
     environment: &Environment,
     folder: StateDir,
     instance: &Instance,
@@ -106,6 +105,11 @@ pub async fn run(
         Some(inherited) => publisher.with_budget(started, &inherited.budget),
         None => publisher,
     };
+    let mut engine = Engine::new(settings.settings().clone(), options.zone.clone(), publisher);
+    let obeyed = inherited.as_ref().map(|inherited| inherited.settings().1);
+    engine.obey(started, obeyed.unwrap_or_default());
+    let in_force = Arc::new(engine.settings().clone());
+    let homes = homes::of(&in_force.sources, environment);
     let failed = |what: &str, error: std::io::Error| Failure::new(format!("could not {what}: {error}"));
     // Whoever can find this daemon can also end it politely.
     let mut signals = Signals::new().map_err(|error| failed("listen for signals", error))?;
@@ -113,16 +117,17 @@ pub async fn run(
     let mut daemon = Daemon {
         endpoints: (options.sink == Sink::Discord).then(|| {
             let places = Places::new(|name| environment.path(name).map(Into::into));
-            EndpointWatcher::new(places, settings.settings().discord.clients.clone())
+            EndpointWatcher::new(places, in_force.discord.clients.clone())
         }),
         links: Links::default(),
         terminals: StatuslineWatch::new(folder.clone(), homes.clone(), cached::places(&homes, environment)),
-        record: Recorder::new(&folder, &settings.settings().record, started.wall),
+        record: Recorder::new(&folder, &in_force.record, started.wall),
         taps: Taps::new(homes.clone()),
         instance,
         keeper: Keeper::new(folder, remembered.clone(), kept_pause),
-        engine: Engine::new(settings.settings().clone(), options.zone.clone(), publisher),
+        engine,
         settings,
+        in_force,
         environment,
         detector: JumpDetector::default(),
         zone: ZoneWatch::new(environment),
@@ -174,6 +179,8 @@ fn publisher(sink: Sink, settings: &Settings, now: Now) -> Publisher {
 struct Daemon<'a> {
     options: Options,
     settings: LiveSettings,
+    /// Those that everybody here goes by.
+    in_force: Arc<Settings>,
     environment: &'a Environment,
     engine: Engine,
     links: Links,
@@ -258,16 +265,17 @@ impl Daemon<'_> {
                     Some(Input::Tick)
                 }
             };
-            // A burst of lines is one decision.
+            // A burst of lines is one decision. Other settings are in force before the next line.
+            let is_alone = matches!(input, Some(Input::Settings(_)));
             let mut inputs: Vec<Input> = input.into_iter().collect();
-            while let Some(event) = reading.try_next() {
+            while !is_alone && let Some(event) = reading.try_next() {
                 inputs.push(Input::Source(event));
             }
             if !inputs.is_empty() {
                 self.inputs(inputs, reading);
             }
             if !requests.is_handing_over() {
-                self.output(requests);
+                self.output(requests, reading);
                 self.answer_early(requests);
             }
             self.keep();
@@ -289,12 +297,12 @@ impl Daemon<'_> {
             reading.woke();
             self.engine.handle(now, Input::Woke);
         }
-        let inputs: Vec<Input> = inputs.into_iter().inspect(|input| self.prepare(input, reading)).collect();
+        let inputs: Vec<Input> = inputs.into_iter().inspect(|input| self.prepare(input)).collect();
         self.engine.handle_all(now, inputs);
     }
 
     /// What else than the engine has to know of it, and before the engine does.
-    fn prepare(&mut self, input: &Input, reading: &mut Reading<SessionFile>) {
+    fn prepare(&mut self, input: &Input) {
         if let Input::Source(SourceEvent::Problem { message, home, .. }) = input {
             match message {
                 Some(message) => tracing::warn!("{message}"),
@@ -308,29 +316,9 @@ impl Daemon<'_> {
             // Claude Code may have been started for the first time, and made its file.
             self.terminals.look_again();
         }
-        if let Input::Settings(settings) = input {
-            self.use_settings(settings, reading);
-        }
     }
 
-    /// Hands new settings to those that have to know before the engine does.
-    fn use_settings(&mut self, settings: &Settings, reading: &mut Reading<SessionFile>) {
-        if settings.sources != self.engine.settings().sources {
-            let homes = homes::of(&settings.sources, self.environment);
-            self.terminals.set_homes(homes.clone(), cached::places(&homes, self.environment));
-            self.taps.set_homes(homes.clone());
-            reading.set_homes(homes);
-        }
-        if let Some(endpoints) = &mut self.endpoints {
-            endpoints.set_clients(settings.discord.clients.clone());
-        }
-        if settings.record != self.engine.settings().record {
-            let now = clock::now();
-            self.record.set(&settings.record, self.engine.restored(now), now.wall);
-        }
-    }
-
-    fn output(&mut self, requests: &mut Requests) {
+    fn output(&mut self, requests: &mut Requests, reading: &mut Reading<SessionFile>) {
         let now = clock::now();
         self.follow_zone(now);
         while let Some(output) = self.engine.poll_output(now) {
@@ -342,6 +330,7 @@ impl Daemon<'_> {
                     requests.tell(&event);
                 }
                 Output::Notice(notice) => telling::log(&notice),
+                Output::Settings(settings) => self.use_settings(settings, reading),
                 Output::Locate(question) => self.finding.ask(question),
             }
         }

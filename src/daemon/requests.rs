@@ -291,6 +291,8 @@ impl Daemon<'_> {
             at: Some(now.wall),
             positions: self.engine.progress(),
             card: self.engine.shown_report(),
+            settings: serde_json::to_value(self.settings.settings()).unwrap_or_default(),
+            obeyed: self.engine.obeyed().filter_map(|settings| serde_json::to_value(settings).ok()).collect(),
             pid: requests.own.pid,
             token: requests.own.token.clone(),
             budget: self.engine.budget(now),

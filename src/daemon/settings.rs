@@ -1,128 +1,142 @@
-//! The settings in force while the daemon runs: read again when the file changes, kept when it breaks.
+//! The settings in use while the daemon runs: read again when the file changes, kept when it breaks.
 //!
 //! What is wrong is logged once per change and kept for `status`. Nothing here writes the file.
 //! Read next: [`watch`], which notices the changes.
 
 pub mod watch;
 
+use std::sync::Arc;
+
 use self::watch::SettingsWatch;
+use super::reading::Reading;
+use super::{Daemon, clock};
 use crate::config_file::ConfigFile;
-use crate::core::config::{ConfigContext, Effective, missing_application_id};
+use crate::core::config::{Change, ConfigContext, Effective, InUse, missing_application_id};
+use crate::core::engine::LOOSER_AFTER;
+use crate::core::file::SessionFile;
 use crate::core::report::ConfigReport;
 use crate::core::settings::Settings;
+use crate::homes;
 use crate::logging::Logging;
+use crate::statusline::cached;
 
-/// The settings in force.
+/// The settings in use.
 #[derive(Debug)]
 pub struct LiveSettings {
     watch: SettingsWatch,
     logging: Logging,
-    /// What was read last, with what is wrong with it.
-    newest: Effective,
-    /// The last reading that was used.
-    used: Effective,
-    /// What is in force of it.
-    settings: Settings,
+    in_use: InUse,
     to_discord: bool,
 }
 
 impl LiveSettings {
-    /// Begins with what `file` says now; `to_discord` is whether an application id is of any use.
+    /// Begins with what `file` says now; `inherited` is what an earlier daemon used last, `to_discord` whether an
+    /// application id is of any use.
     pub fn new(
         file: ConfigFile,
         context: ConfigContext,
         logging: Logging,
         effective: Effective,
+        inherited: Option<Settings>,
         to_discord: bool,
     ) -> Self {
-        let this = Self {
-            watch: SettingsWatch::new(file, context, effective.clone()),
-            logging,
-            settings: effective.cautious(),
-            newest: effective.clone(),
-            used: effective,
-            to_discord,
-        };
+        let watch = SettingsWatch::new(file, context, effective.clone());
+        let this = Self { watch, logging, in_use: InUse::new(effective, inherited), to_discord };
         this.tell_issues();
-        if this.holds_back() {
-            tracing::warn!(
-                "the settings could not be read, so what is to be hidden is not known: \
-                 nothing is shown in Discord until they are mended"
-            );
-        }
+        this.tell_withheld();
         this.tell_missing_id();
         this
     }
 
-    /// The settings in force.
+    /// The settings in use.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        self.in_use.settings()
     }
 
     /// The file and what is wrong with it, for `status`.
     pub fn report(&self) -> ConfigReport {
         // An id that was taken away out of caution is not missing.
-        let in_force = (!self.holds_back()).then_some(&self.settings);
-        self.watch.file().report(&self.newest, in_force)
+        let in_force = (!self.settings().withheld).then_some(self.settings());
+        self.watch.file().report(self.in_use.newest(), in_force)
     }
 
-    /// Waits for other settings to come into force, or to have other issues. Nothing is lost when the wait is given up.
+    /// Waits for other settings to come into use, or to have other issues. Nothing is lost when the wait is given up.
     pub async fn next(&mut self) -> &Settings {
         loop {
             let read = self.watch.next().await;
             if self.take(read) {
-                return &self.settings;
+                return self.in_use.settings();
             }
         }
     }
 
     /// Takes a reading, and says whether it brought other settings or other issues.
     fn take(&mut self, read: Effective) -> bool {
-        let before = std::mem::replace(&mut self.newest, read);
-        let has_other_issues = before.issues != self.newest.issues;
-        if self.newest.is_broken() {
-            if has_other_issues {
-                self.tell_issues();
-            }
-            if !before.is_broken() {
-                tracing::warn!("the last good settings stay in force until the file is mended");
-            }
-            return has_other_issues;
-        }
-        let changes = self.newest.changes_since(&self.used);
-        self.used = self.newest.clone();
-        let settings = self.used.settings.clone();
-        self.logging.set_level(&settings.log.level);
-        if has_other_issues || !changes.is_empty() {
+        let had_id = !self.settings().discord.application_id.is_empty();
+        let Change { used, has_other_settings, has_other_issues, stays_from_now_on } = self.in_use.take(read);
+        if let Some(changes) = used.filter(|changes| has_other_issues || !changes.is_empty()) {
             tracing::info!(changed = changes.join(", "), "settings read again");
         }
         if has_other_issues {
             self.tell_issues();
         }
-        let before = std::mem::replace(&mut self.settings, settings);
-        if !before.discord.application_id.is_empty() {
+        if has_other_settings {
+            self.logging.set_level(&self.settings().log.level);
+            self.tell_withheld();
+        }
+        if stays_from_now_on && !self.settings().withheld {
+            tracing::warn!("the last good settings stay in force until the file is mended");
+        }
+        if has_other_settings && had_id {
             self.tell_missing_id();
         }
-        before != self.settings || has_other_issues
+        has_other_settings || has_other_issues
     }
 
-    /// Whether nothing may be shown, because there never were good settings and these are not.
-    fn holds_back(&self) -> bool {
-        self.used.may_show_too_much()
+    fn tell_withheld(&self) {
+        if self.settings().withheld {
+            tracing::warn!(
+                "the settings could not be read, so what is to be hidden is not known: \
+                 nothing is shown in Discord until they are mended"
+            );
+        }
     }
 
     fn tell_issues(&self) {
-        for issue in &self.newest.issues {
+        for issue in &self.in_use.newest().issues {
             tracing::warn!("{}", self.watch.file().describe(issue));
         }
     }
 
     fn tell_missing_id(&self) {
         if self.to_discord
-            && !self.holds_back()
-            && let Some(issue) = missing_application_id(&self.settings)
+            && !self.settings().withheld
+            && let Some(issue) = missing_application_id(self.settings())
         {
             tracing::warn!("{}", self.watch.file().describe(&issue));
         }
+    }
+}
+
+impl Daemon<'_> {
+    /// Hands the settings in force to everybody else.
+    pub(super) fn use_settings(&mut self, settings: Arc<Settings>, reading: &mut Reading<SessionFile>) {
+        if settings.sources != self.in_force.sources {
+            let homes = homes::of(&settings.sources, self.environment);
+            self.terminals.set_homes(homes.clone(), cached::places(&homes, self.environment));
+            self.taps.set_homes(homes.clone());
+            reading.set_homes(homes);
+        }
+        if let Some(endpoints) = &mut self.endpoints {
+            endpoints.set_clients(settings.discord.clients.clone());
+        }
+        if settings.record != self.in_force.record {
+            let now = clock::now();
+            self.record.set(&settings.record, self.engine.restored(now), now.wall);
+        }
+        if self.engine.has_looser_settings() {
+            tracing::info!("what shows more than before takes effect in {LOOSER_AFTER:?}");
+        }
+        self.in_force = settings;
     }
 }

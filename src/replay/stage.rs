@@ -90,7 +90,7 @@ impl Stage {
                 Output::Locate(question) => {
                     self.engine.handle(self.now, Input::Located(real_path::locate(&question)));
                 }
-                Output::Link(_) | Output::Notice(_) => {}
+                Output::Link(_) | Output::Notice(_) | Output::Settings(_) => {}
             }
         }
     }

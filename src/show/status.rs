@@ -48,6 +48,7 @@ pub fn preview(report: &StatusReport, seen_on_hover: bool) -> String {
         let hint = match report.no_card {
             Some(NoCard::Paused) => "`agent-presence resume` ends the pause",
             Some(NoCard::Hidden) => "the rules are under [[privacy.rule]] in the settings file",
+            Some(NoCard::Settings) => "`agent-presence config check` says what is wrong",
             _ => "see one with `agent-presence run --demo`",
         };
         return format!("{}\nhint: {hint}\n", no_card(report));
@@ -108,6 +109,10 @@ pub fn no_card(report: &StatusReport) -> String {
     match report.no_card {
         Some(NoCard::Paused) => "no card: paused".to_owned(),
         Some(NoCard::Hidden) => "no card: a privacy rule hides the session that is active".to_owned(),
+        Some(NoCard::Settings) => {
+            "no card: a mistake in the settings leaves open what is to be hidden; nothing is shown until it is mended"
+                .to_owned()
+        }
         _ => {
             // Sub-agents and reviews may be active, but are never shown.
             let are_idle = report.sessions.iter().all(|session| session.activity == Activity::Idle);

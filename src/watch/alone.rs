@@ -89,7 +89,7 @@ impl Alone {
                 Output::Locate(question) => {
                     self.engine.handle(now, Input::Located(real_path::locate(&question)));
                 }
-                Output::Link(_) | Output::Notice(_) => {}
+                Output::Link(_) | Output::Notice(_) | Output::Settings(_) => {}
             }
         }
         events

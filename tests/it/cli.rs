@@ -202,6 +202,12 @@ fn cases() {
     for (name, value) in environment(home.path()) {
         cases.env(name, value);
     }
+    // The platform's own place is not asked of the environment everywhere, and a file that is named has to be there.
+    let settings = tempfile::tempdir().unwrap();
+    let config = settings.path().join("config.toml");
+    std::fs::write(&config, "").unwrap();
+    cases.env("AGENT_PRESENCE_CONFIG", config.to_str().unwrap());
+    cases.insert_var("[SETTINGS]", settings.path().to_str().unwrap().replace('\\', "/")).unwrap();
     // Paths are compared with `/` on every system.
     cases.insert_var("[HOME]", home.path().to_str().unwrap().replace('\\', "/")).unwrap();
     cases.insert_var("[VERSION]", env!("CARGO_PKG_VERSION")).unwrap();

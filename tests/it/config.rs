@@ -245,7 +245,8 @@ fn a_rule_that_is_half_understood_hides() {
     check(
         "[[privacy.rule]]\nshow = \"hide\"\npaht = \"/a\"\n",
         "error: line 1: privacy.rule.path: a rule needs `path`\n\
-         warning: line 3: privacy.rule.paht: unknown key, it has no effect (did you mean `path`?)",
+         error: line 3: privacy.rule.paht: unknown key, and it may be meant to hide something: nothing is shown until it \
+         is mended (did you mean `path`?)",
     );
     check(
         "[privacy.rule]\npath = \"/a\"\nshow = \"hide\"\n",

@@ -41,7 +41,7 @@ fn run(
 #[test]
 fn init_never_writes_over_a_file() {
     let home = tempfile::tempdir().unwrap();
-    let file = file(&home.path().join("new"), None, Chosen::Flag);
+    let file = file(&home.path().join("new"), None, Chosen::Named);
     let path = file.path.display();
     assert_eq!(run(|out, _| command::init(&file, out)), (format!("{path}\n"), String::new(), 0));
     assert_eq!(std::fs::read_to_string(&file.path).unwrap(), config::commented());
@@ -64,7 +64,7 @@ fn check_exits_1_on_a_problem() {
     assert_eq!((out, code), (format!("{path}: no such file, the defaults are used\n"), 0));
     assert!(err.starts_with("note: discord.application_id: no application id is set"), "{err}");
 
-    let named = file(home.path(), None, Chosen::Flag);
+    let named = file(home.path(), None, Chosen::Named);
     let (_, err, code) = run(|out, err| command::check(&named, &context(), out, err));
     assert_eq!(code, 1);
     assert!(

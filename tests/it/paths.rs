@@ -46,7 +46,13 @@ fn variables_come_before_the_platform() {
 
     for ignored in ["", "relative/folder"] {
         let nothing = environment(&names.map(|name| (name, Path::new(ignored))));
-        assert_eq!(config_file(&nothing).unwrap(), config_file(&none).unwrap());
+        let config = config_file(&nothing).unwrap();
+        assert_eq!(
+            config == config_file(&none).unwrap(),
+            ignored.is_empty(),
+            "a file that is named is no other file"
+        );
+        assert!(config.is_absolute());
         assert_eq!(state_dir(&nothing).unwrap(), state_dir(&none).unwrap());
         assert_eq!(codex_homes(&Sources::default(), &nothing), [root().join("home/.codex")]);
         assert_eq!(claude_homes(&Sources::default(), &nothing), both);
@@ -58,9 +64,9 @@ fn the_flag_comes_before_the_environment() {
     let there = root().join("there");
     let environment = environment(&[("AGENT_PRESENCE_CONFIG", &there)]);
     let named = ConfigFile::locate(Some(&root().join("mine.toml")), &environment).unwrap();
-    assert_eq!(named, ConfigFile { path: root().join("mine.toml"), chosen: Chosen::Flag });
+    assert_eq!(named, ConfigFile { path: root().join("mine.toml"), chosen: Chosen::Named });
     let found = ConfigFile::locate(None, &environment).unwrap();
-    assert_eq!(found, ConfigFile { path: there, chosen: Chosen::Default });
+    assert_eq!(found, ConfigFile { path: there, chosen: Chosen::Named });
     assert!(ConfigFile::locate(Some(Path::new("relative.toml")), &environment).unwrap().path.is_absolute());
 }
 

@@ -27,6 +27,15 @@ fn save(path: &Path, text: &str) {
     fs::rename(new, path).unwrap();
 }
 
+/// The folder where the settings are if nobody names them, which is not there yet.
+fn usual_folder(home: &mut Home) -> PathBuf {
+    home.set("AGENT_PRESENCE_CONFIG", "");
+    for variable in ["XDG_CONFIG_HOME", "APPDATA"] {
+        home.set(variable, home.path("later").to_str().unwrap());
+    }
+    home.path("later/agent-presence")
+}
+
 /// A session in the middle of a turn, and the program that shows it on standard output.
 fn shown(home: &Home) -> (CodexSession, Process) {
     let mut session = home.session();
@@ -101,16 +110,15 @@ fn a_link_is_pointed_elsewhere() {
 #[test]
 fn a_folder_comes_and_goes() {
     let mut home = Home::new();
-    let folder = home.path("later/deeper");
+    let folder = usual_folder(&mut home);
     let file = folder.join("config.toml");
-    home.set("AGENT_PRESENCE_CONFIG", file.to_str().unwrap());
     let (_session, program) = shown(&home);
 
     fs::create_dir_all(&folder).unwrap();
     fs::write(&file, settings(&home, PROJECT)).unwrap();
     program.wait_for_output("│ Thinking in app · GPT-5.6 Sol\n");
     fs::remove_dir_all(home.path("later")).unwrap();
-    program.wait_for_log("privacy.project = false");
+    program.wait_for_log("it is empty or gone: the last good settings stay in force");
     fs::create_dir_all(&folder).unwrap();
     fs::write(&file, settings(&home, "[card]\ndetails = \"{model} at work\"\n")).unwrap();
     program.wait_for_output("│ GPT-5.6 Sol at work\n");
@@ -200,4 +208,125 @@ fn only_the_file_named_is_read() {
     program.wait_for_log("could not read it");
     save(&named, &settings(&home, "[card]\ndetails = \"{model} at work\"\n"));
     program.wait_for_output("│ GPT-5.6 Sol at work\n");
+}
+
+/// Hides the sessions of these tests, however their folder is written.
+const HIDDEN: &str = "[[privacy.rule]]\npath = \"/home/./*//app\"\nshow = \"hide\"\n";
+
+/// Nothing of the folder is anywhere but in `status`.
+#[track_caller]
+fn tells_nothing(program: &Process) {
+    for text in [program.output(), program.log()] {
+        assert!(!text.contains("Thinking") && !text.contains("/app"), "{text}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_in_the_middle_of_a_change_shows_nothing_more() {
+    use std::os::unix::fs::symlink;
+
+    let mut home = Home::new();
+    let folder = usual_folder(&mut home);
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("config.toml");
+    let hidden = settings(&home, HIDDEN);
+    fs::write(&file, &hidden).unwrap();
+    home.session().turn();
+    let program = home.start("run --dry-run");
+    program.wait_for_log("started");
+    home.wait_for_status("the session", |status| status["no_card"] == "hidden");
+    let changes: [(&str, &dyn Fn()); 5] = [
+        ("empty or gone", &|| fs::write(&file, "").unwrap()),
+        ("empty or gone", &|| fs::remove_file(&file).unwrap()),
+        ("a link to nothing", &|| {
+            fs::remove_file(&file).unwrap();
+            symlink("nowhere.toml", &file).unwrap();
+        }),
+        ("could not read it", &|| {
+            fs::remove_file(&file).unwrap();
+            fs::create_dir(&file).unwrap();
+        }),
+        ("not valid TOML", &|| fs::write(&file, hidden.split_at(hidden.len() - 4).0).unwrap()),
+    ];
+    for (issue, change) in changes {
+        change();
+        let status =
+            home.wait_for_status(issue, |status| status["config"]["issues"].to_string().contains(issue));
+        assert_eq!(status["no_card"], "hidden", "{issue}");
+        if fs::remove_file(&file).is_err() {
+            let _ = fs::remove_dir(&file);
+        }
+        fs::write(&file, &hidden).unwrap();
+        home.wait_for_status("no issues", |status| status["config"]["issues"] == json!([]));
+    }
+    // What shows more, and is not there for long.
+    fs::write(&file, settings(&home, PROJECT)).unwrap();
+    program.wait_for_log("what shows more than before takes effect in 10s");
+    fs::write(&file, &hidden).unwrap();
+    home.wait_for_status("the session", |status| status["no_card"] == "hidden");
+    tells_nothing(&program);
+}
+
+#[test]
+fn a_mistyped_rule_shows_nothing_until_it_is_mended() {
+    let home = Home::new();
+    let discord = FakeDiscord::at(&home.discord(), Default::default());
+    home.session().turn();
+    let program = home.start("run");
+    discord.wait_for_presence("a card", |_| true);
+    save(&home.config(), &settings(&home, "[[privacy.rules]]\npath = \"/other\"\nshow = \"hide\"\n"));
+    discord.wait_for_no_presence();
+    let status = home.status();
+    assert_eq!(status["no_card"], "settings");
+    let issue = format!("{}:7:11: privacy.rules: unknown key", home.config().display());
+    assert!(status["config"]["issues"][0].as_str().unwrap().starts_with(&issue), "{status:#}");
+    assert!(home.output("preview").contains("nothing is shown until it is mended"));
+    let checked = home.run("config check");
+    assert_eq!(checked.code, Some(1));
+    assert!(checked.err.contains("hint: did you mean [[privacy.rule]]?"), "{}", checked.err);
+    // A file that is also broken in another way is not mended.
+    save(&home.config(), "[card");
+    home.wait_for_status("the other mistake", |status| {
+        status["config"]["issues"].to_string().contains("TOML")
+    });
+    assert_eq!(home.status()["no_card"], "settings");
+    save(&home.config(), &settings(&home, ""));
+    discord.wait_for_presence("a card", |_| true);
+    drop(program);
+    assert_eq!(discord.connections(), 1);
+}
+
+#[test]
+fn a_file_that_was_named_and_is_not_there_shows_nothing() {
+    let mut home = Home::new();
+    let discord = FakeDiscord::at(&home.discord(), Default::default());
+    home.set("AGENT_PRESENCE_CONFIG", home.path("missing.toml").to_str().unwrap());
+    home.session().turn();
+    let program = home.start("run");
+    program.wait_for_log("nothing is shown in Discord until they are mended");
+    home.wait_for_status("why", |status| status["no_card"] == "settings");
+    assert!(home.output("status").contains("missing.toml"));
+    tells_nothing(&program);
+    drop(program);
+    assert_eq!(discord.connections(), 0);
+    for command in ["preview", "status"] {
+        assert!(home.output(command).contains("nothing is shown until it is mended"), "{command}");
+    }
+    assert_eq!(home.run("config check").code, Some(1));
+}
+
+#[test]
+fn the_next_daemon_shows_nothing_more_than_the_last_good_settings() {
+    let home = Home::new();
+    home.settings(&settings(&home, HIDDEN));
+    home.session().turn();
+    let first = home.start("run");
+    home.wait_for_status("the session", |status| status["no_card"] == "hidden");
+    fs::write(home.config(), "").unwrap();
+    let second = home.start("run");
+    assert_eq!(first.wait_for_end().code, Some(0));
+    let status = home.wait_for_status("the session", |status| status["no_card"] == "hidden");
+    assert!(status["config"]["issues"].to_string().contains("empty or gone"), "{status:#}");
+    tells_nothing(&second);
 }

@@ -146,7 +146,7 @@ async fn a_pipe_is_read_once() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("pipe");
     rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
-    let file = ConfigFile { path, chosen: Chosen::Flag };
+    let file = ConfigFile { path, chosen: Chosen::Named };
     let read = Effective::read(&level("debug"), &ConfigContext::default());
     let mut watch = SettingsWatch::new(file, ConfigContext::default(), read);
     settle(&mut watch).await;

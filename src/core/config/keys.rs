@@ -28,6 +28,11 @@ impl Key {
     pub fn path(&self) -> String {
         format!("{}.{}", self.table, self.name)
     }
+
+    /// Whether more may be shown than its owner wants where it is lost: what its default shows, it can take away.
+    pub fn protects(&self) -> bool {
+        self.table == SOURCES || (self.table, self.name) == (DISCORD, "clients")
+    }
 }
 
 impl std::fmt::Debug for Key {
@@ -43,6 +48,14 @@ impl PartialEq for Key {
 }
 
 impl Eq for Key {}
+
+/// The tables that stand between a session and Discord.
+pub(super) const PRIVACY: &str = "privacy";
+const SOURCES: &str = "sources";
+const DISCORD: &str = "discord";
+
+/// The rules within [`PRIVACY`], which may stand more than once.
+pub(super) const RULE: &str = "rule";
 
 /// The key with this name in this table.
 pub fn find(table: &str, name: &str) -> Option<&'static Key> {

@@ -64,5 +64,6 @@ fn warn(effective: &mut Effective, key: &str, message: String, hint: Option<&str
         severity: Severity::Warning,
         message,
         hint: hint.map(str::to_owned),
+        withholds: false,
     });
 }

@@ -1,32 +1,106 @@
 //! What a reading of the settings file means for a program that is running, or about to: what may be used of a broken
 //! file, and what has changed since an earlier reading.
 
+use super::keys::{KEYS, Key};
 use super::value::shortened;
 use super::{Effective, Issue, Severity};
 use crate::core::settings::Settings;
 
-/// The settings that stand between a session and Discord: where one of them is lost, more would be shown than its owner
-/// wants. A `show` that cannot be read is not among them, because such a rule hides; nor is what defaults to not shown.
-const PROTECTING: [&str; 10] = [
-    "discord",
-    "discord.clients",
-    "privacy",
-    "privacy.rule",
-    "privacy.rule.path",
-    "sources",
-    "sources.codex",
-    "sources.claude",
-    "sources.codex_home",
-    "sources.claude_home",
-];
+/// The settings of a program that is running, while their file changes.
+#[derive(Debug)]
+pub struct InUse {
+    /// What was read last, with what is wrong with it.
+    newest: Effective,
+    /// The last reading that could be used.
+    good: Effective,
+    settings: Settings,
+}
+
+/// What a reading has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The settings that are used and other than before, by name and value.
+    pub used: Option<Vec<String>>,
+    /// Whether the settings in use are other than before.
+    pub has_other_settings: bool,
+    /// Whether something else is wrong than before.
+    pub has_other_issues: bool,
+    /// Whether the last good settings stay, and were not staying before.
+    pub stays_from_now_on: bool,
+}
+
+impl InUse {
+    /// Begins with what is read at the start, and with what an earlier program used last, if it tells.
+    pub fn new(read: Effective, inherited: Option<Settings>) -> Self {
+        let Some(inherited) = inherited else {
+            return Self { settings: read.cautious(), good: read.clone(), newest: read };
+        };
+        let good = Effective { settings: inherited.clone(), issues: Vec::new(), ..read.clone() };
+        let mut this = Self { settings: inherited, newest: good.clone(), good };
+        this.take(read);
+        this
+    }
+
+    /// The settings in use.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What was read last, with what is wrong with it.
+    pub fn newest(&self) -> &Effective {
+        &self.newest
+    }
+
+    /// Takes a reading. A mistake where it is said what is hidden withholds everything. With any other mistake, and while
+    /// the file says nothing any more, the last good settings stay.
+    pub fn take(&mut self, mut read: Effective) -> Change {
+        if read.is_blank && !read.is_broken() && read.settings != self.good.settings {
+            read.issues.push(gone());
+        }
+        let before = std::mem::replace(&mut self.newest, read);
+        let has_other_issues = before.issues != self.newest.issues;
+        let settings = if self.newest.withholds() {
+            Settings { withheld: true, ..self.good.settings.clone() }
+        } else if self.newest.is_broken() {
+            self.settings.clone()
+        } else {
+            self.newest.settings.clone()
+        };
+        let used = (!self.newest.is_broken()).then(|| self.newest.changes_since(&self.good));
+        if used.is_some() {
+            self.good = self.newest.clone();
+        }
+        let has_other_settings = settings != self.settings;
+        self.settings = settings;
+        let stays_from_now_on = self.newest.is_broken() && !before.is_broken();
+        Change { used, has_other_settings, has_other_issues, stays_from_now_on }
+    }
+}
+
+/// The file was emptied or went away.
+fn gone() -> Issue {
+    Issue {
+        line: None,
+        column: None,
+        key: None,
+        severity: Severity::Error,
+        message: "it is empty or gone: the last good settings stay in force".to_owned(),
+        hint: Some(
+            "write it again (`agent-presence config init`), or restart the daemon to use the defaults"
+                .to_owned(),
+        ),
+        withholds: false,
+    }
+}
 
 impl Effective {
     /// The settings for a program that has no good ones yet. Where it is not known what is to be hidden, because the
-    /// file cannot be read as a whole or a setting that hides is lost, they have no application id, so that nothing
-    /// goes to Discord.
+    /// file cannot be read as a whole or a setting that hides is lost, nothing may be shown, and they have no application
+    /// id, so that nobody connects to Discord for nothing.
     pub fn cautious(&self) -> Settings {
         let mut settings = self.settings.clone();
         if self.may_show_too_much() {
+            settings.withheld = true;
             settings.discord.application_id.clear();
         }
         settings
@@ -34,11 +108,19 @@ impl Effective {
 
     /// Whether something that was meant to hide may be missing from the settings.
     pub fn may_show_too_much(&self) -> bool {
-        let protects = |issue: &Issue| match issue.key.as_deref() {
-            Some(key) => PROTECTING.contains(&key),
-            None => true,
+        let protects = |issue: &Issue| {
+            let Some(key) = issue.key.as_deref() else { return true };
+            let (table, name) = key.split_once('.').unwrap_or((key, ""));
+            let any =
+                |key: &Key| key.table == table && (name.is_empty() || key.name == name) && key.protects();
+            issue.withholds || KEYS.iter().any(any)
         };
         self.issues.iter().any(|issue| issue.severity == Severity::Error && protects(issue))
+    }
+
+    /// Whether nothing may be shown until the file is mended, whatever was shown before.
+    pub fn withholds(&self) -> bool {
+        self.issues.iter().any(|issue| issue.withholds)
     }
 
     /// The settings that are other than `before`, for the log: `card.idle_after = "5m"`. The application id is named
@@ -74,14 +156,17 @@ mod tests {
     #[test]
     fn a_lost_protection_keeps_discord_out() {
         let check = |text: &str, id: &str| {
-            assert_eq!(read(text).cautious().discord.application_id, id, "{text}");
+            let settings = read(text).cautious();
+            assert_eq!(settings.discord.application_id, id, "{text}");
+            assert_eq!(settings.withheld, id.is_empty(), "{text}");
         };
         check("", ID);
         check("[card]\nunknown = 1", ID);
         check("[card]\nidle_after = 1", ID);
         check("[privacy]\nproject = \"yes\"", ID);
-        check("[[privacy.rule]]\npath = \"/a/**\"\nshow = \"hidden\"", ID);
+        check("[crad]\nstate = \"x\"", ID);
 
+        check("[[privacy.rule]]\npath = \"/a/**\"\nshow = \"hidden\"", "");
         check("[card", "");
         check("privacy = 1", "");
         check("privacy.rule = \"hide\"", "");
@@ -99,6 +184,144 @@ mod tests {
             let (table, name) = key.split_once('.').unwrap();
             assert!(read(&format!("[{table}]\n{name} = 1.5")).may_show_too_much(), "{key}");
         }
+    }
+
+    const RULE: &str = "[privacy]\nproject = true\n[[privacy.rule]]\npath = \"/a\"\nshow = \"hide\"\n";
+
+    #[test]
+    fn a_mistake_in_what_is_hidden_withholds_everything() {
+        for text in [
+            "[[privacy.rules]]\npath = \"/a\"\nshow = \"hide\"",
+            "[privacy]\nhide = [\"/a\"]",
+            "[[rule]]\npath = \"/a\"\nshow = \"hide\"",
+            "[[rules]]\npath = \"/a\"\nshow = \"hide\"",
+            "[privcy]\nproject = false",
+            "[[Privacy.rule]]\npath = \"/a\"\nshow = \"hide\"",
+            "[[PRIVACY]]\npath = \"/a\"",
+            "[[folders]]\nhide = \"/a\"",
+            "[anything]",
+            "project = true",
+            "clients = [\"/a\"]",
+            "codex = false",
+            "[[card.rule]]\npath = \"/a\"",
+            "[card]\nhide = true",
+            "privacy = 1",
+            "privacy.rule = \"hide\"",
+            "[[privacy.rule]]\nshow = \"hide\"",
+            "[[privacy.rule]]\npath = \"/a\"",
+            "[[privacy.rule]]\npath = \"/a\"\nshow = \"Hide\"",
+            "[[privacy.rule]]\npath = \"/a\"\nshow = \"hide\"\nwhen = \"always\"",
+        ] {
+            let read = read(text);
+            assert!(read.is_broken() && read.withholds(), "{text}");
+            assert!(
+                read.issues
+                    .iter()
+                    .all(|issue| issue.line.is_some() && issue.hint.is_some() || issue.key.is_some()),
+                "{text}"
+            );
+        }
+        for text in [
+            "[card]\nidle_aftr = 1",
+            "[sources]\nclaud = false",
+            "[log]\nfile = 1",
+            "[crad]",
+            "application_id = \"1\"",
+            "[card]\nproject = true",
+            "[privacy]\nproject = \"yes\"",
+            "[card",
+        ] {
+            assert!(!read(text).withholds(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_means_something_else_elsewhere_withholds_everything() {
+        for path in [
+            "",
+            " ",
+            " /a",
+            "/a ",
+            "/a\u{a0}",
+            "/a\\n",
+            "/a/{b,c}",
+            "/a/[bc]",
+            "/a|b",
+            "/a/***",
+            "/a/*/../b",
+            "a/b",
+            "./a",
+            "*/a",
+            "~ada/a",
+            "$WORK/a",
+            "!/a",
+            "%USERPROFILE%/a",
+        ] {
+            let read = read(&format!("[[privacy.rule]]\npath = \"{path}\"\nshow = \"hide\""));
+            assert!(read.withholds() && read.settings.privacy.rules.is_empty(), "{path:?}");
+            let issue = read.issues.first().unwrap();
+            assert_eq!((issue.line, issue.key.as_deref()), (Some(2), Some("privacy.rule.path")), "{path:?}");
+        }
+        for path in [
+            "/a",
+            "/a/",
+            "~",
+            "~/a b",
+            "$HOME/a",
+            "${HOME}",
+            "**",
+            "**/a",
+            "/a/../b/*",
+            r"C:\\a",
+            r"\\\\server\\a",
+        ] {
+            let context = ConfigContext { home: Some("/home/ada".into()), ..ConfigContext::default() };
+            let text = format!("[[privacy.rule]]\npath = \"{path}\"\nshow = \"hide\"");
+            assert_eq!(Effective::read(&text, &context).issues, [], "{path:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_looser_than_the_last_good_settings_is_used_until_the_file_can_be_read() {
+        let good = read(RULE);
+        let check = |text: &str, withheld: bool| {
+            let mut in_use = InUse::new(good.clone(), None);
+            let change = in_use.take(read(text));
+            assert!(in_use.newest().is_broken() && change.has_other_issues, "{text:?}");
+            assert_eq!(*in_use.settings(), Settings { withheld, ..good.settings.clone() }, "{text:?}");
+            // What it says next, before it is mended, changes nothing of that.
+            in_use.take(read("[card"));
+            assert_eq!(in_use.settings().withheld, withheld, "{text:?}");
+            assert!(in_use.take(good.clone()).used.is_some());
+            assert_eq!(*in_use.settings(), good.settings, "{text:?}");
+        };
+        check("", false);
+        check(" \n", false);
+        check("[card", false);
+        check("[privacy]\nproject = \"no\"", false);
+        check("[[privacy.rules]]\npath = \"/a\"", true);
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults_at_the_start() {
+        let mut in_use = InUse::new(read(""), None);
+        assert_eq!(in_use.newest().issues, []);
+        in_use.take(read("[privacy]\nproject = true"));
+        assert!(in_use.settings().privacy.project);
+        in_use.take(read("# nothing"));
+        assert!(!in_use.settings().privacy.project, "a file of comments says that it is to be the defaults");
+    }
+
+    #[test]
+    fn what_was_used_last_is_inherited() {
+        let good = read(RULE).settings;
+        let used = |text: &str| InUse::new(read(text), Some(good.clone())).settings().clone();
+        assert_eq!(used(""), good);
+        assert_eq!(used("[card"), good);
+        assert_eq!(used("[[rule]]"), Settings { withheld: true, ..good.clone() });
+        assert_eq!(used("# mine"), read("").settings);
+        let defaults = InUse::new(read(""), Some(read("").settings));
+        assert_eq!(defaults.newest().issues, []);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! `[[privacy.rule]]`: exceptions per folder.
 //!
-//! A rule that is only half understood still protects: when its `show` cannot be read, it hides.
+//! A rule that is not understood may be meant to hide: nothing is shown until it is. Where it is only its `show` that is not, the
+//! rest of it still hides.
+
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -33,27 +36,26 @@ impl Reading<'_> {
 
     fn not_a_rule(&mut self, at: usize, found: &DeValue<'_>) {
         let complaint = Complaint::new(format!("expected a list of rules, found {}", value::found(found)))
-            .with_hint("begin each rule with [[privacy.rule]]");
+            .with_hint("begin each rule with [[privacy.rule]]")
+            .withholding();
         self.complain(at, KEY, Severity::Error, complaint);
     }
 
     fn rule(&mut self, at: usize, rule: &DeTable<'_>) {
         for (name, _) in rule {
             if !matches!(name.get_ref().as_ref(), "path" | "show") {
-                let complaint = Complaint::new("unknown key, it has no effect");
-                let complaint = match nearest(name.get_ref(), &["path", "show"]) {
-                    Some(known) => complaint.with_hint(format!("did you mean `{known}`?")),
-                    None => complaint,
+                let hint = match nearest(name.get_ref(), &["path", "show"]) {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => "a rule has `path` and `show`".to_owned(),
                 };
                 let key = format!("{KEY}.{}", value::shortened(name.get_ref()));
-                self.complain(name.span().start, &key, Severity::Warning, complaint);
+                self.unknown(name.span().start, &key, Some(hint), true);
             }
         }
         let show = self.rule_part(at, rule, "show", |given| given.one_of(&SHOW));
         let home = self.context.home.clone();
         let path = self.rule_part(at, rule, "path", |given| {
-            let path = given.text("a path such as \"~/clients/**\"")?;
-            if path.starts_with('*') { Ok(path.to_owned()) } else { value::expand(path, home.as_deref()) }
+            pattern(given.text("a path such as \"~/clients/**\"")?, home.as_deref())
         });
         if let Some(path) = path {
             let line = self.place(at).0;
@@ -75,7 +77,7 @@ impl Reading<'_> {
     ) -> Option<T> {
         let key = format!("{KEY}.{name}");
         let Some(value) = rule.get(name) else {
-            let complaint = Complaint::new(format!("a rule needs `{name}`"));
+            let complaint = Complaint::new(format!("a rule needs `{name}`")).withholding();
             self.complain(at, &key, Severity::Error, complaint);
             return None;
         };
@@ -83,9 +85,38 @@ impl Reading<'_> {
         match read(&given) {
             Ok(part) => Some(part),
             Err(complaint) => {
-                self.complain(value.span().start, &key, Severity::Error, complaint);
+                self.complain(value.span().start, &key, Severity::Error, complaint.withholding());
                 None
             }
         }
     }
+}
+
+/// A pattern that means what its author takes it to mean: none that other programs know and this one does not.
+fn pattern(path: &str, home: Option<&Path>) -> Result<String, Complaint> {
+    let refuse = |what: &str| Complaint::new(format!("{what} in {}", value::quoted(path)));
+    if path.trim() != path || path.is_empty() {
+        return Err(Complaint::new(format!(
+            "expected a path without blanks around it, found {}",
+            value::quoted(path)
+        ))
+        .with_hint("leave the blanks away; a name that ends in one can be written with `?`"));
+    }
+    if path.chars().any(char::is_control) {
+        return Err(refuse("a control character"));
+    }
+    let own = path.strip_prefix("${HOME}").unwrap_or(path);
+    if own.contains(['[', ']', '{', '}', '|']) {
+        return Err(refuse("`[…]`, `{…}` and `|` are not known")
+            .with_hint("write one rule for each path, and `?` for such a character in a name"));
+    }
+    if path.contains("***") {
+        return Err(refuse("`***` is not known")
+            .with_hint("`*` stands for anything within a name, `**` for anything across folders"));
+    }
+    let mut names = path.split(['/', '\\']).skip_while(|name| !name.contains(['*', '?']));
+    if names.any(|name| name == "..") {
+        return Err(refuse("`..` behind a wildcard").with_hint("write the path without `..`"));
+    }
+    if path.starts_with("**") { Ok(path.to_owned()) } else { value::expand(path, home) }
 }

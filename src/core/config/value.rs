@@ -191,7 +191,7 @@ pub(super) fn log_filter(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// An absolute path with `~` replaced. Windows' and WSL's own forms (`C:\`, `\\wsl.localhost\…`) are absolute on
+/// An absolute path with `~` and `$HOME` replaced. Windows' and WSL's own forms (`C:\`, `\\wsl.localhost\…`) are absolute on
 /// every system, so that one file serves several.
 pub(super) fn expand(path: &str, home: Option<&Path>) -> Result<String, Complaint> {
     let is_drive = |path: &str| {
@@ -200,11 +200,13 @@ pub(super) fn expand(path: &str, home: Option<&Path>) -> Result<String, Complain
             && characters.next() == Some(':')
             && characters.next().is_some_and(|slash| matches!(slash, '/' | '\\'))
     };
-    if let Some(rest) = path.strip_prefix('~')
-        && (rest.is_empty() || rest.starts_with(['/', '\\']))
-    {
+    let below = |name: &&str| {
+        path.strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '\\']))
+    };
+    if let Some(name) = ["~", "$HOME", "${HOME}"].iter().find(|name| below(name)) {
+        let rest = path.strip_prefix(name).unwrap_or_default();
         let home = home.and_then(Path::to_str).ok_or_else(|| {
-            Complaint::new("could not replace `~`: the home folder is not known")
+            Complaint::new(format!("could not replace `{name}`: the home folder is not known"))
                 .with_hint("write the whole path, or set HOME")
         })?;
         return Ok(format!("{}{rest}", home.trim_end_matches(['/', '\\'])));

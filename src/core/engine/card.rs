@@ -93,6 +93,8 @@ impl Engine {
             self.roster.deadline().filter(|at| *at > now.mono).map(|at| (at, "another session waits"));
         let pause = self.paused_until.filter(|until| *until != UNTIL_RESUMED);
         let pause = pause.and_then(|until| Some((now.mono_at(until)?, "the pause ends")));
+        let settings = self.in_force.deadline().map(|at| (at, "settings that show more"));
+        let patience = patience.into_iter().chain(settings);
         by_wall.chain(patience).chain(pause).min_by_key(|(at, _)| *at)
     }
 }

@@ -175,7 +175,7 @@ mod tests {
                 EventKind::Status => return None,
                 EventKind::Card { card } => format!("card {}", card.is_some()),
             }),
-            Output::Link(_) | Output::Notice(_) | Output::Locate(_) => None,
+            Output::Link(_) | Output::Notice(_) | Output::Locate(_) | Output::Settings(_) => None,
         };
         outputs.filter_map(word).collect()
     }

@@ -94,9 +94,9 @@ impl Places {
 impl Engine {
     /// Other settings are in force.
     pub(super) fn set_privacy(&mut self) {
-        let settings = &self.settings;
-        self.places.patterns = settings.privacy.rules.iter().map(|rule| rule.path.clone()).collect();
-        self.places.rebuild([&settings.privacy]);
+        let rules = self.in_force.privacy().flat_map(|privacy| &privacy.rules);
+        self.places.patterns = rules.map(|rule| rule.path.clone()).collect();
+        self.places.rebuild(self.in_force.privacy());
         self.places.is_stale = true;
     }
 
@@ -109,7 +109,7 @@ impl Engine {
         let sessions = with_origins(&self.files, &self.dormant);
         let folders: BTreeSet<&str> = sessions.into_iter().flat_map(Session::folders).collect();
         places.found.folders.retain(|folder, _| folders.contains(folder.as_str()));
-        places.rebuild([&self.settings.privacy]);
+        places.rebuild(self.in_force.privacy());
     }
 
     /// Asks what is not known of folders, and finds the sessions that are hidden.
@@ -193,7 +193,7 @@ impl Engine {
     }
 
     pub(super) fn is_hidden(&self, card: &Card) -> bool {
-        self.places.hidden.contains(&(card.agent(), card.session().to_owned()))
+        self.settings.withheld || self.places.hidden.contains(&(card.agent(), card.session().to_owned()))
     }
 }
 

@@ -41,6 +41,7 @@ impl Engine {
         match self.card() {
             Some(_) => None,
             None if self.paused_until().is_some() => Some(NoCard::Paused),
+            None if self.settings().withheld => Some(NoCard::Settings),
             None if self.sessions().into_iter().any(is_hidden) => Some(NoCard::Hidden),
             None => Some(NoCard::Idle),
         }

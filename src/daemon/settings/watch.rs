@@ -115,8 +115,9 @@ impl SettingsWatch {
         self.watch_again();
         self.stirred = None;
         self.due = self.blind.then(|| Instant::now() + LOOK_EVERY);
-        // What is no file, such as a pipe, was read at the start and can be read only once.
-        if std::fs::metadata(&self.file.path).is_ok_and(|metadata| !metadata.is_file()) {
+        // What is neither file nor folder, such as a pipe, was read at the start and can be read only once.
+        let can_be_read = |metadata: std::fs::Metadata| metadata.is_file() || metadata.is_dir();
+        if std::fs::metadata(&self.file.path).is_ok_and(|metadata| !can_be_read(metadata)) {
             return None;
         }
         let read = self.file.read(&self.context);

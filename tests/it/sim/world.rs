@@ -469,6 +469,7 @@ impl World {
                 Output::Link(command) => self.obey(command),
                 Output::Event(event) => self.tell(&event),
                 Output::Notice(notice) => self.note(&format!("log  {notice}")),
+                Output::Settings(_) => {}
                 Output::Locate(question) => {
                     let answer = Input::Located(question.as_written());
                     self.engine.as_mut().unwrap().handle(now, answer);

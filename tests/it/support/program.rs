@@ -37,7 +37,12 @@ impl Home {
         }
         // Windows knows the user's folders without the environment.
         if cfg!(windows) {
-            command.env("AGENT_PRESENCE_CONFIG", self.path().join("config/agent-presence/config.toml"));
+            let config = self.path().join("config/agent-presence/config.toml");
+            if !config.exists() {
+                std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+                std::fs::write(&config, "").unwrap();
+            }
+            command.env("AGENT_PRESENCE_CONFIG", config);
         }
         command
     }

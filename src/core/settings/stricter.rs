@@ -1,0 +1,180 @@
+//! What two settings both allow: the order by which one shows more than another.
+//!
+//! Every field is named, so that a new one has to find its place here.
+//! Read next: the engine's `in_force`, which keeps the stricter ones for a while.
+
+use std::path::PathBuf;
+
+use super::{Card, Clients, Discord, Privacy, Settings, Sources};
+use crate::core::template::Template;
+
+impl Settings {
+    /// These settings, as far as `other` shows the same or more; what is not a matter of more or less is as here. Rules are
+    /// as here as well: which folder they show more of is only known folder by folder.
+    pub fn and(&self, other: &Self) -> Self {
+        let Self { discord, card, tokens, sources, privacy, publish, record, log, withheld } = self;
+        Self {
+            discord: discord.and(&other.discord),
+            card: card.and(&other.card),
+            tokens: tokens.clone(),
+            sources: sources.and(&other.sources),
+            privacy: privacy.and(&other.privacy),
+            publish: publish.clone(),
+            record: record.clone(),
+            log: log.clone(),
+            withheld: *withheld || other.withheld,
+        }
+    }
+
+    /// Whether these show more than `other` does, in any respect.
+    pub fn show_more_than(&self, other: &Self) -> bool {
+        self.and(other) != *self || self.privacy.rules != other.privacy.rules
+    }
+}
+
+impl Discord {
+    fn and(&self, other: &Self) -> Self {
+        let Self { application_id, clients, large_image, member_list } = self;
+        let is_nowhere = other.application_id.is_empty();
+        Self {
+            application_id: if is_nowhere { String::new() } else { application_id.clone() },
+            clients: match (clients, &other.clients) {
+                (Clients::All, clients) | (clients, Clients::All) => clients.clone(),
+                (Clients::Only(own), Clients::Only(others)) => Clients::Only(common(own, others)),
+            },
+            large_image: large_image.clone(),
+            member_list: *member_list,
+        }
+    }
+}
+
+impl Card {
+    fn and(&self, other: &Self) -> Self {
+        let Self { details, state, idle_after } = self;
+        let words = |card: &Self| -> Vec<_> {
+            [&card.details, &card.state].into_iter().flat_map(Template::words).collect()
+        };
+        let others = words(other);
+        let shows_more = words(self).into_iter().any(|word| !others.contains(&word));
+        let lines = if shows_more { other } else { self };
+        Self {
+            details: if shows_more { lines.details.clone() } else { details.clone() },
+            state: if shows_more { lines.state.clone() } else { state.clone() },
+            idle_after: (*idle_after).min(other.idle_after),
+        }
+    }
+}
+
+impl Sources {
+    fn and(&self, other: &Self) -> Self {
+        let Self { codex, claude, codex_home, claude_home } = self;
+        let codex_homes = homes(codex_home, &other.codex_home);
+        let claude_homes = homes(claude_home, &other.claude_home);
+        Self {
+            codex: *codex && other.codex && codex_homes.is_some(),
+            claude: *claude && other.claude && claude_homes.is_some(),
+            codex_home: codex_homes.unwrap_or_else(|| codex_home.clone()),
+            claude_home: claude_homes.unwrap_or_else(|| claude_home.clone()),
+        }
+    }
+}
+
+/// The homes that are in both lists. An empty list is the default ones, of which it is not known here which they are.
+fn homes(own: &[PathBuf], others: &[PathBuf]) -> Option<Vec<PathBuf>> {
+    if own == others {
+        return Some(own.to_vec());
+    }
+    Some(common(own, others)).filter(|homes| !homes.is_empty())
+}
+
+impl Privacy {
+    fn and(&self, other: &Self) -> Self {
+        let Self { project, branch, file, rules } = self;
+        Self {
+            project: *project && other.project,
+            branch: *branch && other.branch,
+            file: *file && other.file,
+            rules: rules.clone(),
+        }
+    }
+}
+
+fn common<T: Clone + PartialEq>(own: &[T], others: &[T]) -> Vec<T> {
+    own.iter().filter(|one| others.contains(one)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::config::{ConfigContext, read};
+
+    fn settings(text: &str) -> Settings {
+        let id = Some("123456789012345678".to_owned());
+        let context = ConfigContext { environment_application_id: id, ..ConfigContext::default() };
+        let (settings, issues) = read(text, &context);
+        assert_eq!(issues, [], "{text}");
+        settings
+    }
+
+    /// That `more` shows more than `less`, and what both allow is `less`.
+    #[track_caller]
+    fn check(less: &str, more: &str) {
+        let (less, more) = (settings(less), settings(more));
+        assert!(more.show_more_than(&less), "{more:?}");
+        assert!(!less.show_more_than(&less));
+        if more.privacy.rules == less.privacy.rules {
+            assert!(!less.show_more_than(&more), "{less:?}");
+            assert_eq!(more.and(&less), less);
+            assert_eq!(less.and(&more), less);
+        }
+    }
+
+    #[test]
+    fn more_is_more() {
+        check("", "[privacy]\nproject = true");
+        check("[privacy]\nbranch = true", "[privacy]\nbranch = true\nfile = true");
+        check("[card]\nstate = \"{tokens}\"", "");
+        check("[card]\nidle_after = \"1m\"", "");
+        check("[discord]\nclients = [\"/a\"]", "");
+        check("[discord]\nclients = [\"/a\"]", "[discord]\nclients = [\"/a\", \"/b\"]");
+        check("[sources]\ncodex = false", "");
+        check("[sources]\nclaude_home = [\"/a\"]", "[sources]\nclaude_home = [\"/a\", \"/b\"]");
+        check("[[privacy.rule]]\npath = \"/a\"\nshow = \"hide\"", "");
+    }
+
+    #[test]
+    fn what_is_neither_more_nor_less_is_taken_at_once() {
+        let before = settings("");
+        for text in [
+            "[publish]\nmin_interval = \"1s\"",
+            "[log]\nlevel = \"debug\"",
+            "[tokens]\ncount = \"all\"",
+            "[card]\ndetails = \"{model} at work\"",
+        ] {
+            assert!(!settings(text).show_more_than(&before), "{text}");
+            assert_eq!(settings(text).and(&before), settings(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_home_is_read_that_only_one_of_both_names() {
+        let both = settings("[sources]\ncodex_home = [\"/a\"]").and(&settings(""));
+        assert!(!both.sources.codex && both.sources.claude);
+        let both = settings("[sources]\ncodex_home = [\"/a\", \"/b\"]")
+            .and(&settings("[sources]\ncodex_home = [\"/b\", \"/c\"]"));
+        assert!(both.sources.codex);
+        assert_eq!(both.sources.codex_home, [PathBuf::from("/b")]);
+    }
+
+    #[test]
+    fn nothing_is_less_than_everything() {
+        let nowhere = Settings { discord: Discord::default(), ..settings("") };
+        assert!(settings("").show_more_than(&nowhere));
+        let withheld = Settings { withheld: true, ..settings("") };
+        assert!(settings("").show_more_than(&withheld) && settings("").and(&withheld).withheld);
+        let longer = Card { idle_after: Duration::from_secs(3600), ..Card::default() };
+        assert_eq!(longer.and(&Card::default()), Card::default());
+    }
+}
