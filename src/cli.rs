@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::core::names::one_line;
@@ -61,6 +61,12 @@ Environment:
                                  on Linux, where the settings and the state are
   RUST_LOG                       the log level; stronger than the settings file
   NO_COLOR                       no colours
+
+Files:
+  ~/.config/agent-presence/config.toml
+                                 the settings, on Linux; `config path` names yours
+  ~/.local/state/agent-presence  state, lock, limits, logs and control socket
+  ~/.codex, ~/.claude            the agents' homes, of which only session files are read
 
 Exit codes:
   0 done, 1 failed, 2 usage, 3 no daemon is running, 4 another instance keeps the lock";
@@ -223,8 +229,15 @@ pub struct Setup {
     #[arg(long, conflicts_with = "autostart")]
     pub no_autostart: bool,
     /// Let Claude Code's status line tell its limits: `yes`, as with `statusline install`, or `no` to leave it as it is
-    #[arg(long, value_name = "YES|NO", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no(), ignore_case = true, hide_possible_values = true)]
     pub statusline: Option<bool>,
+}
+
+/// The two words that are offered, and what else people write for them.
+fn yes_or_no() -> impl TypedValueParser<Value = bool> {
+    let yes = PossibleValue::new("yes").aliases(["y", "true", "t", "on", "1"]);
+    let no = PossibleValue::new("no").aliases(["n", "false", "f", "off", "0"]);
+    PossibleValuesParser::new([yes.clone(), no]).map(move |word| yes.matches(&word, true))
 }
 
 /// `--show`

@@ -7,19 +7,22 @@ use clap_mangen::Man;
 use crate::cli;
 use crate::error::{Exit, Failure};
 
+/// The day of the newest entry in the list of changes, so that the same version always gives the same page.
+pub const DATE: &str = "2026-11-27";
+
 /// Prints the manual page in roff.
 ///
 /// # Errors
 /// The output could not be written.
 pub fn run(out: &mut dyn Write) -> Result<Exit, Failure> {
-    super::written(page().and_then(|page| out.write_all(&page)).and_then(|()| out.flush()))
+    super::written(page().and_then(|page| out.write_all(tidied(&page).as_bytes())).and_then(|()| out.flush()))
 }
 
 fn page() -> io::Result<Vec<u8>> {
     let mut command = cli::command().disable_help_subcommand(true);
     command.build();
     let mut page = Vec::new();
-    let man = Man::new(command.clone());
+    let man = Man::new(command.clone()).date(DATE).manual("User Commands");
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
@@ -62,7 +65,7 @@ fn section(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
 /// What stands below the options in the help: blocks with a heading keep their lines, others are paragraphs.
 fn remarks(command: &clap::Command, heading: &str, page: &mut Vec<u8>) -> io::Result<()> {
     let text = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string);
-    for block in text.unwrap_or_default().split("\n\n") {
+    for block in text.iter().flat_map(|text| text.split("\n\n")) {
         match block.split_once(":\n") {
             Some((title, lines)) if !title.contains('\n') => {
                 let title = title.to_uppercase();
@@ -72,6 +75,24 @@ fn remarks(command: &clap::Command, heading: &str, page: &mut Vec<u8>) -> io::Re
         }
     }
     Ok(())
+}
+
+/// The page without what mandoc warns of: blank lines, breaks one after the other, blanks at the end of a line. What every
+/// part of it sets for itself is set once.
+fn tidied(page: &[u8]) -> String {
+    let page = String::from_utf8_lossy(page);
+    let (mut tidied, mut before, mut is_set) = (String::new(), "", false);
+    for line in page.lines().map(str::trim_end) {
+        let sets = line.starts_with(".ie ") || line.starts_with(".el ");
+        let is_spare = line.is_empty() || line == ".br" && before == ".br" || sets && is_set;
+        is_set |= line.starts_with(".el ");
+        if !is_spare {
+            tidied.push_str(line);
+            tidied.push('\n');
+            before = line;
+        }
+    }
+    tidied
 }
 
 /// Text in which roff finds nothing to interpret.

@@ -17,6 +17,8 @@ mod claude_live;
 mod claude_open;
 mod cli;
 mod codex;
+#[cfg(unix)]
+mod completions;
 mod config;
 mod config_file;
 mod control;
