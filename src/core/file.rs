@@ -10,6 +10,7 @@ mod fold;
 mod rows;
 mod stream;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -55,7 +56,7 @@ pub struct Skipped {
 }
 
 /// Whose usage rows would tell which part of a forked file is copied history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LineageRequest {
     /// The thread id of the parent; its file's name contains it. Empty where the file names none.
     ///
@@ -65,6 +66,10 @@ pub struct LineageRequest {
     /// begin with this line serve, of which only those that [precede](crate::core::source::claude::lineage::Relative)
     /// the asking one.
     pub first_line: Option<String>,
+    /// Whether the parent is no more than a name inside the file, so that either may have been copied from the other.
+    pub only_named: bool,
+    /// Whether the first line goes on from another one, so that files serve that have it anywhere.
+    pub midway: bool,
     /// Whether rows anywhere in those files matter, and not only as many as the asking file could have copied.
     pub whole: bool,
 }
@@ -74,6 +79,11 @@ impl SessionFile {
     /// events, as far as they are there when the file is first caught up with.
     pub fn new(agent: Agent, home: Arc<str>, live_since: Timestamp) -> Self {
         Self { lines: LineBuffer::default(), fold: Fold::new(agent, home, live_since) }
+    }
+
+    /// Tells where the file lies: its name may say whose it is. Belongs before its first byte.
+    pub fn locate(&mut self, path: &Path) {
+        self.fold.locate(path);
     }
 
     /// Takes the next bytes of the file, split anywhere.
@@ -135,9 +145,23 @@ impl SessionFile {
         let parent = parent.or(meta.history_elsewhere.then_some(&meta.id));
         about.ledger.wants_lineage().then(|| LineageRequest {
             parent: parent.cloned().unwrap_or_default(),
+            only_named: meta.only_named && meta.forked_from.is_some(),
             first_line: meta.first_line.clone(),
+            midway: meta.midway && !meta.subagent,
             whole: meta.history_elsewhere,
         })
+    }
+
+    /// The rows of everything that counts as this file's own; `None` while that is not decided.
+    pub fn counted(&self) -> Option<Vec<UsageRow>> {
+        self.fold.about.as_ref()?.ledger.counted()
+    }
+
+    /// Tells that another file of the same session may get the same lines: what is new has to be asked for.
+    pub fn share(&mut self) {
+        if let Some(about) = &mut self.fold.about {
+            about.ledger.share();
+        }
     }
 
     /// Answers `lineage_wanted`: the rows of each file that may share copied history (the parent's, else siblings');

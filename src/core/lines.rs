@@ -9,10 +9,12 @@
 
 mod cut;
 mod elements;
+mod finder;
 mod records;
 
 pub use cut::shorten;
 pub use elements::Elements;
+pub use finder::Finder;
 pub use records::{Records, records};
 
 use cut::Cut;

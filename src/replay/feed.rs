@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::core::activity::Agent;
 use crate::core::file::{RowReader, SessionFile, UsageRow};
-use crate::core::lines::LINE_LIMIT;
+use crate::core::lines::{Finder, LINE_LIMIT};
 use crate::core::source;
 
 const CHUNK: usize = 256 << 10;
@@ -45,6 +45,7 @@ impl Feed {
             at: Timestamp::MIN,
             file: SessionFile::new(agent, home, Timestamp::MIN),
         };
+        feed.file.locate(path);
         let any = feed.look()?;
         Ok(any.then_some(feed))
     }
@@ -110,13 +111,25 @@ impl Feed {
 /// The usage rows of a whole file.
 pub(super) fn rows(path: &Path) -> std::io::Result<Vec<UsageRow>> {
     let mut reader = RowReader::default();
+    each_chunk(path, |bytes| reader.push(bytes))?;
+    Ok(reader.finish())
+}
+
+/// Whether a file has this text anywhere.
+pub(super) fn has_text(path: &Path, text: &str) -> std::io::Result<bool> {
+    let mut finder = Finder::new(text.as_bytes());
+    each_chunk(path, |bytes| finder.push(bytes))?;
+    Ok(finder.has_found())
+}
+
+fn each_chunk(path: &Path, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
     let mut file = File::open(path)?;
     let mut chunk = vec![0; CHUNK];
     loop {
         let read = file.read(&mut chunk)?;
         if read == 0 {
-            return Ok(reader.finish());
+            return Ok(());
         }
-        reader.push(chunk.get(..read).unwrap_or_default());
+        take(chunk.get(..read).unwrap_or_default());
     }
 }

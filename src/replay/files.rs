@@ -126,6 +126,7 @@ fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
     let Some(agent) = source::recognise(&head) else { return Ok(None) };
     let home = home_of(path);
     let mut file = SessionFile::new(agent, home.clone(), Timestamp::MIN);
+    file.locate(path);
     for line in head.split_inclusive(|byte| *byte == b'\n') {
         // Nothing else in a Codex file says who it is.
         let may_say = agent == Agent::Claude

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::feed::rows;
+use super::feed::{has_text, rows};
 use super::files::{Recorded, collect};
 use crate::core::activity::Agent;
 use crate::core::file::{LineageRequest, UsageRow};
@@ -12,13 +12,7 @@ use crate::core::source::claude::lineage::Relative;
 pub(super) fn answer(all: &[Recorded], child: &Recorded, wanted: &LineageRequest) -> Vec<Vec<UsageRow>> {
     let files = match child.agent {
         Agent::Codex => codex_relatives(all, child, &wanted.parent),
-        Agent::Claude => {
-            let parents = claude_parents(all, child, &wanted.parent);
-            if parents.is_empty() {
-                return originals(all, child, wanted.first_line.as_deref());
-            }
-            parents
-        }
+        Agent::Claude => return claude_relatives(all, child, wanted),
     };
     files.iter().filter_map(|path| rows(path).ok()).collect()
 }
@@ -41,19 +35,48 @@ fn claude_parents(all: &[Recorded], child: &Recorded, parent: &str) -> Vec<PathB
     folders.map(|folder| folder.join(&name)).find(|file| file.is_file()).into_iter().collect()
 }
 
-/// The rows of files that begin with the same line and were there before.
-fn originals(all: &[Recorded], child: &Recorded, first_line: Option<&str>) -> Vec<Vec<UsageRow>> {
-    let begins_alike = |file: &&Recorded| first_line.is_some() && file.first_line.as_deref() == first_line;
-    let others = all.iter().filter(|file| file.path != child.path && (child.subagent || !file.subagent));
-    let mut others = others.filter(begins_alike).peekable();
+/// The rows of what belongs to other files than `child`, whether or not it names them.
+fn claude_relatives(all: &[Recorded], child: &Recorded, wanted: &LineageRequest) -> Vec<Vec<UsageRow>> {
+    let parents = claude_parents(all, child, &wanted.parent);
+    let others = || all.iter().filter(|file| file.agent == Agent::Claude && file.path != child.path);
+    let is_kin = |file: &Recorded| child.subagent || !file.subagent;
+    let first_line = wanted.first_line.as_deref();
+    let begins_alike =
+        |file: &Recorded| first_line.is_some() && file.first_line.as_deref() == first_line && is_kin(file);
+    let is_named = |file: &Recorded| wanted.only_named && parents.contains(&file.path);
+    let searches = parents.is_empty() || wanted.only_named;
+    let may_precede = others()
+        .filter(|file| file.id == child.id || is_named(file) || searches && begins_alike(file))
+        .map(|file| (file.path.as_path(), file.id.clone(), file.parent.is_some()));
+    // One that is only named may lie beside those that were given.
+    let beside =
+        parents.iter().filter(|path| wanted.only_named && !all.iter().any(|file| file.path == **path));
+    let beside = beside.map(|path| (path.as_path(), Some(wanted.parent.clone()), false));
+    let mut found = preceding(child, may_precede.chain(beside));
+    if !wanted.only_named {
+        found.extend(parents.iter().filter_map(|path| rows(path).ok()));
+    }
+    if let Some(first_line) = first_line.filter(|_| searches && wanted.midway) {
+        let longer = others()
+            .filter(|file| file.id != child.id && is_kin(file) && !begins_alike(file))
+            .filter(|file| has_text(&file.path, first_line).unwrap_or(false));
+        found.extend(longer.filter_map(|file| rows(&file.path).ok()));
+    }
+    found
+}
+
+/// Of files that have lines in common with `child`, the rows of those that were there before.
+fn preceding<'a>(
+    child: &Recorded,
+    others: impl Iterator<Item = (&'a Path, Option<String>, bool)>,
+) -> Vec<Vec<UsageRow>> {
+    let mut others = others.peekable();
     let Some(own) = others.peek().and_then(|_| rows(&child.path).ok()) else { return Vec::new() };
-    let relative = |file: &'_ Recorded| (file.id.clone().unwrap_or_default(), file.parent.is_some());
-    let (id, forked) = relative(child);
-    let own = Relative { id: &id, forked, rows: &own };
-    let precedes = |file: &Recorded| {
-        let rows = rows(&file.path).ok()?;
-        let (id, forked) = relative(file);
-        Relative { id: &id, forked, rows: &rows }.precedes(&own).then_some(rows)
+    let id = child.id.clone().unwrap_or_default();
+    let own = Relative { id: &id, forked: child.parent.is_some(), path: &child.path, rows: &own };
+    let precedes = |(path, id, forked): (&Path, Option<String>, bool)| {
+        let (rows, id) = (rows(path).ok()?, id.unwrap_or_default());
+        Relative { id: &id, forked, path, rows: &rows }.precedes(&own).then_some(rows)
     };
     others.filter_map(precedes).collect()
 }

@@ -55,6 +55,9 @@ fn the_sessions_of_a_folder_add_up_to_one_count_of_every_message() {
         ("2.0.76/agents-beside", 2),
         ("2.1.123/branch", 3),
         ("2.1.200/side-question", 2),
+        ("2.1.286/context-cleared", 2),
+        ("2.1.286/continued-from-a-compaction", 2),
+        ("2.1.286/lineage-under-another-name", 2),
         ("2.1.286/subagents", 3),
     ] {
         let folder = root(Agent::Claude).join(folder);

@@ -119,6 +119,61 @@ fn what_a_copy_has_from_its_original_counts_once() {
     }
 }
 
+/// Whichever of the two gets a line first counts it, and neither the order of reading nor a restart changes the sum.
+#[test]
+fn a_session_in_two_folders_has_one_total_that_goes_on() {
+    let home = Home::new();
+    let daemon = home.start("run --dry-run");
+    let mut original = home.claude_session();
+    original.turn().call(4_500).call_done().end(500);
+    let id = original.id.clone();
+    let is = |expected: u64| {
+        let told = home.wait_for_status(&format!("a total of {expected}"), |status| {
+            is_told(status) && total(status, &id) == expected
+        });
+        assert_eq!(told["sessions"].as_array().unwrap().len(), 1, "{told:#}");
+    };
+    is(5_000);
+    let mut copy = original.copied();
+    copy.turn().call(700).call_done();
+    is(5_700);
+    original.turn().end(100);
+    is(5_800);
+    // A mirror brings the line of the one to the other.
+    let lines = fs::read_to_string(&original.path).unwrap();
+    let newest = lines.lines().last().unwrap();
+    fs::write(&copy.path, fs::read_to_string(&copy.path).unwrap() + newest + "\n").unwrap();
+    copy.end(30);
+    is(5_830);
+    let err = daemon.terminate().err;
+    assert!(err.contains("+700") && err.contains("(+30)") && !err.contains("+5,000"), "{err}");
+    assert_eq!(total(&home.status(), &id), 5_830, "without a daemon");
+    // The original may be as old as it likes.
+    let old = std::time::SystemTime::from(clock::now().wall) - std::time::Duration::from_secs(3 * 24 * 3600);
+    fs::File::options().append(true).open(&original.path).unwrap().set_modified(old).unwrap();
+    assert_eq!(total(&home.status(), &id), 5_830);
+    let again = home.start("run --dry-run");
+    is(5_830);
+    again.terminate();
+}
+
+/// Leaving a plan, and resuming in some versions.
+#[test]
+fn a_file_whose_lines_name_another_session_is_a_session_of_its_own() {
+    let home = Home::new();
+    let daemon = home.start("run --dry-run");
+    let mut named = home.claude_session();
+    named.turn().call(4_500).call_done().end(500);
+    home.wait_for_status("the first", |status| is_told(status) && total(status, &named.id) == 5_000);
+    let mut other = named.under_another_name();
+    other.turn().call(700);
+    let totals = |status: &Value| (total(status, &named.id), total(status, &other.id));
+    let expected = (json!(5_000), json!(700));
+    home.wait_for_status("both", |status| is_told(status) && totals(status) == expected);
+    assert!(!daemon.terminate().err.contains("+5,000"));
+    assert_eq!(totals(&home.status()), expected, "without a daemon");
+}
+
 #[test]
 fn a_moved_session_goes_on_and_a_deleted_one_has_ended() {
     let home = Home::new();

@@ -19,7 +19,7 @@ pub(crate) fn fixtures() -> Vec<PathBuf> {
 
 /// The rows that a fixture's neighbours offer.
 pub(crate) fn lineage(path: &Path, parent: &str) -> Vec<Vec<UsageRow>> {
-    let wanted = LineageRequest { parent: parent.to_owned(), first_line: None, whole: false };
+    let wanted = LineageRequest { parent: parent.to_owned(), ..LineageRequest::default() };
     fixtures::lineage(Agent::Codex, path, &wanted)
 }
 

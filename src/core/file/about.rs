@@ -90,7 +90,10 @@ impl About {
             self.session.forked_from.get_or_insert_with(|| origin.clone());
         } else if self.session.agent == Agent::Claude {
             // There a line may show later what the first one did not: where it was copied from, when the copy ended.
-            self.meta.forked_from = self.meta.forked_from.take().or_else(|| meta.forked_from.clone());
+            if self.meta.forked_from.is_none() {
+                self.meta.forked_from.clone_from(&meta.forked_from);
+                self.meta.only_named = meta.only_named;
+            }
             self.session.forked_from.clone_from(&self.meta.forked_from);
             self.session.started_at = self.session.started_at.or(meta.started_at);
         }

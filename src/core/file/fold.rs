@@ -1,5 +1,6 @@
 //! What lines change of everything that is known of a file, and the events that come of it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -48,6 +49,10 @@ impl Fold {
             limits: Vec::new(),
             since_jump: SinceJump::default(),
         }
+    }
+
+    pub(super) fn locate(&mut self, path: &Path) {
+        self.claude.place = claude::Place::of(path);
     }
 
     pub(super) fn line(&mut self, line: Line<'_>) {

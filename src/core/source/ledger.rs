@@ -165,6 +165,21 @@ impl Ledger {
         }
     }
 
+    /// The rows of everything that counts; `None` while that is not decided. Codex's counters tell which parts are one.
+    pub fn counted(&self) -> Option<Vec<UsageRow>> {
+        match self {
+            Self::Codex(_) => None,
+            Self::Claude(ledger) => ledger.counted().map(|rows| rows.map(UsageRow::Claude).collect()),
+        }
+    }
+
+    /// Another file of the same session may get the same lines.
+    pub fn share(&mut self) {
+        if let Self::Claude(ledger) = self {
+            ledger.share();
+        }
+    }
+
     /// The rows of files that may share copied history.
     pub fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {
         match self {

@@ -216,8 +216,12 @@ pub struct Meta {
     pub history_elsewhere: bool,
     /// The first line number that is this session's own.
     pub own_from_ordinal: Option<u64>,
+    /// Whether nothing but the lines' own session says that it was copied from that one.
+    pub only_named: bool,
     /// Identifies the first line, in every file that has a copy of it.
     pub first_line: Option<String>,
+    /// Whether the first line goes on from another one that is not here.
+    pub midway: bool,
 }
 
 /// How the user reaches the agent.

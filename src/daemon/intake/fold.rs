@@ -3,6 +3,7 @@
 //! The intake moves bytes and knows no line of them; [`SessionFile`] is the fold of the daemon, tests have simpler ones.
 //! Read next: `tail`, which feeds a fold.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,6 +19,8 @@ pub trait Fold: Send + Sized + 'static {
 
     /// A file about to be read from its first byte.
     fn new(agent: Agent, home: Arc<str>, live_since: Timestamp) -> Self;
+    /// Where the file lies, before its first byte.
+    fn locate(&mut self, _: &Path) {}
     /// The next bytes.
     fn push(&mut self, bytes: &[u8]);
     /// Nothing more comes for now; whether a last line without its end counts from here on.
@@ -34,6 +37,12 @@ pub trait Fold: Send + Sized + 'static {
     fn lineage_wanted(&self) -> Option<LineageRequest>;
     /// Those rows.
     fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]);
+    /// The rows of what counts as the file's own, once that is decided.
+    fn counted(&self) -> Option<Vec<UsageRow>> {
+        None
+    }
+    /// Another file of the same conversation may get the same lines.
+    fn share(&mut self) {}
     /// What is new.
     fn take_update(&mut self) -> Option<Self::Update>;
     /// Who the file says it is, once known.
@@ -72,6 +81,10 @@ impl Fold for SessionFile {
         Self::new(agent, home, live_since)
     }
 
+    fn locate(&mut self, path: &Path) {
+        self.locate(path);
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         self.push(bytes);
     }
@@ -102,6 +115,14 @@ impl Fold for SessionFile {
 
     fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {
         self.set_lineage(candidates);
+    }
+
+    fn counted(&self) -> Option<Vec<UsageRow>> {
+        self.counted()
+    }
+
+    fn share(&mut self) {
+        self.share();
     }
 
     fn take_update(&mut self) -> Option<FileUpdate> {

@@ -13,7 +13,7 @@ pub(super) struct Layout {
     pub(super) is_session: fn(&str) -> bool,
     /// The conversation that a session file's name says it belongs to.
     pub(super) thread: fn(&str) -> Option<&str>,
-    /// Whether a session file's name says that its conversation began in another file.
+    /// Whether a session file with such a name may go on from another one of its conversation.
     pub(super) goes_on: fn(&str) -> bool,
     /// Whether the files tell limits, so that old ones are worth a look.
     pub(super) tells_limits: bool,
@@ -108,7 +108,8 @@ static CLAUDE: Layout = Layout {
     ],
     is_session: |name| claude_thread(name).is_some(),
     thread: claude_thread,
-    goes_on: |_| false,
+    // A project's folder may have been copied.
+    goes_on: |_| true,
     tells_limits: false,
 };
 

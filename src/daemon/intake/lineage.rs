@@ -12,7 +12,7 @@ use super::fold::{Fold, Head};
 use super::layout::Layout;
 use super::open::{Chunks, Opened, Stamp};
 use super::reader::Reader;
-use super::tail::Tail;
+use super::tail::{Tail, located};
 use crate::core::activity::Agent;
 use crate::core::file::{LineageRequest, RowReader, UsageRow};
 use crate::core::source_event::FileId;
@@ -46,7 +46,7 @@ impl<F: Fold> Reader<'_, F> {
         let met = self.met;
         let Some(tail) = self.files.get_mut(id) else { return };
         // The ends of a file tell no share of copied history; the count will ask.
-        if tail.count.is_some() || tail.lineage_asked == Some(met) {
+        if tail.count.is_some() || tail.lineage_asked == Some(met) && !tail.shared {
             return;
         }
         let Some(request) = tail.fold.lineage_wanted() else { return };
@@ -62,9 +62,7 @@ impl<F: Fold> Reader<'_, F> {
                 let paths = if parents.is_empty() { self.siblings(&home, &request, &own) } else { parents };
                 paths.iter().filter_map(|path| read_rows(path, most, &mut self.chunks)).collect()
             }
-            Agent::Claude if parents.is_empty() => self.originals(&home, &request, &own),
-            // A helper may repeat any message of a parent that is much larger than itself.
-            Agent::Claude => parents.iter().filter_map(|path| self.all_rows(path)).collect(),
+            Agent::Claude => self.claude_relatives(&home, &request, &own, &parents),
         };
         if let Some(tail) = self.files.get_mut(id) {
             tail.fold.set_lineage(&candidates);
@@ -107,7 +105,7 @@ impl<F: Fold> Reader<'_, F> {
             return Some(known.clone());
         }
         let mut opened = Opened::open(path).ok()?;
-        let mut fold = F::new(home.agent, Arc::clone(&home.label), self.config.live_since);
+        let mut fold = located(F::new(home.agent, Arc::clone(&home.label), self.config.live_since), path);
         let mut passed = 0;
         while fold.head().is_none() && passed < self.config.sizes.ends.head {
             let count = self.chunks.stream(&mut opened.file, passed, STEP, |bytes| fold.push(bytes)).ok()?;

@@ -5,7 +5,7 @@
 //! Read next: `reader`, which decides when.
 
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(super) struct Tail<F> {
     pub(super) polled_at: Duration,
     /// How many files the intake had met when it last looked for this one's relatives.
     pub(super) lineage_asked: Option<u64>,
+    /// Whether other files of the same conversation are followed.
+    pub(super) shared: bool,
 }
 
 /// How far a file has been read.
@@ -167,6 +169,12 @@ pub(super) fn first_line(opened: &mut Opened, most: u64, chunks: &mut Chunks) ->
     }
 }
 
+/// A fold that knows where its file lies.
+pub(super) fn located<F: Fold>(mut fold: F, path: &Path) -> F {
+    fold.locate(path);
+    fold
+}
+
 impl<F: Fold> Tail<F> {
     /// Reads a file for the first time. A large one gives its ends now and the rest to [`Tail::count`].
     pub(super) fn read(
@@ -177,12 +185,13 @@ impl<F: Fold> Tail<F> {
         sizes: &Sizes,
         chunks: &mut Chunks,
     ) -> io::Result<Self> {
-        let new = || F::new(home.agent, Arc::clone(&home.label), live_since);
+        let new = || located(F::new(home.agent, Arc::clone(&home.label), live_since), &path);
         let reading = if opened.stamp.len <= sizes.whole {
             Reading::whole(new(), opened, chunks)?
         } else {
             Reading::ends(new, opened, &sizes.ends, chunks)?
         };
+        let count = (!reading.whole).then(|| Count { fold: new(), offset: 0 });
         Ok(Self {
             home: Arc::clone(home),
             path,
@@ -190,11 +199,12 @@ impl<F: Fold> Tail<F> {
             followed: reading.position.offset,
             position: reading.position,
             fold: reading.fold,
-            count: (!reading.whole).then(|| Count { fold: new(), offset: 0 }),
+            count,
             announced: Announced::default(),
             grown_at: Duration::ZERO,
             polled_at: Duration::ZERO,
             lineage_asked: None,
+            shared: false,
         })
     }
 
@@ -207,7 +217,7 @@ impl<F: Fold> Tail<F> {
         chunks: &mut Chunks,
     ) -> io::Result<Option<Self>> {
         // Whatever the stamps say, nothing in it is live.
-        let mut fold = F::new(home.agent, Arc::clone(&home.label), Timestamp::MAX);
+        let mut fold = located(F::new(home.agent, Arc::clone(&home.label), Timestamp::MAX), &path);
         let mut position = Position::default();
         let passed = chunks.stream(&mut opened.file, 0, offset, |bytes| {
             fold.push(bytes);
@@ -228,6 +238,7 @@ impl<F: Fold> Tail<F> {
             grown_at: Duration::ZERO,
             polled_at: Duration::ZERO,
             lineage_asked: None,
+            shared: false,
         }))
     }
 

@@ -201,7 +201,7 @@ impl Fold for Lines {
     fn lineage_wanted(&self) -> Option<LineageRequest> {
         let answered = self.text.as_ref()?.lineage.iter().any(|count| *count > 0);
         let parent = self.parent.clone().filter(|_| !answered)?;
-        Some(LineageRequest { parent, first_line: None, whole: false })
+        Some(LineageRequest { parent, ..LineageRequest::default() })
     }
 
     fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {

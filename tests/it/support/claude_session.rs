@@ -15,6 +15,7 @@ use super::SECRET;
 const MODEL: &str = "claude-opus-5";
 
 /// One session, or one of its helpers, and its file.
+#[derive(Clone)]
 pub(crate) struct ClaudeSession {
     /// The session's id, or the helper's.
     pub(crate) id: String,
@@ -68,6 +69,23 @@ impl ClaudeSession {
             model: self.model,
             process: None,
         }
+    }
+
+    /// The same file once more, as somebody copies the whole folder of a project.
+    pub(crate) fn copied(&self) -> Self {
+        let folder = self.path.parent().unwrap().with_file_name("-home-copy");
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(self.path.file_name().unwrap());
+        fs::copy(&self.path, &path).unwrap();
+        Self { path, ..self.clone() }
+    }
+
+    /// The same conversation goes on in another file, whose lines go on naming this one.
+    pub(crate) fn under_another_name(&self) -> Self {
+        let id = id();
+        let path = self.path.with_file_name(format!("{id}.jsonl"));
+        fs::copy(&self.path, &path).unwrap();
+        Self { id, path, ..self.clone() }
     }
 
     /// The user's prompt: a turn begins.

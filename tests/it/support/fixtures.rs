@@ -62,6 +62,7 @@ struct Family {
 
 fn family_of(agent: Agent, path: &Path) -> Option<Family> {
     let mut file = SessionFile::new(agent, "home".into(), Timestamp::MIN);
+    file.locate(path);
     file.push(&std::fs::read(path).unwrap());
     let (id, parent) = file.family()?;
     Some(Family {
@@ -106,30 +107,38 @@ pub(crate) fn lineage(agent: Agent, path: &Path, wanted: &LineageRequest) -> Vec
     };
     let parents = of(&|family| !wanted.parent.is_empty() && family.id == wanted.parent);
     let related = match agent {
-        _ if !parents.is_empty() => parents,
-        Agent::Codex => of(&|family| family.parent.as_deref() == Some(&wanted.parent)),
-        Agent::Claude => {
+        Agent::Codex if parents.is_empty() => of(&|family| family.parent.as_deref() == Some(&wanted.parent)),
+        Agent::Claude if parents.is_empty() || wanted.only_named => {
             let own = family_of(agent, path).unwrap();
+            let has = |family: &Family| {
+                let text = std::fs::read_to_string(&family.path).unwrap();
+                wanted.midway && own.first_line.as_ref().is_some_and(|line| text.contains(line))
+            };
             of(&|family| {
-                (own.subagent || !family.subagent)
-                    && family.first_line.is_some()
-                    && family.first_line == own.first_line
-                    && precedes(family, &own)
+                let alike = family.first_line.is_some() && family.first_line == own.first_line;
+                let is_kin = family.id == own.id || own.subagent || !family.subagent;
+                let named = family.id == wanted.parent;
+                is_kin && if alike || named { precedes(family, &own) } else { has(family) }
             })
         }
+        _ => parents,
     };
     related.iter().map(|family| rows(&family.path)).collect()
 }
 
 fn precedes(one: &Family, other: &Family) -> bool {
     let (ours, theirs) = (rows(&one.path), rows(&other.path));
-    let one = Relative { id: &one.id, forked: one.parent.is_some(), rows: &ours };
-    one.precedes(&Relative { id: &other.id, forked: other.parent.is_some(), rows: &theirs })
+    let relative = |family: &'_ Family| (family.id.clone(), family.parent.is_some(), family.path.clone());
+    let (id, forked, path) = relative(one);
+    let one = Relative { id: &id, forked, path: &path, rows: &ours };
+    let (id, forked, path) = relative(other);
+    one.precedes(&Relative { id: &id, forked, path: &path, rows: &theirs })
 }
 
 /// Reads `bytes` in pieces of `chunk` bytes as the intake does, and collects what comes.
 pub(crate) fn read(agent: Agent, path: &Path, bytes: &[u8], chunk: usize) -> Option<Seen> {
     let mut file = SessionFile::new(agent, "home".into(), Timestamp::MIN);
+    file.locate(path);
     for piece in bytes.chunks(chunk) {
         file.push(piece);
     }

@@ -11,6 +11,7 @@ use super::lenient::{Lenient, Object, Scalar, lenient, mended};
 use super::tool::Input;
 use super::usage::Usage;
 use crate::core::lines::shorten;
+use crate::core::source::{Surface, value};
 
 /// A value as it is written; `None` when it is absent or null.
 pub(super) type Raw<'a> = Option<&'a RawValue>;
@@ -25,6 +26,10 @@ pub(super) struct Entry<'a> {
     pub(super) subtype: Scalar<'a>,
     #[serde(borrow)]
     pub(super) uuid: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) parent_uuid: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) logical_parent_uuid: Scalar<'a>,
     #[serde(borrow)]
     pub(super) timestamp: Scalar<'a>,
     #[serde(borrow)]
@@ -192,6 +197,29 @@ pub(super) fn line_time(line: &[u8]) -> Option<Timestamp> {
 /// A small value of whatever shape.
 pub(super) fn decode(raw: Raw<'_>) -> Option<Value> {
     serde_json::from_str(raw?.get()).ok()
+}
+
+/// The session that a line was copied from; the field holds its id or an object with it.
+pub(super) fn forked_from(raw: Raw<'_>) -> Option<String> {
+    let origin = decode(raw)?;
+    let id = origin.as_str().filter(|id| !id.is_empty()).or_else(|| value::text(&origin, "sessionId"));
+    id.map(str::to_owned)
+}
+
+/// A branch; outside of one Claude Code writes `HEAD`, outside of a repository nothing.
+pub(super) fn branch<'a>(branch: &'a Scalar<'_>) -> Option<&'a str> {
+    branch.text().filter(|branch| *branch != "HEAD")
+}
+
+pub(super) fn surface(entrypoint: &Scalar<'_>) -> Surface {
+    match entrypoint.text() {
+        Some("cli") => Surface::Cli,
+        Some("sdk-cli") => Surface::Exec,
+        Some("claude-desktop") => Surface::Desktop,
+        Some("claude-vscode" | "vscode") => Surface::Vscode,
+        Some(sdk) if sdk.starts_with("sdk") => Surface::Sdk,
+        _ => Surface::Unknown,
+    }
 }
 
 #[cfg(test)]

@@ -11,22 +11,27 @@
 //!   usage has been read, and nothing counts before the answer;
 //! - where lines say that they were copied and nobody has the original, they count, but as history.
 //!
-//! Kept per message are 112 bytes, for as long as the file is followed: that is what makes a repeated line worth nothing
+//! Kept per message are 128 bytes, for as long as the file is followed: that is what makes a repeated line worth nothing
 //! whenever it comes.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::Mark;
+use super::{Mark, Row};
+use crate::core::source::Message;
 use crate::core::source::ledger::Change;
-use crate::core::source::{Message, Response};
 use crate::core::usage::{Tokens, Usage};
 
 /// The token figures of one file.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    origin: Origin,
+    /// What is held back until it is known what belongs to another file.
+    held: Vec<Entry>,
+    /// What is marked so belongs to another file, in order; `None` before that is known.
+    inherited: Option<Vec<Mark>>,
+    /// Whether another file of the session may get the same lines, so that each new message has to be asked for.
+    shared: bool,
     messages: BTreeMap<u128, Best>,
     /// The newest response with an id that several have.
     newest: BTreeMap<u128, u128>,
@@ -40,14 +45,6 @@ pub struct Ledger {
 }
 
 #[derive(Debug)]
-enum Origin {
-    /// Nobody has said yet what belongs to another file; what came is held back.
-    Undecided(Vec<Entry>),
-    /// What is marked so belongs to another file, in order.
-    Decided(Vec<Mark>),
-}
-
-#[derive(Debug)]
 enum Entry {
     Turn(Option<String>),
     Message(Timestamp, Message),
@@ -56,7 +53,7 @@ enum Entry {
 /// The line that speaks for a message.
 #[derive(Debug, Clone, Copy)]
 struct Best {
-    response: Response,
+    row: Row,
     tokens: Tokens,
     main: bool,
     at_least: bool,
@@ -71,12 +68,6 @@ struct Turn {
     used: Tokens,
     /// Whether bytes were left out since it began.
     torn: bool,
-}
-
-impl Default for Origin {
-    fn default() -> Self {
-        Self::Undecided(Vec::new())
-    }
 }
 
 impl Best {
@@ -110,18 +101,31 @@ impl Ledger {
     /// The user's prompt begins a turn.
     pub fn turn_started(&mut self, id: Option<&str>) {
         let id = id.map(str::to_owned);
-        match &mut self.origin {
-            Origin::Undecided(held) => held.push(Entry::Turn(id)),
-            Origin::Decided(_) => self.begin_turn(id),
+        if self.inherited.is_none() || !self.held.is_empty() {
+            self.held.push(Entry::Turn(id));
+        } else {
+            self.begin_turn(id);
         }
     }
 
     /// A line of a message, with its usage so far.
     pub fn message(&mut self, at: Timestamp, message: &Message) {
-        match &mut self.origin {
-            Origin::Undecided(held) => held.push(Entry::Message(at, message.clone())),
-            Origin::Decided(_) => self.own(at, message, message.copied),
+        if self.inherited.is_none() || self.shared {
+            self.held.push(Entry::Message(at, message.clone()));
+        } else {
+            self.own(at, message, message.copied);
         }
+    }
+
+    /// Another file of the session may get the same lines: whichever gets one first counts it.
+    pub fn share(&mut self) {
+        self.shared = true;
+    }
+
+    /// Every message that counts; `None` while that is not decided.
+    pub fn counted(&self) -> Option<impl Iterator<Item = Row>> {
+        self.inherited.as_ref()?;
+        Some(self.messages.values().map(|best| best.row))
     }
 
     /// Bytes are left out from here on: the total is not known, and neither is the turn at hand.
@@ -134,22 +138,21 @@ impl Ledger {
 
     /// Whether it must be known which messages belong to another file.
     pub fn wants_lineage(&self) -> bool {
-        let Origin::Undecided(held) = &self.origin else { return false };
-        held.iter().any(|entry| matches!(entry, Entry::Message(..)))
+        self.held.iter().any(|entry| matches!(entry, Entry::Message(..)))
     }
 
     /// These messages belong to another file: the original's, of which this one is a copy.
     pub fn set_lineage(&mut self, marks: impl Iterator<Item = Mark>) {
-        if !matches!(self.origin, Origin::Undecided(_)) {
+        if self.inherited.is_some() && !self.wants_lineage() {
             return;
         }
-        let mut inherited: Vec<Mark> = marks.collect();
+        let is_first = self.inherited.is_none();
+        let inherited = self.inherited.get_or_insert_default();
+        inherited.extend(marks);
         inherited.sort_unstable();
         inherited.dedup();
-        let orphaned = inherited.is_empty();
-        let Origin::Undecided(held) = std::mem::replace(&mut self.origin, Origin::Decided(inherited)) else {
-            return;
-        };
+        let orphaned = is_first && inherited.is_empty();
+        let held = std::mem::take(&mut self.held);
         // Of a copy without its original everything that is there at first is history.
         let is_copied = |entry: &Entry| matches!(entry, Entry::Message(_, message) if message.copied);
         let history = orphaned && held.iter().any(is_copied);
@@ -175,7 +178,7 @@ impl Ledger {
         let is_of = |place: &u128| {
             let known = self.messages.get(place);
             // A helper's copy of a message has a request of its own.
-            known.is_some_and(|best| best.main != message.main || best.response.is(&message.response))
+            known.is_some_and(|best| best.main != message.main || best.row.response.is(&message.response))
         };
         let newest = self.newest.get(&id).copied().unwrap_or(id);
         let own = message.response.marks().next().map_or(id, |mark| id ^ (u128::from(mark) << 64));
@@ -183,22 +186,22 @@ impl Ledger {
     }
 
     fn own(&mut self, at: Timestamp, message: &Message, history: bool) {
-        if let Origin::Decided(inherited) = &self.origin
-            && message.response.marks().any(|mark| inherited.binary_search(&(message.id, mark)).is_ok())
-        {
-            return;
-        }
         let place = self.place(message);
         let known = self.messages.get(&place).copied();
+        let inherited = self.inherited.as_deref().unwrap_or_default();
+        let row = Row { message: message.id, response: message.response, at };
+        if known.is_none() && row.marks().any(|mark| inherited.binary_search(&mark).is_ok()) {
+            return;
+        }
         if known.is_some_and(|known| !known.yields_to(message)) {
             return;
         }
         let (before, turn) = known.map_or((Tokens::ZERO, self.turn.number), |best| (best.tokens, best.turn));
-        let Message { id, response, tokens, main, at_least, .. } = *message;
+        let Message { id, tokens, main, at_least, .. } = *message;
         if known.is_none() && place != id {
             self.newest.insert(id, place);
         }
-        self.messages.insert(place, Best { response, tokens, main, at_least, turn });
+        self.messages.insert(place, Best { row, tokens, main, at_least, turn });
         self.at_least += usize::from(at_least);
         self.at_least = self.at_least.saturating_sub(usize::from(known.is_some_and(|best| best.at_least)));
         let replace = |sum: Tokens| sum.minus(&before).plus(&tokens);
@@ -226,6 +229,7 @@ mod tests {
     use std::num::NonZeroU64;
 
     use super::*;
+    use crate::core::source::Response;
 
     fn message(id: u128, input: u64, output: u64) -> Message {
         let tokens = Tokens { input, output, ..Tokens::ZERO };

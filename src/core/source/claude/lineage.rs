@@ -5,6 +5,7 @@
 //! [`Relative::precedes`], so that every message is counted in one file and in one only.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -18,6 +19,8 @@ pub struct Relative<'a> {
     pub id: &'a str,
     /// Whether it names a session that it was copied from.
     pub forked: bool,
+    /// Where it lies: of two files of one session that are alike one has to be the original.
+    pub path: &'a Path,
     /// Its usage rows, all of them.
     pub rows: &'a [UsageRow],
 }
@@ -38,7 +41,9 @@ impl Relative<'_> {
             let own = of.rows.iter().filter_map(UsageRow::claude).filter(is_own);
             own.map(|row| row.at).min().unwrap_or(Timestamp::MIN)
         };
-        let rank = |of: &Self, others: &BTreeSet<Mark>| (of.forked, own_part(of, others), of.id.to_owned());
+        let rank = |of: &Self, others: &BTreeSet<Mark>| {
+            (of.forked, own_part(of, others), of.id.to_owned(), of.path.to_owned())
+        };
         rank(self, &theirs) < rank(other, &ours)
     }
 
@@ -63,8 +68,8 @@ mod tests {
 
     fn check(original: (&str, bool, &[(u128, i64)]), copy: (&str, bool, &[(u128, i64)])) {
         let (ours, theirs) = (rows(original.2), rows(copy.2));
-        let original = Relative { id: original.0, forked: original.1, rows: &ours };
-        let copy = Relative { id: copy.0, forked: copy.1, rows: &theirs };
+        let original = Relative { id: original.0, forked: original.1, path: Path::new("1"), rows: &ours };
+        let copy = Relative { id: copy.0, forked: copy.1, path: Path::new("2"), rows: &theirs };
         assert!(original.precedes(&copy) && !copy.precedes(&original));
     }
 
@@ -74,13 +79,14 @@ mod tests {
         check(("b", false, &[(1, 1), (2, 5)]), ("a", false, &[(1, 1), (3, 9)]));
         check(("b", false, &[(1, 1), (2, 9)]), ("a", true, &[(1, 1)]));
         check(("a", false, &[(1, 1)]), ("b", false, &[(1, 1)]));
+        check(("a", false, &[(1, 1)]), ("a", false, &[(1, 1)]));
     }
 
     #[test]
     fn strangers_precede_nobody() {
         let (ours, theirs) = (rows(&[(1, 1)]), rows(&[(2, 2)]));
-        let one = Relative { id: "a", forked: false, rows: &ours };
-        let other = Relative { id: "b", forked: false, rows: &theirs };
+        let one = Relative { id: "a", forked: false, path: Path::new("1"), rows: &ours };
+        let other = Relative { id: "b", forked: false, path: Path::new("2"), rows: &theirs };
         assert!(!one.precedes(&other) && !other.precedes(&one));
     }
 }

@@ -14,6 +14,7 @@ pub mod statusline;
 mod entry;
 mod lenient;
 mod limit;
+mod place;
 mod reader;
 mod run;
 mod stream;
@@ -27,6 +28,7 @@ use jiff::Timestamp;
 use crate::core::lines::Line;
 use entry::{Entry, Room, read};
 
+pub use place::Place;
 pub use reader::Reader;
 pub use stream::{Stream, is_line as is_stream_line};
 pub use usage::{Mark, Row};

@@ -6,12 +6,12 @@
 
 use jiff::Timestamp;
 
-use super::entry::{Block, Body, Entry, Raw, Room, decode, read};
-use super::lenient::Scalar;
+use super::entry::{Block, Body, Entry, Room, branch, decode, forked_from, read, surface};
+use super::place::Place;
 use super::turn::{Said, Turns};
 use super::{SILENT, limit, tool, usage, window};
 use crate::core::lines::Line;
-use crate::core::source::{Call, Fact, Message, Meta, Parsed, Surface, value};
+use crate::core::source::{Call, Fact, Message, Meta, Parsed, value};
 use crate::core::time::elapsed;
 
 /// Lines without any of these words say nothing. In texts and keys a quote is written differently or not at all, so that
@@ -24,6 +24,8 @@ const GLANCE: usize = 4 << 10;
 /// Reads the lines of one file, in order.
 #[derive(Debug, Default)]
 pub struct Reader {
+    /// What the file's place says of it.
+    pub place: Place,
     /// Whose file this is, once a line has said so.
     whose: Option<Whose>,
     /// The session that the process began with, where that was another one.
@@ -146,28 +148,37 @@ impl Reader {
         origin: Option<&str>,
         facts: &mut Vec<Fact>,
     ) {
+        let named = entry.session_id.owned();
         if let Some(whose) = &mut self.whose {
+            // A helper's lines name the session that it helps.
+            let by_name = named.filter(|_| self.place.session.is_some());
+            let origin = origin.map(str::to_owned);
+            let (only_named, origin) = (origin.is_none(), origin.or(by_name));
             let origin = origin.filter(|origin| *origin != whose.id && whose.forked_from.is_none());
             if let Some(origin) = origin {
-                whose.forked_from = Some(origin.to_owned());
+                whose.forked_from = Some(origin);
                 let (id, forked_from) = (whose.id.clone(), whose.forked_from.clone());
-                facts.push(Fact::Meta(Box::new(Meta { id, forked_from, ..Meta::default() })));
+                facts.push(Fact::Meta(Box::new(Meta { id, forked_from, only_named, ..Meta::default() })));
             }
             return;
         }
-        let Some(session) = entry.session_id.owned() else { return };
-        let helper = entry.agent_id.owned().filter(|_| entry.is_sidechain.flag());
+        let Some(named) = named else { return };
+        let Place { session, helps } = self.place.clone();
+        let helper = entry.agent_id.owned().filter(|_| entry.is_sidechain.flag() && session.is_none());
         let (id, parent) = match helper {
-            Some(helper) => (helper, Some(session)),
-            None => (session, None),
+            Some(helper) => (helper, helps.or_else(|| Some(named.clone()))),
+            None => (session.unwrap_or_else(|| named.clone()), None),
         };
-        let forked_from = origin.filter(|origin| *origin != id && parent.is_none()).map(str::to_owned);
+        let copied_from = origin.filter(|origin| *origin != id && parent.is_none()).map(str::to_owned);
+        let only_named = copied_from.is_none();
+        let forked_from =
+            copied_from.clone().or_else(|| Some(named).filter(|named| parent.is_none() && *named != id));
         (self.cwd, self.branch) = (entry.cwd.owned(), branch(&entry.git_branch).map(str::to_owned));
         self.whose =
             Some(Whose { id: id.clone(), helper: parent.is_some(), forked_from: forked_from.clone() });
         facts.push(Fact::Meta(Box::new(Meta {
             id,
-            started_at: at.filter(|_| !self.torn && forked_from.is_none()),
+            started_at: at.filter(|_| !self.torn && copied_from.is_none()),
             cwd: self.cwd.clone(),
             branch: self.branch.clone(),
             surface: surface(&entry.entrypoint),
@@ -176,7 +187,12 @@ impl Reader {
             subagent: parent.is_some(),
             parent,
             forked_from,
+            only_named,
             first_line: entry.uuid.owned().filter(|_| !self.torn),
+            midway: entry.parent_uuid.is_there()
+                || entry.logical_parent_uuid.is_there()
+                || entry.subtype.is("compact_boundary")
+                || entry.is_compact_summary.flag(),
             ..Meta::default()
         })));
     }
@@ -374,27 +390,4 @@ fn said(at: Option<Timestamp>, mut facts: Vec<Fact>) -> Parsed {
         _ => Fact::Several(facts),
     };
     Parsed::Line { at, ordinal: None, fact, unknown: false }
-}
-
-/// The session that a line was copied from; the field holds its id or an object with it.
-fn forked_from(raw: Raw<'_>) -> Option<String> {
-    let origin = decode(raw)?;
-    let id = origin.as_str().filter(|id| !id.is_empty()).or_else(|| value::text(&origin, "sessionId"));
-    id.map(str::to_owned)
-}
-
-/// A branch; outside of one Claude Code writes `HEAD`, outside of a repository nothing.
-fn branch<'a>(branch: &'a Scalar<'_>) -> Option<&'a str> {
-    branch.text().filter(|branch| *branch != "HEAD")
-}
-
-fn surface(entrypoint: &Scalar<'_>) -> Surface {
-    match entrypoint.text() {
-        Some("cli") => Surface::Cli,
-        Some("sdk-cli") => Surface::Exec,
-        Some("claude-desktop") => Surface::Desktop,
-        Some("claude-vscode" | "vscode") => Surface::Vscode,
-        Some(sdk) if sdk.starts_with("sdk") => Surface::Sdk,
-        _ => Surface::Unknown,
-    }
 }

@@ -34,6 +34,7 @@ pub(super) fn enveloped(payload: &Value) -> Option<Meta> {
         history_elsewhere,
         own_from_ordinal: field(payload, "subagent_history_start_ordinal").and_then(number),
         first_line: None,
+        ..Meta::default()
     })
 }
 

@@ -1,0 +1,61 @@
+//! Whose transcript a file is by its place: `<session>.jsonl`, and below `<session>/subagents/` those of its helpers.
+//!
+//! The lines inside may name another session: where one began in the context of another, or was copied from it.
+
+use std::path::Path;
+
+/// What the place of a file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The session that the file is of.
+    pub session: Option<String>,
+    /// The session whose helper's file it is.
+    pub helps: Option<String>,
+}
+
+impl Place {
+    /// The place of a file. A name that is no session's says nothing.
+    pub fn of(path: &Path) -> Self {
+        let names = path.iter().rev().filter_map(|name| name.to_str());
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let above = names.skip_while(|name| *name != "subagents").nth(1);
+        Self {
+            session: Some(stem).filter(|stem| is_session(stem)).map(str::to_owned),
+            helps: above.filter(|above| stem.starts_with("agent-") && is_session(above)).map(str::to_owned),
+        }
+    }
+}
+
+/// Whether a name has the form of a session's id.
+fn is_session(name: &str) -> bool {
+    const PARTS: [usize; 5] = [8, 4, 4, 4, 12];
+    let is_hex =
+        |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut parts = name.split('-');
+    PARTS.iter().all(|length| parts.next().is_some_and(|part| is_hex(part, *length)))
+        && parts.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        const ID: &str = "0199a213-81c0-7800-8aa1-bbab2a035a53";
+        let place = |path: String| {
+            let Place { session, helps } = Place::of(Path::new(&path));
+            (session.is_some(), helps.is_some())
+        };
+        assert_eq!(place(format!("/h/projects/-app/{ID}.jsonl")), (true, false));
+        assert_eq!(place(format!("{ID}.jsonl")), (true, false));
+        assert_eq!(place(format!("/h/projects/-app/{ID}/subagents/agent-a1.jsonl")), (false, true));
+        assert_eq!(
+            place(format!("/h/projects/-app/{ID}/subagents/workflows/wf_1/agent-a1.jsonl")),
+            (false, true)
+        );
+        assert_eq!(place("/h/projects/-app/agent-a1.jsonl".to_owned()), (false, false));
+        assert_eq!(place(format!("/h/{ID}/notes.jsonl")), (false, false));
+        assert_eq!(place(format!("/h/{ID}-2.jsonl")), (false, false));
+    }
+}
