@@ -37,6 +37,7 @@ use crate::core::engine::Progress;
 use crate::core::event_log::Position;
 use crate::core::limits::Snapshot;
 use crate::core::publish::Budget;
+use crate::core::register::Left;
 use crate::core::report::{CardReport, Event, StatusReport};
 use crate::core::settings::Settings;
 use crate::core::takeover::{Record, Refusal};
@@ -272,6 +273,9 @@ pub struct Handover {
     /// The card that is shown.
     #[serde(default)]
     pub card: Option<CardReport>,
+    /// What the agents' registers said.
+    #[serde(default)]
+    pub registers: Vec<Left>,
     /// The settings that it used last.
     #[serde(default)]
     pub settings: Value,

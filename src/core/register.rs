@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use self::held::Held;
 use crate::core::session::Session;
@@ -69,6 +70,17 @@ pub enum Registration {
     Closed(Timestamp),
 }
 
+/// What one daemon leaves to the next of the register of one home: entries that have gone since are nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// The home.
+    pub home: Arc<str>,
+    /// Sessions and the processes that have them open.
+    pub open: BTreeMap<String, u32>,
+    /// When others were closed.
+    pub closed: BTreeMap<String, Timestamp>,
+}
+
 /// The registers of all homes.
 #[derive(Debug, Default)]
 pub struct Registers {
@@ -114,6 +126,23 @@ impl Registers {
             !open.contains_key(session) && (left.contains(session) || elapsed(*at, wall) < REMEMBERED)
         });
         held.forget(wall);
+    }
+
+    /// What the next daemon needs to know.
+    pub fn leave(&self) -> Vec<Left> {
+        let left = |(home, known): (&Arc<str>, &Known)| Left {
+            home: Arc::clone(home),
+            open: known.register.open.iter().map(|(session, open)| (session.clone(), open.process)).collect(),
+            closed: known.closed.clone(),
+        };
+        self.homes.iter().map(left).collect()
+    }
+
+    /// Goes on where the registers of another daemon left off. Which processes run is looked up anew.
+    pub fn inherit(&mut self, left: &[Left]) {
+        for Left { home, closed, .. } in left {
+            self.homes.entry(Arc::clone(home)).or_default().closed.extend(closed.clone());
+        }
     }
 
     /// A session has a new line, or the register of its home a new word.

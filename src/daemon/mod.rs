@@ -146,10 +146,10 @@ pub async fn run(
     };
     let left = inherited.as_ref().and_then(|inherited| {
         let files = inherited.positions.iter().map(|progress| progress.read).collect();
-        Some(Left { at: inherited.at?, files })
+        Some(Left { at: inherited.at?, files, registers: inherited.registers.clone() })
     });
     if let Some(inherited) = inherited.as_ref().filter(|_| left.is_some()) {
-        daemon.engine.inherit(&inherited.positions, inherited.card.clone());
+        daemon.engine.inherit(&inherited.positions, &inherited.registers, inherited.card.clone());
     }
     let mut reading =
         Reading::resume(homes, left).map_err(|error| failed("start reading session files", error))?;

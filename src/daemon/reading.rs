@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::clock;
 use super::intake::{self, Fold, Home, IntakeConfig, IntakeHandle};
+use crate::core::register;
 use crate::core::source_event::{ReadTo, SourceEvent};
 
 /// Events that wait for the loop; a full channel holds the reading back.
@@ -38,6 +39,8 @@ pub struct Left {
     pub at: Timestamp,
     /// How far each file has been told.
     pub files: Vec<ReadTo>,
+    /// What the agents' registers said.
+    pub registers: Vec<register::Left>,
 }
 
 /// The running intake and its channel. Belongs inside a tokio runtime.
@@ -142,6 +145,7 @@ fn begin<F: Fold>(homes: Vec<Home>, left: Option<Left>) -> io::Result<Begun<F::U
     if let Some(left) = left {
         config.live_since = left.at.min(config.live_since);
         config.resume = left.files.into_iter().map(|read| (read.file, read.offset)).collect();
+        config.registers = left.registers;
     }
     let handle = intake::start::<F>(config, move |event| match inbox.blocking_send(event) {
         Ok(()) => ControlFlow::Continue(()),

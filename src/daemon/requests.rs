@@ -290,6 +290,7 @@ impl Daemon<'_> {
         Ok(Handover {
             at: Some(now.wall),
             positions: self.engine.progress(),
+            registers: self.engine.registers(),
             card: self.engine.shown_report(),
             settings: serde_json::to_value(self.settings.settings()).unwrap_or_default(),
             obeyed: self.engine.obeyed().filter_map(|settings| serde_json::to_value(settings).ok()).collect(),

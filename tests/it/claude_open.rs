@@ -155,6 +155,27 @@ fn an_entry_that_vanished_closes_nothing_while_its_process_lives() {
     assert_eq!(daemon.terminate().code, Some(0));
 }
 
+/// The next daemon finds no entry any more, and knows the process all the same.
+#[test]
+fn a_session_whose_entry_vanished_stays_open_over_a_takeover() {
+    let home = Home::new();
+    let first = home.start("run");
+    let mut claude = home.claude_session();
+    claude.turn().call(4_500);
+    let mut process = Registering::start();
+    process.says(&home, &claude, "busy");
+    wait_until(&home, &claude, "running");
+    fs::remove_file(process.entry(&home)).unwrap();
+    let second = home.start("run");
+    assert_eq!(first.wait_for_end().code, Some(0));
+    let told = |status: &Value| status["daemon"]["pid"] == second.pid() && !status["sessions"][0].is_null();
+    let status = home.wait_for_status("the next daemon", told);
+    assert_eq!(activity(&status, &claude), "running");
+    process.dies();
+    assert!(wait_until(&home, &claude, "idle")["card"].is_null());
+    assert_eq!(second.terminate().code, Some(0));
+}
+
 /// The same id may be another machine's or another namespace's: such an entry neither opens nor closes.
 #[test]
 fn an_entry_from_another_namespace_says_nothing() {

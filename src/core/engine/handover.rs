@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Engine, Known};
 use crate::core::activity::Activity;
 use crate::core::file::FileUpdate;
+use crate::core::register::Left;
 use crate::core::report::CardReport;
 use crate::core::source_event::{FileId, FileIdentity, ReadTo};
 use crate::core::time::Now;
@@ -39,9 +40,15 @@ pub(super) struct Inherited {
 
 impl Engine {
     /// Goes on where another engine left off. Belongs before the first input.
-    pub fn inherit(&mut self, files: &[Progress], card: Option<CardReport>) {
+    pub fn inherit(&mut self, files: &[Progress], registers: &[Left], card: Option<CardReport>) {
+        self.registers.inherit(registers);
         let files = files.iter().map(|progress| (progress.read.file, *progress)).collect();
         self.inherited = Inherited { files: Some(files), card };
+    }
+
+    /// What agents' registers said, for the next engine.
+    pub fn registers(&self) -> Vec<Left> {
+        self.registers.leave()
     }
 
     /// Whether files may be missing that the engine before knew.
@@ -199,7 +206,7 @@ mod tests {
             serde_json::from_slice(&serde_json::to_vec(&progress).unwrap()).unwrap();
 
         let mut next = engine();
-        next.inherit(&progress, None);
+        next.inherit(&progress, &[], None);
         assert!(next.is_inheriting());
         assert_eq!(next.progress(), progress, "what it did not meet yet goes on to one after it");
         let mut file = Followed::new(Timestamp::MAX);
@@ -218,7 +225,7 @@ mod tests {
     fn an_end_that_nobody_told_is_told() {
         let (progress, _) = left();
         let mut next = engine();
-        next.inherit(&progress, None);
+        next.inherit(&progress, &[], None);
         let resumed = Followed::new(Timestamp::MAX).read(&lines(0..4), Standing::Resumed);
         assert_eq!(told(&mut next, now(2000), resumed), [""; 0]);
         let caught_up = Input::Source(SourceEvent::CaughtUp);
@@ -232,7 +239,7 @@ mod tests {
         let restored = Followed::new(Timestamp::MAX).read(&lines(0..4), Standing::Restored);
         assert_eq!(told(&mut first, now(2000), restored), [""; 0]);
         let mut next = engine();
-        next.inherit(&first.progress(), None);
+        next.inherit(&first.progress(), &first.registers(), None);
         let mut file = Followed::new(Timestamp::MAX);
         let resumed = file.read(&lines(0..4), Standing::Resumed);
         assert_eq!(told(&mut next, now(2001), resumed), [""; 0]);
@@ -257,7 +264,7 @@ mod tests {
             session: "s".to_owned(),
         };
         let mut next = engine();
-        next.inherit(&[], Some(card.clone()));
+        next.inherit(&[], &[], Some(card.clone()));
         assert_eq!(told(&mut next, now(1), Input::Tick), [""; 0]);
         assert_eq!(next.shown_report(), Some(card));
         let caught_up = Input::Source(SourceEvent::CaughtUp);

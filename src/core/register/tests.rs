@@ -221,3 +221,20 @@ fn a_clock_that_is_set_back_closes_nothing_for_ever() {
     assert_eq!(registers.registration(&session("a", "home", 100)), closed(100));
     assert_eq!(registers.registration(&session("a", "home", 110)), None);
 }
+
+#[test]
+fn what_was_closed_stays_closed_for_the_next_daemon() {
+    let mut first = Registers::default();
+    first.learn(at(10), "home".into(), register(&["a", "b"], &[], None));
+    first.learn(at(20), "home".into(), register(&["b"], &[], None));
+    let left = serde_json::to_vec(&first.leave()).unwrap();
+    let left: Vec<Left> = serde_json::from_slice(&left).unwrap();
+    assert_eq!(left.iter().flat_map(|left| left.open.keys()).collect::<Vec<_>>(), ["b"]);
+    let mut next = Registers::default();
+    next.inherit(&left);
+    for _ in 0..2 {
+        assert_eq!(next.registration(&session("a", "home", 5)), closed(20));
+        next.learn(at(30), "home".into(), register(&["b"], &[], None));
+    }
+    assert_eq!(next.registration(&session("b", "home", 5)), open("b"));
+}

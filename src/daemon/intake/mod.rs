@@ -39,6 +39,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::activity::Agent;
+use crate::core::register;
 use crate::core::source_event::{FileIdentity, SourceEvent};
 use crate::core::time::Now;
 
@@ -72,6 +73,8 @@ pub struct IntakeConfig {
     pub live_since: Timestamp,
     /// Files of which an earlier reading has told everything before this offset.
     pub resume: BTreeMap<FileIdentity, u64>,
+    /// What the agents' registers said to an earlier reading.
+    pub registers: Vec<register::Left>,
     /// The time.
     pub clock: Arc<dyn Fn() -> Now + Send + Sync>,
     /// How much is read at once.
@@ -131,6 +134,7 @@ impl IntakeConfig {
             homes,
             live_since: clock().wall,
             resume: BTreeMap::new(),
+            registers: Vec::new(),
             clock,
             sizes: Sizes::default(),
             pace: Pace::default(),

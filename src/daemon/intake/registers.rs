@@ -26,7 +26,7 @@ use crate::core::register::{Open, Register};
 use crate::core::source::claude::registry;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
-use crate::process::{Named, counts_in};
+use crate::process::{Named, counts_in, start_time};
 
 /// Larger files are no entries.
 const LARGEST: u64 = 64 * 1024;
@@ -70,9 +70,10 @@ struct Entry {
 impl<F: Fold> Reader<'_, F> {
     /// Reads a register anew.
     pub(super) fn read_register(&mut self, root: &Root) -> ControlFlow<()> {
+        let earlier = self.config.registers.iter().find(|left| left.home == root.home.label);
         let register = self.registers.entry(root.path.clone()).or_insert_with(|| Registered {
             home: Arc::clone(&root.home),
-            entries: BTreeMap::new(),
+            entries: earlier.into_iter().flat_map(|left| &left.open).map(inherited).collect(),
             told: None,
             verified_at: Duration::ZERO,
             again: None,
@@ -238,8 +239,6 @@ impl Registered {
     /// What the entries say, of processes that run.
     fn verified(&mut self, folder: &Path, now: Now) -> Register {
         self.look_up(now.mono);
-        // An entry that has gone counts until its process ends.
-        self.entries.retain(|_, entry| !entry.gone || entry.runs == Some(true));
         let mut register = Register::default();
         for ((pid, foreign), entry) in &self.entries {
             let Some(content) = &entry.content else { continue };
@@ -256,6 +255,8 @@ impl Registered {
                 register.left.insert(content.session.clone());
             }
         }
+        // One that has gone counts until its process has ended and that is told.
+        self.entries.retain(|_, entry| !entry.gone || entry.runs == Some(true));
         register.left.retain(|session| !register.open.contains_key(session));
         // Those that cannot be seen may run.
         if register.unseen.is_empty() && self.running().next().is_none() {
@@ -313,6 +314,20 @@ impl Registered {
     }
 }
 
+/// The entry of a process that an earlier reading knew, as if its file had gone: if it has not, that says more.
+fn inherited((session, process): (&String, &u32)) -> ((u32, bool), Entry) {
+    let content = registry::Registered {
+        pid: *process,
+        process_start: start_time(*process).map(|start| start.to_string()),
+        pid_domain: None,
+        session: session.clone(),
+        started_at: None,
+        status: None,
+        updated_at: None,
+    };
+    ((*process, false), Entry { content: Some(content), runs: None, gone: true })
+}
+
 fn pid_of(path: &Path) -> Option<u32> {
     path.file_name()?.to_str().and_then(registry::pid_of)
 }
@@ -322,4 +337,38 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     opened.file.take(LARGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::activity::Agent;
+
+    #[test]
+    fn where_nothing_tells_of_ends_they_are_looked_for_ever_more_seldom() {
+        let home = Home { agent: Agent::Claude, path: "/h".into(), label: "/h".into() };
+        let entry = Entry { gone: true, runs: Some(true), content: None };
+        let mut register = Registered {
+            home: Arc::new(home),
+            entries: [((7, false), entry)].into(),
+            told: None,
+            verified_at: Duration::ZERO,
+            again: None,
+            changed: false,
+        };
+        let mut looked_at = Vec::new();
+        for second in 0..1_000 {
+            let mono = Duration::from_secs(second);
+            if register.again.is_none() || register.is_time(mono) {
+                looked_at.push(second);
+                register.wait_for_ends(mono, false);
+            }
+        }
+        assert_eq!(looked_at, [0, 1, 3, 7, 15, 31, 63, 127]);
+        register.wait_for_ends(Duration::from_secs(1_000), true);
+        assert_eq!(register.again, None, "an event will tell");
+        register.entries.clear();
+        register.wait_for_ends(Duration::from_secs(1_001), false);
+        assert_eq!(register.again, None, "nothing to look for");
+    }
 }

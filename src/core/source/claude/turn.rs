@@ -61,8 +61,10 @@ impl Said {
         }
         let origin = decode(entry.origin);
         let origin = origin.as_ref().and_then(|origin| value::text(origin, "kind"));
+        // Of other kinds only the program's own words are known to be for the model.
+        let wakes = |kind: &str| WAKES.contains(&kind) || kind != "human" && entry.is_meta.flag();
         match origin {
-            Some(kind) if WAKES.contains(&kind) => Self::Wake,
+            Some(kind) if wakes(kind) => Self::Wake,
             None if begins(NOTIFICATION) => Self::Wake,
             _ if entry.is_meta.flag() => Self::Note,
             None | Some("human") => Self::Prompt,
