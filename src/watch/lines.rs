@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_line_begins_with_the_time_the_agent_and_the_session() {
         let line = lines(Form::Lines).line(&usage(true, TOTAL)).unwrap();
-        assert_eq!(line, "2026-11-20 10:00:00 codex 0199c0de Token usage: total=100 input=90 output=10\n");
+        assert_eq!(line, "2026-11-20 10:00:00 codex 0de-1111 Token usage: total=100 input=90 output=10\n");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The file is right whenever there is one. While it is followed, the stream has nothing to say; when it appears, it
 //! takes the stream's place, and of what it tells only that is news which the stream has not told.
 
+use jiff::Timestamp;
+
 use super::{Engine, Known};
 use crate::core::activity::Agent;
 use crate::core::session::{Session, UsageEvent};
@@ -19,6 +21,9 @@ pub(super) struct Told {
     total: Tokens,
     /// Whether that is so; where not, the stream's total counts from where the file's stood when it appeared.
     settled: bool,
+    /// When the stream told its last: what is written later it has not told. Its total may have more than the file's ever
+    /// will, helpers that have files of their own.
+    until: Option<Timestamp>,
 }
 
 impl Told {
@@ -39,6 +44,10 @@ impl Told {
                 self.settled = true;
             }
             let Some(added) = event.added else { return false };
+            if self.until.is_some_and(|until| event.at > until) {
+                over = true;
+                return true;
+            }
             if total.all() <= self.total.all() {
                 return false;
             }
@@ -70,7 +79,8 @@ impl Engine {
         let stream = *stream;
         let known = self.files.remove(&stream)?;
         let total = known.session.usage.session_total_tokens;
-        let told = total.map(|total| Told { total, settled: false });
+        let until = known.session.last_event_at;
+        let told = total.map(|total| Told { total, settled: false, until });
         Some(Known { told, untold: None, ..known })
     }
 

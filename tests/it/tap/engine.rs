@@ -198,6 +198,27 @@ fn a_resumed_session_of_claude_is_told_by_its_stream_from_there_on_only() {
 }
 
 #[test]
+fn what_a_file_tells_after_its_stream_is_news_though_the_stream_told_more() {
+    let (mut world, mut stream, mut file) = (World::new(), stream(), claude_file());
+    say(&mut stream, &message("m1", 100));
+    let usage = json!({"input_tokens": 99, "output_tokens": 1});
+    let models = json!({"claude-opus-5": {"inputTokens": 99, "outputTokens": 1}, "claude-haiku-4-5": {"inputTokens": 900}});
+    let result = json!({"type": "result", "session_id": "s", "usage": usage, "modelUsage": models});
+    say(&mut stream, &result);
+    assert_eq!(world.tapped(&mut stream), ["+", "100", "900"]);
+
+    // What helpers used is in files of their own.
+    write(&mut file, &message("m1", 100));
+    assert_eq!(world.file(&mut file, true), [""; 0]);
+    assert_eq!(world.sessions()[0].1, Some(100));
+    world.now.wall = world.now.wall.checked_add(Duration::from_secs(60)).unwrap();
+    let mut later = message("m2", 30);
+    later["timestamp"] = json!(world.now.wall);
+    write(&mut file, &later);
+    assert_eq!(world.file(&mut file, false), ["30"]);
+}
+
+#[test]
 fn a_thread_of_codex_is_counted_once() {
     let (mut world, mut stream) = (World::new(), stream());
     say(&mut stream, &json!({"type": "thread.started", "thread_id": "t"}));
