@@ -5,7 +5,7 @@
 //! Longer than other files because every command explains itself here, with examples.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -423,9 +423,16 @@ pub fn parse() -> Result<Invocation, Exit> {
     parse_from(&arguments).map_err(|answer| {
         // An answer may quote what was given.
         let answer = parse_from(&printable(&arguments)).err().unwrap_or(answer);
-        // A reader that went away does not care any more.
-        let _ = answer.print();
-        if answer.use_stderr() { Exit::Usage } else { Exit::Done }
+        let printed = answer.print().and_then(|()| std::io::stdout().flush());
+        match printed {
+            _ if answer.use_stderr() => Exit::Usage,
+            // A reader that went away does not care any more.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                let _ = writeln!(std::io::stderr(), "error: could not write the output: {error}");
+                Exit::Failed
+            }
+            _ => Exit::Done,
+        }
     })
 }
 

@@ -79,6 +79,14 @@ impl ConfigFile {
         if bytes.len() as u64 > LARGEST {
             return unreadable(None, "it is larger than 1 MB".to_owned(), context);
         }
+        if is_utf16(&bytes) {
+            let mut effective = unreadable(None, "it is UTF-16, not UTF-8".to_owned(), context);
+            let hint = "save it as UTF-8: \"Encoding\" in Notepad's \"Save as\", `Set-Content -Encoding utf8` in PowerShell";
+            if let Some(issue) = effective.issues.first_mut() {
+                issue.hint = Some(hint.to_owned());
+            }
+            return effective;
+        }
         match str::from_utf8(&bytes) {
             Ok(text) => Effective::read(text, context),
             Err(error) => {
@@ -132,9 +140,20 @@ impl ConfigFile {
 pub fn context(environment: &Environment, built_in_application_id: Option<&str>) -> ConfigContext {
     ConfigContext {
         home: environment.home().map(Path::to_owned),
+        variables: environment.texts(),
         environment_application_id: environment.text("AGENT_PRESENCE_APPLICATION_ID").map(str::to_owned),
         environment_log: environment.text("RUST_LOG").map(str::to_owned),
         built_in_application_id: built_in_application_id.map(str::to_owned),
+    }
+}
+
+/// Whether these are the bytes of a text in UTF-16, as Windows' older programs write it: with its mark, or with every
+/// other byte zero, of which UTF-8 has none.
+fn is_utf16(bytes: &[u8]) -> bool {
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        [one, two, ..] => (*one == 0) != (*two == 0),
+        _ => false,
     }
 }
 

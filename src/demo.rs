@@ -23,7 +23,7 @@ use crate::daemon::discord::Links;
 use crate::daemon::discord::endpoints::{self, Places};
 use crate::error::{Exit, Failure};
 use crate::paths::Environment;
-use crate::printed::Printed;
+use crate::printed::{self, Printed};
 use crate::show;
 
 /// An invented session; nobody's conversation.
@@ -60,7 +60,7 @@ pub async fn run(
         }
     }
     player.play().await;
-    Ok(Exit::Done)
+    printed::written(player.printed)
 }
 
 /// The recording's last card with these settings and the time at its end: a stand-in where there is no session.
@@ -96,7 +96,7 @@ struct Player {
     /// How many seconds of the recording pass in one.
     speed: u32,
     /// Whether somebody still reads the cards.
-    read: bool,
+    printed: std::io::Result<()>,
 }
 
 impl Player {
@@ -116,7 +116,7 @@ impl Player {
             // Discord's own clock counts on from there.
             timer_from: if discord { started.wall } else { from },
             speed,
-            read: true,
+            printed: Ok(()),
         }
     }
 
@@ -205,8 +205,10 @@ impl Player {
 
     fn print(&mut self, text: &str) {
         let mut out = Printed::new(std::io::stdout().lock());
-        // A reader that went away stops nothing but the printing.
-        self.read = self.read && out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok();
+        // It stops nothing but the printing.
+        if self.printed.is_ok() {
+            self.printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        }
     }
 }
 

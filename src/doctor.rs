@@ -83,6 +83,7 @@ pub fn gather(places: &Places<'_>) -> Result<Facts, Failure> {
         watches: watch_limits(),
         clients: clients(places.environment, &settings.discord.clients, may_try)?,
         clients_named: settings.discord.clients != Clients::All,
+        foreign_sockets: foreign_sockets(places.environment, &settings.discord.clients),
         daemon,
         login,
         exposed,
@@ -127,7 +128,25 @@ fn watch_limits() -> Option<WatchLimits> {
         let text = fs::read_to_string(format!("/proc/sys/fs/inotify/{name}")).ok()?;
         text.trim().parse().ok()
     };
-    Some(WatchLimits { watches: limit("max_user_watches")?, instances: limit("max_user_instances")? })
+    let (watches, instances) = (limit("max_user_watches")?, limit("max_user_instances")?);
+    Some(WatchLimits { watches, instances, is_one_free: is_watcher_free() })
+}
+
+/// One watcher is made and closed again.
+#[cfg(target_os = "linux")]
+fn is_watcher_free() -> bool {
+    use rustix::fs::inotify;
+    !matches!(inotify::init(inotify::CreateFlags::CLOEXEC), Err(rustix::io::Errno::MFILE))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_watcher_free() -> bool {
+    true
+}
+
+fn foreign_sockets(environment: &Environment, wanted: &Clients) -> Vec<String> {
+    let places = endpoints::Places::new(|name| environment.path(name).map(Into::into));
+    endpoints::foreign(&places, wanted)
 }
 
 fn clients(environment: &Environment, wanted: &Clients, may_try: bool) -> Result<Vec<Client>, Failure> {

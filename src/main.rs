@@ -12,7 +12,7 @@ use agent_presence::dashboard;
 use agent_presence::error::{Exit, Failure};
 use agent_presence::homes;
 use agent_presence::paths::{self, Environment};
-use agent_presence::printed::Printed;
+use agent_presence::printed::{self, Printed};
 use agent_presence::watch::Source;
 use jiff::tz::TimeZone;
 
@@ -21,7 +21,12 @@ fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(exit) => return exit.into(),
     };
-    match run(&invocation) {
+    let ended = run(&invocation).and_then(|exit| match std::io::stdout().flush() {
+        // What a command left in the buffer is part of what was asked for.
+        Err(error) if exit == Exit::Done => printed::written(Err(error)),
+        _ => Ok(exit),
+    });
+    match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
             // Nobody is left to tell when standard error is gone.

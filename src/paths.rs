@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::core::config::Variables;
 use crate::core::settings::Sources;
 use crate::error::Failure;
 use crate::folder::Folder;
@@ -30,6 +31,10 @@ pub struct Folders {
 
 impl Folders {
     fn of_process() -> Option<Self> {
+        #[cfg(unix)]
+        if std::env::var_os("HOME").is_some_and(|home| !home.is_empty() && !Path::new(&home).is_absolute()) {
+            return Self::of_user();
+        }
         let base = directories::BaseDirs::new()?;
         let state = base.state_dir().unwrap_or_else(|| base.data_local_dir());
         base.home_dir().is_absolute().then(|| Self {
@@ -38,6 +43,36 @@ impl Folders {
             state: state.to_owned(),
         })
     }
+}
+
+#[cfg(unix)]
+impl Folders {
+    /// Where `HOME` says nothing: in the home folder that the system knows of this user.
+    fn of_user() -> Option<Self> {
+        let user = rustix::process::getuid().as_raw();
+        let home = home_in_passwd(&fs::read_to_string("/etc/passwd").ok()?, user)?;
+        let variable =
+            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        if cfg!(target_os = "macos") {
+            let support = home.join("Library/Application Support");
+            return Some(Self { home, config: support.clone(), state: support });
+        }
+        let config = variable("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config"));
+        let state = variable("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state"));
+        Some(Self { home, config, state })
+    }
+}
+
+/// `ada:x:1000:1000:Ada:/home/ada:/bin/sh`
+#[cfg(unix)]
+fn home_in_passwd(passwd: &str, user: u32) -> Option<PathBuf> {
+    let home = |line: &str| {
+        let mut fields = line.split(':').skip(2);
+        let is_it = fields.next()?.parse() == Ok(user);
+        let home = PathBuf::from(fields.nth(2)?);
+        (is_it && home.is_absolute()).then_some(home)
+    };
+    passwd.lines().find_map(home)
 }
 
 /// The environment variables and the user's folders, read once.
@@ -65,6 +100,14 @@ impl Environment {
     /// A variable as text; `None` when it is unset, empty or not Unicode.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.variables.get(std::ffi::OsStr::new(name))?.to_str().filter(|text| !text.is_empty())
+    }
+
+    /// All variables that are text.
+    pub fn texts(&self) -> Variables {
+        let text = |(name, value): (&OsString, &OsString)| {
+            Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()))
+        };
+        Variables(self.variables.iter().filter_map(text).collect())
     }
 
     /// A variable as an absolute path; anything else counts as not set.
@@ -164,6 +207,7 @@ impl StateDir {
 /// # Errors
 /// What is wrong with the folder and what to do, for the user.
 pub fn ensure_state_dir(path: &Path) -> Result<StateDir, Failure> {
+    spare_others(path)?;
     let hint = "make it writable, or set AGENT_PRESENCE_STATE_DIR to another folder";
     create_private(path).map_err(|error| {
         let cause = if path.exists() { "it is not a folder".to_owned() } else { error.to_string() };
@@ -192,6 +236,35 @@ pub fn ensure_state_dir(path: &Path) -> Result<StateDir, Failure> {
     }
     let folder = Folder::open(path).map_err(|error| unusable(&error.to_string()).hint(hint))?;
     Ok(StateDir { path: path.to_owned(), folder: Arc::new(Mutex::new(folder)) })
+}
+
+/// Keeps a superuser who came with somebody else's environment (`sudo -E`) from leaving files there that their owner
+/// could not write to.
+///
+/// # Errors
+/// What is there, or the folder in which it would be made, is another user's.
+#[cfg(unix)]
+pub(crate) fn spare_others(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::MetadataExt;
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let there = path.ancestors().find_map(|path| Some((path, fs::metadata(path).ok()?)));
+    match there {
+        Some((folder, metadata)) if metadata.uid() != 0 => Err(Failure::new(format!(
+            "could not use {}: {} belongs to another user, who could not write to what root leaves there",
+            path.display(),
+            folder.display()
+        ))
+        .hint("run it as that user, without `sudo`")),
+        _ => Ok(()),
+    }
+}
+
+/// Permissions are not a matter of one superuser here.
+#[cfg(not(unix))]
+pub(crate) fn spare_others(_: &Path) -> Result<(), Failure> {
+    Ok(())
 }
 
 /// Creates a folder for its owner alone (0700), and those above it.
@@ -241,4 +314,18 @@ fn without_repeats(paths: Vec<PathBuf>) -> Vec<PathBuf> {
         }
     }
     kept
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_folder_as_the_system_knows_it() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nodd\nada:x:1000:1000:Ada L:/home/ada:/bin/zsh\nnobody:x:7:7::rel:/x\n";
+        assert_eq!(home_in_passwd(passwd, 1000), Some("/home/ada".into()));
+        assert_eq!(home_in_passwd(passwd, 7), None, "a relative one is none");
+        assert_eq!(home_in_passwd(passwd, 8), None);
+    }
 }

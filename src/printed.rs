@@ -7,6 +7,19 @@
 use std::io::{self, Write};
 
 use crate::core::names::{escaped, one_line};
+use crate::error::{Exit, Failure};
+
+/// The end of what only writes: a reader that went away (`| head`) is no failure.
+///
+/// # Errors
+/// The output could not be written.
+pub fn written(result: io::Result<()>) -> Result<Exit, Failure> {
+    match result {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+        Err(error) => Err(Failure::new(format!("could not write the output: {error}"))),
+    }
+}
 
 /// Standard output or standard error, for texts and JSON of any number of lines.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use crate::cli::Config;
 use crate::config_file::{Chosen, ConfigFile};
 use crate::core::config::{self, ConfigContext, Effective, Issue, Severity};
 use crate::error::{Exit, Failure};
+use crate::paths::spare_others;
 
 /// Runs one of the commands on `file`. Data goes to `out`, remarks to `err`.
 ///
@@ -84,6 +85,7 @@ pub fn check(
 /// # Errors
 /// There is a file already, or it could not be written.
 pub fn init(file: &ConfigFile, out: &mut dyn Write) -> Result<Exit, Failure> {
+    spare_others(&file.path)?;
     let path = file.path.display();
     if let Some(folder) = file.path.parent() {
         fs::create_dir_all(folder)

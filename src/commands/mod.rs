@@ -14,15 +14,4 @@ pub mod statusline;
 pub mod tap;
 pub mod watch;
 
-use std::io;
-
-use crate::error::{Exit, Failure};
-
-/// The end of a command that only writes: a reader that went away (`| head`) is no failure.
-pub(crate) fn written(result: io::Result<()>) -> Result<Exit, Failure> {
-    match result {
-        Ok(()) => Ok(Exit::Done),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
-        Err(error) => Err(Failure::new(format!("could not write the output: {error}"))),
-    }
-}
+pub(crate) use crate::printed::written;

@@ -34,7 +34,7 @@ pub fn run(
         // Nobody is left to tell when standard error is gone.
         let _ = writeln!(err, "{failure}");
     }
-    super::written(written)?;
+    super::written(written.and_then(|()| out.flush()))?;
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 

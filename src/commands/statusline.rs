@@ -57,8 +57,11 @@ pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
     let command = before.and_then(|before| before.command(home.as_deref()));
     let passed_on = command.is_some_and(|command| chain(&command, &input, &mut stdin).is_ok());
     if !passed_on && let Some(line) = line {
+        let written = writeln!(out, "{}", shown(&line, now)).and_then(|()| out.flush());
         // Claude Code may have gone on without us.
-        let _ = writeln!(out, "{}", shown(&line, now)).and_then(|()| out.flush());
+        if super::written(written).is_err() {
+            return Exit::Failed;
+        }
     }
     Exit::Done
 }
@@ -118,9 +121,19 @@ pub fn set_up(
         return Err(Failure::new("could not find Claude Code's folder")
             .hint("start Claude Code once, or set sources.claude_home in the settings file"));
     }
+    let command = command(environment)?;
+    if action == StatuslineAction::Install {
+        let paths = homes.iter().map(|home| home.join("settings.json"));
+        for path in paths.filter(|path| !is_writable(path)) {
+            let text = read(&path)?;
+            // One that is set up already, by hand or by whatever writes the file, is as it should be.
+            if settings::install(&text, &command).map_err(|cause| refused(&path, &cause))? != Edit::Nothing {
+                return Err(read_only(&path, &command));
+            }
+        }
+    }
     let state = ensure_state_dir(&paths::state_dir(environment)?)?;
     let mut replaced = kept::read_replaced(state.path());
-    let command = command(environment)?;
     let mut report = String::new();
     let mut failed = None;
     for home in homes {
@@ -210,6 +223,26 @@ fn read(path: &Path) -> Result<String, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(Failure::new(format!("could not read {}: {error}", path.display()))),
     }
+}
+
+/// Whether the file may be replaced, as far as that can be told without doing it. A file without a permission to write is
+/// not, even where its folder would allow it: somebody wants it to stay as it is.
+fn is_writable(path: &Path) -> bool {
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let is_read_only = std::fs::metadata(&target).is_ok_and(|there| there.permissions().readonly());
+    let folder = target.parent().unwrap_or(Path::new("."));
+    #[cfg(unix)]
+    let may_write = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
+    #[cfg(not(unix))]
+    let may_write = folder.is_dir();
+    !is_read_only && may_write
+}
+
+/// What to do by hand, or in what the file is made from.
+fn read_only(path: &Path, command: &str) -> Failure {
+    let command = serde_json::Value::from(command);
+    Failure::new(format!("could not change {}: it is read-only; nothing was written", path.display()))
+        .hint(format!(r#"add this to it: "statusLine": {{"type": "command", "command": {command}}}"#))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

@@ -16,6 +16,7 @@ mod rules;
 mod text;
 mod value;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -36,12 +37,25 @@ pub use value::{APPLICATION_ID_HINT, is_application_id};
 pub struct ConfigContext {
     /// The home folder, which replaces `~`.
     pub home: Option<PathBuf>,
+    /// The environment, whose variables paths may name.
+    pub variables: Variables,
     /// The environment's `AGENT_PRESENCE_APPLICATION_ID`; stronger than the file.
     pub environment_application_id: Option<String>,
     /// The environment's `RUST_LOG`; stronger than the file.
     pub environment_log: Option<String>,
     /// The application id that a packager built in; weaker than the file.
     pub built_in_application_id: Option<String>,
+}
+
+/// The environment's variables by name.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Variables(pub BTreeMap<String, String>);
+
+impl std::fmt::Debug for Variables {
+    /// Names none: the environment is full of secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Variables").finish_non_exhaustive()
+    }
 }
 
 /// Whether the settings may be used.
@@ -281,7 +295,7 @@ impl Reading<'_> {
     }
 
     fn setting(&mut self, key: &'static Key, (name, value): Entry<'_>) {
-        let given = Given { value: value.get_ref(), name: key.name, home: self.context.home.as_deref() };
+        let given = Given { value: value.get_ref(), name: key.name, context: self.context };
         match (key.apply)(&mut self.effective.settings, &given) {
             Ok(()) => {
                 let written = self.text.get(value.span()).unwrap_or_default().trim().to_owned();

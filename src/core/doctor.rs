@@ -88,6 +88,8 @@ pub struct Facts {
     pub clients: Vec<Client>,
     /// Whether the settings name the clients.
     pub clients_named: bool,
+    /// Where a client of this user would be looked for, and another user's socket is.
+    pub foreign_sockets: Vec<String>,
     /// The daemon.
     pub daemon: Daemon,
     /// The login entry.
@@ -158,6 +160,8 @@ pub struct WatchLimits {
     pub watches: u64,
     /// Watchers.
     pub instances: u64,
+    /// Whether one more watcher can be had now.
+    pub is_one_free: bool,
 }
 
 /// A Discord client.

@@ -31,7 +31,7 @@ use jiff::tz::TimeZone;
 use self::clock_watch::{ClockWatch, JumpDetector};
 use self::discord::Links;
 use self::discord::endpoints::Places;
-use self::discord::watcher::{EndpointEvent, EndpointWatcher};
+use self::discord::watcher::{self, EndpointWatcher};
 use self::finding::Finding;
 use self::reading::{Left, Read, Reading};
 use self::record::Recorder;
@@ -43,6 +43,7 @@ use self::statusline::StatuslineWatch;
 use self::taps::Taps;
 use self::zone::ZoneWatch;
 use crate::control::Handover;
+use crate::core::card::Card;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
 use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Publisher};
@@ -54,6 +55,7 @@ use crate::error::{Exit, Failure};
 use crate::homes;
 use crate::instance::Instance;
 use crate::paths::{Environment, StateDir};
+use crate::printed;
 use crate::statusline::cached;
 
 /// How long connections may take to say farewell.
@@ -142,6 +144,8 @@ pub async fn run(
             sink: Some(if options.sink == Sink::Discord { "discord" } else { "terminal" }.to_owned()),
         },
         options,
+        printed: Ok(()),
+        waiting: None,
         ending: false,
     };
     let left = inherited.as_ref().and_then(|inherited| {
@@ -160,8 +164,11 @@ pub async fn run(
         daemon.input(Input::Pause(until), &mut reading);
     }
     daemon.turn(&mut reading, &mut signals, &mut requests).await;
+    // Cards on standard output are all that a dry run is for.
+    let is_dry_run = daemon.options.sink == Sink::Terminal;
+    let printed = if is_dry_run { std::mem::replace(&mut daemon.printed, Ok(())) } else { Ok(()) };
     daemon.end(reading, requests).await;
-    Ok(Exit::Done)
+    printed::written(printed)
 }
 
 fn publisher(sink: Sink, settings: &Settings, now: Now) -> Publisher {
@@ -196,6 +203,10 @@ struct Daemon<'a> {
     keep_at: Option<Duration>,
     finding: Finding,
     report: DaemonReport,
+    /// What became of printing cards.
+    printed: std::io::Result<()>,
+    /// The card that was printed last, without a Discord to show it.
+    waiting: Option<Option<Arc<Card>>>,
     ending: bool,
 }
 
@@ -243,7 +254,7 @@ impl Daemon<'_> {
                     }
                     Some(Input::Link(endpoint, event))
                 }
-                event = next_endpoint(&mut self.endpoints) => Some(endpoint_input(event)),
+                event = watcher::next_of(&mut self.endpoints) => Some(event.into()),
                 read = reading.next() => Some(match read {
                     Read::Event(event) => Input::Source(event),
                     Read::StartedAgain => Input::SourcesLost,
@@ -335,6 +346,7 @@ impl Daemon<'_> {
             }
         }
         self.record.write(|| self.engine.restored(now), now.wall);
+        self.print_waiting(now);
         while let Some(endpoint) = self.engine.next_unknown_peer(now) {
             self.links.find_peer(endpoint);
         }
@@ -370,20 +382,5 @@ impl Daemon<'_> {
         if !reading.stop() {
             tracing::debug!("the reading of session files did not end in time");
         }
-    }
-}
-
-async fn next_endpoint(endpoints: &mut Option<EndpointWatcher>) -> EndpointEvent {
-    match endpoints {
-        Some(endpoints) => endpoints.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-fn endpoint_input(event: EndpointEvent) -> Input {
-    match event {
-        EndpointEvent::Found(endpoint, client) => Input::Found(endpoint, client),
-        EndpointEvent::Renewed(endpoint, client) => Input::Renewed(endpoint, client),
-        EndpointEvent::Gone(endpoint) => Input::Vanished(endpoint),
     }
 }

@@ -21,7 +21,7 @@ use crate::daemon::intake::Home;
 use crate::instance::LOCK;
 use crate::paths::StateDir;
 use crate::statusline;
-use crate::statusline::cached::Place;
+use crate::statusline::cached::{Place, READ_EVERY, stamp};
 
 /// Several terminals speak at once after a common answer; together that is one reading.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -31,9 +31,6 @@ const STANDING: [&str; 3] = [LOCK, "control.sock", statusline::FOLDER];
 
 /// How often the folder is looked at where the system does not tell of changes.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-
-/// Claude Code's own file is large and written often, and its limits seldom: it is not read more often than this.
-const READ_EVERY: Duration = Duration::from_secs(60);
 
 /// Reads what is said. Belongs inside a tokio runtime with time.
 #[derive(Debug)]
@@ -196,10 +193,4 @@ fn watch_anew(watcher: &mut RecommendedWatcher, path: &Path) -> bool {
     // The old watch may have gone with what it was on.
     let _ = watcher.unwatch(path);
     watcher.watch(path, RecursiveMode::NonRecursive).is_ok()
-}
-
-/// What tells two states of a file apart; `None` when it is not there.
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }

@@ -5,8 +5,9 @@
 use std::io::Write;
 
 use super::{Daemon, Sink};
-use crate::core::publish::Notice;
-use crate::core::report::{Event, EventKind};
+use crate::core::publish::{LinkState, LinkStatus, Notice};
+use crate::core::report::{CardReport, Event, EventKind};
+use crate::core::time::Now;
 use crate::printed::Printed;
 use crate::show;
 
@@ -41,11 +42,35 @@ impl Daemon<'_> {
         }
     }
 
+    /// Prints the card that Discord would get while there is none to get it, on a terminal.
+    pub(super) fn print_waiting(&mut self, now: Now) {
+        if !self.options.print_cards || self.options.sink != Sink::Discord {
+            return;
+        }
+        let is_on_its_way =
+            |link: &LinkStatus| matches!(link.state, LinkState::Connected | LinkState::Connecting);
+        if self.engine.links(now).iter().any(is_on_its_way) {
+            self.waiting = None;
+            return;
+        }
+        let card = self.engine.card().cloned();
+        if self.waiting.is_none() {
+            tracing::info!("waiting for Discord; until then cards are only printed here");
+        }
+        if self.waiting.replace(card.clone()).unwrap_or_default() != card {
+            let card = card.as_deref().map(CardReport::from);
+            let event = Event { at: now.wall, kind: EventKind::Card { card } };
+            if let Some(text) = show::event(&event, &self.options.zone) {
+                self.print(&text);
+            }
+        }
+    }
+
     /// Cards on standard output are all that `--dry-run` is for; for the rest they are an extra.
     fn print(&mut self, text: &str) {
         let mut out = Printed::new(std::io::stdout().lock());
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        if written.is_err() {
+        self.printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if self.printed.is_err() {
             self.options.print_cards = false;
             self.ending |= self.options.sink == Sink::Terminal;
         }

@@ -4,8 +4,9 @@
 //! rest forgotten unseen.
 //! Read next: [`crate::core::limits`], where it gives way to what terminals say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::core::activity::Agent;
 use crate::core::source::claude::limits::{cached, snapshot};
@@ -17,6 +18,9 @@ use crate::paths::Environment;
 
 /// Larger files are not read. It holds something of every project, so it may be megabytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// A file that changes all the time is not read more often than this.
+pub(crate) const READ_EVERY: Duration = Duration::from_secs(60);
 
 /// Where the limits of one home are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +53,45 @@ impl Place {
         let current = |limits| snapshot(limits, &self.label, fetched_at, None).current(now);
         families.into_iter().filter_map(current).map(SourceEvent::Limits).collect()
     }
+}
+
+/// The files of all homes, read again when they have changed, and not too often: each is large and written often, and its
+/// limits seldom.
+#[derive(Debug)]
+pub struct CachedLimits(Vec<Known>);
+
+#[derive(Debug)]
+struct Known {
+    place: Place,
+    stamp: Option<(SystemTime, u64)>,
+    read_at: Option<Duration>,
+}
+
+impl CachedLimits {
+    /// Nothing is read yet.
+    pub fn new(places: Vec<Place>) -> Self {
+        Self(places.into_iter().map(|place| Known { place, stamp: None, read_at: None }).collect())
+    }
+
+    /// What the files say that have changed and are due.
+    pub fn read(&mut self, now: Now) -> Vec<SourceEvent> {
+        let mut read = Vec::new();
+        for known in &mut self.0 {
+            let stamp = stamp(&known.place.path);
+            let is_due = known.read_at.is_none_or(|at| now.mono.saturating_sub(at) >= READ_EVERY);
+            if stamp != known.stamp && is_due {
+                (known.stamp, known.read_at) = (stamp, Some(now.mono));
+                read.extend(known.place.read(now));
+            }
+        }
+        read
+    }
+}
+
+/// What tells two states of a file apart; `None` when it is not there.
+pub(crate) fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 #[cfg(test)]

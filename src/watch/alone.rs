@@ -14,6 +14,7 @@ use crate::daemon::reading::{Read, Reading};
 use crate::daemon::state;
 use crate::real_path;
 use crate::statusline;
+use crate::statusline::cached::{self, CachedLimits};
 
 use super::Source;
 
@@ -22,6 +23,8 @@ pub(super) struct Alone {
     engine: Engine,
     reading: Reading<SessionFile>,
     detector: JumpDetector,
+    /// What Claude Code itself keeps of the limits.
+    cached: CachedLimits,
 }
 
 impl Alone {
@@ -33,6 +36,7 @@ impl Alone {
             engine: Engine::new(settings, source.zone.clone(), publisher),
             reading: Reading::start(source.homes.clone())?,
             detector: JumpDetector::default(),
+            cached: CachedLimits::new(cached::places(&source.homes, &source.environment)),
         };
         alone.engine.handle(clock::now(), Input::Remembered(state::read_limits(&source.state)));
         if let Some(until) = state::read_pause(&source.state) {
@@ -42,10 +46,11 @@ impl Alone {
         Ok(alone)
     }
 
-    /// What the terminals of Claude Code have said meanwhile.
+    /// What the terminals of Claude Code have said meanwhile, and what Claude Code keeps itself.
     pub(super) fn look_at_terminals(&mut self, source: &Source) {
         let now = clock::now();
-        for event in statusline::read(&source.state, &source.homes, now) {
+        let said = statusline::read(&source.state, &source.homes, now);
+        for event in said.into_iter().chain(self.cached.read(now)) {
             self.engine.handle(now, Input::Source(event));
         }
     }

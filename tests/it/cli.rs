@@ -254,3 +254,57 @@ fn a_broken_settings_file_is_said_and_the_daemon_runs() {
     let issue = "broken.toml:2:14: card.idle_after: expected a duration";
     assert!(said.iter().any(|line| line.contains(" WARN ") && line.contains(issue)), "{said:?}");
 }
+
+/// `/dev/full` takes what a full disk takes.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_could_not_be_printed_was_not_done() {
+    use crate::support::home::Home;
+
+    let home = Home::new();
+    home.session().turn().tokens(4_500);
+    let session = home.codex();
+    let replay = format!("replay {}", session.display());
+    for arguments in [
+        "",
+        "-h",
+        "--help",
+        "--version",
+        "run --help",
+        "status",
+        "status --json",
+        "preview",
+        "watch",
+        "watch --json",
+        &replay,
+        "doctor",
+        "config path",
+        "config show",
+        "config check",
+        "completions zsh",
+        "man",
+        "autostart status",
+        "run --dry-run",
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = home.command(arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments}: {output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("No space left on device"), "{arguments}: {said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_relative_home_counts_as_unset() {
+    use crate::support::home::Home;
+
+    let home = Home::new();
+    let path = |set: Option<&str>| {
+        let mut command = home.command("config path");
+        command.env_remove("AGENT_PRESENCE_CONFIG").env_remove("HOME");
+        let output = command.envs(set.map(|home| ("HOME", home))).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(path(Some("some/where")), path(None));
+}

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agent_presence::core::config::{self, ConfigContext, Effective, Origin, Severity, keys};
+use agent_presence::core::config::{self, ConfigContext, Effective, Origin, Severity, Variables, keys};
 use agent_presence::core::settings::{Clients, MemberList, Settings, Show};
 use agent_presence::core::usage::Count;
 use proptest::prelude::*;
@@ -412,5 +412,30 @@ fn broken_toml_names_the_key_of_its_line() {
     ] {
         let (_, issues) = config::read(text, &context());
         assert!(issues[0].message.ends_with(key) && issues[0].line == Some(2), "{issues:?}");
+    }
+}
+
+#[test]
+fn a_path_may_name_the_home_folder_and_variables_wherever_it_stands() {
+    let mut context = context();
+    let variables = [("XDG_RUNTIME_DIR", "/run/user/7"), ("EMPTY", ""), ("WORK", "/srv/work")];
+    context.variables = Variables(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    let text = "[discord]\nclients = [\"$XDG_RUNTIME_DIR/discord-ipc-0\", \"~/d\", \"${HOME}/e\", \"/a$/$1/b\"]\n\
+        [sources]\ncodex_home = [\"$WORK/.codex\"]\n[[privacy.rule]]\npath = \"$HOME/clients/**\"\nshow = \"generic\"\n";
+    let (settings, issues) = config::read(text, &context);
+    assert_eq!(issues, []);
+    let clients = ["/run/user/7/discord-ipc-0", "/home/ada/d", "/home/ada/e", "/a$/$1/b"];
+    assert_eq!(settings.discord.clients, Clients::Only(clients.map(str::to_owned).into()));
+    assert_eq!(settings.sources.codex_home, [PathBuf::from("/srv/work/.codex")]);
+    assert_eq!(settings.privacy.rules[0].path, "/home/ada/clients/**");
+
+    for (client, expected) in [
+        ("run/discord-ipc-0", "expected an absolute path, found \"run/discord-ipc-0\""),
+        ("$NOWHERE/d", "could not replace `$NOWHERE` in \"$NOWHERE/d\": it is not set"),
+        ("${EMPTY}/d", "could not replace `${EMPTY}` in \"${EMPTY}/d\": it is not set"),
+    ] {
+        let (_, issues) = config::read(&format!("[discord]\nclients = [\"{client}\"]\n"), &context);
+        assert_eq!(issues[0].message, expected);
+        assert!(issues[0].hint.is_some() && issues[0].key.as_deref() == Some("discord.clients"));
     }
 }

@@ -97,6 +97,13 @@ fn a_file_that_cannot_be_read_is_an_issue() {
     let home = tempfile::tempdir().unwrap();
     let read = |bytes: &[u8]| file(home.path(), Some(bytes), Chosen::Default).read(&context());
     assert_eq!(read(b"[card]\n# \xff\n").issues[0].to_string(), "line 2: not valid UTF-8");
+    // As PowerShell's `>` and Notepad's "Unicode" write it, with a mark and without.
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    for bytes in [utf16("\u{feff}[card]\n"), utf16("[card]\n")] {
+        let issues = read(&bytes).issues;
+        assert_eq!((issues.len(), issues[0].to_string().as_str()), (1, "it is UTF-16, not UTF-8"));
+        assert!(issues[0].hint.as_ref().is_some_and(|hint| hint.starts_with("save it as UTF-8")));
+    }
     assert_eq!(read(&vec![b'\n'; 1024 * 1024 + 1]).issues[0].to_string(), "it is larger than 1 MB");
     let folder = ConfigFile { path: home.path().to_owned(), chosen: Chosen::Default }.read(&context());
     assert!(folder.is_broken() && folder.issues[0].message.starts_with("could not read it: "));

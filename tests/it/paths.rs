@@ -149,3 +149,27 @@ fn a_state_folder_is_private_and_an_open_one_is_refused() {
         assert!(ensure_state_dir(&made).unwrap_err().message.contains("could not use the state folder"));
     }
 }
+
+/// `sudo -E agent-presence run` has root's rights and the user's folders.
+#[cfg(unix)]
+#[test]
+fn root_leaves_nothing_in_the_folder_of_somebody_else() {
+    use std::os::unix::fs::chown;
+
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let state = home.join("state/agent-presence");
+    // Only root can give a folder away, and only root is to be kept from it.
+    if chown(&home, Some(12_345), None).is_err() {
+        ensure_state_dir(&state).unwrap();
+        return;
+    }
+    let failure = ensure_state_dir(&state).unwrap_err();
+    assert!(failure.message.contains("home belongs to another user"), "{failure}");
+    assert_eq!(failure.hints, ["run it as that user, without `sudo`"]);
+    assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0);
+    let config = ConfigFile { path: home.join("config/config.toml"), chosen: Chosen::Default };
+    agent_presence::commands::config::init(&config, &mut Vec::new()).unwrap_err();
+    assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0);
+}

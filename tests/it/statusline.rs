@@ -256,6 +256,26 @@ fn without_claude_code_there_is_nothing_to_set_up() {
     assert!(ended.err.contains("could not find Claude Code's folder\nhint: "), "{ended:?}");
 }
 
+/// As where a package manager writes them, or a user does not want them changed.
+#[test]
+fn settings_that_are_read_only_stay_as_they_are_and_the_lines_to_add_are_said() {
+    let home = Home::new();
+    let path = home.claude().join("settings.json");
+    fs::create_dir_all(home.claude()).unwrap();
+    fs::write(&path, "{\"model\": \"opus\"}").unwrap();
+    let mut permissions = fs::metadata(&path).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&path, permissions).unwrap();
+    let before = home.snapshot();
+    let ended = home.run("statusline install");
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
+    let (said, hint) = ended.err.split_once("\nhint: add this to it: ").unwrap();
+    assert!(said.ends_with("settings.json: it is read-only; nothing was written"), "{said}");
+    let entry: Value = serde_json::from_str(&format!("{{{hint}}}")).unwrap();
+    assert!(entry["statusLine"]["command"].as_str().unwrap().ends_with(" statusline"), "{entry}");
+    assert_eq!(home.snapshot(), before, "nothing is left behind");
+}
+
 /// What Claude Code keeps of the limits itself, fetched so many seconds ago, among what is nobody's business.
 fn keep(home: &Home, seconds_ago: i64, five_hours: f64, weekly: f64) {
     let now = clock::now().wall;
@@ -295,6 +315,23 @@ fn what_claude_code_keeps_itself_is_told_with_its_age_until_a_terminal_speaks() 
     assert_eq!(left(&home.status()), windows(64, 46));
     daemon.terminate();
     assert_eq!(left(&home.status()), windows(64, 46));
+}
+
+#[test]
+fn every_way_to_look_without_a_daemon_knows_what_claude_code_keeps_itself() {
+    let home = Home::new();
+    home.claude_session().turn().call(4_500);
+    keep(&home, 3600, 80.0, 53.0);
+    assert_eq!(left(&home.status()), windows(20, 47));
+    let watch = home.start("watch --json");
+    watch.wait_for_line("its limits", |line| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        (event["event"] == "limits").then(|| {
+            let remaining = |index: usize| event["windows"][index]["remaining_percent"].clone();
+            assert_eq!((remaining(0), remaining(1)), (json!(20), json!(47)), "{event}");
+        })
+    });
+    watch.kill();
 }
 
 #[test]

@@ -3,13 +3,11 @@
 //! A rule that is not understood may be meant to hide: nothing is shown until it is. Where it is only its `show` that is not, the
 //! rest of it still hides.
 
-use std::path::Path;
-
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::value::{self, Given};
-use super::{Complaint, Reading, Severity};
+use super::{Complaint, ConfigContext, Reading, Severity};
 use crate::core::nearest::nearest;
 use crate::core::settings::{PrivacyRule, Show};
 
@@ -53,9 +51,9 @@ impl Reading<'_> {
             }
         }
         let show = self.rule_part(at, rule, "show", |given| given.one_of(&SHOW));
-        let home = self.context.home.clone();
+        let context = self.context;
         let path = self.rule_part(at, rule, "path", |given| {
-            pattern(given.text("a path such as \"~/clients/**\"")?, home.as_deref())
+            pattern(given.text("a path such as \"~/clients/**\"")?, context)
         });
         if let Some(path) = path {
             let line = self.place(at).0;
@@ -81,7 +79,7 @@ impl Reading<'_> {
             self.complain(at, &key, Severity::Error, complaint);
             return None;
         };
-        let given = Given { value: value.get_ref(), name, home: self.context.home.as_deref() };
+        let given = Given { value: value.get_ref(), name, context: self.context };
         match read(&given) {
             Ok(part) => Some(part),
             Err(complaint) => {
@@ -93,7 +91,7 @@ impl Reading<'_> {
 }
 
 /// A pattern that means what its author takes it to mean: none that other programs know and this one does not.
-fn pattern(path: &str, home: Option<&Path>) -> Result<String, Complaint> {
+fn pattern(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
     let refuse = |what: &str| Complaint::new(format!("{what} in {}", value::quoted(path)));
     if path.trim() != path || path.is_empty() {
         return Err(Complaint::new(format!(
@@ -105,8 +103,7 @@ fn pattern(path: &str, home: Option<&Path>) -> Result<String, Complaint> {
     if path.chars().any(char::is_control) {
         return Err(refuse("a control character"));
     }
-    let own = path.strip_prefix("${HOME}").unwrap_or(path);
-    if own.contains(['[', ']', '{', '}', '|']) {
+    if value::with_variables(path, context)?.contains(['[', ']', '{', '}', '|']) {
         return Err(refuse("`[…]`, `{…}` and `|` are not known")
             .with_hint("write one rule for each path, and `?` for such a character in a name"));
     }
@@ -118,5 +115,5 @@ fn pattern(path: &str, home: Option<&Path>) -> Result<String, Complaint> {
     if names.any(|name| name == "..") {
         return Err(refuse("`..` behind a wildcard").with_hint("write the path without `..`"));
     }
-    if path.starts_with("**") { Ok(path.to_owned()) } else { value::expand(path, home) }
+    if path.starts_with("**") { Ok(path.to_owned()) } else { value::expand(path, context) }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::Complaint;
+use super::{Complaint, ConfigContext};
 use crate::core::duration;
 use crate::core::nearest::nearest;
 use crate::core::settings::Clients;
@@ -21,7 +21,7 @@ pub(super) struct Given<'a> {
     pub(super) value: &'a DeValue<'a>,
     /// The key's own name, for hints.
     pub(super) name: &'static str,
-    pub(super) home: Option<&'a Path>,
+    pub(super) context: &'a ConfigContext,
 }
 
 impl Given<'_> {
@@ -121,13 +121,14 @@ impl Given<'_> {
         if endpoints.is_empty() || endpoints.iter().any(|endpoint| endpoint.is_empty()) {
             return Err(Complaint::new(format!("expected {expected}, found an empty one")));
         }
-        Ok(Clients::Only(endpoints.into_iter().map(str::to_owned).collect()))
+        let endpoints = endpoints.into_iter().map(|endpoint| expand(endpoint, self.context));
+        Ok(Clients::Only(endpoints.collect::<Result<_, _>>()?))
     }
 
     /// Absolute folders; `~` is the home folder. A single text is a list of one.
     pub(super) fn folders(&self) -> Result<Vec<PathBuf>, Complaint> {
         let folders = self.texts().ok_or_else(|| self.expected("a list of folders"))?;
-        folders.into_iter().map(|folder| expand(folder, self.home).map(PathBuf::from)).collect()
+        folders.into_iter().map(|folder| expand(folder, self.context).map(PathBuf::from)).collect()
     }
 
     pub(super) fn log_level(&self) -> Result<String, Complaint> {
@@ -191,31 +192,66 @@ pub(super) fn log_filter(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// An absolute path with `~` and `$HOME` replaced. Windows' and WSL's own forms (`C:\`, `\\wsl.localhost\…`) are absolute on
+/// An absolute path with `~` and variables replaced. Windows' and WSL's own forms (`C:\`, `\\wsl.localhost\…`) are absolute on
 /// every system, so that one file serves several.
-pub(super) fn expand(path: &str, home: Option<&Path>) -> Result<String, Complaint> {
+pub(super) fn expand(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
+    let path = &with_variables(path, context)?;
     let is_drive = |path: &str| {
         let mut characters = path.chars();
         characters.next().is_some_and(|letter| letter.is_ascii_alphabetic())
             && characters.next() == Some(':')
             && characters.next().is_some_and(|slash| matches!(slash, '/' | '\\'))
     };
-    let below = |name: &&str| {
-        path.strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '\\']))
-    };
-    if let Some(name) = ["~", "$HOME", "${HOME}"].iter().find(|name| below(name)) {
-        let rest = path.strip_prefix(name).unwrap_or_default();
-        let home = home.and_then(Path::to_str).ok_or_else(|| {
-            Complaint::new(format!("could not replace `{name}`: the home folder is not known"))
-                .with_hint("write the whole path, or set HOME")
-        })?;
-        return Ok(format!("{}{rest}", home.trim_end_matches(['/', '\\'])));
+    if let Some(rest) = path.strip_prefix('~')
+        && (rest.is_empty() || rest.starts_with(['/', '\\']))
+    {
+        return Ok(format!("{}{rest}", home_folder("~", context)?));
     }
     if path.starts_with(['/', '\\']) || is_drive(path) {
-        return Ok(path.to_owned());
+        return Ok(path.clone());
     }
     Err(Complaint::new(format!("expected an absolute path, found {}", quoted(path)))
         .with_hint("begin it with `/` or `~/`"))
+}
+
+fn home_folder<'a>(name: &str, context: &'a ConfigContext) -> Result<&'a str, Complaint> {
+    let home = context.home.as_deref().and_then(Path::to_str).ok_or_else(|| {
+        Complaint::new(format!("could not replace `{name}`: the home folder is not known"))
+            .with_hint("write the whole path, or set HOME")
+    })?;
+    Ok(home.trim_end_matches(['/', '\\']))
+}
+
+/// The path with `$NAME` and `${NAME}` replaced by what the environment says; another `$` stands for itself.
+pub(super) fn with_variables(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
+    let mut expanded = String::new();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('$') {
+        expanded.push_str(before);
+        let braced = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+        let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+        let (name, behind) = braced.unwrap_or_else(|| after.split_at_checked(end).unwrap_or_default());
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            expanded.push('$');
+            rest = after;
+            continue;
+        }
+        let spelled = if braced.is_some() { format!("${{{name}}}") } else { format!("${name}") };
+        let value = if name == "HOME" {
+            home_folder(&spelled, context)?
+        } else {
+            let set = context.variables.0.get(name).filter(|value| !value.is_empty());
+            set.ok_or_else(|| {
+                let (spelled, name) = (shortened(&spelled), shortened(name));
+                Complaint::new(format!("could not replace `{spelled}` in {}: it is not set", quoted(path)))
+                    .with_hint(format!("write the whole path, or set {name} where the daemon is started"))
+            })?
+        };
+        expanded.push_str(value);
+        rest = behind;
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
 }
 
 /// What a value is, in a few words.

@@ -156,6 +156,14 @@ fn watches(facts: &Facts) -> Check {
             "raise it: put `fs.inotify.{name}={to}` into /etc/sysctl.d/90-inotify.conf, then `sudo sysctl --system`"
         )
     };
+    if !limits.is_one_free {
+        let message = format!(
+            "other programs of this user have all {} watchers that the system allows; without one, sessions are polled",
+            limits.instances
+        );
+        let more = limits.instances.saturating_mul(4).max(512);
+        return Check::new(NAME, State::Warning, message).hint(raise("max_user_instances", more));
+    }
     if needed > limits.watches / 2 {
         let message = format!(
             "{needed} folders are to be watched, and all programs of this user share {} watches; \

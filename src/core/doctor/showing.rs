@@ -9,6 +9,14 @@ const SHARING: &str = "if friends see nothing: in Discord's settings, under Acti
 
 pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     let mut checks = clients(facts);
+    checks.extend(facts.foreign_sockets.iter().map(|socket| {
+        Check::new(
+            "discord clients",
+            State::Warning,
+            format!("{socket} belongs to another user, so no card is sent there"),
+        )
+        .hint("if it is in the way of your own Discord, have it removed, and start Discord anew")
+    }));
     checks.push(daemon(facts));
     checks.extend(links(facts));
     checks

@@ -16,9 +16,9 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub use self::unix::{identity, is_open_to_all, present, roots, scan, unwatched, watch_dirs};
+pub use self::unix::{foreign, identity, is_open_to_all, present, roots, scan, unwatched, watch_dirs};
 #[cfg(windows)]
-pub use self::windows::{identity, present, roots, scan, unwatched, watch_dirs};
+pub use self::windows::{foreign, identity, present, roots, scan, unwatched, watch_dirs};
 
 /// How many clients of one kind can be told apart: `discord-ipc-0` to `discord-ipc-9`.
 pub const INDEXES: std::ops::RangeInclusive<u8> = 0..=9;

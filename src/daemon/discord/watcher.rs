@@ -15,8 +15,10 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::endpoints::{Found, Identity, PREFIX, Places, discover, present, roots, unwatched, watch_dirs};
+use crate::core::engine::Input;
 use crate::core::publish::Endpoint;
 use crate::core::settings::Clients;
+use crate::daemon::intake::is_without_instance;
 
 /// How often sockets are looked for where nothing tells of them.
 const LOOK_EVERY: Duration = if cfg!(windows) { Duration::from_secs(15) } else { Duration::from_secs(30) };
@@ -77,6 +79,24 @@ struct Heard {
     removed: BTreeSet<PathBuf>,
 }
 
+impl From<EndpointEvent> for Input {
+    fn from(event: EndpointEvent) -> Self {
+        match event {
+            EndpointEvent::Found(endpoint, client) => Self::Found(endpoint, client),
+            EndpointEvent::Renewed(endpoint, client) => Self::Renewed(endpoint, client),
+            EndpointEvent::Gone(endpoint) => Self::Vanished(endpoint),
+        }
+    }
+}
+
+/// The next event, if there is a watcher. Nothing is lost when the wait is given up.
+pub async fn next_of(endpoints: &mut Option<EndpointWatcher>) -> EndpointEvent {
+    match endpoints {
+        Some(endpoints) => endpoints.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl EndpointWatcher {
     /// Starts watching; the first events tell what is already there.
     pub fn new(places: Places, clients: Clients) -> Self {
@@ -84,7 +104,8 @@ impl EndpointWatcher {
         let callback = Arc::clone(&shared);
         let watcher = cfg!(unix).then(|| notify::recommended_watcher(move |event| callback.hear(event)));
         if let Some(Err(error)) = &watcher {
-            tracing::warn!(%error, "could not watch for Discord clients; looking for them every {LOOK_EVERY:?}");
+            let hint = is_without_instance(error).then_some("raise fs.inotify.max_user_instances");
+            tracing::warn!(%error, hint, "could not watch for Discord clients; looking for them every {LOOK_EVERY:?}");
         }
         let mut this = Self {
             places,

@@ -114,15 +114,23 @@ impl<F: Fold> Reader<'_, F> {
 
     /// A folder of `home` could not be watched.
     fn refused(&mut self, home: &Arc<Home>, refused: Refused) -> ControlFlow<()> {
-        let cause = match refused {
+        let (cause, limit) = match refused {
             Refused::Missing => return ControlFlow::Continue(()),
-            Refused::Limit => "the system's limit of watches is reached".to_owned(),
-            Refused::Other(cause) => cause,
+            Refused::Limit => ("the system's limit of watches is reached".to_owned(), "max_user_watches"),
+            Refused::Instances => (
+                "other programs of this user have all of the system's watchers".to_owned(),
+                "max_user_instances",
+            ),
+            Refused::Other(cause) => (cause, "max_user_watches"),
         };
         if let Some(state) = self.state(home) {
             state.refused = true;
         }
-        let hint = if cfg!(target_os = "linux") { "; hint: raise fs.inotify.max_user_watches" } else { "" };
+        let hint = if cfg!(target_os = "linux") {
+            format!("; hint: raise fs.inotify.{limit}")
+        } else {
+            String::new()
+        };
         let label = &home.label;
         let message = format!(
             "could not watch every session folder in {label}: {cause}, so sessions in use are polled{hint}"

@@ -43,6 +43,7 @@ use crate::core::register;
 use crate::core::source_event::{FileIdentity, SourceEvent};
 use crate::core::time::Now;
 
+pub(crate) use self::watch::is_without_instance;
 pub use fold::{Fold, Head, Update};
 pub use survey::survey;
 

@@ -46,9 +46,22 @@ pub(super) enum Trust {
 pub(super) enum Refused {
     /// It is not there.
     Missing,
-    /// The system's limit is reached.
+    /// The system's limit of watches is reached.
     Limit,
+    /// The system's limit of watchers is reached.
+    Instances,
     Other(String),
+}
+
+/// Whether a watcher could not be made because this user's programs have all that the system allows (inotify's
+/// `EMFILE`, which may also mean the files that one program may open).
+pub(crate) fn is_without_instance(error: &notify::Error) -> bool {
+    #[cfg(target_os = "linux")]
+    if let notify::ErrorKind::Io(error) = &error.kind {
+        return error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error());
+    }
+    let _ = error;
+    false
 }
 
 type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
@@ -128,7 +141,9 @@ impl Watcher {
                     inbox.rest(rest);
                 }
             });
-            self.inner = Some(made.map_err(Refused::from)?);
+            self.inner = Some(made.map_err(|error| {
+                if is_without_instance(&error) { Refused::Instances } else { Refused::from(error) }
+            })?);
         }
         let Some(inner) = &mut self.inner else { return Ok(()) };
         for _ in 0..ATTEMPTS {

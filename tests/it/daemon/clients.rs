@@ -223,3 +223,25 @@ fn a_second_discord_where_nothing_tells_of_it_is_found_when_the_first_one_answer
     two.wait_for_presence("the new total", |card| card["state"] == "+500 | 5K | 5K tokens");
     assert_eq!(daemon.terminate().code, Some(0));
 }
+
+/// On a terminal, which `script` makes.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_terminal_cards_are_printed_also_while_discord_is_awaited() {
+    use crate::support::process::Process;
+
+    let home = Home::new();
+    home.session().turn().tokens(4_500);
+    let run = home.command("run");
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &format!("{} run", run.get_program().to_str().unwrap()), "/dev/null"]).env_clear();
+    script.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    script.env("PATH", "/usr/bin:/bin").current_dir(home.path(""));
+    let terminal = Process::start(&mut script);
+    terminal.wait_for_output("waiting for Discord; until then cards are only printed here");
+    terminal.wait_for_output("4.5K | 4.5K tokens");
+    let discord = FakeDiscord::in_folder(&home.path("run"));
+    discord.wait_for_presence("the card", |_| true);
+    assert_eq!(home.run("stop").code, Some(0));
+    terminal.wait_for_end();
+}

@@ -58,7 +58,7 @@ fn healthy() -> Facts {
         config: Config { path: "/config.toml".to_owned(), exists: true, issues: Vec::new() },
         application_id: Some(("1234567890123456789".to_owned(), "file, line 2".to_owned())),
         homes: vec![home(Agent::Codex, read(10))],
-        watches: Some(WatchLimits { watches: 65_536, instances: 128 }),
+        watches: Some(WatchLimits { watches: 65_536, instances: 128, is_one_free: true }),
         clients: vec![Client {
             name: "Discord".to_owned(),
             endpoint: "/run/discord-ipc-0".to_owned(),
@@ -66,6 +66,7 @@ fn healthy() -> Facts {
             listens: None,
         }],
         clients_named: false,
+        foreign_sockets: Vec::new(),
         daemon: Daemon::Running(running()),
         login: Login::Enabled { place: "systemd user unit /u".to_owned() },
         exposed: None,
@@ -213,9 +214,17 @@ fn watches() {
         "fs.inotify.max_user_watches=160000",
     );
     check(
-        |facts| facts.watches = Some(WatchLimits { watches: 65_536, instances: 1 }),
+        |facts| facts.watches = Some(WatchLimits { watches: 65_536, instances: 1, is_one_free: true }),
         "warning file watching: 3 watchers are needed, and the system allows 1 per user",
         "fs.inotify.max_user_instances=128",
+    );
+    check(
+        |facts| {
+            facts.watches = Some(WatchLimits { watches: 65_536, instances: 128, is_one_free: false });
+        },
+        "warning file watching: other programs of this user have all 128 watchers that the system allows; \
+         without one, sessions are polled",
+        "fs.inotify.max_user_instances=512",
     );
     let remote = Sessions::Read { folders: 1, sessions: 1, newest: None, polled: true };
     check(
@@ -411,4 +420,13 @@ fn state_folders() {
         let line = format!("{state} state folder: /state: {found_line}");
         check(|facts| facts.state.found = found, &line, hint);
     }
+}
+
+#[test]
+fn a_socket_of_another_user_is_named() {
+    check(
+        |facts| facts.foreign_sockets = vec!["/tmp/discord-ipc-0".to_owned()],
+        "warning discord clients: /tmp/discord-ipc-0 belongs to another user, so no card is sent there",
+        "have it removed",
+    );
 }

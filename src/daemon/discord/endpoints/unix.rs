@@ -103,6 +103,21 @@ pub fn present(paths: &[PathBuf], places: &Places) -> Vec<Identity> {
     ours.map(|there| Identity::of(&there)).collect()
 }
 
+/// The sockets of other users where a client of this one would be looked for.
+pub fn foreign(places: &Places, clients: &Clients) -> Vec<String> {
+    let paths: Vec<PathBuf> = match clients {
+        Clients::All => existing_bases(places)
+            .iter()
+            .flat_map(|base| INDEXES.map(|index| base.join(format!("{PREFIX}{index}"))))
+            .collect(),
+        Clients::Only(endpoints) => endpoints.iter().map(PathBuf::from).collect(),
+    };
+    let is_foreign = |path: &PathBuf| {
+        fs::metadata(path).is_ok_and(|there| there.file_type().is_socket() && there.uid() != places.user)
+    };
+    paths.into_iter().filter(is_foreign).map(|path| path.display().to_string()).collect()
+}
+
 /// Whether everybody can create files in `folder`.
 pub fn is_open_to_all(folder: &Path) -> bool {
     const WRITABLE_BY_OTHERS: u32 = 0o002;
