@@ -267,6 +267,9 @@ pub struct Tap {
     /// Whose output it is: codex, claude; recognised from its first lines if not given
     #[arg(long, value_name = "AGENT", hide_possible_values = true)]
     pub agent: Option<TappedAgent>,
+    /// The folder that the agent works in, where that is not this one
+    #[arg(long, short = 'C', value_name = "FOLDER")]
+    pub cd: Option<PathBuf>,
     /// Print no usage line
     #[arg(short, long)]
     pub quiet: bool,

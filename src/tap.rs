@@ -6,11 +6,14 @@
 //! Read next: [`report`], which tells; [`crate::core::file::Stream`], which understands.
 
 mod passing;
+pub mod place;
 pub mod report;
 
 use std::io::{self, Read, Write};
 
 pub use passing::Passing;
+
+use place::Place;
 
 /// How much is read at once, in bytes: what stays in a core's own cache until it is looked at.
 const BUFFER: usize = 128 << 10;
@@ -26,12 +29,19 @@ pub enum CopyError {
     Output(io::Error),
 }
 
-/// Copies until the end of the input, and shows what it copied to `passing`.
+/// Copies until the end of the input, and shows what it copied to `passing`. Where the run works is asked once, when
+/// something has come.
 ///
 /// # Errors
 /// The input could not be read, or the output not be written.
-pub fn copy(input: &mut impl Read, output: &mut impl Write, passing: &Passing) -> Result<(), CopyError> {
+pub fn copy(
+    input: &mut impl Read,
+    output: &mut impl Write,
+    passing: &Passing,
+    place: impl FnOnce() -> Place,
+) -> Result<(), CopyError> {
     let mut buffer = vec![0; BUFFER];
+    let mut place = Some(place);
     loop {
         let length = match input.read(&mut buffer) {
             Ok(0) => return Ok(()),
@@ -41,6 +51,10 @@ pub fn copy(input: &mut impl Read, output: &mut impl Write, passing: &Passing) -
         };
         let bytes = buffer.get(..length).unwrap_or_default();
         output.write_all(bytes).and_then(|()| output.flush()).map_err(CopyError::Output)?;
+        // Who prints is there for sure only now.
+        if let Some(place) = place.take() {
+            passing.set_place(place());
+        }
         passing.show(bytes);
     }
 }

@@ -5,13 +5,14 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::cli::{Tap, TappedAgent};
-use crate::control::transport::Place;
+use crate::control::transport;
 use crate::core::activity::Agent;
 use crate::core::file::Stream;
 use crate::daemon::clock;
 use crate::error::{Exit, Failure};
 use crate::paths::{self, Environment};
 use crate::show;
+use crate::tap::place::{self, Place};
 use crate::tap::report::Reporter;
 use crate::tap::{self, CopyError, Passing};
 
@@ -29,15 +30,19 @@ pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Res
         TappedAgent::Claude => Agent::Claude,
     });
     let unnamed = format!("tap-{}-{}", std::process::id(), clock::now().wall.as_second());
-    // Rules of privacy go by the folder, and an agent that does not tell its own mostly runs where it was started.
-    let cwd = std::env::current_dir().ok().map(|folder| folder.to_string_lossy().into_owned());
-    let passing = Arc::new(Passing::new(Stream::new(agent, unnamed, cwd)));
+    let passing = Arc::new(Passing::new(Stream::new(agent, unnamed, None)));
     let reporter = paths::state_dir(environment).ok().map(|state| {
         let environment = environment.clone();
-        Reporter::start(move || Place::of(&state, &environment), Arc::clone(&passing))
+        Reporter::start(move || transport::Place::of(&state, &environment), Arc::clone(&passing))
     });
     let (mut input, mut output) = standard_streams()?;
-    let copied = tap::copy(&mut input, &mut output, &passing);
+    // Rules of privacy go by the folder, and Codex does not tell its own.
+    let place = || {
+        let own = [std::env::current_dir().ok(), environment.path("PWD")].into_iter().flatten().collect();
+        let printers = if command.cd.is_some() { Vec::new() } else { place::printers() };
+        Place::new(own, command.cd.as_deref(), &printers)
+    };
+    let copied = tap::copy(&mut input, &mut output, &passing, place);
     drop((input, output));
     hang_up();
     let totals = passing.finish();

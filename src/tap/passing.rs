@@ -15,6 +15,7 @@ use crate::control::tap::{EVENTS, Tapped};
 use crate::core::file::Stream;
 use crate::core::usage::Tokens;
 use crate::daemon::clock;
+use crate::tap::place::Place;
 
 /// After so long without a byte, what is held back is told. Between two lines of one message a model takes seconds.
 const QUIET: Duration = Duration::from_secs(5);
@@ -56,6 +57,12 @@ impl Passing {
             over: false,
         };
         Self { state: Mutex::new(state), changed: Notify::new(), ended: Notify::new() }
+    }
+
+    /// Where the run works if its stream does not say so.
+    pub fn set_place(&self, place: Place) {
+        let Place { folder, others } = place;
+        self.state().look(|stream| stream.set_place(folder, others));
     }
 
     /// Bytes that have been copied.

@@ -37,6 +37,8 @@ struct Feed {
     /// What a session is called that does not say.
     fallback: String,
     cwd: Option<String>,
+    /// Where else it may be.
+    been: Vec<String>,
     facts: Vec<Fact>,
 }
 
@@ -96,9 +98,15 @@ impl Stream {
             ended: Vec::new(),
             fallback,
             cwd,
+            been: Vec::new(),
             facts: Vec::new(),
         };
         Self { lines: Elements::default(), feed }
+    }
+
+    /// Where a session works that does not say so, and where else it may.
+    pub fn set_place(&mut self, cwd: Option<String>, been: Vec<String>) {
+        (self.feed.cwd, self.feed.been) = (cwd, been);
     }
 
     /// Takes the next bytes, read at `at` and split anywhere.
@@ -179,9 +187,13 @@ impl Feed {
         }
         let mut fold = Fold::new(agent, Arc::from(""), Timestamp::MIN);
         let id = meta.id.clone();
+        let been = if meta.cwd.is_none() { self.been.as_slice() } else { &[] };
         let cwd = meta.cwd.clone().or_else(|| self.cwd.clone());
         let started_at = meta.started_at.or(Some(at));
         fold.stream_fact(at, Fact::Meta(Box::new(Meta { cwd, started_at, ..meta })));
+        if let Some(about) = &mut fold.about {
+            been.iter().for_each(|folder| about.session.was_in(folder));
+        }
         self.session = Some(Current { id, fold });
         for fact in std::mem::take(&mut self.early) {
             self.fact(fact, at);
