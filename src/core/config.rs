@@ -145,7 +145,7 @@ pub struct Effective {
 impl Effective {
     /// Reads `text` as a settings file.
     pub fn read(text: &str, context: &ConfigContext) -> Self {
-        let mut reading = Reading { text, context, effective: Self::defaults() };
+        let mut reading = Reading { text, places: Places::new(text), context, effective: Self::defaults() };
         match DeTable::parse(text) {
             Ok(document) => reading.document(document.get_ref()),
             Err(error) => {
@@ -256,6 +256,7 @@ impl Complaint {
 /// One pass over the parsed document.
 struct Reading<'a> {
     text: &'a str,
+    places: Places,
     context: &'a ConfigContext,
     effective: Effective,
 }
@@ -373,11 +374,32 @@ impl Reading<'_> {
 
     /// Line and column of a byte offset, both from 1.
     fn place(&self, at: usize) -> (usize, usize) {
-        let before = (0..=at).rev().find_map(|at| self.text.get(..at)).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.matches('\n').count() + 1;
-        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-        (line, column)
+        self.places.of(self.text.floor_char_boundary(at))
+    }
+}
+
+/// Where lines begin and which bytes begin no character, so that no place in a large file costs a walk through it.
+struct Places {
+    lines: Vec<usize>,
+    inside: Vec<usize>,
+}
+
+impl Places {
+    fn new(text: &str) -> Self {
+        let at = |wanted: fn(u8) -> bool| {
+            text.bytes().enumerate().filter(move |(_, byte)| wanted(*byte)).map(|(at, _)| at)
+        };
+        Self {
+            lines: std::iter::once(0).chain(at(|byte| byte == b'\n').map(|at| at + 1)).collect(),
+            inside: at(|byte| byte & 0xC0 == 0x80).collect(),
+        }
+    }
+
+    fn of(&self, at: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|start| *start <= at);
+        let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let inside = |end| self.inside.partition_point(|byte| *byte < end);
+        (line, at - start - (inside(at) - inside(start)) + 1)
     }
 }
 
