@@ -3,19 +3,23 @@
 //! A file that cannot be read is an issue like any other, so that `status` can name it and the daemon goes on.
 //! Read next: [`crate::core::config`], which does the understanding.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::core::config::{ConfigContext, Effective, Issue, Severity, missing_application_id};
 use crate::core::names::one_line;
 use crate::core::report::ConfigReport;
 use crate::core::settings::Settings;
 use crate::error::Failure;
+use crate::files;
 use crate::paths::{self, Environment};
 
 /// Larger files are not settings.
 const LARGEST: u64 = 1024 * 1024;
+
+/// How long a pipe that was named instead of a file may take to be written to.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Who chose the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,11 +78,11 @@ impl ConfigFile {
                 }
                 (Chosen::Default, None) => Vec::new(),
             },
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+                return unreadable(None, error.to_string(), context);
+            }
             Err(error) => return unreadable(None, format!("could not read it: {error}"), context),
         };
-        if bytes.len() as u64 > LARGEST {
-            return unreadable(None, "it is larger than 1 MB".to_owned(), context);
-        }
         if is_utf16(&bytes) {
             let mut effective = unreadable(None, "it is UTF-16, not UTF-8".to_owned(), context);
             let hint = "save it as UTF-8: \"Encoding\" in Notepad's \"Save as\", `Set-Content -Encoding utf8` in PowerShell";
@@ -128,9 +132,7 @@ impl ConfigFile {
     }
 
     fn bytes(&self) -> std::io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(&self.path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        files::read_or_await(&self.path, LARGEST, PATIENCE)
     }
 }
 
@@ -159,13 +161,14 @@ fn is_utf16(bytes: &[u8]) -> bool {
 
 fn unreadable(line: Option<usize>, message: String, context: &ConfigContext) -> Effective {
     let mut effective = Effective::read("", context);
+    let hint = "settings are a text file in UTF-8 of at most 1 MB".to_owned();
     let issue = Issue {
         line,
         column: None,
         key: None,
         severity: Severity::Error,
         message,
-        hint: None,
+        hint: Some(hint),
         withholds: false,
     };
     effective.issues.insert(0, issue);

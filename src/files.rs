@@ -3,9 +3,15 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, FileType, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::daemon::clock;
+
+/// Between two looks at a pipe.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Replaces the file at `path` with `bytes`: a temporary file in the same folder, synced, then renamed over it.
 ///
@@ -48,6 +54,57 @@ fn put(path: &Path, bytes: &[u8], finish: fn(&File) -> io::Result<()>) -> io::Re
 /// Whatever the system says; also that it is no file, or larger.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_all(&open(path)?, most)
+}
+
+/// The same of a file that may as well be a pipe, as a shell gives with `<(…)`: what is written to it within `patience`.
+/// The null device is an empty file.
+///
+/// # Errors
+/// Whatever the system says; also that nobody wrote, or that it is larger.
+pub fn read_or_await(path: &Path, most: u64, patience: Duration) -> io::Result<Vec<u8>> {
+    let kind = fs::metadata(path)?.file_type();
+    if check_kind(kind).is_ok() || !is_stream(kind) {
+        return read(path, most);
+    }
+    let mut file = open_without_waiting(path)?;
+    if file.is_terminal() {
+        return check_kind(kind).map(|()| Vec::new());
+    }
+    let end = clock::now().mono.saturating_add(patience);
+    let mut bytes = Vec::new();
+    loop {
+        match (&mut file).take(most + 1 - bytes.len() as u64).read_to_end(&mut bytes) {
+            Ok(_) if bytes.len() as u64 > most => return Err(too_large(most)),
+            // A pipe to which nobody writes yet has an end, too.
+            Ok(_) if !bytes.is_empty() || !is_pipe(kind) => return Ok(bytes),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ if clock::now().mono >= end => {
+                let what = "it is a pipe, and nobody wrote a file to it";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, what));
+            }
+            _ => std::thread::sleep(LOOK),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_pipe(kind: FileType) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&kind)
+}
+
+#[cfg(unix)]
+fn is_stream(kind: FileType) -> bool {
+    is_pipe(kind) || std::os::unix::fs::FileTypeExt::is_char_device(&kind)
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: FileType) -> bool {
+    false
+}
+
+#[cfg(not(unix))]
+fn is_stream(_: FileType) -> bool {
+    false
 }
 
 /// Opens a file for reading. A pipe, a device or a socket in its place is an error, not something to wait for.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::machine::Machine;
 use super::texts::{desktop, systemd};
-use super::{Enabled, Kind, Login, Plan, Registration, compared, disabled, switched_off};
+use super::{Enabled, Kind, Login, Plan, Registration, compared, disabled, switched_off, text_of};
 use crate::error::Failure;
 
 const UNIT: &str = "agent-presence.service";
@@ -18,7 +18,7 @@ const UNMASK: &str = "switch it on with `systemctl --user unmask agent-presence.
 pub fn registered(login: &Login, machine: &dyn Machine) -> Registration {
     let (unit, entry) = (unit_path(login), entry_path(login));
     let links = links(login);
-    let text = fs::read_to_string(&entry).ok();
+    let text = text_of(&entry);
     let by_desktop = text.as_deref().map(|text| {
         let registration = compared(Kind::DesktopEntry, shown(&entry), desktop::parse(text), login);
         if !desktop::is_switched_off(text) {
@@ -37,7 +37,7 @@ pub fn registered(login: &Login, machine: &dyn Machine) -> Registration {
         });
     };
     let place = fs::canonicalize(link).unwrap_or(unit);
-    let command = fs::read_to_string(link).ok().and_then(|text| systemd::parse(&text));
+    let command = text_of(link).and_then(|text| systemd::parse(&text));
     let by_unit = compared(Kind::SystemdUnit, shown(&place), command, login);
     if by_desktop.is_none() {
         return by_unit;

@@ -1,12 +1,12 @@
 //! macOS: a LaunchAgent, loaded into the user's graphical session by `launchctl`.
 
-use std::fs;
 use std::path::PathBuf;
 
 use super::machine::{Answer, Machine};
 use super::texts::launch_agent::{self, LABEL};
-use super::{Enabled, Kind, Login, Plan, Registration, compared, disabled, switched_off};
+use super::{Enabled, Kind, Login, MOST, Plan, Registration, compared, disabled, switched_off};
 use crate::error::Failure;
+use crate::files;
 
 /// Unloading goes on for a moment after `bootout` has returned, and `bootstrap` fails until it is done.
 const TRIES: u32 = 10;
@@ -16,7 +16,7 @@ pub fn registered(login: &Login, machine: &dyn Machine) -> Registration {
     let path = path(login);
     let place = path.display().to_string();
     // Not Unicode means a binary property list, which is an entry too.
-    let Ok(bytes) = fs::read(&path) else { return disabled(Kind::LaunchAgent, place) };
+    let Ok(bytes) = files::read(&path, MOST) else { return disabled(Kind::LaunchAgent, place) };
     let command = str::from_utf8(&bytes).ok().and_then(launch_agent::parse);
     let registration = compared(Kind::LaunchAgent, place, command, login);
     if is_switched_off(login, machine) {

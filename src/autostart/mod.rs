@@ -261,9 +261,17 @@ fn refused_by_user(place: &str, hint: String) -> Failure {
     Failure::new(format!("could not enable launch at login: {place} is switched off")).hint(hint)
 }
 
+/// Larger files are no login entries.
+const MOST: u64 = 1 << 20;
+
+/// The text of an entry's file.
+fn text_of(path: &Path) -> Option<String> {
+    String::from_utf8(files::read(path, MOST).ok()?).ok()
+}
+
 /// Writes an entry's file if it is not there just so. Whether it was written.
 fn write(path: &Path, text: &str) -> Result<bool, Failure> {
-    if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
+    if files::read(path, MOST).is_ok_and(|there| there == text.as_bytes()) {
         return Ok(false);
     }
     let failure = |error: io::Error| {

@@ -75,7 +75,8 @@ pub fn check(
     };
     let written = super::written(writeln!(out, "{line}"));
     if let Some(missing) = config::missing_application_id(&effective.settings) {
-        print(&missing, "note", file, err);
+        // Nobody is left to tell when standard error is gone.
+        let _ = err.write_all(issue_line(&missing, "note", file).as_bytes());
     }
     written
 }
@@ -117,16 +118,18 @@ fn read(file: &ConfigFile, context: &ConfigContext) -> Result<Effective, Failure
 
 /// Says on `err` what is wrong with the file, one issue a line with its hint below.
 pub fn report(effective: &Effective, file: &ConfigFile, err: &mut dyn Write) {
+    let mut text = String::new();
     for issue in &effective.issues {
         let severity = match issue.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        print(issue, severity, file, err);
+        text.push_str(&issue_line(issue, severity, file));
     }
+    // Nobody is left to tell when standard error is gone.
+    let _ = err.write_all(text.as_bytes());
 }
 
-fn print(issue: &Issue, severity: &str, file: &ConfigFile, err: &mut dyn Write) {
-    // Nobody is left to tell when standard error is gone.
-    let _ = writeln!(err, "{severity}: {}", file.describe(issue));
+fn issue_line(issue: &Issue, severity: &str, file: &ConfigFile) -> String {
+    format!("{severity}: {}\n", file.describe(issue))
 }

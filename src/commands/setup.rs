@@ -200,6 +200,9 @@ fn shown<R: BufRead>(setup: &Setup, before: &Effective, talk: &mut Talk<'_, R>) 
     changes
 }
 
+/// Larger files are not settings.
+const MOST_SETTINGS: u64 = 1 << 20;
+
 fn write<R: BufRead>(places: &Places<'_>, changes: &[Change], talk: &mut Talk<'_, R>) -> Result<(), Failure> {
     if changes.is_empty() {
         return Ok(());
@@ -209,7 +212,8 @@ fn write<R: BufRead>(places: &Places<'_>, changes: &[Change], talk: &mut Talk<'_
         Failure::new(format!("could not {what} {}: {error}", path.display()))
             .hint("make it writable, or name another file with --config")
     };
-    let before = match fs::read_to_string(path) {
+    let read = files::read(path, MOST_SETTINGS);
+    let before = match read.and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other)) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(failure("read", &error)),

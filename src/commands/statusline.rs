@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::autostart::Login;
 use crate::cli::StatuslineAction;
@@ -19,21 +21,29 @@ use crate::core::source::claude::statusline::Statusline;
 use crate::core::time::Now;
 use crate::daemon::clock;
 use crate::error::{Exit, Failure};
-use crate::files::write_atomically;
+use crate::files::{self, write_atomically};
 use crate::paths::{self, Environment, StateDir, claude_homes, ensure_state_dir};
 use crate::statusline::settings::{self, Edit};
 use crate::statusline::{self as kept, Replaced};
 
 /// More input than this is not read. Claude Code's is a few kilobytes.
-const MOST_INPUT: u64 = 256 * 1024;
+const MOST_INPUT: usize = 256 * 1024;
+
+/// More than this is not passed on to the command that was there before.
+const MOST_PASSED_ON: u64 = 16 * 1024 * 1024;
+
+/// How long Claude Code may take to say it all. It kills what takes too long, others may not.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Larger settings of Claude Code are not read.
+const MOST_SETTINGS: u64 = 16 * 1024 * 1024;
 
 /// Set for the command that runs after ours, so that two that call each other do not go on for ever.
 const CHAINED: &str = "AGENT_PRESENCE_STATUSLINE";
 
 /// Keeps what Claude Code says on standard input and prints a line, or what the command prints that was there before.
 pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
-    let mut stdin = io::stdin().lock();
-    if stdin.is_terminal() {
+    if io::stdin().is_terminal() {
         // Nobody may be there to read it.
         let _ = writeln!(
             io::stderr(),
@@ -41,9 +51,9 @@ pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
         );
         return Exit::Done;
     }
-    let mut input = Vec::new();
+    let stdin = Input::begin();
     // Half an input is no input, and is not understood below.
-    let _ = (&mut stdin).take(MOST_INPUT).read_to_end(&mut input);
+    let input = stdin.first(MOST_INPUT);
     let now = clock::now();
     let line = Statusline::read(&input, now.wall);
     let state = paths::state_dir(environment).ok();
@@ -55,7 +65,7 @@ pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
     let home = line.as_ref().and_then(kept::home_of);
     let before = state.filter(|_| !is_chained).map(|state| kept::read_replaced(&state));
     let command = before.and_then(|before| before.command(home.as_deref()));
-    let passed_on = command.is_some_and(|command| chain(&command, &input, &mut stdin).is_ok());
+    let passed_on = command.is_some_and(|command| chain(&command, &input, &stdin).is_ok());
     if !passed_on && let Some(line) = line {
         let written = writeln!(out, "{}", shown(&line, now)).and_then(|()| out.flush());
         // Claude Code may have gone on without us.
@@ -66,12 +76,58 @@ pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
     Exit::Done
 }
 
+/// Standard input, as far as it comes in time and is not too much.
+struct Input {
+    parts: mpsc::Receiver<Vec<u8>>,
+    end: Duration,
+}
+
+impl Input {
+    fn begin() -> Self {
+        /// So much waits to be taken.
+        const PARTS: usize = 16;
+        let (sender, parts) = mpsc::sync_channel(PARTS);
+        // One that goes on waiting ends with the program.
+        std::thread::spawn(move || {
+            let mut stdin = io::stdin().lock().take(MOST_PASSED_ON);
+            let mut part = vec![0; 16 * 1024];
+            while let Ok(length @ 1..) = stdin.read(&mut part) {
+                if sender.send(part.get(..length).unwrap_or_default().to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { parts, end: clock::now().mono.saturating_add(PATIENCE) }
+    }
+
+    /// The next piece; none at the end, which is the end of patience at the latest.
+    fn next(&self) -> Option<Vec<u8>> {
+        self.parts.recv_timeout(self.end.saturating_sub(clock::now().mono)).ok()
+    }
+
+    /// All of it, up to about `most` bytes.
+    fn first(&self, most: usize) -> Vec<u8> {
+        let mut first = Vec::new();
+        while first.len() < most
+            && let Some(part) = self.next()
+        {
+            first.extend_from_slice(&part);
+        }
+        first
+    }
+}
+
 /// Runs the command that was there before with the same input; its output goes where ours would.
-fn chain(command: &str, input: &[u8], rest: &mut dyn Read) -> io::Result<()> {
+fn chain(command: &str, input: &[u8], rest: &Input) -> io::Result<()> {
     let mut child = shell(command)?;
     if let Some(mut stdin) = child.stdin.take() {
         // It need not want to know.
-        let _ = stdin.write_all(input).and_then(|()| io::copy(rest, &mut stdin));
+        let mut passed = stdin.write_all(input);
+        while passed.is_ok()
+            && let Some(part) = rest.next()
+        {
+            passed = stdin.write_all(&part);
+        }
     }
     child.wait().map(drop)
 }
@@ -218,7 +274,8 @@ fn command(environment: &Environment) -> Result<String, Failure> {
 
 /// A file that is not there is empty.
 fn read(path: &Path) -> Result<String, Failure> {
-    match std::fs::read_to_string(path) {
+    let read = files::read(path, MOST_SETTINGS);
+    match read.and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other)) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(Failure::new(format!("could not read {}: {error}", path.display()))),

@@ -11,6 +11,7 @@
 pub mod edit;
 pub mod keys;
 mod overrides;
+mod places;
 mod reload;
 mod rules;
 mod text;
@@ -26,6 +27,7 @@ use toml::de::{DeTable, DeValue};
 use crate::core::nearest::nearest;
 use crate::core::settings::Settings;
 use keys::{KEYS, Key, PRIVACY, RULE};
+use places::Places;
 use value::Given;
 
 pub use reload::{Change, InUse};
@@ -375,31 +377,6 @@ impl Reading<'_> {
     /// Line and column of a byte offset, both from 1.
     fn place(&self, at: usize) -> (usize, usize) {
         self.places.of(self.text.floor_char_boundary(at))
-    }
-}
-
-/// Where lines begin and which bytes begin no character, so that no place in a large file costs a walk through it.
-struct Places {
-    lines: Vec<usize>,
-    inside: Vec<usize>,
-}
-
-impl Places {
-    fn new(text: &str) -> Self {
-        let at = |wanted: fn(u8) -> bool| {
-            text.bytes().enumerate().filter(move |(_, byte)| wanted(*byte)).map(|(at, _)| at)
-        };
-        Self {
-            lines: std::iter::once(0).chain(at(|byte| byte == b'\n').map(|at| at + 1)).collect(),
-            inside: at(|byte| byte & 0xC0 == 0x80).collect(),
-        }
-    }
-
-    fn of(&self, at: usize) -> (usize, usize) {
-        let line = self.lines.partition_point(|start| *start <= at);
-        let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
-        let inside = |end| self.inside.partition_point(|byte| *byte < end);
-        (line, at - start - (inside(at) - inside(start)) + 1)
     }
 }
 

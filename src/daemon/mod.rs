@@ -115,6 +115,7 @@ pub async fn run(
     let failed = |what: &str, error: std::io::Error| Failure::new(format!("could not {what}: {error}"));
     // Whoever can find this daemon can also end it politely.
     let mut signals = Signals::new().map_err(|error| failed("listen for signals", error))?;
+    signals::insist();
     let mut requests = Requests::start(folder.path(), environment, instance, inherited.as_ref());
     let mut daemon = Daemon {
         endpoints: (options.sink == Sink::Discord).then(|| {
@@ -375,12 +376,11 @@ impl Daemon<'_> {
     }
 
     async fn end(mut self, reading: Reading<SessionFile>, requests: Requests) {
+        // It has nothing to finish, and may be in the middle of a large file.
+        drop(reading);
         self.keeper.finish(self.engine.limits().cloned().collect());
         self.record.finish(clock::now().wall);
         requests.close().await;
         self.links.close_all(FAREWELL).await;
-        if !reading.stop() {
-            tracing::debug!("the reading of session files did not end in time");
-        }
     }
 }

@@ -20,6 +20,9 @@ use crate::homes;
 use crate::logging::Logging;
 use crate::statusline::cached;
 
+/// So many problems of a file are logged; it may have one in each of thousands of lines.
+const MOST_TOLD: usize = 20;
+
 /// The settings in use.
 #[derive(Debug)]
 pub struct LiveSettings {
@@ -103,8 +106,12 @@ impl LiveSettings {
     }
 
     fn tell_issues(&self) {
-        for issue in &self.in_use.newest().issues {
+        let issues = &self.in_use.newest().issues;
+        for issue in issues.iter().take(MOST_TOLD) {
             tracing::warn!("{}", self.watch.file().describe(issue));
+        }
+        if let Some(more) = issues.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+            tracing::warn!("and {more} more problems; see them with `agent-presence config check`");
         }
     }
 

@@ -1,6 +1,40 @@
 //! The ways in which a system asks a daemon to end.
 
 use std::io;
+use std::sync::Once;
+use std::time::Duration;
+
+use crate::error::Exit;
+
+/// How long the end may take once somebody asked for it. Everything that is waited for in the meantime takes less.
+const LONGEST_END: Duration = Duration::from_millis(1_900);
+
+/// Ends the process in time once it was asked to end, whatever holds its loop up: a terminal that is stopped, a pipe that
+/// nobody reads, a disk that does not answer. Once for the whole process.
+pub fn insist() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        // Without the thread the loop itself hears the signal, as long as nothing holds it up.
+        let _ = std::thread::Builder::new().name("end".to_owned()).stack_size(128 * 1024).spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let asked = runtime.and_then(|runtime| {
+                runtime.block_on(async {
+                    Signals::new()?.next().await;
+                    tokio::time::sleep(LONGEST_END).await;
+                    Ok(())
+                })
+            });
+            if asked.is_ok() {
+                end_now();
+            }
+        });
+    });
+}
+
+#[expect(clippy::disallowed_methods, reason = "whoever could return an exit code is held up")]
+fn end_now() {
+    std::process::exit(Exit::Failed.code().into());
+}
 
 /// Waits for the system or the user to ask for the end.
 #[derive(Debug)]

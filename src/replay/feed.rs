@@ -11,6 +11,7 @@ use crate::core::activity::Agent;
 use crate::core::file::{RowReader, SessionFile, UsageRow};
 use crate::core::lines::{Finder, LINE_LIMIT};
 use crate::core::source;
+use crate::files;
 
 const CHUNK: usize = 256 << 10;
 
@@ -37,7 +38,7 @@ impl Feed {
     pub(super) fn open(path: &Path, agent: Agent, home: Arc<str>) -> std::io::Result<Option<Self>> {
         let mut feed = Self {
             agent,
-            reader: File::open(path)?,
+            reader: files::open(path)?,
             buffer: vec![0; CHUNK],
             from: 0,
             to: 0,
@@ -123,7 +124,7 @@ pub(super) fn has_text(path: &Path, text: &str) -> std::io::Result<bool> {
 }
 
 fn each_chunk(path: &Path, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
-    let mut file = File::open(path)?;
+    let mut file = files::open(path)?;
     let mut chunk = vec![0; CHUNK];
     loop {
         let read = file.read(&mut chunk)?;

@@ -1,7 +1,6 @@
 //! Which files a replay reads: those named, those in folders named, and whose each is.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use memchr::memmem;
 use crate::core::activity::Agent;
 use crate::core::file::SessionFile;
 use crate::core::source;
+use crate::files;
 
 /// How much of a file is looked at to recognise it. First lines are below 64 KB.
 const HEAD: u64 = 256 << 10;
@@ -45,7 +45,8 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn new(path: &Path, error: &std::io::Error) -> Self {
-        Self { path: path.to_owned(), reason: error.to_string(), hint: None }
+        let is_no_file = error.kind() == std::io::ErrorKind::InvalidInput;
+        Self { path: path.to_owned(), reason: error.to_string(), hint: is_no_file.then_some(EXAMPLE) }
     }
 }
 
@@ -122,7 +123,7 @@ pub(super) fn collect(
 
 fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
     let mut head = Vec::new();
-    File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    files::open(path)?.take(HEAD).read_to_end(&mut head)?;
     let Some(agent) = source::recognise(&head) else { return Ok(None) };
     let home = home_of(path);
     let mut file = SessionFile::new(agent, home.clone(), Timestamp::MIN);

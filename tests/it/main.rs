@@ -28,6 +28,8 @@ mod doctor;
 #[cfg(unix)]
 mod endpoints;
 mod fake;
+#[cfg(target_os = "linux")]
+mod in_place_of_files;
 mod instance;
 mod intake;
 mod links;
