@@ -152,6 +152,22 @@ impl SessionFile {
         })
     }
 
+    /// Whether the rows of the sub-agents' files are needed to tell what no line does. `at_end`: nothing comes behind what
+    /// was read.
+    pub fn helpers_wanted(&self, at_end: bool) -> bool {
+        self.fold.about.as_ref().is_some_and(|about| about.ledger.wants_helpers(at_end))
+    }
+
+    /// Answers `helpers_wanted`: the rows of each of those files.
+    pub fn set_helpers(&mut self, helpers: &[Vec<UsageRow>], at_end: bool) {
+        if let Some(about) = &mut self.fold.about {
+            about.ledger.set_helpers(helpers, at_end);
+            self.fold.changed = true;
+            self.fold.news = true;
+            self.fold.drain();
+        }
+    }
+
     /// The rows of everything that counts as this file's own; `None` while that is not decided.
     pub fn counted(&self) -> Option<Vec<UsageRow>> {
         self.fold.about.as_ref()?.ledger.counted()
@@ -188,6 +204,13 @@ impl SessionFile {
     pub fn family(&self) -> Option<(&str, Option<&str>)> {
         let meta = &self.fold.about.as_ref()?.meta;
         Some((&meta.id, meta.forked_from.as_deref().or(meta.parent.as_deref())))
+    }
+
+    /// Whether the file shows by itself that it begins with what another one had, or belongs to another one.
+    pub fn is_copy(&self) -> bool {
+        self.fold.about.as_ref().is_some_and(|about| {
+            about.meta.late || about.meta.forked_from.is_some() || about.meta.parent.is_some()
+        })
     }
 
     /// The first line's own id, which a copy of the file begins with too; once it has been read.

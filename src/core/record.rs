@@ -121,6 +121,7 @@ mod tests {
             usage: Usage { session_total_tokens: total, ..Usage::default() },
             restored,
             call: None,
+            unlisted: false,
         }
     }
 

@@ -327,6 +327,9 @@ pub struct UsageReport {
     /// The call of a model that this came from, where the source tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<Call>,
+    /// Whether no line of usage told it: it is what the agent's own account of the session has beyond them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unlisted: bool,
 }
 
 impl UsageReport {
@@ -340,6 +343,7 @@ impl UsageReport {
             usage: event.usage,
             restored: event.added.is_none(),
             call: event.call.clone(),
+            unlisted: event.unlisted,
         }
     }
 

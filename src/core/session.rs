@@ -374,6 +374,9 @@ pub struct UsageEvent {
     pub added: Option<Tokens>,
     /// The call of a model that it came from, where the source tells.
     pub call: Option<Call>,
+    /// Whether no line of usage told it: it is what the agent's own account of the session has beyond them.
+    #[serde(default)]
+    pub unlisted: bool,
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub(super) struct Recorded {
     pub(super) id: Option<String>,
     pub(super) parent: Option<String>,
     pub(super) first_line: Option<String>,
+    /// Whether it shows by itself that it was copied.
+    pub(super) copy: bool,
     /// Whether another session started this one.
     pub(super) subagent: bool,
 }
@@ -143,7 +145,18 @@ fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
         family.map_or((None, None), |(id, parent)| (Some(id.to_owned()), parent.map(str::to_owned)));
     let first_at = source::first_time(agent, &head).unwrap_or(Timestamp::MIN);
     let (first_line, subagent) = (file.first_line().map(str::to_owned), file.is_subagent());
-    Ok(Some(Recorded { path: path.to_owned(), agent, home, first_at, id, parent, first_line, subagent }))
+    let copy = file.is_copy();
+    Ok(Some(Recorded {
+        path: path.to_owned(),
+        agent,
+        home,
+        first_at,
+        id,
+        parent,
+        first_line,
+        copy,
+        subagent,
+    }))
 }
 
 /// The agent's home that a session file lies in; where there is none, its own folder stands for it.

@@ -7,6 +7,7 @@ use super::files::{Recorded, collect};
 use crate::core::activity::Agent;
 use crate::core::file::{LineageRequest, UsageRow};
 use crate::core::source::claude::lineage::Relative;
+use crate::daemon::intake::helper_files;
 
 /// The rows that answer what `child` has asked for. A file that cannot be read has none to offer.
 pub(super) fn answer(all: &[Recorded], child: &Recorded, wanted: &LineageRequest) -> Vec<Vec<UsageRow>> {
@@ -15,6 +16,11 @@ pub(super) fn answer(all: &[Recorded], child: &Recorded, wanted: &LineageRequest
         Agent::Claude => return claude_relatives(all, child, wanted),
     };
     files.iter().filter_map(|path| rows(path).ok()).collect()
+}
+
+/// The rows of the files of a session's helpers, which lie beside it.
+pub(super) fn helpers(session: &Path) -> Vec<Vec<UsageRow>> {
+    helper_files(session).iter().filter_map(|path| rows(path).ok()).collect()
 }
 
 /// The files of the session that is named as the parent: one that was given, else one that lies where Claude Code has it.
@@ -47,7 +53,7 @@ fn claude_relatives(all: &[Recorded], child: &Recorded, wanted: &LineageRequest)
     let searches = parents.is_empty() || wanted.only_named;
     let may_precede = others()
         .filter(|file| file.id == child.id || is_named(file) || searches && begins_alike(file))
-        .map(|file| (file.path.as_path(), file.id.clone(), file.parent.is_some()));
+        .map(|file| (file.path.as_path(), file.id.clone(), file.copy));
     // One that is only named may lie beside those that were given.
     let beside =
         parents.iter().filter(|path| wanted.only_named && !all.iter().any(|file| file.path == **path));
@@ -73,7 +79,7 @@ fn preceding<'a>(
     let mut others = others.peekable();
     let Some(own) = others.peek().and_then(|_| rows(&child.path).ok()) else { return Vec::new() };
     let id = child.id.clone().unwrap_or_default();
-    let own = Relative { id: &id, forked: child.parent.is_some(), path: &child.path, rows: &own };
+    let own = Relative { id: &id, forked: child.copy, path: &child.path, rows: &own };
     let precedes = |(path, id, forked): (&Path, Option<String>, bool)| {
         let (rows, id) = (rows(path).ok()?, id.unwrap_or_default());
         Relative { id: &id, forked, path, rows: &rows }.precedes(&own).then_some(rows)

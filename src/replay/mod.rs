@@ -94,5 +94,8 @@ fn step(file: &Recorded, slot: &mut Option<Feed>, all: &[Recorded]) -> std::io::
     if let Some(wanted) = feed.file.lineage_wanted() {
         feed.file.set_lineage(&lineage::answer(all, file, &wanted));
     }
+    if feed.file.helpers_wanted(!more) {
+        feed.file.set_helpers(&lineage::helpers(&file.path), !more);
+    }
     Ok(more.then_some(feed.at))
 }

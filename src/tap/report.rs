@@ -113,7 +113,7 @@ fn restored(line: &Tapped) -> Tapped {
     let mut known = line.clone_without_events();
     if let (Some(at), Some(_)) = (known.last_usage_at, known.usage.session_total_tokens) {
         let (turn, usage) = (known.turn.clone(), known.usage);
-        known.events = vec![UsageEvent { at, turn, usage, added: None, call: None }];
+        known.events = vec![UsageEvent { at, turn, usage, added: None, call: None, unlisted: false }];
     }
     known
 }

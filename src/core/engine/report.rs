@@ -84,8 +84,14 @@ impl Engine {
         });
         let usage = live.map(|session| {
             let at = session.last_token_event_at.unwrap_or(now.wall);
-            let event =
-                UsageEvent { at, turn: session.turn.clone(), usage: session.usage, added: None, call: None };
+            let event = UsageEvent {
+                at,
+                turn: session.turn.clone(),
+                usage: session.usage,
+                added: None,
+                call: None,
+                unlisted: false,
+            };
             UsageReport::new(session, &event, settings.tokens.count)
         });
         usage.map(|usage| Event { at: now.wall, kind: EventKind::Usage(usage) }).collect()

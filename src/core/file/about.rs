@@ -165,6 +165,9 @@ impl About {
                 }
             }
             Fact::CallStarted { call, doing } => {
+                if doing.activity == Activity::Delegating {
+                    self.ledger.delegated();
+                }
                 work.turn_open = true;
                 work.may_be_over = false;
                 work.just_done = None;
@@ -186,6 +189,7 @@ impl About {
                 self.session.branch = branch;
             }
             Fact::Message(message) => self.message(when, &message),
+            Fact::Spent(spent) => self.ledger.spent(when, spent),
             Fact::Working => {
                 work.turn_open = true;
                 work.may_be_over = false;

@@ -154,20 +154,41 @@ impl Fold {
                 Change::History { at, turn, usage } => {
                     about.session.last_token_event_at = Some(at);
                     about.session.restored = true;
-                    self.restored = Some(UsageEvent { at, turn, usage, added: None, call: None });
+                    self.restored =
+                        Some(UsageEvent { at, turn, usage, added: None, call: None, unlisted: false });
+                }
+                Change::Unlisted { at, added, usage } => {
+                    about.session.last_token_event_at = Some(at);
+                    about.session.restored = at < self.live_since && self.events.is_empty();
+                    let restored = about.session.restored;
+                    let event =
+                        UsageEvent { at, turn: None, usage, added: None, call: None, unlisted: !restored };
+                    if restored {
+                        self.restored = Some(event);
+                    } else {
+                        self.events.push(UsageEvent { added: Some(added), ..event });
+                    }
                 }
                 Change::Usage { at, turn, added, usage, call } => {
                     about.session.last_token_event_at = Some(at);
                     // Behind news everything is news, whatever its stamp: the clock may have been set back.
                     about.session.restored = at < self.live_since && self.events.is_empty();
                     if about.session.restored {
-                        self.restored = Some(UsageEvent { at, turn, usage, added: None, call: None });
+                        self.restored =
+                            Some(UsageEvent { at, turn, usage, added: None, call: None, unlisted: false });
                     } else {
                         // Where usage is not written per call, the session's model is the one that was called.
                         let by_model =
                             || Call { model: about.session.model.clone(), ..Call::default() }.known();
                         let call = call.or_else(by_model);
-                        self.events.push(UsageEvent { at, turn, usage, added: Some(added), call });
+                        self.events.push(UsageEvent {
+                            at,
+                            turn,
+                            usage,
+                            added: Some(added),
+                            call,
+                            unlisted: false,
+                        });
                     }
                 }
             }

@@ -36,6 +36,15 @@ pub enum Change {
         /// The figures after it.
         usage: Usage,
     },
+    /// The total rose by what no line told; of which turn it is, is not known.
+    Unlisted {
+        /// The time of the line before.
+        at: Timestamp,
+        /// By how much.
+        added: Tokens,
+        /// The figures after it.
+        usage: Usage,
+    },
     /// A usage line of the session's own was read, whether or not it changed anything.
     Row(CountInfo),
     /// Limits of the session's own.
@@ -138,6 +147,33 @@ impl Ledger {
     pub fn message(&mut self, at: Timestamp, message: &Message) {
         if let Self::Claude(ledger) = self {
             ledger.message(at, message);
+        }
+    }
+
+    /// What the whole session has spent so far by the agent's own account.
+    pub fn spent(&mut self, at: Timestamp, spent: Tokens) {
+        if let Self::Claude(ledger) = self {
+            ledger.spent(at, spent);
+        }
+    }
+
+    /// A sub-agent is called.
+    pub fn delegated(&mut self) {
+        if let Self::Claude(ledger) = self {
+            ledger.delegated();
+        }
+    }
+
+    /// Whether the rows of the sub-agents' files are needed, of all of them `at_end`.
+    pub fn wants_helpers(&self, at_end: bool) -> bool {
+        matches!(self, Self::Claude(ledger) if ledger.wants_helpers(at_end))
+    }
+
+    /// Those rows, file by file.
+    pub fn set_helpers(&mut self, helpers: &[Vec<UsageRow>], at_end: bool) {
+        if let Self::Claude(ledger) = self {
+            let rows = |rows: &Vec<UsageRow>| rows.iter().filter_map(UsageRow::claude).collect();
+            ledger.set_helpers(helpers.iter().map(rows).collect(), at_end);
         }
     }
 

@@ -85,6 +85,8 @@ pub enum Fact {
     },
     /// What one message of the model has used so far.
     Message(Box<Message>),
+    /// What the whole session has spent so far by the agent's own account, sub-agents included.
+    Spent(Tokens),
     /// The model answers: its turn is open, and whatever limit was reached is over.
     Working,
     /// The turn may be over here; nothing says so.
@@ -220,6 +222,8 @@ pub struct Meta {
     pub only_named: bool,
     /// Identifies the first line, in every file that has a copy of it.
     pub first_line: Option<String>,
+    /// Whether the file was begun after its first line was written, so that this was copied.
+    pub late: bool,
     /// Whether the first line goes on from another one that is not here.
     pub midway: bool,
 }

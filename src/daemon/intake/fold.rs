@@ -41,6 +41,12 @@ pub trait Fold: Send + Sized + 'static {
     fn counted(&self) -> Option<Vec<UsageRow>> {
         None
     }
+    /// Whether the rows of the sub-agents' files are needed.
+    fn helpers_wanted(&self) -> bool {
+        false
+    }
+    /// Those rows, file by file.
+    fn set_helpers(&mut self, _: &[Vec<UsageRow>]) {}
     /// Another file of the same conversation may get the same lines.
     fn share(&mut self) {}
     /// What is new.
@@ -56,6 +62,8 @@ pub struct Head {
     pub id: String,
     /// The conversation that it was copied from or started by.
     pub parent: Option<String>,
+    /// Whether it shows by itself that it was copied.
+    pub copy: bool,
     /// The first line's own id, which copies keep; only Claude Code's lines have one.
     pub first_line: Option<String>,
     /// Whether another conversation started it.
@@ -121,6 +129,14 @@ impl Fold for SessionFile {
         self.counted()
     }
 
+    fn helpers_wanted(&self) -> bool {
+        self.helpers_wanted(true)
+    }
+
+    fn set_helpers(&mut self, helpers: &[Vec<UsageRow>]) {
+        self.set_helpers(helpers, true);
+    }
+
     fn share(&mut self) {
         self.share();
     }
@@ -134,6 +150,7 @@ impl Fold for SessionFile {
         Some(Head {
             id: id.to_owned(),
             parent: parent.map(str::to_owned),
+            copy: self.is_copy(),
             first_line: self.first_line().map(str::to_owned),
             subagent: self.is_subagent(),
         })

@@ -158,7 +158,7 @@ impl<F: Fold> Reader<'_, F> {
 }
 
 /// The usage rows in the first `most` bytes of a file; `None` when it cannot be read.
-fn read_rows(path: &Path, most: u64, chunks: &mut Chunks) -> Option<Vec<UsageRow>> {
+pub(super) fn read_rows(path: &Path, most: u64, chunks: &mut Chunks) -> Option<Vec<UsageRow>> {
     let mut opened = Opened::open(path).ok()?;
     let mut reader = RowReader::default();
     chunks.stream(&mut opened.file, 0, most, |bytes| reader.push(bytes)).ok()?;

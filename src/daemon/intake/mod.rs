@@ -45,6 +45,7 @@ use crate::core::time::Now;
 
 pub(crate) use self::watch::is_without_instance;
 pub use fold::{Fold, Head, Update};
+pub(crate) use originals::helper_files;
 pub use survey::survey;
 
 use inbox::Inbox;

@@ -209,6 +209,7 @@ impl<F: Fold> Reader<'_, F> {
             }
         }
         self.ask_lineage(id);
+        self.ask_helpers(id);
         let Some(tail) = self.files.get_mut(id) else { return ControlFlow::Continue(()) };
         let Some(mut update) = tail.fold.take_update() else { return ControlFlow::Continue(()) };
         let announced = &mut tail.announced;

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use super::Home;
 use super::fold::{Fold, Head};
 use super::layout::Layout;
-use super::lineage::MOST_HEADS;
+use super::lineage::{MOST_HEADS, read_rows};
 use super::open::Opened;
 use super::reader::Reader;
 use crate::core::file::{LineageRequest, UsageRow};
 use crate::core::lines::Finder;
 use crate::core::source::claude::lineage::Relative;
+use crate::core::source_event::FileId;
 
 impl<F: Fold> Reader<'_, F> {
     /// The rows of what belongs to other files than `own`, of a session or of a helper.
@@ -38,6 +39,20 @@ impl<F: Fold> Reader<'_, F> {
             rows.extend(self.originals(home, request, own));
         }
         rows
+    }
+
+    /// Gives the fold of `id` the rows of its helpers' files, if it wants them.
+    pub(super) fn ask_helpers(&mut self, id: FileId) {
+        let Some(tail) = self.files.get(id).filter(|tail| tail.count.is_none()) else { return };
+        if !tail.fold.helpers_wanted() {
+            return;
+        }
+        let files = helper_files(&tail.path);
+        let rows: Vec<_> =
+            files.iter().filter_map(|path| read_rows(path, u64::MAX, &mut self.chunks)).collect();
+        if let Some(tail) = self.files.get_mut(id) {
+            tail.fold.set_helpers(&rows);
+        }
     }
 
     /// What other files of the same session count, which are followed where this one is. From now on the two of them ask
@@ -128,6 +143,27 @@ impl<F: Fold> Reader<'_, F> {
     }
 }
 
+/// The files of a session's helpers.
+pub(crate) fn helper_files(session: &Path) -> Vec<PathBuf> {
+    const LEVELS: usize = 2;
+    let mut folders = vec![(session.with_extension("").join("subagents"), LEVELS)];
+    let mut files = Vec::new();
+    while let Some((folder, levels)) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let is_helper =
+                name.to_str().is_some_and(|name| name.starts_with("agent-") && name.ends_with(".jsonl"));
+            if is_helper {
+                files.push(path);
+            } else if levels > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push((path, levels - 1));
+            }
+        }
+    }
+    files.sort_unstable();
+    files
+}
+
 fn relative<'a>(head: &'a Head, path: &'a Path, rows: &'a [UsageRow]) -> Relative<'a> {
-    Relative { id: &head.id, forked: head.parent.is_some(), path, rows }
+    Relative { id: &head.id, forked: head.copy, path, rows }
 }

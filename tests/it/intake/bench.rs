@@ -224,7 +224,13 @@ impl Fold for Lines {
 
     fn head(&self) -> Option<Head> {
         let id = self.text.as_ref()?.id.clone();
-        Some(Head { id, parent: self.parent.clone(), first_line: None, subagent: false })
+        Some(Head {
+            id,
+            parent: self.parent.clone(),
+            copy: self.parent.is_some(),
+            first_line: None,
+            subagent: false,
+        })
     }
 }
 

@@ -57,6 +57,7 @@ struct Family {
     id: String,
     parent: Option<String>,
     first_line: Option<String>,
+    copy: bool,
     subagent: bool,
 }
 
@@ -70,6 +71,7 @@ fn family_of(agent: Agent, path: &Path) -> Option<Family> {
         id: id.to_owned(),
         parent: parent.map(str::to_owned),
         first_line: file.first_line().map(str::to_owned),
+        copy: file.is_copy(),
         subagent: file.is_subagent(),
     })
 }
@@ -128,7 +130,7 @@ pub(crate) fn lineage(agent: Agent, path: &Path, wanted: &LineageRequest) -> Vec
 
 fn precedes(one: &Family, other: &Family) -> bool {
     let (ours, theirs) = (rows(&one.path), rows(&other.path));
-    let relative = |family: &'_ Family| (family.id.clone(), family.parent.is_some(), family.path.clone());
+    let relative = |family: &'_ Family| (family.id.clone(), family.copy, family.path.clone());
     let (id, forked, path) = relative(one);
     let one = Relative { id: &id, forked, path: &path, rows: &ours };
     let (id, forked, path) = relative(other);
@@ -147,6 +149,14 @@ pub(crate) fn read(agent: Agent, path: &Path, bytes: &[u8], chunk: usize) -> Opt
     file.rest();
     if let Some(wanted) = file.lineage_wanted() {
         file.set_lineage(&lineage(agent, path, &wanted));
+    }
+    if file.helpers_wanted(true) {
+        let mut helpers = Vec::new();
+        let folder = path.with_extension("").join("subagents");
+        if folder.is_dir() {
+            session_files(&folder, &mut helpers);
+        }
+        file.set_helpers(&helpers.iter().map(|path| rows(path)).collect::<Vec<_>>(), true);
     }
     file.take_update().map(Seen::new)
 }

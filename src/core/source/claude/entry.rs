@@ -85,6 +85,8 @@ pub(super) struct Entry<'a> {
     #[serde(borrow)]
     pub(super) compact_metadata: Raw<'a>,
     #[serde(borrow)]
+    pub(super) model_usage: Raw<'a>,
+    #[serde(borrow)]
     pub(super) leaf_uuid: Scalar<'a>,
     #[serde(borrow)]
     pub(super) message_id: Scalar<'a>,
@@ -220,6 +222,20 @@ pub(super) fn surface(entrypoint: &Scalar<'_>) -> Surface {
         Some(sdk) if sdk.starts_with("sdk") => Surface::Sdk,
         _ => Surface::Unknown,
     }
+}
+
+/// Lines without any of these words say nothing. In texts and keys a quote is written differently or not at all, so that
+/// a line with one of them is rarely of another type.
+const SPEAKING: [&[u8]; 4] = [b"\"assistant\"", b"\"user\"", b"\"system\"", b"\"progress\""];
+
+/// A silent line longer than this is not even looked at for its type.
+pub(super) const GLANCE: usize = 4 << 10;
+
+/// Whether a line has a word of those that say something.
+pub(super) fn speaks(line: &[u8]) -> bool {
+    // As a rule the first bytes tell.
+    let first = line.get(..GLANCE / 4).unwrap_or(line);
+    [first, line].iter().any(|bytes| SPEAKING.iter().any(|word| memchr::memmem::find(bytes, word).is_some()))
 }
 
 #[cfg(test)]

@@ -13,11 +13,14 @@
 //!
 //! Kept per message are 128 bytes, for as long as the file is followed: that is what makes a repeated line worth nothing
 //! whenever it comes.
+//!
+//! Longer than other files because each way in which a line is written again is tested beside the rule that it tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::spent::Spent;
 use super::{Mark, Row};
 use crate::core::source::Message;
 use crate::core::source::ledger::Change;
@@ -32,6 +35,11 @@ pub struct Ledger {
     inherited: Option<Vec<Mark>>,
     /// Whether another file of the session may get the same lines, so that each new message has to be asked for.
     shared: bool,
+    /// Whether messages that count elsewhere, or were copied, were among the lines since the session's last account.
+    copied: bool,
+    /// What was spent beyond what lines tell.
+    spent: Spent,
+    unlisted: Tokens,
     messages: BTreeMap<u128, Best>,
     /// The newest response with an id that several have.
     newest: BTreeMap<u128, u128>,
@@ -48,15 +56,15 @@ pub struct Ledger {
 enum Entry {
     Turn(Option<String>),
     Message(Timestamp, Message),
+    Spent(Timestamp, Tokens),
+    Delegated,
 }
 
 /// The line that speaks for a message.
 #[derive(Debug, Clone, Copy)]
 struct Best {
     row: Row,
-    tokens: Tokens,
     main: bool,
-    at_least: bool,
     /// The turn in which the message was first seen.
     turn: u32,
 }
@@ -74,7 +82,7 @@ impl Best {
     /// Ties go to the later line.
     fn yields_to(&self, message: &Message) -> bool {
         let rank = |main: bool, tokens: &Tokens| (main, tokens.output, tokens.all());
-        rank(message.main, &message.tokens) >= rank(self.main, &self.tokens)
+        rank(message.main, &message.tokens) >= rank(self.main, &self.row.tokens)
     }
 }
 
@@ -115,6 +123,55 @@ impl Ledger {
         } else {
             self.own(at, message, message.copied);
         }
+    }
+
+    /// What the whole session has spent so far by Claude Code's own account.
+    pub fn spent(&mut self, at: Timestamp, spent: Tokens) {
+        if self.inherited.is_none() || !self.held.is_empty() {
+            self.held.push(Entry::Spent(at, spent));
+        } else {
+            self.account(at, spent);
+        }
+    }
+
+    /// A helper is called.
+    pub fn delegated(&mut self) {
+        if self.inherited.is_none() || !self.held.is_empty() {
+            self.held.push(Entry::Delegated);
+        } else {
+            self.spent.called();
+        }
+    }
+
+    /// Whether the rows of helpers are needed, for all accounts `at_end`, else for those that something follows.
+    pub fn wants_helpers(&self, at_end: bool) -> bool {
+        self.spent.wants_helpers(at_end)
+    }
+
+    /// The rows of the helpers' files.
+    pub fn set_helpers(&mut self, mut helpers: Vec<Vec<Row>>, at_end: bool) {
+        let own: BTreeSet<Mark> = self.messages.values().flat_map(|best| best.row.marks()).collect();
+        for rows in &mut helpers {
+            rows.retain(|row| !row.marks().any(|mark| own.contains(&mark)));
+        }
+        for (at, unlisted) in self.spent.set_helpers(&helpers, at_end) {
+            let added = unlisted.minus(&self.unlisted);
+            self.unlisted = unlisted;
+            let total = self.usage.session_total_tokens.unwrap_or_default().plus(&added);
+            self.usage.session_total_tokens = Some(total);
+            self.usage.session_delta_tokens = Some(added);
+            self.changes.push(Change::Unlisted { at, added, usage: self.usage() });
+        }
+    }
+
+    fn account(&mut self, at: Timestamp, spent: Tokens) {
+        let copied = std::mem::take(&mut self.copied);
+        // Of two files of a session the copy has the original's accounts too.
+        if self.total_hidden || copied && self.shared {
+            return;
+        }
+        let own = self.usage.session_total_tokens.unwrap_or_default().minus(&self.unlisted);
+        self.spent.told(at, spent, own, copied);
     }
 
     /// Another file of the session may get the same lines: whichever gets one first counts it.
@@ -160,6 +217,8 @@ impl Ledger {
             match entry {
                 Entry::Turn(id) => self.begin_turn(id),
                 Entry::Message(at, message) => self.own(at, &message, history || message.copied),
+                Entry::Spent(at, spent) => self.account(at, spent),
+                Entry::Delegated => self.spent.called(),
             }
         }
     }
@@ -189,21 +248,26 @@ impl Ledger {
         let place = self.place(message);
         let known = self.messages.get(&place).copied();
         let inherited = self.inherited.as_deref().unwrap_or_default();
-        let row = Row { message: message.id, response: message.response, at };
-        if known.is_none() && row.marks().any(|mark| inherited.binary_search(&mark).is_ok()) {
+        let Message { id, response, tokens, main, at_least, .. } = *message;
+        let row = Row { message: id, response, at, tokens, at_least };
+        let is_inherited = known.is_none() && row.marks().any(|mark| inherited.binary_search(&mark).is_ok());
+        self.copied |= is_inherited || history;
+        self.spent.goes_on(at);
+        if is_inherited {
             return;
         }
         if known.is_some_and(|known| !known.yields_to(message)) {
             return;
         }
-        let (before, turn) = known.map_or((Tokens::ZERO, self.turn.number), |best| (best.tokens, best.turn));
-        let Message { id, tokens, main, at_least, .. } = *message;
+        let (before, turn) =
+            known.map_or((Tokens::ZERO, self.turn.number), |best| (best.row.tokens, best.turn));
         if known.is_none() && place != id {
             self.newest.insert(id, place);
         }
-        self.messages.insert(place, Best { row, tokens, main, at_least, turn });
+        self.messages.insert(place, Best { row, main, turn });
         self.at_least += usize::from(at_least);
-        self.at_least = self.at_least.saturating_sub(usize::from(known.is_some_and(|best| best.at_least)));
+        self.at_least =
+            self.at_least.saturating_sub(usize::from(known.is_some_and(|best| best.row.at_least)));
         let replace = |sum: Tokens| sum.minus(&before).plus(&tokens);
         self.usage.session_total_tokens = Some(replace(self.usage.session_total_tokens.unwrap_or_default()));
         if turn == self.turn.number {

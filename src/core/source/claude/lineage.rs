@@ -56,12 +56,15 @@ impl Relative<'_> {
 mod tests {
     use super::*;
     use crate::core::source::Response;
+    use crate::core::usage::Tokens;
 
     fn rows(messages: &[(u128, i64)]) -> Vec<UsageRow> {
         let row = |(message, at): &(u128, i64)| Row {
             message: *message,
             response: Response::default(),
             at: Timestamp::from_second(*at).unwrap(),
+            tokens: Tokens::ZERO,
+            at_least: false,
         };
         messages.iter().map(row).map(UsageRow::Claude).collect()
     }

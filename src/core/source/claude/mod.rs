@@ -17,6 +17,7 @@ mod limit;
 mod place;
 mod reader;
 mod run;
+mod spent;
 mod stream;
 mod tool;
 mod turn;

@@ -6,20 +6,13 @@
 
 use jiff::Timestamp;
 
-use super::entry::{Block, Body, Entry, Room, branch, decode, forked_from, read, surface};
+use super::entry::{Block, Body, Entry, GLANCE, Room, branch, decode, forked_from, read, speaks, surface};
 use super::place::Place;
 use super::turn::{Said, Turns};
 use super::{SILENT, limit, tool, usage, window};
 use crate::core::lines::Line;
 use crate::core::source::{Call, Fact, Message, Meta, Parsed, value};
 use crate::core::time::elapsed;
-
-/// Lines without any of these words say nothing. In texts and keys a quote is written differently or not at all, so that
-/// a line with one of them is rarely of another type.
-const SPEAKING: [&[u8]; 4] = [b"\"assistant\"", b"\"user\"", b"\"system\"", b"\"progress\""];
-
-/// A silent line longer than this is not even looked at for its type.
-const GLANCE: usize = 4 << 10;
 
 /// Reads the lines of one file, in order.
 #[derive(Debug, Default)]
@@ -30,6 +23,8 @@ pub struct Reader {
     whose: Option<Whose>,
     /// The session that the process began with, where that was another one.
     process: Option<String>,
+    /// The time of the first line of those before it.
+    begun_at: Option<Timestamp>,
     cwd: Option<String>,
     branch: Option<String>,
     last_at: Option<Timestamp>,
@@ -86,7 +81,15 @@ impl Reader {
     fn entry(&mut self, entry: &Entry<'_>) -> Parsed {
         let kind = entry.kind.text().unwrap_or_default();
         if !matches!(kind, "assistant" | "user" | "system" | "progress") {
+            if self.whose.is_none() {
+                self.begun_at = self.begun_at.or(entry.timestamp.time());
+            }
             let unknown = !SILENT.contains(&kind);
+            if kind == "cost-state"
+                && let Some(spent) = decode(entry.model_usage).as_ref().and_then(usage::of_models)
+            {
+                return said(None, vec![Fact::Spent(spent)]);
+            }
             return Parsed::Line { at: None, ordinal: None, fact: Fact::Alive, unknown };
         }
         let at = entry.timestamp.time();
@@ -189,6 +192,7 @@ impl Reader {
             forked_from,
             only_named,
             first_line: entry.uuid.owned().filter(|_| !self.torn),
+            late: self.begun_at.zip(at).is_some_and(|(begun_at, at)| begun_at > at),
             midway: entry.parent_uuid.is_there()
                 || entry.logical_parent_uuid.is_there()
                 || entry.subtype.is("compact_boundary")
@@ -374,13 +378,6 @@ impl Reader {
         }
         facts
     }
-}
-
-/// Whether a line has a word of those that say something.
-fn speaks(line: &[u8]) -> bool {
-    // As a rule the first bytes tell.
-    let first = line.get(..GLANCE / 4).unwrap_or(line);
-    [first, line].iter().any(|bytes| SPEAKING.iter().any(|word| memchr::memmem::find(bytes, word).is_some()))
 }
 
 fn said(at: Option<Timestamp>, mut facts: Vec<Fact>) -> Parsed {

@@ -18,7 +18,6 @@ use super::run::{Figures, LastCall, Run};
 use super::usage::Usage;
 use super::{tool, usage, window};
 use crate::core::lines::Line;
-use crate::core::source::value::{field, number};
 use crate::core::source::{Call, Fact, Message, Meta, Response, Surface};
 use crate::core::usage::Tokens;
 
@@ -302,8 +301,8 @@ impl Stream {
         let since_last = decode(entry.model_usage_since_last_result);
         let LastCall { message, tokens } = self.run.result(Figures {
             usage: entry.usage.0.as_ref().map(|usage| usage::tokens(usage).unwrap_or_default()),
-            models: of_models(&models),
-            since_last: since_last.map(|models| of_models(&models).unwrap_or_default()),
+            models: usage::of_models(&models),
+            since_last: since_last.map(|models| usage::of_models(&models).unwrap_or_default()),
             index: entry.result_index.number(),
         });
         let last = self.last.take_if(|last| message == Some(last.id));
@@ -342,22 +341,6 @@ impl Stream {
             call: Call { model, finish_reason: None }.known(),
         }
     }
-}
-
-/// The usage of a run by model, taken together.
-fn of_models(models: &Value) -> Option<Tokens> {
-    let models = models.as_object()?;
-    let sum = models.values().fold(Tokens::ZERO, |sum, usage| {
-        let get = |name: &str| field(usage, name).and_then(number).unwrap_or(0);
-        sum.plus(&Tokens {
-            input: get("inputTokens"),
-            cached_input: get("cacheReadInputTokens"),
-            cache_write: get("cacheCreationInputTokens"),
-            output: get("outputTokens"),
-            reasoning: 0,
-        })
-    });
-    (!sum.is_zero()).then_some(sum)
 }
 
 /// `{"type":"…"`: the kind of a line, and what follows it.

@@ -5,10 +5,12 @@ use std::num::NonZeroU64;
 use jiff::Timestamp;
 use serde::de::SeqAccess;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::entry::{Body, Entry, Room, read};
 use super::lenient::{Lenient, Object, Scalar, lenient};
 use crate::core::source::Response;
+use crate::core::source::value::{field, number};
 use crate::core::usage::Tokens;
 
 /// The model of lines that Claude Code writes itself.
@@ -34,6 +36,10 @@ pub struct Row {
     pub response: Response,
     /// When a line of it was written.
     pub at: Timestamp,
+    /// What it used by that line.
+    pub tokens: Tokens,
+    /// Whether it used more than that.
+    pub at_least: bool,
 }
 
 /// The message that an assistant's line belongs to: its own id, else its request's, else the line's. A side question
@@ -179,12 +185,30 @@ pub(super) fn row(line: &[u8]) -> Option<Row> {
         return None;
     }
     let usage = body.usage.0.as_ref()?;
-    tokens(usage)?;
+    let tokens = tokens(usage)?;
     Some(Row {
         message: message_id(&entry, body)?,
         response: response(&entry, usage, 0),
         at: entry.timestamp.time().unwrap_or(Timestamp::UNIX_EPOCH),
+        tokens,
+        at_least: at_least(&entry, body),
     })
+}
+
+/// The usage of a run by model, taken together.
+pub(super) fn of_models(models: &Value) -> Option<Tokens> {
+    let models = models.as_object()?;
+    let sum = models.values().fold(Tokens::ZERO, |sum, usage| {
+        let get = |name: &str| field(usage, name).and_then(number).unwrap_or(0);
+        sum.plus(&Tokens {
+            input: get("inputTokens"),
+            cached_input: get("cacheReadInputTokens"),
+            cache_write: get("cacheCreationInputTokens"),
+            output: get("outputTokens"),
+            reasoning: 0,
+        })
+    });
+    (!sum.is_zero()).then_some(sum)
 }
 
 /// Whether lines of this version are known to hold less output than was used. From 2.1.12 the value at the start of the

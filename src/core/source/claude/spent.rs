@@ -1,0 +1,221 @@
+//! What a session spent that no line of it tells: `/compact`, side questions, titles, the end of a broken answer.
+//!
+//! Claude Code writes at the end of a process what the whole session has spent (`cost-state`), helpers included, over all
+//! its processes. What is left of that when everything that lines tell is taken off, those of helpers too, is the
+//! session's own. Where it cannot be told from a helper's use, or does not cover what lines tell, nothing is made of it:
+//! a total that is too small is better than a wrong one.
+
+use jiff::Timestamp;
+
+use super::Row;
+use crate::core::usage::Tokens;
+
+/// The accounts of one file.
+#[derive(Debug, Default)]
+pub(super) struct Spent {
+    /// From where the accounts count; `None` before the first one that can be used.
+    from: Option<Account>,
+    /// The newest account.
+    newest: Account,
+    /// Accounts for which it is still to be learnt what helpers used.
+    pending: Vec<Pending>,
+    /// What no line tells, of counts that are over and of the one at hand.
+    before: Tokens,
+    now: Tokens,
+    /// How many calls were to start helpers.
+    calls: usize,
+}
+
+/// What was spent so far, by the account and by lines.
+#[derive(Debug, Clone, Copy, Default)]
+struct Account {
+    told: Tokens,
+    listed: Tokens,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    at: Timestamp,
+    told: Tokens,
+    /// What the file's own lines tell.
+    own: Tokens,
+    calls: usize,
+    /// Whether lines before it were copied from elsewhere since the account before.
+    copied: bool,
+    /// When the session went on.
+    until: Option<Timestamp>,
+}
+
+impl Spent {
+    /// An account, behind a line of this time.
+    pub(super) fn told(&mut self, at: Timestamp, told: Tokens, own: Tokens, copied: bool) {
+        let calls = self.calls;
+        self.pending.push(Pending { at, told, own, calls, copied, until: None });
+    }
+
+    /// The session goes on.
+    pub(super) fn goes_on(&mut self, at: Timestamp) {
+        for pending in self.pending.iter_mut().filter(|pending| pending.until.is_none() && pending.at < at) {
+            pending.until = Some(at);
+        }
+    }
+
+    /// A helper is called.
+    pub(super) fn called(&mut self) {
+        self.calls += 1;
+    }
+
+    /// Whether helpers' rows are needed: for accounts that are followed by something, or for all of them.
+    pub(super) fn wants_helpers(&self, at_end: bool) -> bool {
+        self.pending.iter().any(|pending| at_end || pending.until.is_some())
+    }
+
+    /// The rows of the helpers' files, one list each, without those of messages that count elsewhere. Gives what no line
+    /// tells, in all, each time that it has risen, with the time of the line before.
+    pub(super) fn set_helpers(&mut self, helpers: &[Vec<Row>], at_end: bool) -> Vec<(Timestamp, Tokens)> {
+        let mut risen = Vec::new();
+        for pending in
+            self.pending.extract_if(.., |pending| at_end || pending.until.is_some()).collect::<Vec<_>>()
+        {
+            let before = self.before.plus(&self.now);
+            self.account(&pending, helpers);
+            let now = self.before.plus(&self.now);
+            if now != before {
+                risen.push((pending.at, now));
+            }
+        }
+        risen
+    }
+
+    fn account(&mut self, pending: &Pending, helpers: &[Vec<Row>]) {
+        let of_helpers = used(helpers, pending.until);
+        let account =
+            Account { told: pending.told, listed: pending.own.plus(&of_helpers.unwrap_or_default()) };
+        let fell = account.told != account.told.plus(&self.newest.told.minus(&account.told));
+        if fell {
+            // Another count, from nothing.
+            self.before = self.before.plus(&self.now);
+            self.now = Tokens::ZERO;
+            self.from = Some(Account { told: Tokens::ZERO, ..self.newest });
+        } else if pending.copied {
+            // A copy's count may have what was spent where it was copied from, or not.
+            self.before = self.before.plus(&self.now);
+            self.now = Tokens::ZERO;
+            self.from = Some(account);
+        }
+        let from = *self.from.get_or_insert_default();
+        self.newest = account;
+        if of_helpers.is_none() || helpers.len() < pending.calls {
+            return;
+        }
+        let (told, listed) = (account.told.minus(&from.told), account.listed.minus(&from.listed));
+        let rest = told.minus(&listed);
+        if rest.plus(&listed) == told && rest == rest.plus(&self.now.minus(&rest)) {
+            self.now = rest;
+        }
+    }
+}
+
+/// What helpers used before a time; `None` where lines are known to tell less than that.
+fn used(helpers: &[Vec<Row>], until: Option<Timestamp>) -> Option<Tokens> {
+    let mut sum = Tokens::ZERO;
+    for rows in helpers {
+        let mut best = std::collections::BTreeMap::<_, Row>::new();
+        for row in rows.iter().filter(|row| until.is_none_or(|until| row.at < until)) {
+            let known = best.entry(row.marks().next()).or_insert(*row);
+            if row.tokens.output >= known.tokens.output {
+                *known = *row;
+            }
+        }
+        if best.values().any(|row| row.at_least) {
+            return None;
+        }
+        sum = best.values().fold(sum, |sum, row| sum.plus(&row.tokens));
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::source::Response;
+
+    fn tokens(input: u64, output: u64) -> Tokens {
+        Tokens { input, output, ..Tokens::ZERO }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn row(second: i64, used: Tokens) -> Row {
+        let response = Response { input: u64::try_from(second).unwrap(), ..Response::default() };
+        Row { message: 1, response, at: at(second), tokens: used, at_least: false }
+    }
+
+    /// Accounts one after the other, each with what lines told before it; what no line tells after all of them.
+    fn rest(accounts: &[(u64, u64)], helpers: &[Vec<Row>]) -> u64 {
+        let mut spent = Spent::default();
+        let mut sum = 0;
+        for (second, (told, own)) in (0..).zip(accounts) {
+            spent.told(at(second), tokens(*told, 0), tokens(*own, 0), false);
+            sum = spent.set_helpers(helpers, true).last().map_or(sum, |(_, rest)| rest.input);
+        }
+        sum
+    }
+
+    #[test]
+    fn what_lines_do_not_tell_counts_once() {
+        assert_eq!(rest(&[(100, 70)], &[]), 30);
+        assert_eq!(rest(&[(100, 70), (100, 70), (150, 120)], &[]), 30);
+        assert_eq!(rest(&[(100, 70), (150, 110)], &[]), 40);
+        assert_eq!(rest(&[(100, 100), (150, 150)], &[]), 0);
+    }
+
+    #[test]
+    fn a_count_that_falls_is_another_one() {
+        assert_eq!(rest(&[(100, 70), (20, 80)], &[]), 40);
+        assert_eq!(rest(&[(100, 70), (10, 80), (45, 90)], &[]), 55);
+    }
+
+    #[test]
+    fn nothing_is_made_of_an_account_that_does_not_cover_what_lines_tell() {
+        assert_eq!(rest(&[(100, 170)], &[]), 0);
+        // Two processes, each with an account of its own.
+        assert_eq!(rest(&[(150, 220), (170, 220)], &[]), 0);
+        let mut spent = Spent::default();
+        spent.told(at(1), tokens(100, 5), tokens(50, 6), false);
+        assert_eq!(spent.set_helpers(&[], true), []);
+    }
+
+    #[test]
+    fn what_helpers_used_is_theirs() {
+        let helper = vec![row(1, tokens(9, 0)), row(1, tokens(10, 0)), row(2, tokens(20, 0))];
+        assert_eq!(rest(&[(100, 60)], std::slice::from_ref(&helper)), 10);
+        let lost = vec![Row { at_least: true, ..row(1, tokens(10, 1)) }];
+        assert_eq!(rest(&[(100, 60)], &[helper.clone(), lost]), 0, "nobody knows how much is a helper's");
+        let mut spent = Spent::default();
+        spent.called();
+        spent.told(at(1), tokens(100, 0), tokens(60, 0), false);
+        assert_eq!(spent.set_helpers(&[], true), [], "a helper's file is not there");
+    }
+
+    #[test]
+    fn helpers_that_came_later_do_not_take_away() {
+        let mut spent = Spent::default();
+        spent.told(at(1), tokens(100, 0), tokens(60, 0), false);
+        assert!(!spent.wants_helpers(false));
+        spent.goes_on(at(10));
+        assert!(spent.wants_helpers(false));
+        let helper = vec![row(5, tokens(10, 0)), row(11, tokens(500, 0))];
+        assert_eq!(spent.set_helpers(&[helper], false), [(at(1), tokens(30, 0))]);
+    }
+
+    #[test]
+    fn the_first_account_of_a_copy_is_where_it_begins() {
+        let mut spent = Spent::default();
+        spent.told(at(1), tokens(1_000, 0), tokens(60, 0), true);
+        spent.told(at(2), tokens(1_100, 0), tokens(130, 0), false);
+        assert_eq!(spent.set_helpers(&[], true), [(at(2), tokens(30, 0))]);
+    }
+}
