@@ -116,4 +116,5 @@ pub mod process;
 pub mod real_path;
 pub mod statusline;
 pub mod takeover;
+pub mod unpacked;
 pub mod user;

@@ -12,6 +12,7 @@ mod stream;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -19,10 +20,14 @@ use crate::core::activity::Agent;
 use crate::core::limits::Snapshot;
 use crate::core::lines::LineBuffer;
 use crate::core::session::{Session, UsageEvent};
+use crate::core::time::later;
 use fold::Fold;
 
 pub use rows::{RowReader, UsageRow};
 pub use stream::Stream;
+
+/// A file whose newest line was older than this when its reading began is not in the middle of being made.
+const AT_REST: Duration = Duration::from_secs(60);
 
 /// Follows one session file.
 #[derive(Debug)]
@@ -70,7 +75,8 @@ pub struct LineageRequest {
     pub only_named: bool,
     /// Whether the first line goes on from another one, so that files serve that have it anywhere.
     pub midway: bool,
-    /// Whether rows anywhere in those files matter, and not only as many as the asking file could have copied.
+    /// Codex: whether rows anywhere in those files matter, and not only as many as the asking file could have copied. Then
+    /// no other files serve.
     pub whole: bool,
 }
 
@@ -100,6 +106,9 @@ impl SessionFile {
             any = true;
             fold.line(line);
         });
+        if self.last_event_at().is_some_and(|at| later(at, AT_REST) <= self.fold.live_since) {
+            self.rest();
+        }
         any
     }
 

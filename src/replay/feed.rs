@@ -1,6 +1,5 @@
 //! One recorded file, handed out line by line with the time of each, without holding more than a chunk of it.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use crate::core::activity::Agent;
 use crate::core::file::{RowReader, SessionFile, UsageRow};
 use crate::core::lines::{Finder, LINE_LIMIT};
 use crate::core::source;
-use crate::files;
+use crate::unpacked::Unpacked;
 
 const CHUNK: usize = 256 << 10;
 
@@ -22,7 +21,7 @@ const GLANCE: usize = 4 << 10;
 #[derive(Debug)]
 pub(super) struct Feed {
     agent: Agent,
-    reader: File,
+    reader: Unpacked,
     buffer: Vec<u8>,
     /// What is in the buffer and was not taken yet.
     from: usize,
@@ -38,7 +37,7 @@ impl Feed {
     pub(super) fn open(path: &Path, agent: Agent, home: Arc<str>) -> std::io::Result<Option<Self>> {
         let mut feed = Self {
             agent,
-            reader: files::open(path)?,
+            reader: Unpacked::open(path)?,
             buffer: vec![0; CHUNK],
             from: 0,
             to: 0,
@@ -124,7 +123,7 @@ pub(super) fn has_text(path: &Path, text: &str) -> std::io::Result<bool> {
 }
 
 fn each_chunk(path: &Path, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
-    let mut file = files::open(path)?;
+    let mut file = Unpacked::open(path)?;
     let mut chunk = vec![0; CHUNK];
     loop {
         let read = file.read(&mut chunk)?;

@@ -1,6 +1,7 @@
 //! Which files a replay reads: those named, those in folders named, and whose each is.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use memchr::memmem;
 use crate::core::activity::Agent;
 use crate::core::file::SessionFile;
 use crate::core::source;
-use crate::files;
+use crate::unpacked::Unpacked;
 
 /// How much of a file is looked at to recognise it. First lines are below 64 KB.
 const HEAD: u64 = 256 << 10;
@@ -53,7 +54,7 @@ impl Problem {
 }
 
 /// Finds every file below `paths`. A file named directly is read whatever its name; in folders session files end in
-/// `.jsonl`.
+/// `.jsonl`, or `.jsonl.zst` where Codex compressed them.
 pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
     let mut found = Vec::new();
     let mut problems = Vec::new();
@@ -116,16 +117,21 @@ pub(super) fn collect(
             if let Err(error) = collect(&path, files, problems) {
                 problems.push(Problem::new(&path, &error));
             }
-        } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "jsonl") {
+        } else if kind.is_file() && is_session(&path) {
             files.push(path);
         }
     }
     Ok(())
 }
 
+fn is_session(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    [".jsonl", ".jsonl.zst"].iter().any(|ending| name.ends_with(ending))
+}
+
 fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
     let mut head = Vec::new();
-    files::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    Unpacked::open(path)?.take(HEAD).read_to_end(&mut head)?;
     let Some(agent) = source::recognise(&head) else { return Ok(None) };
     let home = home_of(path);
     let mut file = SessionFile::new(agent, home.clone(), Timestamp::MIN);

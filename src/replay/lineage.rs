@@ -12,7 +12,7 @@ use crate::daemon::intake::helper_files;
 /// The rows that answer what `child` has asked for. A file that cannot be read has none to offer.
 pub(super) fn answer(all: &[Recorded], child: &Recorded, wanted: &LineageRequest) -> Vec<Vec<UsageRow>> {
     let files = match child.agent {
-        Agent::Codex => codex_relatives(all, child, &wanted.parent),
+        Agent::Codex => codex_relatives(all, child, wanted),
         Agent::Claude => return claude_relatives(all, child, wanted),
     };
     files.iter().filter_map(|path| rows(path).ok()).collect()
@@ -88,14 +88,15 @@ fn preceding<'a>(
 }
 
 /// The files whose rows tell what of `child` is copied history: its parent's, else its siblings'.
-fn codex_relatives(all: &[Recorded], child: &Recorded, parent: &str) -> Vec<PathBuf> {
+fn codex_relatives(all: &[Recorded], child: &Recorded, wanted: &LineageRequest) -> Vec<PathBuf> {
+    let parent = wanted.parent.as_str();
     let others = || all.iter().filter(|file| file.path != child.path);
     let mut related: Vec<PathBuf> =
         others().filter(|file| file.id.as_deref() == Some(parent)).map(|file| file.path.clone()).collect();
     if related.is_empty() {
         related = beside(&child.path, parent);
     }
-    if related.is_empty() {
+    if related.is_empty() && !wanted.whole {
         let siblings =
             others().filter(|file| file.parent.is_some() && file.parent.as_deref() == Some(parent));
         related = siblings.map(|file| file.path.clone()).collect();

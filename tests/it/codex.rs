@@ -113,6 +113,21 @@ fn an_inherited_turn_is_not_counted_for_a_moment_either() {
     assert_eq!(events.iter().position(|events| *events > 0), Some(lines.len() - 3), "{events:?}");
 }
 
+/// Where that line does not come, what stands before it is own after all: in a file that was not just written.
+#[test]
+fn a_mark_that_lies_past_the_end_is_ignored_once_the_file_rests() {
+    let bytes = std::fs::read(root().join("0.147/sub-agent-history-start-past-end.jsonl")).unwrap();
+    let total = |live_since: &str| {
+        let mut file = SessionFile::new(Agent::Codex, "home".into(), live_since.parse().unwrap());
+        file.push(&bytes);
+        file.end_line();
+        file.caught_up();
+        file.take_update().unwrap().session.usage.session_total_tokens.map(|total| total.blended())
+    };
+    assert_eq!(total("2026-08-18T16:00:30Z"), None, "it may be in the middle of being copied");
+    assert_eq!(total("2026-08-18T18:00:00Z"), Some(6000));
+}
+
 #[test]
 fn case_07_half_a_line_then_the_rest_is_one_event() {
     let bytes = std::fs::read(root().join("0.160/both-event-kinds.jsonl")).unwrap();

@@ -1,7 +1,7 @@
 //! A Codex thread that several files tell: it went on in another one, or a file was copied.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use agent_presence::daemon::clock;
@@ -104,6 +104,46 @@ fn totals_that_are_repeated_in_the_next_file_count_once() {
     assert_eq!(told(&events, "0b0f").0, [4600, 6000], "a fork");
 }
 
+/// Puts the thread's first file, as Codex compresses it, into this folder of a home.
+fn compressed(home: &Home, folder: &str) -> PathBuf {
+    let name = format!("{BEGUN}.zst");
+    let folder = home.codex().join(folder);
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(codex::root().join("0.160/compressed").join(&name), folder.join(&name)).unwrap();
+    folder.join(name)
+}
+
+#[test]
+fn a_compressed_file_is_read_like_any() {
+    let home = home_with(&[(GOES_ON, "sessions/2026/10/06")]);
+    let path = compressed(&home, "archived_sessions");
+    let (totals, end) = told(&replayed(&home, &[""]), "0a01");
+    assert_eq!((totals, end), (vec![4500, 7800, 13_500], tokens(5700, 5700, 13_500)));
+    let alone = format!("archived_sessions/{BEGUN}.zst");
+    assert_eq!(told(&replayed(&home, &[&alone]), "0a01").0, [4500, 7800]);
+
+    // Beside it the file that it was made of, as after a crash.
+    fs::copy(codex::root().join(FOLDER).join(BEGUN), path.with_file_name(BEGUN)).unwrap();
+    assert_eq!(told(&replayed(&home, &[""]), "0a01").0, [4500, 7800, 13_500]);
+}
+
+#[test]
+fn a_compressed_file_that_is_damaged_is_one_line() {
+    let home = Home::new();
+    let path = compressed(&home, "sessions/2026/10/06");
+    let whole = fs::read(&path).unwrap();
+    let torn = whole.get(..whole.len() / 2).unwrap().to_vec();
+    let mut changed = whole.clone();
+    changed.iter_mut().skip(40).take(200).for_each(|byte| *byte ^= 0x55);
+    for damaged in [torn, changed, whole.get(..6).unwrap().to_vec()] {
+        fs::write(&path, damaged).unwrap();
+        let ended = home.run(&format!("replay --json {}", path.display()));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
+        assert!(ended.err.contains("it is compressed, and damaged"), "{ended:?}");
+    }
+}
+
 /// Sets the files' lines into the present.
 fn now(path: &Path, ago: i64) {
     let text = fs::read_to_string(path).unwrap();
@@ -121,12 +161,24 @@ fn now(path: &Path, ago: i64) {
 /// The file that a thread began in may be older than any that are followed.
 #[test]
 fn an_old_file_counts_as_long_as_its_thread_goes_on_in_another() {
+    for is_compressed in [false, true] {
+        old_file_counts(is_compressed);
+    }
+}
+
+fn old_file_counts(is_compressed: bool) {
     let day = "sessions/2026/10/06";
-    let home = home_with(&[(BEGUN, "archived_sessions"), (GOES_ON, day)]);
+    let home = home_with(&[(GOES_ON, day)]);
+    let begun = if is_compressed {
+        compressed(&home, "archived_sessions")
+    } else {
+        let folder = home.codex().join("archived_sessions");
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(codex::root().join(FOLDER).join(BEGUN), folder.join(BEGUN)).unwrap();
+        folder.join(BEGUN)
+    };
     let old = SystemTime::from(clock::now().wall) - Duration::from_secs(3 * 24 * 3600);
-    let begun =
-        File::options().append(true).open(home.codex().join("archived_sessions").join(BEGUN)).unwrap();
-    begun.set_modified(old).unwrap();
+    File::options().append(true).open(begun).unwrap().set_modified(old).unwrap();
     now(&home.codex().join(day).join(GOES_ON), 10);
     let figures = |status: &Value| {
         let sessions = status["sessions"].as_array().unwrap();
@@ -141,7 +193,9 @@ fn an_old_file_counts_as_long_as_its_thread_goes_on_in_another() {
     discord.wait_for_presence("the total", |card| card["state"] == "+5.7K | 5.7K | 13.5K tokens");
     let second = home.start("run");
     assert_eq!(first.wait_for_end().code, Some(0));
-    let status = home.wait_for_status("the second", |status| status["daemon"]["pid"] == second.pid());
+    let status = home.wait_for_status("the second", |status| {
+        status["daemon"]["pid"] == second.pid() && status["sessions"][0].is_object()
+    });
     assert_eq!(figures(&status), expected, "over a takeover");
 }
 

@@ -191,7 +191,9 @@ impl<F: Fold> Reader<'_, F> {
     }
 
     pub(super) fn offer_old(&mut self, home: &Arc<Home>, found: Found) {
-        if let Some(state) = self.state(home) {
+        // A compressed file is read from its beginning alone, and is older than any limit.
+        let is_packed = found.path.extension().is_some_and(|extension| extension == "zst");
+        if let Some(state) = self.state(home).filter(|_| !is_packed) {
             state.limits.offer(found);
         }
     }

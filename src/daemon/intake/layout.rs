@@ -115,6 +115,8 @@ static CLAUDE: Layout = Layout {
 
 /// `rollout-<19 characters of time>-<36 of thread id>[_<rollout id>].jsonl`.
 fn codex_thread(name: &str) -> Option<&str> {
+    // Compressed ones are old: they are read as what a thread that goes on began with.
+    let name = name.strip_suffix(".zst").unwrap_or(name);
     let stem = name.strip_prefix("rollout-")?.strip_suffix(".jsonl")?;
     let id = stem.get(19..)?.strip_prefix('-')?.get(..36)?;
     let rest = stem.get(19 + 1 + 36..)?;
@@ -147,7 +149,8 @@ mod tests {
         for (name, expected) in [
             (format!("rollout-2026-11-20T10-00-00-{ID}.jsonl"), true),
             (format!("rollout-2026-11-20T10-00-00-{ID}_r2.jsonl"), true),
-            (format!("rollout-2026-11-20T10-00-00-{ID}.jsonl.zst"), false),
+            (format!("rollout-2026-11-20T10-00-00-{ID}.jsonl.zst"), true),
+            (format!("rollout-2026-11-20T10-00-00-{ID}.zst"), false),
             (format!("rollout-2026-11-20T10-00-00-{ID}.json"), false),
             (format!("rollout-2026-11-20T10-00-00-{ID}x.jsonl"), false),
             (format!("rollout-{ID}.jsonl"), false),

@@ -59,7 +59,9 @@ impl<F: Fold> Reader<'_, F> {
         parents.retain(|path| *path != own);
         let candidates = match home.agent {
             Agent::Codex => {
-                let paths = if parents.is_empty() { self.siblings(&home, &request, &own) } else { parents };
+                // What others made of the same history says nothing of what is repeated of it.
+                let is_copied = parents.is_empty() && !request.whole;
+                let paths = if is_copied { self.siblings(&home, &request, &own) } else { parents };
                 paths.iter().filter_map(|path| read_rows(path, most, &mut self.chunks)).collect()
             }
             Agent::Claude => self.claude_relatives(&home, &request, &own, &parents),

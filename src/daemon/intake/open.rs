@@ -4,8 +4,8 @@
 //! a file and keeps its modification time.
 //! Read next: `tail`.
 
-use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::Metadata;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,11 +14,12 @@ use jiff::Timestamp;
 use super::inbox::Inbox;
 use crate::core::source_event::FileIdentity;
 use crate::files;
+use crate::unpacked::Unpacked;
 
 /// An open file and what it was like when it was opened.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) file: File,
+    pub(super) file: Unpacked,
     pub(super) stamp: Stamp,
 }
 
@@ -34,7 +35,7 @@ impl Opened {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = files::open(path)?;
         let metadata = file.metadata()?;
-        Ok(Self { stamp: Stamp::of(path, &metadata), file })
+        Ok(Self { stamp: Stamp::of(path, &metadata), file: Unpacked::new(file)? })
     }
 }
 
@@ -87,12 +88,12 @@ impl Chunks {
     /// were. When the intake is to stop it ends early with an error, so that nobody takes half a file for a whole one.
     pub(super) fn stream(
         &mut self,
-        file: &mut File,
+        file: &mut Unpacked,
         from: u64,
         limit: u64,
         mut take: impl FnMut(&[u8]),
     ) -> io::Result<u64> {
-        file.seek(SeekFrom::Start(from))?;
+        file.go_to(from)?;
         let mut passed = 0;
         while passed < limit {
             if self.inbox.stopping() {

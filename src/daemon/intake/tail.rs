@@ -4,7 +4,7 @@
 //! first the ends and then, in slices, everything ([`Count`]); and on from where it was.
 //! Read next: `reader`, which decides when.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl Position {
         }
         let mut there = Vec::with_capacity(self.anchor.len());
         let length = self.anchor.len() as u64;
-        opened.file.seek(SeekFrom::Start(self.offset.saturating_sub(length)))?;
+        opened.file.go_to(self.offset.saturating_sub(length))?;
         (&mut opened.file).take(length).read_to_end(&mut there)?;
         Ok(there == self.anchor)
     }
@@ -186,7 +186,7 @@ impl<F: Fold> Tail<F> {
         chunks: &mut Chunks,
     ) -> io::Result<Self> {
         let new = || located(F::new(home.agent, Arc::clone(&home.label), live_since), &path);
-        let reading = if opened.stamp.len <= sizes.whole {
+        let reading = if opened.stamp.len <= sizes.whole || opened.file.is_packed() {
             Reading::whole(new(), opened, chunks)?
         } else {
             Reading::ends(new, opened, &sizes.ends, chunks)?

@@ -109,7 +109,9 @@ pub(crate) fn lineage(agent: Agent, path: &Path, wanted: &LineageRequest) -> Vec
     };
     let parents = of(&|family| !wanted.parent.is_empty() && family.id == wanted.parent);
     let related = match agent {
-        Agent::Codex if parents.is_empty() => of(&|family| family.parent.as_deref() == Some(&wanted.parent)),
+        Agent::Codex if parents.is_empty() && !wanted.whole => {
+            of(&|family| family.parent.as_deref() == Some(&wanted.parent))
+        }
         Agent::Claude if parents.is_empty() || wanted.only_named => {
             let own = family_of(agent, path).unwrap();
             let has = |family: &Family| {

@@ -117,6 +117,12 @@ pub(super) fn completed(item: &Value) -> Option<Doing> {
         "WebSearch" => plain(Activity::Browsing),
         "McpToolCall" | "DynamicToolCall" => plain(Activity::Running),
         "CollabAgentToolCall" | "SubAgentActivity" => plain(Activity::Delegating),
+        // A pause (`clock.sleep`) that is over is nothing that is done.
+        "Extension" => match text(item, "kind")?.split_once('.')? {
+            ("web", _) => plain(Activity::Browsing),
+            ("clock", _) => None,
+            _ => plain(Activity::Running),
+        },
         "Plan" => plain(Activity::Planning),
         "ImageView" => plain(Activity::Reading),
         _ => None,
