@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::core::activity::Agent;
+use crate::core::limits::{Snapshot, Window};
 use crate::core::source::LimitsFact;
-use crate::core::source::claude::limits::snapshot;
 use crate::core::source::claude::statusline::Statusline;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
@@ -43,7 +43,7 @@ const LARGEST: u64 = 64 * 1024;
 /// What one terminal said last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Kept {
-    /// When it said this first.
+    /// When it said this first, where a family of limits does not say so itself.
     observed_at: Timestamp,
     session: String,
     /// Claude Code's home folder, as the terminal spelled it.
@@ -81,7 +81,8 @@ pub fn keep(state: &StateDir, line: &Statusline) -> io::Result<()> {
         return Ok(());
     }
     let name = format!("{}.json", line.session_id);
-    let known = read_file(&folder(state.path()).join(&name));
+    let others = folder(state.path());
+    let known = read_file(&others.join(&name));
     let mut kept = Kept {
         observed_at: line.captured_at,
         session: line.session_id.clone(),
@@ -89,12 +90,11 @@ pub fn keep(state: &StateDir, line: &Statusline) -> io::Result<()> {
         limits: line.limits.clone(),
         context_window: line.context_window,
     };
+    if known.as_ref().is_none_or(|known| known.limits.is_empty()) {
+        kept.begin(&others);
+    }
     if let Some(known) = &known {
-        // What is absent takes nothing away. Saying the same again is no news, and the first time is when it was observed.
-        kept.context_window = kept.context_window.or(known.context_window);
-        if kept.limits.is_empty() || kept.limits == known.limits {
-            (kept.limits, kept.observed_at) = (known.limits.clone(), known.observed_at);
-        }
+        kept.follow(known);
     }
     if known.as_ref() == Some(&kept) {
         return Ok(());
@@ -116,12 +116,28 @@ pub fn make(state: &StateDir) -> io::Result<Folder> {
 
 /// Everything that terminals of `homes` have said and that may still be true, in the order of the sessions' ids.
 pub fn read(state: &Path, homes: &[Home], now: Now) -> Vec<SourceEvent> {
-    let Ok(entries) = std::fs::read_dir(folder(state)) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.sort_unstable();
     let homes = RealHomes::of(homes);
-    let kept = paths.iter().filter(|path| path.extension().is_some_and(|end| end == "json"));
-    kept.filter_map(|path| read_file(path)).flat_map(|kept| kept.events(&homes, now)).collect()
+    let kept = paths(&folder(state)).into_iter().filter_map(|path| read_file(&path));
+    kept.flat_map(|kept| kept.events(&homes, now)).collect()
+}
+
+/// What terminals have left in the folder, in the order of the sessions' ids.
+fn paths(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+    paths.sort_unstable();
+    paths
+}
+
+/// Whether two terminals say the same of every limit.
+fn is_same(one: &[LimitsFact], other: &[LimitsFact]) -> bool {
+    let windows = |limits: &LimitsFact| -> Vec<Window> {
+        limits.windows.iter().map(|window| Window { learnt_at: None, ..window.clone() }).collect()
+    };
+    let of = |limits: &LimitsFact| (limits.family.clone(), windows(limits));
+    one.iter().map(of).eq(other.iter().map(of))
 }
 
 /// What was replaced in Claude Code's settings; nothing where the file is missing or garbled.
@@ -171,11 +187,49 @@ impl Replaced {
 }
 
 impl Kept {
+    /// What is absent takes nothing away. Saying the same again is no news: the first time is when it was observed.
+    fn follow(&mut self, known: &Self) {
+        self.context_window = self.context_window.or(known.context_window);
+        let of = |kept: &Self, limits: &LimitsFact| {
+            limits.clone().word(Agent::Claude, &"".into(), kept.observed_at, None)
+        };
+        let mut limits = known.limits.clone();
+        for said in &self.limits {
+            let Some(before) = limits.iter_mut().find(|known| known.family == said.family) else {
+                limits.push(said.clone());
+                continue;
+            };
+            let word = of(known, before).followed_by(&of(self, said));
+            let Snapshot { family, name, plan, windows, observed_at, fell_at, .. } = word;
+            let learnt_at = Some(observed_at);
+            *before = LimitsFact { family, name, plan, windows, learnt_at, fell_at, ..LimitsFact::default() };
+        }
+        let learnt = limits.iter().filter_map(|limits| limits.learnt_at);
+        self.observed_at = learnt.max().unwrap_or(known.observed_at);
+        self.limits = limits;
+    }
+
+    /// A terminal that goes on with another session, as after `/clear`, tells at first what it heard in the one before.
+    fn begin(&mut self, folder: &Path) {
+        let says_the_same = |known: &Self| known.home == self.home && is_same(&known.limits, &self.limits);
+        let others = paths(folder).into_iter().filter_map(|path| read_file(&path));
+        if !self.limits.is_empty()
+            && let Some(first) = others.filter(says_the_same).map(|known| known.observed_at).min()
+        {
+            self.observed_at = self.observed_at.min(first);
+        }
+        for limits in &mut self.limits {
+            limits.learnt_at = Some(self.observed_at);
+        }
+    }
+
     fn events(self, homes: &RealHomes, now: Now) -> Vec<SourceEvent> {
         let Self { observed_at, session, home, limits, context_window } = self;
         let Some(label) = homes.label(home.as_deref()) else { return Vec::new() };
-        let current = |limits| snapshot(limits, &label, observed_at, Some(session.clone())).current(now);
-        let limits: Vec<_> = limits.into_iter().filter_map(current).map(SourceEvent::Limits).collect();
+        let current = |limits: LimitsFact| {
+            limits.word(Agent::Claude, &label, observed_at, Some(session.clone())).current(now)
+        };
+        let limits: Vec<_> = limits.into_iter().filter_map(current).map(SourceEvent::limits).collect();
         let window = context_window.map(|tokens| SourceEvent::Window { session, tokens });
         limits.into_iter().chain(window).collect()
     }

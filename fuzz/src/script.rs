@@ -184,7 +184,7 @@ fn step(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64) {
             let observed_at = now.checked_sub(s(bytes.number())).unwrap_or(now);
             let resets_at = now.checked_add(s(bytes.number())).ok();
             let used_percent = f64::from(bytes.byte());
-            let windows = vec![LimitWindow { minutes: Some(300), used_percent, resets_at }];
+            let windows = vec![LimitWindow { minutes: Some(300), used_percent, resets_at, ..Default::default() }];
             let snapshot = Snapshot {
                 agent: Agent::Claude,
                 home: "home".into(),
@@ -194,8 +194,13 @@ fn step(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64) {
                 observed_at,
                 source_session: None,
                 windows,
+                since: None,
+                fresh: false,
+                fell_at: None,
+                first: None,
+                refusal: false,
             };
-            world.input(Input::Source(SourceEvent::Limits(snapshot)));
+            world.input(Input::Source(SourceEvent::limits(snapshot)));
         }
     }
 }

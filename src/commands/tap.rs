@@ -8,6 +8,7 @@ use crate::cli::{Tap, TappedAgent};
 use crate::control::transport;
 use crate::core::activity::Agent;
 use crate::core::file::Stream;
+use crate::core::settings::Sources;
 use crate::daemon::clock;
 use crate::error::{Exit, Failure};
 use crate::paths::{self, Environment};
@@ -30,7 +31,8 @@ pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Res
         TappedAgent::Claude => Agent::Claude,
     });
     let unnamed = format!("tap-{}-{}", std::process::id(), clock::now().wall.as_second());
-    let passing = Arc::new(Passing::new(Stream::new(agent, unnamed, None)));
+    let stream = Stream::new(agent, unnamed, None).in_homes(homes(environment));
+    let passing = Arc::new(Passing::new(stream));
     let reporter = paths::state_dir(environment).ok().map(|state| {
         let environment = environment.clone();
         Reporter::start(move || transport::Place::of(&state, &environment), Arc::clone(&passing))
@@ -65,6 +67,16 @@ pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Res
         }
     }
     Ok(Exit::Done)
+}
+
+/// The home folders of agents that run in this environment, whatever the daemon's settings say.
+fn homes(environment: &Environment) -> impl Iterator<Item = (Agent, Arc<str>)> {
+    let sources = Sources::default();
+    let codex = paths::codex_homes(&sources, environment).into_iter().next();
+    let claude = paths::claude_homes(&sources, environment);
+    let claude = claude.iter().find(|home| home.is_dir()).or(claude.first()).cloned();
+    let homes = [(Agent::Codex, codex), (Agent::Claude, claude)].into_iter();
+    homes.filter_map(|(agent, home)| Some((agent, Arc::from(home?.to_string_lossy()))))
 }
 
 /// Gives up both streams: whoever waits for the end of the copy, or for a reader, is not to wait for the daemon.

@@ -252,7 +252,7 @@ pub struct Handover {
     /// What it has spent of Discord's patience.
     #[serde(default)]
     pub budget: Budget,
-    /// The freshest limits.
+    /// The last word on limits of each source.
     #[serde(default)]
     pub limits: Vec<Snapshot>,
     /// Until when it is paused.

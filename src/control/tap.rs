@@ -11,6 +11,7 @@
 //! nothing is later than now. What names may look like on a card is for the card to decide, as with files.
 //! Read next: `src/daemon/taps.rs`, which makes updates of it; [`crate::tap`], which tells.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,12 +22,16 @@ use tokio::sync::mpsc;
 use super::LONGEST_REQUEST;
 use crate::core::activity::{Activity, Agent};
 use crate::core::file::{FileUpdate, Skipped};
+use crate::core::limits::Snapshot;
 use crate::core::session::{Context, Session, UsageEvent, Work};
 use crate::core::source::{Doing, Surface};
 use crate::core::usage::{Tokens, Usage};
 
 /// Usage events in one line.
 pub const EVENTS: usize = 64;
+
+/// Families of limits in one line.
+const FAMILIES: usize = 16;
 
 /// The longest name of anything, in bytes; a folder's may be longer.
 const LONGEST_NAME: usize = 256;
@@ -87,11 +92,21 @@ pub struct Tapped {
     /// Usage events in order, none of them in an earlier line.
     #[serde(default)]
     pub events: Vec<UsageEvent>,
+    /// The agent's home folder: whose account it is.
+    #[serde(default)]
+    pub home: Option<String>,
+    /// The newest limits of each family.
+    #[serde(default)]
+    pub limits: Vec<Snapshot>,
+    /// Until when a limit of the account is reached.
+    #[serde(default)]
+    pub limited_until: Option<Timestamp>,
 }
 
 impl From<FileUpdate> for Tapped {
     fn from(update: FileUpdate) -> Self {
-        let FileUpdate { session, usage: events, .. } = update;
+        let FileUpdate { session, usage: events, limits, .. } = update;
+        let limited_until = session.work.limited_until;
         let doing = session.work.calls.last().map(|(_, doing)| doing.clone());
         let doing = doing.or_else(|| session.work.just_done.map(|(_, doing)| doing));
         Self {
@@ -112,6 +127,9 @@ impl From<FileUpdate> for Tapped {
             usage: session.usage,
             context: session.context,
             events,
+            home: Some(session.home.as_ref().to_owned()).filter(|home| !home.is_empty()),
+            limits,
+            limited_until,
         }
     }
 }
@@ -137,9 +155,25 @@ impl Tapped {
     }
 
     /// What a file that says the same would give.
-    pub fn into_update(self, home: std::sync::Arc<str>) -> FileUpdate {
+    pub fn into_update(self, home: Arc<str>) -> FileUpdate {
         let doing = self.activity.map(|activity| (None, Doing { activity, file: self.file }));
-        let work = Work { turn_open: self.turn_open, calls: Vec::from_iter(doing), ..Work::default() };
+        let work = Work {
+            turn_open: self.turn_open,
+            calls: Vec::from_iter(doing),
+            limited_until: self.limited_until,
+            ..Work::default()
+        };
+        let own = |word| Snapshot {
+            agent: self.agent,
+            home: Arc::clone(&home),
+            source_session: Some(self.session.clone()),
+            ..word
+        };
+        let limits = self.limits.into_iter().map(|mut word| {
+            word.first = word.first.map(|first| Box::new(own(*first)));
+            own(word)
+        });
+        let limits = limits.collect();
         FileUpdate {
             session: Session {
                 agent: self.agent,
@@ -176,7 +210,7 @@ impl Tapped {
                 registration: None,
             },
             usage: self.events,
-            limits: Vec::new(),
+            limits,
             skipped: Skipped::default(),
         }
     }
@@ -188,12 +222,19 @@ impl Tapped {
         let calls = self.events.iter().filter_map(|event| event.call.as_ref());
         let of_calls = calls.flat_map(|call| [&call.model, &call.finish_reason]);
         let turns = self.events.iter().map(|event| &event.turn);
-        let mut names =
-            [&self.model, &self.effort, &self.turn, &self.file].into_iter().chain(of_calls).chain(turns);
+        let of_limits = self.limits.iter().flat_map(|limits| [&limits.name, &limits.plan]);
+        let mut names = [&self.model, &self.effort, &self.turn, &self.file]
+            .into_iter()
+            .chain(of_calls)
+            .chain(turns)
+            .chain(of_limits);
         let is_name = |name: &String| name.len() <= LONGEST_NAME && !name.chars().any(char::is_control);
+        let is_path = |path: &String| path.len() <= LONGEST_PATH;
         is_id(&self.session)
             && self.events.len() <= EVENTS
             && self.cwd.iter().chain(&self.been).all(|folder| folder.len() <= LONGEST_PATH)
+            && self.limits.len() <= FAMILIES
+            && self.home.as_ref().is_none_or(|home| is_path(home) && !home.chars().any(char::is_control))
             && names.all(|name| name.as_ref().is_none_or(is_name))
     }
 
@@ -205,6 +246,9 @@ impl Tapped {
         self.last_event_at = self.last_event_at.or(Some(now));
         for event in &mut self.events {
             event.at = event.at.min(now);
+        }
+        for limits in &mut self.limits {
+            limits.not_after(now);
         }
     }
 }

@@ -248,9 +248,7 @@ impl Engine {
                 self.registers = Registers::default();
             }
             Input::Remembered(snapshots) => {
-                for snapshot in snapshots {
-                    self.limits.learn(snapshot);
-                }
+                self.limits.learn(snapshots);
             }
             Input::Found(endpoint, client) => self.publisher.endpoint_found(now, endpoint, client),
             Input::Renewed(endpoint, client) => self.publisher.endpoint_renewed(now, endpoint, client),
@@ -354,9 +352,9 @@ impl Engine {
         self.publisher.links(now).collect()
     }
 
-    /// The freshest limits, to be kept over a restart.
+    /// The last word on limits of each source, to be kept over a restart.
     pub fn limits(&self) -> impl Iterator<Item = &Snapshot> + Clone {
-        self.limits.iter()
+        self.limits.words()
     }
 
     /// What session folders suffer from, one line each.
@@ -385,7 +383,7 @@ impl Engine {
                 self.gone(now, file);
                 self.untold_status = true;
             }
-            SourceEvent::Limits(snapshot) => self.learn(now, snapshot),
+            SourceEvent::Limits(word) => self.learn(now, [*word]),
             SourceEvent::CaughtUp => {
                 self.inherited.files = None;
                 // Nobody has the card yet just because its file was read first.
@@ -414,6 +412,8 @@ impl Engine {
         let FileUpdate { session: mut told, mut usage, limits, skipped } = update;
         if file.is_stream() && self.has_file(&told) {
             self.files.remove(&file);
+            // The file need not tell those.
+            self.learn(now, limits);
             return;
         }
         let place = self.place_of(now, file, &told);
@@ -477,9 +477,7 @@ impl Engine {
         for kind in events {
             self.tell(now.wall, kind);
         }
-        for snapshot in limits {
-            self.learn(now, snapshot);
-        }
+        self.learn(now, limits);
     }
 
     /// By which file the session of `file` is known. A file of which nothing is known may be another one of a session that is.
@@ -551,9 +549,10 @@ impl Engine {
         }
     }
 
-    fn learn(&mut self, now: Now, snapshot: Snapshot) {
-        if let Some(latest) = self.limits.learnt(snapshot) {
-            let report = LimitsReport::new(latest, now);
+    fn learn(&mut self, now: Now, words: impl IntoIterator<Item = Snapshot>) {
+        let said = self.limits.learn(words);
+        let reports: Vec<LimitsReport> = said.into_iter().map(|said| LimitsReport::new(said, now)).collect();
+        for report in reports {
             self.tell(now.wall, EventKind::Limits(Box::new(report)));
         }
     }

@@ -1,11 +1,14 @@
-//! Remaining limits: windows named by their duration, the freshest event of any session wins.
+//! Remaining limits: windows named by their duration, the freshest word of any source wins.
 //!
-//! Limits belong to an account, not to a session. A [`Snapshot`] is what one event said; a [`WindowView`] is what may
-//! still be said of it now. Nothing here is shown after its reset, and nothing absent is shown as 0 or 100.
+//! Limits belong to an account, not to a session. A [`Snapshot`] is the word of one source, or what all sources say
+//! together; a [`WindowView`] is what may still be said of it now. Nothing here is shown after its reset, and nothing
+//! absent is shown as 0 or 100.
+//! Read next: `word`, for the words of one source; `sources`, the rule by which several agree; `book`, which keeps them.
 
-mod terminals;
+mod book;
+mod sources;
+mod word;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +18,14 @@ use serde::{Deserialize, Serialize};
 use crate::core::activity::Agent;
 use crate::core::time::{Now, later};
 
-pub use terminals::merged;
+pub use book::LimitsBook;
+pub use word::say;
 
 /// How old a snapshot may be before it is marked stale (Codex: `RATE_LIMIT_STALE_THRESHOLD_MINUTES`).
 pub const STALE_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// What a limit of credits is called.
+const CREDITS: &str = "credits";
 
 /// Codex's family whose windows are on the card.
 pub const MAIN_FAMILY: &str = "codex";
@@ -32,7 +39,7 @@ pub fn main_family(agent: Agent) -> &'static str {
 }
 
 /// One rate-limit window as an event gave it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     /// Length of the window in minutes; `None` where the event does not say.
     pub minutes: Option<u64>,
@@ -40,9 +47,22 @@ pub struct Window {
     pub used_percent: f64,
     /// When the window starts anew; `None` where the event does not say.
     pub resets_at: Option<Timestamp>,
+    /// Whether it is an amount of credits, which has no length.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub credits: bool,
+    /// When it was learnt, where that is earlier than the rest of the word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learnt_at: Option<Timestamp>,
 }
 
-/// What one event said about one family of limits.
+impl Window {
+    /// The window's name: that of its duration, or `credits`.
+    fn label(&self) -> String {
+        if self.credits { CREDITS.to_owned() } else { label(self.minutes) }
+    }
+}
+
+/// What one source, or all of them together, say of one family of limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Whose limits.
@@ -55,12 +75,29 @@ pub struct Snapshot {
     pub name: Option<String>,
     /// The account's plan, where one is given.
     pub plan: Option<String>,
-    /// The event's own time.
+    /// When the agent learnt it.
     pub observed_at: Timestamp,
     /// The session whose event this was; none said what Claude Code keeps itself.
     pub source_session: Option<String>,
     /// The windows, shortest first.
     pub windows: Vec<Window>,
+    /// Since when the source says the same, where it has learnt it again since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Whether it was learnt just then, also where it says the same as before; what is only repeated is as old as it was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
+    /// When the source's own word fell last: what others learnt before is void.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fell_at: Option<Timestamp>,
+    /// The first of the words that this one sums up, where it sums up several. The source's words before are compared
+    /// with that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Box<Self>>,
+    /// Whether a refused request told it. That holds until the session's model answers again; then the word has no
+    /// windows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refusal: bool,
 }
 
 impl Snapshot {
@@ -74,12 +111,22 @@ impl Snapshot {
         later(self.observed_at, STALE_AFTER)
     }
 
+    /// When the source learnt the values of `window` first.
+    fn learnt_at(&self, window: &Window) -> Timestamp {
+        window.learnt_at.or(self.since).unwrap_or(self.observed_at)
+    }
+
+    /// When it learnt them last.
+    fn seen_at(&self, window: &Window) -> Timestamp {
+        window.learnt_at.unwrap_or(self.observed_at)
+    }
+
     /// When the values of `window` can no longer be true: its reset, or where that is not known one full length
     /// after they were observed.
     pub fn expires_at(&self, window: &Window) -> Option<Timestamp> {
         window.resets_at.or_else(|| {
             let minutes = window.minutes?;
-            Some(later(self.observed_at, Duration::from_secs(minutes.saturating_mul(60))))
+            Some(later(self.seen_at(window), Duration::from_secs(minutes.saturating_mul(60))))
         })
     }
 
@@ -92,11 +139,6 @@ impl Snapshot {
             windows.into_iter().zip(ends).filter(|(_, ends)| ends.is_none_or(|ends| ends > now.wall));
         self.windows = current.map(|(window, _)| window).collect();
         (!self.windows.is_empty()).then_some(self)
-    }
-
-    /// Whether no session said it: Claude Code kept it itself, from an earlier time.
-    fn is_cached(&self) -> bool {
-        self.agent == Agent::Claude && self.source_session.is_none()
     }
 
     /// The windows as they may be told now, shortest first.
@@ -117,7 +159,7 @@ impl Snapshot {
     fn view(&self, window: &Window, now: Now) -> WindowView {
         let reset = self.expires_at(window).is_some_and(|at| at <= now.wall);
         WindowView {
-            label: label(window.minutes),
+            label: window.label(),
             minutes: window.minutes,
             used_percent: (!reset).then_some(window.used_percent),
             remaining_percent: (!reset).then(|| remaining_percent(window.used_percent)),
@@ -131,7 +173,7 @@ impl Snapshot {
 /// One window as it may be told now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowView {
-    /// `5h`, `daily`, `weekly`, `monthly`, `annual`, or its length.
+    /// `5h`, `daily`, `weekly`, `monthly`, `annual`, its length, or `credits`.
     pub label: String,
     /// Length in minutes.
     pub minutes: Option<u64>,
@@ -180,61 +222,6 @@ pub fn label(minutes: Option<u64>) -> String {
     }
 }
 
-/// Of several snapshots of one account's family the one whose event is the newest; for equal times the last one given.
-pub fn latest_limits_source<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Option<&'a Snapshot> {
-    snapshots.into_iter().max_by_key(|snapshot| snapshot.observed_at)
-}
-
-/// The freshest limits of every agent, home and family.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct LimitsBook {
-    entries: BTreeMap<(Agent, Arc<str>, String), Snapshot>,
-}
-
-impl LimitsBook {
-    /// Keeps what `snapshot` says beyond what is known; returns whether anything changed. A snapshot without windows
-    /// says nothing about limits.
-    pub fn learn(&mut self, snapshot: Snapshot) -> bool {
-        self.learnt(snapshot).is_some()
-    }
-
-    /// The same; returns what is known now, if that changed.
-    pub fn learnt(&mut self, snapshot: Snapshot) -> Option<&Snapshot> {
-        if snapshot.windows.is_empty() {
-            return None;
-        }
-        let key = (snapshot.agent, Arc::clone(&snapshot.home), snapshot.family.clone());
-        let known = self.entries.get(&key);
-        let latest = match (snapshot.agent, known) {
-            (_, None) => snapshot,
-            (Agent::Codex, Some(known)) => latest_limits_source([known, &snapshot])?.clone(),
-            (Agent::Claude, Some(known)) => terminals::with_cached(known, &snapshot)?,
-        };
-        if known == Some(&latest) {
-            return None;
-        }
-        Some(self.entries.entry(key).insert_entry(latest).into_mut())
-    }
-
-    /// Nothing was observed later than now. Stamps that say so are from before the clock was set back, and would
-    /// outrank every event until it is as late again.
-    pub fn not_after(&mut self, wall: Timestamp) {
-        for snapshot in self.entries.values_mut() {
-            snapshot.observed_at = wall.min(snapshot.observed_at);
-        }
-    }
-
-    /// The main family of one home.
-    pub fn main(&self, agent: Agent, home: &Arc<str>) -> Option<&Snapshot> {
-        self.entries.get(&(agent, Arc::clone(home), main_family(agent).to_owned()))
-    }
-
-    /// Everything, ordered by agent, home and family.
-    pub fn iter(&self) -> impl Iterator<Item = &Snapshot> + Clone {
-        self.entries.values()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,6 +235,7 @@ mod tests {
             minutes: Some(*minutes),
             used_percent: *used_percent,
             resets_at: resets.map(|resets| Timestamp::from_second(resets).unwrap()),
+            ..Window::default()
         };
         Snapshot {
             agent: Agent::Codex,
@@ -258,6 +246,11 @@ mod tests {
             observed_at: Timestamp::from_second(observed).unwrap(),
             source_session: None,
             windows: windows.iter().map(window).collect(),
+            since: None,
+            fresh: false,
+            fell_at: None,
+            first: None,
+            refusal: false,
         }
     }
 
@@ -317,26 +310,5 @@ mod tests {
         assert_eq!((views[0].remaining_percent, views[0].capped_by.as_deref()), (Some(0), Some("weekly")));
         assert_eq!((views[1].remaining_percent, views[1].capped_by.as_deref()), (Some(0), None));
         assert_eq!(remaining(&snapshot, 60), [("5h".to_owned(), None), ("weekly".to_owned(), Some(0))]);
-    }
-
-    #[test]
-    fn the_freshest_event_wins_whatever_the_order() {
-        let old = snapshot(10, &[(300, 1.0, None)]);
-        let new = snapshot(20, &[(300, 2.0, None)]);
-        for order in [[&old, &new], [&new, &old]] {
-            let mut book = LimitsBook::default();
-            for snapshot in order {
-                book.learn(snapshot.clone());
-            }
-            assert_eq!(book.main(Agent::Codex, &"home".into()), Some(&new));
-        }
-    }
-
-    #[test]
-    fn an_event_without_windows_hides_nothing() {
-        let mut book = LimitsBook::default();
-        book.learn(snapshot(10, &[(300, 1.0, None)]));
-        assert!(!book.learn(snapshot(20, &[])));
-        assert_eq!(book.iter().count(), 1);
     }
 }

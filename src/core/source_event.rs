@@ -79,7 +79,7 @@ pub enum SourceEvent<Update = FileUpdate> {
         file: FileId,
     },
     /// Limits found beside the files that are followed: in one that is too old, or said by a terminal.
-    Limits(Snapshot),
+    Limits(Box<Snapshot>),
     /// The size of a session's context window, which its file does not tell.
     Window {
         /// The agent's own id of the session.
@@ -106,4 +106,11 @@ pub enum SourceEvent<Update = FileUpdate> {
         /// What is wrong, with a hint where there is one; `None` once it is mended.
         message: Option<String>,
     },
+}
+
+impl<Update> SourceEvent<Update> {
+    /// A word on limits.
+    pub fn limits(word: Snapshot) -> Self {
+        Self::Limits(Box::new(word))
+    }
 }

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::path::Path;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
@@ -23,8 +25,8 @@ pub(super) struct Taps {
     heard: mpsc::Receiver<Heard>,
     connections: u64,
     sessions: u64,
-    /// By connection: its session as it was told last.
-    known: BTreeMap<u64, (FileId, Box<Tapped>)>,
+    /// By connection: its session as it was told last, and what its home is called.
+    known: BTreeMap<u64, (FileId, Arc<str>, Box<Tapped>)>,
 }
 
 impl Taps {
@@ -56,20 +58,35 @@ impl Taps {
         let before = self.known.remove(&connection);
         let goes_on = |known: &Tapped| tapped.as_ref().is_some_and(|tapped| tapped.is_of(known));
         let (same, other) = match before {
-            Some((file, known)) if goes_on(&known) => (Some(file), None),
-            before => (None, before.map(|(file, _)| SourceEvent::Gone { file })),
+            Some((file, home, known)) if goes_on(&known) => (Some((file, home)), None),
+            before => (None, before.map(|(file, ..)| SourceEvent::Gone { file })),
         };
         let update = tapped.and_then(|tapped| {
-            // Limits are an account's, and an account is a home's.
-            let home = self.homes.iter().find(|home| home.agent == tapped.agent)?.label.clone();
-            let file = same.unwrap_or_else(|| {
-                self.sessions += 1;
-                FileId::stream(self.sessions)
-            });
-            self.known.insert(connection, (file, Box::new(tapped.clone_without_events())));
+            let (file, home) = match same {
+                Some(same) => same,
+                None => {
+                    let home = self.home(&tapped)?;
+                    self.sessions += 1;
+                    (FileId::stream(self.sessions), home)
+                }
+            };
+            let known = Box::new(tapped.clone_without_events());
+            self.known.insert(connection, (file, Arc::clone(&home), known));
             let update = Box::new(tapped.into_update(home));
             Some(SourceEvent::Updated { file, update, standing: Standing::News, read: None })
         });
         other.into_iter().chain(update).collect()
+    }
+
+    /// What the home of a session is called. Limits are an account's, and an account is a home's, also where its files are
+    /// not read. One that does not say is taken for the first.
+    fn home(&self, tapped: &Tapped) -> Option<Arc<str>> {
+        let mut homes = self.homes.iter().filter(|home| home.agent == tapped.agent).peekable();
+        let first = Arc::clone(&homes.peek()?.label);
+        let Some(told) = &tapped.home else { return Some(first) };
+        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let wanted = real(Path::new(told));
+        let same = homes.find(|home| real(&home.path) == wanted);
+        Some(same.map_or_else(|| Arc::from(told.as_str()), |home| Arc::clone(&home.label)))
     }
 }

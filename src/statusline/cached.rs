@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::core::activity::Agent;
-use crate::core::source::claude::limits::{cached, snapshot};
+use crate::core::source::LimitsFact;
+use crate::core::source::claude::limits::cached;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::daemon::intake::Home;
@@ -50,8 +51,9 @@ impl Place {
         let Some((fetched_at, families)) = read.ok().and_then(|bytes| cached(&bytes)) else {
             return Vec::new();
         };
-        let current = |limits| snapshot(limits, &self.label, fetched_at, None).current(now);
-        families.into_iter().filter_map(current).map(SourceEvent::Limits).collect()
+        let current =
+            |limits: LimitsFact| limits.word(Agent::Claude, &self.label, fetched_at, None).current(now);
+        families.into_iter().filter_map(current).map(SourceEvent::limits).collect()
     }
 }
 

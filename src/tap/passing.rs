@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::control::tap::{EVENTS, Tapped};
 use crate::core::file::Stream;
+use crate::core::limits::say;
 use crate::core::usage::Tokens;
 use crate::daemon::clock;
 use crate::tap::place::Place;
@@ -131,6 +132,8 @@ impl Passing {
             Some(newer) => {
                 let unheard = known.events.into_iter().filter(|event| event.added.is_some());
                 newer.events.splice(0..0, unheard);
+                let newest = std::mem::replace(&mut newer.limits, known.limits);
+                newest.into_iter().for_each(|word| say(&mut newer.limits, word));
             }
             None => state.updates.push_front(known),
         }
@@ -172,7 +175,9 @@ impl State {
                 let mut events = std::mem::take(&mut last.events);
                 events.extend(update.events);
                 events.drain(..events.len().saturating_sub(WAITING));
-                *last = Tapped { events, ..update };
+                let mut limits = std::mem::take(&mut last.limits);
+                update.limits.into_iter().for_each(|word| say(&mut limits, word));
+                *last = Tapped { events, limits, ..update };
             }
             _ => {
                 if self.updates.len() >= SESSIONS {

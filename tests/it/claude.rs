@@ -167,6 +167,9 @@ fn statuslines_of_every_age() {
     assert_eq!(of("2.1.80"), ("claude-opus-4-6".to_owned(), Some(50_000), Some(200_000), sparse));
     let full = vec![family("claude", &[23.5, 100.0]), family("opus", &[7.0])];
     assert_eq!(of("2.1.240"), ("claude-opus-5[1m]".to_owned(), Some(15_500), Some(1_000_000), full));
+    // Behind a gateway: what may be spent in a month.
+    let spend = vec![family("claude", &[72.4])];
+    assert_eq!(of("2.1.284"), ("claude-opus-5[1m]".to_owned(), Some(15_500), Some(1_000_000), spend));
 }
 
 #[test]

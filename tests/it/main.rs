@@ -32,6 +32,7 @@ mod fake;
 mod in_place_of_files;
 mod instance;
 mod intake;
+mod limits;
 mod links;
 #[cfg(unix)]
 mod logs;

@@ -86,9 +86,7 @@ impl Engine {
             known.untold = usage.pop().or(known.untold).filter(|_| told.untold);
         }
         self.files.insert(place, known);
-        for snapshot in limits {
-            self.learn(now, snapshot);
-        }
+        self.learn(now, limits);
     }
 }
 

@@ -30,6 +30,30 @@ pub(super) struct About {
     /// Whether the line before the one at hand has been read, so that a gap between them is one.
     gap_known: bool,
     window: Option<u64>,
+    calls: Calls,
+}
+
+/// The calls of the response at hand: its count is written behind them, however long they take.
+#[derive(Debug, Default)]
+struct Calls {
+    /// When the first of them was written, which is soon after the response began.
+    began_at: Option<Timestamp>,
+    /// Whether one of them is done, so that the next call is of another response.
+    answered: bool,
+}
+
+impl Calls {
+    fn see(&mut self, at: Timestamp, fact: &Fact, turns_recorded: bool) {
+        match fact {
+            Fact::CallStarted { .. } if self.answered || self.began_at.is_none() => {
+                *self = Self { began_at: Some(at), answered: false };
+            }
+            Fact::CallEnded { .. } => self.answered = true,
+            Fact::TurnStarted { .. } => *self = Self::default(),
+            Fact::Prompt if !turns_recorded => *self = Self::default(),
+            _ => {}
+        }
+    }
 }
 
 impl About {
@@ -75,6 +99,7 @@ impl About {
             turns_recorded: false,
             gap_known: true,
             window: None,
+            calls: Calls::default(),
         }
     }
 
@@ -124,10 +149,11 @@ impl About {
         if let Some(ordinal) = ordinal {
             self.ledger.ordinal(ordinal);
         }
+        self.calls.see(when, &fact, self.turns_recorded);
         let work = &mut self.session.work;
         match fact {
             // What a line says is taken apart before it comes here.
-            Fact::Meta(_) | Fact::Several(_) | Fact::History(_) | Fact::Alive => {}
+            Fact::Meta(_) | Fact::Several(_) | Fact::History(_) | Fact::Limits(_) | Fact::Alive => {}
             Fact::Context { model, effort, cwd } => {
                 self.session.model = model.or(self.session.model.take());
                 self.session.effort = effort;
@@ -158,7 +184,16 @@ impl About {
             Fact::Process(began_with) => self.session.process = began_with,
             Fact::HelpersPending => work.helpers_pending = true,
             Fact::UserCommand(runs) => work.user_command = runs,
-            Fact::Count(count) => self.ledger.count(when, count),
+            Fact::Count(mut count) => {
+                // Without usage it is of no response, and written when it is learnt.
+                if count.info.is_some() {
+                    let began_at = std::mem::take(&mut self.calls).began_at;
+                    if let Some(limits) = &mut count.limits {
+                        limits.learnt_at = began_at;
+                    }
+                }
+                self.ledger.count(when, count);
+            }
             Fact::Response { thread, response, usage, total } => {
                 if thread.is_none_or(|thread| thread == self.meta.id) {
                     self.ledger.response(when, response.as_deref(), usage, total);
@@ -196,7 +231,9 @@ impl About {
                 work.limited_until = None;
             }
             Fact::MaybeEnded => work.may_be_over = true,
-            Fact::LimitReached => work.limited_until = Some(later(when, LIMIT_REACHED_FOR)),
+            Fact::LimitReached { until, .. } => {
+                work.limited_until = until.or(Some(later(when, LIMIT_REACHED_FOR)));
+            }
             Fact::Compacted(used) => {
                 self.session.context_used = used;
                 self.session.context =
@@ -229,22 +266,33 @@ impl About {
 
     pub(super) fn limits(&mut self, at: Timestamp, limits: LimitsFact) -> Snapshot {
         let main = limits.family == main_family(self.session.agent);
-        let LimitsFact { family, name, plan, reached, windows } = limits;
         if main {
-            let exhausted = windows.iter().filter(|window| window.used_percent >= 100.0);
+            let exhausted = limits.windows.iter().filter(|window| window.used_percent >= 100.0);
             let ends = exhausted.filter_map(|window| window.resets_at).max();
             self.session.work.limited_until =
-                reached.then(|| ends.unwrap_or_else(|| later(at, LIMIT_REACHED_FOR)));
+                limits.reached.then(|| ends.unwrap_or_else(|| later(at, LIMIT_REACHED_FOR)));
         }
-        Snapshot {
-            agent: self.session.agent,
-            home: Arc::clone(&self.session.home),
-            family,
-            name,
-            plan,
-            observed_at: at,
-            source_session: Some(self.session.id.clone()),
-            windows,
+        self.word(at, limits)
+    }
+
+    fn word(&self, at: Timestamp, limits: LimitsFact) -> Snapshot {
+        let session = &self.session;
+        limits.word(session.agent, &session.home, at, Some(session.id.clone()))
+    }
+
+    /// What a fact of the session's own says of limits beside counters.
+    pub(super) fn limits_beside(&self, at: Option<Timestamp>, fact: &Fact) -> Option<Snapshot> {
+        let at = at.or(self.session.last_event_at).unwrap_or(Timestamp::UNIX_EPOCH);
+        let refusal = |limits| Snapshot { refusal: true, ..self.word(at, limits) };
+        match fact {
+            Fact::Limits(limits) => Some(self.word(at, (**limits).clone())),
+            Fact::LimitReached { limits, .. } => limits.as_deref().cloned().map(refusal),
+            // The model answers: the account's limit is over, whenever it was to end.
+            Fact::Working if self.session.work.limited_until.is_some() => {
+                let family = main_family(self.session.agent).to_owned();
+                Some(refusal(LimitsFact { family, ..LimitsFact::default() }))
+            }
+            _ => None,
         }
     }
 }

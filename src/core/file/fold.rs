@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::about::About;
 use super::{FileUpdate, Skipped};
 use crate::core::activity::Agent;
-use crate::core::limits::Snapshot;
+use crate::core::limits::{Snapshot, say};
 use crate::core::lines::{Line, Records, records};
 use crate::core::session::UsageEvent;
 use crate::core::source::ledger::Change;
@@ -102,12 +102,14 @@ impl Fold {
                 self.skipped.unknown_types += u64::from(unknown);
                 let mut alive = at;
                 match fact {
-                    Fact::Several(facts) => facts.into_iter().for_each(|fact| self.fact(at, ordinal, fact)),
+                    Fact::Several(facts) => {
+                        facts.into_iter().for_each(|fact| self.own_fact(at, ordinal, fact));
+                    }
                     Fact::History(facts) => {
                         alive = None;
                         facts.into_iter().for_each(|fact| self.fact(at, ordinal, fact));
                     }
-                    fact => self.fact(at, ordinal, fact),
+                    fact => self.own_fact(at, ordinal, fact),
                 }
                 if let Some(about) = &mut self.about {
                     about.alive(alive);
@@ -115,6 +117,14 @@ impl Fold {
                 self.drain();
             }
         }
+    }
+
+    fn own_fact(&mut self, at: Option<Timestamp>, ordinal: Option<u64>, fact: Fact) {
+        let limits = self.about.as_ref().and_then(|about| about.limits_beside(at, &fact));
+        if let Some(word) = limits {
+            say(&mut self.limits, word);
+        }
+        self.fact(at, ordinal, fact);
     }
 
     fn fact(&mut self, at: Option<Timestamp>, ordinal: Option<u64>, fact: Fact) {
@@ -141,14 +151,9 @@ impl Fold {
             match change {
                 Change::Row(info) => about.row(&info),
                 Change::Limits(at, limits) => {
-                    let snapshot = about.limits(at, limits);
-                    let known = self.limits.iter().position(|known| known.family == snapshot.family);
-                    let is_newer = known
-                        .and_then(|at| self.limits.get(at))
-                        .is_none_or(|known| known.observed_at <= snapshot.observed_at);
-                    if is_newer && !snapshot.windows.is_empty() {
-                        known.map(|at| self.limits.remove(at));
-                        self.limits.push(snapshot);
+                    let word = about.limits(at, limits);
+                    if !word.windows.is_empty() {
+                        say(&mut self.limits, word);
                     }
                 }
                 Change::History { at, turn, usage } => {

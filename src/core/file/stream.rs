@@ -39,6 +39,7 @@ struct Feed {
     cwd: Option<String>,
     /// Where else it may be.
     been: Vec<String>,
+    homes: Vec<(Agent, Arc<str>)>,
     facts: Vec<Fact>,
 }
 
@@ -99,6 +100,7 @@ impl Stream {
             fallback,
             cwd,
             been: Vec::new(),
+            homes: Vec::new(),
             facts: Vec::new(),
         };
         Self { lines: Elements::default(), feed }
@@ -107,6 +109,12 @@ impl Stream {
     /// Where a session works that does not say so, and where else it may.
     pub fn set_place(&mut self, cwd: Option<String>, been: Vec<String>) {
         (self.feed.cwd, self.feed.been) = (cwd, been);
+    }
+
+    /// The home folder that each agent uses there: whose account it is.
+    pub fn in_homes(mut self, homes: impl IntoIterator<Item = (Agent, Arc<str>)>) -> Self {
+        self.feed.homes = homes.into_iter().collect();
+        self
     }
 
     /// Takes the next bytes, read at `at` and split anywhere.
@@ -185,7 +193,8 @@ impl Feed {
         if let Some(mut before) = self.session.take() {
             self.ended.extend(before.fold.take_update());
         }
-        let mut fold = Fold::new(agent, Arc::from(""), Timestamp::MIN);
+        let home = self.homes.iter().find(|(of, _)| *of == agent).map(|(_, home)| Arc::clone(home));
+        let mut fold = Fold::new(agent, home.unwrap_or_default(), Timestamp::MIN);
         let id = meta.id.clone();
         let been = if meta.cwd.is_none() { self.been.as_slice() } else { &[] };
         let cwd = meta.cwd.clone().or_else(|| self.cwd.clone());

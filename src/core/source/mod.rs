@@ -10,11 +10,12 @@ pub mod ledger;
 mod value;
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::core::activity::{Activity, Agent};
-use crate::core::limits::Window;
+use crate::core::limits::{Snapshot, Window};
 use crate::core::lines::records;
 use crate::core::usage::Tokens;
 
@@ -51,6 +52,8 @@ pub enum Fact {
     Reply,
     /// The agent's running counters and limits.
     Count(Box<Count>),
+    /// Limits that are told beside counters.
+    Limits(Box<LimitsFact>),
     /// One model response's own usage.
     Response {
         /// The session it belongs to.
@@ -97,8 +100,13 @@ pub enum Fact {
     HelpersPending,
     /// A command that the user runs, and not the agent, begins (true) or is done.
     UserCommand(bool),
-    /// The account's limit was reached.
-    LimitReached,
+    /// A request was refused because a limit of the account was reached.
+    LimitReached {
+        /// Until when, where that is told.
+        until: Option<Timestamp>,
+        /// The window that has nothing left, where that is told.
+        limits: Option<Box<LimitsFact>>,
+    },
     /// The context was replaced by a summary of it, of so many tokens.
     Compacted(Option<u64>),
     /// One line says several things, in this order.
@@ -285,7 +293,7 @@ pub struct CountInfo {
 }
 
 /// One family of limits as an event gives it.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LimitsFact {
     /// Limit id.
     pub family: String,
@@ -297,6 +305,43 @@ pub struct LimitsFact {
     pub reached: bool,
     /// The windows, shortest first. Empty when the account has none.
     pub windows: Vec<Window>,
+    /// When it was learnt, where that is known better than by the event's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learnt_at: Option<Timestamp>,
+    /// Whether a response told it just then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
+    /// As in [`Snapshot`](crate::core::limits::Snapshot), where it is kept from one event to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fell_at: Option<Timestamp>,
+}
+
+impl LimitsFact {
+    /// As a word of its session, learnt at `at` unless it says better.
+    pub fn word(
+        self,
+        agent: Agent,
+        home: &Arc<str>,
+        at: Timestamp,
+        source_session: Option<String>,
+    ) -> Snapshot {
+        let Self { family, name, plan, windows, learnt_at, fresh, fell_at, reached: _ } = self;
+        Snapshot {
+            agent,
+            home: Arc::clone(home),
+            family,
+            name,
+            plan,
+            observed_at: learnt_at.unwrap_or(at),
+            source_session,
+            windows,
+            since: None,
+            fresh,
+            fell_at,
+            first: None,
+            refusal: false,
+        }
+    }
 }
 
 /// What became of one line.

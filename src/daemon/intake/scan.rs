@@ -94,7 +94,7 @@ impl<F: Fold> Reader<'_, F> {
         if update.tells_main_limits() {
             self.limits_found(&home);
         }
-        update.into_limits().into_iter().try_for_each(|limits| self.send(SourceEvent::Limits(limits)))
+        update.into_limits().into_iter().try_for_each(|limits| self.send(SourceEvent::limits(limits)))
     }
 }
 

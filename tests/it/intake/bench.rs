@@ -132,6 +132,11 @@ pub(super) fn snapshot(home: &str, percent: &str) -> Snapshot {
         plan: None,
         observed_at: Timestamp::UNIX_EPOCH,
         source_session: None,
+        since: None,
+        fresh: false,
+        fell_at: None,
+        first: None,
+        refusal: false,
         windows: Vec::new(),
     }
 }

@@ -231,7 +231,7 @@ fn old_files_are_opened_for_limits_only_and_no_more_than_needed() {
     set_modified(&bench.session(7), bench.at(-92_000));
     let running = bench.start();
     let limits = snapshot(&bench.home("home").label, "7");
-    assert_eq!(running.until_caught_up(), [Event::Limits(limits)]);
+    assert_eq!(running.until_caught_up(), [Event::limits(limits)]);
     assert_eq!(bench.work().folds, 3);
 
     // An old file that grows is live, and all it told before is not new.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{FileUpdate, RowReader, SessionFile, UsageRow};
-use agent_presence::core::limits::Snapshot;
+use agent_presence::core::limits::LimitsBook;
 use agent_presence::core::session::{Session, UsageEvent};
 use agent_presence::core::source;
 use agent_presence::core::usage::Tokens;
@@ -72,8 +72,7 @@ struct Reading<'a> {
 struct Seen {
     session: Option<Session>,
     usage: Vec<UsageEvent>,
-    /// The newest of each family.
-    limits: Vec<Snapshot>,
+    limits: LimitsBook,
     unusable: u64,
 }
 
@@ -100,14 +99,7 @@ impl Reading<'_> {
             self.seen.usage.push(event);
         }
         self.seen.session = Some(session);
-        for snapshot in limits {
-            let known = self.seen.limits.iter().position(|known| known.family == snapshot.family);
-            match known.map(|at| self.seen.limits.remove(at)) {
-                Some(known) if known.observed_at > snapshot.observed_at => self.seen.limits.push(known),
-                _ => self.seen.limits.push(snapshot),
-            }
-        }
-        self.seen.limits.sort_by(|one, other| one.family.cmp(&other.family));
+        self.seen.limits.learn(limits);
         self.seen.unusable = skipped.unreadable_lines + skipped.oversized_lines + skipped.unknown_types;
     }
 }

@@ -358,7 +358,7 @@ impl World {
         if elapsed.saturating_sub(file.modified) > LIVE_FOR {
             let limits = fold.take_update().map(|update| update.limits).unwrap_or_default();
             for snapshot in limits.into_iter().filter(|limits| limits.family == MAIN_FAMILY) {
-                self.input(Input::Source(SourceEvent::Limits(snapshot)));
+                self.input(Input::Source(SourceEvent::limits(snapshot)));
             }
             return;
         }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{FileUpdate, Stream};
+use agent_presence::core::limits::LimitsBook;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -62,6 +63,19 @@ fn told(updates: &[FileUpdate]) -> Value {
         .collect()
 }
 
+/// The windows of each family: length, use, reset.
+fn limits_told(updates: &[FileUpdate]) -> Value {
+    let mut book = LimitsBook::default();
+    updates.iter().for_each(|update| drop(book.learn(update.limits.clone())));
+    let families = book.iter().map(|limits| {
+        let windows = limits.windows.iter().map(|window| {
+            json!([window.minutes, window.used_percent, window.resets_at.map(Timestamp::as_second)])
+        });
+        (limits.family.clone(), windows.collect::<Value>())
+    });
+    families.collect::<serde_json::Map<_, _>>().into()
+}
+
 fn check_all(agent: Agent) {
     for path in fixtures(agent) {
         let bytes = std::fs::read(&path).unwrap();
@@ -70,6 +84,8 @@ fn check_all(agent: Agent) {
         for agent in [None, Some(agent)] {
             let updates = read(agent, [&*bytes], false);
             assert_eq!(told(&updates), expected["sessions"], "{}: {}", path.display(), expected["fact"]);
+            let limits = expected.get("limits").cloned().unwrap_or_else(|| json!({}));
+            assert_eq!(limits_told(&updates), limits, "{}: {}", path.display(), expected["fact"]);
         }
     }
 }

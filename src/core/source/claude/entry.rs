@@ -63,6 +63,8 @@ pub(super) struct Entry<'a> {
     #[serde(borrow)]
     pub(super) error: Scalar<'a>,
     #[serde(borrow)]
+    pub(super) quota_limits: Raw<'a>,
+    #[serde(borrow)]
     pub(super) prompt_id: Scalar<'a>,
     #[serde(borrow)]
     pub(super) origin: Raw<'a>,

@@ -1,14 +1,32 @@
 //! Whether one of Claude Code's own lines says that the plan's limit was reached.
 
-/// What such lines say, of every version seen. The reset that they name can be wrong and is not read.
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::entry::{Blocks, Entry, decode};
+use super::limits;
+use crate::core::source::Fact;
+
+/// What such lines say, of every version seen. The reset that they name for people can be wrong and is not read.
 const PHRASES: [&str; 5] =
     ["you've hit your", "limit reached", "out of extra usage", "usage limit", "reached your"];
 
 /// How much of a line's text is looked at.
 const LOOK: usize = 200;
 
-/// `text` and `error` are those of a line that no model wrote; prompts, replies and tool output never come here.
-pub(super) fn is_reached(text: &str, error: Option<&str>) -> bool {
+/// What a line that no model wrote says of it; prompts, replies and tool output never come here.
+pub(super) fn of_line(entry: &Entry<'_>, content: &Blocks<'_>) -> Option<Fact> {
+    let error = entry.error.text();
+    let texts = || content.0.iter().filter_map(|block| block.text.text());
+    let says_so = texts().any(|text| is_reached(text, error));
+    let (until, limits) = match decode(entry.quota_limits).filter(Value::is_object) {
+        Some(quota) => limits::refused(&quota, says_so)?,
+        None => says_so.then(|| (texts().find_map(until), None))?,
+    };
+    Some(Fact::LimitReached { until, limits: limits.map(Box::new) })
+}
+
+fn is_reached(text: &str, error: Option<&str>) -> bool {
     if error.is_some_and(|error| !matches!(error, "rate_limit" | "billing_error" | "unknown")) {
         return false;
     }
@@ -18,6 +36,12 @@ pub(super) fn is_reached(text: &str, error: Option<&str>) -> bool {
     has_word
         && !others.iter().any(|phrase| start.contains(phrase))
         && PHRASES.iter().any(|phrase| start.contains(phrase))
+}
+
+/// Until when, where a line says it for programs, as the first versions did: `…|1790000000`.
+fn until(text: &str) -> Option<Timestamp> {
+    let (_, seconds) = text.rsplit_once('|')?;
+    Timestamp::from_second(seconds.trim().parse().ok()?).ok()
 }
 
 #[cfg(test)]

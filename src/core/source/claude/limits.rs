@@ -2,38 +2,127 @@
 //!
 //! Percentages are of use. Windows are known by name and not by length; only the two of the account are documented.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::entry::{Raw, decode};
 use crate::core::activity::Agent;
-use crate::core::limits::{Snapshot, Window, main_family};
-use crate::core::source::LimitsFact;
+use crate::core::limits::{Window, main_family};
 use crate::core::source::value::{field, text, timestamp};
+use crate::core::source::{Fact, LimitsFact};
 
 /// The account's windows and their lengths in minutes.
 const ACCOUNT: [(&str, u64); 2] = [("five_hour", 300), ("seven_day", WEEK)];
 
-/// Weekly windows of single models, and what people call them.
-const MODELS: [(&str, &str); 2] = [("seven_day_opus", "Opus"), ("seven_day_sonnet", "Sonnet")];
+/// Weekly windows of single models, and what people call them. The last one is of the models that need extra usage
+/// behind it.
+const MODELS: [(&str, &str); 3] =
+    [("seven_day_opus", "Opus"), ("seven_day_sonnet", "Sonnet"), ("seven_day_overage_included", "Fable")];
 
 const WEEK: u64 = 10_080;
 
-/// The families in an object that has one field per window, each with its use under `percent`. The account's comes first;
-/// families without windows are left out.
-pub(super) fn families(limits: &Value, percent: &str) -> Vec<LimitsFact> {
-    let window = |(name, minutes): (&str, u64)| {
-        let window = field(limits, name)?;
-        build(field(window, percent)?, minutes, field(window, "resets_at"))
-    };
-    let account = family(main_family(Agent::Claude), None, ACCOUNT.into_iter().filter_map(window).collect());
+/// What a gateway lets its people spend, by its period, in minutes.
+const PERIODS: [(&str, u64); 3] = [("daily", 1_440), ("weekly", WEEK), ("monthly", 43_200)];
+
+/// The families in an object that has one field per window. The account's comes first; families without windows are left
+/// out.
+pub(super) fn families(limits: &Value, form: &Form) -> Vec<LimitsFact> {
+    let window = |(name, minutes): (&str, u64)| form.window(field(limits, name)?, Some(minutes));
+    let mut windows: Vec<Window> = ACCOUNT.into_iter().filter_map(window).collect();
+    if let Some(spend) = field(limits, "spend_limit") {
+        let period = text(spend, "period").unwrap_or_default();
+        let minutes = PERIODS.iter().find(|(name, _)| *name == period).map(|(_, minutes)| *minutes);
+        let window = form.window(spend, minutes);
+        windows.extend(window.filter(|window| windows.iter().all(|known| known.minutes != window.minutes)));
+    }
+    let account = family(main_family(Agent::Claude), None, windows);
     let models = MODELS.into_iter().map(|(key, name)| {
         family(&name.to_lowercase(), Some(name), window((key, WEEK)).into_iter().collect())
     });
     [account].into_iter().chain(models).filter(|family| !family.windows.is_empty()).collect()
+}
+
+/// How an object writes a window.
+pub(super) struct Form {
+    /// The field of its use.
+    used: &'static str,
+    /// What all of it is.
+    all: f64,
+    /// The field of its reset.
+    resets_at: &'static str,
+}
+
+/// A statusline's input.
+pub(super) const STATUSLINE: Form = Form { used: "used_percentage", all: 100.0, resets_at: "resets_at" };
+
+/// Claude Code's own file.
+const CACHED: Form = Form { used: "utilization", all: 100.0, resets_at: "resets_at" };
+
+/// A stream's `rate_limit_info`.
+const STREAM: Form = Form { used: "utilization", all: 1.0, resets_at: "resetsAt" };
+
+impl Form {
+    /// A window; more than all has been seen as its use.
+    fn window(&self, window: &Value, minutes: Option<u64>) -> Option<Window> {
+        let used = field(window, self.used)?;
+        let used =
+            used.as_f64().or_else(|| used.as_str()?.trim().parse().ok()).filter(|used| used.is_finite())?;
+        // A fraction has its percents exactly.
+        let used_percent = (used / self.all * 100.0 * 1e6).round() / 1e6;
+        let resets_at = field(window, self.resets_at).and_then(reset);
+        Some(Window { minutes, used_percent: used_percent.clamp(0.0, 100.0), resets_at, ..Window::default() })
+    }
+}
+
+/// What a stream's `rate_limit_info` says.
+pub(super) fn of_event(info: Raw<'_>) -> Vec<Fact> {
+    let Some(info) = &decode(info) else { return Vec::new() };
+    let told = told(info).into_iter().map(|limits| Fact::Limits(Box::new(limits)));
+    let refused = refused(info, false)
+        .map(|(until, limits)| Fact::LimitReached { until, limits: limits.map(Box::new) });
+    told.chain(refused).collect()
+}
+
+/// What it tells of use: every window since about 2.1.255, before at most one, often none.
+fn told(info: &Value) -> Vec<LimitsFact> {
+    let every = field(info, "unifiedWindows").map(|windows| families(windows, &STREAM)).unwrap_or_default();
+    let one = || {
+        let (family, name, minutes) = text(info, "rateLimitType").and_then(place)?;
+        Some(self::family(&family, name, vec![STREAM.window(info, Some(minutes))?]))
+    };
+    if every.is_empty() { Vec::from_iter(one()) } else { every }
+}
+
+/// Whether a request was refused, by the `quotaLimits` of a transcript's line or by a stream's `rate_limit_info`: the
+/// window that has nothing left, and until when. Where no status is told, it is as `assumed`; and nothing is reached
+/// while extra usage pays.
+pub(super) fn refused(quota: &Value, assumed: bool) -> Option<(Option<Timestamp>, Option<LimitsFact>)> {
+    let is_refused = text(quota, "status").map_or(assumed, |status| !status.starts_with("allowed"));
+    let pays = field(quota, "isUsingOverage").and_then(Value::as_bool) == Some(true);
+    if !is_refused || pays {
+        return None;
+    }
+    let resets_at = field(quota, "resetsAt").and_then(reset);
+    let window = text(quota, "rateLimitType").and_then(place).zip(resets_at);
+    let limits = window.map(|((family, name, minutes), resets_at)| {
+        let window = Window {
+            minutes: Some(minutes),
+            used_percent: 100.0,
+            resets_at: Some(resets_at),
+            ..Window::default()
+        };
+        LimitsFact { reached: true, ..self::family(&family, name, vec![window]) }
+    });
+    Some((resets_at, limits))
+}
+
+/// The family and the length of the window that Claude Code calls so.
+fn place(kind: &str) -> Option<(String, Option<&'static str>, u64)> {
+    let account = ACCOUNT.iter().find(|(key, _)| *key == kind);
+    let account = account.map(|(_, minutes)| (main_family(Agent::Claude).to_owned(), None, *minutes));
+    let model = || MODELS.iter().find(|(key, _)| *key == kind);
+    account.or_else(|| model().map(|(_, name)| (name.to_lowercase(), Some(*name), WEEK)))
 }
 
 /// What `.claude.json` keeps of the account's limits, and when it was fetched. Everything else in that file (the account,
@@ -48,7 +137,7 @@ pub fn cached(file: &[u8]) -> Option<(Timestamp, Vec<LimitsFact>)> {
     let cached = decode(file.cached)?;
     let fetched_at = field(&cached, "fetchedAtMs").and_then(timestamp)?;
     let utilization = field(&cached, "utilization")?;
-    let mut families = families(utilization, "utilization");
+    let mut families = families(utilization, &CACHED);
     for scoped in field(utilization, "limits").and_then(Value::as_array).into_iter().flatten() {
         if let Some(scoped) = model_family(scoped)
             && !families.iter().any(|known| known.family == scoped.family)
@@ -56,6 +145,7 @@ pub fn cached(file: &[u8]) -> Option<(Timestamp, Vec<LimitsFact>)> {
             families.push(scoped);
         }
     }
+    families.iter_mut().for_each(|family| family.fresh = true);
     (!families.is_empty()).then_some((fetched_at, families))
 }
 
@@ -63,44 +153,19 @@ pub fn cached(file: &[u8]) -> Option<(Timestamp, Vec<LimitsFact>)> {
 fn model_family(limit: &Value) -> Option<LimitsFact> {
     let model = limit.pointer("/scope/model")?;
     let name = text(model, "display_name").or_else(|| text(model, "id"))?;
-    let window = build(field(limit, "percent")?, WEEK, field(limit, "resets_at"))?;
+    let window = Form { used: "percent", ..CACHED }.window(limit, Some(WEEK))?;
     Some(family(&name.to_lowercase(), Some(name), vec![window]))
 }
 
-/// What was said of a family at `observed_at`, as the book of limits takes it.
-pub fn snapshot(
-    limits: LimitsFact,
-    home: &Arc<str>,
-    observed_at: Timestamp,
-    source_session: Option<String>,
-) -> Snapshot {
-    let LimitsFact { family, name, plan, windows, .. } = limits;
-    Snapshot {
-        agent: Agent::Claude,
-        home: Arc::clone(home),
-        family,
-        name,
-        plan,
-        observed_at,
-        source_session,
-        windows,
-    }
-}
-
 fn family(family: &str, name: Option<&str>, windows: Vec<Window>) -> LimitsFact {
-    let (family, name) = (family.to_owned(), name.map(str::to_owned));
-    LimitsFact { family, name, plan: None, reached: false, windows }
+    LimitsFact { family: family.to_owned(), name: name.map(str::to_owned), windows, ..LimitsFact::default() }
 }
 
-/// A window; more than all has been seen as its use.
-fn build(used: &Value, minutes: u64, resets_at: Option<&Value>) -> Option<Window> {
-    let used =
-        used.as_f64().or_else(|| used.as_str()?.trim().parse().ok()).filter(|used| used.is_finite())?;
-    let resets_at = resets_at.and_then(|at| match at.as_str().and_then(|text| text.parse::<i64>().ok()) {
+fn reset(at: &Value) -> Option<Timestamp> {
+    match at.as_str().and_then(|text| text.parse::<i64>().ok()) {
         Some(seconds) => timestamp(&seconds.into()),
         None => timestamp(at),
-    });
-    Some(Window { minutes: Some(minutes), used_percent: used.clamp(0.0, 100.0), resets_at })
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::entry::{Block, Body, Entry, GLANCE, Room, branch, decode, forked_from, read, speaks, surface};
+use super::entry::{Body, Entry, GLANCE, Room, branch, decode, forked_from, read, speaks, surface};
 use super::place::Place;
 use super::turn::{Said, Turns};
 use super::{SILENT, limit, tool, usage, window};
@@ -225,12 +225,7 @@ impl Reader {
         let body = entry.message.0.as_ref().unwrap_or(&nothing);
         let blocks = &body.content.0;
         if body.model.is(usage::SYNTHETIC) {
-            let error = entry.error.text();
-            let says_so =
-                |block: &Block<'_>| block.text.text().is_some_and(|text| limit::is_reached(text, error));
-            if blocks.iter().any(says_so) {
-                facts.push(Fact::LimitReached);
-            }
+            facts.extend(limit::of_line(entry, &body.content));
             self.end_turn(facts);
             return;
         }

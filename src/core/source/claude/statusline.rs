@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::limits::{families, snapshot};
+use super::limits::{STATUSLINE, families};
+use crate::core::activity::Agent;
 use crate::core::limits::Snapshot;
 use crate::core::source::LimitsFact;
 use crate::core::source::value::{field, number, text};
@@ -71,7 +72,7 @@ impl Statusline {
             context_used: context.and_then(|context| used(context, context_window)),
             cost_usd: input.pointer("/cost/total_cost_usd").and_then(Value::as_f64),
             limits: field(&input, "rate_limits")
-                .map(|limits| families(limits, "used_percentage"))
+                .map(|limits| families(limits, &STATUSLINE))
                 .unwrap_or_default(),
         })
     }
@@ -79,10 +80,8 @@ impl Statusline {
     /// The limits as the book of limits takes them.
     pub fn snapshots(&self, home: &Arc<str>) -> Vec<Snapshot> {
         let session = Some(self.session_id.clone());
-        self.limits
-            .iter()
-            .map(|limits| snapshot(limits.clone(), home, self.captured_at, session.clone()))
-            .collect()
+        let word = |limits: LimitsFact| limits.word(Agent::Claude, home, self.captured_at, session.clone());
+        self.limits.iter().cloned().map(word).collect()
     }
 }
 

@@ -16,7 +16,7 @@ use super::entry::{Body, Raw, Room, decode, read};
 use super::lenient::{Object, Scalar};
 use super::run::{Figures, LastCall, Run};
 use super::usage::Usage;
-use super::{tool, usage, window};
+use super::{limits, tool, usage, window};
 use crate::core::lines::Line;
 use crate::core::source::{Call, Fact, Message, Meta, Response, Surface};
 use crate::core::usage::Tokens;
@@ -60,6 +60,7 @@ struct Entry<'a> {
     historical: Scalar<'a>,
     #[serde(borrow, rename = "isReplay")]
     is_replay: Scalar<'a>,
+    rate_limit_info: Raw<'a>,
 }
 
 /// A part of a message.
@@ -128,6 +129,7 @@ impl Stream {
             Some("user") => self.user(bytes, facts),
             Some("stream_event") => self.part(&entry, facts),
             Some("result") => self.result(&entry, facts),
+            Some("rate_limit_event") => facts.extend(limits::of_event(entry.rate_limit_info)),
             // Hooks that run before a session is resumed name another one, which never begins.
             _ => {}
         }
@@ -360,16 +362,14 @@ fn string(bytes: &[u8]) -> Option<(&str, &[u8])> {
 
 /// Whether a part is one that tells of usage; most are pieces of text.
 fn is_telling(rest: &[u8]) -> bool {
-    match rest.strip_prefix(b",\"event\":{\"type\":").and_then(string) {
-        Some((kind, _)) => matches!(kind, "message_start" | "message_delta"),
-        None => true,
-    }
+    let kind = rest.strip_prefix(b",\"event\":{\"type\":").and_then(string);
+    kind.is_none_or(|(kind, _)| matches!(kind, "message_start" | "message_delta"))
 }
 
 /// Whether a line is one that `claude -p` prints.
 pub fn is_line(line: &[u8]) -> bool {
     let mut room = Room::default();
     let Some(entry) = read::<Entry<'_>>(line, &mut room) else { return false };
-    let kinds = ["system", "assistant", "user", "result", "stream_event"];
+    let kinds = ["system", "assistant", "user", "result", "stream_event", "rate_limit_event"];
     entry.session_id.is_there() && entry.kind.text().is_some_and(|kind| kinds.contains(&kind))
 }

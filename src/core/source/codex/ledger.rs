@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use super::counters::{Row, counters_of, row, tokens};
 use super::uuid7_time;
 use crate::core::source::ledger::Change;
-use crate::core::source::{Count, CountInfo, Counters, Meta};
+use crate::core::source::{Count, CountInfo, Counters, LimitsFact, Meta};
 use crate::core::time::elapsed;
 use crate::core::usage::{Tokens, Usage};
 use copied::{Originals, copied_by_time};
@@ -349,7 +349,9 @@ impl Ledger {
 
     fn own_count(&mut self, at: Timestamp, count: Box<Count>) {
         if let Some(limits) = count.limits {
-            self.changes.push(Change::Limits(at, limits));
+            // The same total again is of no other response.
+            let fresh = count.info.is_some_and(|info| self.writers.latest() != Some(&info.total));
+            self.changes.push(Change::Limits(at, LimitsFact { fresh, ..limits }));
         }
         let Some(info) = count.info else { return };
         self.changes.push(Change::Row(info));

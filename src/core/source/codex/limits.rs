@@ -1,4 +1,8 @@
 //! `rate_limits` in every era: flat (0.40), relative resets (0.41 to 0.47), absolute ones (since 0.48).
+//!
+//! Business accounts may have a monthly limit of credits and no windows: `individual_limit`. Beside windows it is what
+//! may be spent on top of them. Codex carries the last one over to snapshots of other families, so it counts in the main
+//! one only.
 
 use std::time::Duration;
 
@@ -21,12 +25,17 @@ pub(super) fn read(limits: &Value, at: Option<Timestamp>) -> Option<LimitsFact> 
         })
         .collect();
     windows.sort_by_key(|window| window.minutes.unwrap_or(u64::MAX));
+    let family = text(limits, "limit_id").unwrap_or(MAIN_FAMILY);
+    if windows.is_empty() && family == MAIN_FAMILY {
+        windows.extend(field(limits, "individual_limit").and_then(|limit| credit_limit(limit, at)));
+    }
     Some(LimitsFact {
-        family: text(limits, "limit_id").unwrap_or(MAIN_FAMILY).to_owned(),
+        family: family.to_owned(),
         name: text(limits, "limit_name").map(str::to_owned),
         plan: text(limits, "plan_type").map(str::to_owned),
         reached: text(limits, "rate_limit_reached_type").is_some(),
         windows,
+        ..LimitsFact::default()
     })
 }
 
@@ -40,6 +49,7 @@ pub(super) struct Usual<'a> {
     rate_limit_reached_type: Option<&'a str>,
     primary: Option<UsualWindow>,
     secondary: Option<UsualWindow>,
+    individual_limit: Option<UsualCredits>,
     #[serde(default, rename = "primary_used_percent")]
     _primary: Option<Never>,
     #[serde(default, rename = "secondary_used_percent")]
@@ -57,6 +67,12 @@ struct UsualWindow {
     _resets_in_seconds: Option<Never>,
 }
 
+#[derive(Deserialize)]
+struct UsualCredits {
+    remaining_percent: f64,
+    resets_at: Option<u32>,
+}
+
 /// Nothing is one.
 #[derive(Deserialize)]
 enum Never {}
@@ -67,29 +83,59 @@ impl Usual<'_> {
             [self.primary, self.secondary].into_iter().flatten().filter_map(UsualWindow::window).collect();
         windows.sort_by_key(|window| window.minutes.unwrap_or(u64::MAX));
         let kept = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+        let family = kept(self.limit_id).unwrap_or_else(|| MAIN_FAMILY.to_owned());
+        if windows.is_empty() && family == MAIN_FAMILY {
+            let credits = |limit: UsualCredits| credits(limit.remaining_percent, seconds(limit.resets_at));
+            windows.extend(self.individual_limit.map(credits));
+        }
         LimitsFact {
-            family: kept(self.limit_id).unwrap_or_else(|| MAIN_FAMILY.to_owned()),
+            family,
             name: kept(self.limit_name),
             plan: kept(self.plan_type),
             reached: kept(self.rate_limit_reached_type).is_some(),
             windows,
+            ..LimitsFact::default()
         }
     }
 }
 
 impl UsualWindow {
     fn window(self) -> Option<Window> {
-        let resets_at = self.resets_at.and_then(|seconds| Timestamp::from_second(i64::from(seconds)).ok());
-        window(self.used_percent, self.window_minutes, resets_at)
+        window(self.used_percent, self.window_minutes, seconds(self.resets_at))
     }
 }
 
+fn seconds(resets_at: Option<u32>) -> Option<Timestamp> {
+    Timestamp::from_second(resets_at?.into()).ok()
+}
+
 fn nested(window: &Value, at: Option<Timestamp>) -> Option<Window> {
-    let resets_at = field(window, "resets_at").and_then(timestamp).or_else(|| {
+    build(field(window, "used_percent"), field(window, "window_minutes"), reset(window, at))
+}
+
+fn reset(window: &Value, at: Option<Timestamp>) -> Option<Timestamp> {
+    field(window, "resets_at").and_then(timestamp).or_else(|| {
         let seconds = field(window, "resets_in_seconds").and_then(number)?;
         at?.checked_add(Duration::from_secs(seconds)).ok()
+    })
+}
+
+/// `{limit, used, remaining_percent, resets_at}`, amounts as text.
+fn credit_limit(limit: &Value, at: Option<Timestamp>) -> Option<Window> {
+    let amount = |name: &str| {
+        let amount = field(limit, name)?;
+        amount.as_f64().or_else(|| amount.as_str()?.trim().parse().ok())
+    };
+    let remaining = amount("remaining_percent").or_else(|| {
+        let (all, used) = amount("limit").filter(|all| *all > 0.0).zip(amount("used"))?;
+        Some(100.0 - used / all * 100.0)
     });
-    build(field(window, "used_percent"), field(window, "window_minutes"), resets_at)
+    remaining.filter(|remaining| remaining.is_finite()).map(|remaining| credits(remaining, reset(limit, at)))
+}
+
+fn credits(remaining_percent: f64, resets_at: Option<Timestamp>) -> Window {
+    let used_percent = (100.0 - remaining_percent).clamp(0.0, 100.0);
+    Window { minutes: None, used_percent, resets_at, credits: true, learnt_at: None }
 }
 
 /// 0.40: `primary_used_percent`, `primary_window_minutes`, …; the second window was briefly called weekly.
@@ -109,5 +155,5 @@ fn window(used: f64, minutes: Option<u64>, resets_at: Option<Timestamp>) -> Opti
     let minutes = minutes.filter(|minutes| *minutes > 0);
     // Codex itself drops such a placeholder.
     let placeholder = used_percent == 0.0 && minutes.is_none() && resets_at.is_none();
-    (!placeholder).then_some(Window { minutes, used_percent, resets_at })
+    (!placeholder).then_some(Window { minutes, used_percent, resets_at, ..Window::default() })
 }

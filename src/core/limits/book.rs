@@ -1,0 +1,216 @@
+//! The last word of every source, and what they say together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::sources::{merged, void_before};
+use super::{Snapshot, main_family};
+use crate::core::activity::Agent;
+
+/// So many sources of one family are remembered; each is a few hundred bytes in the state folder.
+const SOURCES: usize = 16;
+
+/// So many families of one home besides the main one.
+const FAMILIES: usize = 16;
+
+/// So many windows of one word.
+const WINDOWS: usize = 8;
+
+/// Longer names are nobody's.
+const LONGEST_NAME: usize = 256;
+
+/// Agent, home, family.
+type Key = (Agent, Arc<str>, String);
+
+/// A session, and whether it is what a refused request told.
+type Source = (Option<String>, bool);
+
+/// The limits of every agent, home and family.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LimitsBook {
+    families: BTreeMap<Key, Family>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Family {
+    words: BTreeMap<Source, Snapshot>,
+    /// What they say together.
+    said: Option<Snapshot>,
+}
+
+impl LimitsBook {
+    /// Keeps words in the order in which they come; returns what is known now of each family of which that changed.
+    pub fn learn(&mut self, words: impl IntoIterator<Item = Snapshot>) -> Vec<&Snapshot> {
+        let mut before: BTreeMap<Key, Option<Snapshot>> = BTreeMap::new();
+        for word in words {
+            let key = (word.agent, Arc::clone(&word.home), word.family.clone());
+            if !self.has_room(&key, &word) {
+                continue;
+            }
+            let family = self.families.entry(key.clone()).or_default();
+            before.entry(key).or_insert_with(|| family.said.clone());
+            family.learn(word);
+        }
+        self.families.retain(|_, family| !family.words.is_empty());
+        let said = |(key, before): (Key, Option<Snapshot>)| {
+            let said = self.families.get(&key)?.said.as_ref();
+            said.filter(|said| before.as_ref() != Some(*said))
+        };
+        before.into_iter().filter_map(said).collect()
+    }
+
+    /// Whether a word says something, and no more than agents say.
+    fn has_room(&self, key: &Key, word: &Snapshot) -> bool {
+        let is_short = |text: &Option<String>| text.as_ref().is_none_or(|text| text.len() <= LONGEST_NAME);
+        let names = [&word.name, &word.plan, &word.source_session];
+        let is_sane = names.into_iter().all(is_short)
+            && word.family.len() <= LONGEST_NAME
+            && word.windows.len() <= WINDOWS
+            && word.windows.iter().all(|window| window.used_percent.is_finite());
+        let (agent, home, name) = key;
+        let others = || self.families.keys().filter(|(of, at, _)| (of, at) == (agent, home)).count();
+        let is_known = self.families.contains_key(key);
+        is_sane
+            && (!word.windows.is_empty() || word.refusal && is_known)
+            && (is_known || *name == main_family(*agent) || others() < FAMILIES)
+    }
+
+    /// Nothing was observed later than now. Stamps that say so are from before the clock was set back, and would
+    /// outrank every event until it is as late again.
+    pub fn not_after(&mut self, wall: Timestamp) {
+        for family in self.families.values_mut() {
+            let is_late = |word: &Snapshot| word.observed_at > wall || word.fell_at > Some(wall);
+            if family.words.values().any(is_late) {
+                let void_before = void_before(family.words.values());
+                for word in family.words.values_mut() {
+                    word.held_before(wall, void_before);
+                }
+                family.said = merged(family.words.values());
+            }
+        }
+    }
+
+    /// The main family of one home.
+    pub fn main(&self, agent: Agent, home: &Arc<str>) -> Option<&Snapshot> {
+        let key = (agent, Arc::clone(home), main_family(agent).to_owned());
+        self.families.get(&key)?.said.as_ref()
+    }
+
+    /// Everything, ordered by agent, home and family.
+    pub fn iter(&self) -> impl Iterator<Item = &Snapshot> + Clone {
+        self.families.values().filter_map(|family| family.said.as_ref())
+    }
+
+    /// The last word of each source, from which another book learns the same.
+    pub fn words(&self) -> impl Iterator<Item = &Snapshot> + Clone {
+        self.families.values().flat_map(|family| family.words.values())
+    }
+}
+
+impl Family {
+    fn learn(&mut self, mut word: Snapshot) {
+        let source = (word.source_session.clone(), word.refusal);
+        let known = self.words.get(&source).cloned();
+        let known = match (known, word.first.take()) {
+            (Some(known), Some(first)) => Some(known.followed_by(&first)),
+            (known, first) => known.or(first.map(|first| *first)),
+        };
+        let word = known.map_or_else(|| word.clone(), |known| known.followed_by(&word));
+        if word.windows.is_empty() {
+            self.words.remove(&source);
+        } else {
+            self.words.insert(source, word);
+        }
+        self.said = merged(self.words.values());
+        if self.words.len() > SOURCES {
+            self.forget();
+        }
+    }
+
+    /// Forgets the oldest word that makes no difference.
+    fn forget(&mut self) {
+        let void_before = void_before(self.words.values());
+        let mut by_age: Vec<_> = self.words.iter().map(|(source, word)| (word.observed_at, source)).collect();
+        by_age.sort_unstable();
+        let makes_none = |source: &Source| {
+            let rest = self.words.iter().filter(|(other, _)| *other != source).map(|(_, word)| word);
+            self::void_before(rest.clone()) == void_before && merged(rest) == self.said
+        };
+        let forgotten = by_age.into_iter().map(|(_, source)| source).find(|source| makes_none(source));
+        if let Some(source) = forgotten.cloned() {
+            self.words.remove(&source);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Window;
+    use super::super::sources::tests::{book, claude, of, said};
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_bring_back_what_is_void() {
+        let falls = [claude("a", 5_000, [80.0, 60.0]), claude("a", 5_030, [5.0, 2.0])];
+        let old = claude("b", 5_020, [80.0, 60.0]);
+        let mut book = book(falls.iter().chain([&old]));
+        book.not_after(Timestamp::from_second(1_000).unwrap());
+        assert_eq!(said(&book), Some((1_000, vec![5.0, 2.0])));
+        book.learn([old]);
+        book.not_after(Timestamp::from_second(1_001).unwrap());
+        let kept: Vec<Snapshot> = book.words().cloned().collect();
+        assert_eq!(said(&self::book(&kept)), Some((1_000, vec![5.0, 2.0])));
+        book.learn([claude("b", 1_002, [6.0, 2.0])]);
+        assert_eq!(said(&book), Some((1_002, vec![6.0, 2.0])));
+    }
+
+    #[test]
+    fn what_an_earlier_version_kept_is_read() {
+        let kept = r#"[{"agent":"claude","home":"home","family":"claude","name":null,"plan":null,
+            "observed_at":"1970-01-01T00:00:10Z","source_session":"a","windows":[
+                {"minutes":300,"used_percent":80.0,"resets_at":"1970-01-01T02:46:40Z"},
+                {"minutes":10080,"used_percent":60.0,"resets_at":"1970-01-06T18:53:20Z"}]}]"#;
+        let kept: Vec<Snapshot> = serde_json::from_str(kept).unwrap();
+        assert_eq!(said(&book(&kept)), Some((10, vec![80.0, 60.0])));
+        // Its session's own word since then falls.
+        assert_eq!(
+            said(&book(kept.iter().chain([&claude("a", 30, [5.0, 2.0])]))),
+            Some((30, vec![5.0, 2.0]))
+        );
+    }
+
+    #[test]
+    fn only_so_much_is_remembered_and_nothing_that_holds_is_forgotten() {
+        let mut book = LimitsBook::default();
+        book.learn([claude("high", 1, [90.0, 1.0])]);
+        for number in 0..1_000 {
+            book.learn([claude(&format!("s{number}"), 10 + number, [50.0, 20.0])]);
+        }
+        assert_eq!(book.words().count(), SOURCES);
+        assert_eq!(book.iter().next().map(|said| said.windows[0].used_percent), Some(90.0));
+        // The moment of a fall stays, also when its source is the oldest.
+        book.learn([claude("high", 2_000, [3.0, 1.0])]);
+        for number in 0..1_000 {
+            book.learn([claude(&format!("t{number}"), 3_000 + number, [4.0, 2.0])]);
+        }
+        book.learn([claude("old", 1_500, [90.0, 20.0])]);
+        assert_eq!(said(&book).map(|(_, used)| used), Some(vec![4.0, 2.0]));
+        for number in 0..1_000 {
+            let family = format!("model {number}");
+            book.learn([Snapshot { family, ..claude("a", 10, [1.0, 1.0]) }]);
+        }
+        book.learn([Snapshot { family: "x".repeat(10_000), ..claude("a", 10, [1.0, 1.0]) }]);
+        book.learn([Snapshot { windows: vec![Window::default(); 1_000], ..claude("a", 9_000, [1.0, 1.0]) }]);
+        let kept = serde_json::to_vec_pretty(&book.words().collect::<Vec<_>>()).unwrap();
+        assert!(book.iter().count() <= 1 + FAMILIES && kept.len() < 32 << 10, "{}", kept.len());
+    }
+
+    #[test]
+    fn a_word_without_windows_hides_nothing() {
+        let mut book = book(&[claude("a", 10, [1.0, 2.0])]);
+        assert!(book.learn([of(Agent::Claude, Some("a"), 20, &[])]).is_empty());
+        assert_eq!(said(&book), Some((10, vec![1.0, 2.0])));
+    }
+}

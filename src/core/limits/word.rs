@@ -1,0 +1,149 @@
+//! The words of one source, in their order.
+//!
+//! Only a source's own words are known to be in order. Where the next one is lower, or its window ends earlier, the window
+//! was reset or the account is another one, and what was learnt before that moment is void.
+//! Read next: `sources`, for what several of them say together.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Snapshot, Window};
+use crate::core::activity::Agent;
+use crate::core::time::{earlier, elapsed};
+
+/// Resets this close to each other are of one window.
+pub(super) const SAME_RESET: Duration = Duration::from_secs(60);
+
+/// Adds the next word of one file or stream to those that were not told yet: one of each source, with the first of those
+/// that it sums up. With what was known before, that is enough to see every fall.
+pub fn say(words: &mut Vec<Snapshot>, mut next: Snapshot) {
+    if let Some(first) = next.first.take() {
+        say(words, *first);
+    }
+    let Some(known) = words.iter_mut().find(|word| word.is_of_source(&next)) else {
+        return words.push(next);
+    };
+    let said = known.followed_by(&next);
+    let first = known.first.take();
+    if said == *known {
+        known.first = first;
+    } else {
+        let before = std::mem::replace(known, said);
+        known.first = first.or_else(|| Some(Box::new(before)));
+    }
+}
+
+impl Snapshot {
+    /// Whether both are words of one source about one family.
+    fn is_of_source(&self, other: &Self) -> bool {
+        (&self.family, self.refusal, &self.source_session)
+            == (&other.family, other.refusal, &other.source_session)
+    }
+
+    /// Whether no session said it: Claude Code kept it itself, from an earlier time.
+    pub(super) fn is_cached(&self) -> bool {
+        self.agent == Agent::Claude && self.source_session.is_none()
+    }
+
+    /// Whether each word names every window that there is, so that one which is absent is no more. What Claude Code
+    /// says need not.
+    pub(super) fn is_whole(&self) -> bool {
+        self.agent == Agent::Codex
+    }
+
+    pub(super) fn find(&self, window: &Window) -> Option<&Window> {
+        self.windows.iter().find(|known| known.is_same_as(window))
+    }
+
+    /// What a source says after `next`, another word of its own, whichever of the two was learnt first.
+    pub fn followed_by(&self, next: &Self) -> Self {
+        let (before, word) = if next.observed_at < self.observed_at { (next, self) } else { (self, next) };
+        let mut said = Self {
+            name: word.name.clone().or_else(|| before.name.clone()),
+            plan: word.plan.clone().or_else(|| before.plan.clone()),
+            fell_at: before.fell_at.max(word.fell_at),
+            first: None,
+            ..word.clone()
+        };
+        if word.windows.is_empty() {
+            return said;
+        }
+        let fell_since = word.fell_at.is_some_and(|at| at > before.observed_at);
+        let repeats = |window: &Window| before.find(window).is_some_and(|known| known.says_the_same(window));
+        let names_all = !word.is_whole() || word.windows.len() == before.windows.len();
+        if !fell_since && names_all && word.windows.iter().all(repeats) {
+            said.windows.clone_from(&before.windows);
+            said.since =
+                Some(before.since.unwrap_or(before.observed_at).min(word.since.unwrap_or(word.observed_at)));
+            said.observed_at = if word.fresh { word.observed_at } else { before.observed_at };
+            said.fresh |= before.fresh;
+            said.since = said.since.filter(|since| *since < said.observed_at);
+            return said;
+        }
+        let falls = |window: &Window| {
+            before.find(window).is_some_and(|known| {
+                before.learnt_at(known) <= word.learnt_at(window) && window.is_fall_from(known)
+            })
+        };
+        if !fell_since && word.windows.iter().any(falls) {
+            said.fell_at = said.fell_at.max(Some(word.observed_at));
+        }
+        if !word.is_whole() {
+            let absent = before.windows.iter().filter(|known| word.find(known).is_none());
+            let learnt = absent.map(|known| (before.learnt_at(known), known));
+            let holds = learnt.filter(|(at, _)| said.fell_at.is_none_or(|fell| *at >= fell));
+            let kept = holds.map(|(at, known)| Window { learnt_at: Some(at), ..known.clone() });
+            said.windows.extend(kept.collect::<Vec<_>>());
+            said.sort();
+        }
+        said
+    }
+
+    /// Nothing was learnt later than `wall`.
+    pub fn not_after(&mut self, wall: Timestamp) {
+        self.held_before(wall, None);
+        if let Some(first) = &mut self.first {
+            first.held_before(wall, None);
+        }
+    }
+
+    /// The same among words of which some are void: those stay before the fall that made them so.
+    pub(super) fn held_before(&mut self, wall: Timestamp, void_before: Option<Timestamp>) {
+        let held = |at: Timestamp| match void_before {
+            Some(void) if at < void => at.min(earlier(void.min(wall), Duration::from_millis(1))),
+            _ => at.min(wall),
+        };
+        self.since = self.since.map(held);
+        self.fell_at = self.fell_at.map(held);
+        for window in &mut self.windows {
+            window.learnt_at = window.learnt_at.map(held);
+        }
+        self.observed_at = held(self.observed_at);
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.windows.sort_by_key(|window| window.minutes.unwrap_or(u64::MAX));
+    }
+}
+
+impl Window {
+    /// Whether both are values of the same limit.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        (self.minutes, self.credits) == (other.minutes, other.credits)
+    }
+
+    fn says_the_same(&self, other: &Self) -> bool {
+        (self.used_percent, self.resets_at) == (other.used_percent, other.resets_at)
+    }
+
+    /// Whether this, learnt by the same source after `known`, shows that the window did not simply go on.
+    fn is_fall_from(&self, known: &Self) -> bool {
+        match (known.resets_at, self.resets_at) {
+            (Some(before), Some(now)) if elapsed(now.min(before), now.max(before)) > SAME_RESET => {
+                now < before
+            }
+            _ => self.used_percent < known.used_percent,
+        }
+    }
+}

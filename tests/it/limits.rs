@@ -1,0 +1,277 @@
+//! Remaining limits as several sources tell them: the same with a daemon, without one, after a restart.
+
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
+
+use agent_presence::core::activity::{Activity, Agent};
+use agent_presence::core::engine::{Engine, Input, Output};
+use agent_presence::core::file::SessionFile;
+use agent_presence::core::publish::Publisher;
+use agent_presence::core::report::EventKind;
+use agent_presence::core::settings::Settings;
+use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
+use agent_presence::core::time::{Now, later};
+use agent_presence::daemon::clock;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::support::home::Home;
+
+const SHORT: Duration = Duration::from_secs(3 * 3600);
+const LONG: Duration = Duration::from_secs(3 * 86400);
+
+/// A user with two terminals of Claude Code, whose windows end when they do for all of these tests.
+struct World {
+    home: Home,
+    start: Timestamp,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { home: Home::new(), start: clock::now().wall }
+    }
+
+    fn limits(&self, five_hours: f64, weekly: f64) -> Value {
+        let at = |length| later(self.start, length).as_second();
+        json!({
+            "five_hour": {"used_percentage": five_hours, "resets_at": at(SHORT)},
+            "seven_day": {"used_percentage": weekly, "resets_at": at(LONG)},
+        })
+    }
+
+    /// What a terminal passes to the statusline command; the line that comes of it.
+    fn says(&self, session: &str, limits: &Value) -> String {
+        let transcript = self.home.claude().join(format!("projects/-p/{session}.jsonl"));
+        let input = json!({"session_id": session, "transcript_path": transcript, "rate_limits": limits});
+        self.pass("statusline", &input.to_string())
+    }
+
+    fn pass(&self, command: &str, input: &str) -> String {
+        let mut command = self.home.command(command);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    }
+
+    /// What is left, by agent, family and window.
+    fn left(&self) -> Vec<(String, String, u64)> {
+        left(&self.home.status())
+    }
+}
+
+fn left(status: &Value) -> Vec<(String, String, u64)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let limits = status["limits"].as_array().unwrap();
+    let windows = limits.iter().flat_map(|limits| {
+        limits["windows"].as_array().unwrap().iter().map(move |window| {
+            let remaining = window["remaining_percent"].as_u64().unwrap();
+            (text(&limits["family"]), text(&window["label"]), remaining)
+        })
+    });
+    windows.collect()
+}
+
+fn claude(five_hours: u64, weekly: u64) -> Vec<(String, String, u64)> {
+    [("5h", five_hours), ("weekly", weekly)]
+        .map(|(label, left)| ("claude".to_owned(), label.to_owned(), left))
+        .to_vec()
+}
+
+#[test]
+fn a_window_that_was_reset_stays_reset_whoever_repeats_the_old_value() {
+    for live in [false, true] {
+        let world = World::new();
+        let daemon = live.then(|| world.home.start("run --dry-run"));
+        let wait = |wanted: &[(String, String, u64)]| {
+            if live {
+                world.home.wait_for_status("the terminals", |status| {
+                    status["daemon"]["state"] == "running" && left(status) == wanted
+                });
+            } else {
+                assert_eq!(world.left(), wanted);
+            }
+        };
+        world.says("a", &world.limits(80.0, 60.0));
+        world.says("b", &world.limits(79.0, 60.0));
+        wait(&claude(20, 40));
+        world.says("a", &world.limits(5.0, 2.0));
+        wait(&claude(95, 98));
+        // Drawn again, and again under a new name after `/clear`: nothing was heard since.
+        world.says("b", &world.limits(79.0, 60.0));
+        world.says("b-cleared", &world.limits(79.0, 60.0));
+        world.says("c", &world.limits(6.0, 2.0));
+        wait(&claude(94, 98));
+        if let Some(daemon) = daemon {
+            daemon.terminate();
+        }
+        assert_eq!(world.left(), claude(94, 98), "without a daemon");
+        let again = world.home.start("run --dry-run");
+        world.home.wait_for_status("the next daemon", |status| {
+            status["daemon"]["state"] == "running" && left(status) == claude(94, 98)
+        });
+        again.terminate();
+        fs::remove_dir_all(world.home.state().join("statusline")).unwrap();
+        assert_eq!(world.left(), claude(94, 98), "what was kept is enough");
+    }
+}
+
+#[test]
+fn a_value_that_is_repeated_is_as_old_as_it_was() {
+    let world = World::new();
+    world.says("a", &world.limits(40.0, 60.0));
+    let observed = |world: &World| world.home.status()["limits"][0]["observed_at"].clone();
+    let first = observed(&world);
+    world.says("a", &world.limits(40.0, 60.0));
+    world.says("cleared", &world.limits(40.0, 60.0));
+    assert_eq!(observed(&world), first);
+    world.says("a", &world.limits(41.0, 60.0));
+    assert_ne!(observed(&world), first);
+}
+
+#[test]
+fn what_a_gateway_lets_its_people_spend() {
+    for (used, period, line) in [
+        (72.4, json!("monthly"), "monthly 28% left\n"),
+        (140.0, json!("weekly"), "weekly 0% left\n"),
+        (10.0, json!("daily"), "daily 90% left\n"),
+        (10.0, json!(null), "usage 90% left\n"),
+    ] {
+        let world = World::new();
+        let resets_at = later(world.start, SHORT).as_second();
+        let spend = json!({"used_percentage": used, "resets_at": resets_at, "period": period});
+        assert_eq!(world.says("a", &json!({"spend_limit": spend})), line);
+    }
+}
+
+#[test]
+fn what_an_earlier_version_kept_is_read_and_gives_way() {
+    let world = World::new();
+    let at = |length| later(world.start, length).to_string();
+    let kept = json!([{
+        "agent": "claude", "home": world.home.claude(), "family": "claude", "name": null, "plan": null,
+        "observed_at": world.start, "source_session": "a", "windows": [
+            {"minutes": 300, "used_percent": 80.0, "resets_at": at(SHORT)},
+            {"minutes": 10_080, "used_percent": 60.0, "resets_at": at(LONG)},
+        ],
+    }]);
+    fs::create_dir_all(world.home.state()).unwrap();
+    fs::write(world.home.state().join("limits.json"), kept.to_string()).unwrap();
+    assert_eq!(world.left(), claude(20, 40));
+    world.says("a", &world.limits(5.0, 2.0));
+    assert_eq!(world.left(), claude(95, 98));
+}
+
+#[test]
+fn a_stream_tells_the_limits_of_the_account_that_it_runs_with() {
+    let mut world = World::new();
+    let homes = [world.home.claude(), world.home.path("home/second")];
+    homes.iter().for_each(|home| fs::create_dir_all(home).unwrap());
+    world.home.settings(&format!("[sources]\nclaude_home = {homes:?}\n"));
+    let daemon = world.home.start("run --dry-run");
+    world.home.wait_for_status("the daemon", |status| status["daemon"]["state"] == "running");
+    let at = |length| later(world.start, length).as_second();
+    let run = |session: &str, info: Value| {
+        [
+            json!({"type": "system", "subtype": "init", "session_id": session, "cwd": "/work/app"}),
+            json!({"type": "rate_limit_event", "rate_limit_info": info, "session_id": session}),
+            json!({"type": "result", "session_id": session, "usage": {"input_tokens": 3, "output_tokens": 4}}),
+        ]
+        .map(|line| format!("{line}\n"))
+        .concat()
+    };
+    let told = run(
+        "s1",
+        json!({"status": "allowed", "rateLimitType": "five_hour", "resetsAt": at(SHORT), "unifiedWindows": {
+            "five_hour": {"utilization": 0.33, "resetsAt": at(SHORT)},
+            "seven_day": {"utilization": 1, "resetsAt": at(LONG)},
+        }}),
+    );
+    let refused = json!({"status": "rejected", "rateLimitType": "five_hour", "resetsAt": at(SHORT)});
+    // The second home by another way to write it, and one that is not read.
+    for (home, session, stream) in [
+        ("home/./second", "s1", told),
+        ("home/.claude", "s2", run("s2", refused.clone())),
+        ("home/third", "s3", run("s3", refused)),
+    ] {
+        world.home.set("CLAUDE_CONFIG_DIR", world.home.path(home).to_string_lossy());
+        assert!(world.pass("tap -q", &stream).contains(session));
+    }
+    let [first, second] = homes.map(|home| home.to_string_lossy().into_owned());
+    let third = world.home.path("home/third").to_string_lossy().into_owned();
+    let of = |status: &Value, home: &str| {
+        let limits = status["limits"].as_array().unwrap().iter().find(|limits| limits["home"] == home);
+        limits.map(|limits| {
+            let used = |window: &Value| window["used_percent"].as_f64().unwrap();
+            limits["windows"].as_array().unwrap().iter().map(used).collect::<Vec<_>>()
+        })
+    };
+    world.home.wait_for_status("all three accounts", |status| {
+        of(status, &second) == Some(vec![33.0, 100.0])
+            && of(status, &first) == Some(vec![100.0])
+            && of(status, &third) == Some(vec![100.0])
+    });
+    daemon.terminate();
+    assert_eq!(of(&world.home.status(), &second), Some(vec![33.0, 100.0]), "kept");
+}
+
+#[test]
+fn limits_that_claude_code_keeps_itself_are_seen_by_watch_without_a_daemon() {
+    let world = World::new();
+    world.home.claude_session().turn().call(4_500);
+    let at = |length| later(world.start, length).to_string();
+    let cached = json!({"cachedUsageUtilization": {
+        "fetchedAtMs": world.start.as_millisecond() - 60_000, "utilization": {
+            "five_hour": {"utilization": 12.0, "resets_at": at(SHORT)},
+        },
+    }});
+    fs::write(world.home.claude().join(".claude.json"), cached.to_string()).unwrap();
+    let watch = world.home.start("watch --json");
+    watch.wait_for_output(r#""used_percent":12.0"#);
+    watch.terminate();
+}
+
+/// The activities that a session goes through by itself after its lines, with the second at which each is told.
+fn activities(lines: &str, seconds: u64) -> Vec<(u64, Activity)> {
+    let start: Timestamp = "2026-09-14T10:00:06Z".parse().unwrap();
+    let settings = Settings::default();
+    let mut engine = Engine::new(settings.clone(), TimeZone::UTC, Publisher::new(0, &settings));
+    let mut file = SessionFile::new(Agent::Claude, "home".into(), Timestamp::MIN);
+    file.push(lines.as_bytes());
+    file.set_lineage(&[]);
+    let update = Box::new(file.take_update().unwrap());
+    let updated =
+        SourceEvent::Updated { file: FileId::new(1), update, standing: Standing::Restored, read: None };
+    let mut now = Now { mono: Duration::ZERO, wall: start };
+    let mut input = Input::Source(updated);
+    let mut told = Vec::new();
+    loop {
+        engine.handle(now, input);
+        while let Some(output) = engine.poll_output(now) {
+            if let Output::Event(event) = output
+                && let EventKind::Activity { activity, .. } = event.kind
+            {
+                told.push((now.mono.as_secs(), activity));
+            }
+        }
+        let Some((at, _)) = engine.poll_deadline().filter(|(at, _)| at.as_secs() <= seconds) else {
+            return told;
+        };
+        now = Now { mono: at, wall: later(start, at) };
+        input = Input::Tick;
+    }
+}
+
+#[test]
+fn a_limit_that_was_reached_is_over_when_its_window_is() {
+    let line = include_str!("../fixtures/claude/2.1.240/limit-with-quota.jsonl");
+    // It ends in five minutes instead of two hours; the text beside it says something else.
+    let soon = line.replace("1789387200", "1789380306");
+    assert!(soon != line);
+    assert_eq!(activities(&soon, 400), [(0, Activity::LimitReached), (300, Activity::Waiting)]);
+    let over = line.replace("\"isUsingOverage\":false", "\"isUsingOverage\":true");
+    assert!(over != line);
+    assert_eq!(activities(&over, 400), [(0, Activity::Waiting)]);
+}
