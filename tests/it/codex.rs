@@ -128,6 +128,25 @@ fn a_mark_that_lies_past_the_end_is_ignored_once_the_file_rests() {
     assert_eq!(total("2026-08-18T18:00:00Z"), Some(6000));
 }
 
+/// A copy that was seen half-way.
+#[test]
+fn what_counted_only_because_the_file_rested_is_taken_back_when_the_marked_line_comes() {
+    let bytes = std::fs::read(root().join("0.155/sub-agent-young-copied-turn.jsonl")).unwrap();
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+    for inherited in 2..8 {
+        let mut file = SessionFile::new(Agent::Codex, "home".into(), Timestamp::MAX);
+        let mut total = |lines: &[&[u8]]| {
+            lines.iter().for_each(|line| file.push(line));
+            file.end_line();
+            file.caught_up();
+            let update = file.take_update().unwrap();
+            update.session.usage.session_total_tokens.map(|total| total.blended())
+        };
+        total(&lines[..inherited]);
+        assert_eq!(total(&lines[inherited..]), Some(6000), "after {inherited} lines");
+    }
+}
+
 #[test]
 fn case_07_half_a_line_then_the_rest_is_one_event() {
     let bytes = std::fs::read(root().join("0.160/both-event-kinds.jsonl")).unwrap();

@@ -53,6 +53,8 @@ pub struct Ledger {
     total_hidden: bool,
     begun_at: Option<Timestamp>,
     own_from_ordinal: Option<u64>,
+    /// The figures without what counts as own only because the file rested before its first own line came.
+    doubted: Option<Doubted>,
     changes: Vec<Change>,
 }
 
@@ -62,6 +64,13 @@ struct Turn {
     used: Tokens,
     /// Whether the turn was followed from its beginning.
     whole: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Doubted {
+    usage: Usage,
+    before: Tokens,
+    since: Timestamp,
 }
 
 /// Where the file stands between copied and own history.
@@ -141,9 +150,13 @@ impl Ledger {
 
     /// The number of the line at hand.
     pub fn ordinal(&mut self, ordinal: u64) {
-        if self.own_from_ordinal.is_some_and(|own| ordinal >= own)
-            && matches!(self.origin, Origin::Copied { .. })
-        {
+        if self.own_from_ordinal.is_none_or(|own| ordinal < own) {
+            return;
+        }
+        if let Some(Doubted { usage, before, .. }) = self.doubted.take() {
+            (self.usage, self.before, self.after_history) = (usage, before, true);
+        }
+        if matches!(self.origin, Origin::Copied { .. }) {
             self.own_part_begins();
         }
     }
@@ -193,12 +206,12 @@ impl Ledger {
 
     /// A line with counters or limits.
     pub fn count(&mut self, at: Timestamp, count: Box<Count>) {
-        if let Origin::Copied { held } = &self.origin
-            && let Some(first) = held.iter().find_map(Entry::at)
+        if let Some(first) = self.held_since()
             && elapsed(first, at) > COPIED_WITHIN
         {
             self.mark_is_wrong();
         }
+        self.doubted.take_if(|doubted| elapsed(doubted.since, at) > COPIED_WITHIN);
         match &mut self.origin {
             Origin::Own => self.own_count(at, count),
             Origin::Copied { held } if held.is_empty() => self.copied_row(count.info),
@@ -244,6 +257,7 @@ impl Ledger {
             return;
         }
         self.mark_is_wrong();
+        self.doubted = None;
         self.own_part_begins();
         if let Some(before) = thread.and_then(|thread| thread.before(Some(&usage))) {
             self.begin_at(&before);
@@ -262,6 +276,8 @@ impl Ledger {
 
     /// The file is at its end for now, and was not written just before.
     pub fn rest(&mut self) {
+        let Some(since) = self.held_since() else { return };
+        self.doubted = Some(Doubted { usage: self.usage, before: self.before, since });
         self.mark_is_wrong();
     }
 
@@ -331,6 +347,14 @@ impl Ledger {
                 Entry::Turn(id) => self.begin_turn(id),
                 Entry::Count { at, count } => self.own_count(at, count),
             }
+        }
+    }
+
+    /// Since when counts have come that are own if the mark is wrong.
+    fn held_since(&self) -> Option<Timestamp> {
+        match &self.origin {
+            Origin::Copied { held } => held.iter().find_map(Entry::at),
+            _ => None,
         }
     }
 
