@@ -207,7 +207,7 @@ impl StateDir {
 /// # Errors
 /// What is wrong with the folder and what to do, for the user.
 pub fn ensure_state_dir(path: &Path) -> Result<StateDir, Failure> {
-    spare_others(path)?;
+    spare_others("the state folder ", path)?;
     let hint = "make it writable, or set AGENT_PRESENCE_STATE_DIR to another folder";
     create_private(path).map_err(|error| {
         let cause = if path.exists() { "it is not a folder".to_owned() } else { error.to_string() };
@@ -244,7 +244,7 @@ pub fn ensure_state_dir(path: &Path) -> Result<StateDir, Failure> {
 /// # Errors
 /// What is there, or the folder in which it would be made, is another user's.
 #[cfg(unix)]
-pub(crate) fn spare_others(path: &Path) -> Result<(), Failure> {
+pub(crate) fn spare_others(what: &str, path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::MetadataExt;
     if !rustix::process::geteuid().is_root() {
         return Ok(());
@@ -252,7 +252,7 @@ pub(crate) fn spare_others(path: &Path) -> Result<(), Failure> {
     let there = path.ancestors().find_map(|path| Some((path, fs::metadata(path).ok()?)));
     match there {
         Some((folder, metadata)) if metadata.uid() != 0 => Err(Failure::new(format!(
-            "could not use {}: {} belongs to another user, who could not write to what root leaves there",
+            "could not use {what}{}: {} belongs to another user, who could not write to what root leaves there",
             path.display(),
             folder.display()
         ))
@@ -263,7 +263,7 @@ pub(crate) fn spare_others(path: &Path) -> Result<(), Failure> {
 
 /// Permissions are not a matter of one superuser here.
 #[cfg(not(unix))]
-pub(crate) fn spare_others(_: &Path) -> Result<(), Failure> {
+pub(crate) fn spare_others(_: &str, _: &Path) -> Result<(), Failure> {
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::autostart::{self, Kind, Login, Registration, State};
 use crate::cli::{Autostart, Enable};
 use crate::config_file::{Chosen, ConfigFile};
 use crate::error::{Exit, Failure};
-use crate::paths::{self, Environment};
+use crate::paths::{self, Environment, spare_others};
 
 /// Variables of a shell that change what the daemon does, and what to set so that it holds at login as well.
 const NOT_AT_LOGIN: [(&str, &str); 4] = [
@@ -38,6 +38,7 @@ pub fn run(
     match command {
         Autostart::Enable(Enable { print: true, .. }) => print(&login, &machine, environment, out, err),
         Autostart::Enable(command) => {
+            spare_others("", &login.folders.home)?;
             if is_chosen && !config.path.exists() {
                 let path = config.path.display();
                 return Err(Failure::new(format!("could not register {path}: there is no such file"))

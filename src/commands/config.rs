@@ -86,7 +86,7 @@ pub fn check(
 /// # Errors
 /// There is a file already, or it could not be written.
 pub fn init(file: &ConfigFile, out: &mut dyn Write) -> Result<Exit, Failure> {
-    spare_others(&file.path)?;
+    spare_others("", &file.path)?;
     let path = file.path.display();
     if let Some(folder) = file.path.parent() {
         fs::create_dir_all(folder)

@@ -173,7 +173,9 @@ fn links_of_another_user_in_the_state_folder_are_not_written_through() {
     let mut session = home.session();
     session.limits(36.0, 53.0).turn().tokens(4_500);
     let daemon = home.start("run");
-    home.wait_for_status("the session", |status| status["sessions"][0]["tokens"]["total"] == 4_500);
+    home.wait_for_status("the session", |status| {
+        status["daemon"]["pid"] == daemon.pid() && status["sessions"][0]["tokens"]["total"] == 4_500
+    });
     assert_eq!(home.run("pause").code, Some(0));
     assert_eq!(daemon.terminate().code, Some(0));
     for (victim, _) in links {

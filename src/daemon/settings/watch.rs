@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config_file::ConfigFile;
 use crate::core::config::{ConfigContext, Effective};
+use crate::daemon::intake::is_without_instance;
 
 /// How long the file has to be left alone before it is read: one that is being written is half of one.
 const QUIET: Duration = Duration::from_millis(150);
@@ -64,7 +65,8 @@ impl SettingsWatch {
         let watcher = match notify::recommended_watcher(move |event| callback.hear(event)) {
             Ok(watcher) => Some(watcher),
             Err(error) => {
-                tracing::warn!(%error, "could not watch the settings file; looking at it every {LOOK_EVERY:?}");
+                let hint = is_without_instance(&error).then_some("raise fs.inotify.max_user_instances");
+                tracing::warn!(%error, hint, "could not watch the settings file; looking at it every {LOOK_EVERY:?}");
                 None
             }
         };
