@@ -53,8 +53,8 @@ impl Claude {
     }
 
     /// The same while agents work on in the background.
-    pub(crate) fn end_with_agents(&mut self, at: Timestamp) -> String {
-        let end = json!({"type": "system", "subtype": "turn_duration", "durationMs": 1, "pendingBackgroundAgentCount": 1});
+    pub(crate) fn end_with_agents(&mut self, at: Timestamp, agents: u32) -> String {
+        let end = json!({"type": "system", "subtype": "turn_duration", "durationMs": 1, "pendingBackgroundAgentCount": agents});
         self.last_words(at) + &self.line(at, end)
     }
 
@@ -83,7 +83,8 @@ impl Claude {
         self.line(at, json!({"type": "user", "message": {"role": "user", "content": [block]}}))
     }
 
-    fn last_words(&mut self, at: Timestamp) -> String {
+    /// The last words of a turn alone.
+    pub(crate) fn last_words(&mut self, at: Timestamp) -> String {
         self.open.clear();
         self.message(at, &json!({"type": "text", "text": "x"}), "end_turn", 10, 10)
     }

@@ -163,14 +163,15 @@ fn claude(world: &mut World, name: &str, rest: &str) {
     }
     let claude = world.files.get_mut(name).unwrap().claude.as_mut().unwrap();
     let (verb, numbers) = rest.split_once(' ').unwrap_or((rest, "10/10"));
-    let Counters { input, output, .. } = counters(numbers);
+    let Counters { input, output, .. } = counters(if numbers.contains('/') { numbers } else { "10/10" });
     let line = match verb {
         "turn" => claude.turn(at),
         "runs" => claude.call(at, "Bash", input, output),
         "asks" => claude.call(at, "AskUserQuestion", input, output),
         "done" => claude.done(at),
         "end" => claude.end(at),
-        "leaves" => claude.end_with_agents(at),
+        "leaves" => claude.end_with_agents(at, numbers.parse().unwrap_or(1)),
+        "words" => claude.last_words(at),
         "notified" => claude.notified(at),
         "shell" => claude.command(at),
         "shelled" => claude.command_done(at),

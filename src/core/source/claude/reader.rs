@@ -135,7 +135,7 @@ impl Reader {
             started_at: at.filter(|_| !self.torn),
             ..Meta::default()
         })));
-        self.end_turn(facts);
+        self.turns.close(0, facts);
     }
 
     /// A helper's line in the file of the conversation that it helps, as versions before 2 wrote them.
@@ -226,7 +226,7 @@ impl Reader {
         let blocks = &body.content.0;
         if body.model.is(usage::SYNTHETIC) {
             facts.extend(limit::of_line(entry, &body.content));
-            self.end_turn(facts);
+            self.turns.end(facts);
             return;
         }
         if self.turns.answered() {
@@ -249,7 +249,7 @@ impl Reader {
         }
         match body.stop_reason.text() {
             Some("tool_use" | "pause_turn") => {}
-            Some(_) => self.end_turn(facts),
+            Some(_) => self.turns.end(facts),
             // Until 2.1.42, and on helpers' lines later, no line says how its message ended.
             None if !self.ends_recorded && blocks.iter().any(|block| block.text.is_there()) => {
                 facts.push(Fact::MaybeEnded);
@@ -295,32 +295,33 @@ impl Reader {
             facts.extend(ended);
             // A rule that forbids a call does not stop the model; a user who does stops it.
             if entry.tool_denial_kind.text().is_some_and(|kind| kind != "permission-rule") {
-                self.end_turn(facts);
+                self.turns.end(facts);
             }
             return;
         }
         let said = Said::of(entry, blocks);
         if said == Said::Interrupted {
-            self.end_turn(facts);
-            self.turns.close();
+            self.turns.close(0, facts);
             return;
         }
         let turn = entry.prompt_id.owned().or_else(|| entry.uuid.owned());
-        if entry.turn_origin.is_there() {
-            self.turns.begin();
-            facts.push(Fact::TurnStarted { turn, started_at: None, window: None });
-        } else {
-            self.said(said, turn, at, facts);
-        }
+        self.said(said, entry.turn_origin.is_there(), turn, at, facts);
         if matches!(said, Said::Command | Said::CommandDone) {
             facts.push(Fact::UserCommand(said == Said::Command));
         }
     }
 
-    /// A turn may begin here.
-    fn said(&mut self, said: Said, turn: Option<String>, at: Option<Timestamp>, facts: &mut Vec<Fact>) {
+    /// A turn may begin here, and does where the line is `marked` so.
+    fn said(
+        &mut self,
+        said: Said,
+        marked: bool,
+        turn: Option<String>,
+        at: Option<Timestamp>,
+        facts: &mut Vec<Fact>,
+    ) {
         let silence = self.last_at.zip(at).map(|(last, at)| elapsed(last, at));
-        if self.turns.said(said, silence) {
+        if self.turns.said(said, silence, marked) {
             facts.push(Fact::TurnStarted { turn, started_at: None, window: None });
         }
     }
@@ -329,15 +330,12 @@ impl Reader {
         match entry.subtype.text() {
             Some("turn_duration") => {
                 self.ends_recorded = true;
-                self.end_turn(facts);
-                self.turns.close();
                 let pending = [&entry.pending_background_agent_count, &entry.pending_workflow_count];
-                if pending.into_iter().any(|count| count.number().is_some_and(|count| count > 0)) {
-                    facts.push(Fact::HelpersPending);
-                }
+                let pending = pending.into_iter().filter_map(|count| count.number());
+                self.turns.close(pending.fold(0, u64::saturating_add), facts);
             }
             Some("scheduled_task_fire") => self.turns.fire(),
-            Some("stop_hook_summary") => self.end_turn(facts),
+            Some("stop_hook_summary") => self.turns.end(facts),
             Some("compact_boundary") => {
                 let after = decode(entry.compact_metadata)
                     .and_then(|about| value::field(&about, "postTokens").and_then(value::number));
@@ -345,11 +343,6 @@ impl Reader {
             }
             _ => {}
         }
-    }
-
-    fn end_turn(&mut self, facts: &mut Vec<Fact>) {
-        self.turns.end();
-        facts.push(Fact::TurnEnded);
     }
 
     /// Lines with images are too long to be read. Their first bytes say whether they are a prompt or a result.
@@ -369,7 +362,7 @@ impl Reader {
             self.turns.between_calls();
             facts.push(Fact::CallEnded { call });
         } else if !has(b"\"isMeta\":true") && !has(b"\"isCompactSummary\":true") {
-            self.said(Said::Prompt, None, None, &mut facts);
+            self.said(Said::Prompt, false, None, None, &mut facts);
         }
         facts
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::entry::{Block, Entry, decode};
 use super::lenient::Scalar;
 use crate::core::session::CALL_SILENCE;
-use crate::core::source::value;
+use crate::core::source::{Fact, value};
 
 /// What user lines begin with that are no prompts: local commands and what comes back from them.
 const NO_PROMPT: [&str; 3] = ["<command-name>", "<local-command-", "[Request interrupted"];
@@ -18,8 +18,8 @@ const NO_PROMPT: [&str; 3] = ["<command-name>", "<local-command-", "[Request int
 /// What a background task that is done writes in the user's name.
 const NOTIFICATION: &str = "<task-notification>";
 
-/// `origin.kind` of the lines that wake a session by itself.
-const WAKES: [&str; 2] = ["task-notification", "auto-continuation"];
+/// `origin.kind` of the lines that wake a session when a limit is over.
+const CONTINUATION: &str = "auto-continuation";
 
 /// What a line of type user is, if it is no tool's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(super) enum Said {
     CommandDone,
     /// The user's words to the model.
     Prompt,
+    /// What a background task leaves behind when it is done, for the model to answer.
+    Notification,
     /// Nobody's words, but the model is asked to go on.
     Wake,
     /// Something that only the program has to say; a scheduled task's prompt looks like this, too.
@@ -61,11 +63,11 @@ impl Said {
         }
         let origin = decode(entry.origin);
         let origin = origin.as_ref().and_then(|origin| value::text(origin, "kind"));
-        // Of other kinds only the program's own words are known to be for the model.
-        let wakes = |kind: &str| WAKES.contains(&kind) || kind != "human" && entry.is_meta.flag();
         match origin {
-            Some(kind) if wakes(kind) => Self::Wake,
-            None if begins(NOTIFICATION) => Self::Wake,
+            Some("task-notification") => Self::Notification,
+            None if begins(NOTIFICATION) => Self::Notification,
+            // Of other kinds only the program's own words are known to be for the model.
+            Some(kind) if kind == CONTINUATION || kind != "human" && entry.is_meta.flag() => Self::Wake,
             _ if entry.is_meta.flag() => Self::Note,
             None | Some("human") => Self::Prompt,
             Some(_) => Self::Nothing,
@@ -79,6 +81,8 @@ pub(super) struct Turns {
     state: State,
     /// Whether a scheduled task was said to begin since the newest turn did.
     fired: bool,
+    /// How many helpers go on, as the end of a turn said, less those that have told of theirs since.
+    pending: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -98,17 +102,23 @@ enum State {
 
 impl Turns {
     /// A turn begins.
-    pub(super) fn begin(&mut self) {
-        *self = Self { state: State::Open, fired: false };
+    fn begin(&mut self) {
+        (self.state, self.fired) = (State::Open, false);
     }
 
     /// It may be over.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, facts: &mut Vec<Fact>) {
         self.state = State::Over;
+        facts.push(Fact::TurnEnded);
+        if self.pending > 0 {
+            facts.push(Fact::HelpersPending);
+        }
     }
 
-    /// It is over, and will not go on.
-    pub(super) fn close(&mut self) {
+    /// It is over and will not go on, but so many helpers do.
+    pub(super) fn close(&mut self, pending: u64, facts: &mut Vec<Fact>) {
+        self.pending = pending;
+        self.end(facts);
         self.state = State::Closed { asked: false };
     }
 
@@ -130,11 +140,16 @@ impl Turns {
         unannounced
     }
 
-    /// A line of type user that is no result; whether a turn begins with it. `silence` is the time since the line before.
-    pub(super) fn said(&mut self, said: Said, silence: Option<Duration>) -> bool {
+    /// A line of type user that is no result; whether a turn begins with it, as it does where that is `marked`. `silence`
+    /// is the time since the line before.
+    pub(super) fn said(&mut self, said: Said, silence: Option<Duration>, marked: bool) -> bool {
+        if said == Said::Notification {
+            self.pending = self.pending.saturating_sub(1);
+        }
         let is_running = match said {
+            _ if marked => false,
             Said::Prompt => self.state == State::BetweenCalls,
-            Said::Wake => self.is_open(),
+            Said::Notification | Said::Wake => self.is_open(),
             Said::Note if self.fired => self.is_open(),
             _ => {
                 self.asked();
@@ -167,45 +182,72 @@ mod tests {
     #[test]
     fn a_prompt_is_queued_only_between_calls() {
         let mut turns = Turns::default();
-        assert!(turns.said(Said::Prompt, None));
-        assert!(turns.said(Said::Prompt, None), "the first was never answered");
+        assert!(turns.said(Said::Prompt, None, false));
+        assert!(turns.said(Said::Prompt, None, false), "the first was never answered");
         turns.between_calls();
-        assert!(!turns.said(Said::Prompt, Some(Duration::from_secs(5))));
-        assert!(turns.said(Said::Prompt, Some(CALL_SILENCE)), "the call never ended");
+        assert!(!turns.said(Said::Prompt, Some(Duration::from_secs(5)), false));
+        assert!(turns.said(Said::Prompt, Some(CALL_SILENCE), false), "the call never ended");
     }
 
     #[test]
     fn what_wakes_a_session_is_queued_into_a_running_turn() {
         let mut turns = Turns::default();
-        assert!(turns.said(Said::Wake, None));
-        assert!(!turns.said(Said::Wake, None));
+        assert!(turns.said(Said::Wake, None, false));
+        assert!(!turns.said(Said::Wake, None, false));
         assert!(!turns.answered());
-        assert!(!turns.said(Said::Wake, None));
-        turns.end();
-        assert!(turns.said(Said::Wake, None));
+        assert!(!turns.said(Said::Wake, None, false));
+        turns.end(&mut Vec::new());
+        assert!(turns.said(Said::Wake, None, false));
     }
 
     #[test]
     fn a_note_begins_a_turn_when_a_scheduled_task_fired() {
         let mut turns = Turns::default();
-        assert!(!turns.said(Said::Note, None));
+        assert!(!turns.said(Said::Note, None, false));
         turns.fire();
-        assert!(turns.said(Said::Note, None));
-        turns.close();
-        assert!(!turns.said(Said::Note, None), "that was the one before");
+        assert!(turns.said(Said::Note, None, false));
+        turns.close(0, &mut Vec::new());
+        assert!(!turns.said(Said::Note, None, false), "that was the one before");
     }
 
     #[test]
     fn an_answer_after_a_recorded_end_begins_a_turn_if_anything_was_said_since() {
         let mut turns = Turns::default();
-        turns.close();
+        turns.close(0, &mut Vec::new());
         assert!(!turns.answered(), "a line of the last message may come late");
-        turns.close();
-        turns.said(Said::Nothing, None);
+        turns.close(0, &mut Vec::new());
+        turns.said(Said::Nothing, None, false);
         assert!(turns.answered());
         assert!(!turns.answered());
-        turns.end();
-        turns.said(Said::Note, None);
+        turns.end(&mut Vec::new());
+        turns.said(Said::Note, None, false);
         assert!(!turns.answered(), "a hook made it go on");
+    }
+
+    #[test]
+    fn a_line_that_is_marked_begins_a_turn_whatever_it_is() {
+        let mut turns = Turns::default();
+        turns.between_calls();
+        assert!(turns.said(Said::CommandDone, None, true));
+    }
+
+    #[test]
+    fn helpers_are_pending_until_each_has_told_of_its_end() {
+        let pending = |turns: &mut Turns| {
+            let mut facts = Vec::new();
+            turns.end(&mut facts);
+            facts.contains(&Fact::HelpersPending)
+        };
+        let mut turns = Turns::default();
+        turns.close(2, &mut Vec::new());
+        turns.said(Said::Prompt, None, false);
+        assert!(pending(&mut turns), "a turn in between");
+        turns.said(Said::Notification, None, true);
+        assert!(pending(&mut turns), "one of two is done");
+        turns.said(Said::Notification, None, false);
+        assert!(!pending(&mut turns));
+        turns.close(1, &mut Vec::new());
+        turns.close(0, &mut Vec::new());
+        assert!(!pending(&mut turns));
     }
 }
