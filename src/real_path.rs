@@ -8,25 +8,40 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
-use crate::core::privacy::{Answer, NamePattern, Question, spellings};
+use crate::core::privacy::{Answer, Leads, NamePattern, Question, spellings};
+use crate::daemon::clock;
 
 /// A `.git` file names one folder.
 const LONGEST_GIT_FILE: u64 = 4096;
 
-/// Entries of folders that are looked at for one pattern.
-const ENTRIES: usize = 20_000;
+/// Entries of folders that are looked at for all patterns of a question.
+const ENTRIES: usize = 100_000;
+
+/// After so long no more folder is looked into.
+const LONG: Duration = Duration::from_secs(1);
 
 /// How deep below a folder links are looked for where a pattern means everything below.
 const DEPTH: usize = 3;
 
 /// Finds out everything that is asked.
 pub fn locate(question: &Question) -> Answer {
-    let folder = |folder: &String| (folder.clone(), Some(others(folder)));
-    let pattern = |pattern: &String| (pattern.clone(), patterns(pattern));
-    Answer {
-        folders: question.folders.iter().map(folder).collect(),
-        patterns: question.patterns.iter().map(pattern).collect(),
+    let mut answer = Answer::default();
+    locate_bit_by_bit(question, |learn| learn(&mut answer));
+    answer
+}
+
+/// Finds out everything that is asked, and hands over each bit as soon as it is found.
+pub fn locate_bit_by_bit(question: &Question, mut tell: impl FnMut(&mut dyn FnMut(&mut Answer))) {
+    let mut look = Look { entries: ENTRIES, until: clock::now().mono.saturating_add(LONG) };
+    for pattern in &question.patterns {
+        let found = look.patterns(pattern);
+        tell(&mut |answer| drop(answer.patterns.insert(pattern.clone(), found.clone())));
+    }
+    for folder in &question.folders {
+        let found = others(folder);
+        tell(&mut |answer| drop(answer.folders.insert(folder.clone(), Some(found.clone()))));
     }
 }
 
@@ -117,55 +132,54 @@ fn read(path: &Path) -> Option<String> {
     Some(text)
 }
 
-/// Further patterns that mean the same folders: with the links in front of its wildcards followed, and for each link
-/// that the pattern meets where that leads.
-fn patterns(pattern: &str) -> Vec<String> {
-    let mut found = BTreeSet::new();
-    for spelling in spellings(pattern) {
-        let names: Vec<&str> = spelling.split('/').collect();
-        let plain = names.iter().take_while(|name| !name.contains(['*', '?'])).count();
-        let (plain, mut rest) = names.split_at_checked(plain).unwrap_or_default();
-        let start = PathBuf::from(if *plain == [""] { "/".to_owned() } else { plain.join("/") });
-        if !start.is_absolute() {
-            continue;
-        }
-        if rest.is_empty() {
-            rest = &["**"];
-        }
-        // That is every folder anyway.
-        if *plain == [""] && *rest == ["**"] {
-            continue;
-        }
-        let start = real(&start);
-        let mut walk = Walk { found: &mut found, entries: ENTRIES };
-        walk.lead(&start, rest);
-        walk.links(&start, rest, DEPTH);
-    }
-    found.into_iter().filter(|other| other != pattern).collect()
-}
-
-/// A look for links that lead out of where a pattern is.
-struct Walk<'a> {
-    found: &'a mut BTreeSet<String>,
-    /// How many entries may still be looked at.
+/// How much may still be looked at.
+struct Look {
     entries: usize,
+    until: Duration,
 }
 
-impl Walk<'_> {
-    /// The pattern goes on in this folder.
-    fn lead(&mut self, folder: &Path, names: &[&str]) {
-        if let Some(folder) = folder.to_str() {
-            let folder = folder.trim_end_matches(['/', '\\']);
-            self.found
-                .insert(std::iter::once(folder).chain(names.iter().copied()).collect::<Vec<_>>().join("/"));
+impl Look {
+    /// Further patterns that mean the same folders: with the links in front of its wildcards followed, and for each link
+    /// that the pattern meets where that leads.
+    fn patterns(&mut self, pattern: &str) -> Leads {
+        let (mut same, mut within) = (BTreeSet::new(), BTreeSet::new());
+        for spelling in spellings(pattern) {
+            let names: Vec<&str> = spelling.split('/').collect();
+            let plain = names.iter().take_while(|name| !name.contains(['*', '?'])).count();
+            let (plain, mut rest) = names.split_at_checked(plain).unwrap_or_default();
+            let start = PathBuf::from(if *plain == [""] { "/".to_owned() } else { plain.join("/") });
+            if !start.is_absolute() {
+                continue;
+            }
+            if rest.is_empty() {
+                rest = &["**"];
+            }
+            // That is every folder anyway.
+            if *plain == [""] && *rest == ["**"] {
+                continue;
+            }
+            let start = real(&start);
+            same.extend(joined(&start, rest));
+            self.links(&start, rest, DEPTH, &mut |target, names| {
+                // What leads back up would make the rule one for everything.
+                if !start.starts_with(target) {
+                    within.extend(joined(target, names));
+                }
+            });
         }
+        same.remove(pattern);
+        Leads { same: same.into_iter().collect(), within: within.into_iter().collect() }
     }
 
-    fn links(&mut self, folder: &Path, names: &[&str], depth: usize) {
+    /// Calls `lead` for each link that leads out of where a pattern is, with where it leads and what is left of the pattern.
+    fn links(&mut self, folder: &Path, names: &[&str], depth: usize, lead: &mut dyn FnMut(&Path, &[&str])) {
         let Some((first, rest)) = names.split_first() else { return };
         let is_across = *first == "**";
         if is_across && !rest.is_empty() {
-            self.links(folder, rest, depth);
+            self.links(folder, rest, depth, lead);
+        }
+        if clock::now().mono > self.until {
+            return;
         }
         let Ok(entries) = fs::read_dir(folder) else { return };
         let wanted = NamePattern::new(first);
@@ -182,11 +196,17 @@ impl Walk<'_> {
             let ahead = if is_across { names } else { rest };
             if kind.is_symlink() {
                 if path.is_dir() {
-                    self.lead(&real(&path), ahead);
+                    lead(&real(&path), ahead);
                 }
             } else if kind.is_dir() && !(is_across && (depth == 0 || name.starts_with('.'))) {
-                self.links(&path, ahead, depth.saturating_sub(usize::from(is_across)));
+                self.links(&path, ahead, depth.saturating_sub(usize::from(is_across)), lead);
             }
         }
     }
+}
+
+/// A folder, and what of a pattern is still to come in it.
+fn joined(folder: &Path, names: &[&str]) -> Option<String> {
+    let folder = folder.to_str()?.trim_end_matches(['/', '\\']);
+    Some(std::iter::once(folder).chain(names.iter().copied()).collect::<Vec<_>>().join("/"))
 }

@@ -37,6 +37,9 @@ const FAMILIES: usize = 16;
 const LONGEST_NAME: usize = 256;
 const LONGEST_PATH: usize = 4096;
 
+/// Folders in one line besides the one at hand.
+const FOLDERS: usize = 8;
+
 /// Between two lines. Whoever tells more waits.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -105,7 +108,10 @@ pub struct Tapped {
 
 impl From<FileUpdate> for Tapped {
     fn from(update: FileUpdate) -> Self {
-        let FileUpdate { session, usage: events, limits, .. } = update;
+        let FileUpdate { mut session, usage: events, limits, .. } = update;
+        // A line has its bounds. Where something is left out, every rule that hides may be about it.
+        session.lost |= session.been.len() > FOLDERS;
+        session.been.truncate(FOLDERS);
         let limited_until = session.work.limited_until;
         let doing = session.work.calls.last().map(|(_, doing)| doing.clone());
         let doing = doing.or_else(|| session.work.just_done.map(|(_, doing)| doing));

@@ -64,8 +64,17 @@ pub struct Question {
 pub struct Answer {
     /// By folder as asked: further ways to write it; `None` where it could not be found out.
     pub folders: BTreeMap<String, Option<Vec<String>>>,
-    /// By pattern as asked: further patterns that mean the same folders.
-    pub patterns: BTreeMap<String, Vec<String>>,
+    /// By pattern as asked: where it leads.
+    pub patterns: BTreeMap<String, Leads>,
+}
+
+/// Further patterns for one.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Leads {
+    /// Those that mean the same folders.
+    pub same: Vec<String>,
+    /// Those to which links lead that lie where the pattern is. They hide, but a link opens nothing.
+    pub within: Vec<String>,
 }
 
 impl std::fmt::Debug for Question {
@@ -140,12 +149,13 @@ struct Rule {
 
 impl Policy {
     /// The policy of these settings; `others` are further patterns for those of the rules.
-    pub fn new<'a>(
-        privacy: impl IntoIterator<Item = &'a Privacy>,
-        others: &BTreeMap<String, Vec<String>>,
-    ) -> Self {
+    pub fn new<'a>(privacy: impl IntoIterator<Item = &'a Privacy>, others: &BTreeMap<String, Leads>) -> Self {
         let rule = |rule: &PrivacyRule| {
-            let others = others.get(&rule.path).into_iter().flatten();
+            let leads = others.get(&rule.path).into_iter();
+            let others = leads.flat_map(|leads| {
+                let within = leads.within.iter().filter(|_| rule.show != Show::Full);
+                leads.same.iter().chain(within)
+            });
             let others = others.map(|other| Pattern::exactly(other));
             let patterns = std::iter::once(Pattern::new(&rule.path)).chain(others);
             Rule { patterns: patterns.collect(), show: rule.show }
@@ -248,7 +258,8 @@ mod tests {
     fn linked(rules: &[(&str, Show)], others: &[(&str, &str)]) -> Policy {
         let rules = rules.iter().map(|(path, show)| PrivacyRule { path: (*path).to_owned(), show: *show });
         let privacy = Privacy { project: true, rules: rules.collect(), ..Privacy::default() };
-        let others = others.iter().map(|(path, other)| ((*path).to_owned(), vec![(*other).to_owned()]));
+        let leads = |other: &str| Leads { same: vec![other.to_owned()], within: vec!["/in".to_owned()] };
+        let others = others.iter().map(|(path, other)| ((*path).to_owned(), leads(other)));
         Policy::new([&privacy], &others.collect())
     }
 
@@ -298,7 +309,11 @@ mod tests {
         ];
         let policy = linked(&rules, &others);
         assert_eq!(policy.allows("/data/clients/acme", &[]), None);
+        assert_eq!(policy.allows("/in", &[]), None);
         assert_eq!(policy.allows("/data/clients/open/x", &[]), FULL);
+        let open = linked(&[("/open", Show::Full)], &[("/open", "/data/open/**")]);
+        assert_eq!(open.allows("/data/open/x", &[]), FULL);
+        assert_eq!(open.allows("/in", &[]), SWITCHES, "a link opens nothing");
         assert_eq!(policy.allows("/home/u/clients/open", &["/data/clients/open".to_owned()]), FULL);
     }
 

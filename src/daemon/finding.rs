@@ -3,7 +3,7 @@
 //! Read next: [`crate::real_path`], which looks.
 
 use std::future::pending;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -29,36 +29,43 @@ pub(super) struct Finding {
 
 #[derive(Debug)]
 struct Underway {
-    question: Question,
     until: Instant,
-    found: oneshot::Receiver<Answer>,
+    /// What is found already.
+    found: Arc<Mutex<Answer>>,
+    done: oneshot::Receiver<()>,
 }
 
 impl Finding {
     /// Begins to look. There is one question at a time.
     pub(super) fn ask(&mut self, question: Question) {
-        let (answer, found) = oneshot::channel();
+        let (finished, done) = oneshot::channel();
+        let found = Arc::new(Mutex::new(question.unknown()));
         if Arc::strong_count(&self.looks) <= HANGING {
-            let (asked, looks) = (question.clone(), Arc::clone(&self.looks));
+            let (found, looks) = (Arc::clone(&found), Arc::clone(&self.looks));
             let look = move || {
+                real_path::locate_bit_by_bit(&question, |learn| learn(&mut lock(&found)));
                 // Nobody waits any longer for what comes too late.
-                let _ = answer.send(real_path::locate(&asked));
+                let _ = finished.send(());
                 drop(looks);
             };
             // Where there is no thread to be had, nothing is found out.
             let _ = thread::Builder::new().name("folders".to_owned()).spawn(look);
         }
-        self.underway = Some(Underway { question, until: Instant::now() + PATIENCE, found });
+        self.underway = Some(Underway { until: Instant::now() + PATIENCE, found, done });
     }
 
     /// The answer. Nothing is lost when the wait is given up.
     pub(super) async fn next(&mut self) -> Answer {
         let Some(underway) = &mut self.underway else { return pending().await };
-        let found = timeout_at(underway.until, &mut underway.found).await;
-        let question = self.underway.take().map(|underway| underway.question).unwrap_or_default();
-        found.ok().and_then(Result::ok).unwrap_or_else(|| {
+        let done = timeout_at(underway.until, &mut underway.done).await;
+        if !matches!(done, Ok(Ok(()))) {
             tracing::warn!("could not find out in time where the folders of sessions lead");
-            question.unknown()
-        })
+        }
+        let found = self.underway.take().map(|underway| lock(&underway.found).clone());
+        found.unwrap_or_default()
     }
+}
+
+fn lock(found: &Mutex<Answer>) -> MutexGuard<'_, Answer> {
+    found.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -244,7 +244,8 @@ fn a_rule_that_is_half_understood_hides() {
     assert_eq!(config::read(text, &context()).0.privacy.rules[0].show, Show::Hide);
     check(
         "[[privacy.rule]]\nshow = \"hide\"\npaht = \"/a\"\n",
-        "error: line 1: privacy.rule.path: a rule needs `path`\n\
+        "error: line 1: privacy.rule.path: a rule needs `path` (a rule is path = \"~/clients\" and show = \"hide\": add its \
+         `path`)\n\
          error: line 3: privacy.rule.paht: unknown key, and it may be meant to hide something: nothing is shown until it \
          is mended (did you mean `path`?)",
     );

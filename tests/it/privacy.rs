@@ -150,6 +150,61 @@ fn the_program_tells_no_secret() {
     }
 }
 
+/// A hidden folder's name, in a session that goes on elsewhere, in a rule that hides it and in one that is mistyped.
+#[cfg(unix)]
+#[test]
+fn a_hidden_folder_is_named_nowhere() {
+    use crate::support::home::Home;
+
+    let home = Home::new();
+    let rule = "[[privacy.rule]]\npath = \"/home/u/MARKER-HIDDEN-client/**\"\nshow = \"hide\"\n";
+    let open = "[privacy]\nproject = true\nbranch = true\nfile = true\n";
+    home.settings(&format!("{open}{rule}"));
+    let day = home.codex().join("sessions/2026/11/20");
+    std::fs::create_dir_all(&day).unwrap();
+    let now = clock::now().wall;
+    let about = |number: u8, folder: &str| About {
+        id: format!("01a158c0-e900-7148-88f8-{number:012}"),
+        cwd: folder.to_owned(),
+        branch: "MARKER-HIDDEN-branch".to_owned(),
+        source: Source::Cli,
+    };
+    let mut hidden = Codex::new(about(1, "/home/u/MARKER-HIDDEN-client/app"));
+    let mut lines = hidden.meta(now) + &hidden.context(now, "gpt-5.6-sol") + &hidden.turn(now);
+    lines += &hidden.call(now, &Tool::Patch("MARKER-HIDDEN.rs".to_owned()));
+    "/home/u/MARKER-HIDDEN-elsewhere".clone_into(&mut hidden.about.cwd);
+    lines += &hidden.context(now, "gpt-5.6-sol");
+    lines += &hidden.usage(now, Counters { input: 4000, cached: 0, output: 500, reasoning: 0 }, None);
+    std::fs::write(day.join("rollout-2026-11-20T10-00-00-01a158c0-e900-7148-88f8-000000000001.jsonl"), lines)
+        .unwrap();
+    let mut command = home.command("run --dry-run");
+    let daemon = crate::support::process::Process::start(command.env("RUST_LOG", "trace"));
+    home.wait_for_status("the session", |status| status["no_card"] == "hidden");
+    let mistyped = rule.replace("/**", "/{a,b}").replace("privacy.rule", "privacy.rules");
+    for settings in [mistyped, rule.replace("/**", "/{a,b}"), rule.replace("/home", "home"), String::new()] {
+        home.settings(&format!("{open}{settings}"));
+        let is_mistaken = !settings.is_empty();
+        home.wait_for_status("the mistake", |status| (status["no_card"] == "settings") == is_mistaken);
+        if !is_mistaken {
+            break;
+        }
+        home.settings(&format!("{open}{rule}"));
+        home.wait_for_status("no mistake", |status| {
+            status["config"]["issues"].as_array().unwrap().is_empty()
+        });
+    }
+    let ended = daemon.terminate();
+    assert!(ended.err.contains("Token usage: total=4,500"), "{}", ended.err);
+    for (what, text) in [("cards", &ended.out), ("the log", &ended.err)] {
+        let line = text.lines().find(|line| line.contains("MARKER-HIDDEN"));
+        assert_eq!(line, None, "{what}");
+    }
+    for path in files(&home.state()) {
+        let kept = std::fs::read(&path).unwrap();
+        assert!(!String::from_utf8_lossy(&kept).contains("MARKER-HIDDEN"), "{}", path.display());
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn the_daemon_tells_no_secret_at_its_most_talkative() {

@@ -152,6 +152,23 @@ fn a_link_within_a_hidden_folder_hides_where_it_leads() {
 }
 
 #[test]
+fn a_link_opens_nothing_and_makes_no_rule_one_for_everything() {
+    let home = Home::new();
+    let (app, private) = (make(&home, "app"), make(&home, "private/app"));
+    for folder in ["open", "clients"] {
+        make(&home, folder);
+    }
+    link(&home, "open/here", "../private");
+    link(&home, "clients/all", "/");
+    link(&home, "clients/home", "..");
+    settings(&home, &[("~/open", "full"), ("~/clients", "hide"), ("~/private", "generic")]);
+    session(&home, &[&private]);
+    assert_eq!(card(&home), "Thinking · GPT-5.6 Sol");
+    session(&home, &[&app]);
+    assert_eq!(card(&home), "Thinking in app · GPT-5.6 Sol");
+}
+
+#[test]
 fn a_way_up_behind_a_link_is_the_systems_own() {
     check(
         |home| {

@@ -75,7 +75,8 @@ impl Reading<'_> {
     ) -> Option<T> {
         let key = format!("{KEY}.{name}");
         let Some(value) = rule.get(name) else {
-            let complaint = Complaint::new(format!("a rule needs `{name}`")).withholding();
+            let hint = format!("a rule is path = \"~/clients\" and show = \"hide\": add its `{name}`");
+            let complaint = Complaint::new(format!("a rule needs `{name}`")).with_hint(hint).withholding();
             self.complain(at, &key, Severity::Error, complaint);
             return None;
         };
@@ -92,16 +93,14 @@ impl Reading<'_> {
 
 /// A pattern that means what its author takes it to mean: none that other programs know and this one does not.
 fn pattern(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
-    let refuse = |what: &str| Complaint::new(format!("{what} in {}", value::quoted(path)));
+    // The path itself is not repeated: what is said here is also logged.
+    let refuse = |what: &str| Complaint::new(what);
     if path.trim() != path || path.is_empty() {
-        return Err(Complaint::new(format!(
-            "expected a path without blanks around it, found {}",
-            value::quoted(path)
-        ))
-        .with_hint("leave the blanks away; a name that ends in one can be written with `?`"));
+        return Err(refuse("expected a path without blanks around it")
+            .with_hint("leave the blanks away; a name that ends in one can be written with `?`"));
     }
     if path.chars().any(char::is_control) {
-        return Err(refuse("a control character"));
+        return Err(refuse("a control character in a path").with_hint("write `?` for it"));
     }
     if value::with_variables(path, context)?.contains(['[', ']', '{', '}', '|']) {
         return Err(refuse("`[…]`, `{…}` and `|` are not known")
@@ -115,5 +114,12 @@ fn pattern(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
     if names.any(|name| name == "..") {
         return Err(refuse("`..` behind a wildcard").with_hint("write the path without `..`"));
     }
-    if path.starts_with("**") { Ok(path.to_owned()) } else { value::expand(path, context) }
+    let path = value::with_variables(path, context)?;
+    if path.starts_with("**") {
+        return Ok(path);
+    }
+    value::expand(&path, context).map_err(|complaint| match path.starts_with('~') {
+        true => complaint,
+        false => refuse("expected an absolute path").with_hint("begin it with `/`, `~/` or `**/`"),
+    })
 }

@@ -105,7 +105,9 @@ impl Engine {
         let places = &mut self.places;
         places.is_asking = false;
         places.found.folders.extend(answer.folders);
-        places.found.patterns = answer.patterns;
+        // What could not be found out again is as it was.
+        places.found.patterns.extend(answer.patterns);
+        places.found.patterns.retain(|pattern, _| places.patterns.contains(pattern));
         let sessions = with_origins(&self.files, &self.dormant);
         let folders: BTreeSet<&str> = sessions.into_iter().flat_map(Session::folders).collect();
         places.found.folders.retain(|folder, _| folders.contains(folder.as_str()));
@@ -138,8 +140,12 @@ impl Engine {
         let is_new = |folder: &&str| !places.found.folders.contains_key(*folder);
         places.is_waiting = folders.iter().any(is_new);
         let wanted = |folder: &&str| places.is_stale || is_new(folder) || places.doubted.contains(*folder);
-        let wanted: Vec<String> = folders.into_iter().filter(wanted).map(str::to_owned).collect();
+        // What could not be found out is asked again, but after everything else: it may hold that up.
+        let is_unknown = |folder: &&str| places.found.folders.get(*folder).is_some_and(Option::is_none);
+        let (unknown, folders): (Vec<&str>, Vec<&str>) = folders.into_iter().partition(is_unknown);
+        let mut wanted: Vec<String> = folders.into_iter().filter(wanted).map(str::to_owned).collect();
         if !places.is_asking && (places.is_stale || !wanted.is_empty()) {
+            wanted.extend(unknown.into_iter().map(str::to_owned));
             (places.is_asking, places.is_stale) = (true, false);
             places.doubted.clear();
             let patterns = places.patterns.iter().cloned().collect();
