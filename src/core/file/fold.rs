@@ -52,7 +52,9 @@ impl Fold {
     }
 
     pub(super) fn locate(&mut self, path: &Path) {
-        self.claude.place = claude::Place::of(path);
+        if self.agent == Agent::Claude {
+            self.claude.place = Some(Box::new(claude::Place::of(path)));
+        }
     }
 
     pub(super) fn line(&mut self, line: Line<'_>) {

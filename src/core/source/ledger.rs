@@ -55,17 +55,17 @@ pub enum Change {
 #[derive(Debug)]
 pub enum Ledger {
     /// Running totals of the whole thread.
-    Codex(codex::ledger::Ledger),
+    Codex(Box<codex::ledger::Ledger>),
     /// Usage of single messages.
-    Claude(claude::ledger::Ledger),
+    Claude(Box<claude::ledger::Ledger>),
 }
 
 impl Ledger {
     /// A file that is read from its first byte.
     pub fn new(agent: Agent, meta: &Meta) -> Self {
         match agent {
-            Agent::Codex => Self::Codex(codex::ledger::Ledger::new(meta)),
-            Agent::Claude => Self::Claude(claude::ledger::Ledger::default()),
+            Agent::Codex => Self::Codex(Box::new(codex::ledger::Ledger::new(meta))),
+            Agent::Claude => Self::Claude(Box::default()),
         }
     }
 

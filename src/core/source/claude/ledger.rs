@@ -11,7 +11,7 @@
 //!   usage has been read, and nothing counts before the answer;
 //! - where lines say that they were copied and nobody has the original, they count, but as history.
 //!
-//! Kept per message are 128 bytes, for as long as the file is followed: that is what makes a repeated line worth nothing
+//! Kept per message are 88 bytes, for as long as the file is followed: that is what makes a repeated line worth nothing
 //! whenever it comes.
 //!
 //! Longer than other files because each way in which a line is written again is tested beside the rule that it tests.
@@ -22,8 +22,8 @@ use jiff::Timestamp;
 
 use super::spent::Spent;
 use super::{Mark, Row};
-use crate::core::source::Message;
 use crate::core::source::ledger::Change;
+use crate::core::source::{Message, Response};
 use crate::core::usage::{Tokens, Usage};
 
 /// The token figures of one file.
@@ -38,8 +38,7 @@ pub struct Ledger {
     /// Whether messages that count elsewhere, or were copied, were among the lines since the session's last account.
     copied: bool,
     /// What was spent beyond what lines tell.
-    spent: Spent,
-    unlisted: Tokens,
+    spent: Option<Box<Spent>>,
     messages: BTreeMap<u128, Best>,
     /// The newest response with an id that several have.
     newest: BTreeMap<u128, u128>,
@@ -63,8 +62,12 @@ enum Entry {
 /// The line that speaks for a message.
 #[derive(Debug, Clone, Copy)]
 struct Best {
-    row: Row,
+    response: Response,
+    tokens: Tokens,
     main: bool,
+    at_least: bool,
+    /// Whether there is another response with its message's id, under which that one is kept.
+    further: bool,
     /// The turn in which the message was first seen.
     turn: u32,
 }
@@ -82,7 +85,7 @@ impl Best {
     /// Ties go to the later line.
     fn yields_to(&self, message: &Message) -> bool {
         let rank = |main: bool, tokens: &Tokens| (main, tokens.output, tokens.all());
-        rank(message.main, &message.tokens) >= rank(self.main, &self.row.tokens)
+        rank(message.main, &message.tokens) >= rank(self.main, &self.tokens)
     }
 }
 
@@ -139,24 +142,23 @@ impl Ledger {
         if self.inherited.is_none() || !self.held.is_empty() {
             self.held.push(Entry::Delegated);
         } else {
-            self.spent.called();
+            self.spent.get_or_insert_default().called();
         }
     }
 
     /// Whether the rows of helpers are needed, for all accounts `at_end`, else for those that something follows.
     pub fn wants_helpers(&self, at_end: bool) -> bool {
-        self.spent.wants_helpers(at_end)
+        self.spent.as_ref().is_some_and(|spent| spent.wants_helpers(at_end))
     }
 
     /// The rows of the helpers' files.
     pub fn set_helpers(&mut self, mut helpers: Vec<Vec<Row>>, at_end: bool) {
-        let own: BTreeSet<Mark> = self.messages.values().flat_map(|best| best.row.marks()).collect();
+        let own: BTreeSet<Mark> = self.rows().flat_map(|row| row.marks()).collect();
         for rows in &mut helpers {
             rows.retain(|row| !row.marks().any(|mark| own.contains(&mark)));
         }
-        for (at, unlisted) in self.spent.set_helpers(&helpers, at_end) {
-            let added = unlisted.minus(&self.unlisted);
-            self.unlisted = unlisted;
+        let risen = self.spent.as_mut().map(|spent| spent.set_helpers(&helpers, at_end)).unwrap_or_default();
+        for (at, added) in risen {
             let total = self.usage.session_total_tokens.unwrap_or_default().plus(&added);
             self.usage.session_total_tokens = Some(total);
             self.usage.session_delta_tokens = Some(added);
@@ -170,8 +172,9 @@ impl Ledger {
         if self.total_hidden || copied && self.shared {
             return;
         }
-        let own = self.usage.session_total_tokens.unwrap_or_default().minus(&self.unlisted);
-        self.spent.told(at, spent, own, copied);
+        let account = self.spent.get_or_insert_default();
+        let own = self.usage.session_total_tokens.unwrap_or_default().minus(&account.unlisted());
+        account.told(at, spent, own, copied);
     }
 
     /// Another file of the session may get the same lines: whichever gets one first counts it.
@@ -182,7 +185,15 @@ impl Ledger {
     /// Every message that counts; `None` while that is not decided.
     pub fn counted(&self) -> Option<impl Iterator<Item = Row>> {
         self.inherited.as_ref()?;
-        Some(self.messages.values().map(|best| best.row))
+        Some(self.rows())
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Row> {
+        self.messages.iter().map(|(place, best)| {
+            let Best { response, tokens, at_least, .. } = *best;
+            let message = if best.further { place ^ further(&response) } else { *place };
+            Row { message, response, at: Timestamp::UNIX_EPOCH, tokens, at_least }
+        })
     }
 
     /// Bytes are left out from here on: the total is not known, and neither is the turn at hand.
@@ -218,7 +229,7 @@ impl Ledger {
                 Entry::Turn(id) => self.begin_turn(id),
                 Entry::Message(at, message) => self.own(at, &message, history || message.copied),
                 Entry::Spent(at, spent) => self.account(at, spent),
-                Entry::Delegated => self.spent.called(),
+                Entry::Delegated => self.spent.get_or_insert_default().called(),
             }
         }
     }
@@ -237,11 +248,10 @@ impl Ledger {
         let is_of = |place: &u128| {
             let known = self.messages.get(place);
             // A helper's copy of a message has a request of its own.
-            known.is_some_and(|best| best.main != message.main || best.row.response.is(&message.response))
+            known.is_some_and(|best| best.main != message.main || best.response.is(&message.response))
         };
         let newest = self.newest.get(&id).copied().unwrap_or(id);
-        let own = message.response.marks().next().map_or(id, |mark| id ^ (u128::from(mark) << 64));
-        [newest, id].into_iter().find(is_of).unwrap_or(own)
+        [newest, id].into_iter().find(is_of).unwrap_or(id ^ further(&message.response))
     }
 
     fn own(&mut self, at: Timestamp, message: &Message, history: bool) {
@@ -252,22 +262,23 @@ impl Ledger {
         let row = Row { message: id, response, at, tokens, at_least };
         let is_inherited = known.is_none() && row.marks().any(|mark| inherited.binary_search(&mark).is_ok());
         self.copied |= is_inherited || history;
-        self.spent.goes_on(at);
+        if let Some(spent) = &mut self.spent {
+            spent.goes_on(at);
+        }
         if is_inherited {
             return;
         }
         if known.is_some_and(|known| !known.yields_to(message)) {
             return;
         }
-        let (before, turn) =
-            known.map_or((Tokens::ZERO, self.turn.number), |best| (best.row.tokens, best.turn));
+        let (before, turn) = known.map_or((Tokens::ZERO, self.turn.number), |best| (best.tokens, best.turn));
         if known.is_none() && place != id {
             self.newest.insert(id, place);
         }
-        self.messages.insert(place, Best { row, main, turn });
+        let further = place != id;
+        self.messages.insert(place, Best { response, tokens, main, at_least, further, turn });
         self.at_least += usize::from(at_least);
-        self.at_least =
-            self.at_least.saturating_sub(usize::from(known.is_some_and(|best| best.row.at_least)));
+        self.at_least = self.at_least.saturating_sub(usize::from(known.is_some_and(|best| best.at_least)));
         let replace = |sum: Tokens| sum.minus(&before).plus(&tokens);
         self.usage.session_total_tokens = Some(replace(self.usage.session_total_tokens.unwrap_or_default()));
         if turn == self.turn.number {
@@ -288,12 +299,16 @@ impl Ledger {
     }
 }
 
+/// What a message's id is changed by for a further response with it. Done again, it is the id.
+fn further(response: &Response) -> u128 {
+    response.marks().next().map_or(0, |mark| u128::from(mark) << 64)
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU64;
 
     use super::*;
-    use crate::core::source::Response;
 
     fn message(id: u128, input: u64, output: u64) -> Message {
         let tokens = Tokens { input, output, ..Tokens::ZERO };

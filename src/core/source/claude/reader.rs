@@ -18,7 +18,7 @@ use crate::core::time::elapsed;
 #[derive(Debug, Default)]
 pub struct Reader {
     /// What the file's place says of it.
-    pub place: Place,
+    pub place: Option<Box<Place>>,
     /// Whose file this is, once a line has said so.
     whose: Option<Whose>,
     /// The session that the process began with, where that was another one.
@@ -45,6 +45,8 @@ pub struct Reader {
 struct Whose {
     id: String,
     helper: bool,
+    /// Whether the file's name says so.
+    by_name: bool,
     /// The session that history was copied from, once a line has said so.
     forked_from: Option<String>,
 }
@@ -154,7 +156,7 @@ impl Reader {
         let named = entry.session_id.owned();
         if let Some(whose) = &mut self.whose {
             // A helper's lines name the session that it helps.
-            let by_name = named.filter(|_| self.place.session.is_some());
+            let by_name = named.filter(|_| whose.by_name);
             let origin = origin.map(str::to_owned);
             let (only_named, origin) = (origin.is_none(), origin.or(by_name));
             let origin = origin.filter(|origin| *origin != whose.id && whose.forked_from.is_none());
@@ -166,7 +168,8 @@ impl Reader {
             return;
         }
         let Some(named) = named else { return };
-        let Place { session, helps } = self.place.clone();
+        let Place { session, helps } = self.place.take().map(|place| *place).unwrap_or_default();
+        let by_name = session.is_some();
         let helper = entry.agent_id.owned().filter(|_| entry.is_sidechain.flag() && session.is_none());
         let (id, parent) = match helper {
             Some(helper) => (helper, helps.or_else(|| Some(named.clone()))),
@@ -177,8 +180,12 @@ impl Reader {
         let forked_from =
             copied_from.clone().or_else(|| Some(named).filter(|named| parent.is_none() && *named != id));
         (self.cwd, self.branch) = (entry.cwd.owned(), branch(&entry.git_branch).map(str::to_owned));
-        self.whose =
-            Some(Whose { id: id.clone(), helper: parent.is_some(), forked_from: forked_from.clone() });
+        self.whose = Some(Whose {
+            id: id.clone(),
+            helper: parent.is_some(),
+            by_name,
+            forked_from: forked_from.clone(),
+        });
         facts.push(Fact::Meta(Box::new(Meta {
             id,
             started_at: at.filter(|_| !self.torn && copied_from.is_none()),

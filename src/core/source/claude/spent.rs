@@ -70,18 +70,23 @@ impl Spent {
         self.pending.iter().any(|pending| at_end || pending.until.is_some())
     }
 
-    /// The rows of the helpers' files, one list each, without those of messages that count elsewhere. Gives what no line
-    /// tells, in all, each time that it has risen, with the time of the line before.
+    /// What no line tells, in all.
+    pub(super) fn unlisted(&self) -> Tokens {
+        self.before.plus(&self.now)
+    }
+
+    /// The rows of the helpers' files, one list each, without those of messages that count elsewhere. Gives by how much
+    /// what no line tells has risen each time, with the time of the line before.
     pub(super) fn set_helpers(&mut self, helpers: &[Vec<Row>], at_end: bool) -> Vec<(Timestamp, Tokens)> {
         let mut risen = Vec::new();
         for pending in
             self.pending.extract_if(.., |pending| at_end || pending.until.is_some()).collect::<Vec<_>>()
         {
-            let before = self.before.plus(&self.now);
+            let before = self.unlisted();
             self.account(&pending, helpers);
-            let now = self.before.plus(&self.now);
-            if now != before {
-                risen.push((pending.at, now));
+            let added = self.unlisted().minus(&before);
+            if !added.is_zero() {
+                risen.push((pending.at, added));
             }
         }
         risen
@@ -159,7 +164,7 @@ mod tests {
         let mut sum = 0;
         for (second, (told, own)) in (0..).zip(accounts) {
             spent.told(at(second), tokens(*told, 0), tokens(*own, 0), false);
-            sum = spent.set_helpers(helpers, true).last().map_or(sum, |(_, rest)| rest.input);
+            sum += spent.set_helpers(helpers, true).iter().map(|(_, added)| added.input).sum::<u64>();
         }
         sum
     }
