@@ -113,10 +113,10 @@ pub struct Engine {
     settings: Arc<Settings>,
     in_force: InForce,
     zone: TimeZone,
-    /// The sessions, each by the first of its files.
-    files: BTreeMap<FileId, Known>,
+    /// The sessions, each by the first of its files. Boxed: the map's nodes are half empty.
+    files: BTreeMap<FileId, Box<Known>>,
     /// Sessions that ended long ago, as far as their files are there: one that goes on in another file still has its figures.
-    dormant: BTreeMap<FileId, Known>,
+    dormant: BTreeMap<FileId, Box<Known>>,
     /// The first file of the session that any other file is of.
     firsts: BTreeMap<FileId, FileId>,
     /// The first file of a session by a hash of whose it is.
@@ -152,7 +152,7 @@ struct Known {
     activity: Activity,
     ended: bool,
     /// Restored figures that nobody was told of.
-    untold: Option<UsageEvent>,
+    untold: Option<Box<UsageEvent>>,
     /// What the session's stream has told of its file already.
     told: Option<Told>,
     /// A start of the timer that lay in the future, because the clock was set back, and what stands for it.
@@ -459,7 +459,7 @@ impl Engine {
         let (mut untold, mut news, told) = (before.untold, Vec::new(), before.told);
         let late_start = before.late_start;
         for event in usage {
-            if event.added.is_none() { untold = Some(event) } else { news.push(event) }
+            if event.added.is_none() { untold = Some(Box::new(event)) } else { news.push(event) }
         }
         // Figures of a session that is long idle are not news until it goes on, nor are provisional ones.
         let goes_on = !asleep || !news.is_empty();
@@ -468,12 +468,13 @@ impl Engine {
             // A turn may have begun since.
             found.usage = session.usage;
         }
-        let usage = found.iter().chain(&news);
+        let usage = found.as_deref().into_iter().chain(&news);
         events.extend(usage.map(|event| EventKind::Usage(UsageReport::new(&session, event, count))));
         // Whoever fell asleep unnoticed is told of like anybody who does, by `activities`.
         let (activity, ended) = if asleep { (before.activity, before.ended) } else { (activity, false) };
         let parts = before.parts;
-        self.files.insert(place, Known { session, parts, activity, ended, untold, told, late_start });
+        let known = Known { session, parts, activity, ended, untold, told, late_start };
+        self.files.insert(place, Box::new(known));
         for kind in events {
             self.tell(now.wall, kind);
         }
@@ -513,9 +514,9 @@ impl Engine {
     /// What is known of the session at `place`, taken out of there; and whether a stream has told of it.
     fn take_known(&mut self, place: FileId, file: FileId, session: &Session) -> (Option<Known>, bool) {
         if let Some(known) = self.files.remove(&place) {
-            return (Some(known), false);
+            return (Some(*known), false);
         }
-        let dormant = self.dormant.remove(&place);
+        let dormant = self.dormant.remove(&place).map(|known| *known);
         match self.adopt(file, session) {
             Some(adopted) => {
                 let parts = dormant.map(|dormant| dormant.parts).unwrap_or_default();

@@ -36,6 +36,7 @@ mod limits;
 mod links;
 #[cfg(unix)]
 mod logs;
+mod many_files;
 mod old_codex;
 mod one_instance;
 #[cfg(target_os = "linux")]

@@ -209,7 +209,7 @@ fn a_state_folder_that_another_user_took_the_place_of_is_not_written_to() {
         return;
     }
     session.limits(36.0, 53.0).tokens(5_500);
-    daemon.wait_for_log("could not use the state folder");
+    daemon.wait_for_log("belongs to another user");
     assert_eq!(daemon.terminate().code, Some(0));
     assert_eq!(fs::read_dir(state).unwrap().count(), 0);
 }

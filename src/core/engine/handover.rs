@@ -63,7 +63,7 @@ impl Engine {
             let read = known.parts.iter().filter_map(|part| part.read);
             read.map(|read| Progress { read, activity, ended, untold }).collect::<Vec<_>>()
         };
-        let met = self.files.values().flat_map(progress);
+        let met = self.files.values().map(Box::as_ref).flat_map(progress);
         met.chain(self.inherited.files.iter().flat_map(BTreeMap::values).copied()).collect()
     }
 
@@ -83,9 +83,9 @@ impl Engine {
         known.parts.tell(file, &mut usage);
         if let Some(told) = told {
             (known.activity, known.ended) = (told.activity, told.ended);
-            known.untold = usage.pop().or(known.untold).filter(|_| told.untold);
+            known.untold = usage.pop().map(Box::new).or(known.untold).filter(|_| told.untold);
         }
-        self.files.insert(place, known);
+        self.files.insert(place, Box::new(known));
         self.learn(now, limits);
     }
 }

@@ -205,8 +205,8 @@ impl Engine {
 
 /// The sessions that are listed, and those from which they came: they may have ended long ago.
 fn with_origins<'a>(
-    files: &'a BTreeMap<FileId, Known>,
-    dormant: &'a BTreeMap<FileId, Known>,
+    files: &'a BTreeMap<FileId, Box<Known>>,
+    dormant: &'a BTreeMap<FileId, Box<Known>>,
 ) -> Vec<&'a Session> {
     let listed = || files.values().map(|known| &known.session);
     let origins: BTreeSet<&str> = listed().flat_map(Session::origins).collect();

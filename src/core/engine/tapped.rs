@@ -77,7 +77,7 @@ impl Engine {
         let mut streams = self.files.range(FileId::stream(0)..);
         let (stream, _) = streams.find(|(_, known)| is_same(&known.session, session))?;
         let stream = *stream;
-        let known = self.files.remove(&stream)?;
+        let known = *self.files.remove(&stream)?;
         let total = known.session.usage.session_total_tokens;
         let until = known.session.last_event_at;
         let told = total.map(|total| Told { total, settled: false, until });

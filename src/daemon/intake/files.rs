@@ -4,15 +4,17 @@
 //! Read next: `notice`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use super::tail::Tail;
 use crate::core::source_event::{FileId, FileIdentity};
 
 #[derive(Debug)]
 pub(super) struct Files<F> {
-    tails: BTreeMap<FileId, Tail<F>>,
-    by_path: BTreeMap<PathBuf, FileId>,
+    /// Boxed: the map's nodes are half empty.
+    tails: BTreeMap<FileId, Box<Tail<F>>>,
+    by_path: BTreeMap<Arc<Path>, FileId>,
     by_identity: BTreeMap<FileIdentity, FileId>,
     next: u64,
 }
@@ -32,13 +34,13 @@ impl<F> Files<F> {
     /// Puts another reading in the place of `id`.
     pub(super) fn put(&mut self, id: FileId, tail: Tail<F>) {
         self.remove(id);
-        self.by_path.insert(tail.path.clone(), id);
+        self.by_path.insert(Arc::clone(&tail.path), id);
         self.by_identity.insert(tail.stamp.identity, id);
-        self.tails.insert(id, tail);
+        self.tails.insert(id, Box::new(tail));
     }
 
     pub(super) fn remove(&mut self, id: FileId) -> Option<Tail<F>> {
-        let tail = self.tails.remove(&id)?;
+        let tail = *self.tails.remove(&id)?;
         self.by_path.remove(&tail.path);
         if self.by_identity.get(&tail.stamp.identity) == Some(&id) {
             self.by_identity.remove(&tail.stamp.identity);
@@ -49,17 +51,21 @@ impl<F> Files<F> {
     /// The same file has another path now.
     pub(super) fn rename(&mut self, id: FileId, path: &Path) {
         if let Some(mut tail) = self.remove(id) {
-            path.clone_into(&mut tail.path);
+            tail.path = path.into();
             self.put(id, tail);
         }
     }
 
     pub(super) fn get(&self, id: FileId) -> Option<&Tail<F>> {
-        self.tails.get(&id)
+        self.tails.get(&id).map(Box::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, id: FileId) -> Option<&mut Tail<F>> {
-        self.tails.get_mut(&id)
+        self.tails.get_mut(&id).map(Box::as_mut)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tails.len()
     }
 
     pub(super) fn at(&self, path: &Path) -> Option<FileId> {
@@ -71,7 +77,7 @@ impl<F> Files<F> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (FileId, &Tail<F>)> {
-        self.tails.iter().map(|(id, tail)| (*id, tail))
+        self.tails.iter().map(|(id, tail)| (*id, tail.as_ref()))
     }
 
     /// The ids of those that `wanted` picks, for when the files change on the way.

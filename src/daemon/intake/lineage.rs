@@ -49,14 +49,14 @@ impl<F: Fold> Reader<'_, F> {
         if tail.count.is_some() || tail.lineage_asked == Some(met) && !tail.shared {
             return;
         }
-        let Some(request) = tail.fold.lineage_wanted() else { return };
+        let Some(request) = tail.fold.as_ref().and_then(|fold| fold.lineage_wanted()) else { return };
         tail.lineage_asked = Some(met);
         let copied = tail.position.offset.saturating_mul(2).saturating_add(MARGIN);
         let most = if request.whole { u64::MAX } else { copied };
         let (home, own) = (Arc::clone(&tail.home), tail.path.clone());
         self.make_index(&home);
         let mut parents = self.files_of(&request.parent);
-        parents.retain(|path| *path != own);
+        parents.retain(|path| **path != *own);
         let candidates = match home.agent {
             Agent::Codex => {
                 // What others made of the same history says nothing of what is repeated of it.
@@ -66,8 +66,10 @@ impl<F: Fold> Reader<'_, F> {
             }
             Agent::Claude => self.claude_relatives(&home, &request, &own, &parents),
         };
-        if let Some(tail) = self.files.get_mut(id) {
-            tail.fold.set_lineage(&candidates);
+        if let Some(tail) = self.files.get_mut(id)
+            && let Some(fold) = &mut tail.fold
+        {
+            fold.set_lineage(&candidates);
         }
     }
 
@@ -82,11 +84,12 @@ impl<F: Fold> Reader<'_, F> {
         let is_sibling = |head: Option<&Head>| {
             head.is_some_and(|head| head.parent.as_deref() == Some(request.parent.as_str()))
         };
-        let related = |tail: &Tail<F>| Arc::ptr_eq(&tail.home, home) && is_sibling(tail.fold.head().as_ref());
-        let live = self.files.iter().filter(|(_, tail)| related(tail) && tail.path != own);
-        let mut paths: Vec<_> = live.map(|(_, tail)| tail.path.clone()).take(MOST_SIBLINGS).collect();
+        let head = |tail: &Tail<F>| tail.fold.as_ref().and_then(|fold| fold.head());
+        let related = |tail: &Tail<F>| Arc::ptr_eq(&tail.home, home) && is_sibling(head(tail).as_ref());
+        let live = self.files.iter().filter(|(_, tail)| related(tail) && *tail.path != *own);
+        let mut paths: Vec<_> = live.map(|(_, tail)| tail.path.to_path_buf()).take(MOST_SIBLINGS).collect();
         let listed = self.index.iter().flat_map(|index| index.files.iter().rev());
-        let old = listed.map(|(_, path)| path).filter(|path| self.files.at(path).is_none());
+        let old = listed.map(|(_, path)| path).filter(|path| !self.is_awake(path));
         for path in old.take(MOST_HEADS).cloned().collect::<Vec<_>>() {
             if paths.len() >= MOST_SIBLINGS {
                 break;
@@ -98,10 +101,28 @@ impl<F: Fold> Reader<'_, F> {
         paths
     }
 
+    /// Whether a file is followed, and what was read of it is at hand.
+    fn is_awake(&self, path: &Path) -> bool {
+        self.files.at(path).and_then(|id| self.files.get(id)).is_some_and(|tail| tail.fold.is_some())
+    }
+
+    /// The followed file at `path` with what was read of it at hand.
+    pub(super) fn awake(&mut self, path: &Path) -> Option<&mut Tail<F>> {
+        let id = self.files.at(path)?;
+        let tail = self.files.get_mut(id)?;
+        if tail.fold.is_none() {
+            let mut opened = Opened::open(path).ok()?;
+            tail.wake(&mut opened, &mut self.chunks).ok().filter(|woke| *woke)?;
+        }
+        Some(tail)
+    }
+
     /// What the beginning of a file says of its relations.
     pub(super) fn head_of(&mut self, home: &Home, path: &Path) -> Option<Head> {
-        if let Some(tail) = self.files.at(path).and_then(|id| self.files.get(id)) {
-            return tail.fold.head();
+        if let Some(fold) =
+            self.files.at(path).and_then(|id| self.files.get(id)).and_then(|tail| tail.fold.as_ref())
+        {
+            return fold.head();
         }
         if let Some(known) = self.index.as_ref().and_then(|index| index.heads.get(path)) {
             return Some(known.clone());

@@ -110,7 +110,19 @@ impl<F: Fold> Reader<'_, F> {
         tail.grown_at = now.mono.saturating_sub(now.since(stamp.modified));
         tail.announced.last_usage = past;
         let id = self.files.insert(tail);
-        Ok(self.announce(id))
+        let flow = self.announce(id);
+        self.rest(id);
+        Ok(flow)
+    }
+
+    /// Of a few files all that was read stays at hand. Where there are more, most of them never grow again.
+    fn rest(&mut self, id: FileId) {
+        const AWAKE: usize = 256;
+        if self.files.len() > AWAKE
+            && let Some(tail) = self.files.get_mut(id)
+        {
+            tail.rest();
+        }
     }
 
     /// Begins with what an earlier reading has told. `None`: the file is not the one that it read.
@@ -133,7 +145,7 @@ impl<F: Fold> Reader<'_, F> {
                 let mono = self.now().mono;
                 if let Some(tail) = self.files.get_mut(id) {
                     tail.grown_at = mono;
-                    if tail.fold.unfinished() > 0 {
+                    if tail.unfinished() > 0 {
                         self.resting.insert(id, mono.saturating_add(REST));
                     } else {
                         self.resting.remove(&id);
@@ -150,7 +162,8 @@ impl<F: Fold> Reader<'_, F> {
         let mono = self.now().mono;
         let due = self.resting.extract_if(.., |_, at| *at <= mono).map(|(id, _)| id).collect::<Vec<_>>();
         for id in due {
-            if self.files.get_mut(id).is_some_and(|tail| tail.fold.end_line()) {
+            if self.files.get_mut(id).and_then(|tail| tail.fold.as_mut()).is_some_and(|fold| fold.end_line())
+            {
                 self.announce(id)?;
             }
         }
@@ -203,7 +216,7 @@ impl<F: Fold> Reader<'_, F> {
     /// The same; unless it is said, what it is to those who listen follows from what was announced before.
     fn announce_as(&mut self, id: FileId, standing: Option<Standing>) -> ControlFlow<()> {
         if let Some(tail) = self.files.get_mut(id) {
-            tail.fold.caught_up();
+            tail.fold.iter_mut().for_each(|fold| fold.caught_up());
             if tail.count.is_some() && !self.counting.contains(&id) {
                 self.counting.push_back(id);
             }
@@ -211,7 +224,8 @@ impl<F: Fold> Reader<'_, F> {
         self.ask_lineage(id);
         self.ask_helpers(id);
         let Some(tail) = self.files.get_mut(id) else { return ControlFlow::Continue(()) };
-        let Some(mut update) = tail.fold.take_update() else { return ControlFlow::Continue(()) };
+        let update = tail.fold.as_mut().and_then(|fold| fold.take_update());
+        let Some(mut update) = update else { return ControlFlow::Continue(()) };
         let announced = &mut tail.announced;
         let usual = if announced.this_fold { Standing::News } else { Standing::Restored };
         let standing = standing.unwrap_or(usual);
@@ -221,7 +235,7 @@ impl<F: Fold> Reader<'_, F> {
         announced.last_usage = announced.last_usage.max(update.last_usage());
         announced.this_fold = true;
         announced.ever = true;
-        let offset = tail.position.offset.saturating_sub(tail.fold.unfinished());
+        let offset = tail.position.offset.saturating_sub(tail.unfinished());
         let read = tail.count.is_none().then_some(ReadTo { file: tail.stamp.identity, offset });
         if update.tells_main_limits() {
             let home = Arc::clone(&tail.home);

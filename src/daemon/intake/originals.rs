@@ -44,14 +44,15 @@ impl<F: Fold> Reader<'_, F> {
     /// Gives the fold of `id` the rows of its helpers' files, if it wants them.
     pub(super) fn ask_helpers(&mut self, id: FileId) {
         let Some(tail) = self.files.get(id).filter(|tail| tail.count.is_none()) else { return };
-        if !tail.fold.helpers_wanted() {
+        if !tail.fold.as_ref().is_some_and(|fold| fold.helpers_wanted()) {
             return;
         }
         let files = helper_files(&tail.path);
         let rows: Vec<_> =
             files.iter().filter_map(|path| read_rows(path, u64::MAX, &mut self.chunks)).collect();
         if let Some(tail) = self.files.get_mut(id) {
-            tail.fold.set_helpers(&rows);
+            tail.helped = true;
+            tail.fold.iter_mut().for_each(|fold| fold.set_helpers(&rows));
         }
     }
 
@@ -66,18 +67,18 @@ impl<F: Fold> Reader<'_, F> {
         }
         same.retain(|path| self.files.at(path).is_some());
         for path in &same {
-            if let Some(tail) = self.files.at(path).and_then(|id| self.files.get_mut(id)) {
+            if let Some(tail) = self.awake(path) {
                 tail.shared = true;
-                tail.fold.share();
+                tail.fold.iter_mut().for_each(|fold| fold.share());
             }
         }
         same.iter().filter(|path| *path != own).filter_map(|path| self.counted(path)).collect()
     }
 
     /// What a file that is followed counts.
-    fn counted(&self, path: &Path) -> Option<Vec<UsageRow>> {
-        let tail = self.files.at(path).and_then(|id| self.files.get(id))?;
-        tail.fold.counted().filter(|_| tail.count.is_none())
+    fn counted(&mut self, path: &Path) -> Option<Vec<UsageRow>> {
+        let tail = self.awake(path)?;
+        tail.fold.as_ref()?.counted().filter(|_| tail.count.is_none())
     }
 
     /// The rows of the files that begin with the same line as `own` and were there before, or have that line elsewhere.

@@ -22,14 +22,16 @@ const ANCHOR: usize = 64;
 #[derive(Debug)]
 pub(super) struct Tail<F> {
     pub(super) home: Arc<Home>,
-    pub(super) path: PathBuf,
+    pub(super) path: Arc<Path>,
     pub(super) stamp: Stamp,
     pub(super) position: Position,
     /// How far it had been read when that was last told.
     followed: u64,
-    pub(super) fold: F,
+    /// What was read of it; `None` while it is at rest: then only its place is remembered, and it is read once more when it
+    /// grows.
+    pub(super) fold: Option<Box<F>>,
     /// The exact figures in the making, while `fold` has only seen the file's ends.
-    pub(super) count: Option<Count<F>>,
+    pub(super) count: Option<Box<Count<F>>>,
     pub(super) announced: Announced,
     /// Monotonic time of the last growth.
     pub(super) grown_at: Duration,
@@ -39,6 +41,8 @@ pub(super) struct Tail<F> {
     pub(super) lineage_asked: Option<u64>,
     /// Whether other files of the same conversation are followed.
     pub(super) shared: bool,
+    /// Whether its helpers' files told some of what it counts.
+    pub(super) helped: bool,
 }
 
 /// How far a file has been read.
@@ -194,17 +198,18 @@ impl<F: Fold> Tail<F> {
         let count = (!reading.whole).then(|| Count { fold: new(), offset: 0 });
         Ok(Self {
             home: Arc::clone(home),
-            path,
+            path: path.into(),
             stamp: opened.stamp,
             followed: reading.position.offset,
             position: reading.position,
-            fold: reading.fold,
-            count,
+            fold: Some(Box::new(reading.fold)),
+            count: count.map(Box::new),
             announced: Announced::default(),
             grown_at: Duration::ZERO,
             polled_at: Duration::ZERO,
             lineage_asked: None,
             shared: false,
+            helped: false,
         })
     }
 
@@ -227,18 +232,19 @@ impl<F: Fold> Tail<F> {
         fold.end_line();
         Ok((passed == offset).then(|| Self {
             home: Arc::clone(home),
-            path,
+            path: path.into(),
             // It is the rest that a look at it will find to have come.
             stamp: Stamp { len: offset, modified: Timestamp::UNIX_EPOCH, ..opened.stamp },
             followed: offset,
             position,
-            fold,
+            fold: Some(Box::new(fold)),
             count: None,
             announced: Announced::default(),
             grown_at: Duration::ZERO,
             polled_at: Duration::ZERO,
             lineage_asked: None,
             shared: false,
+            helped: false,
         }))
     }
 
@@ -251,7 +257,12 @@ impl<F: Fold> Tail<F> {
         if stamp.identity != self.stamp.identity || !self.position.holds(opened)? {
             return Ok(Followed::StartOver);
         }
-        let (fold, position) = (&mut self.fold, &mut self.position);
+        if !self.wake(opened, chunks)? {
+            return Ok(Followed::StartOver);
+        }
+        let (Some(fold), position) = (&mut self.fold, &mut self.position) else {
+            return Ok(Followed::StartOver);
+        };
         chunks.stream(&mut opened.file, position.offset, u64::MAX, |bytes| {
             fold.push(bytes);
             position.pass(bytes);
@@ -262,11 +273,45 @@ impl<F: Fold> Tail<F> {
         Ok(if self.followed == before { Followed::Unchanged } else { Followed::Grown })
     }
 
+    /// How many bytes at the end belong to a line that is not whole.
+    pub(super) fn unfinished(&self) -> u64 {
+        self.fold.as_ref().map_or(0, |fold| fold.unfinished())
+    }
+
+    /// Gives up what was read of a file that has told all of it and may well never grow. One that would have to be asked what
+    /// it counted, or whose last line is not whole, keeps it.
+    pub(super) fn rest(&mut self) {
+        /// Larger files are not read twice.
+        const MOST: u64 = 4 * 1024 * 1024;
+        let is_whole = self.position.anchor.last().is_none_or(|byte| *byte == b'\n');
+        let is_alone = self.lineage_asked.is_none() && !self.shared && !self.helped && self.count.is_none();
+        if is_whole && is_alone && self.position.offset <= MOST {
+            self.fold = None;
+        }
+    }
+
+    /// Reads again what was read before the file came to rest; false when it is not there any more. All of it was told.
+    pub(super) fn wake(&mut self, opened: &mut Opened, chunks: &mut Chunks) -> io::Result<bool> {
+        if self.fold.is_some() {
+            return Ok(true);
+        }
+        let fold = F::new(self.home.agent, Arc::clone(&self.home.label), Timestamp::MAX);
+        let mut fold = located(fold, &self.path);
+        let offset = self.position.offset;
+        if chunks.stream(&mut opened.file, 0, offset, |bytes| fold.push(bytes))? < offset {
+            return Ok(false);
+        }
+        fold.caught_up();
+        let _told = fold.take_update();
+        self.fold = Some(Box::new(fold));
+        Ok(true)
+    }
+
     /// Counts one more slice; true when the count has reached what was followed meanwhile and has taken its place.
     pub(super) fn count(&mut self, opened: &mut Opened, slice: u64, chunks: &mut Chunks) -> io::Result<bool> {
         let Some(count) = &mut self.count else { return Ok(false) };
         let left = self.position.offset.saturating_sub(count.offset);
-        let Count { fold, offset } = count;
+        let Count { fold, offset } = count.as_mut();
         let passed = chunks.stream(&mut opened.file, *offset, slice.min(left), |bytes| {
             fold.push(bytes);
             *offset += bytes.len() as u64;
@@ -276,7 +321,7 @@ impl<F: Fold> Tail<F> {
         }
         if let Some(mut count) = self.count.take() {
             count.fold.end_line();
-            self.fold = count.fold;
+            self.fold = Some(Box::new(count.fold));
             self.announced.this_fold = false;
         }
         Ok(true)
@@ -344,7 +389,7 @@ mod tests {
 
         std::fs::write(&path, "one\ntwo\n").unwrap();
         let failing = Arc::new(Inbox::default());
-        tail.fold = Interrupting(Some(Arc::clone(&failing)));
+        tail.fold = Some(Box::new(Interrupting(Some(Arc::clone(&failing)))));
         let mut opened = Opened::open(&path).unwrap();
         assert!(tail.follow(&mut opened, &mut Chunks::new(64, failing)).is_err());
         assert_eq!(tail.position.offset, 8, "it failed behind the last byte");
