@@ -250,6 +250,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_window_that_is_over_is_no_fall() {
+        // Drawn again at its end: what the other one has heard of the week meanwhile stays.
+        let drawn = [claude("a", 10, [80.0, 60.0]), claude("a", 9_950, [0.0, 60.0])];
+        let other = claude("b", 9_000, [80.0, 65.0]);
+        let mut book = book(drawn.iter().take(1).chain([&other]).chain(drawn.last()));
+        assert_eq!(said(&book).map(|(_, used)| used), Some(vec![80.0, 65.0]));
+        let [_, (_, far)] = MAIN;
+        let next =
+            of(Agent::Claude, Some("a"), 10_100, &[(300, 1.0, Some(28_000)), (10_080, 65.5, Some(far))]);
+        book.learn([next]);
+        assert_eq!(said(&book), Some((10_100, vec![1.0, 65.5])));
+    }
+
+    #[test]
     fn a_window_that_is_absent() {
         let weekly = |agent, session, at| of(agent, Some(session), at, &[(10_080, 45.0, Some(500_000))]);
         // Codex names all there are: one that the newest word does not name is no more.

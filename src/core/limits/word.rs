@@ -81,9 +81,15 @@ impl Snapshot {
             said.since = said.since.filter(|since| *since < said.observed_at);
             return said;
         }
+        // A terminal is drawn again when a window is over, and may have heard nothing since.
+        let is_over = |known: &Window| {
+            before.expires_at(known).is_some_and(|at| elapsed(word.observed_at, at) <= SAME_RESET)
+        };
         let falls = |window: &Window| {
             before.find(window).is_some_and(|known| {
-                before.learnt_at(known) <= word.learnt_at(window) && window.is_fall_from(known)
+                before.learnt_at(known) <= word.learnt_at(window)
+                    && !is_over(known)
+                    && window.is_fall_from(known)
             })
         };
         if !fell_since && word.windows.iter().any(falls) {
