@@ -122,9 +122,7 @@ impl Engine {
             return;
         }
         self.ask(now);
-        if self.places.policy.may_hide() {
-            self.find_hidden();
-        }
+        self.find_hidden();
     }
 
     fn ask(&mut self, now: Now) {
