@@ -200,7 +200,8 @@ impl Ledger {
         let begun_at = self.begun_at?;
         let by_id = id.and_then(uuid7_time).map(|at| at >= begun_at);
         let second = started_at.and_then(|second| i64::try_from(second).ok());
-        let by_time = second.filter(|at| *at != begun_at.as_second()).map(|at| at > begun_at.as_second());
+        // It is rounded down, so it may be less than a second before the file's beginning.
+        let by_time = second.map(|at| at >= begun_at.as_second());
         [by_id, by_time].into_iter().flatten().reduce(|one, other| one && other)
     }
 
