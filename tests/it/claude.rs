@@ -56,6 +56,7 @@ fn the_sessions_of_a_folder_add_up_to_one_count_of_every_message() {
         ("2.1.123/branch", 3),
         ("2.1.200/side-question", 2),
         ("2.1.286/context-cleared", 2),
+        ("2.1.286/continued-and-both-go-on", 2),
         ("2.1.286/continued-from-a-compaction", 2),
         ("2.1.286/lineage-under-another-name", 2),
         ("2.1.286/subagents", 3),

@@ -12,6 +12,8 @@ pub enum UsageRow {
     Codex(codex::counters::Row),
     /// Its message.
     Claude(claude::Row),
+    /// The line that ends a Claude Code file: in which session its conversation goes on.
+    ContinuedIn(u128),
 }
 
 impl UsageRow {
@@ -19,7 +21,7 @@ impl UsageRow {
     pub fn codex(&self) -> Option<codex::counters::Row> {
         match self {
             Self::Codex(row) => Some(*row),
-            Self::Claude(_) => None,
+            Self::Claude(_) | Self::ContinuedIn(_) => None,
         }
     }
 
@@ -27,7 +29,7 @@ impl UsageRow {
     pub fn claude(&self) -> Option<claude::Row> {
         match self {
             Self::Claude(row) => Some(*row),
-            Self::Codex(_) => None,
+            Self::Codex(_) | Self::ContinuedIn(_) => None,
         }
     }
 }
@@ -57,7 +59,8 @@ impl RowReader {
 fn line_rows(line: Line<'_>, rows: &mut Vec<UsageRow>) {
     let row = |line| {
         let codex = || codex::usage_row(line).map(UsageRow::Codex);
-        codex().or_else(|| claude::usage_row(line).map(UsageRow::Claude))
+        let claude = || claude::usage_row(line).map(UsageRow::Claude);
+        codex().or_else(claude).or_else(|| claude::continued_in(line).map(UsageRow::ContinuedIn))
     };
     if let Some(row) = row(line) {
         rows.push(row);

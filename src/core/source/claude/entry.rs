@@ -47,6 +47,8 @@ pub(super) struct Entry<'a> {
     #[serde(borrow)]
     pub(super) forked_from: Raw<'a>,
     #[serde(borrow)]
+    pub(super) continued_in_session_id: Scalar<'a>,
+    #[serde(borrow)]
     pub(super) cwd: Scalar<'a>,
     #[serde(borrow)]
     pub(super) git_branch: Scalar<'a>,

@@ -1,6 +1,6 @@
 //! Which of two files with common messages is the copy.
 //!
-//! Where a copy names its original the matter is settled. Older versions resumed a session by copying it into a new file
+//! Where a copy names its original, or an original the session that it went on in, the matter is settled. Older versions resumed a session by copying it into a new file
 //! without a word; such files begin with the same line. Whoever answers a lineage request compares them with
 //! [`Relative::precedes`], so that every message is counted in one file and in one only.
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::core::file::UsageRow;
-use crate::core::source::claude::{Mark, Row};
+use crate::core::source::claude::{Mark, Row, session_key};
 
 /// A file that may share messages with another.
 #[derive(Debug, Clone, Copy)]
@@ -41,10 +41,14 @@ impl Relative<'_> {
             let own = of.rows.iter().filter_map(UsageRow::claude).filter(is_own);
             own.map(|row| row.at).min().unwrap_or(Timestamp::MIN)
         };
-        let rank = |of: &Self, others: &BTreeSet<Mark>| {
-            (of.forked, own_part(of, others), of.id.to_owned(), of.path.to_owned())
+        let rank = |of: &Self, others: &BTreeSet<Mark>, from: &Self| {
+            (of.forked, from.went_on_in(of), own_part(of, others), of.id.to_owned(), of.path.to_owned())
         };
-        rank(self, &theirs) < rank(other, &ours)
+        rank(self, &theirs, other) < rank(other, &ours, self)
+    }
+
+    fn went_on_in(&self, other: &Self) -> bool {
+        self.rows.contains(&UsageRow::ContinuedIn(session_key(other.id)))
     }
 
     fn marks(&self) -> BTreeSet<Mark> {
@@ -83,6 +87,18 @@ mod tests {
         check(("b", false, &[(1, 1), (2, 9)]), ("a", true, &[(1, 1)]));
         check(("a", false, &[(1, 1)]), ("b", false, &[(1, 1)]));
         check(("a", false, &[(1, 1)]), ("a", false, &[(1, 1)]));
+    }
+
+    /// The original may have gone on itself, later than the copy, or neither has.
+    #[test]
+    fn the_one_that_says_where_it_went_on() {
+        for (ours, theirs) in [(&[(1, 1), (2, 9)][..], &[(1, 1), (3, 5)][..]), (&[(1, 1)], &[(1, 1)])] {
+            let (mut ours, theirs) = (rows(ours), rows(theirs));
+            ours.push(UsageRow::ContinuedIn(session_key("a")));
+            let original = Relative { id: "b", forked: false, path: Path::new("2"), rows: &ours };
+            let copy = Relative { id: "a", forked: false, path: Path::new("1"), rows: &theirs };
+            assert!(original.precedes(&copy) && !copy.precedes(&original));
+        }
     }
 
     #[test]

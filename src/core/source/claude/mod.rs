@@ -89,6 +89,20 @@ pub fn usage_row(line: Line<'_>) -> Option<Row> {
     }
 }
 
+/// In which session a file's conversation goes on, by the line that says so: [`session_key`] of it.
+pub fn continued_in(line: Line<'_>) -> Option<u128> {
+    let Line::Whole(bytes) = line else { return None };
+    memchr::memmem::find(bytes, b"\"continued-in\"")?;
+    let mut room = Room::default();
+    let entry = read::<Entry<'_>>(bytes, &mut room).filter(|entry| entry.kind.is("continued-in"))?;
+    entry.continued_in_session_id.text().map(session_key)
+}
+
+/// What a session's id is compared by.
+pub fn session_key(id: &str) -> u128 {
+    usage::fingerprint(id.as_bytes())
+}
+
 /// The time of a line. It may stand at the line's end, so the line has to be whole.
 pub fn line_time(line: &[u8]) -> Option<Timestamp> {
     entry::line_time(line)
