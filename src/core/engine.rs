@@ -6,7 +6,8 @@
 //! The daemon, `replay`, `run --demo` and an offline `status` are this engine with other drivers.
 //!
 //! Longer than other files because it is where all parts of the core meet, and the order in which they do is the point.
-//! Which card is wanted is in `card`, what is told of the state in `report`.
+//! Read next: `sessions`, for what a file's news changes; `card`, for the card that is wanted; `report`, for the state as
+//! a whole.
 
 mod card;
 mod handover;
@@ -14,10 +15,10 @@ mod in_force;
 mod parts;
 mod places;
 mod report;
+mod sessions;
 mod tapped;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,22 +26,17 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::card::Basis;
-use self::parts::Parts;
-use self::tapped::Told;
-use crate::core::activity::{Activity, Agent};
 use crate::core::card::Card;
-use crate::core::file::FileUpdate;
 use crate::core::limits::{LimitsBook, Snapshot};
 use crate::core::privacy::{Answer, Question};
 use crate::core::publish::{
     Budget, Endpoint, LinkCommand, LinkEvent, LinkState, LinkStatus, Notice, Publisher, Urgency,
 };
 use crate::core::register::Registers;
-use crate::core::report::{CardReport, Event, EventKind, LimitsReport, UsageReport};
-use crate::core::roster::{self, Roster};
-use crate::core::session::{Context, Session, UsageEvent};
+use crate::core::report::{CardReport, Event, EventKind, LimitsReport};
+use crate::core::roster::Roster;
 use crate::core::settings::Settings;
-use crate::core::source_event::{FileId, ReadTo, SourceEvent, Standing};
+use crate::core::source_event::{FileId, SourceEvent, Standing};
 use crate::core::time::Now;
 
 use handover::Inherited;
@@ -48,9 +44,7 @@ pub use handover::Progress;
 use in_force::InForce;
 pub use in_force::LOOSER_AFTER;
 use places::Places;
-
-/// How long a session is listed after its last line.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+use sessions::Known;
 
 /// Something that happened outside.
 #[derive(Debug)]
@@ -142,50 +136,6 @@ pub struct Engine {
     next: Option<(Duration, &'static str)>,
     problems: BTreeMap<(&'static str, Arc<str>), String>,
     paused_until: Option<Timestamp>,
-}
-
-/// What is known of one session.
-#[derive(Debug)]
-struct Known {
-    session: Session,
-    parts: Parts,
-    activity: Activity,
-    ended: bool,
-    /// Restored figures that nobody was told of.
-    untold: Option<Box<UsageEvent>>,
-    /// What the session's stream has told of its file already.
-    told: Option<Told>,
-    /// A start of the timer that lay in the future, because the clock was set back, and what stands for it.
-    late_start: Option<(Timestamp, Timestamp)>,
-}
-
-impl Known {
-    /// A session that nothing was said of.
-    fn unheard(session: Session) -> Self {
-        Self {
-            session,
-            parts: Parts::default(),
-            activity: Activity::Idle,
-            ended: true,
-            untold: None,
-            told: None,
-            late_start: None,
-        }
-    }
-
-    /// Nothing in it is later than now. A timer that would start in the future starts at the moment at which that was
-    /// noticed, and stays there.
-    fn not_after(&mut self, wall: Timestamp) {
-        self.session.not_after(wall);
-        let Some(from) = self.session.timer_from else { return };
-        let (start, shown) = match self.late_start {
-            Some((start, shown)) if from == start || from == shown => (start, shown),
-            _ => (from, from),
-        };
-        let shown = shown.min(wall);
-        self.session.timer_from = Some(shown);
-        self.late_start = (shown != start).then_some((start, shown));
-    }
 }
 
 impl Engine {
@@ -362,14 +312,6 @@ impl Engine {
         self.problems.values().map(String::as_str)
     }
 
-    /// Says that every session has ended, for a driver whose files are over.
-    pub fn end_sessions(&mut self, now: Now) {
-        let files: Vec<FileId> = self.files.keys().copied().collect();
-        for file in files {
-            self.end(now, file);
-        }
-    }
-
     fn source(&mut self, now: Now, event: SourceEvent) {
         match event {
             SourceEvent::Updated { file, update, standing: Standing::Resumed, read } => {
@@ -408,162 +350,12 @@ impl Engine {
         }
     }
 
-    fn updated(&mut self, now: Now, file: FileId, update: FileUpdate, restored: bool, read: Option<ReadTo>) {
-        let FileUpdate { session: mut told, mut usage, limits, skipped } = update;
-        if file.is_stream() && self.has_file(&told) {
-            self.files.remove(&file);
-            // The file need not tell those.
-            self.learn(now, limits);
-            return;
-        }
-        let place = self.place_of(now, file, &told);
-        let (before, adopted) = self.take_known(place, file, &told);
-        let joins = before.as_ref().is_some_and(|known| !known.parts.has(file));
-        let restored = restored && !adopted && !joins;
-        let mut before = before.unwrap_or_else(|| Known::unheard(told.clone()));
-        if let Some(of_stream) = before.told.take() {
-            before.told = of_stream.take_off(told.agent, &mut usage);
-        }
-        told.not_after(now.wall);
-        let mut session = before.parts.put(file, skipped, read, told, &before.session);
-        before.parts.tell(file, &mut usage);
-        if before.parts.are_several() && session.usage == before.session.usage {
-            // A file that changes nothing is no news.
-            usage.clear();
-        }
-        session.helped = before.session.helped;
-        if session.id == before.session.id {
-            // A file that was cut does not undo where its session was.
-            before.session.folders().for_each(|folder| session.was_in(folder));
-        }
-        if let Some(folder) =
-            session.cwd.as_deref().filter(|folder| before.session.cwd.as_deref() != Some(*folder))
-        {
-            self.places.doubt(folder);
-        }
-        self.registers.heard(now.wall, &session);
-        beside(&mut session, &self.registers, &self.windows);
-        let activity = session.activity(now.wall, self.settings.card.idle_after);
-        let asleep = activity == Activity::Idle;
-        // Nothing else is told of those.
-        self.untold_status |= asleep;
-        let count = self.settings.tokens.count;
-        let mut events = Vec::new();
-        if !asleep && (restored || before.ended) {
-            let session = Box::new(self.report(&session, now));
-            events.push(EventKind::Session { ended: false, session });
-        }
-        if !asleep && before.activity != activity {
-            events.push(activity_event(&session, activity));
-        }
-        let (mut untold, mut news, told) = (before.untold, Vec::new(), before.told);
-        let late_start = before.late_start;
-        for event in usage {
-            if event.added.is_none() { untold = Some(Box::new(event)) } else { news.push(event) }
-        }
-        // Figures of a session that is long idle are not news until it goes on, nor are provisional ones.
-        let goes_on = !asleep || !news.is_empty();
-        let mut found = if goes_on && !session.counting { untold.take() } else { None };
-        if let Some(found) = found.as_mut().filter(|_| news.is_empty()) {
-            // A turn may have begun since.
-            found.usage = session.usage;
-        }
-        let usage = found.as_deref().into_iter().chain(&news);
-        events.extend(usage.map(|event| EventKind::Usage(UsageReport::new(&session, event, count))));
-        // Whoever fell asleep unnoticed is told of like anybody who does, by `activities`.
-        let (activity, ended) = if asleep { (before.activity, before.ended) } else { (activity, false) };
-        let parts = before.parts;
-        let known = Known { session, parts, activity, ended, untold, told, late_start };
-        self.files.insert(place, Box::new(known));
-        for kind in events {
-            self.tell(now.wall, kind);
-        }
-        self.learn(now, limits);
-    }
-
-    /// By which file the session of `file` is known. A file of which nothing is known may be another one of a session that is.
-    fn place_of(&mut self, now: Now, file: FileId, session: &Session) -> FileId {
-        if file.is_stream() {
-            return file;
-        }
-        if let Some(first) = self.first_of(file) {
-            let known = self.files.get(&first).or_else(|| self.dormant.get(&first));
-            if known.is_some_and(|known| tapped::is_same(&known.session, session)) {
-                return first;
-            }
-            // Another session's file was put in its place.
-            self.gone(now, file);
-        }
-        let first = *self.by_session.entry(hash(session)).or_insert(file);
-        let known = self.files.get(&first).or_else(|| self.dormant.get(&first));
-        match known {
-            Some(known) if tapped::is_same(&known.session, session) => {
-                self.firsts.insert(file, first);
-                first
-            }
-            _ => file,
-        }
-    }
-
-    fn first_of(&self, file: FileId) -> Option<FileId> {
-        let first = self.firsts.get(&file).copied();
-        let is_first = || self.files.contains_key(&file) || self.dormant.contains_key(&file);
-        first.or_else(|| is_first().then_some(file))
-    }
-
-    /// What is known of the session at `place`, taken out of there; and whether a stream has told of it.
-    fn take_known(&mut self, place: FileId, file: FileId, session: &Session) -> (Option<Known>, bool) {
-        if let Some(known) = self.files.remove(&place) {
-            return (Some(*known), false);
-        }
-        let dormant = self.dormant.remove(&place).map(|known| *known);
-        match self.adopt(file, session) {
-            Some(adopted) => {
-                let parts = dormant.map(|dormant| dormant.parts).unwrap_or_default();
-                (Some(Known { parts, ..adopted }), true)
-            }
-            None => (dormant, false),
-        }
-    }
-
-    /// A file is followed no longer. Its session goes on as long as another file tells of it.
-    fn gone(&mut self, now: Now, file: FileId) {
-        let Some(first) = self.first_of(file) else { return };
-        let known = self.files.get_mut(&first).or_else(|| self.dormant.get_mut(&first));
-        let Some(known) = known else { return };
-        if known.parts.lose(file) {
-            if let Some(session) = known.parts.joined() {
-                let before = std::mem::replace(&mut known.session, session);
-                before.folders().for_each(|folder| known.session.was_in(folder));
-                (known.session.helped, known.session.registration) = (before.helped, before.registration);
-            }
-            return;
-        }
-        let key = hash(&known.session);
-        self.end(now, first);
-        if let Some(known) = self.files.remove(&first).or(self.dormant.remove(&first)) {
-            self.places.file_gone(&known.session);
-        }
-        self.firsts.retain(|_, of| *of != first);
-        if self.by_session.get(&key) == Some(&first) {
-            self.by_session.remove(&key);
-        }
-    }
-
     fn learn(&mut self, now: Now, words: impl IntoIterator<Item = Snapshot>) {
         let said = self.limits.learn(words);
         let reports: Vec<LimitsReport> = said.into_iter().map(|said| LimitsReport::new(said, now)).collect();
         for report in reports {
             self.tell(now.wall, EventKind::Limits(Box::new(report)));
         }
-    }
-
-    fn end(&mut self, now: Now, file: FileId) {
-        let Some(known) = self.files.get_mut(&file).filter(|known| !known.ended) else { return };
-        known.ended = true;
-        let session = known.session.clone();
-        let session = Box::new(self.report(&session, now));
-        self.tell(now.wall, EventKind::Session { ended: true, session });
     }
 
     fn tell(&mut self, at: Timestamp, kind: EventKind) {
@@ -616,7 +408,6 @@ impl Engine {
         } else {
             self.choose(now)
         };
-        self.next = self.next_deadline(now);
         if self.publisher.shows_any(|card| self.is_hidden(card)) {
             // A hidden session's card goes at once, before anything else may be wished.
             self.wished = None;
@@ -632,90 +423,6 @@ impl Engine {
             self.wished = card;
             self.publisher.wish(now, self.wished.clone(), urgency);
         }
+        self.next = self.next_deadline(now);
     }
-
-    /// Notices what changed because time passed, sub-agents went on or a register spoke: activities, and sessions that went idle or are
-    /// back.
-    fn activities(&mut self, now: Now) {
-        let idle_after = self.settings.card.idle_after;
-        self.registers.not_after(now.wall);
-        for known in self.files.values_mut() {
-            beside(&mut known.session, &self.registers, &self.windows);
-            known.not_after(now.wall);
-        }
-        let any_helper = self.files.values().any(|known| known.session.parent.is_some());
-        let mut helped = if any_helper { roster::helped(&self.sessions()) } else { BTreeMap::new() };
-        let mut changed = Vec::new();
-        for (file, known) in &mut self.files {
-            known.session.helped = helped.remove(&known.session.id);
-            let activity = known.session.activity(now.wall, idle_after);
-            // Until all files were met, who helps whom is not known.
-            if activity != known.activity && self.inherited.files.is_none() {
-                known.activity = activity;
-                changed.push((*file, activity));
-            }
-        }
-        for (file, activity) in changed {
-            let Some(known) = self.files.get_mut(&file) else { continue };
-            let is_back = activity != Activity::Idle && std::mem::take(&mut known.ended);
-            let session = known.session.clone();
-            if is_back {
-                let session = Box::new(self.report(&session, now));
-                self.tell(now.wall, EventKind::Session { ended: false, session });
-            }
-            self.tell(now.wall, activity_event(&session, activity));
-            if activity == Activity::Idle {
-                self.end(now, file);
-            }
-        }
-    }
-
-    /// Sessions that ended long ago are nobody's concern any more.
-    fn forget(&mut self, now: Now) {
-        let is_old = |known: &Known| {
-            known.ended && known.session.last_event_at.is_none_or(|last| now.since(last) > REMEMBERED)
-        };
-        let old: Vec<FileId> =
-            self.files.iter().filter(|(_, known)| is_old(known)).map(|(first, _)| *first).collect();
-        for first in &old {
-            let known = self.files.remove(first).filter(|_| !first.is_stream());
-            self.dormant.extend(known.map(|known| (*first, known)));
-        }
-        if !old.is_empty() {
-            let files = &self.files;
-            self.windows.retain(|id, _| files.values().any(|known| known.session.id == *id));
-        }
-    }
-
-    /// One entry per session: where a thread has several files, the one with the newest line speaks for it.
-    fn sessions(&self) -> Vec<&Session> {
-        let mut newest: BTreeMap<(Agent, &str), &Session> = BTreeMap::new();
-        for known in self.files.values() {
-            let session = &known.session;
-            let place = newest.entry((session.agent, &session.id)).or_insert(session);
-            if session.last_event_at > place.last_event_at {
-                *place = session;
-            }
-        }
-        newest.into_values().collect()
-    }
-}
-
-fn hash(session: &Session) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (session.agent.word(), &session.id).hash(&mut hasher);
-    hasher.finish()
-}
-
-/// What is said of a session elsewhere than in its file.
-fn beside(session: &mut Session, registers: &Registers, windows: &BTreeMap<String, u64>) {
-    session.registration = registers.registration(session);
-    if session.context.is_none() {
-        let window = windows.get(&session.id).copied();
-        session.context = session.context_used.zip(window).map(|(used, window)| Context::plain(used, window));
-    }
-}
-
-fn activity_event(session: &Session, activity: Activity) -> EventKind {
-    EventKind::Activity { session: session.id.clone(), agent: session.agent, activity }
 }
