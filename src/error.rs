@@ -86,17 +86,8 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<anyhow::Error> for Failure {
-    /// The chain of causes on one line; never a backtrace.
-    fn from(error: anyhow::Error) -> Self {
-        Self::new(format!("{error:#}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use anyhow::Context;
-
     use super::*;
 
     #[test]
@@ -112,13 +103,6 @@ mod tests {
              hint: see `agent-presence status`"
         );
         assert_eq!(failure.exit.code(), 3);
-    }
-
-    #[test]
-    fn a_chain_of_causes_is_one_line() {
-        let cause = Err::<(), _>(std::io::Error::other("disk full"));
-        let failure = Failure::from(cause.context("could not write the state").unwrap_err());
-        assert_eq!(failure.to_string(), "error: could not write the state: disk full");
     }
 
     #[test]
