@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::core::activity::{Activity, Agent};
 use crate::core::fit;
 use crate::core::privacy::Allowed;
-use crate::core::settings::{MemberList, Settings};
+use crate::core::settings::{MemberList, Settings, is_image};
 use crate::core::time::Now;
 use crate::core::usage::{Tokens, Triplet};
 use crate::core::values::{Names, Values};
@@ -124,7 +124,7 @@ impl Card {
             details,
             state,
             large_text: fit::line(|level| values.hover(level)),
-            large_image: valid_image(&settings.discord.large_image),
+            large_image: Some(settings.discord.large_image.clone()).filter(|image| is_image(image)),
             started_at: valid_start(facts.started_at),
             member_list: settings.discord.member_list,
         };
@@ -257,27 +257,6 @@ impl Serialize for Card {
         }
         .serialize(serializer)
     }
-}
-
-/// The image setting, if Discord takes it.
-fn valid_image(image: &str) -> Option<String> {
-    const LONGEST_URL: usize = 256;
-    const LONGEST_KEY: usize = 300;
-    let image = image.trim();
-    let valid = match image.split_once("://") {
-        Some((scheme, rest)) => {
-            scheme.eq_ignore_ascii_case("https")
-                && !rest.is_empty()
-                && image.len() <= LONGEST_URL
-                && image.chars().all(|character| character.is_ascii_graphic())
-        }
-        None => {
-            !image.is_empty()
-                && fit::units(image) <= LONGEST_KEY
-                && !image.chars().any(|character| character.is_whitespace() || character.is_control())
-        }
-    };
-    valid.then(|| image.to_owned())
 }
 
 /// Discord counts in milliseconds and refuses a start before the first one of 1970.

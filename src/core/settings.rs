@@ -51,6 +51,16 @@ pub struct Discord {
     pub member_list: MemberList,
 }
 
+/// The longest image that Discord takes, in bytes (`assets.large_image`; the limit of its proxy for URLs).
+pub const LONGEST_IMAGE: usize = 256;
+
+/// Whether Discord takes it as an image: an asset key or an https URL.
+pub fn is_image(text: &str) -> bool {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_url = text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty());
+    is_plain && (1..=LONGEST_IMAGE).contains(&text.len()) && (is_url || !text.contains("://"))
+}
+
 /// `discord.clients`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

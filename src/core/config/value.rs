@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::{Complaint, ConfigContext};
 use crate::core::duration;
 use crate::core::nearest::nearest;
-use crate::core::settings::Clients;
+use crate::core::settings::{Clients, LONGEST_IMAGE, is_image};
 use crate::core::template::Template;
 
 /// The log levels that can be written.
@@ -96,19 +96,18 @@ impl Given<'_> {
         }
     }
 
-    /// Asset keys and URLs are at most 256 characters (Discord: `assets.large_image`, the proxy's limit).
+    /// An image, or nothing for none.
     pub(super) fn image(&self) -> Result<String, Complaint> {
         let text = self.text("an asset key or an https URL")?;
-        let plain = text.len() <= 256 && text.chars().all(|c| c.is_ascii_graphic());
-        let is_url = text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty());
+        if text.is_empty() || is_image(text) {
+            return Ok(text.to_owned());
+        }
         let complaint = self.expected("an asset key or an https URL");
-        if !plain {
-            return Err(complaint.with_hint("at most 256 characters, without spaces"));
+        let is_plain = text.len() <= LONGEST_IMAGE && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_plain {
+            return Err(complaint.with_hint(format!("at most {LONGEST_IMAGE} characters, without spaces")));
         }
-        if text.starts_with("http://") {
-            return Err(complaint.with_hint("use https"));
-        }
-        if is_url || !text.contains("://") { Ok(text.to_owned()) } else { Err(complaint) }
+        Err(if text.starts_with("http://") { complaint.with_hint("use https") } else { complaint })
     }
 
     pub(super) fn clients(&self) -> Result<Clients, Complaint> {

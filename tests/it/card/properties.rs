@@ -199,8 +199,8 @@ proptest! {
         prop_assert_eq!(card.small_text(), None);
         prop_assert!(card.started_at().as_millisecond() >= 1);
         if let Some(image) = card.large_image() {
-            prop_assert!((1..=300).contains(&image.encode_utf16().count()));
-            prop_assert!(!image.contains("://") || (image.starts_with("https://") && image.len() <= 256));
+            prop_assert!((1..=256).contains(&image.encode_utf16().count()));
+            prop_assert!(!image.contains("://") || image.starts_with("https://"));
         }
         prop_assert!(serde_json::to_string(&card).is_ok());
     }
