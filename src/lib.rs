@@ -81,7 +81,8 @@
 //! # Reading order
 //!
 //! [`core`], then [`daemon`], then what you came for. A new agent is one folder in [`core::source`], one arm of
-//! [`Agent`](core::activity::Agent), the layout of its files in `daemon::intake::layout`, and a folder of fixtures.
+//! [`Agent`](core::activity::Agent), the layout of its files in `daemon::intake::layout`, its homes in [`paths`], what of
+//! other files its copies repeat in `daemon::intake::lineage` and `replay::lineage`, and a folder of fixtures.
 
 // What is decided.
 pub mod core;

@@ -1,6 +1,7 @@
 //! One line of an agent's session file → facts. Foreign JSON ends here.
 //!
-//! A new agent is one folder here, one arm of [`crate::core::activity::Agent`] and one folder of fixtures.
+//! A new agent is one folder here, one arm of [`crate::core::activity::Agent`], whose other matches the compiler then names
+//! (most of them in the intake, `replay` and the homes), and one folder of fixtures.
 
 pub mod claude;
 pub mod codex;

@@ -200,7 +200,7 @@ impl<F: Fold> Reader<'_, F> {
             let name = entry.file_name();
             if root.is_register() {
                 // Its files are read together, below.
-            } else if name.to_str().is_some_and(root.is_read) {
+            } else if name.to_str().is_some_and(|name| root.is_read(name)) {
                 self.found(&root.home, &entry, now);
             } else if root.has_folder(level, &name) && is_folder(&entry) {
                 subfolders.push(entry.path());

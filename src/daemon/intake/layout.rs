@@ -1,6 +1,7 @@
 //! Where each agent keeps its session files: which folders, how deep, which names.
 //!
-//! All that the intake knows of an agent is here; a new agent is one more [`Layout`].
+//! A new agent is one more [`Layout`]. What else the intake knows of single agents: `lineage` and `originals`, whose history
+//! a copied file has; `registers`, what runs.
 //! Read next: `places`, which finds a path's place in these trees.
 
 use crate::core::activity::Agent;
@@ -9,9 +10,7 @@ use crate::core::activity::Agent;
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) trees: &'static [Tree],
-    /// Whether a file's name is that of a session file.
-    pub(super) is_session: fn(&str) -> bool,
-    /// The conversation that a session file's name says it belongs to.
+    /// The conversation that a session file's name says it belongs to; `None` for other files.
     pub(super) thread: fn(&str) -> Option<&str>,
     /// Whether a session file with such a name may go on from another one of its conversation.
     pub(super) goes_on: fn(&str) -> bool,
@@ -52,6 +51,11 @@ pub(super) enum Name {
 }
 
 impl Layout {
+    /// Whether a file's name is that of a session file.
+    pub(super) fn is_session(&self, name: &str) -> bool {
+        (self.thread)(name).is_some()
+    }
+
     pub(super) fn of(agent: Agent) -> &'static Self {
         match agent {
             Agent::Codex => &CODEX,
@@ -82,7 +86,6 @@ static CODEX: Layout = Layout {
         },
         Tree { folder: "archived_sessions", levels: &[], purpose: Purpose::Moved },
     ],
-    is_session: |name| codex_thread(name).is_some(),
     thread: codex_thread,
     goes_on: |name| name.contains('_'),
     tells_limits: true,
@@ -106,7 +109,6 @@ static CLAUDE: Layout = Layout {
             purpose: Purpose::Sessions,
         },
     ],
-    is_session: |name| claude_thread(name).is_some(),
     thread: claude_thread,
     // A project's folder may have been copied.
     goes_on: |_| true,
@@ -145,7 +147,6 @@ mod tests {
 
     #[test]
     fn codex_names() {
-        let session = CODEX.is_session;
         for (name, expected) in [
             (format!("rollout-2026-11-20T10-00-00-{ID}.jsonl"), true),
             (format!("rollout-2026-11-20T10-00-00-{ID}_r2.jsonl"), true),
@@ -157,7 +158,7 @@ mod tests {
             ("rollout-é0é0é0é0é0é0é0é0é0é-é.jsonl".to_owned(), false),
             ("history.jsonl".to_owned(), false),
         ] {
-            assert_eq!(session(&name), expected, "{name}");
+            assert_eq!(CODEX.is_session(&name), expected, "{name}");
         }
         assert!((CODEX.goes_on)(&format!("rollout-2026-11-20T10-00-00-{ID}_r2.jsonl")));
         assert!(!(CODEX.goes_on)(&format!("rollout-2026-11-20T10-00-00-{ID}.jsonl")));
@@ -167,8 +168,8 @@ mod tests {
     #[test]
     fn claude_names() {
         assert_eq!((CLAUDE.thread)(&format!("{ID}.jsonl")), Some(ID));
-        assert!((CLAUDE.is_session)("agent-a1b2.jsonl"));
-        assert!(!(CLAUDE.is_session)("journal.jsonl"));
-        assert!(!(CLAUDE.is_session)(&format!("{ID}.orphaned-1")));
+        assert!(CLAUDE.is_session("agent-a1b2.jsonl"));
+        assert!(!CLAUDE.is_session("journal.jsonl"));
+        assert!(!CLAUDE.is_session(&format!("{ID}.orphaned-1")));
     }
 }

@@ -22,8 +22,6 @@ pub(super) struct Places {
 pub(super) struct Root {
     pub(super) home: Arc<Home>,
     pub(super) tree: &'static Tree,
-    /// Whether a file's name is that of a file that is read. No other file is ever opened.
-    pub(super) is_read: fn(&str) -> bool,
     /// Where it was configured to be.
     pub(super) configured: PathBuf,
     /// Where it really is or will be, as the watcher will call it.
@@ -59,10 +57,6 @@ impl Places {
             self.roots.push(Root {
                 home: Arc::clone(home),
                 tree,
-                is_read: match tree.purpose {
-                    Purpose::Sessions | Purpose::Moved => layout.is_session,
-                    Purpose::Register => |name| registry::pid_of(name).is_some(),
-                },
                 path: configured.clone(),
                 configured,
                 presence: Presence::Missing,
@@ -82,6 +76,14 @@ impl Places {
 }
 
 impl Root {
+    /// Whether a file of this name is read. No other file is ever opened.
+    pub(super) fn is_read(&self, name: &str) -> bool {
+        match self.tree.purpose {
+            Purpose::Sessions | Purpose::Moved => Layout::of(self.home.agent).is_session(name),
+            Purpose::Register => registry::pid_of(name).is_some(),
+        }
+    }
+
     pub(super) fn is_present(&self) -> bool {
         self.presence == Presence::Present
     }
@@ -104,7 +106,7 @@ impl Root {
         let mut level = 0;
         let mut names = path.strip_prefix(&self.path).ok()?.iter().peekable();
         while let Some(name) = names.next() {
-            if names.peek().is_none() && name.to_str().is_some_and(self.is_read) {
+            if names.peek().is_none() && name.to_str().is_some_and(|name| self.is_read(name)) {
                 return Some(if self.is_register() { Kind::Entry } else { Kind::Session });
             }
             if !self.has_folder(level, name) {

@@ -19,7 +19,7 @@ const MOST_FOLDERS: usize = 20_000;
 /// What is in `home`.
 pub fn survey(home: &Home) -> Sessions {
     let layout = Layout::of(home.agent);
-    let mut found = Found { is_session: layout.is_session, folders: 0, sessions: 0, newest: None };
+    let mut found = Found { layout, folders: 0, sessions: 0, newest: None };
     let mut is_present = false;
     for tree in layout.trees.iter().filter(|tree| tree.purpose != Purpose::Register) {
         let root = home.path.join(tree.folder);
@@ -47,7 +47,7 @@ pub fn survey(home: &Home) -> Sessions {
 }
 
 struct Found {
-    is_session: fn(&str) -> bool,
+    layout: &'static Layout,
     folders: usize,
     sessions: usize,
     newest: Option<Timestamp>,
@@ -74,7 +74,7 @@ impl Found {
                     Err(gone) if gone.cause.kind() == io::ErrorKind::NotFound => {}
                     result => result?,
                 }
-            } else if (self.is_session)(name) {
+            } else if self.layout.is_session(name) {
                 self.sessions += 1;
                 let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
                 let modified = modified.and_then(|time| Timestamp::try_from(time).ok());
