@@ -14,13 +14,6 @@ pub use self::unix::{Incoming, Listener, Outgoing, Place, Spot, closed};
 #[cfg(windows)]
 pub use self::windows::{Incoming, Listener, Outgoing, Place, Spot, closed};
 
-/// FNV-1a: the same in every build, which a name on the disk has to be.
-fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
-}
-
 #[cfg(unix)]
 mod unix {
     use std::fs;
@@ -33,6 +26,7 @@ mod unix {
     use tokio::io::Interest;
     use tokio::net::{UnixListener, UnixStream};
 
+    use crate::core::fingerprint;
     use crate::folder::Folder;
     use crate::instance::Instance;
     use crate::paths::Environment;
@@ -62,7 +56,7 @@ mod unix {
         /// whoever waits for a daemon asks anew each time.
         pub fn of(state: &Path, environment: &Environment) -> Self {
             let direct = Some(state.join(NAME)).filter(|path| fits(path));
-            let name = format!("{:016x}.sock", super::hash(real(state).as_os_str().as_bytes()));
+            let name = format!("{:016x}.sock", fingerprint::short(real(state).as_os_str().as_bytes()));
             let user = user::own();
             // A daemon of the login session and one that cron started need not have the same variables.
             let of_login = PathBuf::from(format!("/run/user/{user}"));
@@ -325,6 +319,7 @@ mod windows {
     use tokio::io::Interest;
     use tokio::net::windows::named_pipe::{ClientOptions, NamedPipeClient, NamedPipeServer, ServerOptions};
 
+    use crate::core::fingerprint;
     use crate::instance::Instance;
     use crate::paths::Environment;
     use crate::user;
@@ -346,7 +341,7 @@ mod windows {
         /// for a daemon asks anew each time.
         pub fn of(state: &Path, environment: &Environment) -> Self {
             let state = std::fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
-            let hash = super::hash(state.to_string_lossy().to_lowercase().as_bytes());
+            let hash = fingerprint::short(state.to_string_lossy().to_lowercase().as_bytes());
             let user = environment.text("USERNAME").unwrap_or_default();
             let user: String = user.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
             Self(format!(r"\\.\pipe\agent-presence-{user}-{hash:016x}"))
@@ -437,14 +432,5 @@ mod windows {
             return;
         }
         std::future::pending().await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_hash_never_changes() {
-        assert_eq!(super::hash(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(super::hash(b"a"), 0xaf63_dc4c_8601_ec8c);
     }
 }

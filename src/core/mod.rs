@@ -8,7 +8,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | from bytes to sessions | [`lines`], [`source`], [`usage`], [`limits`], [`activity`], [`session`], [`mod@file`] |
+//! | from bytes to sessions | [`lines`], [`source`], [`usage`], [`limits`], [`activity`], [`session`], [`mod@file`], [`fingerprint`] |
 //! | from sessions to a card | [`register`], [`roster`], [`privacy`], [`names`], [`numbers`], [`template`], [`values`], [`fit`], [`card`] |
 //! | from a card to Discord | [`publish`] |
 //! | everything behind one door | [`source_event`], [`engine`], [`report`], [`event_log`], [`mod@record`] |
@@ -24,6 +24,7 @@ pub mod duration;
 pub mod engine;
 pub mod event_log;
 pub mod file;
+pub mod fingerprint;
 pub mod fit;
 pub mod limits;
 pub mod lines;

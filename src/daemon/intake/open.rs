@@ -66,10 +66,8 @@ fn identity(_: &Path, metadata: &Metadata) -> FileIdentity {
 /// file tells the rest (creation times do not: shares and Linux homes make them up).
 #[cfg(not(unix))]
 fn identity(path: &Path, _: &Metadata) -> FileIdentity {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    path.file_name().hash(&mut hasher);
-    FileIdentity(hasher.finish(), 0)
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    FileIdentity(crate::core::fingerprint::short(name.as_bytes()), 0)
 }
 
 /// One buffer for everything that is ever read.

@@ -26,6 +26,7 @@ mod window;
 
 use jiff::Timestamp;
 
+use crate::core::fingerprint;
 use crate::core::lines::Line;
 use entry::{Entry, Room, read};
 
@@ -100,7 +101,7 @@ pub fn continued_in(line: Line<'_>) -> Option<u128> {
 
 /// What a session's id is compared by.
 pub fn session_key(id: &str) -> u128 {
-    usage::fingerprint(id.as_bytes())
+    fingerprint::long(id.as_bytes())
 }
 
 /// The time of a line. It may stand at the line's end, so the line has to be whole.

@@ -17,6 +17,7 @@ use super::lenient::{Object, Scalar};
 use super::run::{Figures, LastCall, Run};
 use super::usage::Usage;
 use super::{limits, tool, usage, window};
+use crate::core::fingerprint;
 use crate::core::lines::Line;
 use crate::core::source::{Call, Fact, Message, Meta, Response, Surface};
 use crate::core::usage::Tokens;
@@ -207,7 +208,7 @@ impl Stream {
     /// A line of a message. Its usage only grows; how it ended may be on any line of it.
     fn message(&mut self, body: &Body<'_>, line: &Scalar<'_>, main: bool, facts: &mut Vec<Fact>) {
         let Some(id) = body.id.text().or_else(|| line.text()) else { return };
-        let message_id = usage::fingerprint(id.as_bytes());
+        let message_id = fingerprint::long(id.as_bytes());
         if self.pending.as_ref().is_some_and(|pending| pending.id != message_id) {
             self.settle(facts);
         }
@@ -329,7 +330,7 @@ impl Stream {
             let mut names = models.as_object().into_iter().flat_map(serde_json::Map::keys);
             model = names.next().filter(|_| names.next().is_none()).cloned();
             let session = self.session.as_deref().unwrap_or_default();
-            usage::fingerprint(format!("{session} result {}", self.results).as_bytes())
+            fingerprint::long(format!("{session} result {}", self.results).as_bytes())
         });
         Message {
             id,
