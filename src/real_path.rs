@@ -50,8 +50,7 @@ fn others(folder: &str) -> Vec<String> {
     let mut found = BTreeSet::new();
     for path in here(folder) {
         let real = real(&path);
-        let originals = [&path, &real].into_iter().filter_map(|path| original(path));
-        for original in originals {
+        for original in [&path, &real].into_iter().flat_map(|path| originals(path)) {
             found.insert(self::real(&original));
             found.insert(original);
         }
@@ -61,7 +60,7 @@ fn others(folder: &str) -> Vec<String> {
     found.filter(|other| other != folder).collect()
 }
 
-/// The ways to write it that this system understands.
+/// The ways to write a path or a pattern that this system understands.
 fn here(path: &str) -> Vec<PathBuf> {
     let mut ways: BTreeSet<PathBuf> = spellings(path).into_iter().map(PathBuf::from).collect();
     // As written it may mean something else: `..` behind a link is not the folder above its name.
@@ -92,10 +91,15 @@ fn below<'a>(mut folder: PathBuf, names: impl IntoIterator<Item = Component<'a>>
     folder
 }
 
-/// The folder of the repository that corresponds to this one, where this is in a worktree: the worktree's `.git` is a
+/// The folders of repositories that correspond to this one. A worktree may hold repositories of its own, such as
+/// submodules, so the first `.git` on the way up does not end the way.
+fn originals(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    folder.ancestors().filter_map(|root| original(folder, root))
+}
+
+/// The folder of the repository that corresponds to this one, where `root` is a worktree: the worktree's `.git` is a
 /// file that names its folder in the repository's `.git`, where `commondir` leads to the repository itself.
-fn original(folder: &Path) -> Option<PathBuf> {
-    let root = folder.ancestors().find(|folder| fs::symlink_metadata(folder.join(".git")).is_ok())?;
+fn original(folder: &Path, root: &Path) -> Option<PathBuf> {
     let named = read(&root.join(".git"))?;
     let named = root.join(native(named.strip_prefix("gitdir:")?.trim()));
     let common = match read(&named.join("commondir")) {
@@ -115,12 +119,11 @@ fn original(folder: &Path) -> Option<PathBuf> {
     Some(below(repository, folder.strip_prefix(root).ok()?.components()))
 }
 
-/// A path that another system may have written.
+/// A path that another system may have written, in the way of which something is there.
 fn native(path: &str) -> PathBuf {
-    match here(path).into_iter().next_back() {
-        Some(absolute) => absolute,
-        None => PathBuf::from(path),
-    }
+    let mut ways = here(path);
+    let there = ways.iter().position(|way| way.exists()).unwrap_or_default();
+    if ways.is_empty() { PathBuf::from(path) } else { ways.swap_remove(there) }
 }
 
 fn read(path: &Path) -> Option<String> {
@@ -143,22 +146,18 @@ impl Look {
     /// that the pattern meets where that leads.
     fn patterns(&mut self, pattern: &str) -> Leads {
         let (mut same, mut within) = (BTreeSet::new(), BTreeSet::new());
-        for spelling in spellings(pattern) {
-            let names: Vec<&str> = spelling.split('/').collect();
-            let plain = names.iter().take_while(|name| !name.contains(['*', '?'])).count();
-            let (plain, mut rest) = names.split_at_checked(plain).unwrap_or_default();
-            let start = PathBuf::from(if *plain == [""] { "/".to_owned() } else { plain.join("/") });
-            if !start.is_absolute() {
-                continue;
-            }
-            if rest.is_empty() {
-                rest = &["**"];
-            }
+        for way in here(pattern) {
+            let names: Vec<Component<'_>> = way.components().collect();
+            let is_plain = |name: &&Component<'_>| !name.as_os_str().to_string_lossy().contains(['*', '?']);
+            let plain = names.iter().take_while(is_plain).count();
+            let (plain, rest) = names.split_at_checked(plain).unwrap_or_default();
+            let start = real(&plain.iter().collect::<PathBuf>());
+            let rest: Vec<&str> = rest.iter().filter_map(|name| name.as_os_str().to_str()).collect();
+            let rest: &[&str] = if rest.is_empty() { &["**"] } else { &rest };
             // That is every folder anyway.
-            if *plain == [""] && *rest == ["**"] {
+            if start.parent().is_none() && *rest == ["**"] {
                 continue;
             }
-            let start = real(&start);
             same.extend(joined(&start, rest));
             self.links(&start, rest, DEPTH, &mut |target, names| {
                 // What leads back up would make the rule one for everything.

@@ -325,7 +325,10 @@ impl Reading<'_> {
                 Some("write each rule below [[privacy.rule]], with `path` and `show`".to_owned())
             }
             (None, Some(table)) => Some(format!("did you mean [{table}]?")),
-            (None, None) => None,
+            (None, None) => {
+                let tables: Vec<String> = keys::tables().map(|table| format!("[{table}]")).collect();
+                Some(format!("the tables are {}", tables.join(", ")))
+            }
         };
         self.unknown(at, &value::shortened(name), hint, is_rule || !is_plain);
     }

@@ -121,11 +121,13 @@ impl NamePattern {
     }
 }
 
-/// All ways to write a folder that are known without asking the machine, as the systems write them.
+/// All ways to write a folder that are known without asking the machine, as the systems write them: also decomposed, for
+/// systems on which that is another name.
 pub fn spellings(path: &str) -> Vec<String> {
     let own = Spelling::new(path);
     let twin = own.twin();
-    std::iter::once(own).chain(twin).map(|spelling| spelling.text).collect()
+    let ways = std::iter::once(own).chain(twin);
+    ways.flat_map(|way| [way.decomposed(), way.text]).collect()
 }
 
 /// The rules and switches of one or more settings, all of which have to allow what is shown.

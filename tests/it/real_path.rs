@@ -16,7 +16,7 @@ use crate::support::program::{Home, text};
 fn settings(home: &Home, rules: &[(&str, &str)]) {
     let mut text = "[privacy]\nproject = true\n".to_owned();
     for (path, show) in rules {
-        text.push_str(&format!("[[privacy.rule]]\npath = {path:?}\nshow = {show:?}\n"));
+        text.push_str(&format!("[[privacy.rule]]\npath = '{path}'\nshow = {show:?}\n"));
     }
     let folder = home.path().join("config/agent-presence");
     fs::create_dir_all(&folder).unwrap();
@@ -177,6 +177,28 @@ fn a_way_up_behind_a_link_is_the_systems_own() {
         },
         "hidden",
     );
+    check(
+        |home| {
+            make(home, "clients/acme");
+            link(home, "acme", "clients/acme");
+            ("~/acme/../other/**".to_owned(), make(home, "clients/other/app"))
+        },
+        "hidden",
+    );
+}
+
+#[test]
+fn a_link_is_found_however_its_accents_are_written() {
+    for (rule, name) in [("~/caf\u{e9}", "cafe\u{301}"), ("~/cafe\u{301}/**", "caf\u{e9}")] {
+        check(
+            |home| {
+                make(home, "clients/acme");
+                link(home, name, "clients");
+                (rule.to_owned(), home.path().join("clients/acme").to_str().unwrap().to_owned())
+            },
+            "hidden",
+        );
+    }
 }
 
 #[test]
@@ -228,6 +250,25 @@ fn a_worktree_is_under_the_rules_of_its_repository() {
         },
         "hidden",
     );
+    // A repository of its own, or a submodule, within the worktree.
+    for is_submodule in [false, true] {
+        check(
+            |home| {
+                let inner =
+                    PathBuf::from(make(home, &format!("{}/lib", worktree(home, "clients/acme", "wt"))));
+                if is_submodule {
+                    let named = "gitdir: ../../clients/acme/.git/worktrees/wt/modules/lib\n";
+                    fs::write(inner.join(".git"), named).unwrap();
+                } else {
+                    fs::create_dir(inner.join(".git")).unwrap();
+                }
+                ("~/clients".to_owned(), inner.to_str().unwrap().to_owned())
+            },
+            "hidden",
+        );
+    }
+    // Of a repository whose name has its accents apart.
+    check(|home| ("~/clients".to_owned(), worktree(home, "clients/cafe\u{301}", "wt")), "hidden");
     // A rule for a worktree is not one for its repository.
     check(
         |home| {

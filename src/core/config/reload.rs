@@ -256,6 +256,15 @@ mod tests {
             "$WORK/a",
             "!/a",
             "%USERPROFILE%/a",
+            r"C:\\Users\\%USERNAME%\\a",
+            "/a /**",
+            r"/my\\ app",
+            "/a\u{200b}",
+            "/a\u{202c}",
+            "/a/!(b)/**",
+            "/a/**, /b/**",
+            "~/a:~/b",
+            "/a;/b",
         ] {
             let read = read(&format!("[[privacy.rule]]\npath = \"{path}\"\nshow = \"hide\""));
             assert!(read.withholds() && read.settings.privacy.rules.is_empty(), "{path:?}");
@@ -274,6 +283,10 @@ mod tests {
             "/a/../b/*",
             r"C:\\a",
             r"\\\\server\\a",
+            r"\\\\?\\C:\\a",
+            "/a, b/c",
+            "/a:b/100%/%c",
+            "/\u{645}\u{6cc}\u{200c}\u{62e}/(b)",
         ] {
             let context = ConfigContext { home: Some("/home/ada".into()), ..ConfigContext::default() };
             let text = format!("[[privacy.rule]]\npath = \"{path}\"\nshow = \"hide\"");

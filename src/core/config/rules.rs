@@ -83,7 +83,10 @@ impl Reading<'_> {
         let given = Given { value: value.get_ref(), name, context: self.context };
         match read(&given) {
             Ok(part) => Some(part),
-            Err(complaint) => {
+            Err(mut complaint) => {
+                complaint
+                    .hint
+                    .get_or_insert_with(|| "a rule is path = \"~/clients\" and show = \"hide\"".to_owned());
                 self.complain(value.span().start, &key, Severity::Error, complaint.withholding());
                 None
             }
@@ -91,20 +94,47 @@ impl Reading<'_> {
     }
 }
 
+/// How other programs begin a group of alternatives.
+const GROUPS: [&str; 5] = ["!(", "?(", "*(", "+(", "@("];
+
+/// Characters without a picture that come along with a path that is copied from a window or a web page. Others are parts
+/// of names in some scripts.
+fn is_pasted_unseen(character: char) -> bool {
+    matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Whether another path begins behind a sign that separates the paths of a list.
+fn is_list(path: &str) -> bool {
+    path.match_indices([',', ';', ':']).any(|(at, sign)| {
+        let (before, after) = (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default());
+        let name = before.rsplit(['/', '\\']).next().unwrap_or_default();
+        let is_drive = sign == ":" && name.len() == 1;
+        !is_drive && after.trim_start().starts_with(['/', '~', '\\'])
+    })
+}
+
 /// A pattern that means what its author takes it to mean: none that other programs know and this one does not.
 fn pattern(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
     // The path itself is not repeated: what is said here is also logged.
     let refuse = |what: &str| Complaint::new(what);
-    if path.trim() != path || path.is_empty() {
-        return Err(refuse("expected a path without blanks around it")
-            .with_hint("leave the blanks away; a name that ends in one can be written with `?`"));
+    // A blank that a shell wants escaped is one at the beginning of a name, as `\\` separates names.
+    if path.is_empty() || path.split(['/', '\\']).any(|name| name.trim() != name) {
+        return Err(refuse("expected a path without blanks around its names").with_hint(
+            "leave the blanks away, and a `\\` in front of one; `?` stands for a blank that a name ends in",
+        ));
     }
-    if path.chars().any(char::is_control) {
-        return Err(refuse("a control character in a path").with_hint("write `?` for it"));
+    if path.chars().any(|character| character.is_control() || is_pasted_unseen(character)) {
+        return Err(refuse("a character in a path that is not seen")
+            .with_hint("type the path anew, or write `?` for it"));
     }
-    if value::with_variables(path, context)?.contains(['[', ']', '{', '}', '|']) {
-        return Err(refuse("`[…]`, `{…}` and `|` are not known")
+    let spelled = value::with_variables(path, context)?;
+    if spelled.contains(['[', ']', '{', '}', '|']) || GROUPS.iter().any(|group| spelled.contains(group)) {
+        return Err(refuse("`[…]`, `{…}`, `!(…)` and `|` are not known")
             .with_hint("write one rule for each path, and `?` for such a character in a name"));
+    }
+    if is_list(&spelled) {
+        return Err(refuse("expected one path, found several").with_hint("write one rule for each path"));
     }
     if path.contains("***") {
         return Err(refuse("`***` is not known")

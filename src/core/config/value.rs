@@ -223,6 +223,17 @@ fn home_folder<'a>(name: &str, context: &'a ConfigContext) -> Result<&'a str, Co
 
 /// The path with `$NAME` and `${NAME}` replaced by what the environment says; another `$` stands for itself.
 pub(super) fn with_variables(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
+    let is_name = |word: &&str| {
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || "_()".contains(c);
+        word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.chars().all(is_of_name)
+    };
+    let words = path.split('%').collect::<Vec<_>>();
+    let inner = words.get(1..words.len() - 1).unwrap_or_default();
+    if let Some(name) = inner.iter().copied().find(is_name) {
+        let name = shortened(name);
+        return Err(Complaint::new(format!("could not replace `%{name}%`"))
+            .with_hint(format!("write `$` in front of a variable's name: `${name}`")));
+    }
     let mut expanded = String::new();
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('$') {

@@ -39,6 +39,11 @@ impl Spelling {
         names.collect::<Vec<_>>().join("/")
     }
 
+    /// The text as a system writes it that keeps letters and their accents apart.
+    pub(super) fn decomposed(&self) -> String {
+        self.text.nfd().collect()
+    }
+
     /// Whether it is known where it begins.
     pub(super) fn is_absolute(&self) -> bool {
         self.text.is_empty() || self.text.starts_with('/') || drive(&self.text).is_some()
