@@ -336,4 +336,21 @@ mod tests {
         assert_eq!(read(&mut engine, LATER, (2, &second), Standing::News).last(), Some(&Some(30)));
         assert_eq!(session(&engine, LATER).tokens.total, Some(200));
     }
+
+    #[test]
+    fn a_stream_of_a_session_that_ended_long_ago_is_not_taken_for_its_old_file() {
+        const LATER: u64 = 3 * 86_400;
+        let (mut engine, [first, ..]) = (engine(), three());
+        read(&mut engine, LATER, (first.0, &first.1), Standing::Restored);
+        let text = lines(LATER - 10, &[(120, 20)]);
+        let mut stream = SessionFile::new(Agent::Codex, Arc::from("/home"), Timestamp::MIN);
+        stream.push(text.as_bytes());
+        let update = Box::new(stream.take_update().unwrap());
+        let (file, standing) = (FileId::stream(1), Standing::News);
+        let told = handle(&mut engine, LATER, SourceEvent::Updated { file, update, standing, read: None });
+        assert_eq!(told, [Some(20)]);
+        let second = lines(LATER - 10, &[(120, 20), (150, 30)]);
+        assert_eq!(read(&mut engine, LATER, (2, &second), Standing::News), [Some(30)]);
+        assert_eq!(session(&engine, LATER).tokens.total, Some(200));
+    }
 }

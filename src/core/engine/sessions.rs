@@ -31,7 +31,7 @@ pub(super) struct Known {
     pub(super) parts: Parts,
     pub(super) activity: Activity,
     pub(super) ended: bool,
-    /// Restored figures that nobody was told of.
+    /// Restored figures that were not told yet.
     pub(super) untold: Option<Box<UsageEvent>>,
     /// What the session's stream has told of its file already.
     pub(super) told: Option<Told>,
@@ -40,7 +40,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// A session that nothing was said of.
+    /// A session of which nothing was told yet.
     pub(super) fn unheard(session: Session) -> Self {
         Self {
             session,
@@ -190,12 +190,15 @@ impl Engine {
             return (Some(*known), false);
         }
         let dormant = self.dormant.remove(&place).map(|known| *known);
-        match self.adopt(file, session) {
-            Some(adopted) => {
-                let parts = dormant.map(|dormant| dormant.parts).unwrap_or_default();
-                (Some(Known { parts, ..adopted }), true)
+        match (dormant, self.adopt(file, session)) {
+            (dormant, None) => (dormant, false),
+            (None, adopted) => (adopted, true),
+            (Some(mut dormant), Some(adopted)) => {
+                // What its files tell stays theirs; the stream has told how the session went on.
+                adopted.session.folders().for_each(|folder| dormant.session.was_in(folder));
+                let Known { activity, ended, told, .. } = adopted;
+                (Some(Known { activity, ended, told, untold: None, ..dormant }), true)
             }
-            None => (dormant, false),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use super::parts::Parts;
 use super::{Engine, Known};
 use crate::core::activity::Agent;
 use crate::core::session::{Session, UsageEvent};
@@ -81,7 +82,7 @@ impl Engine {
         let total = known.session.usage.session_total_tokens;
         let until = known.session.last_event_at;
         let told = total.map(|total| Told { total, settled: false, until });
-        Some(Known { told, untold: None, ..known })
+        Some(Known { told, untold: None, parts: Parts::default(), ..known })
     }
 
     /// Nothing more will come from it. What is known of the session stays, until it is as old as any.
