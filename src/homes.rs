@@ -1,11 +1,12 @@
 //! The agents' homes that are read, by settings and environment.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::core::activity::Agent;
 use crate::core::settings::Sources;
 use crate::daemon::intake::Home;
 use crate::paths::{Environment, claude_homes, codex_homes};
+use crate::real_path::real;
 
 /// Every home of every agent that is switched on.
 pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
@@ -17,7 +18,6 @@ pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
 
 /// One home per folder: `~/.config/claude` may be a link to `~/.claude`.
 fn homes(agent: Agent, paths: Vec<PathBuf>) -> Vec<Home> {
-    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut homes: Vec<Home> = Vec::new();
     for path in paths {
         if !homes.iter().any(|home| real(&home.path) == real(&path)) {

@@ -69,7 +69,7 @@ fn here(path: &str) -> Vec<PathBuf> {
 }
 
 /// The path with every link followed; where its end is not there, as far as it is.
-fn real(path: &Path) -> PathBuf {
+pub fn real(path: &Path) -> PathBuf {
     for known in path.ancestors() {
         if let Ok(real) = fs::canonicalize(known) {
             let rest = path.strip_prefix(known).unwrap_or(Path::new(""));

@@ -27,6 +27,7 @@ use crate::daemon::intake::Home;
 use crate::files;
 use crate::folder::{Folder, Use};
 use crate::paths::StateDir;
+use crate::real_path::real;
 
 /// The folder in the state folder.
 pub(crate) const FOLDER: &str = "statusline";
@@ -250,10 +251,6 @@ impl RealHomes {
         let is_it = |(path, _): &&(PathBuf, Arc<str>)| wanted.as_ref().is_none_or(|wanted| wanted == path);
         self.0.iter().find(is_it).map(|(_, label)| Arc::clone(label))
     }
-}
-
-fn real(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn read_file(path: &Path) -> Option<Kept> {

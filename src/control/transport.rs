@@ -30,6 +30,7 @@ mod unix {
     use crate::folder::Folder;
     use crate::instance::Instance;
     use crate::paths::Environment;
+    use crate::real_path::real;
     use crate::user;
 
     /// The holder's end of a connection.
@@ -53,7 +54,7 @@ mod unix {
 
     impl Place {
         /// The control channel of this state folder. A folder that is made or moved between two calls may change it, so
-        /// whoever waits for a daemon asks anew each time.
+        /// it is to be asked for anew before each try.
         pub fn of(state: &Path, environment: &Environment) -> Self {
             let direct = Some(state.join(NAME)).filter(|path| fits(path));
             let name = format!("{:016x}.sock", fingerprint::short(real(state).as_os_str().as_bytes()));
@@ -219,16 +220,6 @@ mod unix {
         Ok(Listener { listener, spot: Spot { folder, path: path.to_owned(), file: file_at(path) } })
     }
 
-    /// The folder's real path, also while it is not there.
-    fn real(folder: &Path) -> PathBuf {
-        let known = folder.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
-        match known.and_then(|(above, real)| Some(real.join(folder.strip_prefix(above).ok()?))) {
-            // A path joined with nothing ends in a separator.
-            Some(real) => real.components().collect(),
-            None => folder.to_owned(),
-        }
-    }
-
     fn folder_and_name(path: &Path) -> io::Result<(&Path, &str)> {
         let name = path.file_name().and_then(std::ffi::OsStr::to_str);
         path.parent().zip(name).ok_or_else(|| io::ErrorKind::InvalidInput.into())
@@ -322,6 +313,7 @@ mod windows {
     use crate::core::fingerprint;
     use crate::instance::Instance;
     use crate::paths::Environment;
+    use crate::real_path::real;
     use crate::user;
 
     /// The holder's end of a connection.
@@ -340,7 +332,7 @@ mod windows {
         /// The control channel of this state folder. Whether the folder is there yet may make a difference, so whoever waits
         /// for a daemon asks anew each time.
         pub fn of(state: &Path, environment: &Environment) -> Self {
-            let state = std::fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
+            let state = real(state);
             let hash = fingerprint::short(state.to_string_lossy().to_lowercase().as_bytes());
             let user = environment.text("USERNAME").unwrap_or_default();
             let user: String = user.chars().filter(|c| c.is_ascii_alphanumeric()).collect();

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::intake::Home;
 use crate::control::tap::{Ear, Heard, Tapped};
 use crate::core::source_event::{FileId, SourceEvent, Standing};
+use crate::real_path::real;
 
 /// Updates that wait for the loop.
 const INBOX: usize = 32;
@@ -84,7 +85,6 @@ impl Taps {
         let mut homes = self.homes.iter().filter(|home| home.agent == tapped.agent).peekable();
         let first = Arc::clone(&homes.peek()?.label);
         let Some(told) = &tapped.home else { return Some(first) };
-        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let wanted = real(Path::new(told));
         let same = homes.find(|home| real(&home.path) == wanted);
         Some(same.map_or_else(|| Arc::from(told.as_str()), |home| Arc::clone(&home.label)))
