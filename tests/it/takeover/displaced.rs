@@ -1,10 +1,10 @@
 //! A prior instance whose lock file is gone: it is asked over every place at which it may be found.
 
 use std::fs;
-use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::{hands_over, stays_with};
 use crate::support::fake_discord::FakeDiscord;
 use crate::support::home::Home;
 use crate::support::process::Process;
@@ -22,23 +22,10 @@ fn displaced(home: &Home, discord: &FakeDiscord, remove: impl FnOnce(&Home)) -> 
 /// The second takes over from the first, and friends never see two cards or none.
 #[track_caller]
 fn takes_over(home: &Home, discord: &FakeDiscord, first: Process) {
-    let first_pid = first.pid();
     let second = home.start("run");
-    let ended = first.wait_for_end();
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.err.contains(&format!("handing over to={}", second.pid())), "{}", ended.err);
-    second.wait_for_log(&format!("took over from={first_pid}"));
+    hands_over(first, &second);
     discord.wait_for("the second card", |seen| seen.presences.get(&1).cloned());
-    discord.wait_for_end(1);
-    discord.seen(|seen| {
-        let (ended, _) = seen.connections[0].ended.clone().unwrap();
-        let overlap = ended.saturating_sub(seen.connections[1].opened);
-        assert!(overlap < Duration::from_millis(500), "both were connected for {overlap:?}");
-        assert!(seen.activities.iter().all(Option::is_some), "nothing is cleared to be set again");
-    });
-    let status = home.wait_for_status("the second", |status| status["daemon"]["pid"] == second.pid());
-    assert_eq!(status["limits"][0]["windows"][0]["remaining_percent"], 64);
-    assert_eq!(second.terminate().code, Some(0));
+    stays_with(home, discord, second);
 }
 
 #[test]

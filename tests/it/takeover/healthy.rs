@@ -5,6 +5,7 @@ use std::time::Duration;
 use agent_presence::instance::Record;
 use serde_json::{Value, json};
 
+use super::{hands_over, stays_with};
 #[cfg(unix)]
 use crate::support::control::{Held, Scripted, socket};
 use crate::support::control::{ask, connect, hear, request, say};
@@ -36,11 +37,7 @@ fn the_first_hands_over_and_the_card_stays_the_same() {
     let card = discord.wait_for_presence("the first card", |_| true);
 
     let second = home.start("run");
-    let first_pid = first.pid();
-    let ended = first.wait_for_end();
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.err.contains(&format!("handing over to={}", second.pid())), "{}", ended.err);
-    second.wait_for_log(&format!("took over from={first_pid}"));
+    hands_over(first, &second);
     discord.wait_for_ready(2);
     let again = discord.wait_for("the second card", |seen| seen.presences.get(&1).cloned());
     for same in ["details", "state", "timestamps", "assets"] {
@@ -48,17 +45,7 @@ fn the_first_hands_over_and_the_card_stays_the_same() {
     }
     assert_eq!(again["timestamps"]["start"], session.timer());
 
-    discord.wait_for_end(1);
-    discord.seen(|seen| {
-        let (ended, _) = seen.connections[0].ended.clone().unwrap();
-        let overlap = ended.saturating_sub(seen.connections[1].opened);
-        assert!(overlap < Duration::from_millis(500), "both were connected for {overlap:?}");
-        assert!(seen.activities.iter().all(Option::is_some), "nothing is cleared to be set again");
-    });
-    let status = home.status();
-    assert_eq!(status["daemon"]["pid"], second.pid());
-    assert_eq!(status["limits"][0]["windows"][0]["remaining_percent"], 64);
-    assert_eq!(second.terminate().code, Some(0));
+    stays_with(&home, &discord, second);
 }
 
 /// Five daemons one after the other count their connections as one would.
