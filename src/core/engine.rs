@@ -89,7 +89,7 @@ pub const UNTIL_RESUMED: Timestamp = Timestamp::constant(253_399_622_400, 0);
 pub enum Output {
     /// For a link.
     Link(LinkCommand),
-    /// For whoever listens.
+    /// For those who listen.
     Event(Box<Event>),
     /// For the log.
     Notice(Notice),

@@ -1,7 +1,7 @@
 //! Which settings are in force: the newest, but for a while nothing that those before them did not show.
 //!
-//! Whoever rewrites a file leaves it empty, half or gone for a moment. What is stricter counts at once; what shows more
-//! counts once nobody has said otherwise for [`LOOSER_AFTER`].
+//! While a file is rewritten it is empty, half there or gone for a moment. Settings that show less count at once; those
+//! that show more count when nothing has changed them for [`LOOSER_AFTER`].
 
 use std::sync::Arc;
 use std::time::Duration;

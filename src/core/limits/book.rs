@@ -9,16 +9,16 @@ use super::sources::{merged, void_before};
 use super::{Snapshot, main_family};
 use crate::core::activity::Agent;
 
-/// So many sources of one family are remembered; each is a few hundred bytes in the state folder.
+/// How many sources of one family are remembered; each is a few hundred bytes in the state folder.
 const SOURCES: usize = 16;
 
-/// So many families of one home besides the main one.
+/// How many families of one home are remembered besides the main one.
 const FAMILIES: usize = 16;
 
-/// So many windows of one word.
+/// How many windows one word may have.
 const WINDOWS: usize = 8;
 
-/// Longer names are nobody's.
+/// The longest name that is kept, in bytes. No agent has longer ones.
 const LONGEST_NAME: usize = 256;
 
 /// Agent, home, family.

@@ -68,7 +68,7 @@ impl Held {
         ended.map(|(id, _)| id).filter(|id| id != registered).collect()
     }
 
-    /// Sessions that are silent for long are nobody's.
+    /// A session that is silent for long is open in no process.
     pub(super) fn forget(&mut self, wall: Timestamp) {
         self.sessions.retain(|_, heard| elapsed(heard.last, wall) < REMEMBERED);
     }

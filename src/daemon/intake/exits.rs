@@ -125,7 +125,7 @@ mod system {
         }
     }
 
-    /// A set is whole whoever panicked with it.
+    /// A thread that panicked with the lock held leaves the map whole.
     fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
