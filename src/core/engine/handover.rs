@@ -74,12 +74,16 @@ impl Engine {
         let told = read.and_then(|read| files?.remove(&read.file));
         session.not_after(now.wall);
         self.registers.heard(now.wall, &session);
-        // From here on the file speaks for its session.
         let place = self.place_of(now, file, &session);
         let (before, adopted) = self.take_known(place, file, &session);
-        let before = before.filter(|_| !adopted);
         let mut known = before.unwrap_or_else(|| Known::unheard(session.clone()));
-        known.session = known.parts.put(file, skipped, read, session, &known.session);
+        if adopted {
+            // From here on the file speaks for its session. Only where it was is known from the stream, too.
+            known = Known { parts: known.parts, ..Known::unheard(known.session) };
+        }
+        let mut session = known.parts.put(file, skipped, read, session, &known.session);
+        known.session.folders().for_each(|folder| session.was_in(folder));
+        known.session = session;
         known.parts.tell(file, &mut usage);
         if let Some(told) = told {
             (known.activity, known.ended) = (told.activity, told.ended);

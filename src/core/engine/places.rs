@@ -267,6 +267,16 @@ mod tests {
 
         /// A session in a turn, which is in these folders one after the other.
         fn codex(&mut self, file: u64, id: &str, more: &str, folders: &[&str]) -> Option<String> {
+            self.told((FileId::new(file), Standing::News), id, more, folders)
+        }
+
+        fn told(
+            &mut self,
+            (file, standing): (FileId, Standing),
+            id: &str,
+            more: &str,
+            folders: &[&str],
+        ) -> Option<String> {
             let at = now(self.second).wall;
             let line = |kind: &str, payload: &str| {
                 format!("{{\"timestamp\":\"{at}\",\"type\":\"{kind}\",\"payload\":{{{payload}}}}}\n")
@@ -282,7 +292,6 @@ mod tests {
             let mut read = SessionFile::new(Agent::Codex, Arc::from("/home"), START);
             read.push(lines.as_bytes());
             let update = Box::new(read.take_update().unwrap());
-            let (file, standing) = (FileId::new(file), Standing::News);
             self.input(Input::Source(SourceEvent::Updated { file, update, standing, read: None }))
         }
 
@@ -353,6 +362,21 @@ mod tests {
         assert_eq!(world.answered(2, "b", ",\"forked_from_id\":\"a\"", &["/app"]), None);
         assert_eq!(world.answered(3, "c", ",\"forked_from_id\":\"b\"", &["/app"]), None);
         assert!(world.answered(4, "d", ",\"forked_from_id\":\"e\"", &["/app"]).is_some());
+    }
+
+    /// As after a takeover, when the stream is heard before the file is met.
+    #[test]
+    fn a_session_whose_stream_was_hidden_stays_hidden_in_its_file() {
+        for standing in [Standing::News, Standing::Restored, Standing::Resumed] {
+            let mut world = World::new(&HIDE);
+            world.engine.inherit(&[], &[], None);
+            world.told((FileId::stream(1), Standing::News), "a", "", &["/clients/acme"]);
+            assert_eq!(world.answer(Question::as_written), None);
+            world.told((FileId::new(1), standing), "a", "", &["/app"]);
+            let card = world.question.is_some().then(|| world.answer(Question::as_written)).flatten();
+            assert_eq!(card, None, "{standing:?}");
+            assert_eq!(world.input(Input::Source(SourceEvent::CaughtUp)), None, "{standing:?}");
+        }
     }
 
     #[test]
