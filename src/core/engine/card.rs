@@ -172,14 +172,30 @@ mod tests {
         assert_eq!(bench.turn(now(50, 50), 50), at(-7200));
     }
 
+    fn limits(resets: i64) -> String {
+        let resets = at(resets).as_second();
+        format!(
+            r#"{{"type":"token_count","info":null,"rate_limits":{{"primary":{{"used_percent":36.0,"window_minutes":300,"resets_at":{resets}}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_reset_is_awaited_as_soon_as_there_is_a_card_again() {
+        let mut bench = Bench::new();
+        bench.line(now(5, 5), 5, "event_msg", &limits(100));
+        bench.turn(now(10, 10), 10);
+        let reset = Some((Duration::from_millis(100_001), "limit reset"));
+        assert_eq!(bench.engine.poll_deadline(), reset);
+        bench.engine.handle(now(11, 11), Input::Pause(UNTIL_RESUMED));
+        assert_ne!(bench.engine.poll_deadline(), reset, "nobody sees it");
+        bench.engine.handle(now(12, 12), Input::Resume);
+        assert_eq!(bench.engine.poll_deadline(), reset);
+    }
+
     #[test]
     fn a_card_follows_the_zone() {
         let mut bench = Bench::new();
-        let limits = format!(
-            r#"{{"type":"token_count","info":null,"rate_limits":{{"primary":{{"used_percent":36.0,"window_minutes":300,"resets_at":{}}}}}}}"#,
-            at(3600).as_second()
-        );
-        bench.line(now(5, 5), 5, "event_msg", &limits);
+        bench.line(now(5, 5), 5, "event_msg", &limits(3600));
         bench.turn(now(10, 10), 10);
         let hover = |bench: &Bench| bench.engine.card().unwrap().large_text().unwrap().to_owned();
         assert!(hover(&bench).contains("5h resets 11:00"), "{}", hover(&bench));
