@@ -54,7 +54,9 @@ impl InUse {
     /// Takes a reading. A mistake where it is said what is hidden withholds everything. With any other mistake, and while
     /// the file says nothing any more, the last good settings stay.
     pub fn take(&mut self, mut read: Effective) -> Change {
-        if read.is_blank && !read.is_broken() && read.settings != self.good.settings {
+        // What began with a broken file has never had good settings that an empty one could be like.
+        let is_as_before = read.settings == self.good.settings && !self.good.is_broken();
+        if read.is_blank && !read.is_broken() && !is_as_before {
             read.issues.push(gone());
         }
         let before = std::mem::replace(&mut self.newest, read);
@@ -292,6 +294,23 @@ mod tests {
             let text = format!("[[privacy.rule]]\npath = \"{path}\"\nshow = \"hide\"");
             assert_eq!(Effective::read(&text, &context).issues, [], "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_file_that_was_broken_at_the_start_is_not_mended_by_its_absence() {
+        let rule = "[[rule]]\npath = \"/a\"\nshow = \"hide\"";
+        for text in [rule, "[card", "privacy = 1"] {
+            let mut in_use = InUse::new(read(text), None);
+            in_use.take(read(" \n"));
+            assert!(in_use.settings().withheld && in_use.newest().is_broken(), "{text}");
+            in_use.take(read("[privacy]"));
+            assert!(!in_use.settings().withheld, "{text}");
+        }
+        // What was added by mistake to an empty file is taken out again.
+        let mut in_use = InUse::new(read(""), None);
+        in_use.take(read(rule));
+        in_use.take(read(""));
+        assert!(!in_use.settings().withheld);
     }
 
     #[test]
