@@ -30,8 +30,8 @@
 //!
 //! # What drives the engine
 //!
-//! Whoever drives it keeps three rules: hand in every [`Input`](core::engine::Input) with the time at which it
-//! happened; then take every [`Output`](core::engine::Output) until there is none; then sleep until
+//! A driver keeps three rules: hand in every [`Input`](core::engine::Input) with the time at which it happened; then take
+//! every [`Output`](core::engine::Output) until there is none, and answer its questions about folders; then sleep until
 //! [`poll_deadline`](core::engine::Engine::poll_deadline), which also says why. There is no other timer in it.
 //!
 //! # The way of one line
@@ -43,7 +43,8 @@
 //! 3. [`core::source`] makes a [`Fact`](core::source::Fact) of a line. Nothing behind it knows an agent's JSON.
 //! 4. The file folds facts into a [`Session`](core::session::Session): plain data with times. A ledger beside it
 //!    tells own usage from copied history and repeated lines, so that nothing counts twice.
-//! 5. The engine keeps sessions and [limits](core::limits), [chooses](core::roster) one session and builds its
+//! 5. The engine joins the files of one session, keeps sessions and [limits](core::limits), asks what may be shown
+//!    [where](core::privacy), [chooses](core::roster) one session and builds its
 //!    [`Card`](core::card::Card).
 //! 6. The [`Publisher`](core::publish::Publisher) decides when which link gets that card.
 //! 7. A link of [`daemon::discord`] writes one frame, and reports what Discord answered.

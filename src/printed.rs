@@ -1,4 +1,4 @@
-//! The way to a terminal: everything that the program prints goes through here, whoever wrote the words.
+//! The way to a terminal: everything that the program prints goes through here, whatever its source.
 //!
 //! Project names, paths, errors and ids come from files that others may have written, and a terminal obeys what it is told.
 //! So nothing gets there that is not seen; see [`escaped`]. Files and pipes get the same: they are read in terminals, too.

@@ -222,3 +222,15 @@ impl Default for Log {
         Self { level: "info".to_owned() }
     }
 }
+
+/// The settings of a file without mistakes, with an application id.
+#[cfg(test)]
+pub(in crate::core) fn of_text(text: &str) -> Settings {
+    use crate::core::config::{ConfigContext, read};
+
+    let id = Some("123456789012345678".to_owned());
+    let context = ConfigContext { environment_application_id: id, ..ConfigContext::default() };
+    let (settings, issues) = read(text, &context);
+    assert_eq!(issues, [], "{text}");
+    settings
+}

@@ -1,6 +1,6 @@
 //! The user's time zone while the daemon runs: the system's may be changed under it.
 //!
-//! Nothing tells of that, and a change that nobody looks at matters to nobody, so it is looked at when the daemon is awake
+//! No event tells of that, and the zone matters only when a card is made, so it is looked at when the daemon is awake
 //! anyway. A zone that `TZ` names stays as it is; a file that it names is followed like the system's.
 
 use jiff::tz::TimeZone;

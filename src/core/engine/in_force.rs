@@ -1,4 +1,4 @@
-//! Which settings are in force: the newest, but for a while nothing that those before them did not show.
+//! Which settings are in force: the newest, and for a while also those that they replaced, as far as those show less.
 //!
 //! While a file is rewritten it is empty, half there or gone for a moment. Settings that show less count at once; those
 //! that show more count when nothing has changed them for [`LOOSER_AFTER`].
@@ -126,10 +126,10 @@ mod tests {
 
     use super::*;
     use crate::core::activity::Agent;
-    use crate::core::config::{ConfigContext, read};
     use crate::core::engine::Input;
     use crate::core::file::SessionFile;
     use crate::core::publish::Publisher;
+    use crate::core::settings::of_text as settings;
     use crate::core::source_event::{FileId, SourceEvent, Standing};
     use crate::core::time::later;
 
@@ -142,14 +142,6 @@ mod tests {
     fn now(second: u64) -> Now {
         let mono = Duration::from_secs(second);
         Now { mono, wall: later(START, mono) }
-    }
-
-    fn settings(text: &str) -> Settings {
-        let id = Some("123456789012345678".to_owned());
-        let context = ConfigContext { environment_application_id: id, ..ConfigContext::default() };
-        let (settings, issues) = read(text, &context);
-        assert_eq!(issues, [], "{text}");
-        settings
     }
 
     /// An engine with a session that thinks, in `/app`.

@@ -108,15 +108,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::config::{ConfigContext, read};
-
-    fn settings(text: &str) -> Settings {
-        let id = Some("123456789012345678".to_owned());
-        let context = ConfigContext { environment_application_id: id, ..ConfigContext::default() };
-        let (settings, issues) = read(text, &context);
-        assert_eq!(issues, [], "{text}");
-        settings
-    }
+    use crate::core::settings::of_text as settings;
 
     /// That `more` shows more than `less`, and what both allow is `less`.
     #[track_caller]

@@ -1,7 +1,6 @@
 //! Tells when a registered process ends, where the system has an event for that.
 //!
-//! One thread sleeps until any of them has, and asks for a look at the registers. It says nothing of which ended: a look
-//! tells, as with every other event. Where there is no such event, `registers` looks again after a while.
+//! One thread sleeps until any of them ends, and asks for a look at the registers, which tells which ended. Where there is no such event, `registers` looks again after a while.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
