@@ -219,9 +219,10 @@ impl Session {
 
     /// Until when its sub-agents are at work for it.
     fn helped_until(&self) -> Option<Timestamp> {
+        let until = self.helpers_until()?;
         let goes_on = self.is_turn_open()
             || self.turn_until().is_none() && !self.is_closed() && !self.helpers_are_over();
-        self.helpers_until().filter(|_| goes_on)
+        goes_on.then_some(until)
     }
 
     /// The same as its lines and theirs tell. A sub-agent's line is also a sign of life of the turn that waits for it.

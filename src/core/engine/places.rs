@@ -179,7 +179,8 @@ impl Engine {
 
     /// What may be shown of a session; `None` when nothing may.
     pub(super) fn allows(&self, session: &Session) -> Option<Allowed> {
-        if self.places.hidden.contains(&(session.agent, session.id.clone())) {
+        let hidden = &self.places.hidden;
+        if !hidden.is_empty() && hidden.contains(&(session.agent, session.id.clone())) {
             return None;
         }
         match session.cwd.as_deref() {

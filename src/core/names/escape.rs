@@ -18,7 +18,8 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 fn escape(text: &str, stays: fn(char) -> bool) -> Cow<'_, str> {
-    if text.chars().all(|character| matches!(character, ' '..='~') || stays(character)) {
+    let is_plain = |character| matches!(character, ' '..='~') || stays(character) || !is_harmful(character);
+    if text.chars().all(is_plain) {
         return Cow::Borrowed(text);
     }
     let mut written = String::with_capacity(text.len());
