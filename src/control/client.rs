@@ -56,10 +56,19 @@ impl Connection {
     /// # Errors
     /// Nobody listens.
     pub async fn open(place: &Place) -> Result<Self, AskError> {
-        match timeout(CONNECT, place.connect()).await {
+        let connecting = async {
+            loop {
+                match place.connect().await {
+                    // Its queue of connections is full. One that works takes them out soon.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        tokio::time::sleep(BETWEEN_TRIES).await;
+                    }
+                    result => return result,
+                }
+            }
+        };
+        match timeout(CONNECT, connecting).await {
             Ok(Ok(stream)) => Ok(Self { stream: BufReader::new(stream), begun: Vec::new() }),
-            // Its queue of connections is full, so it takes none out.
-            Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Err(AskError::Silent),
             Ok(Err(error)) => Err(AskError::Away(error)),
             Err(_) => Err(AskError::Silent),
         }
@@ -179,4 +188,28 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
         .build()
         .map_err(|error| Failure::new(format!("could not start: {error}")))?;
     Ok(runtime.block_on(work))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use tokio::net::{UnixSocket, UnixStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_queue_of_connections_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let socket = UnixSocket::new_stream().unwrap();
+        socket.bind(&path).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let mut queue = Vec::new();
+        while let Ok(stream) = UnixStream::connect(&path).await {
+            queue.push(stream);
+        }
+        let place = Place::only(path);
+        assert!(matches!(Connection::open(&place).await, Err(AskError::Silent)));
+        let (opened, taken) = tokio::join!(Connection::open(&place), listener.accept());
+        assert!(opened.is_ok() && taken.is_ok(), "{opened:?}");
+    }
 }
