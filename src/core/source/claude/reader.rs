@@ -236,7 +236,7 @@ impl Reader {
             self.turns.end(facts);
             return;
         }
-        if self.turns.answered() {
+        if self.turns.answered(entry.timestamp.time()) {
             facts.push(Fact::TurnStarted { turn: entry.uuid.owned(), started_at: None, window: None });
         }
         facts.push(Fact::Context { model: body.model.owned(), effort: entry.effort.owned(), cwd: None });
@@ -328,7 +328,7 @@ impl Reader {
         facts: &mut Vec<Fact>,
     ) {
         let silence = self.last_at.zip(at).map(|(last, at)| elapsed(last, at));
-        if self.turns.said(said, silence, marked) {
+        if self.turns.said(said, at, silence, marked) {
             facts.push(Fact::TurnStarted { turn, started_at: None, window: None });
         }
     }

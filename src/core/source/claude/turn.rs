@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::entry::{Block, Entry, decode};
 use super::lenient::Scalar;
 use crate::core::session::CALL_SILENCE;
@@ -83,6 +85,9 @@ pub(super) struct Turns {
     fired: bool,
     /// How many helpers go on, as the end of a turn said, less those that have told of theirs since.
     pending: u64,
+    /// When the first answer came since no turn was running. The line that began its turn may stand behind it: a new file
+    /// is written in any order.
+    early: Option<Timestamp>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +108,7 @@ enum State {
 impl Turns {
     /// A turn begins.
     fn begin(&mut self) {
-        (self.state, self.fired) = (State::Open, false);
+        (self.state, self.fired, self.early) = (State::Open, false, None);
     }
 
     /// It may be over.
@@ -119,7 +124,7 @@ impl Turns {
     pub(super) fn close(&mut self, pending: u64, facts: &mut Vec<Fact>) {
         self.pending = pending;
         self.end(facts);
-        self.state = State::Closed { asked: false };
+        (self.state, self.early) = (State::Closed { asked: false }, None);
     }
 
     /// A scheduled task is said to begin; its prompt follows.
@@ -134,17 +139,29 @@ impl Turns {
     }
 
     /// The model answers; whether a turn begins with it that nothing announced.
-    pub(super) fn answered(&mut self) -> bool {
+    pub(super) fn answered(&mut self, at: Option<Timestamp>) -> bool {
         let unannounced = self.state == State::Closed { asked: true };
+        if !self.is_open() {
+            self.early = self.early.or(at);
+        }
         self.state = State::Open;
         unannounced
     }
 
     /// A line of type user that is no result; whether a turn begins with it, as it does where that is `marked`. `silence`
     /// is the time since the line before.
-    pub(super) fn said(&mut self, said: Said, silence: Option<Duration>, marked: bool) -> bool {
+    pub(super) fn said(
+        &mut self,
+        said: Said,
+        at: Option<Timestamp>,
+        silence: Option<Duration>,
+        marked: bool,
+    ) -> bool {
         if said == Said::Notification {
             self.pending = self.pending.saturating_sub(1);
+        }
+        if at.zip(self.early).is_some_and(|(at, answer)| at < answer) {
+            return false;
         }
         let is_running = match said {
             _ if marked => false,
@@ -180,55 +197,65 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_prompt_behind_the_first_answer_is_what_was_answered() {
+        let [prompt, answer, next] = [1, 2, 9].map(|second| Timestamp::from_second(second).ok());
+        let mut turns = Turns::default();
+        assert!(!turns.answered(answer));
+        turns.end(&mut Vec::new());
+        assert!(!turns.said(Said::Prompt, prompt, None, true), "the turn is told, and over");
+        assert!(turns.said(Said::Prompt, next, None, true));
+    }
+
+    #[test]
     fn a_prompt_is_queued_only_between_calls() {
         let mut turns = Turns::default();
-        assert!(turns.said(Said::Prompt, None, false));
-        assert!(turns.said(Said::Prompt, None, false), "the first was never answered");
+        assert!(turns.said(Said::Prompt, None, None, false));
+        assert!(turns.said(Said::Prompt, None, None, false), "the first was never answered");
         turns.between_calls();
-        assert!(!turns.said(Said::Prompt, Some(Duration::from_secs(5)), false));
-        assert!(turns.said(Said::Prompt, Some(CALL_SILENCE), false), "the call never ended");
+        assert!(!turns.said(Said::Prompt, None, Some(Duration::from_secs(5)), false));
+        assert!(turns.said(Said::Prompt, None, Some(CALL_SILENCE), false), "the call never ended");
     }
 
     #[test]
     fn what_wakes_a_session_is_queued_into_a_running_turn() {
         let mut turns = Turns::default();
-        assert!(turns.said(Said::Wake, None, false));
-        assert!(!turns.said(Said::Wake, None, false));
-        assert!(!turns.answered());
-        assert!(!turns.said(Said::Wake, None, false));
+        assert!(turns.said(Said::Wake, None, None, false));
+        assert!(!turns.said(Said::Wake, None, None, false));
+        assert!(!turns.answered(None));
+        assert!(!turns.said(Said::Wake, None, None, false));
         turns.end(&mut Vec::new());
-        assert!(turns.said(Said::Wake, None, false));
+        assert!(turns.said(Said::Wake, None, None, false));
     }
 
     #[test]
     fn a_note_begins_a_turn_when_a_scheduled_task_fired() {
         let mut turns = Turns::default();
-        assert!(!turns.said(Said::Note, None, false));
+        assert!(!turns.said(Said::Note, None, None, false));
         turns.fire();
-        assert!(turns.said(Said::Note, None, false));
+        assert!(turns.said(Said::Note, None, None, false));
         turns.close(0, &mut Vec::new());
-        assert!(!turns.said(Said::Note, None, false), "that was the one before");
+        assert!(!turns.said(Said::Note, None, None, false), "that was the one before");
     }
 
     #[test]
     fn an_answer_after_a_recorded_end_begins_a_turn_if_anything_was_said_since() {
         let mut turns = Turns::default();
         turns.close(0, &mut Vec::new());
-        assert!(!turns.answered(), "a line of the last message may come late");
+        assert!(!turns.answered(None), "a line of the last message may come late");
         turns.close(0, &mut Vec::new());
-        turns.said(Said::Nothing, None, false);
-        assert!(turns.answered());
-        assert!(!turns.answered());
+        turns.said(Said::Nothing, None, None, false);
+        assert!(turns.answered(None));
+        assert!(!turns.answered(None));
         turns.end(&mut Vec::new());
-        turns.said(Said::Note, None, false);
-        assert!(!turns.answered(), "a hook made it go on");
+        turns.said(Said::Note, None, None, false);
+        assert!(!turns.answered(None), "a hook made it go on");
     }
 
     #[test]
     fn a_line_that_is_marked_begins_a_turn_whatever_it_is() {
         let mut turns = Turns::default();
         turns.between_calls();
-        assert!(turns.said(Said::CommandDone, None, true));
+        assert!(turns.said(Said::CommandDone, None, None, true));
     }
 
     #[test]
@@ -240,11 +267,11 @@ mod tests {
         };
         let mut turns = Turns::default();
         turns.close(2, &mut Vec::new());
-        turns.said(Said::Prompt, None, false);
+        turns.said(Said::Prompt, None, None, false);
         assert!(pending(&mut turns), "a turn in between");
-        turns.said(Said::Notification, None, true);
+        turns.said(Said::Notification, None, None, true);
         assert!(pending(&mut turns), "one of two is done");
-        turns.said(Said::Notification, None, false);
+        turns.said(Said::Notification, None, None, false);
         assert!(!pending(&mut turns));
         turns.close(1, &mut Vec::new());
         turns.close(0, &mut Vec::new());
