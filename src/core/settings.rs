@@ -225,7 +225,7 @@ impl Default for Log {
 
 /// The settings of a file without mistakes, with an application id.
 #[cfg(test)]
-pub(in crate::core) fn of_text(text: &str) -> Settings {
+pub(super) fn of_text(text: &str) -> Settings {
     use crate::core::config::{ConfigContext, read};
 
     let id = Some("123456789012345678".to_owned());
