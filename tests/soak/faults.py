@@ -34,7 +34,8 @@ ROUNDS = {
     "rename EIO": "rename:error=EIO:when=2+2",
     "rename ENOSPC": "rename:error=ENOSPC:when=2+1",
     "connect ECONNREFUSED": "connect:error=ECONNREFUSED:when=1+2",
-    "connect EAGAIN": "connect:error=EAGAIN:when=1+2",
+    # A daemon is asked at several places; one that is full each time is taken for hung, so not every try may fail.
+    "connect EAGAIN": "connect:error=EAGAIN:when=1+7",
     "accept EMFILE": "accept4:error=EMFILE:when=1+2",
     "accept ECONNABORTED": "accept4:error=ECONNABORTED:when=1+3",
     "receive ECONNRESET": "recvfrom:error=ECONNRESET:when=3+5",
