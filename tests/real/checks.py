@@ -87,7 +87,7 @@ def turn_differences(world, client, kept):
             if row["status"] == 200:
                 turn.append(row["blended"])
     for session, turn in turns.items():
-        if session in kept and status.get(session) != sum(turn):
+        if session in kept and (status.get(session) or 0) != sum(turn):
             yield f"status: last of …{session[-8:]} is {status.get(session)}, handed out {sum(turn)}"
 
 

@@ -239,6 +239,7 @@ def permission(world):
     terminal.text(f"{PROMPT} script=ask")
     terminal.wait_for("Do you want", "proceed")
     world.activity("waiting")
+    terminal.still(1)
     terminal.keys("Enter")
     world.served(2)
     world.activity("waiting", "idle")
