@@ -25,7 +25,7 @@ def helper(script, **rest):
 SCRIPTS = {
     "one": [say()],
     "run": [bash("echo PRIVATE-OUTPUT"), say()],
-    "slow-run": [bash("sleep 4"), say()],
+    "slow-run": [bash("sleep 5"), say()],
     "many": [bash("echo 1"), calls(bash("echo 2"), bash("echo 3")), bash("echo 4"), say()],
     "edit": [call("Read", {"file_path": "@FOLDER@/a.txt"}),
              call("Edit", {"file_path": "@FOLDER@/a.txt", "old_string": "alpha", "new_string": "beta"}), say()],
@@ -230,6 +230,7 @@ def interrupted(world):
 def killed(world):
     child = background(world, "slow-run")
     world.activity("running")
+    world.settle()
     world.kill(child)
     print_(world, "script=one")
 

@@ -17,7 +17,7 @@ def run(command, **rest):
 SCRIPTS = {
     "one": [say()],
     "run": [run("echo PRIVATE-OUTPUT"), say()],
-    "slow-run": [run("sleep 4"), say()],
+    "slow-run": [run("sleep 5"), say()],
     "read": [run("cat a.txt"), run("sleep 3; cat a.txt"), say()],
     "many": [run("echo 1"), calls(run("echo 2"), run("echo 3")), run("echo 4"), run("echo 5"), say()],
     "edit": [call("apply_patch", "*** Begin Patch\n*** Add File: b.txt\n+PRIVATE-CONTENT\n*** End Patch\n"), say()],
@@ -185,6 +185,7 @@ def interrupted(world):
 def killed(world):
     child = world.background([program(world.client_folder), "exec", "--skip-git-repo-check", f"{PROMPT} script=slow-run"], env(world))
     world.activity("running")
+    world.settle()
     world.kill(child)
     exec_(world, "script=one")
 
