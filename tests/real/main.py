@@ -71,7 +71,7 @@ def play(client, version, folder, options):
             rows.append((name, [], ["not run: no tmux"]))
             continue
         keep = os.path.join(options.keep, client.NAME, version, name.replace(" ", "-").replace(",", "")) if options.keep else None
-        world = World(options.program, client.SCRIPTS, version, keep)
+        world = World(options.program, client, version, keep)
         world.client_folder = folder
         begun = time.time()
         try:

@@ -67,8 +67,10 @@ class Limits:
 class Model:
     """The server. `served` has one entry for each request: session, agent, kind, usage, status."""
 
-    def __init__(self, scripts):
+    def __init__(self, scripts, helpers):
         self.scripts = scripts
+        # By a script that starts sub-agents: theirs.
+        self.helpers = helpers
         self.limits = None
         self.served = []
         self.lock = threading.Lock()

@@ -34,7 +34,7 @@ def read(headers, body, path):
         kind = "compact"
     elif kind != "turn" or not body.get("tools") and not any(item.get("type") == "additional_tools" for item in items):
         kind = "turn" if kind == "turn" and script else "side"
-    return {"session": thread, "agent": about.get("agent_name"), "kind": kind, "script": script, "step": step,
+    return {"session": thread, "helper": thread != (headers.get("session-id") or thread), "agent": about.get("agent_name"), "kind": kind, "script": script, "step": step,
             "length": len(items), "request_kind": about.get("request_kind"), "source": about.get("thread_source"), "turn": about.get("turn_id")}
 
 
@@ -50,6 +50,10 @@ def limit_headers(limits):
 def serve(handler, body):
     model = handler.model
     request = read(handler.headers, body, handler.path)
+    if request["helper"] and request["script"] in model.helpers:
+        # A sub-agent may begin with its parent's conversation, and its task need not stand in it as text.
+        done = sum(1 for row in model.served if row["session"] == request["session"] and row["status"] == 200)
+        request.update(script=model.helpers[request["script"]], step=done)
     answer = model.answer(request)
     headers = list(limit_headers(model.limits)) if model.limits else []
     if answer.error:

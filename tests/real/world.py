@@ -32,7 +32,7 @@ level = "debug"
 class World:
     """Everything around one scenario, with what was heard meanwhile."""
 
-    def __init__(self, program, scripts, version, keep=None):
+    def __init__(self, program, client, version, keep=None):
         self.program = program
         self.version = version
         # Short: a socket's path has an end. Not in /tmp itself, which clients warn of.
@@ -42,7 +42,7 @@ class World:
         self.project = self.folder("h/app")
         self.state = self.folder("s")
         os.chmod(self.state, 0o700)
-        self.model = Model(scripts)
+        self.model = Model(client.SCRIPTS, client.HELPERS)
         self.discord = Discord(f"{self.root}/d/discord-ipc-0")
         self.settings = f"{self.root}/config.toml"
         with open(self.settings, "w") as file:
@@ -129,6 +129,18 @@ class World:
         terminal = Terminal(f"{self.root}/t{len(self.terminals)}.sock", command, env, self.project)
         self.terminals.append(terminal)
         return terminal
+
+    def prompt(self, terminal, text):
+        """Types a prompt and sees it arrive; an offer that came over it may have taken the key, so it is typed again."""
+        before = len(self.model.served)
+        for _ in range(2):
+            terminal.text(text)
+            end = time.time() + 8
+            while time.time() < end:
+                if len(self.model.served) > before:
+                    return
+                time.sleep(0.05)
+        self.notes.append("a prompt never arrived: " + " / ".join(terminal.screen().split())[-300:])
 
     # What it says.
 

@@ -40,6 +40,8 @@ SCRIPTS = {
     "ask": [bash("touch asked"), say()],
 }
 
+HELPERS = {}
+
 
 def program(folder):
     """The native program where the version has one, else the script."""
@@ -136,7 +138,7 @@ def sub_agent(world):
 def background_agent(world):
     world.same_turns = False
     terminal = interactive(world, *FREE)
-    terminal.text(f"{PROMPT} script=agent")
+    world.prompt(terminal, f"{PROMPT} script=agent")
     world.activity("delegating")
     world.served(5)
     world.activity("waiting", "idle")
@@ -155,10 +157,10 @@ def fork(world):
 
 def edited(world):
     terminal = interactive(world, *FREE)
-    terminal.text(f"{PROMPT} script=run first")
+    world.prompt(terminal, f"{PROMPT} script=run first")
     world.served(2)
     world.settle()
-    terminal.text(f"{PROMPT} script=run second")
+    world.prompt(terminal, f"{PROMPT} script=run second")
     world.served(4)
     world.settle()
     for key in ("Escape", "Escape", "Up", "Enter", "Enter"):
@@ -170,18 +172,18 @@ def edited(world):
 
 def cleared(world):
     terminal = interactive(world, *FREE)
-    terminal.text(f"{PROMPT} script=run")
+    world.prompt(terminal, f"{PROMPT} script=run")
     world.served(2)
     world.settle()
     terminal.text("/clear")
     world.settle()
-    terminal.text(f"{PROMPT} script=one")
+    world.prompt(terminal, f"{PROMPT} script=one")
     world.served(3)
 
 
 def own_command(world):
     terminal = interactive(world, *FREE)
-    terminal.text(f"{PROMPT} script=one")
+    world.prompt(terminal, f"{PROMPT} script=one")
     world.served(1)
     world.settle()
     # The command's output is answered: a turn that no prompt began.
@@ -197,13 +199,13 @@ def own_command(world):
 
 def compaction(world):
     terminal = interactive(world, *FREE)
-    terminal.text(f"{PROMPT} script=run")
+    world.prompt(terminal, f"{PROMPT} script=run")
     world.served(2)
     world.settle()
     terminal.text("/compact")
     world.served(3)
     world.settle()
-    terminal.text(f"{PROMPT} script=one")
+    world.prompt(terminal, f"{PROMPT} script=one")
     world.served(4)
 
 
@@ -217,10 +219,10 @@ def failure(world):
 
 def interrupted(world):
     terminal = interactive(world, *FREE)
-    terminal.text(f"{PROMPT} script=run")
+    world.prompt(terminal, f"{PROMPT} script=run")
     world.served(2)
     world.settle()
-    terminal.text(f"{PROMPT} script=slow")
+    world.prompt(terminal, f"{PROMPT} script=slow")
     world.activity("thinking")
     terminal.wait_for("word word")
     terminal.keys("Escape")
@@ -237,7 +239,7 @@ def killed(world):
 
 def permission(world):
     terminal = interactive(world, "--permission-mode", "default")
-    terminal.text(f"{PROMPT} script=ask")
+    world.prompt(terminal, f"{PROMPT} script=ask")
     terminal.wait_for("Do you want", "proceed")
     world.activity("waiting")
     terminal.still(1)
@@ -250,13 +252,13 @@ def limits(world):
     prepare(world, subscriber=True)
     world.model.limits = Limits(40, 20)
     terminal = interactive(world, *FREE)
-    terminal.text(f"{PROMPT} script=one")
+    world.prompt(terminal, f"{PROMPT} script=one")
     world.until(lambda: told(world) == {"5h": 60, "weekly": 80}, "5h 60, weekly 80")
     world.model.limits = Limits(55, 22, world.model.limits.five_hours_reset, world.model.limits.weekly_reset)
-    terminal.text(f"{PROMPT} script=one")
+    world.prompt(terminal, f"{PROMPT} script=one")
     world.until(lambda: told(world) == {"5h": 45, "weekly": 78}, "5h 45, weekly 78")
     world.model.limits = Limits(3, 2, world.model.limits.five_hours_reset, world.model.limits.weekly_reset)
-    terminal.text(f"{PROMPT} script=one")
+    world.prompt(terminal, f"{PROMPT} script=one")
     world.until(lambda: told(world) == {"5h": 97, "weekly": 98}, "5h 97, weekly 98")
 
 
@@ -264,11 +266,11 @@ def limit_reached(world):
     prepare(world, subscriber=True)
     world.model.limits = Limits(99, 20)
     terminal = interactive(world, *FREE)
-    terminal.text(f"{PROMPT} script=one")
+    world.prompt(terminal, f"{PROMPT} script=one")
     world.served(1)
     world.settle()
     world.model.limits = Limits(100, 21, world.model.limits.five_hours_reset, world.model.limits.weekly_reset)
-    terminal.text(f"{PROMPT} script=reached")
+    world.prompt(terminal, f"{PROMPT} script=reached")
     world.activity("limit_reached")
     world.settle()
     if not written(world, '"quotaLimits"') and told(world).get("5h") != 0:

@@ -24,6 +24,7 @@ SCRIPTS = {
     "plan": [call("update_plan", {"plan": [{"step": "PRIVATE-STEP", "status": "in_progress"}]}), say()],
     "agent": [call("spawn_agent", {"task_name": "counter", "message": f"{PROMPT} script=sub"}, "collaboration"),
               call("wait_agent", {"timeout_ms": 20000}, "collaboration"), say()],
+    "agent-v1": [call("spawn_agent", {"message": f"{PROMPT} script=sub"}, "multi_agent_v1"), run("sleep 5"), say()],
     "sub": [run("sleep 3"), say("sub done")],
     "retry": [fail(500, once=True), say()],
     "failure": [fail(400)],
@@ -31,6 +32,8 @@ SCRIPTS = {
     "reached": [fail(429, reached=True)],
     "ask": [run("touch asked", sandbox_permissions="require_escalated", justification="PRIVATE-REASON"), say()],
 }
+
+HELPERS = {"agent": "sub", "agent-v1": "sub"}
 
 
 def program(folder):
@@ -122,9 +125,10 @@ def many_responses(world):
 
 
 def sub_agent(world):
-    child = world.background([program(world.client_folder), "exec", "--skip-git-repo-check", f"{PROMPT} script=agent"], env(world))
+    script = "agent-v1" if number(world.version) < [0, 150] else "agent"
+    child = world.background([program(world.client_folder), "exec", "--skip-git-repo-check", f"{PROMPT} script={script}"], env(world))
     if world.until(lambda: any(row["script"] == "sub" for row in world.model.served), "", 15):
-        world.activity("delegating")
+        world.activity("delegating", *(["running"] if script == "agent-v1" else []))
     else:
         world.notes.clear()
         world.cannot.append("it knows no such call")
@@ -143,9 +147,9 @@ def fork(world):
 
 def edited(world):
     terminal = interactive(world)
-    terminal.text(f"{PROMPT} script=run first")
+    world.prompt(terminal, f"{PROMPT} script=run first")
     world.served(2)
-    terminal.text(f"{PROMPT} script=run second")
+    world.prompt(terminal, f"{PROMPT} script=run second")
     world.served(4)
     world.settle()
     for key in ("Escape", "Escape", "Enter"):
@@ -157,13 +161,13 @@ def edited(world):
 
 def compaction(world):
     terminal = interactive(world)
-    terminal.text(f"{PROMPT} script=run")
+    world.prompt(terminal, f"{PROMPT} script=run")
     world.served(2)
     world.settle()
     terminal.text("/compact")
     world.served(3)
     world.settle()
-    terminal.text(f"{PROMPT} script=one")
+    world.prompt(terminal, f"{PROMPT} script=one")
     world.served(4)
 
 
@@ -177,9 +181,9 @@ def failure(world):
 
 def interrupted(world):
     terminal = interactive(world)
-    terminal.text(f"{PROMPT} script=run")
+    world.prompt(terminal, f"{PROMPT} script=run")
     world.served(2)
-    terminal.text(f"{PROMPT} script=slow")
+    world.prompt(terminal, f"{PROMPT} script=slow")
     world.activity("thinking")
     terminal.wait_for("word word")
     terminal.keys("Escape")
@@ -202,7 +206,7 @@ def killed(world):
 def permission(world):
     prepare(world, "read-only", "on-request")
     terminal = interactive(world)
-    terminal.text(f"{PROMPT} script=ask")
+    world.prompt(terminal, f"{PROMPT} script=ask")
     # Nothing in the session file tells a command that waits from one that runs.
     world.activity("running", "waiting")
     terminal.wait_for("Would you like", "Yes", "Allow")
