@@ -23,9 +23,8 @@ def read(headers, body):
         user = str((body.get("metadata") or {}).get("user_id")).replace("\\", "")
         found = re.search(r'session_([0-9a-f-]{36})|"session_id": ?"([0-9a-f-]{36})', user)
         session = found and (found.group(1) or found.group(2))
-    newest = prompts[-1] if prompts else ""
     kind = "turn"
-    if len(newest) > 1500 and re.search(r"(detailed summary|summary of (the|this|our)) ", newest):
+    if any(len(text) > 1500 and re.search(r"(detailed summary|summary of (the|this|our)) ", text) for text in prompts[-2:]):
         kind = "compact"
     elif not body.get("tools"):
         kind = "side"
