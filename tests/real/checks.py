@@ -23,12 +23,12 @@ class Truth:
 def truths(world, client):
     told = {}
     for row in world.model.served:
-        if row["kind"] == "side" or row.get("source") not in (None, "user", "subagent"):
+        if row.get("source") not in (None, "user", "subagent") or row["kind"] == "side" and client.NAME != "claude":
             continue
         truth = told.setdefault(owner(row, client), Truth())
         if row["status"] == 200:
-            # Claude Code writes no usage for the request of a compaction.
-            kept = truth.may if row["kind"] == "compact" and client.NAME == "claude" else truth.must
+            # Claude Code writes no line for titles and compactions; its account of the session may tell them later.
+            kept = truth.may if row["kind"] != "turn" and client.NAME == "claude" else truth.must
             kept.append(row["blended"])
         elif row["status"] == 0 and "cut" in row:
             # Broken off: what was known when it began may stand in the file, with one token of output.
