@@ -8,7 +8,10 @@ pub mod codex;
 pub mod command;
 pub mod ledger;
 
+mod times;
 mod value;
+
+pub use times::{first_time, line_time};
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -382,23 +385,4 @@ pub fn is_line(agent: Agent, line: &[u8]) -> bool {
         Agent::Codex => codex::is_line(line),
         Agent::Claude => claude::is_line(line),
     }
-}
-
-/// The time of the first line that has one.
-pub fn first_time(agent: Agent, head: &[u8]) -> Option<Timestamp> {
-    head.split(|byte| *byte == b'\n').find_map(|line| line_time(agent, line))
-}
-
-/// The time of a line, or of the first record in it. Codex writes it at the beginning, so that the first bytes of the line
-/// are enough.
-pub fn line_time(agent: Agent, line: &[u8]) -> Option<Timestamp> {
-    let time = |line: &[u8]| match agent {
-        Agent::Codex => codex::line_time(line),
-        Agent::Claude => claude::line_time(line),
-    };
-    time(line).or_else(|| {
-        // Taking a line apart costs much; without the word no record in it has a time.
-        memchr::memmem::find(line, b"\"timestamp\"")?;
-        records(line).objects.into_iter().find_map(time)
-    })
 }
