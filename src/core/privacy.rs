@@ -2,7 +2,7 @@
 //!
 //! Only decides; it never sees a card. A path comes in to be matched and does not go out again. Which other ways there
 //! are to write a folder on this machine (links, worktrees) is found by a shell, which answers a [`Question`].
-//! Read next: [`spelling`], which makes paths comparable; [`crate::core::card`], which asks what is [`Allowed`].
+//! Read next: `spelling`, which makes paths comparable; [`crate::core::card`], which asks what is [`Allowed`].
 
 mod glob;
 mod spelling;

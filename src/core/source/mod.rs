@@ -315,7 +315,7 @@ pub struct LimitsFact {
     /// Whether a response told it just then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
-    /// As in [`Snapshot`](crate::core::limits::Snapshot), where it is kept from one event to the next.
+    /// As in [`Snapshot`], where it is kept from one event to the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fell_at: Option<Timestamp>,
 }
