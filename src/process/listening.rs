@@ -68,6 +68,7 @@ mod tests {
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         assert_eq!(who_listens(&path), Some(std::process::id()));
         drop(listener);
-        assert_eq!(who_listens(&path), None);
+        // A process that another test is starting may hold a copy of it for a moment.
+        assert_ne!(who_listens(&path), Some(std::process::id()));
     }
 }
