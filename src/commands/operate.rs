@@ -32,7 +32,7 @@ pub struct Daemon<'a> {
 }
 
 /// Ends the daemon, and returns when it has ended. One that nobody can ask, or that agreed and hangs, is ended by its
-/// record; one that takes the question and does not answer is left to whoever takes over.
+/// record; one that takes the question and does not answer is left to the next takeover.
 ///
 /// # Errors
 /// None is running, it does not answer, or it does not end.

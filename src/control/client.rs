@@ -101,7 +101,7 @@ impl Connection {
         self.stream.flush().await
     }
 
-    /// Says something that is no request and has no reply, to whoever listens to more than requests.
+    /// Says something that is no request and has no reply, to a listener that takes more than requests.
     ///
     /// # Errors
     /// The other end is gone.

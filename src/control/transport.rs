@@ -1,7 +1,7 @@
 //! The only file that knows sockets and pipes: where the control channel is, listening there, connecting to it.
 //!
 //! Unix: `control.sock` (0600) in the state folder, and a second socket in a folder of our own (0700) elsewhere: a state
-//! folder can be removed under a running daemon, or have too long a path for a socket. Whoever connects is asked for its
+//! folder can be removed under a running daemon, or have too long a path for a socket. Each peer is asked for its
 //! user by the system, not by word. A socket that an earlier daemon left is removed, which only the holder of the
 //! instance lock may do.
 //! Windows: a named pipe named after the user and the state folder; the first instance of its name, local only. The
@@ -77,7 +77,7 @@ mod unix {
             Self { direct: Some(path), elsewhere: Vec::new() }
         }
 
-        /// Connects to whoever listens there, if that is this user.
+        /// Connects to the listener there, if it is this user's.
         ///
         /// # Errors
         /// Nobody listens, or a stranger does.
@@ -344,7 +344,7 @@ mod windows {
             &self.0
         }
 
-        /// Connects to whoever listens there, if that is this user. The caller's deadline ends the wait for one that is
+        /// Connects to the listener there, if it is this user's. The caller's deadline ends the wait for one that is
         /// busy.
         ///
         /// # Errors

@@ -78,14 +78,14 @@ pub struct Leads {
 }
 
 impl std::fmt::Debug for Question {
-    /// Names no folder: whatever is printed may end in a log.
+    /// Names no folder: printed text may end in a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Question({} folders, {} patterns)", self.folders.len(), self.patterns.len())
     }
 }
 
 impl std::fmt::Debug for Answer {
-    /// Names no folder: whatever is printed may end in a log.
+    /// Names no folder: printed text may end in a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Answer({} folders, {} patterns)", self.folders.len(), self.patterns.len())
     }

@@ -39,7 +39,7 @@ fn login(login: &Login) -> Check {
     }
 }
 
-/// Whoever may write there decides what runs with this user's rights.
+/// A user who may write there decides what runs with this user's rights.
 fn exposed(place: &str) -> Check {
     let message = format!("other users may write to {place}, so they decide what login starts for you");
     Check::new("login program", State::Warning, message).hint(format!(

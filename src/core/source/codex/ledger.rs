@@ -220,7 +220,7 @@ impl Ledger {
             Origin::Undecided { held, rows, .. } => {
                 let mut count = count;
                 if self.may_repeat {
-                    // Limits are of the moment, whatever is repeated beside them.
+                    // Limits are new also beside totals that are repeated.
                     self.changes.extend(count.limits.take().map(|limits| Change::Limits(at, limits)));
                 }
                 if count.limits.is_some() {
@@ -335,7 +335,7 @@ impl Ledger {
         }
     }
 
-    /// The line that is named as the first own one does not come, as in files that were migrated: what is held is own.
+    /// The first own line that the header names does not come, as in migrated files: the held lines are own.
     fn mark_is_wrong(&mut self) {
         let Origin::Copied { held } = &mut self.origin else { return };
         let held = std::mem::take(held);
