@@ -2,7 +2,7 @@
 //!
 //! What a client asks goes to the loop through a bounded channel, and the loop never waits for a client: reading a
 //! request, writing an answer and taking over each have a deadline here, a request has a longest length, and no
-//! more than [`CLIENTS`] are heard at once. Read next: `src/daemon/mod.rs`, which answers.
+//! more than [`CLIENTS`] are heard at once. Read next: `src/daemon.rs`, which answers.
 
 use std::future::Future;
 use std::io;
