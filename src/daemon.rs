@@ -2,24 +2,16 @@
 //!
 //! Everything that decides is in [`crate::core::engine`]; this loop hands in what happens, does what comes out, and
 //! sleeps until the engine's next deadline. Nothing here polls: an idle daemon does not wake up.
-//! Read next: [`intake`], which reads session files on a thread of its own; [`discord`], the links;
+//! Read next: [`crate::host`], what feeds and drives the engine; [`discord`], the links;
 //! `requests.rs`, what the control channel brings.
 
-pub mod clock;
-pub mod clock_watch;
 pub mod discord;
-mod finding;
-pub mod intake;
 pub mod lives;
-pub mod reading;
 pub mod record;
 mod requests;
 pub mod settings;
 pub mod signals;
-pub mod state;
 mod state_folder;
-pub mod statusline;
-mod taps;
 mod telling;
 pub mod zone;
 
@@ -28,20 +20,15 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use self::clock_watch::{ClockWatch, JumpDetector};
 use self::discord::Links;
 use self::discord::endpoints::Places;
 use self::discord::watcher::{self, EndpointWatcher};
-use self::finding::Finding;
-use self::reading::{Left, Read, Reading};
 use self::record::Recorder;
 use self::requests::{Request, Requests};
 use self::settings::LiveSettings;
 use self::signals::Signals;
-use self::state::Keeper;
-use self::statusline::StatuslineWatch;
-use self::taps::Taps;
 use self::zone::ZoneWatch;
+use crate::clock;
 use crate::control::Handover;
 use crate::core::card::Card;
 use crate::core::engine::{Engine, Input, Output};
@@ -53,6 +40,12 @@ use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::error::{Exit, Failure};
 use crate::homes;
+use crate::host::clock_watch::{ClockWatch, JumpDetector};
+use crate::host::finding::Finding;
+use crate::host::reading::{Left, Read, Reading};
+use crate::host::state::{self, Keeper};
+use crate::host::statusline::StatuslineWatch;
+use crate::host::taps::Taps;
 use crate::instance::Instance;
 use crate::paths::{Environment, StateDir};
 use crate::printed;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::clock;
 use crate::core::activity::Agent;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
@@ -18,7 +19,6 @@ use crate::core::settings::Settings;
 use crate::core::source::codex;
 use crate::core::source_event::{FileId, SourceEvent, Standing};
 use crate::core::time::{Now, elapsed, later};
-use crate::daemon::clock;
 use crate::daemon::discord::Links;
 use crate::daemon::discord::endpoints::{self, Places};
 use crate::error::{Exit, Failure};

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::autostart::machine::ThisMachine;
 use crate::autostart::{self, Login as Entry, Registration};
+use crate::clock;
 use crate::commands::status::Places;
 use crate::config_file::Chosen;
 use crate::control::Verb;
@@ -24,11 +25,12 @@ use crate::core::doctor::{
 use crate::core::report::StatusReport;
 use crate::core::settings::Clients;
 use crate::daemon::discord::endpoints;
-use crate::daemon::intake::{self, Home};
-use crate::daemon::{clock, state};
 use crate::error::Failure;
 use crate::files;
+use crate::homes::Home;
+use crate::host::state;
 use crate::instance::{self, Holding};
+use crate::intake;
 use crate::paths::Environment;
 
 /// How long a file system or a service manager may take.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::daemon::clock;
+use crate::clock;
 
 /// Between two looks at a pipe.
 const LOOK: Duration = Duration::from_millis(5);

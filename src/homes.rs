@@ -1,12 +1,23 @@
-//! The agents' homes that are read, by settings and environment.
+//! The agents' home folders, and which of them are read by settings and environment.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::core::activity::Agent;
 use crate::core::settings::Sources;
-use crate::daemon::intake::Home;
 use crate::paths::{Environment, claude_homes, codex_homes};
 use crate::real_path::real;
+
+/// One agent's home folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// Whose files are in it.
+    pub agent: Agent,
+    /// Where it is. It need not exist yet.
+    pub path: PathBuf,
+    /// What sessions and limits call it.
+    pub label: Arc<str>,
+}
 
 /// Every home of every agent that is switched on.
 pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {

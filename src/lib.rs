@@ -11,8 +11,8 @@
 //!   session files               settings file           Discord clients            clocks, signals
 //!        │ notify + slow rescan      │                       │ sockets, pipes             │
 //!  ┌─────▼─────────┐          ┌──────▼──────┐        ┌───────▼────────┐          ┌────────▼───────┐
-//!  │ daemon::intake│          │ config_file │        │ daemon::discord│◄─┐       │ daemon::signals│
-//!  │ own thread    │          └──────┬──────┘        │ a task a link  │  │       │ daemon::clock  │
+//!  │ intake        │          │ config_file │        │ daemon::discord│◄─┐       │ daemon::signals│
+//!  │ own thread    │          └──────┬──────┘        │ a task a link  │  │       │ clock          │
 //!  └─────┬─────────┘                 │               └───────┬────────┘  │       └────────┬───────┘
 //!        │ SourceEvent               │ Settings              │ LinkEvent │ LinkCommand    │ Tick, ShutDown
 //!        └───────────────────────────┴───────────┬───────────┴───────────│────────────────┘
@@ -36,7 +36,7 @@
 //!
 //! # The way of one line
 //!
-//! 1. `daemon::intake` sees that a file grew and hands the new bytes to its
+//! 1. `intake` sees that a file grew and hands the new bytes to its
 //!    [`SessionFile`](core::file::SessionFile). Bytes are read once, into one buffer.
 //! 2. [`LineBuffer`](core::lines::LineBuffer) cuts them into lines, whatever chunks they came in. A line that is too
 //!    long is known by its beginning and never held whole.
@@ -82,8 +82,8 @@
 //! # Reading order
 //!
 //! [`core`], then [`daemon`], then what you came for. A new agent is one folder in [`core::source`], one arm of
-//! [`Agent`](core::activity::Agent), the layout of its files in `daemon::intake::layout`, its homes in [`paths`], what of
-//! other files its copies repeat in `daemon::intake::lineage` and `replay::lineage`, and a folder of fixtures.
+//! [`Agent`](core::activity::Agent), the layout of its files in `intake::layout`, its homes in [`paths`], what of
+//! other files its copies repeat in `intake::lineage` and `replay::lineage`, and a folder of fixtures.
 
 // What is decided.
 pub mod core;
@@ -92,6 +92,8 @@ pub mod core;
 pub mod control;
 pub mod daemon;
 pub mod demo;
+pub mod host;
+pub mod intake;
 pub mod replay;
 pub mod tap;
 pub mod watch;
@@ -106,6 +108,7 @@ pub mod error;
 pub mod show;
 
 // Where things are, and who may run.
+pub mod clock;
 pub mod config_file;
 pub mod files;
 pub mod folder;

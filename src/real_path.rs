@@ -10,8 +10,8 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use crate::clock;
 use crate::core::privacy::{Answer, Leads, NamePattern, Question, spellings};
-use crate::daemon::clock;
 
 /// A `.git` file names one folder.
 const LONGEST_GIT_FILE: u64 = 4096;

@@ -3,7 +3,7 @@
 //! Claude Code runs the command in every terminal and kills it when it has something newer to say. So a file is written
 //! whole or not at all, no two terminals write the same one, and nobody waits for a lock. Each says what its terminal
 //! heard last; what they say together is the business of [`crate::core::limits`].
-//! Read next: [`settings`], the entry in Claude Code's settings; [`crate::daemon::statusline`], who listens.
+//! Read next: [`settings`], the entry in Claude Code's settings; [`crate::host::statusline`], who listens.
 
 pub mod cached;
 pub mod settings;
@@ -23,9 +23,9 @@ use crate::core::source::LimitsFact;
 use crate::core::source::claude::statusline::Statusline;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
-use crate::daemon::intake::Home;
 use crate::files;
 use crate::folder::{Folder, Use};
+use crate::homes::Home;
 use crate::paths::StateDir;
 use crate::real_path::real;
 

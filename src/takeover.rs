@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::clock;
 use crate::control::client::{self, AskError, Connection};
 use crate::control::transport::Place;
 use crate::control::{Handover, Reply, Verb};
 use crate::core::takeover::{Answer, Manner, Reason, Record, Refusal, Step, Verdict, step, verify};
-use crate::daemon::clock;
 use crate::error::{Exit, Failure};
 use crate::instance::{AcquireError, Holding, Instance, held_by_another};
 use crate::paths::{Environment, StateDir};

@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 
 use crate::core::report::ConfigReport;
 use crate::core::settings::Settings;
-use crate::daemon::intake::Home;
+use crate::homes::Home;
 use crate::paths::Environment;
 
 /// Everything that events are made of when no daemon makes them, and where to find one that does.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::cli::Pause;
+use crate::clock;
 use crate::control::client::{AskError, Found, ask_daemon};
 use crate::control::{Reply, Verb};
 use crate::core::takeover::{Verdict, verify};
 use crate::core::time::later;
-use crate::daemon::clock;
 use crate::error::{Exit, Failure};
 use crate::folder::Folder;
 use crate::instance::{Holding, Record, held_by_another};

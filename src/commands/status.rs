@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use crate::clock;
 use crate::config_file::ConfigFile;
 use crate::control::Verb;
 use crate::control::client::{self, Found};
@@ -15,11 +16,11 @@ use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
 use crate::core::publish::Publisher;
 use crate::core::report::{DaemonReport, StatusReport};
-use crate::daemon::clock;
-use crate::daemon::intake::{self, Home, IntakeConfig};
-use crate::daemon::state;
 use crate::error::{Exit, Failure};
+use crate::homes::Home;
+use crate::host::state;
 use crate::instance::Record;
+use crate::intake::{self, IntakeConfig};
 use crate::paths::Environment;
 use crate::real_path;
 use crate::show;

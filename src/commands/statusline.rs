@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::autostart::Login;
 use crate::cli::StatuslineAction;
+use crate::clock;
 use crate::core::activity::Agent;
 use crate::core::limits::main_family;
 use crate::core::names::{model_name, neutralise};
@@ -19,7 +20,6 @@ use crate::core::session::Context;
 use crate::core::settings::Sources;
 use crate::core::source::claude::statusline::Statusline;
 use crate::core::time::Now;
-use crate::daemon::clock;
 use crate::error::{Exit, Failure};
 use crate::files::{self, write_atomically};
 use crate::paths::{self, Environment, StateDir, claude_homes, ensure_state_dir};

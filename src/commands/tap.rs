@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::cli::{Tap, TappedAgent};
+use crate::clock;
 use crate::control::transport;
 use crate::core::activity::Agent;
 use crate::core::file::Stream;
 use crate::core::settings::Sources;
-use crate::daemon::clock;
 use crate::error::{Exit, Failure};
 use crate::paths::{self, Environment};
 use crate::show;

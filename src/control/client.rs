@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::transport::{Outgoing, Place};
 use super::{ErrorCode, Reply, Request, Verb, line};
-use crate::daemon::clock;
+use crate::clock;
 use crate::error::Failure;
 use crate::instance::{Holding, held_by_another};
 use crate::paths::Environment;

@@ -18,9 +18,9 @@ use super::log::{Cursor, Over};
 use super::tap::Ear;
 use super::transport::{Incoming, Listener, Place, Spot, closed};
 use super::{ErrorCode, ErrorReport, LONGEST_REQUEST, Reply, Request, Verb, line};
+use crate::clock;
 use crate::core::event_log::Line;
 use crate::core::takeover::Refusal;
-use crate::daemon::clock;
 use crate::instance::Instance;
 
 /// Clients that are heard at once; one more is told to come again.

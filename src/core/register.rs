@@ -4,7 +4,7 @@
 //! register is normal and says nothing; so does a session's absence from one, because not every kind of session
 //! registers, until nothing at all is registered or the session was. A later line of a session always speaks for it.
 //! A process may go over to another session; until that has begun, the one it left is not closed.
-//! Which processes run is looked up by `daemon::intake`; here it is known already.
+//! Which processes run is looked up by `intake`; here it is known already.
 //! Read next: `held`, for processes that do not say that they have gone over.
 
 mod held;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Daemon, clock};
+use super::Daemon;
+use crate::clock;
 use crate::control::log::SharedLog;
 use crate::control::server::{Answer, Call, Server};
 use crate::control::transport::Place;

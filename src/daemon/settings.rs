@@ -8,8 +8,8 @@ pub mod watch;
 use std::sync::Arc;
 
 use self::watch::SettingsWatch;
-use super::reading::Reading;
-use super::{Daemon, clock};
+use super::Daemon;
+use crate::clock;
 use crate::config_file::ConfigFile;
 use crate::core::config::{Change, ConfigContext, Effective, InUse, missing_application_id};
 use crate::core::engine::LOOSER_AFTER;
@@ -17,6 +17,7 @@ use crate::core::file::SessionFile;
 use crate::core::report::ConfigReport;
 use crate::core::settings::Settings;
 use crate::homes;
+use crate::host::reading::Reading;
 use crate::logging::Logging;
 use crate::statusline::cached;
 

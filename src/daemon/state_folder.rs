@@ -3,8 +3,9 @@
 //! Another daemon could lock a new file and start beside this one: the folder is made again and locked, or this daemon
 //! ends. Read next: [`crate::instance`].
 
+use super::Daemon;
 use super::requests::Requests;
-use super::{Daemon, clock};
+use crate::clock;
 use crate::instance::AcquireError;
 use crate::paths::ensure_state_dir;
 

@@ -7,7 +7,7 @@ use super::files::{Recorded, collect};
 use crate::core::activity::Agent;
 use crate::core::file::{LineageRequest, UsageRow};
 use crate::core::source::claude::lineage::Relative;
-use crate::daemon::intake::helper_files;
+use crate::intake::helper_files;
 
 /// The rows that answer what `child` has asked for. A file that cannot be read has none to offer.
 pub(super) fn answer(all: &[Recorded], child: &Recorded, wanted: &LineageRequest) -> Vec<Vec<UsageRow>> {

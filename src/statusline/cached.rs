@@ -13,8 +13,8 @@ use crate::core::source::LimitsFact;
 use crate::core::source::claude::limits::cached;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
-use crate::daemon::intake::Home;
 use crate::files;
+use crate::homes::Home;
 use crate::paths::Environment;
 
 /// Larger files are not read. It holds something of every project, so it may be megabytes.

@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use crate::clock;
 use crate::control::tap::{EVENTS, Tapped};
 use crate::core::file::Stream;
 use crate::core::limits::say;
 use crate::core::usage::Tokens;
-use crate::daemon::clock;
 use crate::tap::place::Place;
 
 /// After so long without a byte, what is held back is told. Between two lines of one message a model takes seconds.

@@ -4,14 +4,14 @@
 
 use std::io;
 
+use crate::clock;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
 use crate::core::publish::Publisher;
 use crate::core::report::{ConfigReport, DaemonReport, Event, StatusReport};
-use crate::daemon::clock;
-use crate::daemon::clock_watch::JumpDetector;
-use crate::daemon::reading::{Read, Reading};
-use crate::daemon::state;
+use crate::host::clock_watch::JumpDetector;
+use crate::host::reading::{Read, Reading};
+use crate::host::state;
 use crate::real_path;
 use crate::statusline;
 use crate::statusline::cached::{self, CachedLimits};

@@ -12,12 +12,12 @@ use tokio::time::sleep;
 
 use super::Source;
 use super::alone::Alone;
+use crate::clock;
 use crate::control::subscription::{SubscribeError, Subscription};
 use crate::control::transport::Place;
 use crate::control::{ErrorCode, Verb, client};
 use crate::core::event_log::Position;
 use crate::core::report::{Event, StatusReport};
-use crate::daemon::clock;
 use crate::instance::{Holding, held_by_another};
 
 /// How long a daemon that went away is looked for before the files are followed here.

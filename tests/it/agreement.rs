@@ -6,9 +6,9 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use agent_presence::clock;
 use agent_presence::core::activity::Agent;
 use agent_presence::core::numbers::separated;
-use agent_presence::daemon::clock;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 

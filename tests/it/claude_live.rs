@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use agent_presence::clock;
 use agent_presence::core::activity::Agent;
 use agent_presence::core::file::SessionFile;
 use agent_presence::core::source_event::SourceEvent;
-use agent_presence::daemon::clock;
-use agent_presence::daemon::intake::{self, IntakeConfig};
+use agent_presence::homes::Home as AgentHome;
+use agent_presence::intake::{self, IntakeConfig};
 use serde_json::{Value, json};
 
 use crate::support::fake_discord::FakeDiscord;
@@ -264,7 +265,7 @@ fn copy(from: &Path, to: &Path) {
 /// Each session's total, blended, as the intake reads a home once.
 fn totals(home: &Path) -> BTreeMap<String, u64> {
     let label: Arc<str> = home.to_string_lossy().into();
-    let homes = vec![intake::Home { agent: Agent::Claude, path: home.to_owned(), label }];
+    let homes = vec![AgentHome { agent: Agent::Claude, path: home.to_owned(), label }];
     let totals = Arc::new(Mutex::new(BTreeMap::new()));
     let found = Arc::clone(&totals);
     intake::read_once::<SessionFile>(IntakeConfig::new(homes, Arc::new(clock::now)), move |event| {

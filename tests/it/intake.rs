@@ -7,7 +7,7 @@ mod resume;
 
 use std::fs;
 
-use agent_presence::daemon::intake::{self, Ends, IntakeConfig, Sizes};
+use agent_presence::intake::{self, Ends, IntakeConfig, Sizes};
 
 use bench::{Bench, Event, Lines, Running, append, id, name, often, set_modified, snapshot, updated, write};
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
+use agent_presence::clock;
 use agent_presence::core::activity::{Activity, Agent};
 use agent_presence::core::engine::{Engine, Input, Output};
 use agent_presence::core::file::SessionFile;
@@ -13,7 +14,6 @@ use agent_presence::core::report::EventKind;
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::{Now, later};
-use agent_presence::daemon::clock;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};

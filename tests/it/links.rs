@@ -12,13 +12,13 @@ mod desk;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_presence::clock;
 use agent_presence::core::activity::{Activity, Agent};
 use agent_presence::core::card::{Card, CardFacts};
 use agent_presence::core::privacy::Allowed;
 use agent_presence::core::publish::{Endpoint, LinkEvent, Loss, Payload};
 use agent_presence::core::settings::Settings;
 use agent_presence::core::usage::Triplet;
-use agent_presence::daemon::clock;
 use agent_presence::daemon::discord::deadlines::Deadlines;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 #[cfg(unix)]
 use std::process::Stdio;
 
+use agent_presence::clock;
 use agent_presence::core::config::{ConfigContext, Effective};
 use agent_presence::core::report::{Event, EventKind};
 use agent_presence::core::settings::Settings;
-use agent_presence::daemon::clock;
 use agent_presence::{replay, show};
 use jiff::tz::TimeZone;
 

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{FileUpdate, LineageRequest, SessionFile, UsageRow};
 use agent_presence::core::source_event::SourceEvent;
-use agent_presence::daemon::intake::{Fold, Head, Home};
-use agent_presence::daemon::reading::{Read, Reading};
+use agent_presence::homes::Home;
+use agent_presence::host::reading::{Read, Reading};
+use agent_presence::intake::{Fold, Head};
 use jiff::Timestamp;
 
 use crate::support::PATIENCE;

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use agent_presence::daemon::clock;
+use agent_presence::clock;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 

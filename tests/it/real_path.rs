@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use agent_presence::clock;
 use agent_presence::core::privacy::Question;
-use agent_presence::daemon::clock;
 use agent_presence::real_path::locate;
 use serde_json::Value;
 

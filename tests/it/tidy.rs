@@ -49,7 +49,7 @@ const SLEEPERS: [(&str, &str); 3] = [
 /// What deletes files, and which.
 const DELETERS: [(&str, &str); 10] = [
     ("src/control/transport.rs", "the control socket, while the lock is held"),
-    ("src/daemon/state.rs", "a pause that is over"),
+    ("src/host/state.rs", "a pause that is over"),
     ("src/daemon/record.rs", "months of the record that are older than the user keeps them"),
     ("src/autostart.rs", "the login entry that it wrote itself"),
     ("src/commands/config.rs", "half a settings file that it has just begun itself"),

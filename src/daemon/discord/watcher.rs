@@ -18,7 +18,7 @@ use super::endpoints::{Found, Identity, PREFIX, Places, discover, present, roots
 use crate::core::engine::Input;
 use crate::core::publish::Endpoint;
 use crate::core::settings::Clients;
-use crate::daemon::intake::is_without_instance;
+use crate::intake::is_without_instance;
 
 /// How often sockets are looked for where nothing tells of them.
 const LOOK_EVERY: Duration = if cfg!(windows) { Duration::from_secs(15) } else { Duration::from_secs(30) };

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config_file::ConfigFile;
 use crate::core::config::{ConfigContext, Effective};
-use crate::daemon::intake::is_without_instance;
+use crate::intake::is_without_instance;
 
 /// How long the file has to be left alone before it is read: one that is being written is half of one.
 const QUIET: Duration = Duration::from_millis(150);

@@ -269,9 +269,9 @@ fn a_terminal_that_goes_away_ends_it() {
     let pid = fs::read_to_string(home.path("pid")).unwrap();
     drop(terminal);
     let is_there = || Command::new("kill").args(["-0", pid.trim()]).output().unwrap().status.success();
-    let start = agent_presence::daemon::clock::now().mono;
+    let start = agent_presence::clock::now().mono;
     while is_there() {
-        let now = agent_presence::daemon::clock::now().mono;
+        let now = agent_presence::clock::now().mono;
         assert!(now < start + crate::support::PATIENCE, "the dashboard goes on without a terminal");
     }
 }

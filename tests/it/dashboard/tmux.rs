@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use agent_presence::daemon::clock;
+use agent_presence::clock;
 
 use crate::support::PATIENCE;
 use crate::support::home::Home;

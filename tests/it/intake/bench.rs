@@ -24,7 +24,8 @@ use agent_presence::core::file::{LineageRequest, UsageRow};
 use agent_presence::core::limits::{MAIN_FAMILY, Snapshot};
 use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::Now;
-use agent_presence::daemon::intake::{self, Fold, Head, Home, IntakeConfig, IntakeHandle, Pace, Update};
+use agent_presence::homes::Home;
+use agent_presence::intake::{self, Fold, Head, IntakeConfig, IntakeHandle, Pace, Update};
 use jiff::Timestamp;
 use tempfile::TempDir;
 

@@ -1,7 +1,7 @@
 //! Going on where an earlier reading left off.
 
 use agent_presence::core::source_event::{FileIdentity, ReadTo, Standing};
-use agent_presence::daemon::intake::IntakeConfig;
+use agent_presence::intake::IntakeConfig;
 
 use super::bench::{Bench, Event, Running, append, id, write};
 use super::meta;

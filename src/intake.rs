@@ -32,16 +32,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::activity::Agent;
 use crate::core::register;
 use crate::core::source_event::{FileIdentity, SourceEvent};
 use crate::core::time::Now;
+use crate::homes::Home;
 
 pub(crate) use self::watch::is_without_instance;
 pub use fold::{Fold, Head, Update};
@@ -54,17 +53,6 @@ use watch::Watcher;
 
 /// How long [`IntakeHandle::stop`] waits for the thread.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
-
-/// One agent's home folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Home {
-    /// Whose files are in it.
-    pub agent: Agent,
-    /// Where it is. It need not exist yet.
-    pub path: PathBuf,
-    /// What sessions and limits call it.
-    pub label: Arc<str>,
-}
 
 /// What the intake needs to know. [`IntakeConfig::new`] gives everything but the homes its usual value.
 #[derive(Clone)]

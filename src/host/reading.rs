@@ -1,6 +1,6 @@
 //! Keeps the reading of session files going: a thread that broke off by a defect is started again.
 //!
-//! Read next: [`crate::daemon::intake`], which does the reading.
+//! Read next: [`crate::intake`], which does the reading.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::clock;
-use super::intake::{self, Fold, Home, IntakeConfig, IntakeHandle};
+use crate::clock;
 use crate::core::register;
 use crate::core::source_event::{ReadTo, SourceEvent};
+use crate::homes::Home;
+use crate::intake::{self, Fold, IntakeConfig, IntakeHandle};
 
 /// Events that wait for the loop; a full channel holds the reading back.
 const INBOX: usize = 64;

@@ -15,9 +15,9 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use crate::clock;
 use crate::core::source_event::SourceEvent;
-use crate::daemon::clock;
-use crate::daemon::intake::Home;
+use crate::homes::Home;
 use crate::instance::LOCK;
 use crate::paths::StateDir;
 use crate::statusline;

@@ -21,7 +21,7 @@ const HANGING: usize = 4;
 
 /// The look at hand. Belongs inside a tokio runtime.
 #[derive(Debug, Default)]
-pub(super) struct Finding {
+pub struct Finding {
     underway: Option<Underway>,
     /// Each look holds one more of it.
     looks: Arc<()>,
@@ -37,7 +37,7 @@ struct Underway {
 
 impl Finding {
     /// Begins to look. There is one question at a time.
-    pub(super) fn ask(&mut self, question: Question) {
+    pub fn ask(&mut self, question: Question) {
         let (finished, done) = oneshot::channel();
         let found = Arc::new(Mutex::new(question.unknown()));
         if Arc::strong_count(&self.looks) <= HANGING {
@@ -55,7 +55,7 @@ impl Finding {
     }
 
     /// The answer. Nothing is lost when the wait is given up.
-    pub(super) async fn next(&mut self) -> Answer {
+    pub async fn next(&mut self) -> Answer {
         let Some(underway) = &mut self.underway else { return pending().await };
         let done = timeout_at(underway.until, &mut underway.done).await;
         if !matches!(done, Ok(Ok(()))) {

@@ -333,8 +333,8 @@ mod tests {
     use super::*;
     use crate::core::activity::Agent;
     use crate::core::file::{FileUpdate, LineageRequest, UsageRow};
-    use crate::daemon::intake::fold::Head;
-    use crate::daemon::intake::inbox::Inbox;
+    use crate::intake::fold::Head;
+    use crate::intake::inbox::Inbox;
 
     /// Whoever reads for it stops at once when it is told to.
     #[derive(Debug, Default)]

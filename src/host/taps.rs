@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::intake::Home;
 use crate::control::tap::{Ear, Heard, Tapped};
 use crate::core::source_event::{FileId, SourceEvent, Standing};
+use crate::homes::Home;
 use crate::real_path::real;
 
 /// Updates that wait for the loop.
@@ -20,7 +20,7 @@ const INBOX: usize = 32;
 
 /// The sessions of every connection.
 #[derive(Debug)]
-pub(super) struct Taps {
+pub struct Taps {
     homes: Vec<Home>,
     sender: mpsc::Sender<Heard>,
     heard: mpsc::Receiver<Heard>,
@@ -31,24 +31,25 @@ pub(super) struct Taps {
 }
 
 impl Taps {
-    pub(super) fn new(homes: Vec<Home>) -> Self {
+    /// No connection yet.
+    pub fn new(homes: Vec<Home>) -> Self {
         let (sender, heard) = mpsc::channel(INBOX);
         Self { homes, sender, heard, connections: 0, sessions: 0, known: BTreeMap::new() }
     }
 
     /// The homes that are read. Agents that are switched off are not listened to either.
-    pub(super) fn set_homes(&mut self, homes: Vec<Home>) {
+    pub fn set_homes(&mut self, homes: Vec<Home>) {
         self.homes = homes;
     }
 
     /// An ear for one more connection.
-    pub(super) fn open(&mut self) -> Ear {
+    pub fn open(&mut self) -> Ear {
         self.connections += 1;
         Ear::new(self.connections, self.sender.clone())
     }
 
     /// What is told next. Nothing is lost when the wait is given up.
-    pub(super) async fn next(&mut self) -> Vec<SourceEvent> {
+    pub async fn next(&mut self) -> Vec<SourceEvent> {
         match self.heard.recv().await {
             Some(Heard { connection, tapped }) => self.events(connection, tapped),
             None => pending().await,
