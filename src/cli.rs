@@ -9,6 +9,7 @@ use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::core::source::Agent;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -265,8 +266,8 @@ told the usage. At the end the usage line is printed to standard error. If the r
 ends with code 141, as a shell reports of any program in a pipe.")]
 pub struct Tap {
     /// Whose output it is: codex, claude; recognised from its first lines if not given
-    #[arg(long, value_name = "AGENT", hide_possible_values = true)]
-    pub agent: Option<TappedAgent>,
+    #[arg(long, value_name = "AGENT", value_parser = agents(), hide_possible_values = true)]
+    pub agent: Option<Agent>,
     /// The folder that the agent works in, where that is not this one
     #[arg(long, short = 'C', value_name = "FOLDER")]
     pub cd: Option<PathBuf>,
@@ -275,13 +276,11 @@ pub struct Tap {
     pub quiet: bool,
 }
 
-/// `--agent`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TappedAgent {
-    /// `codex exec --json`
-    Codex,
-    /// `claude -p --output-format stream-json --verbose`
-    Claude,
+fn agents() -> impl clap::builder::TypedValueParser<Value = Agent> {
+    use clap::builder::TypedValueParser as _;
+
+    clap::builder::PossibleValuesParser::new(Agent::ALL.map(Agent::word))
+        .try_map(|word| Agent::of_word(&word).ok_or("unknown agent"))
 }
 
 /// `status`

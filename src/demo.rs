@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::clock;
-use crate::core::activity::Agent;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
 use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Publisher};
 use crate::core::report::{CardReport, ConfigReport, DaemonReport, EventKind};
 use crate::core::settings::Settings;
+use crate::core::source::Agent;
 use crate::core::source::codex;
 use crate::core::source_event::{FileId, SourceEvent, Standing};
 use crate::core::time::{Now, elapsed, later};
@@ -65,7 +65,7 @@ pub async fn run(
 
 /// The recording's last card with these settings and the time at its end: a stand-in where there is no session.
 pub fn last_card(settings: Settings, zone: TimeZone) -> Option<(CardReport, Timestamp)> {
-    let mut file = SessionFile::new(Agent::Codex, "demo".into(), Timestamp::MIN);
+    let mut file = SessionFile::new(Agent::CODEX, "demo".into(), Timestamp::MIN);
     lines().for_each(|line| {
         file.push(line);
         file.push(b"\n");
@@ -128,7 +128,7 @@ impl Player {
     }
 
     async fn play(&mut self) {
-        let mut file = SessionFile::new(Agent::Codex, "demo".into(), Timestamp::MIN);
+        let mut file = SessionFile::new(Agent::CODEX, "demo".into(), Timestamp::MIN);
         for line in lines() {
             let at = codex::line_time(line).unwrap_or(self.from);
             self.wait(elapsed(self.from, at) / self.speed).await;

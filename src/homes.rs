@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::core::activity::Agent;
 use crate::core::settings::Sources;
+use crate::core::source::Agent;
 use crate::paths::{Environment, claude_homes, codex_homes};
 use crate::real_path::real;
 
@@ -23,7 +23,7 @@ pub struct Home {
 pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
     let codex = if sources.codex { codex_homes(sources, environment) } else { Vec::new() };
     let claude = if sources.claude { claude_homes(sources, environment) } else { Vec::new() };
-    let all = [(Agent::Codex, codex), (Agent::Claude, claude)];
+    let all = [(Agent::CODEX, codex), (Agent::CLAUDE, claude)];
     all.into_iter().flat_map(|(agent, paths)| homes(agent, paths)).collect()
 }
 

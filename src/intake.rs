@@ -2,11 +2,11 @@
 //!
 //! One thread of its own, because reading files blocks and folding them takes time; the loop only ever gets small events.
 //! It sleeps until the file system tells of a change or the slow rescan is due. It reads session files and writes nothing.
-//! What an agent's lines mean is the business of [`Fold`]; where its files lie is in `layout`.
+//! What an agent's lines mean is the business of [`Fold`]; where its files lie, its [row](crate::core::source::Spec) tells.
 //!
 //! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `folders` and `scan` (which files there
 //! are), `notice` (what happened to one), `files`, `tail` and `open` (its bytes), `lineage` and `originals` (whose
-//! history it copied), `registers` and `exits` (which processes run), `watch`, `breath`, `inbox`, `places` and `layout` (who wakes us, about what); `survey` (a look from outside).
+//! history it copied), `registers` and `exits` (which processes run), `watch`, `breath`, `inbox` and `places` (who wakes us, about what); `survey` (a look from outside).
 
 mod breath;
 mod exits;
@@ -15,7 +15,6 @@ mod fold;
 mod folders;
 mod homes;
 mod inbox;
-mod layout;
 mod lineage;
 mod notice;
 mod open;

@@ -81,9 +81,9 @@
 //!
 //! # Reading order
 //!
-//! [`core`], then [`daemon`], then what you came for. A new agent is one folder in [`core::source`], one arm of
-//! [`Agent`](core::activity::Agent), the layout of its files in `intake::layout`, its homes in [`paths`], what of
-//! other files its copies repeat in `intake::lineage` and `replay::lineage`, and a folder of fixtures.
+//! [`core`], then [`daemon`], then what you came for. A new agent is one folder in [`core::source`] with its row, its place in
+//! [`Agent::ALL`](core::source::Agent::ALL), its homes in [`paths`], what of other files its copies repeat in
+//! `intake::lineage` and `replay::lineage`, and a folder of fixtures.
 
 // What is decided.
 pub mod core;

@@ -17,8 +17,8 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::activity::Agent;
 use crate::core::limits::{Snapshot, Window};
+use crate::core::source::Agent;
 use crate::core::source::LimitsFact;
 use crate::core::source::claude::statusline::Statusline;
 use crate::core::source_event::SourceEvent;
@@ -192,7 +192,7 @@ impl Kept {
     fn follow(&mut self, known: &Self) {
         self.context_window = self.context_window.or(known.context_window);
         let of = |kept: &Self, limits: &LimitsFact| {
-            limits.clone().word(Agent::Claude, &"".into(), kept.observed_at, None)
+            limits.clone().word(Agent::CLAUDE, &"".into(), kept.observed_at, None)
         };
         let mut limits = known.limits.clone();
         for said in &self.limits {
@@ -228,7 +228,7 @@ impl Kept {
         let Self { observed_at, session, home, limits, context_window } = self;
         let Some(label) = homes.label(home.as_deref()) else { return Vec::new() };
         let current = |limits: LimitsFact| {
-            limits.word(Agent::Claude, &label, observed_at, Some(session.clone())).current(now)
+            limits.word(Agent::CLAUDE, &label, observed_at, Some(session.clone())).current(now)
         };
         let limits: Vec<_> = limits.into_iter().filter_map(current).map(SourceEvent::limits).collect();
         let window = context_window.map(|tokens| SourceEvent::Window { session, tokens });
@@ -241,7 +241,7 @@ struct RealHomes(Vec<(PathBuf, Arc<str>)>);
 
 impl RealHomes {
     fn of(homes: &[Home]) -> Self {
-        let claude = homes.iter().filter(|home| home.agent == Agent::Claude);
+        let claude = homes.iter().filter(|home| home.agent == Agent::CLAUDE);
         Self(claude.map(|home| (real(&home.path), Arc::clone(&home.label))).collect())
     }
 

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use agent_presence::core::activity::Agent;
 use agent_presence::core::file::SessionFile;
+use agent_presence::core::source::Agent;
 use jiff::{Timestamp, ToSpan};
 use memchr::memmem;
 use serde::Deserialize;
@@ -41,10 +41,10 @@ struct Files {
 pub(crate) fn counting(programs: &Programs, megabytes: usize, print: &mut dyn FnMut(Row)) {
     let home = Home::new();
     let mut corpus = Corpus::new(6);
-    for agent in [Agent::Codex, Agent::Claude] {
+    for agent in [Agent::CODEX, Agent::CLAUDE] {
         let files = write(&home, &mut corpus, agent, megabytes);
         let gigabytes = |seconds: f64| files.bytes as f64 / 1e9 / seconds;
-        let name = if agent == Agent::Codex { "Codex" } else { "Claude" };
+        let name = if agent == Agent::CODEX { "Codex" } else { "Claude" };
         let (mut ours, mut lines, mut typed, mut replayed) = (f64::MAX, f64::MAX, f64::MAX, f64::MAX);
         for _ in 0..ROUNDS {
             // In turns, so that a busy minute is one for all of them.
@@ -71,7 +71,7 @@ pub(crate) fn counting(programs: &Programs, megabytes: usize, print: &mut dyn Fn
         let mut total = 0;
         for _ in 0..ROUNDS {
             let mut command = home.command(ccusage);
-            let word = if agent == Agent::Codex { "codex" } else { "claude" };
+            let word = if agent == Agent::CODEX { "codex" } else { "claude" };
             command.args([word, "daily", "--json", "--offline"]).stderr(Stdio::null());
             let began = Instant::now();
             let output = command.output().map(|output| output.stdout).unwrap_or_default();
@@ -95,7 +95,7 @@ fn write(home: &Home, corpus: &mut Corpus, agent: Agent, megabytes: usize) -> Fi
     let count = (megabytes * 1_000_000 / SESSION).max(1);
     let mut files = Files {
         agent,
-        folder: home.path(if agent == Agent::Codex { "codex" } else { "claude" }),
+        folder: home.path(if agent == Agent::CODEX { "codex" } else { "claude" }),
         paths: Vec::new(),
         bytes: 0,
         tokens: 0,
@@ -104,20 +104,18 @@ fn write(home: &Home, corpus: &mut Corpus, agent: Agent, megabytes: usize) -> Fi
         let began = Timestamp::now() - (i64::try_from(count - number).unwrap_or(1) * 2).hours();
         let id = format!("019a0000-0000-4000-8000-{number:012x}");
         let mut bytes = Vec::new();
-        let (folder, used) = match agent {
-            Agent::Codex => {
+        let (folder, used) = match agent.word() {
+            "codex" => {
                 let folder = began.strftime("sessions/%Y/%m/%d").to_string();
                 (folder, corpus.codex(&id, began, SESSION, &mut bytes))
             }
-            Agent::Claude => {
-                ("projects/-home-ada-app".to_owned(), corpus.claude(&id, began, SESSION, &mut bytes))
-            }
+            _ => ("projects/-home-ada-app".to_owned(), corpus.claude(&id, began, SESSION, &mut bytes)),
         };
         let folder = files.folder.join(folder);
         fs::create_dir_all(&folder).expect("a session folder");
-        let name = match agent {
-            Agent::Codex => format!("rollout-{}-{id}.jsonl", began.strftime("%Y-%m-%dT%H-%M-%S")),
-            Agent::Claude => format!("{id}.jsonl"),
+        let name = match agent.word() {
+            "codex" => format!("rollout-{}-{id}.jsonl", began.strftime("%Y-%m-%dT%H-%M-%S")),
+            _ => format!("{id}.jsonl"),
         };
         let path = folder.join(name);
         fs::write(&path, &bytes).expect("a session file");
@@ -179,17 +177,17 @@ fn line_ends(paths: &[PathBuf]) -> u64 {
 
 /// The floor: whole lines are cut out around a word, and only those are parsed, into what is needed and nothing else.
 fn typed_tokens(files: &Files) -> u64 {
-    let word = memmem::Finder::new(match files.agent {
-        Agent::Codex => &b"\"token_count\""[..],
-        Agent::Claude => b"\"usage\":{",
+    let word = memmem::Finder::new(match files.agent.word() {
+        "codex" => &b"\"token_count\""[..],
+        _ => b"\"usage\":{",
     });
     let (mut total, mut buffer) = (0, vec![0; CHUNK]);
     for path in &files.paths {
         let mut rest: Vec<u8> = Vec::with_capacity(2 * CHUNK);
         let mut before = String::new();
-        let mut each = |line: &[u8]| match files.agent {
-            Agent::Codex => total += codex_tokens(line),
-            Agent::Claude => total += claude_tokens(line, &mut before),
+        let mut each = |line: &[u8]| match files.agent.word() {
+            "codex" => total += codex_tokens(line),
+            _ => total += claude_tokens(line, &mut before),
         };
         chunks(path, &mut buffer, |chunk| {
             let Some(end) = memchr::memrchr(b'\n', chunk) else { return rest.extend_from_slice(chunk) };

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use agent_presence::core::activity::{Activity, Agent};
+use agent_presence::core::activity::Activity;
+use agent_presence::core::source::Agent;
 use agent_presence::core::card::{Card, CardFacts, CardWindow};
 use agent_presence::core::privacy::Allowed;
 use agent_presence::core::settings::Settings;
@@ -33,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
     let figure = |bit: u8| (figures & bit != 0).then(|| u64::from(*figures).pow(u32::from(bit % 8) + 1));
     let percent = figures % 101;
     let facts = CardFacts {
-        agent: Agent::Codex,
+        agent: Agent::CODEX,
         session: "session".to_owned(),
         activity: Activity::Editing,
         project: name(),

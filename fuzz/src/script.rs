@@ -1,6 +1,6 @@
 //! Bytes as the script of one life of the daemon: what happens, and how much time passes in between.
 
-use agent_presence::core::activity::Agent;
+use agent_presence::core::source::Agent;
 use agent_presence::core::engine::{Input, UNTIL_RESUMED};
 use agent_presence::core::limits::{Snapshot, Window as LimitWindow};
 use agent_presence::core::publish::{Endpoint, LinkEvent};
@@ -16,7 +16,7 @@ use crate::writers::{SECRET, Window, Writer};
 const STEPS: usize = 200;
 
 /// The third is a sub-agent of the first.
-const AGENTS: [Agent; 5] = [Agent::Codex, Agent::Codex, Agent::Codex, Agent::Claude, Agent::Claude];
+const AGENTS: [Agent; 5] = [Agent::CODEX, Agent::CODEX, Agent::CODEX, Agent::CLAUDE, Agent::CLAUDE];
 
 const SETTINGS: [(&str, &str); 24] = [
     ("privacy.rule", "[]"),
@@ -186,7 +186,7 @@ fn step(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64) {
             let used_percent = f64::from(bytes.byte());
             let windows = vec![LimitWindow { minutes: Some(300), used_percent, resets_at, ..Default::default() }];
             let snapshot = Snapshot {
-                agent: Agent::Claude,
+                agent: Agent::CLAUDE,
                 home: "home".into(),
                 family: "claude".to_owned(),
                 name: None,
@@ -211,7 +211,7 @@ fn line(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64, kind: u8, slot
             let used = Tokens {
                 input: bytes.number() * 7,
                 cached_input: bytes.number(),
-                cache_write: if AGENTS[slot] == Agent::Claude { u64::from(bytes.byte()) } else { 0 },
+                cache_write: if AGENTS[slot] == Agent::CLAUDE { u64::from(bytes.byte()) } else { 0 },
                 output: 1 + bytes.number(),
                 reasoning: 0,
             };

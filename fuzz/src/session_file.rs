@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_presence::core::activity::Agent;
+use agent_presence::core::source::Agent;
 use agent_presence::core::engine::{Engine, Input};
 use agent_presence::core::file::{FileUpdate, RowReader, SessionFile};
 use agent_presence::core::publish::Publisher;

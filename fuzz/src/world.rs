@@ -9,7 +9,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_presence::core::activity::{Activity, Agent};
+use agent_presence::core::activity::Activity;
+use agent_presence::core::source::Agent;
 use agent_presence::core::card::Card;
 use agent_presence::core::config::{ConfigContext, Effective};
 use agent_presence::core::engine::{Engine, Input, Output};
@@ -795,5 +796,5 @@ fn check_payload(nonce: u64, payload: &Payload) {
     }
     assert!(card.started_at().as_millisecond() > 0);
     assert!(card.activity() != Activity::Idle);
-    assert!(matches!(card.agent(), Agent::Codex | Agent::Claude));
+    assert!(Agent::ALL.contains(&card.agent()));
 }

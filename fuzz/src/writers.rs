@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_presence::core::activity::Agent;
+use agent_presence::core::source::Agent;
 use agent_presence::core::usage::Tokens;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -47,9 +47,9 @@ impl Writer {
             parent,
             cwd: format!("/home/{SECRET}/app"),
             branch: "main".to_owned(),
-            model: match agent {
-                Agent::Codex => "gpt-5.6-sol",
-                Agent::Claude => "claude-opus-5",
+            model: match agent.word() {
+                "codex" => "gpt-5.6-sol",
+                _ => "claude-opus-5",
             }
             .to_owned(),
             counters: Tokens::ZERO,
@@ -64,15 +64,15 @@ impl Writer {
     /// All that was used, `None` before anything was.
     pub fn total(&self) -> Option<Tokens> {
         self.delta?;
-        Some(match self.agent {
-            Agent::Codex => self.sum,
-            Agent::Claude => self.messages.values().fold(Tokens::ZERO, |sum, tokens| sum.plus(tokens)),
+        Some(match self.agent.word() {
+            "codex" => self.sum,
+            _ => self.messages.values().fold(Tokens::ZERO, |sum, tokens| sum.plus(tokens)),
         })
     }
 
     pub fn begin(&mut self, at: Timestamp) -> String {
-        match self.agent {
-            Agent::Codex => {
+        match self.agent.word() {
+            "codex" => {
                 let source = match &self.parent {
                     Some(parent) => {
                         json!({"subagent": {"thread_spawn": {"parent_thread_id": parent, "depth": 1}}})
@@ -87,7 +87,7 @@ impl Writer {
                 codex(at, "session_meta", &meta.to_string()) + &self.place(at)
             }
             // The first line that says anything tells whose the file is.
-            Agent::Claude => String::new(),
+            _ => String::new(),
         }
     }
 
@@ -97,9 +97,9 @@ impl Writer {
         if !model.is_empty() {
             self.model = model;
         }
-        match self.agent {
-            Agent::Codex => self.place(at),
-            Agent::Claude => self.turn(at),
+        match self.agent.word() {
+            "codex" => self.place(at),
+            _ => self.turn(at),
         }
     }
 
@@ -115,26 +115,26 @@ impl Writer {
     pub fn turn(&mut self, at: Timestamp) -> String {
         self.next += 1;
         self.open.clear();
-        match self.agent {
-            Agent::Codex => {
+        match self.agent.word() {
+            "codex" => {
                 let turn = json!({"turn_id": format!("turn-{}", self.next), "model_context_window": 258_400});
                 typed(at, "event_msg", "task_started", &turn)
                     + &typed(at, "event_msg", "user_message", &json!({"message": SECRET}))
             }
-            Agent::Claude => self.claude(at, "user", json!({"message": {"role": "user", "content": SECRET}})),
+            _ => self.claude(at, "user", json!({"message": {"role": "user", "content": SECRET}})),
         }
     }
 
     pub fn ends(&mut self, at: Timestamp) -> String {
         self.open.clear();
-        match self.agent {
-            Agent::Codex => typed(
+        match self.agent.word() {
+            "codex" => typed(
                 at,
                 "event_msg",
                 "task_complete",
                 &json!({"turn_id": "turn", "last_agent_message": SECRET}),
             ),
-            Agent::Claude => {
+            _ => {
                 self.claude(at, "system", json!({"subtype": "turn_duration", "durationMs": 41_000}))
             }
         }
@@ -144,18 +144,18 @@ impl Writer {
         self.next += 1;
         let call = self.next;
         self.open.push(call);
-        match (self.agent, edits) {
-            (Agent::Codex, false) => {
+        match (self.agent.word(), edits) {
+            ("codex", false) => {
                 let call = json!({"name": "exec_command", "arguments": json!({"cmd": SECRET}).to_string(), "call_id": format!("call-{call}")});
                 typed(at, "response_item", "function_call", &call)
             }
-            (Agent::Codex, true) => {
+            ("codex", true) => {
                 let patch =
                     format!("*** Begin Patch\n*** Update File: {SECRET}/main.rs\n@@\n*** End Patch\n");
                 let call = json!({"call_id": format!("call-{call}"), "name": "apply_patch", "input": patch, "status": "completed"});
                 typed(at, "response_item", "custom_tool_call", &call)
             }
-            (Agent::Claude, _) => {
+            (_, _) => {
                 let (name, input) = match edits {
                     true => (
                         "Edit",
@@ -176,12 +176,12 @@ impl Writer {
             return String::new();
         }
         let call = self.open.remove(0);
-        match self.agent {
-            Agent::Codex => {
+        match self.agent.word() {
+            "codex" => {
                 let output = json!({"call_id": format!("call-{call}"), "output": SECRET});
                 typed(at, "response_item", "function_call_output", &output)
             }
-            Agent::Claude => {
+            _ => {
                 let result =
                     json!({"type": "tool_result", "tool_use_id": format!("toolu_{call}"), "content": SECRET});
                 self.claude(
@@ -195,14 +195,14 @@ impl Writer {
 
     /// A response that used this.
     pub fn uses(&mut self, at: Timestamp, used: Tokens) -> String {
-        match self.agent {
-            Agent::Codex => {
+        match self.agent.word() {
+            "codex" => {
                 self.counters = self.counters.plus(&used);
                 self.sum = self.sum.plus(&used);
                 self.delta = Some(used);
                 self.count(at, Some(used), &[])
             }
-            Agent::Claude => {
+            _ => {
                 self.next += 1;
                 let message = self.next;
                 self.says(at, message, used)
@@ -212,10 +212,10 @@ impl Writer {
 
     /// The last response is written once more: Codex with the same counters, Claude Code with what it has used by now.
     pub fn uses_again(&mut self, at: Timestamp, more: u64) -> String {
-        match self.agent {
-            Agent::Codex if self.delta.is_some() => self.count(at, self.delta, &[]),
-            Agent::Codex => String::new(),
-            Agent::Claude => match self.messages.last_key_value() {
+        match self.agent.word() {
+            "codex" if self.delta.is_some() => self.count(at, self.delta, &[]),
+            "codex" => String::new(),
+            _ => match self.messages.last_key_value() {
                 Some((&message, &used)) => {
                     self.says(at, message, Tokens { output: used.output.saturating_add(more), ..used })
                 }
@@ -227,7 +227,7 @@ impl Writer {
     /// Codex starts its counters over, as after a compaction.
     pub fn starts_over(&mut self, at: Timestamp) -> String {
         let used = Tokens { output: 1, ..Tokens::ZERO };
-        if self.agent == Agent::Claude || self.counters.input == 0 || self.counters.output < 2 {
+        if self.agent == Agent::CLAUDE || self.counters.input == 0 || self.counters.output < 2 {
             return String::new();
         }
         self.counters = used;
@@ -237,9 +237,9 @@ impl Writer {
     }
 
     pub fn limits(&mut self, at: Timestamp, windows: &[Window]) -> String {
-        match self.agent {
-            Agent::Codex => self.count(at, None, windows),
-            Agent::Claude => String::new(),
+        match self.agent.word() {
+            "codex" => self.count(at, None, windows),
+            _ => String::new(),
         }
     }
 

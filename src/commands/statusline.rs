@@ -13,11 +13,11 @@ use std::time::Duration;
 use crate::autostart::Login;
 use crate::cli::StatuslineAction;
 use crate::clock;
-use crate::core::activity::Agent;
 use crate::core::limits::main_family;
 use crate::core::names::{model_name, neutralise};
 use crate::core::session::Context;
 use crate::core::settings::Sources;
+use crate::core::source::Agent;
 use crate::core::source::claude::statusline::Statusline;
 use crate::core::time::Now;
 use crate::error::{Exit, Failure};
@@ -152,7 +152,7 @@ fn shown(line: &Statusline, now: Now) -> String {
         parts.push(format!("context {}% left", Context::plain(used, window).remaining_percent));
     }
     let snapshots = line.snapshots(&"".into());
-    let main = snapshots.iter().find(|snapshot| snapshot.family == main_family(Agent::Claude));
+    let main = snapshots.iter().find(|snapshot| snapshot.family == main_family(Agent::CLAUDE));
     for view in main.map(|main| main.views(now)).unwrap_or_default() {
         if let Some(left) = view.remaining_percent {
             parts.push(format!("{} {left}% left", view.label));

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use crate::cli::{Tap, TappedAgent};
+use crate::cli::Tap;
 use crate::clock;
 use crate::control::transport;
-use crate::core::activity::Agent;
 use crate::core::file::Stream;
 use crate::core::settings::Sources;
+use crate::core::source::Agent;
 use crate::error::{Exit, Failure};
 use crate::paths::{self, Environment};
 use crate::show;
@@ -26,10 +26,7 @@ const PIPE: usize = 256 << 10;
 /// # Errors
 /// The input could not be read, or the output not be written.
 pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Result<Exit, Failure> {
-    let agent = command.agent.map(|agent| match agent {
-        TappedAgent::Codex => Agent::Codex,
-        TappedAgent::Claude => Agent::Claude,
-    });
+    let agent = command.agent;
     let unnamed = format!("tap-{}-{}", std::process::id(), clock::now().wall.as_second());
     let stream = Stream::new(agent, unnamed, None).in_homes(homes(environment));
     let passing = Arc::new(Passing::new(stream));
@@ -75,7 +72,7 @@ fn homes(environment: &Environment) -> impl Iterator<Item = (Agent, Arc<str>)> {
     let codex = paths::codex_homes(&sources, environment).into_iter().next();
     let claude = paths::claude_homes(&sources, environment);
     let claude = claude.iter().find(|home| home.is_dir()).or(claude.first()).cloned();
-    let homes = [(Agent::Codex, codex), (Agent::Claude, claude)].into_iter();
+    let homes = [(Agent::CODEX, codex), (Agent::CLAUDE, claude)].into_iter();
     homes.filter_map(|(agent, home)| Some((agent, Arc::from(home?.to_string_lossy()))))
 }
 

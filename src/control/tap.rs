@@ -20,10 +20,11 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 
 use super::LONGEST_REQUEST;
-use crate::core::activity::{Activity, Agent};
+use crate::core::activity::Activity;
 use crate::core::file::{FileUpdate, Skipped};
 use crate::core::limits::Snapshot;
 use crate::core::session::{Context, Session, UsageEvent, Work};
+use crate::core::source::Agent;
 use crate::core::source::{Doing, Surface};
 use crate::core::usage::{Tokens, Usage};
 

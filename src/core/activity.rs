@@ -2,34 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A coding agent whose session files are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Agent {
-    /// OpenAI Codex: CLI, VS Code, desktop.
-    Codex,
-    /// Anthropic Claude Code.
-    Claude,
-}
-
-impl Agent {
-    /// The name that friends see on the card.
-    pub fn card_name(self) -> &'static str {
-        match self {
-            Self::Codex => "Codex",
-            Self::Claude => "Claude Code",
-        }
-    }
-
-    /// The word in settings, JSON and logs.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Codex => "codex",
-            Self::Claude => "claude",
-        }
-    }
-}
-
 /// What the agent is doing. Only what files say: an approval that is awaited is in no session file, so an open call
 /// stays [`Activity::Running`] unless the agent's register knows better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 
-use crate::core::activity::{Activity, Agent};
+use crate::core::activity::Activity;
 use crate::core::fit;
 use crate::core::privacy::Allowed;
 use crate::core::settings::{MemberList, Settings, is_image};
+use crate::core::source::Agent;
 use crate::core::time::Now;
 use crate::core::usage::{Tokens, Triplet};
 use crate::core::values::{Names, Values};

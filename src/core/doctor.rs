@@ -14,9 +14,9 @@ pub mod standing;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::core::activity::Agent;
 use crate::core::config::{Issue, Severity};
 use crate::core::publish::LinkStatus;
+use crate::core::source::Agent;
 use crate::core::time::ago;
 
 /// How a check ended.

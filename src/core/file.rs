@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::activity::Agent;
 use crate::core::limits::Snapshot;
 use crate::core::lines::LineBuffer;
 use crate::core::session::{Session, UsageEvent};
+use crate::core::source::Agent;
 use crate::core::time::later;
 use fold::Fold;
 
@@ -259,7 +259,7 @@ mod tests {
         let line = format!(
             r#"{{"sessionId":"s","type":"assistant","uuid":"u","timestamp":"2026-09-01T10:00:00Z","message":{{"id":"m","model":"claude-opus-5","content":[{{"type":"text","text":"{text}"}}],"usage":{{"input_tokens":3,"output_tokens":40}}}}}}"#
         );
-        let mut file = SessionFile::new(Agent::Claude, "home".into(), Timestamp::MIN);
+        let mut file = SessionFile::new(Agent::CLAUDE, "home".into(), Timestamp::MIN);
         file.push(line.as_bytes());
         file.push(b"\n");
         file.set_lineage(&[]);

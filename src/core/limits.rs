@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::activity::Agent;
+use crate::core::source::Agent;
 use crate::core::time::{Now, later};
 
 pub use book::LimitsBook;
@@ -32,10 +32,7 @@ pub const MAIN_FAMILY: &str = "codex";
 
 /// The family of an agent whose windows are on the card.
 pub fn main_family(agent: Agent) -> &'static str {
-    match agent {
-        Agent::Codex => MAIN_FAMILY,
-        Agent::Claude => "claude",
-    }
+    agent.spec().main_family
 }
 
 /// One rate-limit window as an event gave it.
@@ -238,7 +235,7 @@ mod tests {
             ..Window::default()
         };
         Snapshot {
-            agent: Agent::Codex,
+            agent: Agent::CODEX,
             home: "home".into(),
             family: MAIN_FAMILY.to_owned(),
             name: None,

@@ -101,8 +101,8 @@ impl Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::activity::Agent;
     use crate::core::report::{Event, EventKind};
+    use crate::core::source::Agent;
     use crate::core::usage::{Triplet, Usage};
 
     const DAY: Duration = Duration::from_secs(86_400);
@@ -115,7 +115,7 @@ mod tests {
         let total = Some(Tokens { input: total, ..Tokens::ZERO });
         UsageReport {
             session: session.to_owned(),
-            agent: Agent::Codex,
+            agent: Agent::CODEX,
             turn: None,
             tokens: Triplet::default(),
             usage: Usage { session_total_tokens: total, ..Usage::default() },

@@ -5,12 +5,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::activity::{Activity, Agent};
+use crate::core::activity::Activity;
 use crate::core::card::Card;
 use crate::core::file::Skipped;
 use crate::core::limits::{Snapshot, WindowView};
 use crate::core::publish::LinkStatus;
 use crate::core::session::{Context, Session, UsageEvent};
+use crate::core::source::Agent;
 use crate::core::source::{Call, Surface};
 use crate::core::time::Now;
 use crate::core::usage::{Count, Tokens, Triplet, Usage};

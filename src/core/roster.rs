@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::activity::Agent;
 use crate::core::session::Session;
+use crate::core::source::Agent;
 use crate::core::time::{Now, later};
 
 /// How long a fresher session waits while the shown one is still at work.

@@ -12,9 +12,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::activity::{Activity, Agent};
+use crate::core::activity::Activity;
 use crate::core::register::{Registration, Status};
 use crate::core::roster::Helped;
+use crate::core::source::Agent;
 use crate::core::source::{Call, Doing, Surface};
 use crate::core::time::later;
 use crate::core::usage::{Tokens, Usage};

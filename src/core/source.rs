@@ -1,16 +1,19 @@
 //! One line of an agent's session file → facts. Foreign JSON ends here.
 //!
-//! A new agent is one folder here, one arm of [`crate::core::activity::Agent`], whose other matches the compiler then names
-//! (most of them in the intake, `replay` and the homes), and one folder of fixtures.
+//! What there is to know of an agent is its row, [`Spec`]: a new agent is one folder here, its place in [`Agent::ALL`], and
+//! one folder of fixtures.
 
 pub mod claude;
 pub mod codex;
 pub mod command;
+pub mod layout;
 pub mod ledger;
 
+mod spec;
 mod times;
 mod value;
 
+pub use spec::{Agent, Spec};
 pub use times::{first_time, line_time};
 
 use std::num::NonZeroU64;
@@ -18,7 +21,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::core::activity::{Activity, Agent};
+use crate::core::activity::Activity;
 use crate::core::limits::{Snapshot, Window};
 use crate::core::lines::records;
 use crate::core::usage::Tokens;
@@ -371,18 +374,8 @@ pub fn recognise(head: &[u8]) -> Option<Agent> {
     // A line or two may be torn or foreign; a file of which the first ones say nothing is none.
     const LINES: usize = 20;
     let lines = head.split(|byte| *byte == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace));
-    let whose = |line: &[u8]| AGENTS.into_iter().find(|agent| is_line(*agent, line));
+    let whose = |line: &[u8]| Agent::ALL.into_iter().find(|agent| (agent.spec().is_line)(line));
     lines
         .take(LINES)
         .find_map(|line| whose(line).or_else(|| records(line).objects.into_iter().find_map(whose)))
-}
-
-const AGENTS: [Agent; 2] = [Agent::Codex, Agent::Claude];
-
-/// Whether a line is one that an agent writes.
-pub fn is_line(agent: Agent, line: &[u8]) -> bool {
-    match agent {
-        Agent::Codex => codex::is_line(line),
-        Agent::Claude => claude::is_line(line),
-    }
 }

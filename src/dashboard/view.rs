@@ -16,9 +16,9 @@ use super::paint::{Paint, Role};
 use super::stack::{Section, stack};
 use super::text::Builder;
 use super::{card, head, help, limits, sessions};
-use crate::core::activity::Agent;
 use crate::core::names::visible;
 use crate::core::report::{Event, EventKind, StatusReport};
+use crate::core::source::Agent;
 
 /// What is smaller than this cannot show anything that helps.
 const LEAST: (u16, u16) = (40, 10);

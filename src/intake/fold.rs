@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::core::activity::Agent;
 use crate::core::file::{FileUpdate, LineageRequest, SessionFile, UsageRow};
 use crate::core::limits::{Snapshot, main_family};
+use crate::core::source::Agent;
 
 /// Bytes of one file in, updates out; see [`SessionFile`] for what each method promises.
 pub trait Fold: Send + Sized + 'static {

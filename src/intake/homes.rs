@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::Home;
 use super::fold::Fold;
-use super::layout::Layout;
 use super::reader::Reader;
 use super::scan::{Found, LimitsSearch};
 use super::watch::{self, Refused, Trust};
@@ -87,7 +86,7 @@ impl<F: Fold> Reader<'_, F> {
         let trust = watch::trust(folder);
         if let Some(state) = self.state(home) {
             state.trust = trust;
-            if !state.limits_known && Layout::of(home.agent).tells_limits {
+            if !state.limits_known && home.agent.spec().layout.tells_limits {
                 state.limits.begin();
             }
         }

@@ -9,12 +9,11 @@ use std::sync::Arc;
 
 use super::Home;
 use super::fold::{Fold, Head};
-use super::layout::Layout;
 use super::open::{Chunks, Opened, Stamp};
 use super::reader::Reader;
 use super::tail::{Tail, located};
-use crate::core::activity::Agent;
 use crate::core::file::{LineageRequest, RowReader, UsageRow};
+use crate::core::source::Agent;
 use crate::core::source_event::FileId;
 
 /// How many files with the same parent are read.
@@ -57,14 +56,13 @@ impl<F: Fold> Reader<'_, F> {
         self.make_index(&home);
         let mut parents = self.files_of(&request.parent);
         parents.retain(|path| **path != *own);
-        let candidates = match home.agent {
-            Agent::Codex => {
-                // What others made of the same history says nothing of what is repeated of it.
-                let is_copied = parents.is_empty() && !request.whole;
-                let paths = if is_copied { self.siblings(&home, &request, &own) } else { parents };
-                paths.iter().filter_map(|path| read_rows(path, most, &mut self.chunks)).collect()
-            }
-            Agent::Claude => self.claude_relatives(&home, &request, &own, &parents),
+        let candidates = if home.agent == Agent::CODEX {
+            // What others made of the same history says nothing of what is repeated of it.
+            let is_copied = parents.is_empty() && !request.whole;
+            let paths = if is_copied { self.siblings(&home, &request, &own) } else { parents };
+            paths.iter().filter_map(|path| read_rows(path, most, &mut self.chunks)).collect()
+        } else {
+            self.claude_relatives(&home, &request, &own, &parents)
         };
         if let Some(tail) = self.files.get_mut(id)
             && let Some(fold) = &mut tail.fold
@@ -168,7 +166,7 @@ impl<F: Fold> Reader<'_, F> {
     }
 
     fn list_threads(&self, home: &Arc<Home>) -> Vec<(String, PathBuf)> {
-        let thread = Layout::of(home.agent).thread;
+        let thread = home.agent.spec().layout.thread;
         let folders = self.folders.keys();
         let own = folders.filter(|folder| self.is_in(folder, home));
         let entries = own.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();

@@ -15,7 +15,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Home;
 use super::fold::{Fold, Update as _};
-use super::layout::Layout;
 use super::open::{Opened, Stamp};
 use super::reader::Reader;
 use super::scan::Found;
@@ -56,7 +55,7 @@ impl<F: Fold> Reader<'_, F> {
 
     /// Looks at the files that a live one goes on from, however old they are: their figures are its session's.
     fn look_before(&mut self, home: &Arc<Home>, path: &Path) -> ControlFlow<()> {
-        let layout = Layout::of(home.agent);
+        let layout = &home.agent.spec().layout;
         let name = path.file_name().and_then(OsStr::to_str).filter(|name| (layout.goes_on)(name));
         let Some(thread) = name.and_then(layout.thread) else { return ControlFlow::Continue(()) };
         let oldest_live = earlier(self.now().wall, LIVE_FOR);

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use super::Home;
 use super::fold::{Fold, Head};
-use super::layout::Layout;
 use super::lineage::{MOST_HEADS, read_rows};
 use super::open::Opened;
 use super::reader::Reader;
@@ -60,7 +59,7 @@ impl<F: Fold> Reader<'_, F> {
     /// for each new message whether the other one has it.
     fn of_same_session(&mut self, home: &Arc<Home>, own: &Path) -> Vec<Vec<UsageRow>> {
         let name = own.file_name().and_then(OsStr::to_str);
-        let Some(session) = name.and_then(Layout::of(home.agent).thread) else { return Vec::new() };
+        let Some(session) = name.and_then(home.agent.spec().layout.thread) else { return Vec::new() };
         let mut same = self.files_of(session);
         if same.len() < 2 {
             return Vec::new();

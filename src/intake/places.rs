@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Home;
-use super::layout::{Layout, Purpose, Tree};
 use crate::core::source::claude::registry;
+use crate::core::source::layout::{Purpose, Tree};
 
 /// All trees, present or not.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +51,7 @@ pub(super) enum Kind {
 
 impl Places {
     pub(super) fn add(&mut self, home: &Arc<Home>) {
-        let layout = Layout::of(home.agent);
+        let layout = &home.agent.spec().layout;
         for tree in layout.trees {
             let configured = home.path.join(tree.folder);
             self.roots.push(Root {
@@ -79,7 +79,7 @@ impl Root {
     /// Whether a file of this name is read. No other file is ever opened.
     pub(super) fn is_read(&self, name: &str) -> bool {
         match self.tree.purpose {
-            Purpose::Sessions | Purpose::Moved => Layout::of(self.home.agent).is_session(name),
+            Purpose::Sessions | Purpose::Moved => self.home.agent.spec().layout.is_session(name),
             Purpose::Register => registry::pid_of(name).is_some(),
         }
     }
@@ -129,12 +129,12 @@ impl Root {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::activity::Agent;
+    use crate::core::source::Agent;
 
     #[test]
     fn a_path_is_known_by_its_place() {
         let mut places = Places::default();
-        let home = Home { agent: Agent::Codex, path: "/h".into(), label: "/h".into() };
+        let home = Home { agent: Agent::CODEX, path: "/h".into(), label: "/h".into() };
         places.add(&Arc::new(home));
         let file = "rollout-2026-11-20T10-00-00-0199a213-81c0-7800-8aa1-bbab2a035a53.jsonl";
         for (path, expected) in [
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn transcripts_those_of_sub_agents_and_the_register() {
         let mut places = Places::default();
-        let home = Home { agent: Agent::Claude, path: "/h".into(), label: "/h".into() };
+        let home = Home { agent: Agent::CLAUDE, path: "/h".into(), label: "/h".into() };
         places.add(&Arc::new(home));
         let id = "11111111-1111-4111-8111-111111111111";
         for (path, expected) in [

@@ -342,11 +342,11 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::activity::Agent;
+    use crate::core::source::Agent;
 
     #[test]
     fn where_nothing_tells_of_ends_they_are_looked_for_ever_more_seldom() {
-        let home = Home { agent: Agent::Claude, path: "/h".into(), label: "/h".into() };
+        let home = Home { agent: Agent::CLAUDE, path: "/h".into(), label: "/h".into() };
         let entry = Entry { gone: true, runs: Some(true), content: None };
         let mut register = Registered {
             home: Arc::new(home),

@@ -1,6 +1,6 @@
 //! A look at one home for `doctor`: what the intake would find in it, without reading a file.
 //!
-//! Changes nothing, follows nothing. Read next: `layout`, which says what counts.
+//! Changes nothing, follows nothing. Read next: [`Layout`], which says what counts.
 
 use std::fs;
 use std::io;
@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::Home;
-use super::layout::{Layout, Purpose, Tree};
 use super::watch::{self, Trust};
 use crate::core::doctor::Sessions;
+use crate::core::source::layout::{Layout, Purpose, Tree};
 
 /// Bounds the time that somebody else's folder of ten thousand folders costs.
 const MOST_FOLDERS: usize = 20_000;
 
 /// What is in `home`.
 pub fn survey(home: &Home) -> Sessions {
-    let layout = Layout::of(home.agent);
+    let layout = &home.agent.spec().layout;
     let mut found = Found { layout, folders: 0, sessions: 0, newest: None };
     let mut is_present = false;
     for tree in layout.trees.iter().filter(|tree| tree.purpose != Purpose::Register) {

@@ -331,8 +331,8 @@ impl<F: Fold> Tail<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::activity::Agent;
     use crate::core::file::{FileUpdate, LineageRequest, UsageRow};
+    use crate::core::source::Agent;
     use crate::intake::fold::Head;
     use crate::intake::inbox::Inbox;
 
@@ -380,7 +380,7 @@ mod tests {
         let path = folder.path().join("session.jsonl");
         std::fs::write(&path, "one\n").unwrap();
         let home =
-            Arc::new(Home { agent: Agent::Codex, path: folder.path().to_owned(), label: "home".into() });
+            Arc::new(Home { agent: Agent::CODEX, path: folder.path().to_owned(), label: "home".into() });
         let sizes = Sizes::default();
         let mut opened = Opened::open(&path).unwrap();
         let mut chunks = Chunks::new(64, Arc::new(Inbox::default()));

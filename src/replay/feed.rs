@@ -6,16 +6,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::core::activity::Agent;
 use crate::core::file::{RowReader, SessionFile, UsageRow};
-use crate::core::lines::{Finder, LINE_LIMIT};
+use crate::core::lines::Finder;
 use crate::core::source;
+use crate::core::source::Agent;
 use crate::unpacked::Unpacked;
 
 const CHUNK: usize = 256 << 10;
-
-/// How much of a line is looked at for its time where that stands at the beginning.
-const GLANCE: usize = 4 << 10;
 
 /// A recorded file at its next line.
 #[derive(Debug)]
@@ -72,11 +69,7 @@ impl Feed {
     /// Finds the time of the next line. A line without one, or torn, happens with the line before it.
     fn look(&mut self) -> std::io::Result<bool> {
         let agent = self.agent;
-        let most = match agent {
-            Agent::Codex => GLANCE,
-            Agent::Claude => LINE_LIMIT,
-        };
-        let next = self.ahead(most)?;
+        let next = self.ahead(agent.spec().time_within)?;
         let (any, time) = (!next.is_empty(), source::line_time(agent, next));
         self.at = time.map_or(self.at, |time| self.at.max(time));
         Ok(any)

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use memchr::memmem;
 
-use crate::core::activity::Agent;
 use crate::core::file::SessionFile;
 use crate::core::source;
+use crate::core::source::Agent;
 use crate::unpacked::Unpacked;
 
 /// How much of a file is looked at to recognise it. First lines are below 64 KB.
@@ -138,7 +138,7 @@ fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
     file.locate(path);
     for line in head.split_inclusive(|byte| *byte == b'\n') {
         // Nothing else in a Codex file says who it is.
-        let may_say = agent == Agent::Claude
+        let may_say = agent == Agent::CLAUDE
             || file.family().is_none()
             || memmem::find(line, b"session_meta").is_some();
         if may_say {

@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 
 use super::feed::{has_text, rows};
 use super::files::{Recorded, collect};
-use crate::core::activity::Agent;
 use crate::core::file::{LineageRequest, UsageRow};
+use crate::core::source::Agent;
 use crate::core::source::claude::lineage::Relative;
 use crate::intake::helper_files;
 
 /// The rows that answer what `child` has asked for. A file that cannot be read has none to offer.
 pub(super) fn answer(all: &[Recorded], child: &Recorded, wanted: &LineageRequest) -> Vec<Vec<UsageRow>> {
-    let files = match child.agent {
-        Agent::Codex => codex_relatives(all, child, wanted),
-        Agent::Claude => return claude_relatives(all, child, wanted),
-    };
+    if child.agent == Agent::CLAUDE {
+        return claude_relatives(all, child, wanted);
+    }
+    let files = codex_relatives(all, child, wanted);
     files.iter().filter_map(|path| rows(path).ok()).collect()
 }
 
@@ -28,7 +28,7 @@ fn claude_parents(all: &[Recorded], child: &Recorded, parent: &str) -> Vec<PathB
     if parent.is_empty() {
         return Vec::new();
     }
-    let given = all.iter().filter(|file| file.agent == Agent::Claude && file.id.as_deref() == Some(parent));
+    let given = all.iter().filter(|file| file.agent == Agent::CLAUDE && file.id.as_deref() == Some(parent));
     let given: Vec<PathBuf> = given.map(|file| file.path.clone()).collect();
     if !given.is_empty() {
         return given;
@@ -44,7 +44,7 @@ fn claude_parents(all: &[Recorded], child: &Recorded, parent: &str) -> Vec<PathB
 /// The rows of what belongs to other files than `child`, whether or not it names them.
 fn claude_relatives(all: &[Recorded], child: &Recorded, wanted: &LineageRequest) -> Vec<Vec<UsageRow>> {
     let parents = claude_parents(all, child, &wanted.parent);
-    let others = || all.iter().filter(|file| file.agent == Agent::Claude && file.path != child.path);
+    let others = || all.iter().filter(|file| file.agent == Agent::CLAUDE && file.path != child.path);
     let is_kin = |file: &Recorded| child.subagent || !file.subagent;
     let first_line = wanted.first_line.as_deref();
     let begins_alike =

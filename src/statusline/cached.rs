@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::core::activity::Agent;
+use crate::core::source::Agent;
 use crate::core::source::LimitsFact;
 use crate::core::source::claude::limits::cached;
 use crate::core::source_event::SourceEvent;
@@ -41,7 +41,7 @@ pub fn places(homes: &[Home], environment: &Environment) -> Vec<Place> {
             if usual.as_ref() == Some(&home.path) { home.path.parent()? } else { home.path.as_path() };
         Some(Place { path: folder.join(".claude.json"), label: Arc::clone(&home.label) })
     };
-    homes.iter().filter(|home| home.agent == Agent::Claude).filter_map(place).collect()
+    homes.iter().filter(|home| home.agent == Agent::CLAUDE).filter_map(place).collect()
 }
 
 impl Place {
@@ -52,7 +52,7 @@ impl Place {
             return Vec::new();
         };
         let current =
-            |limits: LimitsFact| limits.word(Agent::Claude, &self.label, fetched_at, None).current(now);
+            |limits: LimitsFact| limits.word(Agent::CLAUDE, &self.label, fetched_at, None).current(now);
         families.into_iter().filter_map(current).map(SourceEvent::limits).collect()
     }
 }
@@ -105,9 +105,9 @@ mod tests {
     fn the_file_lies_beside_the_usual_home_and_in_any_other() {
         let home = |agent, path: &str| Home { agent, path: path.into(), label: path.into() };
         let homes = [
-            home(Agent::Claude, "/home/ada/.claude"),
-            home(Agent::Claude, "/home/ada/.config/claude"),
-            home(Agent::Codex, "/home/ada/.codex"),
+            home(Agent::CLAUDE, "/home/ada/.claude"),
+            home(Agent::CLAUDE, "/home/ada/.config/claude"),
+            home(Agent::CODEX, "/home/ada/.codex"),
         ];
         let of = |variables: &[(&str, &str)]| {
             let folders = ["/home/ada", "/home/ada/.config", "/home/ada/.local/state"].map(PathBuf::from);

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
-use crate::core::activity::Agent;
 use crate::core::report::{Event, EventKind};
+use crate::core::source::Agent;
 use crate::core::usage::Tokens;
 use crate::show;
 

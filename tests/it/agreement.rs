@@ -7,8 +7,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use agent_presence::clock;
-use agent_presence::core::activity::Agent;
 use agent_presence::core::numbers::separated;
+use agent_presence::core::source::Agent;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -29,11 +29,11 @@ impl Growing {
     fn new(fixture: &Path, agent: Agent, home: &Home, ids: &mut BTreeSet<String>) -> Option<Self> {
         let bytes = fs::read(fixture).unwrap();
         let id = id(agent, &bytes).filter(|id| ids.insert(id.clone()))?;
-        let path = match agent {
-            Agent::Codex => {
+        let path = match agent.word() {
+            "codex" => {
                 home.codex().join(format!("sessions/2026/11/20/rollout-2026-11-20T10-00-00-{id}.jsonl"))
             }
-            Agent::Claude => home.claude().join(format!("projects/-home-app/{id}.jsonl")),
+            _ => home.claude().join(format!("projects/-home-app/{id}.jsonl")),
         };
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let lines = up_to_date(bytes).split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
@@ -52,9 +52,9 @@ impl Growing {
 fn id(agent: Agent, bytes: &[u8]) -> Option<String> {
     bytes.split(|byte| *byte == b'\n').find_map(|line| {
         let line: Value = serde_json::from_slice(line).ok()?;
-        let id = match agent {
-            Agent::Codex => &line["payload"]["id"],
-            Agent::Claude => &line["sessionId"],
+        let id = match agent.word() {
+            "codex" => &line["payload"]["id"],
+            _ => &line["sessionId"],
         };
         id.as_str().map(str::to_owned)
     })
@@ -80,7 +80,7 @@ fn up_to_date(mut bytes: Vec<u8>) -> Vec<u8> {
 fn all(home: &Home) -> Vec<Growing> {
     let mut ids = BTreeSet::new();
     let mut growing = Vec::new();
-    for agent in [Agent::Codex, Agent::Claude] {
+    for agent in [Agent::CODEX, Agent::CLAUDE] {
         let root = fixtures::root(agent);
         let alone = fixtures::all(agent).into_iter().filter(|path| path.ancestors().nth(2) == Some(&root));
         growing.extend(alone.filter_map(|path| Growing::new(&path, agent, home, &mut ids)));

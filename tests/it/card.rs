@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use agent_presence::core::activity::{Activity, Agent};
+use agent_presence::core::activity::Activity;
 use agent_presence::core::card::{Card, CardFacts, CardWindow};
 use agent_presence::core::privacy::{Allowed, allowed};
 use agent_presence::core::settings::{MemberList, Settings, Show};
+use agent_presence::core::source::Agent;
 use agent_presence::core::template::Template;
 use agent_presence::core::time::Now;
 use agent_presence::core::usage::{Tokens, Triplet};
@@ -32,7 +33,7 @@ fn window(label: &str, remaining_percent: u8, resets_at: &str) -> CardWindow {
 /// The session of the contract's examples.
 fn facts() -> CardFacts {
     CardFacts {
-        agent: Agent::Codex,
+        agent: Agent::CODEX,
         session: "0199-session".to_owned(),
         activity: Activity::Running,
         file: Some("main.rs".to_owned()),
@@ -87,9 +88,9 @@ fn default_card_is_the_contracts() {
     assert_eq!((card.member_list(), card.member_list_text()), (MemberList::State, card.state().unwrap()));
     assert_eq!(
         (card.agent(), card.activity(), card.session()),
-        (Agent::Codex, Activity::Running, "0199-session")
+        (Agent::CODEX, Activity::Running, "0199-session")
     );
-    let claude = CardFacts { agent: Agent::Claude, ..facts() };
+    let claude = CardFacts { agent: Agent::CLAUDE, ..facts() };
     assert_eq!(build(&claude, &Settings::default(), None).name(), "Claude Code");
 }
 
@@ -340,7 +341,7 @@ fn moving_numbers_are_told_from_the_rest() {
     }
     for other in [
         CardFacts { session: "other".to_owned(), triplet: Triplet::default(), ..facts() },
-        CardFacts { agent: Agent::Claude, ..facts() },
+        CardFacts { agent: Agent::CLAUDE, ..facts() },
         CardFacts { activity: Activity::Thinking, ..facts() },
         CardFacts { project: Some("other".to_owned()), ..facts() },
         CardFacts { model: None, ..facts() },

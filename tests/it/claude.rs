@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{RowReader, SessionFile};
 use agent_presence::core::register::Status;
 use agent_presence::core::report::EventKind;
 use agent_presence::core::settings::Settings;
+use agent_presence::core::source::Agent;
 use agent_presence::core::source::claude::registry;
 use agent_presence::core::source::claude::statusline::Statusline;
 use agent_presence::replay::replay;
@@ -20,16 +20,16 @@ use crate::support::fixtures::{check_all, read, root, session_files};
 
 #[test]
 fn every_fixture_gives_what_its_fact_says() {
-    check_all(Agent::Claude, |_| true);
+    check_all(Agent::CLAUDE, |_| true);
 }
 
 #[test]
 fn chunks_do_not_matter() {
-    for path in transcripts(&root(Agent::Claude)) {
+    for path in transcripts(&root(Agent::CLAUDE)) {
         let bytes = std::fs::read(&path).unwrap();
-        let whole = read(Agent::Claude, &path, &bytes, usize::MAX >> 1).map(|seen| seen.json());
+        let whole = read(Agent::CLAUDE, &path, &bytes, usize::MAX >> 1).map(|seen| seen.json());
         for chunk in [1, 7, 100, 4096] {
-            let pieces = read(Agent::Claude, &path, &bytes, chunk).map(|seen| seen.json());
+            let pieces = read(Agent::CLAUDE, &path, &bytes, chunk).map(|seen| seen.json());
             assert_eq!(pieces, whole, "{} in pieces of {chunk}", path.display());
         }
     }
@@ -37,7 +37,7 @@ fn chunks_do_not_matter() {
 
 #[test]
 fn nothing_of_a_conversation_comes_out() {
-    let paths = [root(Agent::Claude)];
+    let paths = [root(Agent::CLAUDE)];
     let problems = replay(&paths, Settings::default(), TimeZone::UTC, &mut |event| {
         let told = serde_json::to_string(&event).unwrap();
         // A home is a folder of the user's own, and fixtures of families lie below none.
@@ -61,7 +61,7 @@ fn the_sessions_of_a_folder_add_up_to_one_count_of_every_message() {
         ("2.1.286/lineage-under-another-name", 2),
         ("2.1.286/subagents", 3),
     ] {
-        let folder = root(Agent::Claude).join(folder);
+        let folder = root(Agent::CLAUDE).join(folder);
         let expected = one_count(&transcripts(&folder));
         for paths in [vec![folder.clone()], transcripts(&folder).into_iter().rev().collect()] {
             let totals = totals_of_replay(&paths);
@@ -138,7 +138,7 @@ fn pictures_too_long_to_read_are_prompts_and_results_all_the_same() {
         entry("assistant", r#"[{"type":"text","text":"a cat"}]"#, 4),
         entry("user", &picture, 5),
     ];
-    let mut file = SessionFile::new(Agent::Claude, "home".into(), Timestamp::MIN);
+    let mut file = SessionFile::new(Agent::CLAUDE, "home".into(), Timestamp::MIN);
     let mut calls = Vec::new();
     for line in &lines {
         file.push(line.as_bytes());
@@ -176,14 +176,14 @@ fn statuslines_of_every_age() {
 #[test]
 fn lines_say_which_session_their_process_began_with() {
     let of = |name: &str| {
-        let path = root(Agent::Claude).join(name);
-        read(Agent::Claude, &path, &std::fs::read(&path).unwrap(), 100).unwrap().session.process
+        let path = root(Agent::CLAUDE).join(name);
+        read(Agent::CLAUDE, &path, &std::fs::read(&path).unwrap(), 100).unwrap().session.process
     };
     assert_eq!(of("2.1.332/after-clear.jsonl").as_deref(), Some("c3bd9b8d-8493-597f-ad83-e3aac8692ace"));
     assert_eq!(of("2.1.332/agents-pending.jsonl"), None);
     // What was copied from a session says nothing of the process that copied it.
     let copied = r#"{"type":"assistant","uuid":"u","sessionId":"b","session_id":"p","timestamp":"2026-11-26T10:00:00Z","forkedFrom":{"sessionId":"a"},"message":{"content":[]}}"#;
-    let mut file = SessionFile::new(Agent::Claude, "home".into(), Timestamp::MIN);
+    let mut file = SessionFile::new(Agent::CLAUDE, "home".into(), Timestamp::MIN);
     file.push(format!("{copied}\n").as_bytes());
     assert_eq!(file.take_update().unwrap().session.process, None);
     file.push(format!("{}\n", copied.replace(r#""forkedFrom":{"sessionId":"a"},"#, "")).as_bytes());
@@ -270,7 +270,7 @@ proptest! {
         asked_after in 0..20_usize,
     ) {
         let text = shuffled(&messages, &picks);
-        let mut file = SessionFile::new(Agent::Claude, "home".into(), Timestamp::MIN);
+        let mut file = SessionFile::new(Agent::CLAUDE, "home".into(), Timestamp::MIN);
         for (number, piece) in text.as_bytes().chunks(chunk).enumerate() {
             file.push(piece);
             if number >= asked_after {
@@ -297,7 +297,7 @@ proptest! {
         reader.push(original.as_bytes());
         let rows = reader.finish();
         let total = |text: &str, lineage: &[Vec<_>]| {
-            let mut file = SessionFile::new(Agent::Claude, "home".into(), Timestamp::MIN);
+            let mut file = SessionFile::new(Agent::CLAUDE, "home".into(), Timestamp::MIN);
             file.push(text.as_bytes());
             file.set_lineage(lineage);
             let usage = file.take_update().unwrap().session.usage;
@@ -320,7 +320,7 @@ proptest! {
         let at = at.min(text.len());
         text.splice(at..at, bytes);
         text.extend(line(3, Some((2, 10, 10))).into_bytes());
-        let mut file = SessionFile::new(Agent::Claude, "home".into(), Timestamp::MIN);
+        let mut file = SessionFile::new(Agent::CLAUDE, "home".into(), Timestamp::MIN);
         file.push(&text);
         file.set_lineage(&[]);
         file.jump();

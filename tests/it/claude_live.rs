@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use agent_presence::clock;
-use agent_presence::core::activity::Agent;
 use agent_presence::core::file::SessionFile;
+use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::SourceEvent;
 use agent_presence::homes::Home as AgentHome;
 use agent_presence::intake::{self, IntakeConfig};
@@ -239,7 +239,7 @@ fn the_sessions_of_a_home_add_up_to_one_count() {
         "2.1.286/subagents",
     ];
     for family in families {
-        let folder = root(Agent::Claude).join(family);
+        let folder = root(Agent::CLAUDE).join(family);
         let home = tempfile::tempdir().unwrap();
         copy(&folder, &home.path().join("projects/-p"));
         let totals = totals(home.path());
@@ -265,7 +265,7 @@ fn copy(from: &Path, to: &Path) {
 /// Each session's total, blended, as the intake reads a home once.
 fn totals(home: &Path) -> BTreeMap<String, u64> {
     let label: Arc<str> = home.to_string_lossy().into();
-    let homes = vec![AgentHome { agent: Agent::Claude, path: home.to_owned(), label }];
+    let homes = vec![AgentHome { agent: Agent::CLAUDE, path: home.to_owned(), label }];
     let totals = Arc::new(Mutex::new(BTreeMap::new()));
     let found = Arc::clone(&totals);
     intake::read_once::<SessionFile>(IntakeConfig::new(homes, Arc::new(clock::now)), move |event| {

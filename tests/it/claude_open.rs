@@ -8,9 +8,9 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
 use agent_presence::clock;
-use agent_presence::core::activity::Agent;
 use agent_presence::core::file::SessionFile;
 use agent_presence::core::register::{Register, Status};
+use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::SourceEvent;
 use agent_presence::homes::Home as AgentHome;
 use agent_presence::intake::{self, IntakeConfig, Pace};
@@ -301,7 +301,7 @@ fn a_register_is_polled_where_nothing_can_be_watched() {
     let home = Home::new();
     let claude = home.claude_session();
     let label: Arc<str> = "home".into();
-    let homes = vec![AgentHome { agent: Agent::Claude, path: home.claude(), label }];
+    let homes = vec![AgentHome { agent: Agent::CLAUDE, path: home.claude(), label }];
     let often = Duration::from_millis(20);
     let config = IntakeConfig {
         pace: Pace { rescan: often, hot: often, cold: often, list: often },

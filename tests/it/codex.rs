@@ -2,42 +2,42 @@
 
 use std::path::{Path, PathBuf};
 
-use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{LineageRequest, SessionFile, Skipped, UsageRow};
+use agent_presence::core::source::Agent;
 use jiff::Timestamp;
 
 use crate::support::fixtures::{self, check_all};
 
 pub(crate) fn root() -> PathBuf {
-    fixtures::root(Agent::Codex)
+    fixtures::root(Agent::CODEX)
 }
 
 /// Every session file among the fixtures.
 pub(crate) fn fixtures() -> Vec<PathBuf> {
-    fixtures::all(Agent::Codex)
+    fixtures::all(Agent::CODEX)
 }
 
 /// The rows that a fixture's neighbours offer.
 pub(crate) fn lineage(path: &Path, parent: &str) -> Vec<Vec<UsageRow>> {
     let wanted = LineageRequest { parent: parent.to_owned(), ..LineageRequest::default() };
-    fixtures::lineage(Agent::Codex, path, &wanted)
+    fixtures::lineage(Agent::CODEX, path, &wanted)
 }
 
 #[test]
 fn every_fixture_gives_what_its_fact_says() {
-    check_all(Agent::Codex, |_| true);
+    check_all(Agent::CODEX, |_| true);
 }
 
 /// The fixtures with these names, and no other.
 fn check(names: &[&str]) {
     for name in names {
-        check_all(Agent::Codex, |other| other == *name);
+        check_all(Agent::CODEX, |other| other == *name);
     }
 }
 
 /// A file that grows by these pieces; the usage events that each brings.
 fn growing(pieces: &[&[u8]]) -> Vec<usize> {
-    let mut file = SessionFile::new(Agent::Codex, "home".into(), Timestamp::MIN);
+    let mut file = SessionFile::new(Agent::CODEX, "home".into(), Timestamp::MIN);
     let mut events = Vec::new();
     for piece in pieces {
         file.push(piece);
@@ -118,7 +118,7 @@ fn an_inherited_turn_is_not_counted_for_a_moment_either() {
 fn a_mark_that_lies_past_the_end_is_ignored_once_the_file_rests() {
     let bytes = std::fs::read(root().join("0.147/sub-agent-history-start-past-end.jsonl")).unwrap();
     let total = |live_since: &str| {
-        let mut file = SessionFile::new(Agent::Codex, "home".into(), live_since.parse().unwrap());
+        let mut file = SessionFile::new(Agent::CODEX, "home".into(), live_since.parse().unwrap());
         file.push(&bytes);
         file.end_line();
         file.caught_up();
@@ -134,7 +134,7 @@ fn what_counted_only_because_the_file_rested_is_taken_back_when_the_marked_line_
     let bytes = std::fs::read(root().join("0.155/sub-agent-young-copied-turn.jsonl")).unwrap();
     let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
     for inherited in 2..8 {
-        let mut file = SessionFile::new(Agent::Codex, "home".into(), Timestamp::MAX);
+        let mut file = SessionFile::new(Agent::CODEX, "home".into(), Timestamp::MAX);
         let mut total = |lines: &[&[u8]]| {
             lines.iter().for_each(|line| file.push(line));
             file.end_line();
@@ -168,11 +168,11 @@ fn case_08_invalid_utf_8_and_a_5_mb_line_cost_only_themselves() {
     let mut image = br#"{"timestamp":"2026-10-04T10:00:00.500Z","type":"response_item","payload":{"type":"message","role":"user","content":""#.to_vec();
     image.resize(5 << 20, b'x');
     image.extend_from_slice(b"\"}}\n");
-    let mut file = SessionFile::new(Agent::Codex, "home".into(), Timestamp::MIN);
+    let mut file = SessionFile::new(Agent::CODEX, "home".into(), Timestamp::MIN);
     [&bytes[..first], &image, &bytes[first..]].iter().for_each(|piece| file.push(piece));
     let update = file.take_update().unwrap();
     assert_eq!(update.skipped, Skipped { oversized_lines: 1, ..Skipped::default() });
-    let mut plain = SessionFile::new(Agent::Codex, "home".into(), Timestamp::MIN);
+    let mut plain = SessionFile::new(Agent::CODEX, "home".into(), Timestamp::MIN);
     plain.push(&bytes);
     assert_eq!(update.session, plain.take_update().unwrap().session);
 }

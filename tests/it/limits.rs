@@ -6,12 +6,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use agent_presence::clock;
-use agent_presence::core::activity::{Activity, Agent};
+use agent_presence::core::activity::Activity;
 use agent_presence::core::engine::{Engine, Input, Output};
 use agent_presence::core::file::SessionFile;
 use agent_presence::core::publish::Publisher;
 use agent_presence::core::report::EventKind;
 use agent_presence::core::settings::Settings;
+use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::{Now, later};
 use jiff::Timestamp;
@@ -238,7 +239,7 @@ fn activities(lines: &str, seconds: u64) -> Vec<(u64, Activity)> {
     let start: Timestamp = "2026-09-14T10:00:06Z".parse().unwrap();
     let settings = Settings::default();
     let mut engine = Engine::new(settings.clone(), TimeZone::UTC, Publisher::new(0, &settings));
-    let mut file = SessionFile::new(Agent::Claude, "home".into(), Timestamp::MIN);
+    let mut file = SessionFile::new(Agent::CLAUDE, "home".into(), Timestamp::MIN);
     file.push(lines.as_bytes());
     file.set_lineage(&[]);
     let update = Box::new(file.take_update().unwrap());

@@ -13,11 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_presence::clock;
-use agent_presence::core::activity::{Activity, Agent};
+use agent_presence::core::activity::Activity;
 use agent_presence::core::card::{Card, CardFacts};
 use agent_presence::core::privacy::Allowed;
 use agent_presence::core::publish::{Endpoint, LinkEvent, Loss, Payload};
 use agent_presence::core::settings::Settings;
+use agent_presence::core::source::Agent;
 use agent_presence::core::usage::Triplet;
 use agent_presence::daemon::discord::deadlines::Deadlines;
 use jiff::Timestamp;
@@ -40,7 +41,7 @@ fn impatient() -> Deadlines {
 
 fn card(activity: Activity) -> Arc<Card> {
     let facts = CardFacts {
-        agent: Agent::Codex,
+        agent: Agent::CODEX,
         session: "0199a213-81c0-7800-8aa1-bbab2a035a53".to_owned(),
         activity,
         file: None,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{FileUpdate, LineageRequest, SessionFile, UsageRow};
+use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::SourceEvent;
 use agent_presence::homes::Home;
 use agent_presence::host::reading::{Read, Reading};
@@ -78,7 +78,7 @@ fn a_reading_that_breaks_off_is_started_again() {
         r#"{{"timestamp":"2026-11-20T10:00:00.000Z","type":"session_meta","payload":{{"id":"{id}","timestamp":"2026-11-20T10:00:00.000Z","cwd":"/w/app","originator":"codex-tui","cli_version":"0.160.0","source":"cli"}}}}"#
     );
     std::fs::write(folder.join(format!("rollout-2026-11-20T10-00-00-{id}.jsonl")), line + "\n").unwrap();
-    let homes = vec![Home { agent: Agent::Codex, path: home.path().to_owned(), label: "home".into() }];
+    let homes = vec![Home { agent: Agent::CODEX, path: home.path().to_owned(), label: "home".into() }];
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let seen = runtime.block_on(async {

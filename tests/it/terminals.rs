@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use agent_presence::core::activity::Agent;
+use agent_presence::core::source::Agent;
 use agent_presence::dashboard::view::View;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -158,7 +158,7 @@ fn names_steer_no_dashboard() {
         "card": {"name": HOSTILE, "details": HOSTILE, "state": HOSTILE, "large_text": HOSTILE, "small_text": null,
             "started_at": "2026-11-20T09:47:00Z", "member_list": HOSTILE, "session": HOSTILE},
         "sessions": [{
-            "id": HOSTILE, "agent": Agent::Codex.word(), "surface": "cli", "shown": true, "project": HOSTILE,
+            "id": HOSTILE, "agent": Agent::CODEX.word(), "surface": "cli", "shown": true, "project": HOSTILE,
             "branch": HOSTILE, "model": HOSTILE, "effort": HOSTILE, "activity": "running",
             "started_at": "2026-11-20T09:00:00Z", "last_event_at": "2026-11-20T09:59:30Z", "last_usage_at": null,
             "restored": false, "counting": false, "parent": null,

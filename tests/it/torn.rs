@@ -1,9 +1,9 @@
 //! Files that a crash, a full disk or two writers have torn: every whole record in them counts, once.
 
-use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{FileUpdate, RowReader, SessionFile, Skipped};
 use agent_presence::core::report::EventKind;
 use agent_presence::core::settings::Settings;
+use agent_presence::core::source::Agent;
 use agent_presence::replay::replay;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 /// A session of three responses, of 100, 20 and 3 tokens, and a long line that says nothing of usage.
 fn lines(agent: Agent) -> Vec<String> {
     let at = |second: usize| format!("2026-11-20T10:00:{second:02}.000Z");
-    match agent {
-        Agent::Codex => {
+    match agent.word() {
+        "codex" => {
             let line = |second: usize, kind: &str, payload: &str| {
                 format!(r#"{{"timestamp":"{}","type":"{kind}","payload":{payload}}}"#, at(second))
             };
@@ -38,7 +38,7 @@ fn lines(agent: Agent) -> Vec<String> {
                 line(5, "event_msg", &count(123, 3)),
             ]
         }
-        Agent::Claude => {
+        _ => {
             let line = |second: usize, kind: &str, message: &str| {
                 format!(
                     r#"{{"parentUuid":null,"isSidechain":false,"sessionId":"11111111-2222-4333-8444-555555555555","version":"2.1.332","cwd":"/app","type":"{kind}","message":{message},"uuid":"u{second}","timestamp":"{}"}}"#,
@@ -81,7 +81,7 @@ fn check(agent: Agent, bytes: &[u8], unreadable: u64) {
     assert_eq!(rows.finish().len(), 3, "{shown}");
 }
 
-const AGENTS: [Agent; 2] = [Agent::Codex, Agent::Claude];
+const AGENTS: [Agent; 2] = [Agent::CODEX, Agent::CLAUDE];
 
 #[test]
 fn records_without_a_newline_between_them_all_count() {

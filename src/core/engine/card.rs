@@ -105,10 +105,10 @@ mod tests {
     use jiff::tz::{TimeZone, offset};
 
     use super::*;
-    use crate::core::activity::Agent;
     use crate::core::engine::Input;
     use crate::core::file::SessionFile;
     use crate::core::publish::Publisher;
+    use crate::core::source::Agent;
     use crate::core::source_event::{FileId, SourceEvent, Standing};
 
     fn at(second: i64) -> Timestamp {
@@ -129,7 +129,7 @@ mod tests {
         fn new() -> Self {
             let settings = Settings::default();
             let publisher = Publisher::new(0, &settings);
-            let file = SessionFile::new(Agent::Codex, Arc::from("/home"), at(-60));
+            let file = SessionFile::new(Agent::CODEX, Arc::from("/home"), at(-60));
             let mut bench = Self { engine: Engine::new(settings, TimeZone::UTC, publisher), file };
             let meta = format!(r#"{{"id":"s","timestamp":"{}","cwd":"/app","source":"cli"}}"#, at(0));
             bench.line(now(0, 0), 0, "session_meta", &meta);

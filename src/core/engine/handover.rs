@@ -103,12 +103,12 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::core::activity::Agent;
     use crate::core::engine::{Input, Output};
     use crate::core::file::SessionFile;
     use crate::core::publish::Publisher;
     use crate::core::report::EventKind;
     use crate::core::settings::Settings;
+    use crate::core::source::Agent;
     use crate::core::source_event::{SourceEvent, Standing};
     use crate::core::time::{Now, later};
 
@@ -155,7 +155,7 @@ mod tests {
 
     impl Followed {
         fn new(live_since: Timestamp) -> Self {
-            Self { file: SessionFile::new(Agent::Codex, Arc::from("/home"), live_since), offset: 0 }
+            Self { file: SessionFile::new(Agent::CODEX, Arc::from("/home"), live_since), offset: 0 }
         }
 
         fn read(&mut self, bytes: &str, standing: Standing) -> Input {

@@ -125,11 +125,11 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::core::activity::Agent;
     use crate::core::engine::Input;
     use crate::core::file::SessionFile;
     use crate::core::publish::Publisher;
     use crate::core::settings::of_text as settings;
+    use crate::core::source::Agent;
     use crate::core::source_event::{FileId, SourceEvent, Standing};
     use crate::core::time::later;
 
@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn begin(engine: &mut Engine) {
-        let mut file = SessionFile::new(Agent::Codex, Arc::from("/home"), START);
+        let mut file = SessionFile::new(Agent::CODEX, Arc::from("/home"), START);
         let line = |kind: &str, payload: &str| {
             format!("{{\"timestamp\":\"{START}\",\"type\":\"{kind}\",\"payload\":{{{payload}}}}}\n")
         };

@@ -180,12 +180,12 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::core::activity::Agent;
     use crate::core::engine::{Engine, Input, Output};
     use crate::core::file::SessionFile;
     use crate::core::publish::Publisher;
     use crate::core::report::{EventKind, SessionReport};
     use crate::core::settings::Settings;
+    use crate::core::source::Agent;
     use crate::core::source_event::{SourceEvent, Standing};
     use crate::core::time::{Now, later};
 
@@ -230,7 +230,7 @@ mod tests {
         standing: Standing,
     ) -> Vec<Option<u64>> {
         let live_since = if standing == Standing::News { Timestamp::MIN } else { Timestamp::MAX };
-        let mut file = SessionFile::new(Agent::Codex, Arc::from("/home"), live_since);
+        let mut file = SessionFile::new(Agent::CODEX, Arc::from("/home"), live_since);
         file.push(bytes.as_bytes());
         file.caught_up();
         let update = Box::new(file.take_update().unwrap());
@@ -309,7 +309,7 @@ mod tests {
     fn two_copies_that_grow_tell_each_event_once() {
         let mut engine = engine();
         let text = lines(0, &[(100, 100), (150, 50), (170, 20)]);
-        let new = || SessionFile::new(Agent::Codex, Arc::from("/home"), Timestamp::MIN);
+        let new = || SessionFile::new(Agent::CODEX, Arc::from("/home"), Timestamp::MIN);
         let (mut original, mut copy) = (new(), new());
         let mut heard = Vec::new();
         for line in text.split_inclusive('\n') {
@@ -343,7 +343,7 @@ mod tests {
         let (mut engine, [first, ..]) = (engine(), three());
         read(&mut engine, LATER, (first.0, &first.1), Standing::Restored);
         let text = lines(LATER - 10, &[(120, 20)]);
-        let mut stream = SessionFile::new(Agent::Codex, Arc::from("/home"), Timestamp::MIN);
+        let mut stream = SessionFile::new(Agent::CODEX, Arc::from("/home"), Timestamp::MIN);
         stream.push(text.as_bytes());
         let update = Box::new(stream.take_update().unwrap());
         let (file, standing) = (FileId::stream(1), Standing::News);

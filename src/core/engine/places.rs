@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Engine, Known, Output};
-use crate::core::activity::{Activity, Agent};
+use crate::core::activity::Activity;
 use crate::core::card::Card;
 use crate::core::privacy::{Allowed, Answer, Policy, Question};
 use crate::core::session::Session;
 use crate::core::settings::Privacy;
+use crate::core::source::Agent;
 use crate::core::source_event::FileId;
 use crate::core::time::Now;
 
@@ -290,7 +291,7 @@ mod tests {
                     &line("turn_context", &format!("\"turn_id\":\"t\",\"cwd\":\"{cwd}\",\"model\":\"m\""));
             }
             lines += &line("event_msg", "\"type\":\"task_started\",\"turn_id\":\"t\"");
-            let mut read = SessionFile::new(Agent::Codex, Arc::from("/home"), START);
+            let mut read = SessionFile::new(Agent::CODEX, Arc::from("/home"), START);
             read.push(lines.as_bytes());
             let update = Box::new(read.take_update().unwrap());
             self.input(Input::Source(SourceEvent::Updated { file, update, standing, read: None }))

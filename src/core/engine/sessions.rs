@@ -12,12 +12,13 @@ use jiff::Timestamp;
 use super::parts::Parts;
 use super::tapped::{self, Told};
 use super::{Engine, EventKind};
-use crate::core::activity::{Activity, Agent};
+use crate::core::activity::Activity;
 use crate::core::file::FileUpdate;
 use crate::core::register::Registers;
 use crate::core::report::UsageReport;
 use crate::core::roster;
 use crate::core::session::{Context, Session, UsageEvent};
+use crate::core::source::Agent;
 use crate::core::source_event::{FileId, ReadTo};
 use crate::core::time::Now;
 

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::parts::Parts;
 use super::{Engine, Known};
-use crate::core::activity::Agent;
 use crate::core::session::{Session, UsageEvent};
+use crate::core::source::Agent;
 use crate::core::source_event::FileId;
 use crate::core::usage::Tokens;
 
@@ -39,7 +39,7 @@ impl Told {
             let before = total.minus(&event.added.unwrap_or_default());
             if !self.settled {
                 // Codex tells the whole thread's total in both; Claude Code's stream counts from its own beginning.
-                if agent == Agent::Claude {
+                if agent == Agent::CLAUDE {
                     self.total = self.total.plus(&before);
                 }
                 self.settled = true;

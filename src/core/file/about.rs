@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::core::activity::{Activity, Agent};
+use crate::core::activity::Activity;
 use crate::core::limits::{Snapshot, main_family};
 use crate::core::session::{Context, Session, TIMER_GAP, Work};
+use crate::core::source::Agent;
 use crate::core::source::codex::counters::{numbers, tokens};
 use crate::core::source::ledger::Ledger;
 use crate::core::source::{CountInfo, Fact, LimitsFact, Message, Meta};
@@ -113,7 +114,7 @@ impl About {
             // Old forks name their parent nowhere else.
             let origin = self.meta.forked_from.get_or_insert_with(|| meta.id.clone());
             self.session.forked_from.get_or_insert_with(|| origin.clone());
-        } else if self.session.agent == Agent::Claude {
+        } else if self.session.agent == Agent::CLAUDE {
             // There a line may show later what the first one did not: where it was copied from, when the copy ended.
             if self.meta.forked_from.is_none() {
                 self.meta.forked_from.clone_from(&meta.forked_from);

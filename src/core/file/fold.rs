@@ -7,12 +7,12 @@ use jiff::Timestamp;
 
 use super::about::About;
 use super::{FileUpdate, Skipped};
-use crate::core::activity::Agent;
 use crate::core::limits::{Snapshot, say};
 use crate::core::lines::{Line, Records, records};
 use crate::core::session::UsageEvent;
+use crate::core::source::Agent;
 use crate::core::source::ledger::Change;
-use crate::core::source::{self, Call, Fact, Parsed, claude, codex};
+use crate::core::source::{Call, Fact, Parsed, claude, codex};
 
 /// Everything that lines change.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Fold {
     }
 
     pub(super) fn locate(&mut self, path: &Path) {
-        if self.agent == Agent::Claude {
+        if self.agent == Agent::CLAUDE {
             self.claude.place = Some(Box::new(claude::Place::of(path)));
         }
     }
@@ -61,10 +61,7 @@ impl Fold {
         if !matches!(line, Line::Whole(_)) {
             self.skipped.oversized_lines += 1;
         }
-        let parsed = match self.agent {
-            Agent::Codex => codex::parse(line),
-            Agent::Claude => self.claude.line(line),
-        };
+        let parsed = if self.agent == Agent::CODEX { codex::parse(line) } else { self.claude.line(line) };
         match (parsed, line) {
             (Parsed::Unreadable, Line::Whole(bytes) | Line::Cut(bytes)) => self.torn(line, bytes),
             (parsed, _) => self.parsed(line, parsed),
@@ -76,14 +73,12 @@ impl Fold {
         let Records { objects, torn, .. } = records(bytes);
         let mut lost = torn || objects.is_empty();
         for object in objects {
-            if !source::is_line(self.agent, object) {
+            if !(self.agent.spec().is_line)(object) {
                 continue;
             }
             let record = Line::Whole(object);
-            match match self.agent {
-                Agent::Codex => codex::parse_record(object),
-                Agent::Claude => self.claude.line(record),
-            } {
+            let is_codex = self.agent == Agent::CODEX;
+            match if is_codex { codex::parse_record(object) } else { self.claude.line(record) } {
                 Parsed::Unreadable => lost = true,
                 parsed @ Parsed::Line { .. } => self.parsed(record, parsed),
             }
@@ -227,7 +222,7 @@ impl Fold {
     pub(super) fn jump(&mut self) {
         self.since_jump = SinceJump { jumped: true, ..SinceJump::default() };
         // Claude Code's transcripts hold no limits that would be worth reading further back for.
-        self.since_jump.limits = self.agent == Agent::Claude;
+        self.since_jump.limits = self.agent == Agent::CLAUDE;
         self.changed = true;
         self.claude.jump();
         if let Some(about) = &mut self.about {

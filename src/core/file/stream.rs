@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::FileUpdate;
 use super::fold::Fold;
-use crate::core::activity::Agent;
 use crate::core::lines::{Elements, Line};
+use crate::core::source::Agent;
 use crate::core::source::{Fact, Meta, Parsed, Surface, claude, codex};
 
 /// Events and sessions that may wait to be taken.
@@ -57,9 +57,10 @@ enum Reader {
 
 impl Reader {
     fn new(agent: Agent) -> Self {
-        match agent {
-            Agent::Codex => Self::Codex(codex::Stream::default()),
-            Agent::Claude => Self::Claude(Box::default()),
+        if agent == Agent::CODEX {
+            Self::Codex(codex::Stream::default())
+        } else {
+            Self::Claude(Box::default())
         }
     }
 
@@ -68,15 +69,15 @@ impl Reader {
             return None;
         }
         if codex::is_stream_line(line) || codex::is_line(line) {
-            return Some(Self::new(Agent::Codex));
+            return Some(Self::new(Agent::CODEX));
         }
-        claude::is_stream_line(line).then(|| Self::new(Agent::Claude))
+        claude::is_stream_line(line).then(|| Self::new(Agent::CLAUDE))
     }
 
     fn agent(&self) -> Agent {
         match self {
-            Self::Codex(_) => Agent::Codex,
-            Self::Claude(_) => Agent::Claude,
+            Self::Codex(_) => Agent::CODEX,
+            Self::Claude(_) => Agent::CLAUDE,
         }
     }
 

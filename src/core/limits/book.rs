@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::sources::{merged, void_before};
 use super::{Snapshot, main_family};
-use crate::core::activity::Agent;
+use crate::core::source::Agent;
 
 /// How many sources of one family are remembered; each is a few hundred bytes in the state folder.
 const SOURCES: usize = 16;
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_word_without_windows_hides_nothing() {
         let mut book = book(&[claude("a", 10, [1.0, 2.0])]);
-        assert!(book.learn([of(Agent::Claude, Some("a"), 20, &[])]).is_empty());
+        assert!(book.learn([of(Agent::CLAUDE, Some("a"), 20, &[])]).is_empty());
         assert_eq!(said(&book), Some((10, vec![1.0, 2.0])));
     }
 }

@@ -94,7 +94,7 @@ pub(super) mod tests {
     use super::super::tests::snapshot;
     use super::super::{LimitsBook, main_family, say};
     use super::*;
-    use crate::core::activity::Agent;
+    use crate::core::source::Agent;
 
     const MAIN: [(u64, i64); 2] = [(300, 10_000), (10_080, 500_000)];
 
@@ -105,7 +105,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::core::limits) fn claude(session: &str, at: i64, used: [f64; 2]) -> Snapshot {
-        word(Agent::Claude, session, at, used)
+        word(Agent::CLAUDE, session, at, used)
     }
 
     pub(in crate::core::limits) fn of(
@@ -171,7 +171,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_newest_word_of_any_source_holds() {
-        for agent in [Agent::Codex, Agent::Claude] {
+        for agent in [Agent::CODEX, Agent::CLAUDE] {
             let word = |session, at, used| word(agent, session, at, used);
             check(&[&[word("a", 10, [1.0, 1.0])], &[word("b", 20, [2.0, 1.5])]], (20, &[2.0, 1.5]));
             // Each window for itself.
@@ -181,7 +181,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_word_that_is_older_than_its_line_takes_nothing_back() {
-        for agent in [Agent::Codex, Agent::Claude] {
+        for agent in [Agent::CODEX, Agent::CLAUDE] {
             let late = word(agent, "b", 1_200, [10.0, 35.0]);
             check(&[&[word(agent, "a", 600, [30.0, 40.0])], &[late]], (600, &[30.0, 40.0]));
         }
@@ -190,7 +190,7 @@ pub(super) mod tests {
     #[test]
     fn a_later_reset_is_a_newer_window_however_little_of_it_is_used() {
         let one =
-            |session, at, used, reset| of(Agent::Claude, Some(session), at, &[(300, used, Some(reset))]);
+            |session, at, used, reset| of(Agent::CLAUDE, Some(session), at, &[(300, used, Some(reset))]);
         check(&[&[one("a", 10, 90.0, 1_000)], &[one("b", 20, 1.0, 19_000)]], (20, &[1.0]));
         // A clock that is a little off is no later reset, and no chain of them is.
         let near = [one("a", 10, 40.0, 1_000), one("b", 20, 30.0, 1_060), one("c", 30, 20.0, 1_110)];
@@ -200,7 +200,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_a_source_repeats_unchanged_is_not_fresher() {
-        for agent in [Agent::Codex, Agent::Claude] {
+        for agent in [Agent::CODEX, Agent::CLAUDE] {
             let words = [10, 20, 30].map(|at| word(agent, "a", at, [40.0, 7.0]));
             check(&[&words], (10, &[40.0, 7.0]));
             let mut book = book(&words[..1]);
@@ -210,7 +210,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_a_response_tells_again_is_newer_and_void_all_the_same() {
-        for agent in [Agent::Codex, Agent::Claude] {
+        for agent in [Agent::CODEX, Agent::CLAUDE] {
             let again = |session, at, used| Snapshot { fresh: true, ..word(agent, session, at, used) };
             let words = [10, 20, 30].map(|at| again("a", at, [40.0, 7.0]));
             check(&[&words], (30, &[40.0, 7.0]));
@@ -221,7 +221,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_source_whose_own_word_falls_voids_what_others_learnt_before() {
-        for agent in [Agent::Codex, Agent::Claude] {
+        for agent in [Agent::CODEX, Agent::CLAUDE] {
             let word = |session, at, used| word(agent, session, at, used);
             let falls = [word("a", 10, [80.0, 60.0]), word("a", 30, [5.0, 2.0])];
             let repeats = [20, 40, 50].map(|at| word("b", at, [80.0, 60.0]));
@@ -241,7 +241,7 @@ pub(super) mod tests {
     #[test]
     fn a_source_whose_own_window_ends_earlier_voids_what_others_learnt_before() {
         let one =
-            |session, at, used, reset| of(Agent::Claude, Some(session), at, &[(300, used, Some(reset))]);
+            |session, at, used, reset| of(Agent::CLAUDE, Some(session), at, &[(300, used, Some(reset))]);
         // Another account, of which more is used.
         let own = [one("a", 10, 50.0, 9_000), one("a", 30, 70.0, 4_000)];
         check(&[&own, &[one("b", 20, 60.0, 9_000)]], (30, &[70.0]));
@@ -258,7 +258,7 @@ pub(super) mod tests {
         assert_eq!(said(&book).map(|(_, used)| used), Some(vec![80.0, 65.0]));
         let [_, (_, far)] = MAIN;
         let next =
-            of(Agent::Claude, Some("a"), 10_100, &[(300, 1.0, Some(28_000)), (10_080, 65.5, Some(far))]);
+            of(Agent::CLAUDE, Some("a"), 10_100, &[(300, 1.0, Some(28_000)), (10_080, 65.5, Some(far))]);
         book.learn([next]);
         assert_eq!(said(&book), Some((10_100, vec![1.0, 65.5])));
     }
@@ -267,21 +267,21 @@ pub(super) mod tests {
     fn a_window_that_is_absent() {
         let weekly = |agent, session, at| of(agent, Some(session), at, &[(10_080, 45.0, Some(500_000))]);
         // Codex names all there are: one that the newest word does not name is no more.
-        let codex = |session, at| word(Agent::Codex, session, at, [30.0, 40.0]);
-        check(&[&[codex("a", 10)], &[weekly(Agent::Codex, "b", 20)]], (20, &[45.0]));
-        check(&[&[codex("a", 10), weekly(Agent::Codex, "a", 20)]], (20, &[45.0]));
+        let codex = |session, at| word(Agent::CODEX, session, at, [30.0, 40.0]);
+        check(&[&[codex("a", 10)], &[weekly(Agent::CODEX, "b", 20)]], (20, &[45.0]));
+        check(&[&[codex("a", 10), weekly(Agent::CODEX, "a", 20)]], (20, &[45.0]));
         // With Claude Code it takes nothing away, until a fall shows that what was said before is void.
-        check(&[&[claude("a", 10, [30.0, 40.0])], &[weekly(Agent::Claude, "b", 20)]], (20, &[30.0, 45.0]));
-        check(&[&[claude("a", 10, [30.0, 40.0]), weekly(Agent::Claude, "a", 20)]], (20, &[30.0, 45.0]));
-        let fell = [claude("a", 10, [30.0, 60.0]), weekly(Agent::Claude, "a", 20)];
+        check(&[&[claude("a", 10, [30.0, 40.0])], &[weekly(Agent::CLAUDE, "b", 20)]], (20, &[30.0, 45.0]));
+        check(&[&[claude("a", 10, [30.0, 40.0]), weekly(Agent::CLAUDE, "a", 20)]], (20, &[30.0, 45.0]));
+        let fell = [claude("a", 10, [30.0, 60.0]), weekly(Agent::CLAUDE, "a", 20)];
         check(&[&fell], (20, &[45.0]));
     }
 
     #[test]
     fn where_no_reset_is_told_the_newest_value_holds() {
-        let one = |session, at, used| of(Agent::Codex, Some(session), at, &[(299, used, None)]);
+        let one = |session, at, used| of(Agent::CODEX, Some(session), at, &[(299, used, None)]);
         check(&[&[one("a", 10, 80.0)], &[one("b", 20, 5.0)]], (20, &[5.0]));
-        let with_reset = of(Agent::Codex, Some("c"), 15, &[(299, 60.0, Some(9_000))]);
+        let with_reset = of(Agent::CODEX, Some("c"), 15, &[(299, 60.0, Some(9_000))]);
         check(&[&[one("a", 10, 80.0)], &[with_reset]], (15, &[60.0]));
     }
 
@@ -291,9 +291,9 @@ pub(super) mod tests {
         let kept = |at, used, windows: usize| {
             let [(short, soon), (long, far)] = MAIN;
             let windows = &[(short, used, Some(soon)), (long, 9.0, Some(far))][..windows];
-            of(Agent::Claude, None, at, windows)
+            of(Agent::CLAUDE, None, at, windows)
         };
-        let told = of(Agent::Claude, Some("s"), 100, &[(300, 40.0, Some(10_000))]);
+        let told = of(Agent::CLAUDE, Some("s"), 100, &[(300, 40.0, Some(10_000))]);
         // Older: neither a greater use nor a window that the terminal did not name.
         check(&[std::slice::from_ref(&told), &[kept(90, 80.0, 2)]], (100, &[40.0]));
         // Newer: by the rules of two sources.
@@ -305,8 +305,8 @@ pub(super) mod tests {
     #[test]
     fn a_refusal_holds_until_the_model_answers_again() {
         let refused =
-            Snapshot { refusal: true, ..of(Agent::Claude, Some("a"), 20, &[(300, 100.0, Some(10_000))]) };
-        let answers = Snapshot { refusal: true, ..of(Agent::Claude, Some("a"), 30, &[]) };
+            Snapshot { refusal: true, ..of(Agent::CLAUDE, Some("a"), 20, &[(300, 100.0, Some(10_000))]) };
+        let answers = Snapshot { refusal: true, ..of(Agent::CLAUDE, Some("a"), 30, &[]) };
         let terminal = claude("a", 10, [90.0, 50.0]);
         check(&[std::slice::from_ref(&terminal), std::slice::from_ref(&refused)], (20, &[100.0, 50.0]));
         let over = [refused, answers];

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Snapshot, Window};
-use crate::core::activity::Agent;
+use crate::core::source::Agent;
 use crate::core::time::{earlier, elapsed};
 
 /// Resets this close to each other are of one window.
@@ -43,13 +43,13 @@ impl Snapshot {
 
     /// Whether no session said it: Claude Code kept it itself, from an earlier time.
     pub(super) fn is_cached(&self) -> bool {
-        self.agent == Agent::Claude && self.source_session.is_none()
+        self.agent == Agent::CLAUDE && self.source_session.is_none()
     }
 
     /// Whether each word names every window that there is, so that one which is absent is no more. What Claude Code
     /// says need not.
     pub(super) fn is_whole(&self) -> bool {
-        self.agent == Agent::Codex
+        self.agent == Agent::CODEX
     }
 
     pub(super) fn find(&self, window: &Window) -> Option<&Window> {

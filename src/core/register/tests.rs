@@ -1,8 +1,8 @@
 //! What registers say of sessions.
 
 use super::*;
-use crate::core::activity::Agent;
 use crate::core::file::SessionFile;
+use crate::core::source::Agent;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + seconds).unwrap()
@@ -10,7 +10,7 @@ fn at(seconds: i64) -> Timestamp {
 
 /// A session of `home` whose last line is stamped so.
 fn session(id: &str, home: &str, last: i64) -> Session {
-    let mut file = SessionFile::new(Agent::Claude, home.into(), Timestamp::MIN);
+    let mut file = SessionFile::new(Agent::CLAUDE, home.into(), Timestamp::MIN);
     let line = format!(
         r#"{{"type":"user","uuid":"u","sessionId":"{id}","timestamp":"{}","message":{{"role":"user","content":"x"}}}}"#,
         at(last)

@@ -12,6 +12,7 @@ pub mod registry;
 pub mod statusline;
 
 mod entry;
+mod layout;
 mod lenient;
 mod limit;
 mod place;
@@ -27,13 +28,25 @@ mod window;
 use jiff::Timestamp;
 
 use crate::core::fingerprint;
-use crate::core::lines::Line;
+use crate::core::lines::{LINE_LIMIT, Line};
+use crate::core::source::Spec;
 use entry::{Entry, Room, read};
 
 pub use place::Place;
 pub use reader::Reader;
 pub use stream::{Stream, is_line as is_stream_line};
 pub use usage::{Mark, Row};
+
+/// Claude Code's row.
+pub(super) static SPEC: Spec = Spec {
+    word: "claude",
+    card_name: "Claude Code",
+    layout: layout::LAYOUT,
+    main_family: "claude",
+    is_line,
+    line_time,
+    time_within: LINE_LIMIT,
+};
 
 /// Types that say nothing. One that is in neither list is counted as unknown.
 const SILENT: [&str; 43] = [

@@ -11,6 +11,7 @@ mod head;
 pub mod ledger;
 
 mod items;
+mod layout;
 mod limits;
 mod meta;
 mod stream;
@@ -20,12 +21,23 @@ mod value;
 use serde_json::Value;
 
 use crate::core::lines::Line;
-use crate::core::source::{Count, CountInfo, Doing, Fact, Parsed};
+use crate::core::source::{Count, CountInfo, Doing, Fact, Parsed, Spec};
 use head::Head;
 use value::{field, number, text, timestamp};
 
 pub use stream::{Stream, is_line as is_stream_line};
 pub use value::uuid7_time;
+
+/// Codex's row.
+pub(super) static SPEC: Spec = Spec {
+    word: "codex",
+    card_name: "Codex",
+    layout: layout::LAYOUT,
+    main_family: crate::core::limits::MAIN_FAMILY,
+    is_line,
+    line_time,
+    time_within: 4 << 10,
+};
 
 /// Reads one line.
 pub fn parse(line: Line<'_>) -> Parsed {

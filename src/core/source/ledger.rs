@@ -6,8 +6,8 @@
 
 use jiff::Timestamp;
 
-use crate::core::activity::Agent;
 use crate::core::file::UsageRow;
+use crate::core::source::Agent;
 use crate::core::source::{Call, Count, CountInfo, Counters, LimitsFact, Message, Meta, claude, codex};
 use crate::core::usage::{Tokens, Usage};
 
@@ -63,9 +63,10 @@ pub enum Ledger {
 impl Ledger {
     /// A file that is read from its first byte.
     pub fn new(agent: Agent, meta: &Meta) -> Self {
-        match agent {
-            Agent::Codex => Self::Codex(Box::new(codex::ledger::Ledger::new(meta))),
-            Agent::Claude => Self::Claude(Box::default()),
+        if agent == Agent::CODEX {
+            Self::Codex(Box::new(codex::ledger::Ledger::new(meta)))
+        } else {
+            Self::Claude(Box::default())
         }
     }
 

@@ -2,8 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{claude, codex};
-use crate::core::activity::Agent;
+use super::Agent;
 use crate::core::lines::records;
 
 /// The time of the first line that has one.
@@ -14,10 +13,7 @@ pub fn first_time(agent: Agent, head: &[u8]) -> Option<Timestamp> {
 /// The time of a line, or of the first record in it. Codex writes it at the beginning, so that the first bytes of the line
 /// are enough.
 pub fn line_time(agent: Agent, line: &[u8]) -> Option<Timestamp> {
-    let time = |line: &[u8]| match agent {
-        Agent::Codex => codex::line_time(line),
-        Agent::Claude => claude::line_time(line),
-    };
+    let time = agent.spec().line_time;
     time(line).or_else(|| {
         // Taking a line apart costs much; without the word no record in it has a time.
         memchr::memmem::find(line, b"\"timestamp\"")?;

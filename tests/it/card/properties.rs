@@ -1,10 +1,11 @@
 //! Promise 7: a card outside Discord's limits cannot be made, whatever the facts.
 
-use agent_presence::core::activity::{Activity, Agent};
+use agent_presence::core::activity::Activity;
 use agent_presence::core::card::{Card, CardFacts, CardWindow};
 use agent_presence::core::names::{model_name, neutralise, visible};
 use agent_presence::core::privacy::{Allowed, Policy};
 use agent_presence::core::settings::{MemberList, Privacy, PrivacyRule, Settings, Show};
+use agent_presence::core::source::Agent;
 use agent_presence::core::template::{Template, Word};
 use agent_presence::core::time::Now;
 use agent_presence::core::usage::{Tokens, Triplet};
@@ -100,7 +101,7 @@ fn facts() -> impl Strategy<Value = CardFacts> {
     let window = (label, any::<u8>(), option::of(moment()))
         .prop_map(|(label, remaining_percent, resets_at)| CardWindow { label, remaining_percent, resets_at });
     let who =
-        (prop::sample::select(vec![Agent::Codex, Agent::Claude]), name(), prop::sample::select(activities));
+        (prop::sample::select(vec![Agent::CODEX, Agent::CLAUDE]), name(), prop::sample::select(activities));
     let names =
         [option::of(name()), option::of(name()), option::of(name()), option::of(name()), option::of(name())];
     let triplet = [option::of(figure()), option::of(figure()), option::of(figure())];

@@ -1,6 +1,6 @@
 //! Views to draw: reports as a daemon tells them, at 10:00 in UTC.
 
-use agent_presence::core::activity::Agent;
+use agent_presence::core::source::Agent;
 use agent_presence::dashboard::view::{Standing, UsageEntry, View};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -85,11 +85,11 @@ pub(super) fn busy_view() -> View {
     let mut view = view(busy());
     let [codex, claude] = ["019e9c60-0900-70d9-85ef-00861d062709", "5f0c1d52-9a54-4f0a-8a55-0f4b1f6a1c11"];
     view.lines.extend([
-        usage("2026-11-20T09:59:12Z", Agent::Codex, codex,
+        usage("2026-11-20T09:59:12Z", Agent::CODEX, codex,
             "Token usage: total=44,284 (+1,204) input=39,301 (+804, + 252,760 cached) output=4,983 (+400, reasoning 3,871)"),
-        usage("2026-11-20T09:59:31Z", Agent::Claude, claude,
+        usage("2026-11-20T09:59:31Z", Agent::CLAUDE, claude,
             "Token usage: total=1,203,551 (+2,310) input=1,100,200 (+2,000, + 9,402,118 cached) output=103,351 (+310)"),
-        usage("2026-11-20T09:59:57Z", Agent::Codex, codex,
+        usage("2026-11-20T09:59:57Z", Agent::CODEX, codex,
             "Token usage: total=46,177 (+1,893) input=40,322 (+1,021, + 261,760 cached) output=5,855 (+872, reasoning 4,471)"),
     ]);
     view

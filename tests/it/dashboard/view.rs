@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use agent_presence::core::activity::Agent;
+use agent_presence::core::source::Agent;
 use agent_presence::dashboard::view::{Standing, View};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -298,7 +298,7 @@ fn the_shown_session_stands_out_without_colours_too() {
 #[test]
 fn every_size_can_be_drawn() {
     let mut view = busy_view();
-    view.lines.push_back(usage("2026-11-20T10:00:00Z", Agent::Codex, "", "Token usage: unknown"));
+    view.lines.push_back(usage("2026-11-20T10:00:00Z", Agent::CODEX, "", "Token usage: unknown"));
     for width in (1..220).step_by(7) {
         for height in 1..45 {
             draw(&view, (width, height));

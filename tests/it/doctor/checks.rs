@@ -1,13 +1,13 @@
 //! Every judgement, by facts that no machine has to be brought to.
 //! Longer than other files because it is a list: each judgement stands alone.
 
-use agent_presence::core::activity::Agent;
 use agent_presence::core::config::{ConfigContext, Effective};
 use agent_presence::core::doctor::{
     Check, Client, Config, Daemon, Facts, HomeFacts, Lock, Login, Record, Running, Sessions, State,
     StateFolder, StateFound, WatchLimits, checks, is_healthy,
 };
 use agent_presence::core::publish::{LinkState, LinkStatus};
+use agent_presence::core::source::Agent;
 use jiff::{SignedDuration, Timestamp};
 
 fn now() -> Timestamp {
@@ -57,7 +57,7 @@ fn healthy() -> Facts {
         version: "0.1.0".to_owned(),
         config: Config { path: "/config.toml".to_owned(), exists: true, issues: Vec::new() },
         application_id: Some(("1234567890123456789".to_owned(), "file, line 2".to_owned())),
-        homes: vec![home(Agent::Codex, read(10))],
+        homes: vec![home(Agent::CODEX, read(10))],
         watches: Some(WatchLimits { watches: 65_536, instances: 128, is_one_free: true }),
         clients: vec![Client {
             name: "Discord".to_owned(),
@@ -167,14 +167,14 @@ fn settings() {
 fn sessions() {
     check(|facts| facts.homes.clear(), "failure sessions: no agent is read", "sources.codex");
     check(
-        |facts| facts.homes = vec![home(Agent::Codex, Sessions::Missing)],
+        |facts| facts.homes = vec![home(Agent::CODEX, Sessions::Missing)],
         "failure sessions: Codex: no session folder in /home/ada/.codex",
         "sources.codex_home",
     );
     check(
         |facts| {
-            let claude = || home(Agent::Claude, Sessions::Missing);
-            facts.homes = vec![home(Agent::Codex, Sessions::Missing), claude(), claude()];
+            let claude = || home(Agent::CLAUDE, Sessions::Missing);
+            facts.homes = vec![home(Agent::CODEX, Sessions::Missing), claude(), claude()];
         },
         "failure sessions: no agent was used here yet: no session folder in /home/ada/.codex, /home/ada/.claude or \
          /home/ada/.claude",
@@ -182,24 +182,24 @@ fn sessions() {
          sources.claude_home",
     );
     check(
-        |facts| facts.homes.push(home(Agent::Claude, Sessions::Missing)),
+        |facts| facts.homes.push(home(Agent::CLAUDE, Sessions::Missing)),
         "skipped sessions: Claude Code: no session folder in /home/ada/.claude",
         "",
     );
     let refused = Sessions::Unreadable { path: "/s".to_owned(), cause: "permission denied".to_owned() };
     check(
-        |facts| facts.homes.push(home(Agent::Claude, refused)),
+        |facts| facts.homes.push(home(Agent::CLAUDE, refused)),
         "failure sessions: Claude Code: could not read /s: permission denied",
         "chmod u+rx /s",
     );
     check(
-        |facts| facts.homes = vec![home(Agent::Codex, Sessions::Silent)],
+        |facts| facts.homes = vec![home(Agent::CODEX, Sessions::Silent)],
         "failure sessions: Codex: /home/ada/.codex does not answer",
         "file system",
     );
     let empty = Sessions::Read { folders: 1, sessions: 0, newest: None, polled: false };
     check(
-        |facts| facts.homes = vec![home(Agent::Codex, empty)],
+        |facts| facts.homes = vec![home(Agent::CODEX, empty)],
         "warning sessions: Codex: no session in /home/ada/.codex yet",
         "start a session",
     );
@@ -208,7 +208,7 @@ fn sessions() {
 #[test]
 fn watches() {
     check(
-        |facts| facts.homes = vec![home(Agent::Codex, read(40_000))],
+        |facts| facts.homes = vec![home(Agent::CODEX, read(40_000))],
         "warning file watching: 40000 folders are to be watched, and all programs of this user share 65536 watches; \
          beyond the limit the sessions in use are polled",
         "fs.inotify.max_user_watches=160000",
@@ -228,7 +228,7 @@ fn watches() {
     );
     let remote = Sessions::Read { folders: 1, sessions: 1, newest: None, polled: true };
     check(
-        |facts| facts.homes = vec![home(Agent::Codex, remote)],
+        |facts| facts.homes = vec![home(Agent::CODEX, remote)],
         "warning file watching: /home/ada/.codex is on a network file system, so the sessions in use are polled",
         "on the machine",
     );

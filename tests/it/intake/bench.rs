@@ -19,9 +19,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{LineageRequest, UsageRow};
 use agent_presence::core::limits::{MAIN_FAMILY, Snapshot};
+use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::Now;
 use agent_presence::homes::Home;
@@ -126,7 +126,7 @@ impl Lines {
 
 pub(super) fn snapshot(home: &str, percent: &str) -> Snapshot {
     Snapshot {
-        agent: Agent::Codex,
+        agent: Agent::CODEX,
         home: home.into(),
         family: MAIN_FAMILY.to_owned(),
         name: Some(percent.to_owned()),
@@ -266,7 +266,7 @@ impl Bench {
 
     pub(super) fn home(&self, name: &str) -> Home {
         let path = self.path(name);
-        Home { agent: Agent::Codex, label: path.to_string_lossy().into(), path }
+        Home { agent: Agent::CODEX, label: path.to_string_lossy().into(), path }
     }
 
     /// A session file; `number` tells sessions apart.

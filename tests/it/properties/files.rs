@@ -5,11 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{FileUpdate, RowReader, SessionFile, UsageRow};
 use agent_presence::core::limits::LimitsBook;
 use agent_presence::core::session::{Session, UsageEvent};
 use agent_presence::core::source;
+use agent_presence::core::source::Agent;
 use agent_presence::core::usage::Tokens;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ struct Fixture {
 static FIXTURES: LazyLock<Vec<Fixture>> = LazyLock::new(|| {
     let read = |path: PathBuf| {
         let bytes = std::fs::read(&path).unwrap();
-        let mut file = SessionFile::new(Agent::Codex, "home".into(), Timestamp::MIN);
+        let mut file = SessionFile::new(Agent::CODEX, "home".into(), Timestamp::MIN);
         file.push(&bytes);
         let parent = file.family().and_then(|(_, parent)| parent).unwrap_or_default().to_owned();
         Fixture { lineage: codex::lineage(&path, &parent), bytes, path }
@@ -48,7 +48,7 @@ impl Fixture {
     }
 
     fn file(&self, live_since: Timestamp) -> Reading<'_> {
-        let file = SessionFile::new(Agent::Codex, "home".into(), live_since);
+        let file = SessionFile::new(Agent::CODEX, "home".into(), live_since);
         Reading { fixture: self, file, seen: Seen::default() }
     }
 
@@ -234,7 +234,7 @@ fn behind_news_everything_is_news() {
     let used = Counters { input: 100, cached: 0, output: 10, reasoning: 0 };
     let lines =
         [codex.meta(at(0)), codex.usage(at(60), used, None), codex.usage(at(-3600), used, None)].concat();
-    let mut file = SessionFile::new(Agent::Codex, "home".into(), at(30));
+    let mut file = SessionFile::new(Agent::CODEX, "home".into(), at(30));
     file.push(lines.as_bytes());
     file.caught_up();
     let update = file.take_update().unwrap();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_presence::core::activity::{Activity, Agent};
+use agent_presence::core::activity::Activity;
 use agent_presence::core::card::Card;
 use agent_presence::core::config::{ConfigContext, Effective};
 use agent_presence::core::engine::{Engine, Input, Output};
@@ -19,6 +19,7 @@ use agent_presence::core::publish::{Endpoint, LinkCommand, LinkEvent, Loss, Payl
 use agent_presence::core::register::{Open, Register, Status};
 use agent_presence::core::report::{Event, EventKind, LimitsReport};
 use agent_presence::core::settings::Settings;
+use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::Now;
 use agent_presence::core::usage::Triplet;
@@ -559,7 +560,7 @@ impl World {
         let lines: Vec<&str> = [card.details(), card.state()].into_iter().flatten().collect();
         let since = card.started_at().to_zoned(TimeZone::UTC).strftime("%H:%M:%S");
         let hover = card.large_text().filter(|_| self.hover).map(|text| format!(" // {text}"));
-        let name = if card.agent() == Agent::Codex { String::new() } else { format!("({}) ", card.name()) };
+        let name = if card.agent() == Agent::CODEX { String::new() } else { format!("({}) ", card.name()) };
         format!("card {name}{} // since {since}{}", lines.join(" // "), hover.unwrap_or_default())
     }
 
@@ -660,7 +661,7 @@ impl World {
 
 impl File {
     fn agent(&self) -> Agent {
-        if self.claude.is_some() { Agent::Claude } else { Agent::Codex }
+        if self.claude.is_some() { Agent::CLAUDE } else { Agent::CODEX }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{FileUpdate, LineageRequest, RowReader, SessionFile, Skipped, UsageRow};
 use agent_presence::core::report::{LimitsReport, SessionReport};
 use agent_presence::core::session::Session;
+use agent_presence::core::source::Agent;
 use agent_presence::core::source::claude::lineage::Relative;
 use agent_presence::core::time::Now;
 use agent_presence::core::usage::Count;
@@ -108,11 +108,11 @@ pub(crate) fn lineage(agent: Agent, path: &Path, wanted: &LineageRequest) -> Vec
         neighbours.iter().filter(|family| wanted(family)).cloned().collect()
     };
     let parents = of(&|family| !wanted.parent.is_empty() && family.id == wanted.parent);
-    let related = match agent {
-        Agent::Codex if parents.is_empty() && !wanted.whole => {
+    let related = match agent.word() {
+        "codex" if parents.is_empty() && !wanted.whole => {
             of(&|family| family.parent.as_deref() == Some(&wanted.parent))
         }
-        Agent::Claude if parents.is_empty() || wanted.only_named => {
+        "claude" if parents.is_empty() || wanted.only_named => {
             let own = family_of(agent, path).unwrap();
             let has = |family: &Family| {
                 let text = std::fs::read_to_string(&family.path).unwrap();

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use agent_presence::control::tap::Tapped;
-use agent_presence::core::activity::Agent;
 use agent_presence::core::engine::{Engine, Input, Output};
 use agent_presence::core::file::{FileUpdate, SessionFile, Stream};
 use agent_presence::core::publish::Publisher;
 use agent_presence::core::report::EventKind;
 use agent_presence::core::settings::Settings;
+use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::Now;
 use jiff::Timestamp;
@@ -103,7 +103,7 @@ fn write(file: &mut SessionFile, line: &Value) {
 }
 
 fn claude_file() -> SessionFile {
-    SessionFile::new(Agent::Claude, "home".into(), wall())
+    SessionFile::new(Agent::CLAUDE, "home".into(), wall())
 }
 
 /// A message, as the stream and as the file tell it; an eleventh of the cost is output.
@@ -227,7 +227,7 @@ fn a_thread_of_codex_is_counted_once() {
     assert_eq!(world.tapped(&mut stream), ["+", "1100"]);
     assert_eq!(world.ended(), ["-"]);
 
-    let mut file = SessionFile::new(Agent::Codex, "home".into(), wall());
+    let mut file = SessionFile::new(Agent::CODEX, "home".into(), wall());
     let line = |kind: &str, payload: Value| json!({"timestamp": wall(), "type": kind, "payload": payload});
     write(&mut file, &line("session_meta", json!({"id": "t", "timestamp": wall(), "source": "exec"})));
     for [input, output] in [[400, 40], [1_000, 100], [1_500, 150]] {

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use agent_presence::core::activity::Agent;
 use agent_presence::core::file::{FileUpdate, Stream};
 use agent_presence::core::limits::LimitsBook;
+use agent_presence::core::source::Agent;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -92,17 +92,17 @@ fn check_all(agent: Agent) {
 
 #[test]
 fn every_stream_of_codex_gives_what_its_fact_says() {
-    check_all(Agent::Codex);
+    check_all(Agent::CODEX);
 }
 
 #[test]
 fn every_stream_of_claude_gives_what_its_fact_says() {
-    check_all(Agent::Claude);
+    check_all(Agent::CLAUDE);
 }
 
 #[test]
 fn no_update_holds_a_secret() {
-    for path in [Agent::Codex, Agent::Claude].into_iter().flat_map(fixtures) {
+    for path in [Agent::CODEX, Agent::CLAUDE].into_iter().flat_map(fixtures) {
         let bytes = std::fs::read(&path).unwrap();
         assert!(path.ends_with("no-numbers.jsonl") || !bytes.is_empty());
         for mut update in read(None, [&*bytes], false) {
@@ -125,7 +125,7 @@ proptest! {
     /// Any split of the same bytes gives the same.
     #[test]
     fn chunking_does_not_matter(which in any::<prop::sample::Index>(), mut cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20)) {
-        let all: Vec<PathBuf> = [Agent::Codex, Agent::Claude].into_iter().flat_map(fixtures).collect();
+        let all: Vec<PathBuf> = [Agent::CODEX, Agent::CLAUDE].into_iter().flat_map(fixtures).collect();
         let bytes = std::fs::read(which.get(&all)).unwrap();
         let mut at: Vec<usize> = cuts.drain(..).map(|cut| cut.index(bytes.len())).collect();
         at.sort_unstable();
@@ -138,7 +138,7 @@ proptest! {
     /// What is held back may be told at any time: the total is the same.
     #[test]
     fn pauses_change_no_total(which in any::<prop::sample::Index>(), chunk in 1_usize..3000) {
-        let all: Vec<PathBuf> = [Agent::Codex, Agent::Claude].into_iter().flat_map(fixtures).collect();
+        let all: Vec<PathBuf> = [Agent::CODEX, Agent::CLAUDE].into_iter().flat_map(fixtures).collect();
         let bytes = std::fs::read(which.get(&all)).unwrap();
         let totals = |updates: &[FileUpdate]| -> Vec<Value> {
             told(updates).as_array().unwrap().iter().map(|session| session["total"].clone()).collect()
@@ -148,7 +148,7 @@ proptest! {
 
     /// Nothing that is no stream is taken for one, and nothing fails.
     #[test]
-    fn garbage_is_passed_over(bytes in prop::collection::vec(any::<u8>(), 0..3000), agent in prop::sample::select(vec![Agent::Codex, Agent::Claude])) {
+    fn garbage_is_passed_over(bytes in prop::collection::vec(any::<u8>(), 0..3000), agent in prop::sample::select(vec![Agent::CODEX, Agent::CLAUDE])) {
         prop_assert!(read(None, [&*bytes], false).is_empty());
         read(Some(agent), [&*bytes], true);
     }
@@ -156,7 +156,7 @@ proptest! {
     /// A stream that is damaged anywhere is read all the same.
     #[test]
     fn damage_costs_nothing_but_itself(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let all: Vec<PathBuf> = [Agent::Codex, Agent::Claude].into_iter().flat_map(fixtures).collect();
+        let all: Vec<PathBuf> = [Agent::CODEX, Agent::CLAUDE].into_iter().flat_map(fixtures).collect();
         let mut bytes = std::fs::read(which.get(&all)).unwrap();
         let at = at.index(bytes.len());
         bytes[at] = byte;

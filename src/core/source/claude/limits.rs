@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::entry::{Raw, decode};
-use crate::core::activity::Agent;
 use crate::core::limits::{Window, main_family};
+use crate::core::source::Agent;
 use crate::core::source::value::{field, text, timestamp};
 use crate::core::source::{Fact, LimitsFact};
 
@@ -36,7 +36,7 @@ pub(super) fn families(limits: &Value, form: &Form) -> Vec<LimitsFact> {
         let window = form.window(spend, minutes);
         windows.extend(window.filter(|window| windows.iter().all(|known| known.minutes != window.minutes)));
     }
-    let account = family(main_family(Agent::Claude), None, windows);
+    let account = family(main_family(Agent::CLAUDE), None, windows);
     let models = MODELS.into_iter().map(|(key, name)| {
         family(&name.to_lowercase(), Some(name), window((key, WEEK)).into_iter().collect())
     });
@@ -120,7 +120,7 @@ pub(super) fn refused(quota: &Value, assumed: bool) -> Option<(Option<Timestamp>
 /// The family and the length of the window that Claude Code calls so.
 fn place(kind: &str) -> Option<(String, Option<&'static str>, u64)> {
     let account = ACCOUNT.iter().find(|(key, _)| *key == kind);
-    let account = account.map(|(_, minutes)| (main_family(Agent::Claude).to_owned(), None, *minutes));
+    let account = account.map(|(_, minutes)| (main_family(Agent::CLAUDE).to_owned(), None, *minutes));
     let model = || MODELS.iter().find(|(key, _)| *key == kind);
     account.or_else(|| model().map(|(_, name)| (name.to_lowercase(), Some(*name), WEEK)))
 }

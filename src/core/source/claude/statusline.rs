@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::limits::{STATUSLINE, families};
-use crate::core::activity::Agent;
 use crate::core::limits::Snapshot;
+use crate::core::source::Agent;
 use crate::core::source::LimitsFact;
 use crate::core::source::value::{field, number, text};
 
@@ -80,7 +80,7 @@ impl Statusline {
     /// The limits as the book of limits takes them.
     pub fn snapshots(&self, home: &Arc<str>) -> Vec<Snapshot> {
         let session = Some(self.session_id.clone());
-        let word = |limits: LimitsFact| limits.word(Agent::Claude, home, self.captured_at, session.clone());
+        let word = |limits: LimitsFact| limits.word(Agent::CLAUDE, home, self.captured_at, session.clone());
         self.limits.iter().cloned().map(word).collect()
     }
 }

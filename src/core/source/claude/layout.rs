@@ -1,0 +1,48 @@
+//! Where Claude Code keeps its session files, and how they are called.
+
+use crate::core::source::layout::{Layout, Name, Purpose, Tree, is_uuid};
+
+/// `projects/<project>/<session>.jsonl`; sub-agents beside it until 2.0, then in `<session>/subagents/`, those of
+/// workflows in `<session>/subagents/workflows/wf_<hex>/`. What runs is in `sessions/<pid>.json`, beside secrets.
+pub(super) const LAYOUT: Layout = Layout {
+    trees: &[
+        // First, so that what is open is known before the first session is.
+        Tree { folder: "sessions", levels: &[], purpose: Purpose::Register },
+        Tree {
+            folder: "projects",
+            levels: &[
+                Name::Any,
+                Name::Uuid,
+                Name::Exactly("subagents"),
+                Name::Exactly("workflows"),
+                Name::BeginsWith("wf_"),
+            ],
+            purpose: Purpose::Sessions,
+        },
+    ],
+    thread,
+    // A project's folder may have been copied.
+    goes_on: |_| true,
+    tells_limits: false,
+};
+
+/// `<session id>.jsonl` or `agent-<agent id>.jsonl`.
+fn thread(name: &str) -> Option<&str> {
+    let stem = name.strip_suffix(".jsonl")?;
+    (is_uuid(stem) || stem.starts_with("agent-")).then_some(stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0199a213-81c0-7800-8aa1-bbab2a035a53";
+
+    #[test]
+    fn names() {
+        assert_eq!((LAYOUT.thread)(&format!("{ID}.jsonl")), Some(ID));
+        assert!(LAYOUT.is_session("agent-a1b2.jsonl"));
+        assert!(!LAYOUT.is_session("journal.jsonl"));
+        assert!(!LAYOUT.is_session(&format!("{ID}.orphaned-1")));
+    }
+}

@@ -1,0 +1,55 @@
+//! Where Codex keeps its session files, and how they are called.
+
+use crate::core::source::layout::{Layout, Name, Purpose, Tree, is_uuid};
+
+/// `sessions/YYYY/MM/DD/`, until July 2025 flat; moved to `archived_sessions/` by the user.
+pub(super) const LAYOUT: Layout = Layout {
+    trees: &[
+        Tree {
+            folder: "sessions",
+            levels: &[Name::Digits(4), Name::Digits(2), Name::Digits(2)],
+            purpose: Purpose::Sessions,
+        },
+        Tree { folder: "archived_sessions", levels: &[], purpose: Purpose::Moved },
+    ],
+    thread,
+    goes_on: |name| name.contains('_'),
+    tells_limits: true,
+};
+
+/// `rollout-<19 characters of time>-<36 of thread id>[_<rollout id>].jsonl`.
+fn thread(name: &str) -> Option<&str> {
+    // Compressed ones are old: they are read as what a thread that goes on began with.
+    let name = name.strip_suffix(".zst").unwrap_or(name);
+    let stem = name.strip_prefix("rollout-")?.strip_suffix(".jsonl")?;
+    let id = stem.get(19..)?.strip_prefix('-')?.get(..36)?;
+    let rest = stem.get(19 + 1 + 36..)?;
+    (is_uuid(id) && (rest.is_empty() || rest.starts_with('_'))).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0199a213-81c0-7800-8aa1-bbab2a035a53";
+
+    #[test]
+    fn names() {
+        for (name, expected) in [
+            (format!("rollout-2026-11-20T10-00-00-{ID}.jsonl"), true),
+            (format!("rollout-2026-11-20T10-00-00-{ID}_r2.jsonl"), true),
+            (format!("rollout-2026-11-20T10-00-00-{ID}.jsonl.zst"), true),
+            (format!("rollout-2026-11-20T10-00-00-{ID}.zst"), false),
+            (format!("rollout-2026-11-20T10-00-00-{ID}.json"), false),
+            (format!("rollout-2026-11-20T10-00-00-{ID}x.jsonl"), false),
+            (format!("rollout-{ID}.jsonl"), false),
+            ("rollout-é0é0é0é0é0é0é0é0é0é-é.jsonl".to_owned(), false),
+            ("history.jsonl".to_owned(), false),
+        ] {
+            assert_eq!(LAYOUT.is_session(&name), expected, "{name}");
+        }
+        assert!((LAYOUT.goes_on)(&format!("rollout-2026-11-20T10-00-00-{ID}_r2.jsonl")));
+        assert!(!(LAYOUT.goes_on)(&format!("rollout-2026-11-20T10-00-00-{ID}.jsonl")));
+        assert_eq!((LAYOUT.thread)(&format!("rollout-2026-11-20T10-00-00-{ID}_r2.jsonl")), Some(ID));
+    }
+}

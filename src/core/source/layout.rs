@@ -1,0 +1,82 @@
+//! The shape of the trees that agents keep their session files in: which folders, how deep, which names.
+//!
+//! Read next: each agent's `layout`, and the intake, which finds a path's place in these trees.
+
+/// The trees of one agent's home folder.
+#[derive(Debug)]
+pub struct Layout {
+    /// Its folders.
+    pub trees: &'static [Tree],
+    /// The conversation that a session file's name says it belongs to; `None` for other files.
+    pub thread: fn(&str) -> Option<&str>,
+    /// Whether a session file with such a name may go on from another one of its conversation.
+    pub goes_on: fn(&str) -> bool,
+    /// Whether the files tell limits, so that old ones are worth a look.
+    pub tells_limits: bool,
+}
+
+/// One folder below a home folder, and what is below it.
+#[derive(Debug)]
+pub struct Tree {
+    /// Its path below the home folder.
+    pub folder: &'static str,
+    /// The subfolders, level by level. Session files may lie on any level.
+    pub levels: &'static [Name],
+    /// What it is read for.
+    pub purpose: Purpose,
+}
+
+/// What a tree is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Sessions begin here.
+    Sessions,
+    /// Sessions that began elsewhere are moved here. Not worth a watch while it does not exist.
+    Moved,
+    /// The agent's register of running processes: one file each, named after its id.
+    Register,
+}
+
+/// What a subfolder may be called.
+#[derive(Debug)]
+pub enum Name {
+    /// So many digits: a part of a date.
+    Digits(usize),
+    /// A conversation's id.
+    Uuid,
+    /// This.
+    Exactly(&'static str),
+    /// Anything that begins with this.
+    BeginsWith(&'static str),
+    /// Anything.
+    Any,
+}
+
+impl Layout {
+    /// Whether a file's name is that of a session file.
+    pub fn is_session(&self, name: &str) -> bool {
+        (self.thread)(name).is_some()
+    }
+}
+
+impl Name {
+    /// Whether a subfolder may be called so.
+    pub fn fits(&self, name: &str) -> bool {
+        match self {
+            Self::Digits(count) => name.len() == *count && name.bytes().all(|byte| byte.is_ascii_digit()),
+            Self::Uuid => is_uuid(name),
+            Self::Exactly(expected) => name == *expected,
+            Self::BeginsWith(prefix) => name.starts_with(prefix),
+            Self::Any => true,
+        }
+    }
+}
+
+/// Whether it is an id such as agents give their conversations.
+pub(super) fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}

@@ -1,0 +1,142 @@
+//! One agent, one row: everything in which agents differ is a field of [`Spec`].
+//!
+//! Nothing matches on an agent. A new one is a folder beside this file with its `SPEC`, and its place in [`Agent::ALL`].
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use serde::de::{Deserializer, Error as _};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+
+use jiff::Timestamp;
+
+use super::layout::Layout;
+use super::{claude, codex};
+
+/// What there is to know of an agent.
+#[derive(Debug)]
+pub struct Spec {
+    /// The word in settings, JSON and logs.
+    pub word: &'static str,
+    /// The name that friends see on the card.
+    pub card_name: &'static str,
+    /// Where its session files lie.
+    pub layout: Layout,
+    /// The family of limits whose windows are on the card.
+    pub main_family: &'static str,
+    /// Whether a line is one that the agent writes.
+    pub is_line: fn(&[u8]) -> bool,
+    /// The time of a line, as far as its first bytes tell it.
+    pub line_time: fn(&[u8]) -> Option<Timestamp>,
+    /// So many bytes of a line are enough to tell its time.
+    pub time_within: usize,
+}
+
+/// A coding agent whose sessions are read: a reference to its row.
+#[derive(Clone, Copy)]
+pub struct Agent(&'static Spec);
+
+impl Agent {
+    /// OpenAI Codex: CLI, VS Code, desktop.
+    pub const CODEX: Self = Self(&codex::SPEC);
+    /// Anthropic Claude Code.
+    pub const CLAUDE: Self = Self(&claude::SPEC);
+
+    /// All of them, in the order in which they are listed.
+    pub const ALL: [Self; 2] = [Self::CODEX, Self::CLAUDE];
+
+    /// The agent of a row.
+    pub const fn new(spec: &'static Spec) -> Self {
+        Self(spec)
+    }
+
+    /// Its row.
+    pub const fn spec(self) -> &'static Spec {
+        self.0
+    }
+
+    /// The agent with this word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|agent| agent.word() == word)
+    }
+
+    /// The word in settings, JSON and logs.
+    pub const fn word(self) -> &'static str {
+        self.0.word
+    }
+
+    /// The name that friends see on the card.
+    pub const fn card_name(self) -> &'static str {
+        self.0.card_name
+    }
+
+    fn place(self) -> usize {
+        Self::ALL.into_iter().position(|agent| agent == self).unwrap_or(Self::ALL.len())
+    }
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl PartialEq for Agent {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0) || self.word() == other.word()
+    }
+}
+
+impl Eq for Agent {}
+
+impl Ord for Agent {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place()).then_with(|| self.word().cmp(other.word()))
+    }
+}
+
+impl PartialOrd for Agent {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for Agent {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.word().hash(state);
+    }
+}
+
+impl Serialize for Agent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+impl<'de> Deserialize<'de> for Agent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::of_word(&word).ok_or_else(|| D::Error::custom(format!("unknown agent {word:?}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_back() {
+        for agent in Agent::ALL {
+            let json = serde_json::to_string(&agent).expect("a word");
+            assert_eq!(serde_json::from_str::<Agent>(&json).ok(), Some(agent));
+        }
+        assert!(serde_json::from_str::<Agent>(r#""nobody""#).is_err());
+    }
+
+    #[test]
+    fn agents_are_in_the_order_of_the_table() {
+        assert!(Agent::ALL.is_sorted());
+    }
+}
