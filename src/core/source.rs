@@ -9,6 +9,7 @@ pub mod command;
 pub mod layout;
 pub mod ledger;
 
+mod lenient;
 mod spec;
 mod times;
 mod value;

@@ -13,7 +13,6 @@ pub mod statusline;
 
 mod entry;
 mod layout;
-mod lenient;
 mod limit;
 mod place;
 mod reader;

@@ -1,5 +1,5 @@
 //! The shape of a transcript's line. Every field is optional; what is not named here is never decoded.
-//! Read next: [`super::lenient`], for what becomes of a value of another type than expected.
+//! Read next: [`crate::core::source::lenient`], for what becomes of a value of another type than expected.
 
 use jiff::Timestamp;
 use serde::de::SeqAccess;
@@ -7,10 +7,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::lenient::{Lenient, Object, Scalar, lenient, mended};
 use super::tool::Input;
 use super::usage::Usage;
 use crate::core::lines::shorten;
+use crate::core::source::lenient::{Lenient, Object, Scalar, lenient, mended};
 use crate::core::source::{Surface, value};
 
 /// A value as it is written; `None` when it is absent or null.

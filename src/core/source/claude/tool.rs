@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use super::lenient::Scalar;
 use crate::core::activity::Activity::{
     Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Waiting,
 };
 use crate::core::source::Doing;
 use crate::core::source::command::{self, file_name};
+use crate::core::source::lenient::Scalar;
 
 /// The little of a call's input that is looked at.
 #[derive(Debug, Default, Deserialize)]

@@ -10,8 +10,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::entry::{Block, Entry, decode};
-use super::lenient::Scalar;
 use crate::core::session::CALL_SILENCE;
+use crate::core::source::lenient::Scalar;
 use crate::core::source::{Fact, value};
 
 /// What user lines begin with that are no prompts: local commands and what comes back from them.

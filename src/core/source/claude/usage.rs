@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::entry::{Body, Entry, Room, read};
-use super::lenient::{Lenient, Object, Scalar, lenient};
 use crate::core::fingerprint;
 use crate::core::source::Response;
+use crate::core::source::lenient::{Lenient, Object, Scalar, lenient};
 use crate::core::source::value::{field, number};
 use crate::core::usage::Tokens;
 

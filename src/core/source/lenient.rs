@@ -1,7 +1,7 @@
 //! JSON in the shape that is expected of it, read in one pass: a value of another type than expected costs nothing but
 //! itself.
 //!
-//! serde fails a whole line where one field has another type. Everything of a transcript's line is read as one of these
+//! serde fails a whole line where one field has another type. Everything of such a line is read as one of these
 //! instead: a [`Scalar`], an [`Object`], or what else is [`Lenient`].
 
 use std::borrow::Cow;
@@ -13,11 +13,11 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::core::source::value;
+use super::value;
 
 /// A text, a number or a flag, as far as it is one.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) enum Scalar<'a> {
+pub(in crate::core::source) enum Scalar<'a> {
     /// Not there, or null.
     #[default]
     Absent,
@@ -31,12 +31,12 @@ pub(super) enum Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
-    pub(super) fn is_there(&self) -> bool {
+    pub(in crate::core::source) fn is_there(&self) -> bool {
         *self != Self::Absent
     }
 
     /// A text that is not empty.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(in crate::core::source) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) if !text.is_empty() => Some(text),
             _ => None,
@@ -44,27 +44,27 @@ impl<'a> Scalar<'a> {
     }
 
     /// The same, to keep.
-    pub(super) fn owned(&self) -> Option<String> {
+    pub(in crate::core::source) fn owned(&self) -> Option<String> {
         self.text().map(str::to_owned)
     }
 
     /// Whether a text is exactly this word.
-    pub(super) fn is(&self, word: &str) -> bool {
+    pub(in crate::core::source) fn is(&self, word: &str) -> bool {
         self.text() == Some(word)
     }
 
     /// Whether a text begins so.
-    pub(super) fn begins(&self, word: &str) -> bool {
+    pub(in crate::core::source) fn begins(&self, word: &str) -> bool {
         self.text().is_some_and(|text| text.starts_with(word))
     }
 
     /// A flag that is set.
-    pub(super) fn flag(&self) -> bool {
+    pub(in crate::core::source) fn flag(&self) -> bool {
         *self == Self::Flag(true)
     }
 
     /// A count, also one written as a float; negative ones are 0.
-    pub(super) fn number(&self) -> Option<u64> {
+    pub(in crate::core::source) fn number(&self) -> Option<u64> {
         match self {
             Self::Whole(number) => Some(*number),
             Self::Float(float) => value::count(*float),
@@ -73,7 +73,7 @@ impl<'a> Scalar<'a> {
     }
 
     /// RFC 3339, or epoch seconds or milliseconds as other tools write them.
-    pub(super) fn time(&self) -> Option<Timestamp> {
+    pub(in crate::core::source) fn time(&self) -> Option<Timestamp> {
         match self {
             Self::Text(text) => value::parse_time(text),
             #[expect(clippy::cast_precision_loss, reason = "a time has fewer digits")]
@@ -86,7 +86,7 @@ impl<'a> Scalar<'a> {
 
 /// An object in the shape of `T`; of anything else nothing is said.
 #[derive(Debug, Clone)]
-pub(super) struct Object<T>(pub(super) Option<T>);
+pub(in crate::core::source) struct Object<T>(pub(super) Option<T>);
 
 impl<T> Default for Object<T> {
     fn default() -> Self {
@@ -95,7 +95,7 @@ impl<T> Default for Object<T> {
 }
 
 /// What is made of each kind of JSON value. A kind that is not named makes the default.
-pub(super) trait Lenient<'de>: Default {
+pub(in crate::core::source) trait Lenient<'de>: Default {
     fn scalar(_: Scalar<'de>) -> Self {
         Self::default()
     }
@@ -124,7 +124,9 @@ impl<'de, T: Deserialize<'de>> Lenient<'de> for Object<T> {
 }
 
 /// Reads whatever is there.
-pub(super) fn lenient<'de, D: Deserializer<'de>, T: Lenient<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(in crate::core::source) fn lenient<'de, D: Deserializer<'de>, T: Lenient<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     deserializer.deserialize_any(Whatever(PhantomData))
 }
 
@@ -189,7 +191,7 @@ impl<'de, T: Lenient<'de>> Visitor<'de> for Whatever<T> {
 
 /// The line with a replacement character for each half of a surrogate pair, which text that was cut by its length ends
 /// with; `None` where nothing has to be replaced. Such a line is JSON, but its text is none.
-pub(super) fn mended(line: &str) -> Option<String> {
+pub(in crate::core::source) fn mended(line: &str) -> Option<String> {
     const REPLACEMENT: &[u8] = b"\\ufffd";
     let unit = |bytes: &[u8]| {
         let digits = std::str::from_utf8(bytes.strip_prefix(b"\\u")?.get(..4)?).ok()?;
