@@ -14,7 +14,7 @@
 //! | everything behind one door | [`source_event`], [`engine`], [`report`], [`event_log`], [`mod@record`] |
 //! | what is wrong, and what mends it | [`doctor`] |
 //! | settings | [`settings`], [`config`], [`duration`], [`nearest`] |
-//! | time | [`time`] |
+//! | time | [`time`], [`timer`] |
 
 pub mod activity;
 pub mod card;
@@ -44,5 +44,6 @@ pub mod source_event;
 pub mod takeover;
 pub mod template;
 pub mod time;
+pub mod timer;
 pub mod usage;
 pub mod values;

@@ -33,10 +33,9 @@ use crate::control::Handover;
 use crate::core::card::Card;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
-use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Publisher};
+use crate::core::publish::Publisher;
 use crate::core::report::DaemonReport;
 use crate::core::settings::Settings;
-use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::error::{Exit, Failure};
 use crate::homes;
@@ -302,25 +301,7 @@ impl Daemon<'_> {
             reading.woke();
             self.engine.handle(now, Input::Woke);
         }
-        let inputs: Vec<Input> = inputs.into_iter().inspect(|input| self.prepare(input)).collect();
         self.engine.handle_all(now, inputs);
-    }
-
-    /// What else than the engine has to know of it, and before the engine does.
-    fn prepare(&mut self, input: &Input) {
-        if let Input::Source(SourceEvent::Problem { message, home, .. }) = input {
-            match message {
-                Some(message) => tracing::warn!("{message}"),
-                None => tracing::info!("the session files of {home} can be followed again"),
-            }
-        }
-        if let Input::Source(SourceEvent::CaughtUp) = input {
-            self.record.caught_up();
-        }
-        if let Input::Source(SourceEvent::Register { .. }) = input {
-            // Claude Code may have been started for the first time, and made its file.
-            self.terminals.look_again();
-        }
     }
 
     fn output(&mut self, requests: &mut Requests, reading: &mut Reading<SessionFile>) {
@@ -328,13 +309,20 @@ impl Daemon<'_> {
         self.follow_zone(now);
         while let Some(output) = self.engine.poll_output(now) {
             match output {
-                Output::Link(command) => self.obey(command, now),
+                Output::Link(command) => self.links.obey(command),
                 Output::Event(event) => {
                     self.tell(&event);
                     self.record.tell(&event);
                     requests.tell(&event);
                 }
                 Output::Notice(notice) => telling::log(&notice),
+                Output::Problem { message: Some(message), .. } => tracing::warn!("{message}"),
+                Output::Problem { home, message: None } => {
+                    tracing::info!("the session files of {home} can be followed again");
+                }
+                Output::CaughtUp => self.record.caught_up(),
+                // Claude Code may have been started for the first time, and made its file.
+                Output::Register => self.terminals.look_again(),
                 Output::Settings(settings) => self.use_settings(settings, reading),
                 Output::Locate(question) => self.finding.ask(question),
             }
@@ -347,15 +335,6 @@ impl Daemon<'_> {
         if let Some(endpoints) = &mut self.endpoints {
             endpoints.set_any_link_up(self.engine.is_any_link_up());
             endpoints.glance(false);
-        }
-    }
-
-    fn obey(&mut self, command: LinkCommand, now: Now) {
-        match command {
-            LinkCommand::Send { endpoint, nonce, .. } if endpoint == Endpoint::terminal() => {
-                self.engine.handle(now, Input::Link(endpoint, LinkEvent::Acked { nonce }));
-            }
-            command => self.links.obey(command),
         }
     }
 

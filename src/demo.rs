@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use crate::clock;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::file::SessionFile;
-use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Publisher};
+use crate::core::publish::Publisher;
 use crate::core::report::{CardReport, ConfigReport, DaemonReport, EventKind};
 use crate::core::settings::Settings;
 use crate::core::source::Agent;
@@ -183,11 +183,6 @@ impl Player {
         self.engine.handle(now, input);
         while let Some(output) = self.engine.poll_output(now) {
             match output {
-                Output::Link(LinkCommand::Send { endpoint, nonce, .. })
-                    if endpoint == Endpoint::terminal() =>
-                {
-                    self.engine.handle(now, Input::Link(endpoint, LinkEvent::Acked { nonce }));
-                }
                 Output::Link(command) => self.links.obey(command),
                 Output::Event(event) => {
                     if let EventKind::Card { card: Some(card) } = &event.kind {
@@ -195,10 +190,10 @@ impl Player {
                     }
                 }
                 Output::Notice(notice) => tracing::info!("{notice}"),
-                Output::Settings(_) => {}
                 Output::Locate(question) => {
                     self.engine.handle(now, Input::Located(question.as_written()));
                 }
+                _ => {}
             }
         }
     }

@@ -602,7 +602,7 @@ impl World {
                     assert_eq!(event.at, now.wall);
                     self.tell(&event.kind);
                 }
-                Output::Notice(_) | Output::Settings(_) => {}
+                Output::Notice(_) | Output::Settings(_) | Output::Problem { .. } | Output::CaughtUp | Output::Register => {}
                 Output::Locate(question) => self.engine.handle(now, Input::Located(question.as_written())),
             }
         }
@@ -693,8 +693,7 @@ impl World {
             discord.accepted = face;
         }
         if terminal {
-            let now = self.now();
-            return self.engine.handle(now, Input::Link(endpoint.clone(), event));
+            return;
         }
         discord.unanswered.push(nonce);
         discord.answered_until = discord.answered_until.max(elapsed + after);

@@ -38,6 +38,7 @@ use crate::core::roster::Roster;
 use crate::core::settings::Settings;
 use crate::core::source_event::{FileId, SourceEvent, Standing};
 use crate::core::time::Now;
+use crate::core::timer::{Timer, Timers};
 
 use handover::Inherited;
 pub use handover::Progress;
@@ -93,6 +94,17 @@ pub enum Output {
     Event(Box<Event>),
     /// For the log.
     Notice(Notice),
+    /// Session files of this home cannot be followed, or can be again.
+    Problem {
+        /// The agent's home folder, as configured.
+        home: Arc<str>,
+        /// What is wrong, with a hint where there is one; `None` once it is mended.
+        message: Option<String>,
+    },
+    /// Every session that was there at the start is known.
+    CaughtUp,
+    /// An agent's register of running processes says something else.
+    Register,
     /// These settings are in force from now on.
     Settings(Arc<Settings>),
     /// To be answered with [`Input::Located`], soon: until then the card stays as it is. Where it cannot be found out,
@@ -133,7 +145,7 @@ pub struct Engine {
     /// Whether the status report says something else that nobody was told of.
     untold_status: bool,
     outputs: VecDeque<Output>,
-    next: Option<(Duration, &'static str)>,
+    timers: Timers,
     problems: BTreeMap<(&'static str, Arc<str>), String>,
     paused_until: Option<Timestamp>,
 }
@@ -164,7 +176,7 @@ impl Engine {
             links: Vec::new(),
             untold_status: false,
             outputs: VecDeque::new(),
-            next: None,
+            timers: Timers::default(),
             problems: BTreeMap::new(),
             paused_until: None,
         };
@@ -247,9 +259,9 @@ impl Engine {
         self.outputs.pop_front()
     }
 
-    /// When the engine has to be ticked if nothing else happens, by the monotonic clock, and why.
-    pub fn poll_deadline(&self) -> Option<(Duration, &'static str)> {
-        [self.next, self.publisher.deadline()].into_iter().flatten().min_by_key(|(at, _)| *at)
+    /// When the engine has to be ticked if nothing else happens, by the monotonic clock, and what is due then.
+    pub fn poll_deadline(&self) -> Option<(Duration, Timer)> {
+        [self.timers.next(), self.publisher.deadline()].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// Whether a shutdown is through.
@@ -328,6 +340,7 @@ impl Engine {
             SourceEvent::Limits(word) => self.learn(now, [*word]),
             SourceEvent::CaughtUp => {
                 self.inherited.files = None;
+                self.outputs.push_back(Output::CaughtUp);
                 // Nobody has the card yet just because its file was read first.
                 self.roster = Roster::default();
             }
@@ -336,15 +349,17 @@ impl Engine {
                 for known in self.files.values() {
                     self.registers.heard(now.wall, &known.session);
                 }
+                self.outputs.push_back(Output::Register);
             }
             SourceEvent::Window { session, tokens } => {
                 self.windows.insert(session, tokens);
             }
             SourceEvent::Problem { key, home, message } => {
-                match message {
-                    Some(message) => self.problems.insert((key, home), message),
-                    None => self.problems.remove(&(key, home)),
+                match message.clone() {
+                    Some(message) => self.problems.insert((key, Arc::clone(&home)), message),
+                    None => self.problems.remove(&(key, Arc::clone(&home))),
                 };
+                self.outputs.push_back(Output::Problem { home, message });
                 self.untold_status = true;
             }
         }
@@ -423,6 +438,6 @@ impl Engine {
             self.wished = card;
             self.publisher.wish(now, self.wished.clone(), urgency);
         }
-        self.next = self.next_deadline(now);
+        self.set_timers(now);
     }
 }

@@ -30,6 +30,7 @@ use self::link::{Link, Step};
 use crate::core::card::Card;
 use crate::core::settings::{Clients, Publish, Settings};
 use crate::core::time::Now;
+use crate::core::timer::Timer;
 
 /// What the publisher has to know of a card.
 pub trait Showable: PartialEq {
@@ -139,8 +140,8 @@ impl<C: Showable> Publisher<C> {
         }
     }
 
-    /// Adds standard output as a sink: always ready, without an application id, paced like any link. Its driver
-    /// answers every [`LinkCommand::Send`] for [`Endpoint::terminal`] with [`LinkEvent::Acked`].
+    /// Adds standard output as a sink: always ready, without an application id, paced like any link. It takes every card
+    /// at once and answers nothing.
     pub fn with_terminal(mut self, now: Now) -> Self {
         let mut link = Link::terminal(Endpoint::terminal());
         link.open_terminal(now.mono, &self.aim);
@@ -263,9 +264,9 @@ impl<C: Showable> Publisher<C> {
     }
 
     /// When, by the monotonic clock, [`Self::poll`] has something to do if nothing else happens, and why.
-    pub fn deadline(&self) -> Option<(Duration, &'static str)> {
+    pub fn deadline(&self) -> Option<(Duration, Timer)> {
         let steps = self.links.values().filter_map(|link| link.next(&self.aim));
-        steps.min_by_key(|step| step.at).map(|Step { at, reason, .. }| (at, reason))
+        steps.min_by_key(|step| step.at).map(|Step { at, timer, .. }| (at, timer))
     }
 
     /// The links as `status` lists them; none without an application id.

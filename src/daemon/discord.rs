@@ -124,7 +124,7 @@ impl Links {
                 let order = Order { nonce, payload };
                 let link = self.open.get(&endpoint).filter(|link| link.staying.is_some());
                 let sent = link.is_some_and(|link| link.orders.send(order).is_ok());
-                if !sent {
+                if !sent && endpoint != Endpoint::terminal() {
                     tracing::debug!(endpoint = %endpoint.0, nonce, "no link to send over");
                 }
             }

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::core::engine::{Engine, Input, Output};
-use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Publisher};
+use crate::core::publish::Publisher;
 use crate::core::report::Event;
 use crate::core::settings::Settings;
 use crate::core::time::{Now, elapsed};
+use crate::core::timer::Timer;
 use crate::real_path;
 
 /// Deadlines that are due at one moment are few; more than this would be a loop.
@@ -59,14 +60,14 @@ impl Stage {
     /// Shows what the publish intervals still hold back, and ends every session.
     pub fn finish(&mut self, out: &mut dyn FnMut(Event)) {
         let end = self.now.mono.saturating_add(Duration::from_secs(60));
-        self.pass(end, |why| why == "publish", out);
+        self.pass(end, |timer| timer == Timer::Publish, out);
         self.engine.end_sessions(self.now);
         self.drain(out);
     }
 
-    fn pass(&mut self, end: Duration, wanted: impl Fn(&str) -> bool, out: &mut dyn FnMut(Event)) {
+    fn pass(&mut self, end: Duration, wanted: impl Fn(Timer) -> bool, out: &mut dyn FnMut(Event)) {
         for _ in 0..DEADLINES_AT_ONCE {
-            let due = self.engine.poll_deadline().filter(|(at, why)| *at <= end && wanted(why));
+            let due = self.engine.poll_deadline().filter(|(at, timer)| *at <= end && wanted(*timer));
             let Some((at, _)) = due else { return };
             self.step_to(at);
             self.engine.handle(self.now, Input::Tick);
@@ -83,14 +84,10 @@ impl Stage {
         while let Some(output) = self.engine.poll_output(self.now) {
             match output {
                 Output::Event(event) => out(*event),
-                Output::Link(LinkCommand::Send { nonce, .. }) => {
-                    let taken = Input::Link(Endpoint::terminal(), LinkEvent::Acked { nonce });
-                    self.engine.handle(self.now, taken);
-                }
                 Output::Locate(question) => {
                     self.engine.handle(self.now, Input::Located(real_path::locate(&question)));
                 }
-                Output::Link(_) | Output::Notice(_) | Output::Settings(_) => {}
+                _ => {}
             }
         }
     }

@@ -94,7 +94,7 @@ impl Alone {
                 Output::Locate(question) => {
                     self.engine.handle(now, Input::Located(real_path::locate(&question)));
                 }
-                Output::Link(_) | Output::Notice(_) | Output::Settings(_) => {}
+                _ => {}
             }
         }
         events

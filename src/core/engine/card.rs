@@ -1,6 +1,6 @@
 //! Which card is wanted now, and when that changes by itself.
 //!
-//! Decides and tells nothing; [`super::Engine::handle`] does with the answers what is to be done.
+//! Tells nothing; [`super::Engine::handle`] does with the answers what is to be done.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use crate::core::privacy::Allowed;
 use crate::core::session::Session;
 use crate::core::settings::Settings;
 use crate::core::time::Now;
+use crate::core::timer::Timer;
 
 /// Everything that a card depends on.
 #[derive(Debug, PartialEq)]
@@ -72,30 +73,27 @@ impl Engine {
         }
     }
 
-    pub(super) fn next_deadline(&self, now: Now) -> Option<(Duration, &'static str)> {
+    pub(super) fn set_timers(&mut self, now: Now) {
         let idle_after = self.settings.card.idle_after;
-        let sessions = self
-            .files
-            .values()
-            .filter_map(|known| known.session.next_change(now.wall, idle_after))
-            .map(|at| (at, "activity"));
-        let limits = self.limits.iter().flat_map(|snapshot| {
-            let resets = snapshot.windows.iter().filter_map(|window| snapshot.expires_at(window));
-            resets.map(|at| (at, "limit reset")).chain([(snapshot.stale_at(), "limits stale")])
-        });
+        // Whatever follows a moment of the calendar begins just after it; a millisecond later nothing is missed.
+        let just_after = |at| Some(now.mono_at(at)?.saturating_add(Duration::from_millis(1)));
+        let activity =
+            self.files.values().filter_map(|known| known.session.next_change(now.wall, idle_after));
+        let activity = activity.filter_map(just_after).min();
         // Limits without a session in sight change nothing that anybody sees.
-        let limits = limits.filter(|_| self.wished.is_some());
-        let by_wall = sessions.chain(limits).filter_map(|(at, why)| {
-            // Stale begins just after its threshold; a millisecond later nothing is missed.
-            Some((now.mono_at(at)?.saturating_add(Duration::from_millis(1)), why))
-        });
-        let patience =
-            self.roster.deadline().filter(|at| *at > now.mono).map(|at| (at, "another session waits"));
+        let limits = || self.limits.iter().filter(|_| self.wished.is_some());
+        let resets =
+            limits().flat_map(|limits| limits.windows.iter().filter_map(|one| limits.expires_at(one)));
+        let resets = resets.filter_map(just_after).min();
+        let stale = limits().filter_map(|limits| just_after(limits.stale_at())).min();
         let pause = self.paused_until.filter(|until| *until != UNTIL_RESUMED);
-        let pause = pause.and_then(|until| Some((now.mono_at(until)?, "the pause ends")));
-        let settings = self.in_force.deadline().map(|at| (at, "settings that show more"));
-        let patience = patience.into_iter().chain(settings);
-        by_wall.chain(patience).chain(pause).min_by_key(|(at, _)| *at)
+        let turn = self.roster.deadline().filter(|at| *at > now.mono);
+        self.timers.set(Timer::Activity, activity);
+        self.timers.set(Timer::LimitReset, resets);
+        self.timers.set(Timer::LimitsStale, stale);
+        self.timers.set(Timer::Turn, turn);
+        self.timers.set(Timer::Settings, self.in_force.deadline());
+        self.timers.set(Timer::Pause, pause.and_then(|until| now.mono_at(until)));
     }
 }
 
@@ -184,7 +182,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.line(now(5, 5), 5, "event_msg", &limits(100));
         bench.turn(now(10, 10), 10);
-        let reset = Some((Duration::from_millis(100_001), "limit reset"));
+        let reset = Some((Duration::from_millis(100_001), Timer::LimitReset));
         assert_eq!(bench.engine.poll_deadline(), reset);
         bench.engine.handle(now(11, 11), Input::Pause(UNTIL_RESUMED));
         assert_ne!(bench.engine.poll_deadline(), reset, "nobody sees it");

@@ -184,7 +184,7 @@ mod tests {
                 EventKind::Status => return None,
                 EventKind::Card { card } => format!("card {}", card.is_some()),
             }),
-            Output::Link(_) | Output::Notice(_) | Output::Locate(_) | Output::Settings(_) => None,
+            _ => None,
         };
         outputs.filter_map(word).collect()
     }

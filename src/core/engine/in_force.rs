@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(engine.poll_deadline(), None, "nothing more is shown");
         step(&mut engine, 20, Input::Settings(Box::new(settings(PROJECT))));
         let due = Duration::from_secs(20) + LOOSER_AFTER;
-        assert_eq!(engine.poll_deadline(), Some((due, "settings that show more")));
+        assert_eq!(engine.poll_deadline(), Some((due, crate::core::timer::Timer::Settings)));
         assert!(engine.has_looser_settings());
         step(&mut engine, 30, Input::Tick);
         assert_eq!(engine.poll_deadline(), None);

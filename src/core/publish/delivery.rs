@@ -11,6 +11,7 @@ use super::timing;
 use super::wire::Payload;
 use super::{Showable, Wish};
 use crate::core::settings::Publish;
+use crate::core::timer::Timer;
 
 /// Discord's error code for a payload that breaks one of its rules; trying the same again is of no use.
 const INVALID_PAYLOAD: i64 = 4000;
@@ -51,7 +52,7 @@ struct InFlight<C> {
 #[derive(Debug)]
 pub(super) struct Due<C> {
     pub(super) at: Duration,
-    pub(super) reason: &'static str,
+    pub(super) timer: Timer,
     face: Option<Face<C>>,
     /// Whether friends see a difference, as far as is known here.
     is_change: bool,
@@ -207,7 +208,7 @@ impl<C: Showable> Delivery<C> {
                 .max(self.changes.free_at())
                 .max(self.held_until)
         };
-        Some(Due { at, reason: "publish", face, is_change: true })
+        Some(Due { at, timer: Timer::Publish, face, is_change: true })
     }
 
     fn reassertion(&self, wish: &Wish<C>) -> Option<Due<C>> {
@@ -217,7 +218,7 @@ impl<C: Showable> Delivery<C> {
         }
         let (face, _) = self.shown.as_ref().zip(self.reassert_every)?;
         let at = self.reassert_at.max(self.held_until);
-        Some(Due { at, reason: "re-assert", face: Some(face.clone()), is_change: false })
+        Some(Due { at, timer: Timer::Reassert, face: Some(face.clone()), is_change: false })
     }
 
     /// Sends what [`Self::next`] gave.

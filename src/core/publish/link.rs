@@ -16,6 +16,7 @@ use super::timing;
 use super::wire::{Endpoint, LinkCommand, LinkEvent};
 use super::{Aim, Showable};
 use crate::core::time::Now;
+use crate::core::timer::Timer;
 
 #[derive(Debug)]
 pub(super) struct Link<C> {
@@ -58,7 +59,7 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Step<C> {
     pub(super) at: Duration,
-    pub(super) reason: &'static str,
+    pub(super) timer: Timer,
     action: Action<C>,
 }
 
@@ -159,35 +160,35 @@ impl<C: Showable> Link<C> {
     }
 
     pub(super) fn next(&self, aim: &Aim<C>) -> Option<Step<C>> {
-        let step = |at, reason, action| Some(Step { at, reason, action });
+        let step = |at, timer, action| Some(Step { at, timer, action });
         match &self.phase {
             Phase::Waiting { until } => {
                 let is_wanted = self.is_present && aim.allows(&self.endpoint);
                 let at = self.connections.free_at().max(*until);
-                if is_wanted { step(at, "connect", Action::Connect) } else { None }
+                if is_wanted { step(at, Timer::Connect, Action::Connect) } else { None }
             }
             Phase::Connecting { application_id, .. } => {
                 let is_wanted = self.is_wanted_as(application_id, aim) && aim.ending.is_none();
-                if is_wanted { None } else { step(Duration::ZERO, "disconnect", Action::Disconnect) }
+                if is_wanted { None } else { step(Duration::ZERO, Timer::Disconnect, Action::Disconnect) }
             }
             Phase::Ready { application_id, .. } if !self.is_wanted_as(application_id, aim) => {
-                step(Duration::ZERO, "disconnect", Action::Disconnect)
+                step(Duration::ZERO, Timer::Disconnect, Action::Disconnect)
             }
             Phase::Ready { .. } | Phase::Terminal => {
                 let due = self.delivery.next(&aim.wish, &aim.publish);
                 match (due, aim.ending) {
-                    (Some(due), None) => step(due.at, due.reason, Action::Send(due)),
+                    (Some(due), None) => step(due.at, due.timer, Action::Send(due)),
                     (Some(due), Some(ending)) if due.at < ending => {
-                        step(due.at, due.reason, Action::Send(due))
+                        step(due.at, due.timer, Action::Send(due))
                     }
                     (_, Some(ending)) => {
                         let at = if self.delivery.is_awaiting_answer() { ending } else { Duration::ZERO };
-                        step(at, "disconnect", Action::Disconnect)
+                        step(at, Timer::Disconnect, Action::Disconnect)
                     }
                     (None, None) => None,
                 }
             }
-            Phase::Closing { until } => step(*until, "close", Action::StopWaiting),
+            Phase::Closing { until } => step(*until, Timer::Close, Action::StopWaiting),
             Phase::Done => None,
         }
     }
@@ -213,6 +214,9 @@ impl<C: Showable> Link<C> {
             Action::Send(due) => {
                 *nonce = nonce.wrapping_add(1);
                 let payload = self.delivery.send(now, due, *nonce, &aim.wish);
+                if self.phase == Phase::Terminal {
+                    self.delivery.acked(now, *nonce, &aim.wish);
+                }
                 Some(LinkCommand::Send { endpoint, nonce: *nonce, payload })
             }
             Action::Disconnect => {

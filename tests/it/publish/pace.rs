@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use agent_presence::core::publish::{LinkCommand, LinkEvent, Payload, Publisher, Urgency};
+use agent_presence::core::timer::Timer;
 
 use super::sim::*;
 
@@ -59,7 +60,7 @@ fn a_wish_that_returns_to_what_is_shown_sends_nothing() {
     world.show(card(1, 0));
     world.run_for(s(100));
     assert_eq!(world.frames(), ["0.56 card 1.0"]);
-    assert_eq!(world.publisher.deadline().map(|(_, reason)| reason), Some("re-assert"));
+    assert_eq!(world.publisher.deadline().map(|(_, reason)| reason), Some(Timer::Reassert));
 }
 
 #[test]

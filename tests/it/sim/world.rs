@@ -470,7 +470,7 @@ impl World {
                 Output::Link(command) => self.obey(command),
                 Output::Event(event) => self.tell(&event),
                 Output::Notice(notice) => self.note(&format!("log  {notice}")),
-                Output::Settings(_) => {}
+                Output::Settings(_) | Output::Problem { .. } | Output::CaughtUp | Output::Register => {}
                 Output::Locate(question) => {
                     let answer = Input::Located(question.as_written());
                     self.engine.as_mut().unwrap().handle(now, answer);
@@ -545,9 +545,6 @@ impl World {
         discord.visible.clone_from(&card);
         if *endpoint == Endpoint::terminal() {
             discord.confirmed = card;
-            let now = self.now();
-            let taken = Input::Link(endpoint.clone(), LinkEvent::Acked { nonce });
-            self.engine.as_mut().unwrap().handle(now, taken);
         } else {
             discord.unanswered.insert(nonce, card);
             discord.answered_until = (elapsed + Duration::from_millis(20)).max(discord.answered_until);

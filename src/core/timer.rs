@@ -1,0 +1,90 @@
+//! What time alone brings about, and when: each kind has a name and one moment.
+//!
+//! Read next: [`crate::core::engine`], which keeps the table.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// What happens by itself at its moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// A session does something else, or goes idle.
+    Activity,
+    /// A window of limits begins anew.
+    LimitReset,
+    /// Limits have not been heard of for so long that they may be others.
+    LimitsStale,
+    /// The session on the card gives way to another one.
+    Turn,
+    /// Settings that show more than those before come into force.
+    Settings,
+    /// A pause is over.
+    Pause,
+    /// A link is connected.
+    Connect,
+    /// A card is sent, or taken away.
+    Publish,
+    /// A card is sent once more, in case it was lost.
+    Reassert,
+    /// A link is ended.
+    Disconnect,
+    /// A link that was told to end counts as ended.
+    Close,
+}
+
+impl fmt::Display for Timer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Activity => "activity",
+            Self::LimitReset => "limit reset",
+            Self::LimitsStale => "limits stale",
+            Self::Turn => "another session waits",
+            Self::Settings => "settings that show more",
+            Self::Pause => "the pause ends",
+            Self::Connect => "connect",
+            Self::Publish => "publish",
+            Self::Reassert => "re-assert",
+            Self::Disconnect => "disconnect",
+            Self::Close => "close",
+        })
+    }
+}
+
+/// The moments by the monotonic clock.
+#[derive(Debug, Default)]
+pub struct Timers(BTreeMap<Timer, Duration>);
+
+impl Timers {
+    /// Sets a timer to a moment; `None` stops it.
+    pub fn set(&mut self, timer: Timer, at: Option<Duration>) {
+        match at {
+            Some(at) => drop(self.0.insert(timer, at)),
+            None => drop(self.0.remove(&timer)),
+        }
+    }
+
+    /// The one that is due first.
+    pub fn next(&self) -> Option<(Duration, Timer)> {
+        self.0.iter().map(|(timer, at)| (*at, *timer)).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_timer_is_next_until_it_is_stopped() {
+        let mut timers = Timers::default();
+        let at = |second| Some(Duration::from_secs(second));
+        assert_eq!(timers.next(), None);
+        timers.set(Timer::Pause, at(5));
+        timers.set(Timer::Activity, at(7));
+        assert_eq!(timers.next(), Some((Duration::from_secs(5), Timer::Pause)));
+        timers.set(Timer::Pause, at(9));
+        assert_eq!(timers.next(), Some((Duration::from_secs(7), Timer::Activity)));
+        timers.set(Timer::Activity, None);
+        assert_eq!(timers.next(), Some((Duration::from_secs(9), Timer::Pause)));
+    }
+}
