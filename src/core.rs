@@ -14,9 +14,10 @@
 //! | everything behind one door | [`source_event`], [`engine`], [`report`], [`event_log`], [`mod@record`] |
 //! | what is wrong, and what mends it | [`doctor`] |
 //! | settings | [`settings`], [`config`], [`duration`], [`nearest`] |
-//! | time | [`time`], [`timer`] |
+//! | time, timers, growing waits | [`time`], [`timer`], [`backoff`] |
 
 pub mod activity;
+pub mod backoff;
 pub mod card;
 pub mod config;
 pub mod doctor;

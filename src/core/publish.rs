@@ -8,7 +8,6 @@
 //! last wish wins, nothing is cleared only to be set again, an equal card is sent once per connection, and no
 //! more than two connections a minute reach Discord. Read next: [`LinkCommand`], then `link`.
 
-mod backoff;
 mod budget;
 mod delivery;
 mod link;
@@ -25,8 +24,8 @@ pub use self::budget::Budget;
 pub use self::notice::{LinkState, LinkStatus, Notice};
 pub use self::wire::{Endpoint, LinkCommand, LinkEvent, Loss, Payload};
 
-use self::backoff::SplitMix;
 use self::link::{Link, Step};
+use crate::core::backoff::SplitMix;
 use crate::core::card::Card;
 use crate::core::settings::{Clients, Publish, Settings};
 use crate::core::time::Now;

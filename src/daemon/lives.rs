@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::signals::Signals;
+use crate::core::backoff::Backoff;
 
 /// Before the second life: what the first one spent of Discord's patience is forgotten, and by then forgiven.
 const FIRST_WAIT: Duration = Duration::from_secs(61);
@@ -22,7 +23,7 @@ pub async fn live<T>(
     mut life: impl AsyncFnMut() -> T,
     mut wait: impl AsyncFnMut(Duration) -> bool,
 ) -> Option<T> {
-    let mut between = FIRST_WAIT;
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
         let end = {
             let mut life = pin!(life());
@@ -36,11 +37,11 @@ pub async fn live<T>(
         if end.is_some() {
             return end;
         }
+        let between = backoff.fail();
         tracing::error!("the daemon broke off; starting again in {between:?}");
         if !wait(between).await {
             return None;
         }
-        between = between.saturating_mul(2).min(LONGEST_WAIT);
     }
 }
 

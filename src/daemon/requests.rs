@@ -15,6 +15,7 @@ use crate::control::log::SharedLog;
 use crate::control::server::{Answer, Call, Server};
 use crate::control::transport::Place;
 use crate::control::{ErrorCode, ErrorReport, Handover, Reply, Told, Verb, line};
+use crate::core::backoff::Backoff;
 use crate::core::engine::{Input, UNTIL_RESUMED};
 use crate::core::event_log::{Line, Position};
 use crate::core::report::{DaemonReport, Event};
@@ -27,7 +28,7 @@ use crate::paths::Environment;
 const INBOX: usize = 32;
 
 /// How long to wait before it is tried again to listen, at first and at most.
-const LISTEN_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const LISTEN_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
 /// How long those who are being answered may still listen at the end.
 const FAREWELL: Duration = Duration::from_millis(300);
@@ -36,8 +37,9 @@ const FAREWELL: Duration = Duration::from_millis(300);
 pub(super) struct Requests {
     server: Server,
     place: Place,
-    /// When to try again to listen, and after how long once more, where nobody can ask.
-    deaf: Option<(Instant, Duration)>,
+    /// When to try again to listen, where nobody can ask.
+    deaf: Option<Instant>,
+    backoff: Backoff,
     sender: mpsc::Sender<Call>,
     calls: mpsc::Receiver<Call>,
     own: Record,
@@ -83,19 +85,22 @@ impl Requests {
                 None => SharedLog::new(format!("{}-{:x}", own.token, clock::now().wall.as_nanosecond())),
             };
         let (server, early) = (Server::default(), Vec::new());
-        let mut this = Self { server, place, deaf: None, sender, calls, own, heir: None, log, early };
+        let [first, longest] = LISTEN_AGAIN;
+        let backoff = Backoff::new(first, longest);
+        let mut this =
+            Self { server, place, deaf: None, backoff, sender, calls, own, heir: None, log, early };
         this.listen(instance);
         this
     }
 
     /// Listens, once more where a socket went with its folder. Who is connected stays so.
     pub(super) fn listen(&mut self, instance: &Instance) {
-        let (first, longest) = LISTEN_AGAIN;
         match (self.server.listen(&self.place, instance, &self.sender), self.deaf) {
             (Ok(()), None) => {}
             (Ok(()), Some(_)) => {
                 tracing::info!("listening for `status`, `stop` and `pause` again");
                 self.deaf = None;
+                self.backoff.reset();
             }
             (Err(error), before) => {
                 if before.is_none() {
@@ -104,8 +109,7 @@ impl Requests {
                          control.sock in the state folder; `stop` ends this process all the same"
                     );
                 }
-                let wait = before.map_or(first, |(_, wait)| wait);
-                self.deaf = Some((Instant::now() + wait, wait.saturating_mul(2).min(longest)));
+                self.deaf = Some(Instant::now() + self.backoff.fail());
             }
         }
     }
@@ -134,7 +138,7 @@ impl Requests {
         let deaf = self.deaf;
         let again = async move {
             match deaf {
-                Some((at, _)) => sleep_until(at).await,
+                Some(at) => sleep_until(at).await,
                 None => pending().await,
             }
         };
@@ -325,12 +329,14 @@ mod tests {
         std::fs::create_dir(&in_the_way).unwrap();
         let place = Place::only(in_the_way.clone());
         let mut requests = Requests::at(place.clone(), &instance, None);
-        for next in [2, 4, 8] {
+        for wait in [1, 2, 4].map(Duration::from_secs) {
             assert!(place.connect().await.is_err());
-            assert_eq!(requests.deaf.map(|(_, wait)| wait.as_secs()), Some(next));
+            assert!(
+                requests.deaf.is_some_and(|at| at <= Instant::now() + wait && at > Instant::now() + wait / 2)
+            );
             requests.listen(&instance);
         }
-        requests.deaf = requests.deaf.map(|(_, wait)| (Instant::now(), wait));
+        requests.deaf = Some(Instant::now());
         assert!(matches!(requests.next().await, Request::Deaf));
         std::fs::rename(&in_the_way, state.join("no longer in the way")).unwrap();
         requests.listen(&instance);

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock;
+use crate::core::backoff::Backoff;
 use crate::core::register;
 use crate::core::source_event::{ReadTo, SourceEvent};
 use crate::homes::Home;
@@ -50,7 +51,7 @@ pub struct Reading<F: Fold> {
     homes: Vec<Home>,
     events: mpsc::Receiver<SourceEvent<F::Update>>,
     handle: Option<IntakeHandle>,
-    wait: Duration,
+    backoff: Backoff,
     /// When the thread that broke off is started again.
     again_at: Option<Instant>,
 }
@@ -70,7 +71,13 @@ impl<F: Fold> Reading<F> {
     /// The system could not start a thread.
     pub fn resume(homes: Vec<Home>, left: Option<Left>) -> io::Result<Self> {
         let (events, handle) = begin::<F>(homes.clone(), left)?;
-        Ok(Self { homes, events, handle: Some(handle), wait: FIRST_WAIT, again_at: None })
+        Ok(Self {
+            homes,
+            events,
+            handle: Some(handle),
+            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+            again_at: None,
+        })
     }
 
     /// Waits for what comes next. Nothing is lost when the wait is given up.
@@ -129,12 +136,9 @@ impl<F: Fold> Reading<F> {
     }
 
     fn try_later(&mut self, why: &str) {
-        tracing::error!(
-            "the reading of session files broke off: {why}; starting it again in {:?}",
-            self.wait
-        );
-        self.again_at = Some(Instant::now() + self.wait);
-        self.wait = self.wait.saturating_mul(2).min(LONGEST_WAIT);
+        let wait = self.backoff.fail();
+        tracing::error!("the reading of session files broke off: {why}; starting it again in {wait:?}");
+        self.again_at = Some(Instant::now() + wait);
     }
 }
 

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::control::subscription::{SubscribeError, Subscription};
 use crate::control::transport::Place;
 use crate::control::{ErrorCode, Verb, client};
+use crate::core::backoff::Backoff;
 use crate::core::event_log::Position;
 use crate::core::report::{Event, StatusReport};
 use crate::instance::{Holding, held_by_another};
@@ -133,7 +134,7 @@ impl Feeding {
         patience: Duration,
     ) -> Result<Subscription, SubscribeError> {
         let start = clock::now().mono;
-        let mut wait = SHORTEST_WAIT;
+        let mut backoff = Backoff::new(SHORTEST_WAIT, LONGEST_WAIT);
         loop {
             let error = match Subscription::open(&self.place(), after.clone()).await {
                 Ok(subscription) => return Ok(subscription),
@@ -142,8 +143,7 @@ impl Feeding {
             if is_final(&error) || clock::now().mono.saturating_sub(start) >= patience {
                 return Err(error);
             }
-            sleep(wait).await;
-            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+            sleep(backoff.fail()).await;
         }
     }
 

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::backoff::{Backoff, SplitMix};
 use super::budget::Window;
 use super::timing;
 use super::wire::Payload;
 use super::{Showable, Wish};
+use crate::core::backoff::{Backoff, SplitMix};
 use crate::core::settings::Publish;
 use crate::core::timer::Timer;
 
@@ -271,7 +271,7 @@ impl<C: Showable> Delivery<C> {
                 self.refused.note(face);
             }
             face => {
-                self.held_until = now.saturating_add(self.refusals.fail(random));
+                self.held_until = now.saturating_add(random.spread(self.refusals.fail()));
                 if face.is_none() {
                     self.clear_held_until = self.held_until;
                 }

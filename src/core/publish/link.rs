@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::backoff::SplitMix;
 use super::budget::{Spent, Window};
 use super::delivery::{Delivery, Due};
 use super::notice::{self, LinkState, LinkStatus, Notice};
@@ -15,6 +14,7 @@ use super::retry::{End, Retries};
 use super::timing;
 use super::wire::{Endpoint, LinkCommand, LinkEvent};
 use super::{Aim, Showable};
+use crate::core::backoff::SplitMix;
 use crate::core::time::Now;
 use crate::core::timer::Timer;
 

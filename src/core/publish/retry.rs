@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::backoff::{Backoff, SplitMix};
 use super::notice::{self, Notice};
 use super::timing;
 use super::wire::{Endpoint, Loss};
+use crate::core::backoff::{Backoff, SplitMix};
 
 /// Discord's close code for an application id that it does not know, or could not look up.
 const CLOSE_INVALID_CLIENT_ID: i64 = 4000;
@@ -82,17 +82,22 @@ impl Retries {
             End::Unreachable(reason) => {
                 let reason = notice::one_line(&reason);
                 let notice = Notice::Unreachable { endpoint, reason: reason.clone() };
-                (Outcome::Down, self.unreachable.fail(random), reason, notice)
+                (Outcome::Down, random.spread(self.unreachable.fail()), reason, notice)
             }
             End::Lost(Loss::Closed { code: CLOSE_INVALID_CLIENT_ID, message }) => {
                 let message = notice::one_line(&message);
                 let error = notice::rejected(&message);
-                (Outcome::Rejected, self.rejected.fail(random), error, Notice::Rejected { endpoint, message })
+                (
+                    Outcome::Rejected,
+                    random.spread(self.rejected.fail()),
+                    error,
+                    Notice::Rejected { endpoint, message },
+                )
             }
             End::Lost(loss) => {
                 let reason = notice::lost(&loss);
                 let notice = Notice::Lost { endpoint, reason: reason.clone() };
-                (Outcome::Down, self.lost.fail(random), reason, notice)
+                (Outcome::Down, random.spread(self.lost.fail()), reason, notice)
             }
         };
         let is_change = std::mem::replace(&mut self.outcome, outcome) != outcome;

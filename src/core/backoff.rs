@@ -1,40 +1,40 @@
-//! Growing waits with a little chance in them, so that many daemons do not knock at the same moment.
+//! Growing waits, and a little chance for them, so that many daemons do not knock at the same moment.
 
 use std::time::Duration;
 
-/// A wait that doubles with every failure, from `first` to `last`, and up to a quarter more by chance.
+/// A wait that doubles with every failure, from `first` to `last`.
 #[derive(Debug, Clone)]
-pub(super) struct Backoff {
+pub struct Backoff {
     first: Duration,
     last: Duration,
-    failures: u32,
+    next: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new(first: Duration, last: Duration) -> Self {
-        Self { first, last, failures: 0 }
+    /// Nothing has failed yet.
+    pub fn new(first: Duration, last: Duration) -> Self {
+        Self { first, last, next: first }
     }
 
     /// How long to wait after one more failure.
-    pub(super) fn fail(&mut self, random: &mut SplitMix) -> Duration {
-        let doubled = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
-        self.failures = self.failures.saturating_add(1);
-        let wait = self.first.saturating_mul(doubled).min(self.last);
-        wait.saturating_add(random.below(wait / 4))
+    pub fn fail(&mut self) -> Duration {
+        let wait = self.next;
+        self.next = wait.saturating_mul(2).min(self.last);
+        wait
     }
 
     /// Things went well: the next failure is the first again.
-    pub(super) fn reset(&mut self) {
-        self.failures = 0;
+    pub fn reset(&mut self) {
+        self.next = self.first;
     }
 }
 
 /// Sebastiano Vigna's splitmix64: enough chance to spread retries, and the same for the same seed.
 #[derive(Debug, Clone)]
-pub(super) struct SplitMix(u64);
+pub(crate) struct SplitMix(u64);
 
 impl SplitMix {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -43,6 +43,11 @@ impl SplitMix {
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
+    }
+
+    /// `wait` and up to a quarter more.
+    pub(crate) fn spread(&mut self, wait: Duration) -> Duration {
+        wait.saturating_add(self.below(wait / 4))
     }
 
     /// Whole milliseconds from zero up to, but not including, `end`; zero when that is empty.
@@ -60,16 +65,16 @@ mod tests {
     fn doubles_to_its_end_and_starts_over() {
         let mut random = SplitMix::new(7);
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-        for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
-            let wait = backoff.fail(&mut random);
-            let plain = Duration::from_secs(expected);
-            assert!(wait >= plain && wait <= plain + plain / 4, "{wait:?} for {plain:?}");
-        }
-        for _ in 0..100 {
-            assert!(backoff.fail(&mut random) <= Duration::from_secs(75));
+        for expected in [1, 2, 4, 8, 16, 32, 60, 60].map(Duration::from_secs) {
+            let wait = backoff.fail();
+            assert_eq!(wait, expected);
+            for _ in 0..100 {
+                let spread = random.spread(wait);
+                assert!(spread >= wait && spread < wait + wait / 4, "{spread:?} for {wait:?}");
+            }
         }
         backoff.reset();
-        assert!(backoff.fail(&mut random) < Duration::from_secs(2));
+        assert_eq!(backoff.fail(), Duration::from_secs(1));
     }
 
     #[test]
