@@ -41,7 +41,6 @@ use crate::core::source_event::{FileIdentity, SourceEvent};
 use crate::core::time::Now;
 use crate::homes::Home;
 
-pub(crate) use self::watch::is_without_instance;
 pub use fold::{Fold, Head, Update};
 pub(crate) use originals::helper_files;
 pub use survey::survey;
@@ -180,7 +179,7 @@ pub fn start<F: Fold>(
 ) -> io::Result<IntakeHandle> {
     let inbox = Arc::new(Inbox::default());
     let (running, ended) = mpsc::channel();
-    let watcher = Watcher::new(Arc::clone(&inbox), Arc::clone(&config.clock), config.most_watches);
+    let watcher = Watcher::new(Arc::clone(&inbox), Arc::clone(&config.clock), Some(config.most_watches));
     let reader = Reader::<F>::new(config, Arc::clone(&inbox), watcher, Box::new(sink));
     std::thread::Builder::new().name("intake".to_owned()).spawn(move || {
         reader.run();
@@ -195,7 +194,7 @@ pub fn read_once<F: Fold>(
     sink: impl FnMut(SourceEvent<F::Update>) -> ControlFlow<()> + Send,
 ) {
     let inbox = Arc::new(Inbox::default());
-    let watcher = Watcher::off(Arc::clone(&inbox), Arc::clone(&config.clock));
+    let watcher = Watcher::new(Arc::clone(&inbox), Arc::clone(&config.clock), None);
     Reader::<F>::new(config, inbox, watcher, Box::new(sink)).read_once();
 }
 

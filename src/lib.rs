@@ -112,6 +112,7 @@ pub mod clock;
 pub mod config_file;
 pub mod files;
 pub mod folder;
+mod fs_watch;
 pub mod homes;
 pub mod instance;
 pub mod logging;

@@ -6,17 +6,17 @@
 //! takes what is news. It is made here, so that there is something to watch before the first terminal speaks. Claude
 //! Code's own file is watched alone, not the user's home folder around it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use notify::Event;
+use tokio::time::Instant;
 
 use crate::clock;
 use crate::core::source_event::SourceEvent;
+use crate::fs_watch::{Pace, Watch};
 use crate::homes::Home;
 use crate::instance::LOCK;
 use crate::paths::StateDir;
@@ -24,13 +24,14 @@ use crate::statusline;
 use crate::statusline::cached::{Place, READ_EVERY, stamp};
 
 /// Several terminals speak at once after a common answer; together that is one reading.
-const SETTLE: Duration = Duration::from_millis(50);
+const PACE: Pace = Pace {
+    quiet: Duration::from_millis(50),
+    at_most: Duration::from_millis(50),
+    look_every: Duration::from_secs(30),
+};
 
 /// What in the state folder is not to be taken away: the lock, the socket, and the folder of the terminals.
 const STANDING: [&str; 3] = [LOCK, "control.sock", statusline::FOLDER];
-
-/// How often the folder is looked at where the system does not tell of changes.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Reads what is said. Belongs inside a tokio runtime with time.
 #[derive(Debug)]
@@ -38,46 +39,11 @@ pub struct StatuslineWatch {
     state: StateDir,
     homes: Vec<Home>,
     cached: Vec<Cached>,
-    ears: Arc<Ears>,
-    watcher: Option<RecommendedWatcher>,
-    watched: Option<PathBuf>,
-    /// When to read.
-    due: Option<Instant>,
-}
-
-/// What the system's callback tells the watch.
-#[derive(Debug, Default)]
-struct Ears {
-    ping: Notify,
-    /// Something happened to the folders themselves, or to what others find this daemon by.
-    is_touched: AtomicBool,
-}
-
-impl Ears {
-    /// Called by the system's watcher, on its thread.
-    fn hear(&self, event: notify::Result<notify::Event>, state: &Path) {
-        let event = event.unwrap_or_else(|_| notify::Event::new(EventKind::Other));
-        // Our own reading is an access.
-        if matches!(event.kind, EventKind::Access(_)) {
-            return;
-        }
-        // An error means that something was missed.
-        let mut matters = event.paths.is_empty();
-        for path in &event.paths {
-            if path == state || path.parent() == Some(state) {
-                // Most of what happens there is our own writing.
-                if path == state || STANDING.iter().any(|name| path.ends_with(name)) {
-                    self.is_touched.store(true, Ordering::Relaxed);
-                    matters = true;
-                }
-            } else {
-                matters = true;
-            }
-        }
-        if matters {
-            self.ping.notify_one();
-        }
-    }
+    watch: Watch,
+    is_watching: bool,
+    /// Something happened to the folders themselves, or to what others find this daemon by. Shared with the system's
+    /// callback.
+    is_touched: Arc<AtomicBool>,
 }
 
 /// Claude Code's own file, as it was when it was read last.
@@ -91,29 +57,23 @@ struct Cached {
 impl StatuslineWatch {
     /// Begins with what has been said already.
     pub fn new(state: StateDir, homes: Vec<Home>, cached: Vec<Place>) -> Self {
-        let ears = Arc::new(Ears::default());
-        let (callback, folder) = (Arc::clone(&ears), state.path().to_owned());
-        let watcher = notify::recommended_watcher(move |event| callback.hear(event, &folder));
-        let mut watch = Self {
-            state,
-            homes: Vec::new(),
-            cached: Vec::new(),
-            ears,
-            watcher: watcher.ok(),
-            watched: None,
-            due: None,
-        };
-        watch.set_homes(homes, cached);
-        watch
+        let is_touched = Arc::new(AtomicBool::new(false));
+        let (touched, folder) = (Arc::clone(&is_touched), state.path().to_owned());
+        let watch = Watch::new("what terminals say", PACE, move |event| {
+            let (matters, touches) = heard(event, &folder);
+            touched.fetch_or(touches, Ordering::Relaxed);
+            matters
+        });
+        let mut this =
+            Self { state, homes: Vec::new(), cached: Vec::new(), watch, is_watching: false, is_touched };
+        this.set_homes(homes, cached);
+        this
     }
 
     /// Listens to terminals of these homes, and reads these files, from now on.
     pub fn set_homes(&mut self, homes: Vec<Home>, cached: Vec<Place>) {
         for old in self.cached.drain(..) {
-            if let Some(watcher) = &mut self.watcher {
-                // It need not have been there to be watched.
-                let _ = watcher.unwatch(&old.place.path);
-            }
+            self.watch.forget(&old.place.path);
         }
         self.homes = homes;
         self.cached = cached.into_iter().map(|place| Cached { place, stamp: None, read_at: None }).collect();
@@ -122,45 +82,37 @@ impl StatuslineWatch {
 
     /// Looks again soon, because something may have changed that no event tells: a missing file may be there.
     pub fn look_again(&mut self) {
-        self.due = Some(Instant::now());
+        self.watch.look_by(Instant::now());
     }
 
     /// Waits for something to be said, and returns all that is; also, with nothing, for the folder or the lock to go.
     /// Nothing is lost when the wait is given up.
     pub async fn next(&mut self) -> Vec<SourceEvent> {
         loop {
-            tokio::select! {
-                () = self.ears.ping.notified() => {
-                    let settled = Instant::now() + SETTLE;
-                    self.due = Some(self.due.map_or(settled, |due| due.min(settled)));
-                }
-                () = sleep_until(self.due.unwrap_or_else(Instant::now)), if self.due.is_some() => {
-                    let is_untouched = self.watch();
-                    let mut read = statusline::read(self.state.path(), &self.homes, clock::now());
-                    read.extend(self.read_cached());
-                    if !read.is_empty() || !is_untouched {
-                        return read;
-                    }
-                }
+            self.watch.wait().await;
+            let is_untouched = self.watch_folders();
+            let mut read = statusline::read(self.state.path(), &self.homes, clock::now());
+            read.extend(self.read_cached());
+            if !read.is_empty() || !is_untouched {
+                return read;
             }
         }
     }
 
     /// Watches the folder and the state folder around it, and again when they were taken away: what is said before the
     /// reading that follows is then read. Says whether they are as they were, as far as the system tells.
-    fn watch(&mut self) -> bool {
-        let is_touched = self.ears.is_touched.swap(false, Ordering::Relaxed);
-        let is_as_before = self.watched.is_some() && !is_touched;
+    fn watch_folders(&mut self) -> bool {
+        let is_touched = self.is_touched.swap(false, Ordering::Relaxed);
+        let is_as_before = self.is_watching && !is_touched;
         let is_there = statusline::folder(self.state.path()).is_dir();
         if !is_as_before || !is_there {
-            self.watched =
-                statusline::make(&self.state).ok().map(|folder| folder.path().to_owned()).filter(|folder| {
-                    self.watcher.as_mut().is_some_and(|watcher| {
-                        watch_anew(watcher, self.state.path()) && watch_anew(watcher, folder)
-                    })
-                });
+            let made = statusline::make(&self.state);
+            self.is_watching = made
+                .is_ok_and(|folder| self.watch.renew(self.state.path()) && self.watch.renew(folder.path()));
         }
-        self.due = self.watched.is_none().then(|| Instant::now() + LOOK_EVERY);
+        if !self.is_watching {
+            self.watch.look_later();
+        }
         is_as_before && is_there
     }
 
@@ -175,13 +127,11 @@ impl StatuslineWatch {
             }
             let again_at = cached.read_at.map(|at| at + READ_EVERY);
             if let Some(at) = again_at.filter(|at| *at > now) {
-                self.due = Some(self.due.map_or(at, |due| due.min(at)));
+                self.watch.look_by(at);
                 continue;
             }
             // It is replaced, not written to, and the old watch went with the old file.
-            if let Some(watcher) = &mut self.watcher {
-                watch_anew(watcher, &cached.place.path);
-            }
+            self.watch.renew(&cached.place.path);
             (cached.stamp, cached.read_at) = (stamp, Some(now));
             read.extend(cached.place.read(clock::now()));
         }
@@ -189,8 +139,11 @@ impl StatuslineWatch {
     }
 }
 
-fn watch_anew(watcher: &mut RecommendedWatcher, path: &Path) -> bool {
-    // The old watch may have gone with what it was on.
-    let _ = watcher.unwatch(path);
-    watcher.watch(path, RecursiveMode::NonRecursive).is_ok()
+/// Whether an event matters, and whether it is about the folders themselves or what others find this daemon by.
+fn heard(event: &Event, state: &Path) -> (bool, bool) {
+    let is_around = |path: &Path| path == state || path.parent() == Some(state);
+    // Most of what happens there is our own writing.
+    let touches = |path: &Path| path == state || STANDING.iter().any(|name| path.ends_with(name));
+    let touched = event.paths.iter().any(|path| is_around(path) && touches(path));
+    (touched || event.paths.iter().any(|path| !is_around(path)), touched)
 }

@@ -22,9 +22,10 @@ use super::open::Stamp;
 use super::places::{Kind, Presence, Root};
 use super::reader::Reader;
 use super::scan::Found;
-use super::watch::{self, Refused, WHOLE_TREES};
+use super::watch::{self, WHOLE_TREES};
 use crate::core::source_event::FileIdentity;
 use crate::core::time::{earlier, later};
+use crate::fs_watch::Refused;
 
 /// File systems keep a folder's time in steps of up to two seconds: younger times may hide a change.
 const TIME_STEP: Duration = Duration::from_secs(2);

@@ -11,8 +11,9 @@ use super::Home;
 use super::fold::Fold;
 use super::reader::Reader;
 use super::scan::{Found, LimitsSearch};
-use super::watch::{self, Refused, Trust};
+use super::watch::{self, Trust};
 use crate::core::source_event::SourceEvent;
+use crate::fs_watch::Refused;
 
 const WATCH_LIMIT: &str = "watch-limit";
 const NETWORK_FOLDER: &str = "network-folder";
@@ -113,26 +114,16 @@ impl<F: Fold> Reader<'_, F> {
 
     /// A folder of `home` could not be watched.
     fn refused(&mut self, home: &Arc<Home>, refused: Refused) -> ControlFlow<()> {
-        let (cause, limit) = match refused {
-            Refused::Missing => return ControlFlow::Continue(()),
-            Refused::Limit => ("the system's limit of watches is reached".to_owned(), "max_user_watches"),
-            Refused::Instances => (
-                "other programs of this user have all of the system's watchers".to_owned(),
-                "max_user_instances",
-            ),
-            Refused::Other(cause) => (cause, "max_user_watches"),
-        };
+        if refused == Refused::Missing {
+            return ControlFlow::Continue(());
+        }
         if let Some(state) = self.state(home) {
             state.refused = true;
         }
-        let hint = if cfg!(target_os = "linux") {
-            format!("; hint: raise fs.inotify.{limit}")
-        } else {
-            String::new()
-        };
+        let hint = refused.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
         let label = &home.label;
         let message = format!(
-            "could not watch every session folder in {label}: {cause}, so sessions in use are polled{hint}"
+            "could not watch every session folder in {label}: {refused}, so sessions in use are polled{hint}"
         );
         self.problem(home, WATCH_LIMIT, Some(message))
     }

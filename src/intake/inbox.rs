@@ -52,14 +52,13 @@ impl News {
 }
 
 impl Inbox {
-    /// The watcher's callback: whether anything came of it. Accesses are dropped first of all: our own reads cause them.
-    pub(super) fn heard(&self, event: notify::Result<notify::Event>) -> bool {
-        let Some(event) = event.ok().filter(|event| !event.need_rescan()) else {
+    /// The watcher's callback: whether anything came of it.
+    pub(super) fn heard(&self, event: notify::Event) -> bool {
+        if event.need_rescan() {
             self.rescan();
             return true;
-        };
+        }
         let change = match event.kind {
-            EventKind::Access(_) => return false,
             EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
                 Change::Existence
             }

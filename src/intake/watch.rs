@@ -5,25 +5,21 @@
 //! many would restart the one stream with every new folder.
 //! Read next: `folders`, which decides what to watch.
 
-use std::collections::BTreeSet;
-use std::io;
-use std::path::{Component, Path, PathBuf, Prefix};
+use std::path::{Component, Path, Prefix};
 use std::sync::Arc;
 
-use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::RecursiveMode;
 
 use super::breath::Breath;
 use super::inbox::Inbox;
 use crate::core::time::Now;
+use crate::fs_watch::{Paths, Refused};
 
 /// Whether one watch covers a folder and everything below it.
 pub(super) const WHOLE_TREES: bool = cfg!(target_os = "macos");
 
 /// Whether the system queues enough events for whoever hears them to rest.
 const QUEUES: bool = cfg!(target_os = "linux");
-
-/// How often it is tried to watch a folder that comes and goes.
-const ATTEMPTS: usize = 3;
 
 /// Folders where a stranger's work would wake us all day.
 const SHARED: [&str; 4] = ["/", "/tmp", "/var/tmp", "/private/tmp"];
@@ -41,53 +37,31 @@ pub(super) enum Trust {
     Nothing,
 }
 
-/// Why a folder is not watched.
-#[derive(Debug)]
-pub(super) enum Refused {
-    /// It is not there.
-    Missing,
-    /// The system's limit of watches is reached.
-    Limit,
-    /// The system's limit of watchers is reached.
-    Instances,
-    Other(String),
-}
-
-/// Whether a watcher could not be made because this user's programs have all that the system allows (inotify's
-/// `EMFILE`, which may also mean the files that one program may open).
-pub(crate) fn is_without_instance(error: &notify::Error) -> bool {
-    #[cfg(target_os = "linux")]
-    if let notify::ErrorKind::Io(error) = &error.kind {
-        return error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error());
-    }
-    let _ = error;
-    false
-}
-
 type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
 
 pub(super) struct Watcher {
-    inbox: Arc<Inbox>,
-    clock: Clock,
-    inner: Option<RecommendedWatcher>,
-    watched: BTreeSet<PathBuf>,
-    /// How many folders may be watched.
-    most: usize,
-    off: bool,
+    paths: Paths,
+    /// How many folders may be watched; none at all for a single reading, which is no reason to complain.
+    most: Option<usize>,
 }
 
 impl Watcher {
-    pub(super) fn new(inbox: Arc<Inbox>, clock: Clock, most: usize) -> Self {
-        Self { inbox, clock, inner: None, watched: BTreeSet::new(), most, off: false }
-    }
-
-    /// One that watches nothing and does not complain, for a single reading.
-    pub(super) fn off(inbox: Arc<Inbox>, clock: Clock) -> Self {
-        Self { off: true, ..Self::new(inbox, clock, 0) }
+    pub(super) fn new(inbox: Arc<Inbox>, clock: Clock, most: Option<usize>) -> Self {
+        let mut breath = Breath::default();
+        let paths = Paths::new(move |event| {
+            let matters = inbox.heard(event);
+            if matters
+                && QUEUES
+                && let Some(rest) = breath.after_event(clock().mono)
+            {
+                inbox.rest(rest);
+            }
+        });
+        Self { paths, most }
     }
 
     pub(super) fn is_off(&self) -> bool {
-        self.off
+        self.most.is_none()
     }
 
     /// Watches a folder of a session tree, `level` levels below the tree's root, unless it is watched already.
@@ -106,86 +80,22 @@ impl Watcher {
 
     /// Ends the watches on `folder` and below it, as far as there are any.
     pub(super) fn forget(&mut self, folder: &Path) {
-        let gone: Vec<_> = self.watched.iter().filter(|path| path.starts_with(folder)).cloned().collect();
-        for path in gone {
-            self.forget_only(&path);
-        }
+        self.paths.retain(|path| !path.starts_with(folder));
     }
 
     /// Ends the watch on `folder`, not those below it.
     pub(super) fn forget_only(&mut self, folder: &Path) {
-        if self.watched.remove(folder)
-            && let Some(inner) = &mut self.inner
-        {
-            // A watch that went with its folder cannot be removed a second time.
-            let _gone_already = inner.unwatch(folder);
-        }
+        self.paths.forget(folder);
     }
 
     fn add(&mut self, folder: &Path, mode: RecursiveMode) -> Result<(), Refused> {
-        if self.off || self.watched.contains(folder) {
-            return Ok(());
-        }
-        if self.watched.len() >= self.most {
-            return Err(Refused::Limit);
-        }
-        if self.inner.is_none() {
-            let (inbox, clock) = (Arc::clone(&self.inbox), Arc::clone(&self.clock));
-            let mut breath = Breath::default();
-            let made = notify::recommended_watcher(move |event| {
-                let matters = inbox.heard(event);
-                if matters
-                    && QUEUES
-                    && let Some(rest) = breath.after_event(clock().mono)
-                {
-                    inbox.rest(rest);
-                }
-            });
-            self.inner = Some(made.map_err(|error| {
-                if is_without_instance(&error) { Refused::Instances } else { Refused::from(error) }
-            })?);
-        }
-        let Some(inner) = &mut self.inner else { return Ok(()) };
-        for _ in 0..ATTEMPTS {
-            match inner.watch(folder, mode).map_err(Refused::from) {
-                // It may have been deleted and made again while it was being watched.
-                Err(Refused::Missing) if folder.is_dir() => {}
-                Err(refused) => return Err(refused),
-                Ok(()) => {
-                    self.watched.insert(folder.to_owned());
-                    return Ok(());
-                }
-            }
-        }
-        Err(Refused::Other("it comes and goes".to_owned()))
-    }
-}
-
-impl From<notify::Error> for Refused {
-    fn from(error: notify::Error) -> Self {
-        match error.kind {
-            ErrorKind::PathNotFound | ErrorKind::WatchNotFound => Self::Missing,
-            ErrorKind::MaxFilesWatch => Self::Limit,
-            ErrorKind::Io(error) if error.kind() == io::ErrorKind::NotFound => Self::Missing,
-            ErrorKind::Io(error) if is_limit(&error) => Self::Limit,
-            ErrorKind::Io(error) => Self::Other(error.to_string()),
-            ErrorKind::Generic(text) => Self::Other(text),
-            ErrorKind::InvalidConfig(_) => Self::Other("the watcher does not take its settings".to_owned()),
+        let watched = self.paths.watched();
+        match self.most {
+            None => Ok(()),
+            Some(most) if watched.len() >= most && !watched.contains(folder) => Err(Refused::Limit),
+            Some(_) => self.paths.watch(folder, mode),
         }
     }
-}
-
-#[cfg(unix)]
-fn is_limit(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    [Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::NOMEM]
-        .iter()
-        .any(|limit| error.raw_os_error() == Some(limit.raw_os_error()))
-}
-
-#[cfg(not(unix))]
-fn is_limit(_: &io::Error) -> bool {
-    false
 }
 
 /// Whether a missing folder may be waited for by watching `folder`, an ancestor of its home or the home itself.

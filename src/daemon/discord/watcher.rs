@@ -10,24 +10,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use notify::event::ModifyKind;
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use notify::{Event, EventKind};
+use tokio::time::Instant;
 
 use super::endpoints::{Found, Identity, PREFIX, Places, discover, present, roots, unwatched, watch_dirs};
 use crate::core::engine::Input;
 use crate::core::publish::Endpoint;
 use crate::core::settings::Clients;
-use crate::intake::is_without_instance;
-
-/// How often sockets are looked for where nothing tells of them.
-const LOOK_EVERY: Duration = if cfg!(windows) { Duration::from_secs(15) } else { Duration::from_secs(30) };
+use crate::fs_watch::{Pace, Watch};
 
 /// How often the sockets that nothing tells of are glanced at while other things keep the daemon awake.
 const GLANCE_EVERY: Duration = Duration::from_secs(5);
 
 /// A client that starts removes the old socket and makes the new one; together that is one event.
-const SETTLE: Duration = Duration::from_millis(20);
+const PACE: Pace = Pace {
+    quiet: Duration::from_millis(20),
+    at_most: Duration::from_millis(20),
+    look_every: if cfg!(windows) { Duration::from_secs(15) } else { Duration::from_secs(30) },
+};
 
 /// What happened to a client's socket or pipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,29 +46,19 @@ pub enum EndpointEvent {
 pub struct EndpointWatcher {
     places: Places,
     clients: Clients,
-    /// `None` where there is nothing to be had from the system: then everything is looked at now and then.
-    watcher: Option<RecommendedWatcher>,
-    watched: BTreeSet<PathBuf>,
-    shared: Arc<Shared>,
+    watch: Watch,
+    heard: Shared,
     known: BTreeMap<Endpoint, Option<Identity>>,
     events: VecDeque<EndpointEvent>,
     any_link_up: bool,
-    /// When what was just heard of has settled.
-    settled: Option<Instant>,
-    /// When to look without having heard of anything.
-    look: Option<Instant>,
     /// Where clients may be that nothing tells of, and which sockets were there at the last look.
     unwatched: Vec<PathBuf>,
     seen: Vec<Identity>,
     glanced_at: Option<Instant>,
 }
 
-/// What the system's callback and the watcher tell each other.
-#[derive(Debug, Default)]
-struct Shared {
-    heard: Mutex<Heard>,
-    ping: Notify,
-}
+/// Shared with the system's callback.
+type Shared = Arc<Mutex<Heard>>;
 
 /// What the callback heard since it was last asked. Sets cannot overflow.
 #[derive(Debug, Default)]
@@ -100,24 +90,17 @@ pub async fn next_of(endpoints: &mut Option<EndpointWatcher>) -> EndpointEvent {
 impl EndpointWatcher {
     /// Starts watching; the first events tell what is already there.
     pub fn new(places: Places, clients: Clients) -> Self {
-        let shared = Arc::new(Shared::default());
-        let callback = Arc::clone(&shared);
-        let watcher = cfg!(unix).then(|| notify::recommended_watcher(move |event| callback.hear(event)));
-        if let Some(Err(error)) = &watcher {
-            let hint = is_without_instance(error).then_some("raise fs.inotify.max_user_instances");
-            tracing::warn!(%error, hint, "could not watch for Discord clients; looking for them every {LOOK_EVERY:?}");
-        }
+        let heard = Shared::default();
+        let callback = Arc::clone(&heard);
+        let watch = Watch::new("Discord clients", PACE, move |event| lock(&callback).hear(event));
         let mut this = Self {
             places,
             clients,
-            watcher: watcher.and_then(Result::ok),
-            watched: BTreeSet::new(),
-            shared,
+            watch,
+            heard,
             known: BTreeMap::new(),
             events: VecDeque::new(),
             any_link_up: false,
-            settled: None,
-            look: None,
             unwatched: Vec::new(),
             seen: Vec::new(),
             glanced_at: None,
@@ -132,7 +115,7 @@ impl EndpointWatcher {
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
-            self.wait().await;
+            self.watch.wait().await;
             self.refresh();
         }
     }
@@ -141,7 +124,7 @@ impl EndpointWatcher {
     pub fn set_any_link_up(&mut self, up: bool) {
         if self.any_link_up != up {
             self.any_link_up = up;
-            self.look = if up { self.next_look() } else { Some(Instant::now()) };
+            if up { self.plan_look() } else { self.watch.look_at(Some(Instant::now())) }
         }
     }
 
@@ -167,61 +150,23 @@ impl EndpointWatcher {
         }
     }
 
-    async fn wait(&mut self) {
-        loop {
-            let due = [self.settled, self.look].into_iter().flatten().min();
-            tokio::select! {
-                () = self.shared.ping.notified() => {
-                    self.settled.get_or_insert_with(|| Instant::now() + SETTLE);
-                }
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => return,
-            }
-        }
-    }
-
     fn refresh(&mut self) {
-        let heard = self.shared.take();
-        self.watch_again(&heard.removed);
-        self.unwatched = unwatched(&self.places, &self.clients, &self.watched);
+        let heard = self.take_heard();
+        // The watch of a folder goes with it, also when another one takes its place.
+        heard.removed.iter().for_each(|folder| self.watch.forget(folder));
+        self.watch.follow(|| watch_dirs(&self.places, &self.clients).into_iter().collect());
+        self.unwatched = unwatched(&self.places, &self.clients, self.watch.watched());
         // Before the look: what comes in between is then seen by the next glance.
         self.seen = present(&self.unwatched, &self.places);
         let found = discover(&self.places, &self.clients);
         self.compare(&found, &heard.created);
-        self.settled = None;
-        self.look = self.next_look();
+        self.plan_look();
     }
 
-    /// Brings the watches in line with the folders that are there.
-    fn watch_again(&mut self, removed: &BTreeSet<PathBuf>) {
-        /// Folders inside folders, and one more round to see that there are no others.
-        const ROUNDS: usize = 6;
-        self.shared.lock().awaited = self.awaited();
-        let Some(watcher) = &mut self.watcher else { return };
-        // The watch of a folder goes with it, also when another one takes its place.
-        for folder in removed {
-            if self.watched.remove(folder) {
-                let _ = watcher.unwatch(folder);
-            }
-        }
-        for _ in 0..ROUNDS {
-            let wanted: BTreeSet<PathBuf> = watch_dirs(&self.places, &self.clients).into_iter().collect();
-            for folder in self.watched.difference(&wanted) {
-                let _ = watcher.unwatch(folder);
-            }
-            self.watched.retain(|folder| wanted.contains(folder));
-            let before = self.watched.len();
-            for folder in wanted {
-                if !self.watched.contains(&folder) {
-                    match watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                        Ok(()) => drop(self.watched.insert(folder)),
-                        Err(error) => tracing::debug!(folder = %folder.display(), %error, "could not watch"),
-                    }
-                }
-            }
-            if self.watched.len() == before {
-                break;
-            }
-        }
+    /// What was heard since it was last asked; from now on the paths count that are awaited now.
+    fn take_heard(&self) -> Heard {
+        let awaited = self.awaited();
+        std::mem::replace(&mut lock(&self.heard), Heard { awaited, ..Heard::default() })
     }
 
     fn compare(&mut self, found: &[Found], created: &BTreeSet<PathBuf>) {
@@ -250,14 +195,16 @@ impl EndpointWatcher {
         }
     }
 
-    /// The next look at what cannot be watched, if there is such a place and a reason.
-    fn next_look(&self) -> Option<Instant> {
-        let wanted = cfg!(windows) || (!self.any_link_up && self.is_blind_somewhere());
-        wanted.then(|| Instant::now() + LOOK_EVERY)
+    /// Plans the next look at what cannot be watched, if there is such a place and a reason.
+    fn plan_look(&mut self) {
+        self.watch.look_at(None);
+        if cfg!(windows) || (!self.any_link_up && self.is_blind_somewhere()) {
+            self.watch.look_later();
+        }
     }
 
     fn is_blind_somewhere(&self) -> bool {
-        roots(&self.places, &self.clients).iter().any(|root| !self.watched.contains(root))
+        roots(&self.places, &self.clients).iter().any(|root| !self.watch.watched().contains(root))
     }
 
     fn awaited(&self) -> BTreeSet<PathBuf> {
@@ -269,49 +216,29 @@ impl EndpointWatcher {
     }
 }
 
-impl Shared {
-    /// Called by the system's watcher, on its thread, for everything that happens in the folders watched.
-    fn hear(&self, event: notify::Result<Event>) {
-        // An error means that something was missed, which a look makes up for.
-        let event = event.unwrap_or_else(|_| Event::new(EventKind::Other));
-        let is_change = !matches!(
-            event.kind,
-            EventKind::Access(_) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_))
-        );
-        if !is_change {
-            return;
-        }
-        let mut heard = self.lock();
-        let mut matters = event.need_rescan() || event.paths.is_empty();
-        for path in event.paths {
-            if heard.is_relevant(&path) {
-                matters = true;
-                if event.kind.is_remove() || matches!(event.kind, EventKind::Modify(ModifyKind::Name(_))) {
-                    heard.removed.insert(path.clone());
-                }
-                if !event.kind.is_remove() {
-                    heard.created.insert(path);
-                }
-            }
-        }
-        drop(heard);
-        if matters {
-            self.ping.notify_one();
-        }
-    }
-
-    fn take(&self) -> Heard {
-        let mut heard = self.lock();
-        let awaited = heard.awaited.clone();
-        std::mem::replace(&mut *heard, Heard { awaited, ..Heard::default() })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(heard: &Shared) -> MutexGuard<'_, Heard> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Heard {
+    /// Takes in what happened in the folders watched, and says whether anything came of it.
+    fn hear(&mut self, event: &Event) -> bool {
+        if matches!(event.kind, EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_))) {
+            return false;
+        }
+        let mut matters = false;
+        for path in event.paths.iter().filter(|path| self.is_relevant(path)).cloned().collect::<Vec<_>>() {
+            matters = true;
+            if event.kind.is_remove() || matches!(event.kind, EventKind::Modify(ModifyKind::Name(_))) {
+                self.removed.insert(path.clone());
+            }
+            if !event.kind.is_remove() {
+                self.created.insert(path);
+            }
+        }
+        matters
+    }
+
     /// Whether a client's coming or going may look like this. A runtime folder belongs to the whole desktop, and
     /// most of what happens in it is none of ours.
     fn is_relevant(&self, path: &Path) -> bool {

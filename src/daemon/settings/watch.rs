@@ -11,22 +11,18 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::config_file::ConfigFile;
 use crate::core::config::{ConfigContext, Effective};
-use crate::intake::is_without_instance;
+use crate::fs_watch::{Pace, Watch};
 
-/// How long the file has to be left alone before it is read: one that is being written is half of one.
-const QUIET: Duration = Duration::from_millis(150);
-
-/// A file that is not left alone is read after this time all the same.
-const AT_MOST: Duration = Duration::from_millis(600);
-
-/// How often the file is looked at where the system does not tell of changes.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// One that is being written is half a file.
+const PACE: Pace = Pace {
+    quiet: Duration::from_millis(150),
+    at_most: Duration::from_millis(600),
+    look_every: Duration::from_secs(5),
+};
 
 /// As many symbolic links on one way as Linux follows.
 const MOST_LINKS: usize = 40;
@@ -38,49 +34,25 @@ pub struct SettingsWatch {
     context: ConfigContext,
     /// What was read last.
     read: Effective,
-    /// `None` where there is nothing to be had from the system: then the file is looked at now and then.
-    watcher: Option<RecommendedWatcher>,
-    watched: BTreeSet<PathBuf>,
-    shared: Arc<Shared>,
-    /// When the changes began that are waiting to be read.
-    stirred: Option<Instant>,
-    /// When to read.
-    due: Option<Instant>,
-    blind: bool,
+    watch: Watch,
+    /// The names whose change matters.
+    names: Names,
 }
 
-/// What the system's callback and the watch tell each other.
-#[derive(Debug, Default)]
-struct Shared {
-    /// The names whose change matters.
-    places: Mutex<BTreeSet<PathBuf>>,
-    ping: Notify,
-}
+/// Shared with the system's callback.
+type Names = Arc<Mutex<BTreeSet<PathBuf>>>;
 
 impl SettingsWatch {
     /// Watches `file`, of which `read` is known already. A change between that reading and now is noticed.
     pub fn new(file: ConfigFile, context: ConfigContext, read: Effective) -> Self {
-        let shared = Arc::new(Shared::default());
-        let callback = Arc::clone(&shared);
-        let watcher = match notify::recommended_watcher(move |event| callback.hear(event)) {
-            Ok(watcher) => Some(watcher),
-            Err(error) => {
-                let hint = is_without_instance(&error).then_some("raise fs.inotify.max_user_instances");
-                tracing::warn!(%error, hint, "could not watch the settings file; looking at it every {LOOK_EVERY:?}");
-                None
-            }
-        };
-        Self {
-            file,
-            context,
-            read,
-            blind: watcher.is_none(),
-            watcher,
-            watched: BTreeSet::new(),
-            shared,
-            stirred: None,
-            due: Some(Instant::now()),
-        }
+        let names = Names::default();
+        let known = Arc::clone(&names);
+        let mut watch = Watch::new("changes of the settings file", PACE, move |event| {
+            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            event.paths.iter().any(|path| matters(&known, path))
+        });
+        watch.look_by(Instant::now());
+        Self { file, context, read, watch, names }
     }
 
     /// Which file this is about.
@@ -92,31 +64,18 @@ impl SettingsWatch {
     /// up.
     pub async fn next(&mut self) -> Effective {
         loop {
-            self.wait().await;
+            self.watch.wait().await;
             if let Some(read) = self.look() {
                 return read;
             }
         }
     }
 
-    async fn wait(&mut self) {
-        loop {
-            tokio::select! {
-                () = self.shared.ping.notified() => {
-                    let now = Instant::now();
-                    let stirred = *self.stirred.get_or_insert(now);
-                    self.due = Some((now + QUIET).min(stirred + AT_MOST));
-                }
-                () = sleep_until(self.due.unwrap_or_else(Instant::now)), if self.due.is_some() => return,
-            }
-        }
-    }
-
     /// Reads the file, after the watches are where they should be: a change is then either seen or heard of.
     fn look(&mut self) -> Option<Effective> {
-        self.watch_again();
-        self.stirred = None;
-        self.due = self.blind.then(|| Instant::now() + LOOK_EVERY);
+        if !self.watch_again() {
+            self.watch.look_later();
+        }
         // What is neither file nor folder, such as a pipe, was read at the start and can be read only once.
         let can_be_read = |metadata: std::fs::Metadata| metadata.is_file() || metadata.is_dir();
         if std::fs::metadata(&self.file.path).is_ok_and(|metadata| !can_be_read(metadata)) {
@@ -125,56 +84,29 @@ impl SettingsWatch {
         let read = self.file.read(&self.context);
         // What is wrong with the file and not with its text may pass without a word from the system.
         if read.issues.iter().any(|issue| issue.line.is_none() && issue.key.is_none()) {
-            self.due = Some(Instant::now() + LOOK_EVERY);
+            self.watch.look_later();
         }
         (read != self.read).then(|| self.read.clone_from(&read)).map(|()| read)
     }
 
-    /// Sets every watch anew. A watch may have gone with its folder, of which another one may have taken the place,
-    /// and settings change so seldom that it is not worth knowing which.
-    fn watch_again(&mut self) {
-        /// Folders inside folders, appearing while they are looked for.
-        const ROUNDS: usize = 6;
-        let Some(watcher) = &mut self.watcher else { return };
-        for folder in std::mem::take(&mut self.watched) {
-            // A watch that went with its folder cannot be removed a second time.
-            let _ = watcher.unwatch(&folder);
-        }
-        let mut refused = None;
-        for _ in 0..ROUNDS {
-            let places = places_on_the_way(&self.file.path);
-            self.shared.set_places(places.clone());
-            let before = self.watched.len();
-            refused = None;
+    /// Sets every watch anew, and says whether all could be set. A watch may have gone with its folder, of which another
+    /// one may have taken the place, and settings change so seldom that it is not worth knowing which.
+    fn watch_again(&mut self) -> bool {
+        self.watch.forget_all();
+        self.watch.follow(|| {
+            let names = names_on_the_way(&self.file.path);
             // Nobody changes what is in the root folder, and a watch on it would see everything on some systems.
-            let folders = places.iter().filter_map(|place| place.parent()).filter(|it| it.parent().is_some());
-            for folder in folders {
-                if self.watched.contains(folder) {
-                    continue;
-                }
-                match watcher.watch(folder, RecursiveMode::NonRecursive) {
-                    Ok(()) => drop(self.watched.insert(folder.to_owned())),
-                    Err(error) => refused = Some((folder.to_owned(), error)),
-                }
-            }
-            // What was refused may have gone at that moment, and come again.
-            if self.watched.len() == before && refused.is_none() {
-                break;
-            }
-        }
-        let was_blind = std::mem::replace(&mut self.blind, refused.is_some());
-        if let Some((folder, error)) = refused
-            && !was_blind
-        {
-            let folder = folder.display();
-            tracing::warn!(%error, "could not watch {folder}; looking at the settings file every {LOOK_EVERY:?}");
-        }
+            let folders = names.iter().filter_map(|name| name.parent()).filter(|it| it.parent().is_some());
+            let folders = folders.map(Path::to_owned).collect();
+            *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
+            folders
+        })
     }
 }
 
 /// The names on the way to `path` whose change can change what is read there: each symbolic link, and the file itself
 /// or the first folder that is missing. There are no links in front of them, so this is what the system calls them.
-fn places_on_the_way(path: &Path) -> BTreeSet<PathBuf> {
+fn names_on_the_way(path: &Path) -> BTreeSet<PathBuf> {
     let names = |path: &Path| -> Vec<OsString> {
         path.components().map(|component| component.as_os_str().to_owned()).collect()
     };
@@ -215,35 +147,14 @@ fn places_on_the_way(path: &Path) -> BTreeSet<PathBuf> {
     places
 }
 
-impl Shared {
-    /// Called by the system's watcher, on its thread, for everything that happens in the folders watched.
-    fn hear(&self, event: notify::Result<Event>) {
-        // An error means that something was missed, which a look makes up for.
-        let event = event.unwrap_or_else(|_| Event::new(EventKind::Other));
-        // Our own reading is an access.
-        if matches!(event.kind, EventKind::Access(_)) {
-            return;
-        }
-        let missed = event.need_rescan() || event.paths.is_empty();
-        if missed || event.paths.iter().any(|path| self.matters(path)) {
-            self.ping.notify_one();
-        }
-    }
-
-    /// Whether `path` is one of the places or a folder above one. Where systems spell folders in several ways, the
-    /// name alone decides; a look too many costs nothing.
-    fn matters(&self, path: &Path) -> bool {
-        let same_name = |place: &Path| match (place.file_name(), path.file_name()) {
-            (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
-            _ => false,
-        };
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.iter().any(|place| place.starts_with(path) || same_name(place))
-    }
-
-    fn set_places(&self, places: BTreeSet<PathBuf>) {
-        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = places;
-    }
+/// Whether `path` is one of the names or a folder above one. Where systems spell folders in several ways, the last part
+/// alone decides; a look too many costs nothing.
+fn matters(names: &BTreeSet<PathBuf>, path: &Path) -> bool {
+    let is_alike = |name: &Path| match (name.file_name(), path.file_name()) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        _ => false,
+    };
+    names.iter().any(|name| name.starts_with(path) || is_alike(name))
 }
 
 #[cfg(all(test, unix))]
@@ -259,7 +170,7 @@ mod tests {
         let root = std::fs::canonicalize(temporary.path()).unwrap();
         let check = |start: &str, expected: &[&str]| {
             let expected: BTreeSet<_> = expected.iter().map(|name| root.join(name)).collect();
-            let mut found = places_on_the_way(&root.join(start));
+            let mut found = names_on_the_way(&root.join(start));
             found.retain(|place| place.starts_with(&root));
             assert_eq!(found, expected, "{start}");
         };
@@ -284,23 +195,13 @@ mod tests {
     }
 
     #[test]
-    fn our_own_reading_is_no_event() {
-        use notify::event::{AccessKind, AccessMode, ModifyKind};
-        let shared = Shared::default();
-        shared.set_places([PathBuf::from("/home/ada/config/agent-presence/config.toml")].into());
-        let is_heard = |kind: EventKind, path: &str| {
-            shared.hear(Ok(Event::new(kind).add_path(path.into())));
-            let mut ping = std::pin::pin!(shared.ping.notified());
-            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-            std::future::Future::poll(ping.as_mut(), &mut context).is_ready()
-        };
-        let change = EventKind::Modify(ModifyKind::Any);
+    fn the_file_and_the_folders_above_it_matter() {
         let file = "/home/ada/config/agent-presence/config.toml";
-        assert!(is_heard(change, file));
-        assert!(is_heard(change, "/home/ada/config/agent-presence"));
-        assert!(is_heard(change, "/HOME~1/config/agent-presence/Config.toml"));
-        assert!(!is_heard(change, "/home/ada/config/agent-presence/config.toml.swp"));
-        assert!(!is_heard(EventKind::Access(AccessKind::Open(AccessMode::Any)), file));
-        assert!(!is_heard(EventKind::Access(AccessKind::Close(AccessMode::Read)), file));
+        let names = [PathBuf::from(file)].into();
+        let matters = |path: &str| matters(&names, Path::new(path));
+        assert!(matters(file));
+        assert!(matters("/home/ada/config/agent-presence"));
+        assert!(matters("/HOME~1/config/agent-presence/Config.toml"));
+        assert!(!matters("/home/ada/config/agent-presence/config.toml.swp"));
     }
 }
