@@ -29,7 +29,8 @@ use jiff::Timestamp;
 use crate::core::fingerprint;
 use crate::core::lines::{LINE_LIMIT, Line};
 use crate::core::source::Spec;
-use entry::{Entry, Room, read};
+use crate::core::source::lenient::{Room, read};
+use entry::Entry;
 
 pub use place::Place;
 pub use reader::Reader;

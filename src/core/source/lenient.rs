@@ -14,6 +14,7 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::value;
+use crate::core::lines::shorten;
 
 /// A text, a number or a flag, as far as it is one.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -189,9 +190,41 @@ impl<'de, T: Lenient<'de>> Visitor<'de> for Whatever<T> {
     }
 }
 
+/// What a line that cannot be read as it stands is written into.
+#[derive(Debug, Default)]
+pub(in crate::core::source) struct Room {
+    short: Vec<u8>,
+    text: String,
+    mended: String,
+}
+
+/// Reads a line, without most of its long texts.
+pub(in crate::core::source) fn read<'a, T: Deserialize<'a>>(line: &'a [u8], room: &'a mut Room) -> Option<T> {
+    /// Up to here reading costs less than cutting.
+    const SHORT: usize = 4 << 10;
+    // Files that were allocated ahead have zeros before a line.
+    let zeros = line.iter().take_while(|byte| **byte == 0).count();
+    let mut line = line.get(zeros..)?;
+    if line.len() > SHORT && shorten(line, &mut room.short) {
+        line = &room.short;
+    }
+    // What is known to be text is not checked again field by field.
+    let text = if let Ok(text) = std::str::from_utf8(line) {
+        text
+    } else {
+        room.text = String::from_utf8_lossy(line).into_owned();
+        &room.text
+    };
+    if let Ok(read) = serde_json::from_str(text) {
+        return Some(read);
+    }
+    room.mended = mended(text)?;
+    serde_json::from_str(&room.mended).ok()
+}
+
 /// The line with a replacement character for each half of a surrogate pair, which text that was cut by its length ends
 /// with; `None` where nothing has to be replaced. Such a line is JSON, but its text is none.
-pub(in crate::core::source) fn mended(line: &str) -> Option<String> {
+fn mended(line: &str) -> Option<String> {
     const REPLACEMENT: &[u8] = b"\\ufffd";
     let unit = |bytes: &[u8]| {
         let digits = std::str::from_utf8(bytes.strip_prefix(b"\\u")?.get(..4)?).ok()?;

@@ -9,8 +9,7 @@ use serde_json::value::RawValue;
 
 use super::tool::Input;
 use super::usage::Usage;
-use crate::core::lines::shorten;
-use crate::core::source::lenient::{Lenient, Object, Scalar, lenient, mended};
+use crate::core::source::lenient::{Lenient, Object, Room, Scalar, lenient, read};
 use crate::core::source::{Surface, value};
 
 /// A value as it is written; `None` when it is absent or null.
@@ -155,38 +154,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Blocks<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         lenient::<D, Blocks<'de>>(deserializer)
     }
-}
-
-/// What a line that cannot be read as it stands is written into.
-#[derive(Debug, Default)]
-pub(super) struct Room {
-    short: Vec<u8>,
-    text: String,
-    mended: String,
-}
-
-/// Reads a line, without most of its long texts.
-pub(super) fn read<'a, T: Deserialize<'a>>(line: &'a [u8], room: &'a mut Room) -> Option<T> {
-    /// Up to here reading costs less than cutting.
-    const SHORT: usize = 4 << 10;
-    // Files that were allocated ahead have zeros before a line.
-    let zeros = line.iter().take_while(|byte| **byte == 0).count();
-    let mut line = line.get(zeros..)?;
-    if line.len() > SHORT && shorten(line, &mut room.short) {
-        line = &room.short;
-    }
-    // What is known to be text is not checked again field by field.
-    let text = if let Ok(text) = std::str::from_utf8(line) {
-        text
-    } else {
-        room.text = String::from_utf8_lossy(line).into_owned();
-        &room.text
-    };
-    if let Ok(read) = serde_json::from_str(text) {
-        return Some(read);
-    }
-    room.mended = mended(text)?;
-    serde_json::from_str(&room.mended).ok()
 }
 
 /// The time of a line of which nothing else is needed.

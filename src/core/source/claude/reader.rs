@@ -6,11 +6,12 @@
 
 use jiff::Timestamp;
 
-use super::entry::{Body, Entry, GLANCE, Room, branch, decode, forked_from, read, speaks, surface};
+use super::entry::{Body, Entry, GLANCE, branch, decode, forked_from, speaks, surface};
 use super::place::Place;
 use super::turn::{Said, Turns};
 use super::{SILENT, limit, tool, usage, window};
 use crate::core::lines::Line;
+use crate::core::source::lenient::{Room, read};
 use crate::core::source::{Call, Fact, Message, Meta, Parsed, value};
 use crate::core::time::elapsed;
 

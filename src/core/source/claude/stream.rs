@@ -12,13 +12,13 @@ use std::hash::{DefaultHasher, Hasher};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::entry::{Body, Raw, Room, decode, read};
+use super::entry::{Body, Raw, decode};
 use super::run::{Figures, LastCall, Run};
 use super::usage::Usage;
 use super::{limits, tool, usage, window};
 use crate::core::fingerprint;
 use crate::core::lines::Line;
-use crate::core::source::lenient::{Object, Scalar};
+use crate::core::source::lenient::{Object, Room, Scalar, read};
 use crate::core::source::{Call, Fact, Message, Meta, Response, Surface};
 use crate::core::usage::Tokens;
 

@@ -7,10 +7,10 @@ use serde::de::SeqAccess;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::entry::{Body, Entry, Room, read};
+use super::entry::{Body, Entry};
 use crate::core::fingerprint;
 use crate::core::source::Response;
-use crate::core::source::lenient::{Lenient, Object, Scalar, lenient};
+use crate::core::source::lenient::{Lenient, Object, Room, Scalar, lenient, read};
 use crate::core::source::value::{field, number};
 use crate::core::usage::Tokens;
 
