@@ -26,7 +26,7 @@ use crate::core::limits::Snapshot;
 use crate::core::session::{Context, Session, UsageEvent, Work};
 use crate::core::source::Agent;
 use crate::core::source::{Doing, Surface};
-use crate::core::usage::{Tokens, Usage};
+use crate::core::usage::Usage;
 
 /// Usage events in one line.
 pub const EVENTS: usize = 64;
@@ -115,15 +115,16 @@ impl From<FileUpdate> for Tapped {
         session.been.truncate(FOLDERS);
         let limited_until = session.work.limited_until;
         let doing = session.work.calls.last().map(|(_, doing)| doing.clone());
-        let doing = doing.or_else(|| session.work.just_done.map(|(_, doing)| doing));
+        let doing = doing.or_else(|| session.work.just_done.map(|done| done.1));
+        let text = |text: Option<Arc<str>>| text.as_deref().map(str::to_owned);
         Self {
             agent: session.agent,
             session: session.id,
-            cwd: session.cwd,
-            been: session.been,
+            cwd: text(session.cwd),
+            been: session.been.iter().map(|folder| (**folder).to_owned()).collect(),
             lost: session.lost,
-            model: session.model,
-            effort: session.effort,
+            model: text(session.model),
+            effort: text(session.effort),
             started_at: session.started_at,
             last_event_at: session.last_event_at,
             last_usage_at: session.last_token_event_at,
@@ -190,15 +191,15 @@ impl Tapped {
                 visible: true,
                 parent: None,
                 forked_from: None,
-                cwd: self.cwd,
-                been: self.been,
+                cwd: self.cwd.map(Arc::from),
+                been: self.been.into_iter().map(Arc::from).collect(),
                 lost: self.lost,
                 branch: None,
-                model: self.model,
-                effort: self.effort,
+                model: self.model.map(Arc::from),
+                effort: self.effort.map(Arc::from),
                 service_tier: None,
                 file_begun_at: None,
-                before: Tokens::ZERO,
+                before: None,
                 started_at: self.started_at,
                 timer_from: self.started_at,
                 last_event_at: self.last_event_at,

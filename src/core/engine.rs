@@ -16,6 +16,7 @@ mod parts;
 mod places;
 mod report;
 mod sessions;
+mod shared;
 mod tapped;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -46,6 +47,7 @@ use in_force::InForce;
 pub use in_force::LOOSER_AFTER;
 use places::Places;
 use sessions::Known;
+use shared::Shared;
 
 /// Something that happened outside.
 #[derive(Debug)]
@@ -127,6 +129,7 @@ pub struct Engine {
     firsts: BTreeMap<FileId, FileId>,
     /// The first file of a session by a hash of whose it is.
     by_session: BTreeMap<u64, FileId>,
+    shared: Shared,
     limits: LimitsBook,
     registers: Registers,
     /// Sizes of context windows that no session file tells, by session.
@@ -163,6 +166,7 @@ impl Engine {
             dormant: BTreeMap::new(),
             firsts: BTreeMap::new(),
             by_session: BTreeMap::new(),
+            shared: Shared::default(),
             limits: LimitsBook::default(),
             registers: Registers::default(),
             windows: BTreeMap::new(),

@@ -175,8 +175,8 @@ impl Registers {
         let known = self.homes.get(&session.home)?;
         let Known { register, closed, .. } = known;
         // A sub-agent is in no register and ends with the session it works for.
-        let registered = session.parent.as_ref().unwrap_or(&session.id);
-        if *registered == session.id {
+        let registered = session.parent.as_deref().unwrap_or(&session.id);
+        if registered == session.id {
             match known.open(session) {
                 Some(Ok(open)) => return Some(Registration::Open(open)),
                 Some(Err(left_at)) => return Some(Registration::Closed(left_at)),

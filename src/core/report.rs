@@ -2,6 +2,8 @@
 //!
 //! Everything here is made to be shown, so nothing here holds content or a path taken from a session file.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -184,16 +186,17 @@ impl SessionReport {
         now: Now,
         idle_after: std::time::Duration,
     ) -> Self {
+        let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
         Self {
             id: session.id.clone(),
             agent: session.agent,
             surface: session.surface,
             shown,
             project: session.project().map(str::to_owned),
-            branch: session.branch.clone(),
-            model: session.model.clone(),
-            effort: session.effort.clone(),
-            service_tier: session.service_tier.clone(),
+            branch: text(&session.branch),
+            model: text(&session.model),
+            effort: text(&session.effort),
+            service_tier: text(&session.service_tier),
             activity: session.activity(now.wall, idle_after),
             started_at: session.started_at,
             last_event_at: session.last_event_at,
@@ -201,7 +204,7 @@ impl SessionReport {
             restored: session.restored,
             counting: session.counting,
             lower_bound: session.lower_bound,
-            parent: session.parent.clone(),
+            parent: text(&session.parent),
             tokens: session.usage.triplet(count),
             usage: session.usage,
             context: session.context,

@@ -41,7 +41,7 @@ pub const TIMER_GAP: Duration = Duration::from_secs(6 * 3600);
 /// Tokens that Codex takes off both sides before it tells how much context is left (`protocol.rs` `BASELINE_TOKENS`).
 const CONTEXT_BASELINE: u64 = 12_000;
 
-/// One conversation of an agent, identified by the agent's own id.
+/// One conversation of an agent, identified by the agent's own id. What many have in common is shared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {
     /// Whose.
@@ -55,29 +55,29 @@ pub struct Session {
     /// Whether it may be on a card: not a sub-agent, review or memory run.
     pub visible: bool,
     /// The session that started this one.
-    pub parent: Option<String>,
+    pub parent: Option<Arc<str>>,
     /// The session whose history it began with.
-    pub forked_from: Option<String>,
+    pub forked_from: Option<Arc<str>>,
     /// The session that its process began with, where that was another one.
-    pub process: Option<String>,
+    pub process: Option<Arc<str>>,
     /// The working folder. Only its last name is ever shown; privacy rules match the whole.
-    pub cwd: Option<String>,
+    pub cwd: Option<Arc<str>>,
     /// The other folders that it worked in, for the privacy rules.
-    pub been: Vec<String>,
+    pub been: Vec<Arc<str>>,
     /// Whether it may have worked in folders that are not among those.
     pub lost: bool,
     /// The git branch.
-    pub branch: Option<String>,
+    pub branch: Option<Arc<str>>,
     /// The model, as the agent names it.
-    pub model: Option<String>,
+    pub model: Option<Arc<str>>,
     /// The reasoning effort, as the agent names it.
-    pub effort: Option<String>,
+    pub effort: Option<Arc<str>>,
     /// The service tier, where one was chosen.
-    pub service_tier: Option<String>,
+    pub service_tier: Option<Arc<str>>,
     /// When this file of the session was begun, where its copies say the same.
     pub file_begun_at: Option<Timestamp>,
     /// Of the total, what the session had used before this file, as its counters tell.
-    pub before: Tokens,
+    pub before: Option<Box<Tokens>>,
     /// When the session began.
     pub started_at: Option<Timestamp>,
     /// From when the card's timer counts: the start, or the first event after a long gap.
@@ -105,7 +105,7 @@ pub struct Session {
     /// Whether nothing more will come: the stream that told of it has ended.
     pub over: bool,
     /// What its sub-agents are doing. Not in its own file: [`crate::core::roster`] tells.
-    pub helped: Option<Helped>,
+    pub helped: Option<Box<Helped>>,
     /// What the agent's register of running processes says of it. Not in its file: [`crate::core::register`] tells.
     pub registration: Option<Registration>,
 }
@@ -165,7 +165,7 @@ pub struct Work {
     /// The tools at work, oldest first, with the agent's ids.
     pub calls: Vec<(Option<String>, Doing)>,
     /// What was done last, where only its end is recorded.
-    pub just_done: Option<(Timestamp, Doing)>,
+    pub just_done: Option<Box<(Timestamp, Doing)>>,
     /// Until when the account is known to be out of its limit.
     pub limited_until: Option<Timestamp>,
 }
@@ -175,8 +175,8 @@ impl Session {
     /// the session alive until it is as late again.
     pub fn not_after(&mut self, wall: Timestamp) {
         self.last_event_at = self.last_event_at.map(|at| at.min(wall));
-        if let Some((at, _)) = &mut self.work.just_done {
-            *at = wall.min(*at);
+        if let Some(done) = &mut self.work.just_done {
+            done.0 = wall.min(done.0);
         }
         self.work.ended_at = self.work.ended_at.map(|at| at.min(wall));
         if let Some(Registration::Open(open)) = &mut self.registration {
@@ -228,7 +228,7 @@ impl Session {
 
     /// The same as its lines and theirs tell. A sub-agent's line is also a sign of life of the turn that waits for it.
     fn helpers_until(&self) -> Option<Timestamp> {
-        let helped = self.helped.unwrap_or_default();
+        let helped = self.helped.as_deref().copied().unwrap_or_default();
         let silent = |since: Option<Timestamp>| since.map(|at| later(at, TURN_SILENCE));
         let Some(ended_at) = self.work.ended_at.filter(|_| !self.work.turn_open) else {
             return helped.at_work_until.max(silent(helped.last_event_at));
@@ -244,12 +244,12 @@ impl Session {
 
     /// What its sub-agents are doing, while that is its own work.
     fn help(&self) -> Option<Helped> {
-        self.helped.filter(|_| self.helped_until().is_some())
+        self.helped.as_deref().copied().filter(|_| self.helped_until().is_some())
     }
 
     /// Whether its register has said since their last line that nobody is at work.
     fn helpers_are_over(&self) -> bool {
-        let helped_at = self.helped.and_then(|helped| helped.last_event_at);
+        let helped_at = self.helped.as_ref().and_then(|helped| helped.last_event_at);
         let pending_at = self.work.ended_at.filter(|_| self.work.helpers_pending);
         let newest = helped_at.max(pending_at.map(|at| later(at, REGISTER_LAG))).max(self.last_event_at);
         self.says(Status::Waiting).is_some() || self.says(Status::Idle).is_some_and(|at| Some(at) >= newest)
@@ -302,7 +302,7 @@ impl Session {
         // Until its register said otherwise it was at work.
         let worked_until = self.turn_until().max(self.helpers_until());
         let stopped_at = self.says(Status::Idle).zip(worked_until).map(|(at, until)| at.min(until));
-        let helped_at = self.helped.and_then(|helped| helped.last_event_at);
+        let helped_at = self.helped.as_ref().and_then(|helped| helped.last_event_at);
         let heard = self.last_event_at.max(helped_at).max(self.says(Status::Waiting)).max(stopped_at);
         let last = self.at_work_until().max(heard)?;
         let idle_from = later(last, idle_after);
@@ -347,7 +347,7 @@ impl Session {
         if self.work.user_command {
             return Err(Activity::Running);
         }
-        match &self.work.just_done {
+        match self.work.just_done.as_deref() {
             Some((at, doing)) if wall < later(*at, JUST_DONE) => Ok(doing),
             _ => Err(Activity::Thinking),
         }
@@ -356,7 +356,7 @@ impl Session {
     /// The next moment after `wall` at which [`Self::doing`] changes by itself; `None` once it is idle.
     pub fn next_change(&self, wall: Timestamp, idle_after: Duration) -> Option<Timestamp> {
         let idle_from = self.idle_from(idle_after).filter(|from| *from > wall)?;
-        let just_done = self.work.just_done.as_ref().map(|(at, _)| later(*at, JUST_DONE));
+        let just_done = self.work.just_done.as_ref().map(|done| later(done.0, JUST_DONE));
         let helped = self.help().and_then(|helped| helped.at_work_until);
         let ends = [self.own_work_until(), helped, self.at_work_until(), self.work.limited_until];
         [just_done, Some(idle_from)].into_iter().chain(ends).flatten().filter(|at| *at > wall).min()

@@ -52,15 +52,16 @@ impl Engine {
             let remaining_percent = view.remaining_percent?;
             Some(CardWindow { label: view.label, remaining_percent, resets_at: view.resets_at })
         };
+        let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
         CardFacts {
             agent: session.agent,
             session: session.id.clone(),
             activity: doing.activity,
             file: doing.file,
             project: session.project().map(str::to_owned),
-            branch: session.branch.clone(),
-            model: session.model.clone(),
-            effort: session.effort.clone(),
+            branch: text(&session.branch),
+            model: text(&session.model),
+            effort: text(&session.effort),
             triplet: session.usage.triplet(settings.tokens.count),
             counting: session.counting,
             total: session.usage.session_total_tokens,

@@ -59,7 +59,7 @@ impl Engine {
     /// What was told of the files that were read whole, as far as their updates were handed in.
     pub fn progress(&self) -> Vec<Progress> {
         let progress = |known: &Known| {
-            let (activity, ended, untold) = (known.activity, known.ended, known.untold.is_some());
+            let (activity, ended, untold) = (known.activity, known.ended, known.untold);
             let read = known.parts.iter().filter_map(|part| part.read);
             read.map(|read| Progress { read, activity, ended, untold }).collect::<Vec<_>>()
         };
@@ -83,11 +83,12 @@ impl Engine {
         }
         let mut session = known.parts.put(file, skipped, read, session, &known.session);
         known.session.folders().for_each(|folder| session.was_in(folder));
+        self.shared.share(&mut session);
         known.session = session;
         known.parts.tell(file, &mut usage);
         if let Some(told) = told {
             (known.activity, known.ended) = (told.activity, told.ended);
-            known.untold = usage.pop().map(Box::new).or(known.untold).filter(|_| told.untold);
+            known.untold = told.untold && (known.untold || !usage.is_empty());
         }
         self.files.insert(place, Box::new(known));
         self.learn(now, limits);

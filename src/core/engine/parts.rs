@@ -154,7 +154,11 @@ impl Parts {
             let told = part.told.as_deref()?;
             let instead = instead.filter(|(file, _)| *file == part.file).map(|(_, total)| total);
             let total = instead.or(told.usage.session_total_tokens)?;
-            Some(Share { begun_at: told.file_begun_at, before: told.before, total })
+            Some(Share {
+                begun_at: told.file_begun_at,
+                before: told.before.as_deref().copied().unwrap_or_default(),
+                total,
+            })
         });
         let mut shares: Vec<Share> = shares.collect();
         // Of copies of one file, the fullest.

@@ -1,5 +1,7 @@
 //! What the engine says of its state as a whole: the status report, and what a new listener is told first.
 
+use jiff::Timestamp;
+
 use super::Engine;
 use crate::core::activity::Activity;
 use crate::core::file::Skipped;
@@ -82,18 +84,19 @@ impl Engine {
                 && !session.counting
                 && session.activity(now.wall, settings.card.idle_after) != Activity::Idle
         });
-        let usage = live.map(|session| {
-            let at = session.last_token_event_at.unwrap_or(now.wall);
-            let event = UsageEvent {
-                at,
-                turn: session.turn.clone(),
-                usage: session.usage,
-                added: None,
-                call: None,
-                unlisted: false,
-            };
-            UsageReport::new(session, &event, settings.tokens.count)
-        });
+        let usage = live.map(|session| UsageReport::new(session, &restored(session), settings.tokens.count));
         usage.map(|usage| Event { at: now.wall, kind: EventKind::Usage(usage) }).collect()
+    }
+}
+
+/// The figures of `session` as they were found.
+pub(super) fn restored(session: &Session) -> UsageEvent {
+    UsageEvent {
+        at: session.last_token_event_at.unwrap_or(Timestamp::UNIX_EPOCH),
+        turn: session.turn.clone(),
+        usage: session.usage,
+        added: None,
+        call: None,
+        unlisted: false,
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::parts::Parts;
+use super::report;
 use super::tapped::{self, Told};
 use super::{Engine, EventKind};
 use crate::core::activity::Activity;
@@ -17,7 +18,7 @@ use crate::core::file::FileUpdate;
 use crate::core::register::Registers;
 use crate::core::report::UsageReport;
 use crate::core::roster;
-use crate::core::session::{Context, Session, UsageEvent};
+use crate::core::session::{Context, Session};
 use crate::core::source::Agent;
 use crate::core::source_event::{FileId, ReadTo};
 use crate::core::time::Now;
@@ -32,12 +33,12 @@ pub(super) struct Known {
     pub(super) parts: Parts,
     pub(super) activity: Activity,
     pub(super) ended: bool,
-    /// Restored figures that were not told yet.
-    pub(super) untold: Option<Box<UsageEvent>>,
+    /// Whether its figures were restored and not told yet.
+    pub(super) untold: bool,
     /// What the session's stream has told of its file already.
-    pub(super) told: Option<Told>,
+    pub(super) told: Option<Box<Told>>,
     /// A start of the timer that lay in the future, because the clock was set back, and what stands for it.
-    pub(super) late_start: Option<(Timestamp, Timestamp)>,
+    pub(super) late_start: Option<Box<(Timestamp, Timestamp)>>,
 }
 
 impl Known {
@@ -48,7 +49,7 @@ impl Known {
             parts: Parts::default(),
             activity: Activity::Idle,
             ended: true,
-            untold: None,
+            untold: false,
             told: None,
             late_start: None,
         }
@@ -59,13 +60,13 @@ impl Known {
     fn not_after(&mut self, wall: Timestamp) {
         self.session.not_after(wall);
         let Some(from) = self.session.timer_from else { return };
-        let (start, shown) = match self.late_start {
-            Some((start, shown)) if from == start || from == shown => (start, shown),
+        let (start, shown) = match self.late_start.as_deref() {
+            Some((start, shown)) if from == *start || from == *shown => (*start, *shown),
             _ => (from, from),
         };
         let shown = shown.min(wall);
         self.session.timer_from = Some(shown);
-        self.late_start = (shown != start).then_some((start, shown));
+        self.late_start = (shown != start).then(|| Box::new((start, shown)));
     }
 }
 
@@ -91,7 +92,7 @@ impl Engine {
         let restored = restored && !adopted && !joins;
         let mut before = before.unwrap_or_else(|| Known::unheard(told.clone()));
         if let Some(of_stream) = before.told.take() {
-            before.told = of_stream.take_off(told.agent, &mut usage);
+            before.told = of_stream.take_off(told.agent, &mut usage).map(Box::new);
         }
         told.not_after(now.wall);
         let mut session = before.parts.put(file, skipped, read, told, &before.session);
@@ -100,7 +101,7 @@ impl Engine {
             // A file that changes nothing is no news.
             usage.clear();
         }
-        session.helped = before.session.helped;
+        session.helped = before.session.helped.take();
         if session.id == before.session.id {
             // A file that was cut does not undo where its session was.
             before.session.folders().for_each(|folder| session.was_in(folder));
@@ -125,23 +126,22 @@ impl Engine {
         if !asleep && before.activity != activity {
             events.push(activity_event(&session, activity));
         }
-        let (mut untold, mut news, told) = (before.untold, Vec::new(), before.told);
-        let late_start = before.late_start;
-        for event in usage {
-            if event.added.is_none() { untold = Some(Box::new(event)) } else { news.push(event) }
-        }
+        let (news, mut found): (Vec<_>, Vec<_>) = usage.into_iter().partition(|event| event.added.is_some());
+        let found = found.pop().or_else(|| before.untold.then(|| report::restored(&before.session)));
         // Figures of a session that is long idle are not news until it goes on, nor are provisional ones.
         let goes_on = !asleep || !news.is_empty();
-        let mut found = if goes_on && !session.counting { untold.take() } else { None };
+        let untold = found.is_some() && (!goes_on || session.counting);
+        let mut found = found.filter(|_| !untold);
         if let Some(found) = found.as_mut().filter(|_| news.is_empty()) {
             // A turn may have begun since.
             found.usage = session.usage;
         }
-        let usage = found.as_deref().into_iter().chain(&news);
+        let usage = found.iter().chain(&news);
         events.extend(usage.map(|event| EventKind::Usage(UsageReport::new(&session, event, count))));
         // Sessions that went idle meanwhile are told by `activities`, like all others.
         let (activity, ended) = if asleep { (before.activity, before.ended) } else { (activity, false) };
-        let parts = before.parts;
+        self.shared.share(&mut session);
+        let Known { parts, told, late_start, .. } = before;
         let known = Known { session, parts, activity, ended, untold, told, late_start };
         self.files.insert(place, Box::new(known));
         for kind in events {
@@ -198,7 +198,7 @@ impl Engine {
                 // What its files tell stays theirs; the stream has told how the session went on.
                 adopted.session.folders().for_each(|folder| dormant.session.was_in(folder));
                 let Known { activity, ended, told, .. } = adopted;
-                (Some(Known { activity, ended, told, untold: None, ..dormant }), true)
+                (Some(Known { activity, ended, told, untold: false, ..dormant }), true)
             }
         }
     }
@@ -256,7 +256,7 @@ impl Engine {
         let mut helped = if any_helper { roster::helped(&self.sessions()) } else { BTreeMap::new() };
         let mut changed = Vec::new();
         for (file, known) in &mut self.files {
-            known.session.helped = helped.remove(&known.session.id);
+            known.session.helped = helped.remove(&known.session.id).map(Box::new);
             let activity = known.session.activity(now.wall, idle_after);
             // Until all files were met, who helps whom is not known.
             if activity != known.activity && self.inherited.files.is_none() {
@@ -327,4 +327,15 @@ fn beside(session: &mut Session, registers: &Registers, windows: &BTreeMap<Strin
 
 fn activity_event(session: &Session, activity: Activity) -> EventKind {
     EventKind::Activity { session: session.id.clone(), agent: session.agent, activity }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There may be many thousands, nearly all of them idle.
+    #[test]
+    fn what_is_known_of_a_session_is_small() {
+        assert!(size_of::<Known>() <= 736, "{}", size_of::<Known>());
+    }
 }

@@ -81,8 +81,8 @@ impl Engine {
         let known = *self.files.remove(&stream)?;
         let total = known.session.usage.session_total_tokens;
         let until = known.session.last_event_at;
-        let told = total.map(|total| Told { total, settled: false, until });
-        Some(Known { told, untold: None, parts: Parts::default(), ..known })
+        let told = total.map(|total| Box::new(Told { total, settled: false, until }));
+        Some(Known { told, untold: false, parts: Parts::default(), ..known })
     }
 
     /// Nothing more will come from it. What is known of the session stays, until it is as old as any.

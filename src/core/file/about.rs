@@ -12,7 +12,6 @@ use crate::core::source::codex::counters::{numbers, tokens};
 use crate::core::source::ledger::Ledger;
 use crate::core::source::{CountInfo, Fact, LimitsFact, Message, Meta};
 use crate::core::time::{elapsed, later};
-use crate::core::usage::Tokens;
 
 /// More calls than this are not open at once; a file that says so has lost their ends.
 const OPEN_CALLS: usize = 32;
@@ -65,18 +64,18 @@ impl About {
             home: Arc::clone(home),
             surface: meta.surface,
             visible: meta.visible && !meta.subagent,
-            parent: meta.parent.clone(),
-            forked_from: meta.forked_from.clone(),
+            parent: meta.parent.as_deref().map(Arc::from),
+            forked_from: meta.forked_from.as_deref().map(Arc::from),
             process: None,
-            cwd: meta.cwd.clone(),
+            cwd: meta.cwd.as_deref().map(Arc::from),
             been: Vec::new(),
             lost: false,
-            branch: meta.branch.clone(),
+            branch: meta.branch.as_deref().map(Arc::from),
             model: None,
             effort: None,
             service_tier: None,
             file_begun_at: meta.file_begun_at,
-            before: Tokens::ZERO,
+            before: None,
             started_at: meta.started_at,
             timer_from: meta.started_at,
             last_event_at: meta.started_at,
@@ -113,14 +112,14 @@ impl About {
             self.ledger.foreign_meta();
             // Old forks name their parent nowhere else.
             let origin = self.meta.forked_from.get_or_insert_with(|| meta.id.clone());
-            self.session.forked_from.get_or_insert_with(|| origin.clone());
+            self.session.forked_from.get_or_insert_with(|| origin.as_str().into());
         } else if self.session.agent == Agent::CLAUDE {
             // There a line may show later what the first one did not: where it was copied from, when the copy ended.
             if self.meta.forked_from.is_none() {
                 self.meta.forked_from.clone_from(&meta.forked_from);
                 self.meta.only_named = meta.only_named;
             }
-            self.session.forked_from.clone_from(&self.meta.forked_from);
+            self.session.forked_from = self.meta.forked_from.as_deref().map(Arc::from);
             self.session.started_at = self.session.started_at.or(meta.started_at);
         }
     }
@@ -156,13 +155,13 @@ impl About {
             // What a line says is taken apart before it comes here.
             Fact::Meta(_) | Fact::Several(_) | Fact::History(_) | Fact::Limits(_) | Fact::Alive => {}
             Fact::Context { model, effort, cwd } => {
-                self.session.model = model.or(self.session.model.take());
-                self.session.effort = effort;
+                self.session.model = model.map(Arc::from).or(self.session.model.take());
+                self.session.effort = effort.map(Arc::from);
                 if let Some(folder) = cwd {
                     self.session.move_to(&folder);
                 }
             }
-            Fact::Tier(tier) => self.session.service_tier = tier,
+            Fact::Tier(tier) => self.session.service_tier = tier.map(Arc::from),
             Fact::TurnStarted { turn, started_at, window } => {
                 self.turns_recorded = true;
                 self.window = window.or(self.window);
@@ -182,7 +181,7 @@ impl About {
                 let ended_at = Some(when).filter(|_| work.turn_open).or(work.ended_at);
                 *work = Work { ended_at, limited_until: work.limited_until, ..Work::default() };
             }
-            Fact::Process(began_with) => self.session.process = began_with,
+            Fact::Process(began_with) => self.session.process = began_with.map(Arc::from),
             Fact::HelpersPending => work.helpers_pending = true,
             Fact::UserCommand(runs) => work.user_command = runs,
             Fact::Count(mut count) => {
@@ -216,13 +215,13 @@ impl About {
             Fact::CallEnded { call } => end_call(work, call.as_deref(), when),
             Fact::Done(doing) => {
                 work.may_be_over = false;
-                work.just_done = Some((when, doing));
+                work.just_done = Some(Box::new((when, doing)));
             }
             Fact::Place { cwd, branch } => {
                 if let Some(folder) = cwd {
                     self.session.move_to(&folder);
                 }
-                self.session.branch = branch;
+                self.session.branch = branch.map(Arc::from);
             }
             Fact::Message(message) => self.message(when, &message),
             Fact::Spent(spent) => self.ledger.spent(when, spent),
@@ -308,7 +307,7 @@ fn end_call(work: &mut Work, call: Option<&str>, at: Timestamp) {
     if let Some(place) = place {
         let (_, doing) = work.calls.remove(place);
         if doing.activity == Activity::Editing {
-            work.just_done = Some((at, doing));
+            work.just_done = Some(Box::new((at, doing)));
         }
     }
     work.may_be_over = false;

@@ -180,8 +180,13 @@ impl Fold {
                             Some(UsageEvent { at, turn, usage, added: None, call: None, unlisted: false });
                     } else {
                         // Where usage is not written per call, the session's model is the one that was called.
-                        let by_model =
-                            || Call { model: about.session.model.clone(), ..Call::default() }.known();
+                        let by_model = || {
+                            Call {
+                                model: about.session.model.as_deref().map(str::to_owned),
+                                ..Call::default()
+                            }
+                            .known()
+                        };
                         let call = call.or_else(by_model);
                         self.events.push(UsageEvent {
                             at,
@@ -205,7 +210,7 @@ impl Fold {
         }
         self.news = false;
         about.session.usage = about.ledger.usage();
-        about.session.before = about.ledger.before();
+        about.session.before = Some(about.ledger.before()).filter(|before| !before.is_zero()).map(Box::new);
         about.session.lower_bound = about.ledger.is_lower_bound();
         let mut usage = std::mem::take(&mut self.events);
         if let Some(restored) = self.restored.take() {

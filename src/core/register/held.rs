@@ -4,6 +4,7 @@
 //! that was; else it is the one process whose own session has fallen silent in the same folder while its status changes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -24,13 +25,13 @@ struct Heard {
     registered: String,
     /// Its newest line.
     last: Timestamp,
-    cwd: Option<String>,
+    cwd: Option<Arc<str>>,
 }
 
 impl Held {
     /// A session has a new line.
     pub(super) fn hear(&mut self, session: &Session, last: Timestamp, register: &Register) {
-        let named = || session.process.clone();
+        let named = || session.process.as_deref().map(str::to_owned);
         let own = || register.open.contains_key(&session.id).then(|| session.id.clone());
         let known = || self.registered_as(&session.id).cloned();
         let guessed = || self.guess(session, register).cloned();

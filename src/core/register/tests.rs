@@ -143,7 +143,7 @@ fn a_session_that_was_left_is_closed_with_its_process() {
 
 /// The same of a session whose lines say what its process began with.
 fn of_process(id: &str, began_with: &str, last: i64) -> Session {
-    Session { process: Some(began_with.to_owned()), ..session(id, "home", last) }
+    Session { process: Some(began_with.into()), ..session(id, "home", last) }
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_session_that_is_registered_itself_is_no_other_one_s() {
 
 /// A session of a terminal that begins then, in this folder.
 fn begun(id: &str, cwd: &str, begun: i64) -> Session {
-    let cwd = Some(cwd.to_owned());
+    let cwd = Some(cwd.into());
     let surface = crate::core::source::Surface::Cli;
     Session { cwd, surface, started_at: Some(at(begun)), ..session(id, "home", begun) }
 }

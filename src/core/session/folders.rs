@@ -2,6 +2,8 @@
 //!
 //! Read next: [`crate::core::privacy`], which judges folders.
 
+use std::sync::Arc;
+
 use super::Session;
 use crate::core::names;
 
@@ -14,8 +16,8 @@ impl Session {
         if self.cwd.as_deref() == Some(folder) {
             return;
         }
-        self.been.retain(|been| been != folder);
-        if let Some(before) = self.cwd.replace(folder.to_owned()) {
+        self.been.retain(|been| **been != *folder);
+        if let Some(before) = self.cwd.replace(folder.into()) {
             self.was_in(&before);
         }
     }
@@ -26,7 +28,7 @@ impl Session {
             return;
         }
         if self.been.len() < FOLDERS {
-            self.been.push(folder.to_owned());
+            self.been.push(folder.into());
         } else {
             self.lost = true;
         }
@@ -34,12 +36,12 @@ impl Session {
 
     /// Every folder that it is known to have worked in.
     pub fn folders(&self) -> impl Iterator<Item = &str> {
-        self.cwd.as_deref().into_iter().chain(self.been.iter().map(String::as_str))
+        self.cwd.as_deref().into_iter().chain(self.been.iter().map(Arc::as_ref))
     }
 
     /// The sessions that it came from, by the agent's own ids.
     pub fn origins(&self) -> impl Iterator<Item = &str> {
-        [&self.parent, &self.forked_from].into_iter().flatten().map(String::as_str)
+        [&self.parent, &self.forked_from].into_iter().flatten().map(Arc::as_ref)
     }
 
     /// The name of the project's folder.

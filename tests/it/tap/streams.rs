@@ -108,7 +108,7 @@ fn no_update_holds_a_secret() {
         for mut update in read(None, [&*bytes], false) {
             // Folders are what rules of privacy go by; of them only the last name is ever shown.
             update.session.been.clear();
-            update.session.cwd = update.session.project().map(str::to_owned);
+            update.session.cwd = update.session.project().map(Into::into);
             assert!(!format!("{update:?}").contains(SECRET), "{}: {update:?}", path.display());
         }
     }
