@@ -10,10 +10,12 @@ pub mod layout;
 pub mod ledger;
 
 mod lenient;
+mod parser;
 mod spec;
 mod times;
 mod value;
 
+pub use parser::{Parsed, Parser};
 pub use spec::{Agent, Spec};
 pub use times::{first_time, line_time};
 
@@ -350,24 +352,6 @@ impl LimitsFact {
             refusal: false,
         }
     }
-}
-
-/// What became of one line.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Parsed {
-    /// A fact and the line's own time and number.
-    Line {
-        /// When it was written, UTC.
-        at: Option<Timestamp>,
-        /// Its number in the file, where lines are numbered.
-        ordinal: Option<u64>,
-        /// What it says.
-        fact: Fact,
-        /// Whether its kind is one that is not known here.
-        unknown: bool,
-    },
-    /// Not the agent's JSON.
-    Unreadable,
 }
 
 /// Whose session file begins with these bytes; `None` when no agent is recognised.

@@ -12,13 +12,13 @@ use crate::core::lines::{Line, Records, records};
 use crate::core::session::UsageEvent;
 use crate::core::source::Agent;
 use crate::core::source::ledger::Change;
-use crate::core::source::{Call, Fact, Parsed, claude, codex};
+use crate::core::source::{Call, Fact, Parsed, Parser};
 
 /// Everything that lines change.
 #[derive(Debug)]
 pub(super) struct Fold {
     agent: Agent,
-    claude: claude::Reader,
+    parser: Box<dyn Parser>,
     home: Arc<str>,
     pub(super) live_since: Timestamp,
     pub(super) caught_up: bool,
@@ -36,7 +36,7 @@ impl Fold {
     pub(super) fn new(agent: Agent, home: Arc<str>, live_since: Timestamp) -> Self {
         Self {
             agent,
-            claude: claude::Reader::default(),
+            parser: (agent.spec().parser)(),
             home,
             live_since,
             caught_up: false,
@@ -52,17 +52,14 @@ impl Fold {
     }
 
     pub(super) fn locate(&mut self, path: &Path) {
-        if self.agent == Agent::CLAUDE {
-            self.claude.place = Some(Box::new(claude::Place::of(path)));
-        }
+        self.parser.located(path);
     }
 
     pub(super) fn line(&mut self, line: Line<'_>) {
         if !matches!(line, Line::Whole(_)) {
             self.skipped.oversized_lines += 1;
         }
-        let parsed = if self.agent == Agent::CODEX { codex::parse(line) } else { self.claude.line(line) };
-        match (parsed, line) {
+        match (self.parser.line(line), line) {
             (Parsed::Unreadable, Line::Whole(bytes) | Line::Cut(bytes)) => self.torn(line, bytes),
             (parsed, _) => self.parsed(line, parsed),
         }
@@ -76,11 +73,9 @@ impl Fold {
             if !(self.agent.spec().is_line)(object) {
                 continue;
             }
-            let record = Line::Whole(object);
-            let is_codex = self.agent == Agent::CODEX;
-            match if is_codex { codex::parse_record(object) } else { self.claude.line(record) } {
+            match self.parser.record(object) {
                 Parsed::Unreadable => lost = true,
-                parsed @ Parsed::Line { .. } => self.parsed(record, parsed),
+                parsed @ Parsed::Line { .. } => self.parsed(Line::Whole(object), parsed),
             }
         }
         if lost {
@@ -226,10 +221,10 @@ impl Fold {
 
     pub(super) fn jump(&mut self) {
         self.since_jump = SinceJump { jumped: true, ..SinceJump::default() };
-        // Claude Code's transcripts hold no limits that would be worth reading further back for.
-        self.since_jump.limits = self.agent == Agent::CLAUDE;
+        // Limits that no file tells are not worth reading further back for.
+        self.since_jump.limits = !self.agent.spec().layout.tells_limits;
         self.changed = true;
-        self.claude.jump();
+        self.parser.jump();
         if let Some(about) = &mut self.about {
             about.jump();
         }

@@ -3,7 +3,7 @@
 //! Shapes are those of 1.0.17 to 2.1.287: one object per line in any order of keys, of `user`, `assistant` and `system`
 //! with everything that counts, and of dozens of other types that say nothing. Everything is optional, whatever is not
 //! known is passed over, nothing fails.
-//! Read next: [`Reader`], for what a line says; [`ledger`] for the figures, `entry` for the shape of a line, [`lineage`] for copies of whole files.
+//! Read next: `reader`, for what a line says; [`ledger`] for the figures, `entry` for the shape of a line, [`lineage`] for copies of whole files.
 
 pub mod ledger;
 pub mod limits;
@@ -32,8 +32,6 @@ use crate::core::source::Spec;
 use crate::core::source::lenient::{Room, read};
 use entry::Entry;
 
-pub use place::Place;
-pub use reader::Reader;
 pub use stream::{Stream, is_line as is_stream_line};
 pub use usage::{Mark, Row};
 
@@ -43,6 +41,7 @@ pub(super) static SPEC: Spec = Spec {
     card_name: "Claude Code",
     layout: layout::LAYOUT,
     main_family: "claude",
+    parser: || Box::<reader::Reader>::default(),
     is_line,
     line_time,
     time_within: LINE_LIMIT,

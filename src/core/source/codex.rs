@@ -21,7 +21,7 @@ mod value;
 use serde_json::Value;
 
 use crate::core::lines::Line;
-use crate::core::source::{Count, CountInfo, Doing, Fact, Parsed, Spec};
+use crate::core::source::{Count, CountInfo, Doing, Fact, Parsed, Parser, Spec};
 use head::Head;
 use value::{field, number, text, timestamp};
 
@@ -34,22 +34,32 @@ pub(super) static SPEC: Spec = Spec {
     card_name: "Codex",
     layout: layout::LAYOUT,
     main_family: crate::core::limits::MAIN_FAMILY,
+    parser: || Box::new(Rollout),
     is_line,
     line_time,
     time_within: 4 << 10,
 };
 
+/// Every line says by itself what it says.
+#[derive(Debug)]
+struct Rollout;
+
+impl Parser for Rollout {
+    fn line(&mut self, line: Line<'_>) -> Parsed {
+        parse(line)
+    }
+
+    fn record(&mut self, object: &[u8]) -> Parsed {
+        parse_whole(object, true)
+    }
+}
+
 /// Reads one line.
-pub fn parse(line: Line<'_>) -> Parsed {
+fn parse(line: Line<'_>) -> Parsed {
     match line {
         Line::Whole(bytes) => parse_whole(bytes, false),
         Line::Cut(bytes) | Line::Oversized(bytes) => parse_oversized(bytes),
     }
-}
-
-/// Reads a line that is known to be one object.
-pub fn parse_record(bytes: &[u8]) -> Parsed {
-    parse_whole(bytes, true)
 }
 
 fn parse_whole(bytes: &[u8], is_one: bool) -> Parsed {
@@ -222,7 +232,7 @@ fn count(payload: &Value, at: Option<jiff::Timestamp>) -> Fact {
     Fact::Count(Box::new(Count { info, limits }))
 }
 
-/// The row of a usage line, for recognising copied history: what [`parse`] would find, and nothing else.
+/// The row of a usage line, for recognising copied history: what its fact would tell, and nothing else.
 pub fn usage_row(line: Line<'_>) -> Option<counters::Row> {
     let Line::Whole(bytes) = line else { return None };
     memchr::memmem::find(bytes, b"\"token_count\"")?;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use jiff::Timestamp;
 
 use super::layout::Layout;
-use super::{claude, codex};
+use super::{Parser, claude, codex};
 
 /// What there is to know of an agent.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct Spec {
     pub layout: Layout,
     /// The family of limits whose windows are on the card.
     pub main_family: &'static str,
+    /// A reader of one session's files.
+    pub parser: fn() -> Box<dyn Parser>,
     /// Whether a line is one that the agent writes.
     pub is_line: fn(&[u8]) -> bool,
     /// The time of a line, as far as its first bytes tell it.

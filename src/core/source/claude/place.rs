@@ -6,16 +6,16 @@ use std::path::Path;
 
 /// What the place of a file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     /// The session that the file is of.
-    pub session: Option<String>,
+    pub(super) session: Option<String>,
     /// The session whose helper's file it is.
-    pub helps: Option<String>,
+    pub(super) helps: Option<String>,
 }
 
 impl Place {
     /// The place of a file. A name that is no session's says nothing.
-    pub fn of(path: &Path) -> Self {
+    pub(super) fn of(path: &Path) -> Self {
         let names = path.iter().rev().filter_map(|name| name.to_str());
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let above = names.skip_while(|name| *name != "subagents").nth(1);

@@ -4,6 +4,8 @@
 //! ends of turns are recorded. Nothing else is kept here.
 //! Read next: [`super::ledger`], for what becomes of the usage.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 
 use super::entry::{Body, Entry, GLANCE, branch, decode, forked_from, speaks, surface};
@@ -12,14 +14,14 @@ use super::turn::{Said, Turns};
 use super::{SILENT, limit, tool, usage, window};
 use crate::core::lines::Line;
 use crate::core::source::lenient::{Room, read};
-use crate::core::source::{Call, Fact, Message, Meta, Parsed, value};
+use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, value};
 use crate::core::time::elapsed;
 
 /// Reads the lines of one file, in order.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub(super) struct Reader {
     /// What the file's place says of it.
-    pub place: Option<Box<Place>>,
+    place: Option<Box<Place>>,
     /// Whose file this is, once a line has said so.
     whose: Option<Whose>,
     /// The session that the process began with, where that was another one.
@@ -52,21 +54,25 @@ struct Whose {
     forked_from: Option<String>,
 }
 
-impl Reader {
-    /// Reads one line.
-    pub fn line(&mut self, line: Line<'_>) -> Parsed {
+impl Parser for Reader {
+    fn line(&mut self, line: Line<'_>) -> Parsed {
         match line {
             Line::Whole(bytes) | Line::Cut(bytes) => self.whole(bytes),
             Line::Oversized(first) => said(None, self.oversized(first)),
         }
     }
 
-    /// Bytes are left out from here on.
-    pub fn jump(&mut self) {
+    fn located(&mut self, path: &Path) {
+        self.place = Some(Box::new(Place::of(path)));
+    }
+
+    fn jump(&mut self) {
         self.torn |= self.whose.is_none();
         self.turns = Turns::default();
     }
+}
 
+impl Reader {
     fn whole(&mut self, bytes: &[u8]) -> Parsed {
         if bytes.len() > GLANCE && !speaks(bytes) {
             // A line that was cut short rarely ends like one that was not.
