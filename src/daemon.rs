@@ -32,7 +32,6 @@ use crate::clock;
 use crate::control::Handover;
 use crate::core::card::Card;
 use crate::core::engine::{Engine, Input, Output};
-use crate::core::file::SessionFile;
 use crate::core::publish::Publisher;
 use crate::core::report::DaemonReport;
 use crate::core::settings::Settings;
@@ -148,8 +147,8 @@ pub async fn run(
     if let Some(inherited) = inherited.as_ref().filter(|_| left.is_some()) {
         daemon.engine.inherit(&inherited.positions, &inherited.registers, inherited.card.clone());
     }
-    let mut reading =
-        Reading::resume(homes, left).map_err(|error| failed("start reading session files", error))?;
+    let mut reading = Reading::resume(Arc::new(clock::now), homes, left)
+        .map_err(|error| failed("start reading session files", error))?;
     tracing::info!(pid = instance.record.pid, version = env!("CARGO_PKG_VERSION"), "started");
     remembered.extend(inherited.into_iter().flat_map(|inherited| inherited.limits));
     daemon.input(Input::Remembered(remembered), &mut reading);
@@ -205,12 +204,7 @@ struct Daemon<'a> {
 
 impl Daemon<'_> {
     /// The loop.
-    async fn turn(
-        &mut self,
-        reading: &mut Reading<SessionFile>,
-        signals: &mut Signals,
-        requests: &mut Requests,
-    ) {
+    async fn turn(&mut self, reading: &mut Reading, signals: &mut Signals, requests: &mut Requests) {
         let clock_watch = ClockWatch::start();
         while !self.engine.is_finished() {
             let now = clock::now();
@@ -289,12 +283,12 @@ impl Daemon<'_> {
         }
     }
 
-    fn input(&mut self, input: Input, reading: &mut Reading<SessionFile>) {
+    fn input(&mut self, input: Input, reading: &mut Reading) {
         self.inputs([input], reading);
     }
 
     /// Hands in what happened, and before that that time passed unnoticed.
-    fn inputs(&mut self, inputs: impl IntoIterator<Item = Input>, reading: &mut Reading<SessionFile>) {
+    fn inputs(&mut self, inputs: impl IntoIterator<Item = Input>, reading: &mut Reading) {
         let now = clock::now();
         if self.detector.has_jumped(now) {
             tracing::info!("the machine slept or a clock was set; looking at everything again");
@@ -304,7 +298,7 @@ impl Daemon<'_> {
         self.engine.handle_all(now, inputs);
     }
 
-    fn output(&mut self, requests: &mut Requests, reading: &mut Reading<SessionFile>) {
+    fn output(&mut self, requests: &mut Requests, reading: &mut Reading) {
         let now = clock::now();
         self.follow_zone(now);
         while let Some(output) = self.engine.poll_output(now) {
@@ -347,7 +341,7 @@ impl Daemon<'_> {
         }
     }
 
-    async fn end(mut self, reading: Reading<SessionFile>, requests: Requests) {
+    async fn end(mut self, reading: Reading, requests: Requests) {
         // It has nothing to finish, and may be in the middle of a large file.
         drop(reading);
         self.keeper.finish(self.engine.limits().cloned().collect());

@@ -2,7 +2,8 @@
 //!
 //! One thread of its own, because reading files blocks and folding them takes time; the loop only ever gets small events.
 //! It sleeps until the file system tells of a change or the slow rescan is due. It reads session files and writes nothing.
-//! What an agent's lines mean is the business of [`Fold`]; where its files lie, its [row](crate::core::source::Spec) tells.
+//! What an agent's lines mean is the business of [`SessionFile`](crate::core::file::SessionFile); where its files lie,
+//! its [row](crate::core::source::Spec) tells.
 //!
 //! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `folders` and `scan` (which files there
 //! are), `notice` (what happened to one), `files`, `tail` and `open` (its bytes), `lineage` and `originals` (whose
@@ -11,7 +12,6 @@
 mod breath;
 mod exits;
 mod files;
-mod fold;
 mod folders;
 mod homes;
 mod inbox;
@@ -41,7 +41,6 @@ use crate::core::source_event::{FileIdentity, SourceEvent};
 use crate::core::time::Now;
 use crate::homes::Home;
 
-pub use fold::{Fold, Head, Update};
 pub(crate) use originals::helper_files;
 pub use survey::survey;
 
@@ -51,6 +50,9 @@ use watch::Watcher;
 
 /// How long [`IntakeHandle::stop`] waits for the thread.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
 
 /// What the intake needs to know. [`IntakeConfig::new`] gives everything but the homes its usual value.
 #[derive(Clone)]
@@ -64,7 +66,7 @@ pub struct IntakeConfig {
     /// What the agents' registers said to an earlier reading.
     pub registers: Vec<register::Left>,
     /// The time.
-    pub clock: Arc<dyn Fn() -> Now + Send + Sync>,
+    pub clock: Clock,
     /// How much is read at once.
     pub sizes: Sizes,
     /// How often is looked.
@@ -117,7 +119,7 @@ const MIB: u64 = 1024 * KIB;
 
 impl IntakeConfig {
     /// Reads `homes`; the clock's present is where live usage begins.
-    pub fn new(homes: Vec<Home>, clock: Arc<dyn Fn() -> Now + Send + Sync>) -> Self {
+    pub fn new(homes: Vec<Home>, clock: Clock) -> Self {
         Self {
             homes,
             live_since: clock().wall,
@@ -173,14 +175,14 @@ pub struct IntakeHandle {
 ///
 /// # Errors
 /// The system could not start a thread.
-pub fn start<F: Fold>(
+pub fn start(
     config: IntakeConfig,
-    sink: impl FnMut(SourceEvent<F::Update>) -> ControlFlow<()> + Send + 'static,
+    sink: impl FnMut(SourceEvent) -> ControlFlow<()> + Send + 'static,
 ) -> io::Result<IntakeHandle> {
     let inbox = Arc::new(Inbox::default());
     let (running, ended) = mpsc::channel();
     let watcher = Watcher::new(Arc::clone(&inbox), Arc::clone(&config.clock), Some(config.most_watches));
-    let reader = Reader::<F>::new(config, Arc::clone(&inbox), watcher, Box::new(sink));
+    let reader = Reader::new(config, Arc::clone(&inbox), watcher, Box::new(sink));
     std::thread::Builder::new().name("intake".to_owned()).spawn(move || {
         reader.run();
         drop(running);
@@ -189,13 +191,10 @@ pub fn start<F: Fold>(
 }
 
 /// Reads what there is in `config.homes` once, to the end, very large files included, and watches nothing.
-pub fn read_once<F: Fold>(
-    config: IntakeConfig,
-    sink: impl FnMut(SourceEvent<F::Update>) -> ControlFlow<()> + Send,
-) {
+pub fn read_once(config: IntakeConfig, sink: impl FnMut(SourceEvent) -> ControlFlow<()> + Send) {
     let inbox = Arc::new(Inbox::default());
     let watcher = Watcher::new(Arc::clone(&inbox), Arc::clone(&config.clock), None);
-    Reader::<F>::new(config, inbox, watcher, Box::new(sink)).read_once();
+    Reader::new(config, inbox, watcher, Box::new(sink)).read_once();
 }
 
 impl IntakeHandle {

@@ -13,7 +13,6 @@ use crate::control::Verb;
 use crate::control::client::{self, Found};
 use crate::core::config::Effective;
 use crate::core::engine::{Engine, Input, Output};
-use crate::core::file::SessionFile;
 use crate::core::publish::Publisher;
 use crate::core::report::{DaemonReport, StatusReport};
 use crate::error::{Exit, Failure};
@@ -96,7 +95,7 @@ pub(crate) fn from_files(places: Places<'_>, daemon: DaemonReport) -> StatusRepo
     }
     let (sender, events) = std::sync::mpsc::channel();
     let config = IntakeConfig::new(places.homes, Arc::new(clock::now));
-    intake::read_once::<SessionFile>(config, move |event| match sender.send(event) {
+    intake::read_once(config, move |event| match sender.send(event) {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
     });

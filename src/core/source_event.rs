@@ -61,13 +61,13 @@ pub enum Standing {
 
 /// Something that session files brought.
 #[derive(Debug, Clone, PartialEq)]
-pub enum SourceEvent<Update = FileUpdate> {
+pub enum SourceEvent {
     /// A file was read or has grown.
     Updated {
         /// Which.
         file: FileId,
         /// What is new; replaces what was known of the file.
-        update: Box<Update>,
+        update: Box<FileUpdate>,
         /// What it is to those who listen.
         standing: Standing,
         /// How far the file has been read, once all of it up to there was.
@@ -108,7 +108,7 @@ pub enum SourceEvent<Update = FileUpdate> {
     },
 }
 
-impl<Update> SourceEvent<Update> {
+impl SourceEvent {
     /// A word on limits.
     pub fn limits(word: Snapshot) -> Self {
         Self::Limits(Box::new(word))

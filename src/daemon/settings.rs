@@ -13,7 +13,6 @@ use crate::clock;
 use crate::config_file::ConfigFile;
 use crate::core::config::{Change, ConfigContext, Effective, InUse, missing_application_id};
 use crate::core::engine::LOOSER_AFTER;
-use crate::core::file::SessionFile;
 use crate::core::report::ConfigReport;
 use crate::core::settings::Settings;
 use crate::homes;
@@ -128,7 +127,7 @@ impl LiveSettings {
 
 impl Daemon<'_> {
     /// Hands the settings in force to everybody else.
-    pub(super) fn use_settings(&mut self, settings: Arc<Settings>, reading: &mut Reading<SessionFile>) {
+    pub(super) fn use_settings(&mut self, settings: Arc<Settings>, reading: &mut Reading) {
         if settings.sources != self.in_force.sources {
             let homes = homes::of(&settings.sources, self.environment);
             self.terminals.set_homes(homes.clone(), cached::places(&homes, self.environment));

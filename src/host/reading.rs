@@ -16,7 +16,7 @@ use crate::core::backoff::Backoff;
 use crate::core::register;
 use crate::core::source_event::{ReadTo, SourceEvent};
 use crate::homes::Home;
-use crate::intake::{self, Fold, IntakeConfig, IntakeHandle};
+use crate::intake::{self, Clock, IntakeConfig, IntakeHandle};
 
 /// Events that wait for the loop; a full channel holds the reading back.
 const INBOX: usize = 64;
@@ -27,9 +27,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What the reading brings.
 #[derive(Debug)]
-pub enum Read<U> {
+pub enum Read {
     /// Session files brought something.
-    Event(SourceEvent<U>),
+    Event(SourceEvent),
     /// Everything is read anew: what is known of files is void.
     StartedAgain,
 }
@@ -46,32 +46,33 @@ pub struct Left {
 }
 
 /// The running intake and its channel. Belongs inside a tokio runtime.
-#[derive(Debug)]
-pub struct Reading<F: Fold> {
+pub struct Reading {
+    clock: Clock,
     homes: Vec<Home>,
-    events: mpsc::Receiver<SourceEvent<F::Update>>,
+    events: mpsc::Receiver<SourceEvent>,
     handle: Option<IntakeHandle>,
     backoff: Backoff,
     /// When the thread that broke off is started again.
     again_at: Option<Instant>,
 }
 
-impl<F: Fold> Reading<F> {
+impl Reading {
     /// Starts reading.
     ///
     /// # Errors
     /// The system could not start a thread.
     pub fn start(homes: Vec<Home>) -> io::Result<Self> {
-        Self::resume(homes, None)
+        Self::resume(Arc::new(clock::now), homes, None)
     }
 
-    /// Goes on where an earlier reading left off.
+    /// Goes on where an earlier reading left off, by this clock.
     ///
     /// # Errors
     /// The system could not start a thread.
-    pub fn resume(homes: Vec<Home>, left: Option<Left>) -> io::Result<Self> {
-        let (events, handle) = begin::<F>(homes.clone(), left)?;
+    pub fn resume(clock: Clock, homes: Vec<Home>, left: Option<Left>) -> io::Result<Self> {
+        let (events, handle) = begin(&clock, homes.clone(), left)?;
         Ok(Self {
+            clock,
             homes,
             events,
             handle: Some(handle),
@@ -81,12 +82,12 @@ impl<F: Fold> Reading<F> {
     }
 
     /// Waits for what comes next. Nothing is lost when the wait is given up.
-    pub async fn next(&mut self) -> Read<F::Update> {
+    pub async fn next(&mut self) -> Read {
         loop {
             if let Some(at) = self.again_at {
                 sleep_until(at).await;
                 self.again_at = None;
-                match begin::<F>(self.homes.clone(), None) {
+                match begin(&self.clock, self.homes.clone(), None) {
                     Ok((events, handle)) => {
                         (self.events, self.handle) = (events, Some(handle));
                         return Read::StartedAgain;
@@ -102,7 +103,7 @@ impl<F: Fold> Reading<F> {
     }
 
     /// What is there already.
-    pub fn try_next(&mut self) -> Option<SourceEvent<F::Update>> {
+    pub fn try_next(&mut self) -> Option<SourceEvent> {
         self.events.try_recv().ok()
     }
 
@@ -142,17 +143,17 @@ impl<F: Fold> Reading<F> {
     }
 }
 
-type Begun<U> = (mpsc::Receiver<SourceEvent<U>>, IntakeHandle);
+type Begun = (mpsc::Receiver<SourceEvent>, IntakeHandle);
 
-fn begin<F: Fold>(homes: Vec<Home>, left: Option<Left>) -> io::Result<Begun<F::Update>> {
+fn begin(clock: &Clock, homes: Vec<Home>, left: Option<Left>) -> io::Result<Begun> {
     let (inbox, events) = mpsc::channel(INBOX);
-    let mut config = IntakeConfig::new(homes, Arc::new(clock::now));
+    let mut config = IntakeConfig::new(homes, Arc::clone(clock));
     if let Some(left) = left {
         config.live_since = left.at.min(config.live_since);
         config.resume = left.files.into_iter().map(|read| (read.file, read.offset)).collect();
         config.registers = left.registers;
     }
-    let handle = intake::start::<F>(config, move |event| match inbox.blocking_send(event) {
+    let handle = intake::start(config, move |event| match inbox.blocking_send(event) {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
     })?;

@@ -11,20 +11,20 @@ use super::tail::Tail;
 use crate::core::source_event::{FileId, FileIdentity};
 
 #[derive(Debug)]
-pub(super) struct Files<F> {
+pub(super) struct Files {
     /// Boxed: the map's nodes are half empty.
-    tails: BTreeMap<FileId, Box<Tail<F>>>,
+    tails: BTreeMap<FileId, Box<Tail>>,
     by_path: BTreeMap<Arc<Path>, FileId>,
     by_identity: BTreeMap<FileIdentity, FileId>,
     next: u64,
 }
 
-impl<F> Files<F> {
+impl Files {
     pub(super) fn new() -> Self {
         Self { tails: BTreeMap::new(), by_path: BTreeMap::new(), by_identity: BTreeMap::new(), next: 1 }
     }
 
-    pub(super) fn insert(&mut self, tail: Tail<F>) -> FileId {
+    pub(super) fn insert(&mut self, tail: Tail) -> FileId {
         let id = FileId::new(self.next);
         self.next += 1;
         self.put(id, tail);
@@ -32,14 +32,14 @@ impl<F> Files<F> {
     }
 
     /// Puts another reading in the place of `id`.
-    pub(super) fn put(&mut self, id: FileId, tail: Tail<F>) {
+    pub(super) fn put(&mut self, id: FileId, tail: Tail) {
         self.remove(id);
         self.by_path.insert(Arc::clone(&tail.path), id);
         self.by_identity.insert(tail.stamp.identity, id);
         self.tails.insert(id, Box::new(tail));
     }
 
-    pub(super) fn remove(&mut self, id: FileId) -> Option<Tail<F>> {
+    pub(super) fn remove(&mut self, id: FileId) -> Option<Tail> {
         let tail = *self.tails.remove(&id)?;
         self.by_path.remove(&tail.path);
         if self.by_identity.get(&tail.stamp.identity) == Some(&id) {
@@ -56,11 +56,11 @@ impl<F> Files<F> {
         }
     }
 
-    pub(super) fn get(&self, id: FileId) -> Option<&Tail<F>> {
+    pub(super) fn get(&self, id: FileId) -> Option<&Tail> {
         self.tails.get(&id).map(Box::as_ref)
     }
 
-    pub(super) fn get_mut(&mut self, id: FileId) -> Option<&mut Tail<F>> {
+    pub(super) fn get_mut(&mut self, id: FileId) -> Option<&mut Tail> {
         self.tails.get_mut(&id).map(Box::as_mut)
     }
 
@@ -76,12 +76,12 @@ impl<F> Files<F> {
         self.by_identity.get(&identity).copied()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (FileId, &Tail<F>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (FileId, &Tail)> {
         self.tails.iter().map(|(id, tail)| (*id, tail.as_ref()))
     }
 
     /// The ids of those that `wanted` picks, for when the files change on the way.
-    pub(super) fn ids(&self, wanted: impl Fn(&Tail<F>) -> bool) -> Vec<FileId> {
+    pub(super) fn ids(&self, wanted: impl Fn(&Tail) -> bool) -> Vec<FileId> {
         self.iter().filter(|(_, tail)| wanted(tail)).map(|(id, _)| id).collect()
     }
 }

@@ -15,7 +15,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Home;
-use super::fold::Fold;
 use super::inbox::Change;
 use super::notice::LIVE_FOR;
 use super::open::Stamp;
@@ -49,7 +48,7 @@ pub(super) enum Depth {
     New,
 }
 
-impl<F: Fold> Reader<'_, F> {
+impl Reader<'_> {
     /// An event for a path.
     pub(super) fn noticed(&mut self, path: &Path, change: Change) -> ControlFlow<()> {
         let place = self.places.find(path).filter(|(root, _)| root.is_present());

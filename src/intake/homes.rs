@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Home;
-use super::fold::Fold;
 use super::reader::Reader;
 use super::scan::{Found, LimitsSearch};
 use super::watch::{self, Trust};
+use crate::core::limits::{Snapshot, main_family};
 use crate::core::source_event::SourceEvent;
 use crate::fs_watch::Refused;
 
@@ -29,7 +29,7 @@ pub(super) struct HomeState {
     limits_known: bool,
 }
 
-impl<F: Fold> Reader<'_, F> {
+impl Reader<'_> {
     /// Reads these homes from now on.
     pub(super) fn set_homes(&mut self, homes: Vec<Home>) -> ControlFlow<()> {
         let dropped: Vec<_> = self.homes.extract_if(.., |state| !homes.contains(&state.home)).collect();
@@ -188,8 +188,10 @@ impl<F: Fold> Reader<'_, F> {
         }
     }
 
-    pub(super) fn limits_found(&mut self, home: &Arc<Home>) {
-        if let Some(state) = self.state(home) {
+    /// A file of `home` has told these: no older one is asked when the limits on the card are among them.
+    pub(super) fn limits_found(&mut self, home: &Arc<Home>, limits: &[Snapshot]) {
+        let is_main = |limits: &Snapshot| limits.family == main_family(limits.agent);
+        if let Some(state) = self.state(home).filter(|_| limits.iter().any(is_main)) {
             state.limits = LimitsSearch::Done;
             state.limits_known = true;
         }

@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Home;
-use super::fold::{Fold, Head};
 use super::open::{Chunks, Opened, Stamp};
 use super::reader::Reader;
 use super::tail::{Tail, located};
-use crate::core::file::{LineageRequest, RowReader, UsageRow};
+use crate::core::file::{LineageRequest, RowReader, SessionFile, UsageRow};
 use crate::core::source::Agent;
 use crate::core::source_event::FileId;
 
@@ -39,7 +38,36 @@ pub(super) struct Index {
     rows: BTreeMap<PathBuf, (Stamp, Vec<UsageRow>)>,
 }
 
-impl<F: Fold> Reader<'_, F> {
+/// What the beginning of a file says of its relations.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    /// The conversation it belongs to.
+    pub(super) id: String,
+    /// The conversation that it was copied from or started by.
+    parent: Option<String>,
+    /// Whether it shows by itself that it was copied.
+    pub(super) copy: bool,
+    /// The first line's own id, which copies keep; only Claude Code's lines have one.
+    pub(super) first_line: Option<String>,
+    /// Whether another conversation started it.
+    pub(super) subagent: bool,
+}
+
+impl Head {
+    /// `None` until the first line has been read.
+    fn of(file: &SessionFile) -> Option<Self> {
+        let (id, parent) = file.family()?;
+        Some(Self {
+            id: id.to_owned(),
+            parent: parent.map(str::to_owned),
+            copy: file.is_copy(),
+            first_line: file.first_line().map(str::to_owned),
+            subagent: file.is_subagent(),
+        })
+    }
+}
+
+impl Reader<'_> {
     /// Gives the fold of `id` the rows it wants. Where none were found, it is asked again when other files have appeared.
     pub(super) fn ask_lineage(&mut self, id: FileId) {
         let met = self.met;
@@ -82,8 +110,8 @@ impl<F: Fold> Reader<'_, F> {
         let is_sibling = |head: Option<&Head>| {
             head.is_some_and(|head| head.parent.as_deref() == Some(request.parent.as_str()))
         };
-        let head = |tail: &Tail<F>| tail.fold.as_ref().and_then(|fold| fold.head());
-        let related = |tail: &Tail<F>| Arc::ptr_eq(&tail.home, home) && is_sibling(head(tail).as_ref());
+        let head = |tail: &Tail| tail.fold.as_deref().and_then(Head::of);
+        let related = |tail: &Tail| Arc::ptr_eq(&tail.home, home) && is_sibling(head(tail).as_ref());
         let live = self.files.iter().filter(|(_, tail)| related(tail) && *tail.path != *own);
         let mut paths: Vec<_> = live.map(|(_, tail)| tail.path.to_path_buf()).take(MOST_SIBLINGS).collect();
         let listed = self.index.iter().flat_map(|index| index.files.iter().rev());
@@ -105,7 +133,7 @@ impl<F: Fold> Reader<'_, F> {
     }
 
     /// The followed file at `path` with what was read of it at hand.
-    pub(super) fn awake(&mut self, path: &Path) -> Option<&mut Tail<F>> {
+    pub(super) fn awake(&mut self, path: &Path) -> Option<&mut Tail> {
         let id = self.files.at(path)?;
         let tail = self.files.get_mut(id)?;
         if tail.fold.is_none() {
@@ -118,24 +146,25 @@ impl<F: Fold> Reader<'_, F> {
     /// What the beginning of a file says of its relations.
     pub(super) fn head_of(&mut self, home: &Home, path: &Path) -> Option<Head> {
         if let Some(fold) =
-            self.files.at(path).and_then(|id| self.files.get(id)).and_then(|tail| tail.fold.as_ref())
+            self.files.at(path).and_then(|id| self.files.get(id)).and_then(|tail| tail.fold.as_deref())
         {
-            return fold.head();
+            return Head::of(fold);
         }
         if let Some(known) = self.index.as_ref().and_then(|index| index.heads.get(path)) {
             return Some(known.clone());
         }
         let mut opened = Opened::open(path).ok()?;
-        let mut fold = located(F::new(home.agent, Arc::clone(&home.label), self.config.live_since), path);
+        let mut fold =
+            located(SessionFile::new(home.agent, Arc::clone(&home.label), self.config.live_since), path);
         let mut passed = 0;
-        while fold.head().is_none() && passed < self.config.sizes.ends.head {
+        while fold.family().is_none() && passed < self.config.sizes.ends.head {
             let count = self.chunks.stream(&mut opened.file, passed, STEP, |bytes| fold.push(bytes)).ok()?;
             if count == 0 {
                 break;
             }
             passed += count;
         }
-        let head = fold.head()?;
+        let head = Head::of(&fold)?;
         if let Some(index) = &mut self.index {
             index.heads.insert(path.to_owned(), head.clone());
         }

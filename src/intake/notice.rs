@@ -14,7 +14,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Home;
-use super::fold::{Fold, Update as _};
 use super::open::{Opened, Stamp};
 use super::reader::Reader;
 use super::scan::Found;
@@ -28,7 +27,7 @@ pub(super) const LIVE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// A file that was not written to for so long rests.
 const REST: Duration = Duration::from_secs(2);
 
-impl<F: Fold> Reader<'_, F> {
+impl Reader<'_> {
     /// Looks at a session file: a new one, a known one that may have changed, one that may be gone.
     pub(super) fn look_at(&mut self, path: &Path) -> ControlFlow<()> {
         let Some((root, _)) = self.places.find(path) else { return ControlFlow::Continue(()) };
@@ -196,7 +195,7 @@ impl<F: Fold> Reader<'_, F> {
         path: &Path,
         opened: &mut Opened,
         announced: Option<Timestamp>,
-    ) -> io::Result<Tail<F>> {
+    ) -> io::Result<Tail> {
         let after = announced.and_then(|at| at.checked_add(SignedDuration::from_nanos(1)).ok());
         let live_since = after
             .unwrap_or(Timestamp::MIN)
@@ -229,17 +228,15 @@ impl<F: Fold> Reader<'_, F> {
         let usual = if announced.this_fold { Standing::News } else { Standing::Restored };
         let standing = standing.unwrap_or(usual);
         if let (Standing::Restored, Some(until)) = (standing, announced.last_usage) {
-            update.forget_usage(until);
+            update.usage.retain(|event| event.added.is_none() || event.at > until);
         }
-        announced.last_usage = announced.last_usage.max(update.last_usage());
+        announced.last_usage = announced.last_usage.max(update.usage.iter().map(|event| event.at).max());
         announced.this_fold = true;
         announced.ever = true;
         let offset = tail.position.offset.saturating_sub(tail.unfinished());
         let read = tail.count.is_none().then_some(ReadTo { file: tail.stamp.identity, offset });
-        if update.tells_main_limits() {
-            let home = Arc::clone(&tail.home);
-            self.limits_found(&home);
-        }
+        let home = Arc::clone(&tail.home);
+        self.limits_found(&home, &update.limits);
         self.send(SourceEvent::Updated { file: id, update: Box::new(update), standing, read })
     }
 

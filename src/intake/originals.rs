@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Home;
-use super::fold::{Fold, Head};
-use super::lineage::{MOST_HEADS, read_rows};
+use super::lineage::{Head, MOST_HEADS, read_rows};
 use super::open::Opened;
 use super::reader::Reader;
 use crate::core::file::{LineageRequest, UsageRow};
@@ -18,7 +17,7 @@ use crate::core::lines::Finder;
 use crate::core::source::claude::lineage::Relative;
 use crate::core::source_event::FileId;
 
-impl<F: Fold> Reader<'_, F> {
+impl Reader<'_> {
     /// The rows of what belongs to other files than `own`, of a session or of a helper.
     pub(super) fn claude_relatives(
         &mut self,
@@ -43,7 +42,7 @@ impl<F: Fold> Reader<'_, F> {
     /// Gives the fold of `id` the rows of its helpers' files, if it wants them.
     pub(super) fn ask_helpers(&mut self, id: FileId) {
         let Some(tail) = self.files.get(id).filter(|tail| tail.count.is_none()) else { return };
-        if !tail.fold.as_ref().is_some_and(|fold| fold.helpers_wanted()) {
+        if !tail.fold.as_ref().is_some_and(|fold| fold.helpers_wanted(true)) {
             return;
         }
         let files = helper_files(&tail.path);
@@ -51,7 +50,7 @@ impl<F: Fold> Reader<'_, F> {
             files.iter().filter_map(|path| read_rows(path, u64::MAX, &mut self.chunks)).collect();
         if let Some(tail) = self.files.get_mut(id) {
             tail.helped = true;
-            tail.fold.iter_mut().for_each(|fold| fold.set_helpers(&rows));
+            tail.fold.iter_mut().for_each(|fold| fold.set_helpers(&rows, true));
         }
     }
 

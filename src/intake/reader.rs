@@ -15,7 +15,6 @@ use jiff::Timestamp;
 
 use super::exits::Exits;
 use super::files::Files;
-use super::fold::Fold;
 use super::folders::{Depth, Folder};
 use super::homes::HomeState;
 use super::inbox::{Inbox, News};
@@ -37,22 +36,22 @@ const MOST_WAITING: usize = 64;
 /// How many of the newest folders of the deepest level are listed where nothing is watched.
 const NEWEST_FOLDERS: usize = 3;
 
-type Sink<'a, U> = Box<dyn FnMut(SourceEvent<U>) -> ControlFlow<()> + Send + 'a>;
+type Sink<'a> = Box<dyn FnMut(SourceEvent) -> ControlFlow<()> + Send + 'a>;
 
-pub(super) struct Reader<'a, F: Fold> {
+pub(super) struct Reader<'a> {
     pub(super) config: IntakeConfig,
     pub(super) inbox: Arc<Inbox>,
     pub(super) watcher: Watcher,
-    sink: Sink<'a, F::Update>,
+    sink: Sink<'a>,
     /// What is to be told when the news at hand have been read: whoever listens wakes up once for all of it.
-    outbox: Vec<SourceEvent<F::Update>>,
+    outbox: Vec<SourceEvent>,
     pub(super) chunks: Chunks,
     pub(super) homes: Vec<HomeState>,
     pub(super) places: Places,
     /// The folders above missing trees that are watched.
     pub(super) waiting: BTreeSet<PathBuf>,
     pub(super) folders: BTreeMap<PathBuf, Folder>,
-    pub(super) files: Files<F>,
+    pub(super) files: Files,
     /// Files to look at, the newest last.
     pub(super) backlog: Vec<Found>,
     /// When files that end inside a line will have rested.
@@ -79,13 +78,8 @@ pub(super) struct Reader<'a, F: Fold> {
     listed_at: Duration,
 }
 
-impl<'a, F: Fold> Reader<'a, F> {
-    pub(super) fn new(
-        config: IntakeConfig,
-        inbox: Arc<Inbox>,
-        watcher: Watcher,
-        sink: Sink<'a, F::Update>,
-    ) -> Self {
+impl<'a> Reader<'a> {
+    pub(super) fn new(config: IntakeConfig, inbox: Arc<Inbox>, watcher: Watcher, sink: Sink<'a>) -> Self {
         Self {
             chunks: Chunks::new(config.sizes.chunk, Arc::clone(&inbox)),
             exits: Exits::new(Arc::clone(&inbox)),
@@ -225,7 +219,7 @@ impl<'a, F: Fold> Reader<'a, F> {
         ControlFlow::Continue(())
     }
 
-    fn check_files(&mut self, wanted: impl Fn(&Tail<F>) -> bool) -> ControlFlow<()> {
+    fn check_files(&mut self, wanted: impl Fn(&Tail) -> bool) -> ControlFlow<()> {
         let mono = self.now().mono;
         for id in self.files.ids(wanted) {
             let Some(tail) = self.files.get_mut(id) else { continue };
@@ -303,7 +297,7 @@ impl<'a, F: Fold> Reader<'a, F> {
     fn poll_every(&self) -> Option<Duration> {
         let mono = self.now().mono;
         let homes: Vec<_> = self.untold().collect();
-        let untold = |tail: &Tail<F>| homes.iter().any(|home| Arc::ptr_eq(home, &tail.home));
+        let untold = |tail: &Tail| homes.iter().any(|home| Arc::ptr_eq(home, &tail.home));
         let mut followed = self.files.iter().filter(|(_, tail)| untold(tail)).peekable();
         let unwatched_root = self.places.roots.iter().any(|root| root.is_awaited() && root.is_unheard());
         if followed.peek().is_none() && !unwatched_root {
@@ -313,7 +307,7 @@ impl<'a, F: Fold> Reader<'a, F> {
         Some(if hot { self.config.pace.hot } else { self.config.pace.cold })
     }
 
-    pub(super) fn send(&mut self, event: SourceEvent<F::Update>) -> ControlFlow<()> {
+    pub(super) fn send(&mut self, event: SourceEvent) -> ControlFlow<()> {
         self.outbox.push(event);
         if self.outbox.len() < MOST_WAITING { ControlFlow::Continue(()) } else { self.deliver() }
     }
@@ -333,6 +327,6 @@ impl<'a, F: Fold> Reader<'a, F> {
     }
 }
 
-fn is_hot<F>(tail: &Tail<F>, mono: Duration) -> bool {
+fn is_hot(tail: &Tail, mono: Duration) -> bool {
     mono.saturating_sub(tail.grown_at) < HOT_FOR
 }

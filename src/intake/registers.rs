@@ -18,7 +18,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Home;
-use super::fold::Fold;
 use super::open::{Opened, Stamp};
 use super::places::Root;
 use super::reader::Reader;
@@ -67,7 +66,7 @@ struct Entry {
     gone: bool,
 }
 
-impl<F: Fold> Reader<'_, F> {
+impl Reader<'_> {
     /// Reads a register anew.
     pub(super) fn read_register(&mut self, root: &Root) -> ControlFlow<()> {
         let earlier = self.config.registers.iter().find(|left| left.home == root.home.label);

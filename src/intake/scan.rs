@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::fold::{Fold, Update as _};
 use super::open::Opened;
 use super::reader::Reader;
 use super::tail::Reading;
+use crate::core::file::SessionFile;
 use crate::core::source_event::SourceEvent;
 
 /// How many old files are looked at for a home's limits.
@@ -75,7 +75,7 @@ impl LimitsSearch {
     }
 }
 
-impl<F: Fold> Reader<'_, F> {
+impl Reader<'_> {
     /// Looks at one more old file for limits that no live file has told.
     pub(super) fn search_limits(&mut self) -> ControlFlow<()> {
         let Some(state) = self.homes.iter_mut().find(|state| !state.limits.is_done()) else {
@@ -86,15 +86,13 @@ impl<F: Fold> Reader<'_, F> {
         // A file that cannot be read now tells nothing; the next one may.
         let Ok(mut opened) = Opened::open(&path) else { return ControlFlow::Continue(()) };
         let live_since = self.config.live_since;
-        let new = || F::new(home.agent, Arc::clone(&home.label), live_since);
+        let new = || SessionFile::new(home.agent, Arc::clone(&home.label), live_since);
         let reading = Reading::ends(new, &mut opened, &self.config.sizes.limits, &mut self.chunks);
         let Ok(Reading { mut fold, .. }) = reading else { return ControlFlow::Continue(()) };
         fold.caught_up();
         let Some(update) = fold.take_update() else { return ControlFlow::Continue(()) };
-        if update.tells_main_limits() {
-            self.limits_found(&home);
-        }
-        update.into_limits().into_iter().try_for_each(|limits| self.send(SourceEvent::limits(limits)))
+        self.limits_found(&home, &update.limits);
+        update.limits.into_iter().try_for_each(|limits| self.send(SourceEvent::limits(limits)))
     }
 }
 

@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::fold::Fold;
 use super::open::{Chunks, Opened, Stamp};
 use super::{Ends, Home, Sizes};
+use crate::core::file::SessionFile;
 
 /// How many bytes before the offset are remembered, to notice a file that was rewritten in place.
 const ANCHOR: usize = 64;
 
 /// A followed file.
 #[derive(Debug)]
-pub(super) struct Tail<F> {
+pub(super) struct Tail {
     pub(super) home: Arc<Home>,
     pub(super) path: Arc<Path>,
     pub(super) stamp: Stamp,
@@ -29,9 +29,9 @@ pub(super) struct Tail<F> {
     followed: u64,
     /// What was read of it; `None` while it is at rest: then only its place is remembered, and it is read once more when it
     /// grows.
-    pub(super) fold: Option<Box<F>>,
+    pub(super) fold: Option<Box<SessionFile>>,
     /// The exact figures in the making, while `fold` has only seen the file's ends.
-    pub(super) count: Option<Box<Count<F>>>,
+    pub(super) count: Option<Box<Count>>,
     pub(super) announced: Announced,
     /// Monotonic time of the last growth.
     pub(super) grown_at: Duration,
@@ -55,8 +55,8 @@ pub(super) struct Position {
 
 /// A second reading of a large file, from its first byte.
 #[derive(Debug)]
-pub(super) struct Count<F> {
-    pub(super) fold: F,
+pub(super) struct Count {
+    pub(super) fold: SessionFile,
     pub(super) offset: u64,
 }
 
@@ -81,8 +81,8 @@ pub(super) enum Followed {
 
 /// What a first reading gave.
 #[derive(Debug)]
-pub(super) struct Reading<F> {
-    pub(super) fold: F,
+pub(super) struct Reading {
+    pub(super) fold: SessionFile,
     pub(super) position: Position,
     /// Whether every byte was read.
     pub(super) whole: bool,
@@ -110,9 +110,9 @@ impl Position {
     }
 }
 
-impl<F: Fold> Reading<F> {
+impl Reading {
     /// Reads every byte.
-    pub(super) fn whole(mut fold: F, opened: &mut Opened, chunks: &mut Chunks) -> io::Result<Self> {
+    pub(super) fn whole(mut fold: SessionFile, opened: &mut Opened, chunks: &mut Chunks) -> io::Result<Self> {
         let mut position = Position::default();
         chunks.stream(&mut opened.file, 0, u64::MAX, |bytes| {
             fold.push(bytes);
@@ -124,7 +124,7 @@ impl<F: Fold> Reading<F> {
 
     /// Reads the first line and as much of the end as is needed. A short file is read whole by that.
     pub(super) fn ends(
-        new: impl Fn() -> F,
+        new: impl Fn() -> SessionFile,
         opened: &mut Opened,
         ends: &Ends,
         chunks: &mut Chunks,
@@ -174,12 +174,12 @@ pub(super) fn first_line(opened: &mut Opened, most: u64, chunks: &mut Chunks) ->
 }
 
 /// A fold that knows where its file lies.
-pub(super) fn located<F: Fold>(mut fold: F, path: &Path) -> F {
+pub(super) fn located(mut fold: SessionFile, path: &Path) -> SessionFile {
     fold.locate(path);
     fold
 }
 
-impl<F: Fold> Tail<F> {
+impl Tail {
     /// Reads a file for the first time. A large one gives its ends now and the rest to [`Tail::count`].
     pub(super) fn read(
         home: &Arc<Home>,
@@ -189,7 +189,7 @@ impl<F: Fold> Tail<F> {
         sizes: &Sizes,
         chunks: &mut Chunks,
     ) -> io::Result<Self> {
-        let new = || located(F::new(home.agent, Arc::clone(&home.label), live_since), &path);
+        let new = || located(SessionFile::new(home.agent, Arc::clone(&home.label), live_since), &path);
         let reading = if opened.stamp.len <= sizes.whole || opened.file.is_packed() {
             Reading::whole(new(), opened, chunks)?
         } else {
@@ -222,7 +222,7 @@ impl<F: Fold> Tail<F> {
         chunks: &mut Chunks,
     ) -> io::Result<Option<Self>> {
         // Whatever the stamps say, nothing in it is live.
-        let mut fold = located(F::new(home.agent, Arc::clone(&home.label), Timestamp::MAX), &path);
+        let mut fold = located(SessionFile::new(home.agent, Arc::clone(&home.label), Timestamp::MAX), &path);
         let mut position = Position::default();
         let passed = chunks.stream(&mut opened.file, 0, offset, |bytes| {
             fold.push(bytes);
@@ -295,7 +295,7 @@ impl<F: Fold> Tail<F> {
         if self.fold.is_some() {
             return Ok(true);
         }
-        let fold = F::new(self.home.agent, Arc::clone(&self.home.label), Timestamp::MAX);
+        let fold = SessionFile::new(self.home.agent, Arc::clone(&self.home.label), Timestamp::MAX);
         let mut fold = located(fold, &self.path);
         let offset = self.position.offset;
         if chunks.stream(&mut opened.file, 0, offset, |bytes| fold.push(bytes))? < offset {
@@ -331,48 +331,8 @@ impl<F: Fold> Tail<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::file::{FileUpdate, LineageRequest, UsageRow};
     use crate::core::source::Agent;
-    use crate::intake::fold::Head;
     use crate::intake::inbox::Inbox;
-
-    /// Whoever reads for it stops at once when it is told to.
-    #[derive(Debug, Default)]
-    struct Interrupting(Option<Arc<Inbox>>);
-
-    impl Fold for Interrupting {
-        type Update = FileUpdate;
-
-        fn new(_: Agent, _: Arc<str>, _: Timestamp) -> Self {
-            Self::default()
-        }
-        fn push(&mut self, _: &[u8]) {
-            if let Some(inbox) = self.0.take() {
-                inbox.stop();
-            }
-        }
-        fn end_line(&mut self) -> bool {
-            false
-        }
-        fn unfinished(&self) -> u64 {
-            0
-        }
-        fn jump(&mut self) {}
-        fn tail_suffices(&self) -> bool {
-            true
-        }
-        fn caught_up(&mut self) {}
-        fn lineage_wanted(&self) -> Option<LineageRequest> {
-            None
-        }
-        fn set_lineage(&mut self, _: &[Vec<UsageRow>]) {}
-        fn take_update(&mut self) -> Option<FileUpdate> {
-            None
-        }
-        fn head(&self) -> Option<Head> {
-            None
-        }
-    }
 
     #[test]
     fn what_a_reading_brought_before_it_failed_is_told_by_the_next_one() {
@@ -381,18 +341,14 @@ mod tests {
         std::fs::write(&path, "one\n").unwrap();
         let home =
             Arc::new(Home { agent: Agent::CODEX, path: folder.path().to_owned(), label: "home".into() });
-        let sizes = Sizes::default();
+        let (sizes, mut chunks) = (Sizes::default(), Chunks::new(64, Arc::new(Inbox::default())));
         let mut opened = Opened::open(&path).unwrap();
-        let mut chunks = Chunks::new(64, Arc::new(Inbox::default()));
-        let mut tail: Tail<Interrupting> =
+        let mut tail =
             Tail::read(&home, path.clone(), &mut opened, Timestamp::MIN, &sizes, &mut chunks).unwrap();
 
         std::fs::write(&path, "one\ntwo\n").unwrap();
-        let failing = Arc::new(Inbox::default());
-        tail.fold = Some(Box::new(Interrupting(Some(Arc::clone(&failing)))));
-        let mut opened = Opened::open(&path).unwrap();
-        assert!(tail.follow(&mut opened, &mut Chunks::new(64, failing)).is_err());
-        assert_eq!(tail.position.offset, 8, "it failed behind the last byte");
+        // A reading that fails behind the last byte comes as far as this.
+        tail.position.pass(b"two\n");
         let mut opened = Opened::open(&path).unwrap();
         assert_eq!(tail.follow(&mut opened, &mut chunks).unwrap(), Followed::Grown);
         assert_eq!(tail.follow(&mut opened, &mut chunks).unwrap(), Followed::Unchanged);

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use notify::RecursiveMode;
 
+use super::Clock;
 use super::breath::Breath;
 use super::inbox::Inbox;
-use crate::core::time::Now;
 use crate::fs_watch::{Paths, Refused};
 
 /// Whether one watch covers a folder and everything below it.
@@ -36,8 +36,6 @@ pub(super) enum Trust {
     /// Nothing is told: a Linux home seen from Windows, or a share.
     Nothing,
 }
-
-type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
 
 pub(super) struct Watcher {
     paths: Paths,

@@ -6,7 +6,6 @@ use std::io;
 
 use crate::clock;
 use crate::core::engine::{Engine, Input, Output};
-use crate::core::file::SessionFile;
 use crate::core::publish::Publisher;
 use crate::core::report::{ConfigReport, DaemonReport, Event, StatusReport};
 use crate::host::clock_watch::JumpDetector;
@@ -21,7 +20,7 @@ use super::Source;
 /// An engine that follows the files.
 pub(super) struct Alone {
     engine: Engine,
-    reading: Reading<SessionFile>,
+    reading: Reading,
     detector: JumpDetector,
     /// What Claude Code itself keeps of the limits.
     cached: CachedLimits,

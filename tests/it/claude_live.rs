@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use agent_presence::clock;
-use agent_presence::core::file::SessionFile;
 use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::SourceEvent;
 use agent_presence::homes::Home as AgentHome;
@@ -268,7 +267,7 @@ fn totals(home: &Path) -> BTreeMap<String, u64> {
     let homes = vec![AgentHome { agent: Agent::CLAUDE, path: home.to_owned(), label }];
     let totals = Arc::new(Mutex::new(BTreeMap::new()));
     let found = Arc::clone(&totals);
-    intake::read_once::<SessionFile>(IntakeConfig::new(homes, Arc::new(clock::now)), move |event| {
+    intake::read_once(IntakeConfig::new(homes, Arc::new(clock::now)), move |event| {
         if let SourceEvent::Updated { update, .. } = event {
             let total = update.session.usage.session_total_tokens;
             let total = total.map_or(0, |total| total.blended());

@@ -8,7 +8,6 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
 use agent_presence::clock;
-use agent_presence::core::file::SessionFile;
 use agent_presence::core::register::{Register, Status};
 use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::SourceEvent;
@@ -309,7 +308,7 @@ fn a_register_is_polled_where_nothing_can_be_watched() {
         ..IntakeConfig::new(homes, Arc::new(clock::now))
     };
     let (sender, events) = mpsc::channel();
-    let intake = intake::start::<SessionFile>(config, move |event| {
+    let intake = intake::start(config, move |event| {
         if let SourceEvent::Register { register, .. } = event {
             // Nobody listens any more at the end of the test.
             let _ = sender.send(register);

@@ -9,12 +9,10 @@ use std::fs;
 
 use agent_presence::intake::{self, Ends, IntakeConfig, Sizes};
 
-use bench::{Bench, Event, Lines, Running, append, id, name, often, set_modified, snapshot, updated, write};
-
-/// The first line of a session.
-fn meta(number: u32) -> String {
-    format!("meta {}\n", id(number))
-}
+use bench::{
+    Bench, Event, Running, append, fork, id, limits, meta, name, often, percent, say, set_modified, updated,
+    used, write,
+};
 
 #[test]
 fn the_freshest_session_comes_first_and_then_it_is_said_that_this_was_all() {
@@ -23,8 +21,8 @@ fn the_freshest_session_comes_first_and_then_it_is_said_that_this_was_all() {
         write(&bench.session(number), &meta(number));
         set_modified(&bench.session(number), bench.at(-60 * i64::from((number + 1) % 3)));
     }
-    write(&bench.path("home/sessions/2026/11/20/notes.txt"), "meta x\n");
-    write(&bench.path("home/sessions/2026/11/20/rollout-x.jsonl"), "meta x\n");
+    write(&bench.path("home/sessions/2026/11/20/notes.txt"), "x\n");
+    write(&bench.path("home/sessions/2026/11/20/rollout-x.jsonl"), "x\n");
     let running = bench.start();
     let order: Vec<_> = running.until_caught_up().into_iter().map(updated).collect();
     let ids: Vec<_> = order.iter().map(|(_, text, _)| text.id.clone()).collect();
@@ -54,15 +52,15 @@ fn appended_bytes_are_read_once_and_torn_lines_wait_for_their_end() {
     write(&path, &meta(1));
     let running = bench.start();
     running.until_caught_up();
-    for number in 0..50 {
-        append(&path, "say ");
-        append(&path, &format!("{number}\n"));
-        let (_, text, restored) = running.until_line(&format!("say {number}"));
-        assert_eq!(text.lines.len(), number + 2);
+    for number in 1..=50 {
+        let line = say(&number.to_string());
+        let (begin, end) = line.split_at(line.len() - 10);
+        append(&path, begin);
+        append(&path, end);
+        let (_, text, restored) = running.until_said(&number.to_string());
+        assert_eq!(text.said, number, "each once");
         assert!(!restored);
     }
-    assert_eq!(bench.work().bytes, fs::metadata(&path).unwrap().len());
-    assert_eq!(bench.work().folds, 1);
     assert_eq!(running.stop(), []);
 }
 
@@ -71,24 +69,23 @@ fn appended_bytes_are_read_once_and_torn_lines_wait_for_their_end() {
 fn a_last_line_that_is_whole_counts_when_the_file_rests() {
     let bench = Bench::new();
     let path = bench.session(1);
-    write(&path, &format!("{}say {{first}}", meta(1)));
+    let open = |text: &str| say(text).trim_end().to_owned();
+    write(&path, &format!("{}{}", meta(1), open("first")));
     let running = bench.start();
-    let there: Vec<usize> =
-        running.until_caught_up().into_iter().map(|event| updated(event).1.lines.len()).collect();
-    assert_eq!(there, [2]);
-    append(&path, "\nsay {second}");
-    append(&path, "\nsay {third}");
-    let (_, text, _) = running.update(1);
-    assert!(text.lines.len() < 4, "it may still go on: {text:?}");
-    // Whether one event told of both is not the point.
-    let told = |last: &str| running.until_line(last).1.lines;
-    let before = if text.lines.len() < 3 { told("say {second}") } else { text.lines };
-    assert_eq!(before.last().map(String::as_str), Some("say {second}"));
+    let there: Vec<_> =
+        running.until_caught_up().into_iter().map(|event| updated(event).1.last.unwrap()).collect();
+    assert_eq!(there, ["first"]);
+    append(&path, &format!("\n{}", open("second")));
+    append(&path, &format!("\n{}", open("third")));
+    // Whether one event told of both is not the point; the last line may still go on.
+    let text = running.until_text(|text| text.said >= 2).1;
+    let text = if text.last.as_deref() == Some("first") { running.update(1).1 } else { text };
+    assert_eq!(text.last.as_deref(), Some("second"));
     bench.pass_seconds(3);
     running.handle.verify();
-    assert_eq!(told("say {third}").len(), 4);
-    append(&path, "\nsay fourth\n");
-    assert_eq!(told("say fourth").len(), 5);
+    assert_eq!(running.until_said("third").1.said, 3);
+    append(&path, &format!("\n{}", say("fourth")));
+    assert_eq!(running.until_said("fourth").1.said, 4);
     assert_eq!(running.stop(), []);
 }
 
@@ -133,15 +130,16 @@ fn a_home_that_vanishes_is_waited_for_again() {
 fn a_truncated_file_starts_over() {
     let bench = Bench::new();
     let path = bench.session(1);
-    write(&path, &format!("{}use {}\nsay old\n", meta(1), bench.at(1)));
+    write(&path, &[meta(1), used(bench.at(1), 10), say("old")].concat());
     let running = bench.start();
     let (file, text, _) = updated(running.until_caught_up().remove(0));
     assert_eq!(text.usage, [bench.at(1)]);
 
     // Cut and rewritten longer than before, so that its length alone does not tell.
-    fs::write(&path, format!("{}use {}\nuse {}\nsay new\n", meta(1), bench.at(1), bench.at(2))).unwrap();
-    let (same, text, restored) = running.until_line("say new");
-    assert_eq!((same, text.lines.len()), (file, 4));
+    let text = [meta(1), used(bench.at(1), 10), used(bench.at(2), 20), say("new")].concat();
+    fs::write(&path, text).unwrap();
+    let (same, text, restored) = running.until_said("new");
+    assert_eq!((same, text.said, text.total), (file, 1, Some(20)));
     assert!(restored);
     assert_eq!(text.usage, [bench.at(2)], "what was announced is not announced again");
 }
@@ -150,18 +148,18 @@ fn a_truncated_file_starts_over() {
 fn a_file_replaced_in_place_with_the_same_time_starts_over() {
     let bench = Bench::new();
     let (path, staged) = (bench.session(1), bench.path("home/staged"));
-    write(&path, &format!("{}use {}\n", meta(1), bench.at(1)));
+    write(&path, &format!("{}{}", meta(1), used(bench.at(1), 10)));
     let running = bench.start();
     let file = updated(running.until_caught_up().remove(0)).0;
 
     let before = fs::metadata(&path).unwrap();
-    write(&staged, &format!("{}say migrated\nuse {}\n", meta(1), bench.at(1)));
+    write(&staged, &[meta(1), say("migrated"), used(bench.at(1), 10)].concat());
     set_modified(&staged, before.modified().unwrap().try_into().unwrap());
     fs::rename(&staged, &path).unwrap();
     let (same, text, restored) = running.update(1);
     assert!(same == file && restored);
     assert_eq!(text.usage, []);
-    append(&path, &format!("use {}\n", bench.at(2)));
+    append(&path, &used(bench.at(2), 20));
     let (same, text, restored) = running.update(1);
     assert!(same == file && !restored);
     assert_eq!(text.usage, [bench.at(2)]);
@@ -178,13 +176,12 @@ fn a_file_moved_to_the_archive_and_back_is_the_same_file() {
     fs::create_dir(&archive).unwrap();
     let archived = archive.join(name(1));
     fs::rename(&path, &archived).unwrap();
-    append(&archived, "say archived\n");
+    append(&archived, &say("archived"));
     assert_eq!(running.update(1).0, file);
     fs::rename(&archived, &path).unwrap();
-    append(&path, "say back\n");
+    append(&path, &say("back"));
     let (same, text, restored) = running.update(1);
-    assert_eq!((same, text.lines.len(), restored), (file, 3, false));
-    assert_eq!(bench.work().bytes, fs::metadata(&path).unwrap().len());
+    assert_eq!((same, text.said, restored), (file, 2, false), "nothing is read again");
     assert_eq!(running.stop(), []);
 }
 
@@ -192,14 +189,14 @@ fn a_file_moved_to_the_archive_and_back_is_the_same_file() {
 fn a_deleted_file_is_gone_and_nothing_is_announced_twice_when_it_comes_back() {
     let bench = Bench::new();
     let path = bench.session(1);
-    let text = format!("{}use {}\n", meta(1), bench.at(1));
+    let text = format!("{}{}", meta(1), used(bench.at(1), 10));
     write(&path, &text);
     let running = bench.start();
     let file = updated(running.until_caught_up().remove(0)).0;
     fs::remove_file(&path).unwrap();
     assert_eq!(running.next(), Event::Gone { file });
-    write(&path, &format!("{text}use {}\n", bench.at(2)));
-    let (other, text, _) = running.until_line(&format!("use {}", bench.at(2)));
+    write(&path, &format!("{text}{}", used(bench.at(2), 20)));
+    let (other, text, _) = running.until_used(bench.at(2));
     assert!(other != file);
     assert_eq!(text.usage, [bench.at(2)]);
 }
@@ -207,22 +204,22 @@ fn a_deleted_file_is_gone_and_nothing_is_announced_twice_when_it_comes_back() {
 #[test]
 fn another_session_that_gets_a_deleted_files_number_is_another_session() {
     let bench = Bench::new();
-    write(&bench.session(1), &format!("{}use {}\n", meta(1), bench.at(9)));
+    write(&bench.session(1), &format!("{}{}", meta(1), used(bench.at(9), 10)));
     let running = bench.start();
     let file = updated(running.until_caught_up().remove(0)).0;
     fs::remove_file(bench.session(1)).unwrap();
-    write(&bench.session(2), &format!("{}use {}\n", meta(2), bench.at(5)));
+    write(&bench.session(2), &format!("{}{}", meta(2), used(bench.at(5), 10)));
     let events = running.until(|event| matches!(event, Event::Updated { .. }));
     let (other, text, _) = updated(events.last().unwrap().clone());
     assert!(other != file);
-    assert_eq!((text.id, text.lines.len()), (id(2), 2));
+    assert_eq!((text.id, text.total), (id(2), Some(10)));
 }
 
 #[test]
 fn old_files_are_opened_for_limits_only_and_no_more_than_needed() {
     let bench = Bench::new();
     for number in 0..1000 {
-        let limits = if number % 7 == 0 { format!("limits {number}\n") } else { String::new() };
+        let limits = if number % 7 == 0 { limits(number % 100) } else { String::new() };
         write(&bench.session(number), &format!("{}{limits}", meta(number)));
         set_modified(&bench.session(number), bench.at(-100_000 - i64::from(number % 10) * 1000 - 1));
     }
@@ -230,13 +227,12 @@ fn old_files_are_opened_for_limits_only_and_no_more_than_needed() {
     set_modified(&bench.session(5), bench.at(-91_000));
     set_modified(&bench.session(7), bench.at(-92_000));
     let running = bench.start();
-    let limits = snapshot(&bench.home("home").label, "7");
-    assert_eq!(running.until_caught_up(), [Event::limits(limits)]);
-    assert_eq!(bench.work().folds, 3);
+    let told = running.until_caught_up();
+    assert_eq!(told.iter().map(percent).collect::<Vec<_>>(), [Some(7.0)], "the newest, and none behind it");
 
     // An old file that grows is live, and all it told before is not new.
-    append(&bench.session(6), &format!("use {}\nuse {}\n", bench.at(-100_000), bench.at(1)));
-    let (_, text, restored) = running.until_line(&format!("use {}", bench.at(1)));
+    append(&bench.session(6), &(used(bench.at(-100_000), 10) + &used(bench.at(1), 20)));
+    let (_, text, restored) = running.until_used(bench.at(1));
     assert_eq!((text.usage, restored), (vec![bench.at(1)], true));
     assert_eq!(running.stop(), []);
 }
@@ -244,41 +240,45 @@ fn old_files_are_opened_for_limits_only_and_no_more_than_needed() {
 #[test]
 fn limits_of_a_live_file_spare_the_search() {
     let bench = Bench::new();
-    write(&bench.session(1), &format!("{}limits 1\n", meta(1)));
-    write(&bench.session(2), &format!("{}limits 2\n", meta(2)));
+    write(&bench.session(1), &format!("{}{}", meta(1), limits(1)));
+    write(&bench.session(2), &format!("{}{}", meta(2), limits(2)));
     set_modified(&bench.session(2), bench.at(-100_000));
     let running = bench.start();
     assert_eq!(running.until_caught_up().len(), 1);
-    assert_eq!(bench.work().folds, 1);
 }
 
 #[test]
 fn no_more_than_fifty_old_files_are_looked_at() {
     let bench = Bench::new();
     for number in 0..80 {
-        write(&bench.session(number), &meta(number));
+        let limits = if number < 50 { String::new() } else { limits(number) };
+        write(&bench.session(number), &format!("{}{limits}", meta(number)));
         set_modified(&bench.session(number), bench.at(-100_000 - i64::from(number)));
     }
     let running = bench.start();
     assert_eq!(running.until_caught_up(), []);
-    assert_eq!(bench.work().folds, 50);
+    assert_eq!(running.stop(), []);
+    write(&bench.session(49), &format!("{}{}", meta(49), limits(49)));
+    set_modified(&bench.session(49), bench.at(-100_049));
+    let told = bench.start().until_caught_up();
+    assert_eq!(told.iter().map(percent).collect::<Vec<_>>(), [Some(49.0)]);
 }
 
 /// Everything small, so that small files are large ones.
 fn small(config: IntakeConfig) -> IntakeConfig {
     let sizes = Sizes {
-        whole: 2000,
-        ends: Ends { head: 100, tail: 50, most: 1000 },
-        slice: 64,
-        chunk: 16,
+        whole: 20_000,
+        ends: Ends { head: 1000, tail: 500, most: 10_000 },
+        slice: 640,
+        chunk: 160,
         ..Sizes::default()
     };
     IntakeConfig { sizes, ..config }
 }
 
 fn large(bench: &Bench) -> String {
-    let text: String = (0..1000).map(|number| format!("say {number}\n")).collect();
-    format!("{}use {}\n{text}use {}\nsay the end of it, after a while\n", meta(1), bench.at(-5), bench.at(-4))
+    let text: String = (0..1000).map(|number| say(&number.to_string())).collect();
+    [meta(1), used(bench.at(-5), 10), text, used(bench.at(-4), 20), say("the end")].concat()
 }
 
 #[test]
@@ -288,11 +288,11 @@ fn a_large_file_is_announced_from_its_ends_and_then_exactly() {
     let running = Running::new(small(bench.config()), 4);
     let (file, text, restored) = running.update(1);
     assert!(text.provisional && restored);
-    assert!(text.lines.len() < 200 && text.lines.contains(&format!("use {}", bench.at(-4))));
+    assert!(text.said < 200 && text.used_at == Some(bench.at(-4)), "{text:?}");
     assert_eq!(running.next(), Event::CaughtUp);
     let (same, text, restored) = running.update(1);
     assert!(!text.provisional && restored);
-    assert_eq!((same, text.lines.len()), (file, 1004));
+    assert_eq!((same, text.said), (file, 1001));
     assert_eq!(running.stop(), []);
 }
 
@@ -305,26 +305,26 @@ fn a_large_file_that_grows_while_it_is_counted_loses_and_repeats_nothing() {
     let running = Running::new(small(bench.config()), 0);
     let (_, text, _) = running.update(1);
     let mut usage = text.usage;
-    append(&path, &format!("use {}\n", bench.at(1)));
+    append(&path, &used(bench.at(1), 30));
     let mut appended = 1;
     loop {
         match running.next() {
             Event::CaughtUp => {
-                append(&path, &format!("use {}\n", bench.at(2)));
+                append(&path, &used(bench.at(2), 40));
                 appended += 1;
             }
             event => {
                 let (_, text, _) = updated(event);
                 usage.extend(text.usage);
-                if !text.provisional && appended == 2 && text.lines.len() == 1006 {
+                if !text.provisional && appended == 2 && text.total == Some(40) {
                     break;
                 }
             }
         }
     }
     assert_eq!(usage, [bench.at(1), bench.at(2)]);
-    append(&path, "say more\n");
-    assert_eq!(running.update(1).1.lines.len(), 1007);
+    append(&path, &say("more"));
+    assert_eq!(running.update(1).1.said, 1002);
     assert_eq!(running.stop(), []);
 }
 
@@ -335,10 +335,10 @@ fn a_large_file_replaced_while_it_is_counted_starts_over() {
     write(&path, &large(&bench));
     let running = Running::new(small(bench.config()), 0);
     assert!(running.update(1).1.provisional);
-    write(&bench.path("home/staged"), &format!("{}say short\n", meta(1)));
+    write(&bench.path("home/staged"), &format!("{}{}", meta(1), say("short")));
     fs::rename(bench.path("home/staged"), &path).unwrap();
-    let (_, text, restored) = running.until_line("say short");
-    assert!(restored && text.lines.len() == 2);
+    let (_, text, restored) = running.until_said("short");
+    assert!(restored && text.said == 1 && !text.provisional);
 }
 
 #[cfg(unix)]
@@ -349,14 +349,14 @@ fn counting_a_huge_file_keeps_nobody_waiting() {
     write(&path, &meta(1));
     let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
     file.set_len(1 << 40).unwrap();
-    std::io::Write::write_all(&mut file, format!("\nuse {}\n", bench.at(-4)).as_bytes()).unwrap();
+    std::io::Write::write_all(&mut file, format!("\n{}", used(bench.at(-4), 10)).as_bytes()).unwrap();
     let running = Running::new(bench.config(), 0);
     assert!(running.update(1).1.provisional);
     assert_eq!(running.next(), Event::CaughtUp);
     write(&bench.session(2), &meta(2));
     running.update(2);
-    append(&path, "say more\n");
-    assert!(running.until_line("say more").1.provisional);
+    append(&path, &say("more"));
+    assert!(running.until_said("more").1.provisional);
     assert_eq!(running.stop(), []);
 }
 
@@ -404,7 +404,7 @@ fn links_are_followed_but_not_in_circles() {
     std::os::unix::fs::symlink(bench.path("elsewhere/2026"), bench.path("elsewhere/2026/12")).unwrap();
     let running = bench.start();
     assert_eq!(running.until_caught_up().len(), 1);
-    append(&real.join(name(1)), "say more\n");
+    append(&real.join(name(1)), &say("more"));
     running.update(1);
     assert_eq!(running.stop(), []);
 }
@@ -418,7 +418,7 @@ fn without_watches_the_newest_folders_and_the_files_in_use_are_polled() {
     assert!(matches!(running.next(), Event::Problem { key: "watch-limit", message: Some(_), .. }));
     running.update(1);
     assert_eq!(running.next(), Event::CaughtUp);
-    append(&bench.session(1), "say more\n");
+    append(&bench.session(1), &say("more"));
     running.update(1);
     write(&bench.path("home/sessions/2026/11/21").join(name(2)), &meta(2));
     running.update(2);
@@ -430,16 +430,16 @@ fn without_watches_the_newest_folders_and_the_files_in_use_are_polled() {
 fn a_file_silent_for_a_day_is_dropped_and_live_again_when_it_grows() {
     let bench = Bench::new();
     let path = bench.session(1);
-    write(&path, &format!("{}use {}\n", meta(1), bench.at(1)));
+    write(&path, &format!("{}{}", meta(1), used(bench.at(1), 10)));
     let running = bench.start();
     let (file, text, _) = updated(running.until_caught_up().remove(0));
     assert_eq!(text.usage, [bench.at(1)]);
     bench.pass(25);
     running.handle.woke();
     assert_eq!(running.next(), Event::Gone { file });
-    append(&path, &format!("use {}\n", bench.at(25 * 3600)));
+    append(&path, &used(bench.at(25 * 3600), 20));
     set_modified(&path, bench.at(25 * 3600));
-    let (_, text, _) = running.until_line(&format!("use {}", bench.at(25 * 3600)));
+    let (_, text, _) = running.until_used(bench.at(25 * 3600));
     assert_eq!(text.usage, [bench.at(25 * 3600)]);
     assert_eq!(running.stop(), []);
 }
@@ -447,22 +447,21 @@ fn a_file_silent_for_a_day_is_dropped_and_live_again_when_it_grows() {
 #[test]
 fn a_fork_is_given_its_parents_rows_else_its_siblings() {
     let bench = Bench::new();
-    write(&bench.session(1), &meta(1));
+    let copied = |parent: u32| [meta(parent), used(bench.at(-9), 10), used(bench.at(-8), 20)].concat();
+    write(&bench.session(1), &copied(1));
     set_modified(&bench.session(1), bench.at(-100_000));
-    let fork = |number: u32, parent: u32| format!("meta {} {}\n", id(number), id(parent));
-    write(&bench.session(2), &fork(2, 1));
+    let forked = |number: u32, parent: u32, total: u64| {
+        [fork(number, parent, bench.at(-10)), copied(parent), used(bench.at(-1), total)].concat()
+    };
+    write(&bench.session(2), &forked(2, 1, 30));
     let running = bench.start();
     let (_, text, _) = updated(running.until_caught_up().remove(0));
-    assert_eq!(text.lineage, [1], "the parent's");
+    assert_eq!(text.total, Some(10), "without the parent's");
 
-    write(&bench.session(3), &fork(3, 9));
-    assert_eq!(running.update(3).1.lineage, [0], "nobody has that parent");
-    write(&bench.session(4), &fork(4, 9));
-    assert_eq!(running.update(4).1.lineage, [1], "its sibling's");
-    append(&bench.session(3), "say more\n");
-    assert_eq!(running.update(3).1.lineage, [0, 1], "asked again: a sibling has appeared");
-    append(&bench.session(3), "say more\n");
-    assert_eq!(running.update(3).1.lineage, [0, 1]);
+    write(&bench.session(3), &forked(3, 9, 30));
+    assert_eq!(running.update(3).1.total, Some(30), "nobody else has what it copied");
+    write(&bench.session(4), &forked(4, 9, 31));
+    assert_eq!(running.update(4).1.total, Some(10), "without its sibling's");
 }
 
 #[test]
@@ -479,7 +478,7 @@ fn homes_can_change() {
     running.handle.set_homes(vec![bench.home("other"), bench.home("home")]);
     assert_ne!(running.update(1).0, file);
     assert_eq!(running.next(), Event::CaughtUp);
-    append(&bench.session(1), "say more\n");
+    append(&bench.session(1), &say("more"));
     running.update(1);
     assert_eq!(running.stop(), []);
 }
@@ -488,15 +487,15 @@ fn homes_can_change() {
 fn reading_once_reads_everything_to_the_end() {
     let bench = Bench::new();
     write(&bench.session(1), &large(&bench));
-    write(&bench.session(2), &format!("{}limits 5\n", meta(2)));
+    write(&bench.session(2), &format!("{}{}", meta(2), limits(5)));
     set_modified(&bench.session(2), bench.at(-100_000));
     let mut events = Vec::new();
-    intake::read_once::<Lines>(small(bench.config()), |event| {
+    intake::read_once(small(bench.config()), |event| {
         events.push(event);
         std::ops::ControlFlow::Continue(())
     });
     let [first, limits, Event::CaughtUp, exact] = events.as_slice() else { panic!("{events:?}") };
     assert!(updated(first.clone()).1.provisional);
     assert!(matches!(limits, Event::Limits(_)));
-    assert_eq!(updated(exact.clone()).1.lines.len(), 1004);
+    assert_eq!(updated(exact.clone()).1.said, 1001);
 }

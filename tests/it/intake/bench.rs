@@ -1,6 +1,4 @@
-//! A temporary home, an intake on it, and a fold that only collects lines.
-//!
-//! Lines of a test file: `meta ID [PARENT]` first; `use TIME` is a usage event, `limits PERCENT` a limit; all else is text.
+//! A temporary home, an intake on it, and the lines of Codex that its tests write.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,236 +7,97 @@
     reason = "a test's helpers fail as the test does"
 )]
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent_presence::core::file::{LineageRequest, UsageRow};
-use agent_presence::core::limits::{MAIN_FAMILY, Snapshot};
 use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::Now;
 use agent_presence::homes::Home;
-use agent_presence::intake::{self, Fold, Head, IntakeConfig, IntakeHandle, Pace, Update};
+use agent_presence::intake::{self, IntakeConfig, IntakeHandle, Pace};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
 /// Long enough for the slowest machine; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) type Event = SourceEvent<Text>;
+pub(super) type Event = SourceEvent;
 
 /// What a file has brought.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Text {
     pub(super) id: String,
-    /// Every whole line since the start, or since the jump.
-    pub(super) lines: Vec<String>,
+    /// What was said last.
+    pub(super) last: Option<String>,
+    /// How often anything was said, since the start or since the jump.
+    pub(super) said: u64,
     pub(super) provisional: bool,
     /// Usage events since the last update.
     pub(super) usage: Vec<Timestamp>,
-    pub(super) limits: Vec<Snapshot>,
-    /// How many candidates were given, each time.
-    pub(super) lineage: Vec<usize>,
+    /// When the newest usage was written down.
+    pub(super) used_at: Option<Timestamp>,
+    pub(super) total: Option<u64>,
 }
 
-impl Update for Text {
-    fn tells_main_limits(&self) -> bool {
-        !self.limits.is_empty()
-    }
-
-    fn into_limits(self) -> Vec<Snapshot> {
-        self.limits
-    }
-
-    fn last_usage(&self) -> Option<Timestamp> {
-        self.usage.iter().copied().max()
-    }
-
-    fn forget_usage(&mut self, until: Timestamp) {
-        self.usage.retain(|at| *at > until);
-    }
+fn line(at: Timestamp, kind: &str, payload: &str) -> String {
+    format!("{{\"timestamp\":\"{at}\",\"type\":\"{kind}\",\"payload\":{payload}}}\n")
 }
 
-/// How much work the folds of one home had.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Work {
-    pub(super) folds: u64,
-    pub(super) bytes: u64,
+/// The first line of a session.
+pub(super) fn meta(number: u32) -> String {
+    let payload = format!(r#"{{"id":"{}","timestamp":"{EARLY}","cwd":"/w","source":"cli"}}"#, id(number));
+    line(EARLY, "session_meta", &payload)
 }
 
-static WORK: Mutex<BTreeMap<String, Work>> = Mutex::new(BTreeMap::new());
-
-/// A fold that understands little.
-pub(super) struct Lines {
-    home: Arc<str>,
-    live_since: Timestamp,
-    rest: Vec<u8>,
-    in_line: bool,
-    text: Option<Text>,
-    jumped: bool,
-    parent: Option<String>,
-    suffices: bool,
-    caught_up: bool,
-    changed: bool,
+/// The first line of a session that was forked from another one at this time.
+pub(super) fn fork(number: u32, parent: u32, at: Timestamp) -> String {
+    let ids = format!(r#""id":"{}","forked_from_id":"{}""#, id(number), id(parent));
+    line(at, "session_meta", &format!(r#"{{{ids},"timestamp":"{at}","cwd":"/w","source":"cli"}}"#))
 }
 
-impl Lines {
-    fn line(&mut self, line: &str) {
-        if line.is_empty() {
-            return;
-        }
-        let mut words = line.split(' ');
-        match (words.next(), words.next()) {
-            (Some("meta"), Some(id)) => {
-                self.parent = words.next().map(str::to_owned);
-                self.text = Some(Text {
-                    id: id.to_owned(),
-                    lines: Vec::new(),
-                    provisional: false,
-                    usage: Vec::new(),
-                    limits: Vec::new(),
-                    lineage: Vec::new(),
-                });
-            }
-            (Some("use"), Some(at)) => {
-                let at: Timestamp = at.parse().unwrap();
-                self.suffices = true;
-                let live = at >= self.live_since;
-                self.text.as_mut().unwrap().usage.extend(live.then_some(at));
-            }
-            (Some("limits"), Some(percent)) => {
-                let limits = snapshot(&self.home, percent);
-                self.text.as_mut().unwrap().limits.push(limits);
-            }
-            _ => {}
-        }
-        self.text.as_mut().unwrap().lines.push(line.to_owned());
-        self.changed = true;
+/// Two lines: one of a kind that is not known, which is counted, and one that is remembered.
+pub(super) fn say(text: &str) -> String {
+    let payload = format!(r#"{{"model":"{text}"}}"#);
+    line(EARLY, "said", "{}") + &line(EARLY, "turn_context", &payload)
+}
+
+/// Ten more tokens, up to this total.
+pub(super) fn used(at: Timestamp, total: u64) -> String {
+    count(
+        at,
+        &format!(r#""info":{{"total_token_usage":{},"last_token_usage":{}}}"#, tokens(total), tokens(10)),
+    )
+}
+
+fn tokens(count: u64) -> String {
+    format!(r#"{{"input_tokens":{count},"output_tokens":0,"total_tokens":{count}}}"#)
+}
+
+/// The limits, of which so many percent are used.
+pub(super) fn limits(percent: u32) -> String {
+    let window = format!(r#"{{"used_percent":{percent},"window_minutes":300,"resets_at":4000000000}}"#);
+    count(EARLY, &format!(r#""info":null,"rate_limits":{{"limit_id":"codex","primary":{window}}}"#))
+}
+
+fn count(at: Timestamp, payload: &str) -> String {
+    line(at, "event_msg", &format!(r#"{{"type":"token_count",{payload}}}"#))
+}
+
+/// How many percent are used, if this is a word on limits.
+pub(super) fn percent(event: &Event) -> Option<f64> {
+    match event {
+        Event::Limits(word) => Some(word.windows.first()?.used_percent),
+        _ => None,
     }
 }
 
-pub(super) fn snapshot(home: &str, percent: &str) -> Snapshot {
-    Snapshot {
-        agent: Agent::CODEX,
-        home: home.into(),
-        family: MAIN_FAMILY.to_owned(),
-        name: Some(percent.to_owned()),
-        plan: None,
-        observed_at: Timestamp::UNIX_EPOCH,
-        source_session: None,
-        since: None,
-        fresh: false,
-        fell_at: None,
-        first: None,
-        refusal: false,
-        windows: Vec::new(),
-    }
-}
-
-impl Fold for Lines {
-    type Update = Text;
-
-    fn new(_: Agent, home: Arc<str>, live_since: Timestamp) -> Self {
-        WORK.lock().unwrap().entry(home.to_string()).or_default().folds += 1;
-        Self {
-            home,
-            live_since,
-            rest: Vec::new(),
-            in_line: false,
-            text: None,
-            jumped: false,
-            parent: None,
-            suffices: false,
-            caught_up: false,
-            changed: false,
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        WORK.lock().unwrap().entry(self.home.to_string()).or_default().bytes += bytes.len() as u64;
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if self.rest.len() < 1_000_000 {
-                self.rest.extend_from_slice(piece);
-            }
-            if piece.ends_with(b"\n") {
-                let line = String::from_utf8_lossy(&self.rest).trim_end().to_owned();
-                self.rest.clear();
-                if !std::mem::take(&mut self.in_line) {
-                    self.line(&line);
-                }
-            }
-        }
-    }
-
-    fn end_line(&mut self) -> bool {
-        let whole = !self.in_line && self.rest.ends_with(b"}");
-        if whole {
-            self.push(b"\n");
-        }
-        whole
-    }
-
-    fn unfinished(&self) -> u64 {
-        self.rest.len() as u64
-    }
-
-    fn jump(&mut self) {
-        self.jumped = true;
-        self.in_line = true;
-        self.suffices = false;
-        self.rest.clear();
-    }
-
-    fn tail_suffices(&self) -> bool {
-        self.suffices
-    }
-
-    fn caught_up(&mut self) {
-        self.caught_up = true;
-    }
-
-    fn lineage_wanted(&self) -> Option<LineageRequest> {
-        let answered = self.text.as_ref()?.lineage.iter().any(|count| *count > 0);
-        let parent = self.parent.clone().filter(|_| !answered)?;
-        Some(LineageRequest { parent, ..LineageRequest::default() })
-    }
-
-    fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {
-        self.text.as_mut().unwrap().lineage.push(candidates.len());
-        self.changed = true;
-    }
-
-    fn take_update(&mut self) -> Option<Text> {
-        if self.caught_up {
-            self.live_since = Timestamp::MIN;
-        }
-        let text = self.text.as_mut().filter(|_| self.changed)?;
-        self.changed = false;
-        text.provisional = self.jumped;
-        let update = text.clone();
-        text.usage.clear();
-        text.limits.clear();
-        Some(update)
-    }
-
-    fn head(&self) -> Option<Head> {
-        let id = self.text.as_ref()?.id.clone();
-        Some(Head {
-            id,
-            parent: self.parent.clone(),
-            copy: self.parent.is_some(),
-            first_line: None,
-            subagent: false,
-        })
-    }
-}
+const EARLY: Timestamp = Timestamp::constant(1_763_632_800, 0);
 
 /// Polling that keeps no test waiting. A rescan is none of it: what it finds should have been told.
 pub(super) fn often() -> Pace {
@@ -300,11 +159,6 @@ impl Bench {
         self.moved.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    pub(super) fn work(&self) -> Work {
-        let label = self.home("home").label;
-        WORK.lock().unwrap().get(&*label).copied().unwrap_or_default()
-    }
-
     pub(super) fn start(&self) -> Running {
         Running::new(self.config(), 4)
     }
@@ -346,7 +200,7 @@ impl Running {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         };
-        Self { handle: intake::start::<Lines>(config, sink).unwrap(), events }
+        Self { handle: intake::start(config, sink).unwrap(), events }
     }
 
     pub(super) fn next(&self) -> Event {
@@ -375,10 +229,21 @@ impl Running {
         (file, text, restored)
     }
 
-    /// The update that brings the line `last`.
-    pub(super) fn until_line(&self, last: &str) -> (FileId, Text, bool) {
-        let ends = |event: &Event| matches!(event, Event::Updated { update, .. } if update.lines.last().is_some_and(|line| line == last));
-        updated(self.until(ends).pop().unwrap())
+    /// The first update that is like this.
+    pub(super) fn until_text(&self, wanted: impl Fn(&Text) -> bool) -> (FileId, Text, bool) {
+        let is_wanted =
+            |event: &Event| matches!(event, Event::Updated { .. }) && wanted(&updated(event.clone()).1);
+        updated(self.until(is_wanted).pop().unwrap())
+    }
+
+    /// The update that brings the words `last`.
+    pub(super) fn until_said(&self, last: &str) -> (FileId, Text, bool) {
+        self.until_text(|text| text.last.as_deref() == Some(last))
+    }
+
+    /// The update that brings usage of this time.
+    pub(super) fn until_used(&self, at: Timestamp) -> (FileId, Text, bool) {
+        self.until_text(|text| text.used_at == Some(at))
     }
 
     /// Ends the intake; gives what had not been taken.
@@ -392,8 +257,16 @@ impl Running {
 }
 
 pub(super) fn updated(event: Event) -> (FileId, Text, bool) {
-    match event {
-        Event::Updated { file, update, standing, .. } => (file, *update, standing == Standing::Restored),
-        other => panic!("not an update: {other:?}"),
-    }
+    let Event::Updated { file, update, standing, .. } = event else { panic!("not an update: {event:?}") };
+    let session = update.session;
+    let text = Text {
+        id: session.id,
+        last: session.model.map(|model| model.to_string()),
+        said: update.skipped.unknown_types,
+        provisional: session.counting,
+        usage: update.usage.iter().filter(|event| event.added.is_some()).map(|event| event.at).collect(),
+        used_at: session.last_token_event_at,
+        total: session.usage.session_total_tokens.map(|total| total.all()),
+    };
+    (file, text, standing == Standing::Restored)
 }
