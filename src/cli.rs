@@ -32,7 +32,7 @@ pub struct Invocation {
 /// computer, and keeps your Discord profile up to date: what the agent is doing, its tokens and the remaining
 /// limits. Prompts, replies, commands and file contents never leave this computer.
 #[derive(Debug, Parser)]
-#[command(name = "agent-presence", bin_name = "agent-presence", version, after_help = EXAMPLES, after_long_help = EXAMPLES_AND_ENVIRONMENT)]
+#[command(name = "agent-presence", bin_name = "agent-presence", version, after_help = EXAMPLES, after_long_help = examples_and_environment())]
 struct CommandLine {
     #[command(flatten)]
     global: Global,
@@ -46,7 +46,19 @@ Examples:
   agent-presence setup           make it yours, step by step
   agent-presence run             show it in Discord";
 
-const EXAMPLES_AND_ENVIRONMENT: &str = "\
+fn examples_and_environment() -> String {
+    let row = |names: Vec<String>, meaning: &str| {
+        let names = names.join(", ");
+        let gap = if names.len() < 30 { "" } else { "\n                                 " };
+        format!("  {names:<31}{gap}{meaning}")
+    };
+    let variables = Agent::ALL.map(|agent| agent.spec().homes.variable.to_owned());
+    let variables = row(variables.into(), "the agents' homes");
+    let usual = Agent::ALL.into_iter().filter_map(|agent| agent.spec().homes.usual.first());
+    let homes = usual.map(|folder| format!("~/{folder}")).collect();
+    let homes = row(homes, "the agents' homes, of which only session files are read");
+    format!(
+        "\
 Examples:
   agent-presence run --demo      see what it looks like, without Discord
   agent-presence setup           make it yours, step by step
@@ -57,7 +69,7 @@ Environment:
   AGENT_PRESENCE_APPLICATION_ID  your Discord application's id; stronger than the settings file
   AGENT_PRESENCE_CONFIG          the settings file
   AGENT_PRESENCE_STATE_DIR       the folder for state, lock, logs and control socket
-  CODEX_HOME, CLAUDE_CONFIG_DIR  the agents' homes
+{variables}
   XDG_CONFIG_HOME, XDG_STATE_HOME
                                  on Linux, where the settings and the state are
   RUST_LOG                       the log level; stronger than the settings file
@@ -67,10 +79,12 @@ Files:
   ~/.config/agent-presence/config.toml
                                  the settings, on Linux; `config path` names yours
   ~/.local/state/agent-presence  state, lock, limits, logs and control socket
-  ~/.codex, ~/.claude            the agents' homes, of which only session files are read
+{homes}
 
 Exit codes:
-  0 done, 1 failed, 2 usage, 3 no daemon is running, 4 another instance keeps the lock";
+  0 done, 1 failed, 2 usage, 3 no daemon is running, 4 another instance keeps the lock"
+    )
+}
 
 const CONFIG: &str = "\
 Examples:
@@ -265,8 +279,8 @@ For runs that may leave no session file. Every byte goes to standard output as i
 told the usage. At the end the usage line is printed to standard error. If the reader of standard output goes away, it
 ends with code 141, as a shell reports of any program in a pipe.")]
 pub struct Tap {
-    /// Whose output it is: codex, claude; recognised from its first lines if not given
-    #[arg(long, value_name = "AGENT", value_parser = agents(), hide_possible_values = true)]
+    /// Whose output it is
+    #[arg(long, value_name = "AGENT", value_parser = agents(), hide_possible_values = true, help = whose_output())]
     pub agent: Option<Agent>,
     /// The folder that the agent works in, where that is not this one
     #[arg(long, short = 'C', value_name = "FOLDER")]
@@ -276,10 +290,16 @@ pub struct Tap {
     pub quiet: bool,
 }
 
-fn agents() -> impl clap::builder::TypedValueParser<Value = Agent> {
-    use clap::builder::TypedValueParser as _;
+fn whose_output() -> String {
+    format!(
+        "Whose output it is: {}; recognised from its first lines if not given",
+        Agent::ALL.map(Agent::word).join(", ")
+    )
+}
 
-    clap::builder::PossibleValuesParser::new(Agent::ALL.map(Agent::word))
+fn agents() -> impl TypedValueParser<Value = Agent> {
+    let value = |agent: Agent| PossibleValue::new(agent.word()).help(format!("`{}`", agent.spec().prints));
+    PossibleValuesParser::new(Agent::ALL.map(value))
         .try_map(|word| Agent::of_word(&word).ok_or("unknown agent"))
 }
 

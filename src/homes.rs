@@ -1,11 +1,13 @@
 //! The agents' home folders, and which of them are read by settings and environment.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::core::settings::Sources;
+use crate::core::settings::{Source, Sources};
 use crate::core::source::Agent;
-use crate::paths::{Environment, claude_homes, codex_homes};
+use crate::core::source::layout::Homes;
+use crate::paths::Environment;
 use crate::real_path::real;
 
 /// One agent's home folder.
@@ -21,13 +23,31 @@ pub struct Home {
 
 /// Every home of every agent that is switched on.
 pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
-    let codex = if sources.codex { codex_homes(sources, environment) } else { Vec::new() };
-    let claude = if sources.claude { claude_homes(sources, environment) } else { Vec::new() };
-    let all = [(Agent::CODEX, codex), (Agent::CLAUDE, claude)];
-    all.into_iter().flat_map(|(agent, paths)| homes(agent, paths)).collect()
+    let read = sources.iter().filter(|(_, source)| source.is_read);
+    read.flat_map(|(agent, source)| homes(agent, folders(agent, source, environment))).collect()
 }
 
-/// One home per folder: `~/.config/claude` may be a link to `~/.claude`.
+/// An agent's home folders: the settings, else its variable, else the usual ones. They need not exist.
+///
+/// A variable that may name several is taken whole if there is such a folder, and in parts otherwise.
+pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<PathBuf> {
+    let Homes { variable, has_commas, usual, .. } = &agent.spec().homes;
+    let named = || {
+        let whole = environment.path(variable)?;
+        let parts = environment.text(variable).filter(|_| *has_commas).unwrap_or_default().split(',');
+        let parts = parts.map(|part| PathBuf::from(part.trim())).filter(|part| part.is_absolute());
+        let parts: Vec<PathBuf> = parts.collect();
+        Some(if parts.len() < 2 || whole.is_dir() { vec![whole] } else { parts })
+    };
+    let usual = || environment.home().map(|home| usual.iter().map(|folder| home.join(folder)).collect());
+    let chosen = Some(source.homes.clone()).filter(|homes| !homes.is_empty());
+    let mut all: Vec<PathBuf> = chosen.or_else(named).or_else(usual).unwrap_or_default();
+    let mut known = BTreeSet::new();
+    all.retain(|folder| known.insert(folder.clone()));
+    all
+}
+
+/// One home per folder: a usual one may be a link to another.
 fn homes(agent: Agent, paths: Vec<PathBuf>) -> Vec<Home> {
     let mut homes: Vec<Home> = Vec::new();
     for path in paths {

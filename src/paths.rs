@@ -1,4 +1,4 @@
-//! Where things are: the settings file, the state folder, the agents' homes.
+//! Where things are: the settings file, the state folder.
 //!
 //! The environment is read once, at the edge ([`Environment::of_process`]), and handed on, so that nothing below
 //! depends on the machine. Variables that are empty, and folders that are not absolute, count as not set.
@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::core::config::Variables;
-use crate::core::settings::Sources;
 use crate::error::Failure;
 use crate::folder::Folder;
 
@@ -273,47 +272,6 @@ pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(path)
-}
-
-/// Codex's homes: the settings, else `CODEX_HOME`, else `~/.codex`. They need not exist.
-pub fn codex_homes(sources: &Sources, environment: &Environment) -> Vec<PathBuf> {
-    if !sources.codex_home.is_empty() {
-        return without_repeats(sources.codex_home.clone());
-    }
-    let default = || environment.home().map(|home| home.join(".codex"));
-    environment.path("CODEX_HOME").or_else(default).into_iter().collect()
-}
-
-/// Claude Code's homes: the settings, else `CLAUDE_CONFIG_DIR`, else `~/.claude` and `~/.config/claude`. They
-/// need not exist.
-///
-/// For Claude Code the variable is one folder; other tools let it be several with commas between them. So it is
-/// taken whole if there is such a folder, and in parts otherwise.
-pub fn claude_homes(sources: &Sources, environment: &Environment) -> Vec<PathBuf> {
-    if !sources.claude_home.is_empty() {
-        return without_repeats(sources.claude_home.clone());
-    }
-    let named = environment.path("CLAUDE_CONFIG_DIR").map(|whole| {
-        let parts = environment.text("CLAUDE_CONFIG_DIR").unwrap_or_default().split(',');
-        let parts: Vec<PathBuf> =
-            parts.map(|part| PathBuf::from(part.trim())).filter(|part| part.is_absolute()).collect();
-        if parts.len() < 2 || whole.is_dir() { vec![whole] } else { parts }
-    });
-    let default = || {
-        let home = environment.home();
-        home.map(|home| vec![home.join(".claude"), home.join(".config/claude")]).unwrap_or_default()
-    };
-    without_repeats(named.unwrap_or_else(default))
-}
-
-fn without_repeats(paths: Vec<PathBuf>) -> Vec<PathBuf> {
-    let mut kept: Vec<PathBuf> = Vec::new();
-    for path in paths {
-        if !kept.contains(&path) {
-            kept.push(path);
-        }
-    }
-    kept
 }
 
 #[cfg(unix)]

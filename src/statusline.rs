@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use crate::core::limits::{Snapshot, Window};
 use crate::core::source::Agent;
 use crate::core::source::LimitsFact;
-use crate::core::source::claude::statusline::Statusline;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::files;
@@ -28,6 +27,11 @@ use crate::folder::{Folder, Use};
 use crate::homes::Home;
 use crate::paths::StateDir;
 use crate::real_path::real;
+
+pub use crate::core::source::claude::statusline::Statusline;
+
+/// Whose command it is: no other agent has one.
+pub const AGENT: Agent = Agent::CLAUDE;
 
 /// The folder in the state folder.
 pub(crate) const FOLDER: &str = "statusline";
@@ -191,9 +195,8 @@ impl Kept {
     /// What is absent takes nothing away. Saying the same again is no news: the first time is when it was observed.
     fn follow(&mut self, known: &Self) {
         self.context_window = self.context_window.or(known.context_window);
-        let of = |kept: &Self, limits: &LimitsFact| {
-            limits.clone().word(Agent::CLAUDE, &"".into(), kept.observed_at, None)
-        };
+        let of =
+            |kept: &Self, limits: &LimitsFact| limits.clone().word(AGENT, &"".into(), kept.observed_at, None);
         let mut limits = known.limits.clone();
         for said in &self.limits {
             let Some(before) = limits.iter_mut().find(|known| known.family == said.family) else {
@@ -227,9 +230,8 @@ impl Kept {
     fn events(self, homes: &RealHomes, now: Now) -> Vec<SourceEvent> {
         let Self { observed_at, session, home, limits, context_window } = self;
         let Some(label) = homes.label(home.as_deref()) else { return Vec::new() };
-        let current = |limits: LimitsFact| {
-            limits.word(Agent::CLAUDE, &label, observed_at, Some(session.clone())).current(now)
-        };
+        let current =
+            |limits: LimitsFact| limits.word(AGENT, &label, observed_at, Some(session.clone())).current(now);
         let limits: Vec<_> = limits.into_iter().filter_map(current).map(SourceEvent::limits).collect();
         let window = context_window.map(|tokens| SourceEvent::Window { session, tokens });
         limits.into_iter().chain(window).collect()
@@ -241,7 +243,7 @@ struct RealHomes(Vec<(PathBuf, Arc<str>)>);
 
 impl RealHomes {
     fn of(homes: &[Home]) -> Self {
-        let claude = homes.iter().filter(|home| home.agent == Agent::CLAUDE);
+        let claude = homes.iter().filter(|home| home.agent == AGENT);
         Self(claude.map(|home| (real(&home.path), Arc::clone(&home.label))).collect())
     }
 

@@ -9,16 +9,23 @@ use crate::autostart::window_managers::{ByHand, by_hand};
 use crate::autostart::{self, Kind, Login, Registration, State};
 use crate::cli::{Autostart, Enable};
 use crate::config_file::{Chosen, ConfigFile};
+use crate::core::source::Agent;
+use crate::core::source::layout::Homes;
 use crate::error::{Exit, Failure};
 use crate::paths::{self, Environment, spare_others};
 
 /// Variables of a shell that change what the daemon does, and what to set so that it holds at login as well.
-const NOT_AT_LOGIN: [(&str, &str); 4] = [
-    ("AGENT_PRESENCE_APPLICATION_ID", "set discord.application_id in the settings file"),
-    ("AGENT_PRESENCE_STATE_DIR", "set it for the whole login session"),
-    ("CODEX_HOME", "set sources.codex_home in the settings file"),
-    ("CLAUDE_CONFIG_DIR", "set sources.claude_home in the settings file"),
-];
+fn not_at_login() -> impl Iterator<Item = (&'static str, String)> {
+    let own = [
+        ("AGENT_PRESENCE_APPLICATION_ID", "set discord.application_id in the settings file".to_owned()),
+        ("AGENT_PRESENCE_STATE_DIR", "set it for the whole login session".to_owned()),
+    ];
+    let homes = Agent::ALL.map(|agent| {
+        let Homes { key, variable, .. } = agent.spec().homes;
+        (variable, format!("set sources.{key} in the settings file"))
+    });
+    own.into_iter().chain(homes)
+}
 
 /// Runs one of the commands. Data goes to `out`, remarks to `err`.
 ///
@@ -85,7 +92,7 @@ fn enable(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    for (variable, instead) in NOT_AT_LOGIN {
+    for (variable, instead) in not_at_login() {
         if environment.text(variable).is_some() {
             let _ = writeln!(err, "note: login may not know {variable} as this shell does\nhint: {instead}");
         }

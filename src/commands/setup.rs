@@ -21,8 +21,7 @@ use crate::daemon::discord::endpoints;
 use crate::daemon::discord::probe::{Tried, try_application_id};
 use crate::error::{Exit, Failure};
 use crate::instance::{Holding, held_by_another};
-use crate::paths::claude_homes;
-use crate::{demo, files, show};
+use crate::{demo, files, show, statusline};
 
 /// How often a wrong answer is asked again.
 const TRIES: usize = 3;
@@ -306,8 +305,7 @@ fn statusline<R: BufRead>(
     talk: &mut Talk<'_, R>,
 ) -> Result<Exit, Failure> {
     let sources = &places.effective.settings.sources;
-    let is_there =
-        sources.claude && claude_homes(sources, places.environment).iter().any(|home| home.is_dir());
+    let is_there = places.homes.iter().any(|home| home.agent == statusline::AGENT && home.path.is_dir());
     let wanted = match setup.statusline {
         Some(answer) => answer,
         None if !is_there => false,

@@ -17,14 +17,13 @@ use crate::core::limits::main_family;
 use crate::core::names::{model_name, neutralise};
 use crate::core::session::Context;
 use crate::core::settings::Sources;
-use crate::core::source::Agent;
-use crate::core::source::claude::statusline::Statusline;
 use crate::core::time::Now;
 use crate::error::{Exit, Failure};
 use crate::files::{self, write_atomically};
-use crate::paths::{self, Environment, StateDir, claude_homes, ensure_state_dir};
+use crate::homes;
+use crate::paths::{self, Environment, StateDir, ensure_state_dir};
 use crate::statusline::settings::{self, Edit};
-use crate::statusline::{self as kept, Replaced};
+use crate::statusline::{self as kept, AGENT, Replaced, Statusline};
 
 /// More input than this is not read. Claude Code's is a few kilobytes.
 const MOST_INPUT: usize = 256 * 1024;
@@ -152,7 +151,7 @@ fn shown(line: &Statusline, now: Now) -> String {
         parts.push(format!("context {}% left", Context::plain(used, window).remaining_percent));
     }
     let snapshots = line.snapshots(&"".into());
-    let main = snapshots.iter().find(|snapshot| snapshot.family == main_family(Agent::CLAUDE));
+    let main = snapshots.iter().find(|snapshot| snapshot.family == main_family(AGENT));
     for view in main.map(|main| main.views(now)).unwrap_or_default() {
         if let Some(left) = view.remaining_percent {
             parts.push(format!("{} {left}% left", view.label));
@@ -171,8 +170,8 @@ pub fn set_up(
     environment: &Environment,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    let homes: Vec<PathBuf> =
-        claude_homes(sources, environment).into_iter().filter(|home| home.is_dir()).collect();
+    let folders = homes::folders(AGENT, sources.of(AGENT), environment);
+    let homes: Vec<PathBuf> = folders.into_iter().filter(|home| home.is_dir()).collect();
     if homes.is_empty() {
         return Err(Failure::new("could not find Claude Code's folder")
             .hint("start Claude Code once, or set sources.claude_home in the settings file"));

@@ -11,6 +11,7 @@ use crate::core::file::Stream;
 use crate::core::settings::Sources;
 use crate::core::source::Agent;
 use crate::error::{Exit, Failure};
+use crate::homes;
 use crate::paths::{self, Environment};
 use crate::show;
 use crate::tap::place::{self, Place};
@@ -69,11 +70,11 @@ pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Res
 /// The home folders of agents that run in this environment, whatever the daemon's settings say.
 fn homes(environment: &Environment) -> impl Iterator<Item = (Agent, Arc<str>)> {
     let sources = Sources::default();
-    let codex = paths::codex_homes(&sources, environment).into_iter().next();
-    let claude = paths::claude_homes(&sources, environment);
-    let claude = claude.iter().find(|home| home.is_dir()).or(claude.first()).cloned();
-    let homes = [(Agent::CODEX, codex), (Agent::CLAUDE, claude)].into_iter();
-    homes.filter_map(|(agent, home)| Some((agent, Arc::from(home?.to_string_lossy()))))
+    Agent::ALL.into_iter().filter_map(move |agent| {
+        let folders = homes::folders(agent, sources.of(agent), environment);
+        let home = folders.iter().find(|home| home.is_dir()).or(folders.first())?;
+        Some((agent, Arc::from(home.to_string_lossy())))
+    })
 }
 
 /// Gives up both streams: whoever waits for the end of the copy, or for a reader, is not to wait for the daemon.

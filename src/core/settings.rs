@@ -3,15 +3,17 @@
 //! [`crate::core::config`] makes them from the file as the user wrote it; the tables, keys and defaults are
 //! listed there once. One daemon hands them to the next as JSON.
 
+mod sources;
 mod stricter;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::template::Template;
 use crate::core::usage::Count;
+
+pub use sources::{Source, Sources};
 
 /// Everything a user can set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -113,26 +115,6 @@ impl Default for Card {
 pub struct Tokens {
     /// With or without cached input.
     pub count: Count,
-}
-
-/// `[sources]`: whose session files are read, and where.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Sources {
-    /// Read Codex sessions.
-    pub codex: bool,
-    /// Read Claude Code sessions.
-    pub claude: bool,
-    /// Codex homes; empty: the default ones.
-    pub codex_home: Vec<PathBuf>,
-    /// Claude Code homes; empty: the default ones.
-    pub claude_home: Vec<PathBuf>,
-}
-
-impl Default for Sources {
-    fn default() -> Self {
-        Self { codex: true, claude: true, codex_home: Vec::new(), claude_home: Vec::new() }
-    }
 }
 
 /// `[privacy]`: what may be on a card beyond agent, activity, model, tokens and limits.

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::core::source::Agent;
 use crate::core::source::LimitsFact;
 use crate::core::source::claude::limits::cached;
 use crate::core::source_event::SourceEvent;
@@ -16,6 +15,7 @@ use crate::core::time::Now;
 use crate::files;
 use crate::homes::Home;
 use crate::paths::Environment;
+use crate::statusline::AGENT;
 
 /// Larger files are not read. It holds something of every project, so it may be megabytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -41,7 +41,7 @@ pub fn places(homes: &[Home], environment: &Environment) -> Vec<Place> {
             if usual.as_ref() == Some(&home.path) { home.path.parent()? } else { home.path.as_path() };
         Some(Place { path: folder.join(".claude.json"), label: Arc::clone(&home.label) })
     };
-    homes.iter().filter(|home| home.agent == Agent::CLAUDE).filter_map(place).collect()
+    homes.iter().filter(|home| home.agent == AGENT).filter_map(place).collect()
 }
 
 impl Place {
@@ -51,8 +51,7 @@ impl Place {
         let Some((fetched_at, families)) = read.ok().and_then(|bytes| cached(&bytes)) else {
             return Vec::new();
         };
-        let current =
-            |limits: LimitsFact| limits.word(Agent::CLAUDE, &self.label, fetched_at, None).current(now);
+        let current = |limits: LimitsFact| limits.word(AGENT, &self.label, fetched_at, None).current(now);
         families.into_iter().filter_map(current).map(SourceEvent::limits).collect()
     }
 }
@@ -99,6 +98,7 @@ pub(crate) fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::source::Agent;
     use crate::paths::Folders;
 
     #[test]

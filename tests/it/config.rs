@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agent_presence::core::config::{self, ConfigContext, Effective, Origin, Severity, Variables, keys};
 use agent_presence::core::settings::{Clients, MemberList, Settings, Show};
+use agent_presence::core::source::Agent;
 use agent_presence::core::usage::Count;
 use proptest::prelude::*;
 
@@ -79,10 +80,11 @@ fn everything_can_be_set() {
     assert_eq!(settings.discord.member_list, MemberList::Details);
     assert_eq!(settings.card.idle_after, Duration::from_secs(5_400));
     assert_eq!(settings.tokens.count, Count::All);
-    assert!(!settings.sources.codex && !settings.sources.claude);
+    let [codex, claude] = Agent::ALL.map(|agent| settings.sources.of(agent));
+    assert!(!codex.is_read && !claude.is_read);
     let homes = ["/home/ada/work/.codex", r"\\wsl.localhost\Ubuntu\home\ada\.codex"];
-    assert_eq!(settings.sources.codex_home, homes.map(PathBuf::from));
-    assert_eq!(settings.sources.claude_home, ["/home/ada"].map(PathBuf::from));
+    assert_eq!(codex.homes, homes.map(PathBuf::from));
+    assert_eq!(claude.homes, ["/home/ada"].map(PathBuf::from));
     assert!(settings.privacy.project && settings.privacy.branch && settings.privacy.file);
     assert_eq!(settings.publish.min_interval, Duration::from_secs(1));
     assert_eq!(settings.publish.tokens_interval, Duration::from_secs(60));
@@ -258,7 +260,7 @@ fn a_rule_that_is_half_understood_hides() {
 #[test]
 fn an_unknown_home_is_said() {
     let (settings, issues) = config::read("[sources]\ncodex_home = [\"~/x\"]", &ConfigContext::default());
-    assert!(settings.sources.codex_home.is_empty());
+    assert!(settings.sources.of(Agent::CODEX).homes.is_empty());
     assert_eq!(
         issues[0].to_string(),
         "line 2: sources.codex_home: could not replace `~`: the home folder is not known"
@@ -335,7 +337,7 @@ fn every_setting_is_shown_and_shown_settings_are_the_same_settings() {
     let environment = ConfigContext { environment_application_id: Some(ID.to_owned()), ..context() };
     let effective = Effective::read(text, &environment);
     let shown = effective.shown();
-    for key in keys::KEYS {
+    for key in keys::KEYS.iter() {
         assert!(shown.contains(&format!("\n{} = ", key.name)), "{}", key.path());
     }
     assert!(shown.contains("details = '{model}'                       # file, line 2\n"), "{shown}");
@@ -348,7 +350,7 @@ fn every_setting_is_shown_and_shown_settings_are_the_same_settings() {
 #[test]
 fn markdown_has_a_row_for_every_setting() {
     let table = config::markdown();
-    for key in keys::KEYS {
+    for key in keys::KEYS.iter() {
         let row = format!("| `{}` | `{}` |", key.path(), key.default);
         assert_eq!(table.matches(&row).count(), 1, "{}", key.path());
     }
@@ -427,7 +429,7 @@ fn a_path_may_name_the_home_folder_and_variables_wherever_it_stands() {
     assert_eq!(issues, []);
     let clients = ["/run/user/7/discord-ipc-0", "/home/ada/d", "/home/ada/e", "/a$/$1/b"];
     assert_eq!(settings.discord.clients, Clients::Only(clients.map(str::to_owned).into()));
-    assert_eq!(settings.sources.codex_home, [PathBuf::from("/srv/work/.codex")]);
+    assert_eq!(settings.sources.of(Agent::CODEX).homes, [PathBuf::from("/srv/work/.codex")]);
     assert_eq!(settings.privacy.rules[0].path, "/home/ada/clients/**");
 
     for (client, expected) in [

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use agent_presence::config_file::{Chosen, ConfigFile};
 use agent_presence::core::settings::Sources;
-use agent_presence::paths::{
-    Environment, Folders, claude_homes, codex_homes, config_file, ensure_state_dir, state_dir,
-};
+use agent_presence::core::source::Agent;
+use agent_presence::homes::folders;
+use agent_presence::paths::{Environment, Folders, config_file, ensure_state_dir, state_dir};
 
 /// An absolute path on every system.
 fn root() -> PathBuf {
@@ -19,30 +19,31 @@ fn environment(variables: &[(&str, &Path)]) -> Environment {
     Environment::new(variables.iter().map(|(name, value)| (*name, value.as_os_str())), Some(folders))
 }
 
+/// Both agents' homes.
+fn homes(sources: &Sources, environment: &Environment) -> [Vec<PathBuf>; 2] {
+    Agent::ALL.map(|agent| folders(agent, sources.of(agent), environment))
+}
+
 #[test]
 fn variables_come_before_the_platform() {
     let none = environment(&[]);
     assert_eq!(config_file(&none).unwrap(), root().join("config/agent-presence/config.toml"));
     assert_eq!(state_dir(&none).unwrap(), root().join("state/agent-presence"));
-    assert_eq!(codex_homes(&Sources::default(), &none), [root().join("home/.codex")]);
-    let both = [root().join("home/.claude"), root().join("home/.config/claude")];
-    assert_eq!(claude_homes(&Sources::default(), &none), both);
+    let usual: [Vec<PathBuf>; 2] = [&[".codex"][..], &[".claude", ".config/claude"]]
+        .map(|names| names.iter().map(|name| root().join("home").join(name)).collect());
+    assert_eq!(homes(&Sources::default(), &none), usual);
 
     let there = root().join("there");
     let names = ["AGENT_PRESENCE_CONFIG", "AGENT_PRESENCE_STATE_DIR", "CODEX_HOME", "CLAUDE_CONFIG_DIR"];
     let all = environment(&names.map(|name| (name, there.as_path())));
     assert_eq!(config_file(&all).unwrap(), there);
     assert_eq!(state_dir(&all).unwrap(), there);
-    assert_eq!(codex_homes(&Sources::default(), &all), std::slice::from_ref(&there));
-    assert_eq!(claude_homes(&Sources::default(), &all), std::slice::from_ref(&there));
+    assert_eq!(homes(&Sources::default(), &all), [vec![there.clone()], vec![there]]);
 
-    let set = Sources {
-        codex_home: vec![root().join("a"), root().join("a")],
-        claude_home: vec![root().join("b")],
-        ..Sources::default()
-    };
-    assert_eq!(codex_homes(&set, &all), [root().join("a")]);
-    assert_eq!(claude_homes(&set, &all), [root().join("b")]);
+    let mut set = Sources::default();
+    set.of_mut(Agent::CODEX).homes = vec![root().join("a"), root().join("a")];
+    set.of_mut(Agent::CLAUDE).homes = vec![root().join("b")];
+    assert_eq!(homes(&set, &all), [[root().join("a")], [root().join("b")]]);
 
     for ignored in ["", "relative/folder"] {
         let nothing = environment(&names.map(|name| (name, Path::new(ignored))));
@@ -54,8 +55,7 @@ fn variables_come_before_the_platform() {
         );
         assert!(config.is_absolute());
         assert_eq!(state_dir(&nothing).unwrap(), state_dir(&none).unwrap());
-        assert_eq!(codex_homes(&Sources::default(), &nothing), [root().join("home/.codex")]);
-        assert_eq!(claude_homes(&Sources::default(), &nothing), both);
+        assert_eq!(homes(&Sources::default(), &nothing), usual);
     }
 }
 
@@ -75,13 +75,14 @@ fn several_claude_homes_have_commas_between_them() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (folder.path().join("one"), folder.path().join("two"));
     let several = PathBuf::from(format!("{}, {},,{}", one.display(), two.display(), one.display()));
-    let homes = || claude_homes(&Sources::default(), &environment(&[("CLAUDE_CONFIG_DIR", &several)]));
-    assert_eq!(homes(), [one, two]);
+    let named = |name, path: &Path| homes(&Sources::default(), &environment(&[(name, path)]));
+    let [codex, claude] = [named("CODEX_HOME", &several), named("CLAUDE_CONFIG_DIR", &several)];
+    assert_eq!(claude[1], [one, two]);
+    assert_eq!(codex[0], [several], "for Codex it is one folder");
 
     let comma = folder.path().join("a,b");
     std::fs::create_dir(&comma).unwrap();
-    let environment = environment(&[("CLAUDE_CONFIG_DIR", &comma)]);
-    assert_eq!(claude_homes(&Sources::default(), &environment), [comma]);
+    assert_eq!(named("CLAUDE_CONFIG_DIR", &comma)[1], [comma]);
 }
 
 #[test]
@@ -93,8 +94,7 @@ fn without_a_home_folder_it_says_what_to_set() {
          hint: set HOME, or AGENT_PRESENCE_CONFIG, or use --config"
     );
     assert_eq!(state_dir(&nobody).unwrap_err().hints, ["set HOME, or AGENT_PRESENCE_STATE_DIR"]);
-    assert!(codex_homes(&Sources::default(), &nobody).is_empty());
-    assert!(claude_homes(&Sources::default(), &nobody).is_empty());
+    assert_eq!(homes(&Sources::default(), &nobody), [const { Vec::<PathBuf>::new() }; 2]);
 }
 
 #[test]

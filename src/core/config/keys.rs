@@ -3,13 +3,18 @@
 //! The reader, `config init`, `config show` and the README's table are all made from it. The defaults are stated
 //! here as people write them and in [`crate::core::settings`] as values; a test holds the two together.
 
+use std::sync::LazyLock;
+
 use crate::core::settings::{MemberList, Settings};
+use crate::core::source::Agent;
+use crate::core::source::layout::Homes;
 use crate::core::usage::Count;
 
 use super::Complaint;
 use super::value::Given;
 
 /// One setting.
+#[derive(Clone)]
 pub struct Key {
     /// The table it stands in.
     pub table: &'static str,
@@ -76,7 +81,39 @@ pub fn tables() -> impl Iterator<Item = &'static str> {
 }
 
 /// All settings, table by table, except `[[privacy.rule]]`, which may stand more than once.
-pub static KEYS: &[Key] = &[
+pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let sources = Agent::ALL.map(switch).into_iter().chain(Agent::ALL.map(homes));
+    [BEFORE_SOURCES, &sources.collect::<Vec<_>>(), AFTER_SOURCES].concat()
+});
+
+fn switch(agent: Agent) -> Key {
+    Key {
+        table: SOURCES,
+        name: agent.word(),
+        default: "true",
+        doc: format!("read {} sessions", agent.card_name()).leak(),
+        apply: |settings, given| {
+            given.flag().map(|flag| settings.sources.of_key(given.name, |source| source.is_read = flag))
+        },
+    }
+}
+
+fn homes(agent: Agent) -> Key {
+    let Homes { key, variable, usual, .. } = &agent.spec().homes;
+    let usual: Vec<String> = usual.iter().map(|folder| format!("~/{folder}")).collect();
+    let (name, usual) = (agent.card_name(), usual.join(" and "));
+    Key {
+        table: SOURCES,
+        name: key,
+        default: "[]",
+        doc: format!("{name}'s home folders; empty: {variable}, else {usual}").leak(),
+        apply: |settings, given| {
+            given.folders().map(|homes| settings.sources.of_key(given.name, |source| source.homes = homes))
+        },
+    }
+}
+
+static BEFORE_SOURCES: &[Key] = &[
     Key {
         table: "discord",
         name: "application_id",
@@ -140,34 +177,9 @@ pub static KEYS: &[Key] = &[
             given.one_of(&words).map(|count| settings.tokens.count = count)
         },
     },
-    Key {
-        table: "sources",
-        name: "codex",
-        default: "true",
-        doc: "read Codex sessions",
-        apply: |settings, given| given.flag().map(|flag| settings.sources.codex = flag),
-    },
-    Key {
-        table: "sources",
-        name: "claude",
-        default: "true",
-        doc: "read Claude Code sessions",
-        apply: |settings, given| given.flag().map(|flag| settings.sources.claude = flag),
-    },
-    Key {
-        table: "sources",
-        name: "codex_home",
-        default: "[]",
-        doc: "Codex's home folders; empty: CODEX_HOME, else ~/.codex",
-        apply: |settings, given| given.folders().map(|homes| settings.sources.codex_home = homes),
-    },
-    Key {
-        table: "sources",
-        name: "claude_home",
-        default: "[]",
-        doc: "Claude Code's home folders; empty: CLAUDE_CONFIG_DIR, else ~/.claude and ~/.config/claude",
-        apply: |settings, given| given.folders().map(|homes| settings.sources.claude_home = homes),
-    },
+];
+
+static AFTER_SOURCES: &[Key] = &[
     Key {
         table: "privacy",
         name: "project",

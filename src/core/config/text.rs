@@ -34,7 +34,7 @@ pub fn commented() -> String {
 /// The README's table of settings, as Markdown.
 pub fn markdown() -> String {
     let mut text = "| key | default | what |\n| --- | --- | --- |\n".to_owned();
-    for key in keys::KEYS {
+    for key in keys::KEYS.iter() {
         text.push_str(&format!("| `{}` | `{}` | {} |\n", key.path(), key.default, key.doc));
     }
     text.push_str(

@@ -1,6 +1,7 @@
 //! What is needed to see sessions: the settings, the session folders, the system's watches.
 
 use super::{Check, Facts, HomeFacts, Sessions, State, ago, state_of};
+use crate::core::source::Agent;
 
 /// The key that has a check of its own.
 const APPLICATION_ID: &str = "discord.application_id";
@@ -62,9 +63,10 @@ fn application_id(facts: &Facts) -> Check {
 fn sessions(facts: &Facts) -> Vec<Check> {
     const NAME: &str = "sessions";
     if facts.homes.is_empty() {
+        let switches = listed(&Agent::ALL.map(|agent| format!("sources.{}", agent.word())));
         return vec![
             Check::new(NAME, State::Failure, "no agent is read")
-                .hint("set sources.codex or sources.claude to true in the settings file"),
+                .hint(format!("set {switches} to true in the settings file")),
         ];
     }
     if facts.homes.len() > 1 && facts.homes.iter().all(|home| home.sessions == Sessions::Missing) {
@@ -79,15 +81,14 @@ fn sessions(facts: &Facts) -> Vec<Check> {
             Sessions::Missing if is_any => {
                 Check::new(NAME, State::Skipped, format!("{agent}: no session folder in {path}"))
             }
-            Sessions::Missing => Check::new(
-                NAME,
-                State::Failure,
-                format!("{agent}: no session folder in {path}"),
-            )
-            .hint(format!(
-                "start a session in {agent} once; if its home is elsewhere, name it in sources.{}_home",
-                home.agent.word()
-            )),
+            Sessions::Missing => {
+                Check::new(NAME, State::Failure, format!("{agent}: no session folder in {path}")).hint(
+                    format!(
+                        "start a session in {agent} once; if its home is elsewhere, name it in sources.{}",
+                        home.agent.spec().homes.key
+                    ),
+                )
+            }
             Sessions::Unreadable { path, cause } => {
                 Check::new(NAME, State::Failure, format!("{agent}: could not read {path}: {cause}"))
                     .hint(format!("make it a folder that you may read, e.g. `chmod u+rx {path}`"))
@@ -114,7 +115,8 @@ fn no_agent(homes: &[HomeFacts]) -> Check {
     let mut agents: Vec<_> = homes.iter().map(|home| home.agent).collect();
     agents.dedup();
     let names: Vec<&str> = agents.iter().map(|agent| agent.card_name()).collect();
-    let keys: Vec<String> = agents.iter().map(|agent| format!("sources.{}_home", agent.word())).collect();
+    let keys: Vec<String> =
+        agents.iter().map(|agent| format!("sources.{}", agent.spec().homes.key)).collect();
     let paths: Vec<&str> = homes.iter().map(|home| home.path.as_str()).collect();
     let message = format!("no agent was used here yet: no session folder in {}", listed(&paths));
     let hint = format!(

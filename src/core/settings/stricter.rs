@@ -3,9 +3,7 @@
 //! Every field is named, so that a new one has to find its place here.
 //! Read next: the engine's `in_force`, which keeps the stricter ones for a while.
 
-use std::path::PathBuf;
-
-use super::{Card, Clients, Discord, Privacy, Settings, Sources};
+use super::{Card, Clients, Discord, Privacy, Settings};
 use crate::core::template::Template;
 
 impl Settings {
@@ -65,28 +63,6 @@ impl Card {
     }
 }
 
-impl Sources {
-    fn and(&self, other: &Self) -> Self {
-        let Self { codex, claude, codex_home, claude_home } = self;
-        let codex_homes = homes(codex_home, &other.codex_home);
-        let claude_homes = homes(claude_home, &other.claude_home);
-        Self {
-            codex: *codex && other.codex && codex_homes.is_some(),
-            claude: *claude && other.claude && claude_homes.is_some(),
-            codex_home: codex_homes.unwrap_or_else(|| codex_home.clone()),
-            claude_home: claude_homes.unwrap_or_else(|| claude_home.clone()),
-        }
-    }
-}
-
-/// The homes that are in both lists. An empty list is the default ones, of which it is not known here which they are.
-fn homes(own: &[PathBuf], others: &[PathBuf]) -> Option<Vec<PathBuf>> {
-    if own == others {
-        return Some(own.to_vec());
-    }
-    Some(common(own, others)).filter(|homes| !homes.is_empty())
-}
-
 impl Privacy {
     fn and(&self, other: &Self) -> Self {
         let Self { project, branch, file, rules } = self;
@@ -108,7 +84,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::settings::of_text as settings;
+    use crate::core::settings::{Source, of_text as settings};
+    use crate::core::source::Agent;
 
     /// That `more` shows more than `less`, and what both allow is `less`.
     #[track_caller]
@@ -152,12 +129,12 @@ mod tests {
 
     #[test]
     fn no_home_is_read_that_only_one_of_both_names() {
-        let both = settings("[sources]\ncodex_home = [\"/a\"]").and(&settings(""));
-        assert!(!both.sources.codex && both.sources.claude);
+        let both = settings("[sources]\ncodex_home = [\"/a\"]").and(&settings("")).sources;
+        assert!(!both.of(Agent::CODEX).is_read && both.of(Agent::CLAUDE).is_read);
         let both = settings("[sources]\ncodex_home = [\"/a\", \"/b\"]")
             .and(&settings("[sources]\ncodex_home = [\"/b\", \"/c\"]"));
-        assert!(both.sources.codex);
-        assert_eq!(both.sources.codex_home, [PathBuf::from("/b")]);
+        let both = both.sources.of(Agent::CODEX).clone();
+        assert_eq!(both, Source { is_read: true, homes: vec!["/b".into()] });
     }
 
     #[test]

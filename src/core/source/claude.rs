@@ -39,6 +39,8 @@ pub use usage::{Mark, Row};
 pub(super) static SPEC: Spec = Spec {
     word: "claude",
     card_name: "Claude Code",
+    prints: "claude -p --output-format stream-json --verbose",
+    homes: layout::HOMES,
     layout: layout::LAYOUT,
     main_family: "claude",
     parser: || Box::<reader::Reader>::default(),

@@ -32,6 +32,8 @@ pub use value::uuid7_time;
 pub(super) static SPEC: Spec = Spec {
     word: "codex",
     card_name: "Codex",
+    prints: "codex exec --json",
+    homes: layout::HOMES,
     layout: layout::LAYOUT,
     main_family: crate::core::limits::MAIN_FAMILY,
     parser: || Box::new(Rollout),

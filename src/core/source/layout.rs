@@ -15,6 +15,19 @@ pub struct Layout {
     pub tells_limits: bool,
 }
 
+/// The home folders of an agent, as far as the settings name none.
+#[derive(Debug)]
+pub struct Homes {
+    /// Their key in the settings.
+    pub key: &'static str,
+    /// The environment variable that names one.
+    pub variable: &'static str,
+    /// Whether other tools let it name several, with commas between them.
+    pub has_commas: bool,
+    /// Below the user's home folder, where the variable is not set.
+    pub usual: &'static [&'static str],
+}
+
 /// One folder below a home folder, and what is below it.
 #[derive(Debug)]
 pub struct Tree {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use jiff::Timestamp;
 
-use super::layout::Layout;
+use super::layout::{Homes, Layout};
 use super::{Parser, claude, codex};
 
 /// What there is to know of an agent.
@@ -22,6 +22,10 @@ pub struct Spec {
     pub word: &'static str,
     /// The name that friends see on the card.
     pub card_name: &'static str,
+    /// The command that prints what `tap` reads.
+    pub prints: &'static str,
+    /// Its home folders.
+    pub homes: Homes,
     /// Where its session files lie.
     pub layout: Layout,
     /// The family of limits whose windows are on the card.

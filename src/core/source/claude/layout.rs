@@ -1,6 +1,14 @@
 //! Where Claude Code keeps its session files, and how they are called.
 
-use crate::core::source::layout::{Layout, Name, Purpose, Tree, is_uuid};
+use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
+
+/// For Claude Code the variable is one folder.
+pub(super) const HOMES: Homes = Homes {
+    key: "claude_home",
+    variable: "CLAUDE_CONFIG_DIR",
+    has_commas: true,
+    usual: &[".claude", ".config/claude"],
+};
 
 /// `projects/<project>/<session>.jsonl`; sub-agents beside it until 2.0, then in `<session>/subagents/`, those of
 /// workflows in `<session>/subagents/workflows/wf_<hex>/`. What runs is in `sessions/<pid>.json`, beside secrets.

@@ -1,6 +1,9 @@
 //! Where Codex keeps its session files, and how they are called.
 
-use crate::core::source::layout::{Layout, Name, Purpose, Tree, is_uuid};
+use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
+
+pub(super) const HOMES: Homes =
+    Homes { key: "codex_home", variable: "CODEX_HOME", has_commas: false, usual: &[".codex"] };
 
 /// `sessions/YYYY/MM/DD/`, until July 2025 flat; moved to `archived_sessions/` by the user.
 pub(super) const LAYOUT: Layout = Layout {

@@ -1,0 +1,130 @@
+//! `[sources]`: whose session files are read, and where.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::core::source::Agent;
+
+/// What is read of every agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sources(BTreeMap<Agent, Source>);
+
+/// What is read of one agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// Whether its sessions are read.
+    pub is_read: bool,
+    /// Its homes; empty: the usual ones.
+    pub homes: Vec<PathBuf>,
+}
+
+static USUAL: Source = Source { is_read: true, homes: Vec::new() };
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self(Agent::ALL.map(|agent| (agent, USUAL.clone())).into())
+    }
+}
+
+impl Sources {
+    /// What is read of each agent, in the agents' order.
+    pub fn iter(&self) -> impl Iterator<Item = (Agent, &Source)> {
+        self.0.iter().map(|(agent, source)| (*agent, source))
+    }
+
+    /// What is read of an agent.
+    pub fn of(&self, agent: Agent) -> &Source {
+        self.0.get(&agent).unwrap_or(&USUAL)
+    }
+
+    /// The same, to be set.
+    pub fn of_mut(&mut self, agent: Agent) -> &mut Source {
+        self.0.entry(agent).or_insert_with(|| USUAL.clone())
+    }
+
+    /// Sets what is read of the agent that has this key.
+    pub(crate) fn of_key(&mut self, key: &str, set: impl FnOnce(&mut Source)) {
+        let is_it =
+            |(agent, _): &(&Agent, &mut Source)| [agent.word(), agent.spec().homes.key].contains(&key);
+        if let Some((_, source)) = self.0.iter_mut().find(is_it) {
+            set(source);
+        }
+    }
+
+    /// What is in both.
+    pub(super) fn and(&self, other: &Self) -> Self {
+        Self(self.iter().map(|(agent, source)| (agent, source.and(other.of(agent)))).collect())
+    }
+}
+
+impl Source {
+    fn and(&self, other: &Self) -> Self {
+        let Self { is_read, homes } = self;
+        let common = homes.iter().filter(|home| other.homes.contains(home)).cloned();
+        // An empty list is the usual ones, of which it is not known here which they are.
+        let common =
+            Some(common.collect()).filter(|common: &Vec<_>| homes == &other.homes || !common.is_empty());
+        Self {
+            is_read: *is_read && other.is_read && common.is_some(),
+            homes: common.unwrap_or_else(|| homes.clone()),
+        }
+    }
+}
+
+/// As daemons hand it to each other: by the keys of the settings file.
+impl Serialize for Sources {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(untagged)]
+        enum Value<'a> {
+            IsRead(bool),
+            Homes(&'a [PathBuf]),
+        }
+
+        serializer.collect_map(self.iter().flat_map(|(agent, source)| {
+            [
+                (agent.word(), Value::IsRead(source.is_read)),
+                (agent.spec().homes.key, Value::Homes(&source.homes)),
+            ]
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Sources {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut values = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
+        let mut sources = Self::default();
+        for (agent, source) in &mut sources.0 {
+            if let Some(value) = values.remove(agent.word()) {
+                source.is_read = serde_json::from_value(value).map_err(D::Error::custom)?;
+            }
+            if let Some(value) = values.remove(agent.spec().homes.key) {
+                source.homes = serde_json::from_value(value).map_err(D::Error::custom)?;
+            }
+        }
+        Ok(sources)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn daemons_hand_it_on_by_the_keys_of_the_settings_file() {
+        let text = r#"{"codex":false,"codex_home":["/a"],"claude":true,"claude_home":[]}"#;
+        let sources: Sources = serde_json::from_str(text).unwrap();
+        let mut expected = Sources::default();
+        *expected.of_mut(Agent::CODEX) = Source { is_read: false, homes: vec!["/a".into()] };
+        assert_eq!(sources, expected);
+        assert_eq!(serde_json::to_string(&sources).unwrap(), text);
+        // Of another version.
+        let read = |text| serde_json::from_str::<Sources>(text).ok();
+        assert_eq!(read(r#"{"codex":false,"another":{"a":[1]},"codex_home":["/a"]}"#), Some(expected));
+        assert_eq!(read("{}"), Some(Sources::default()));
+        assert_eq!(read(r#"{"claude":"no"}"#), None, "what is hidden is not to be lost");
+    }
+}
