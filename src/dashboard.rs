@@ -36,9 +36,10 @@ use crate::control::{Reply, Verb};
 use crate::core::report::StatusReport;
 use crate::daemon::signals::Signals;
 use crate::error::{Exit, Failure};
+use crate::host::{Places, until};
 use crate::watch::feed::{Feed, Update};
 use crate::watch::lines::{Form, Lines};
-use crate::watch::{Source, reader};
+use crate::watch::reader;
 
 /// So much of what happens together is shown together.
 const TOGETHER: Duration = Duration::from_millis(100);
@@ -51,7 +52,7 @@ const NOTICE: Duration = Duration::from_secs(4);
 ///
 /// # Errors
 /// The terminal cannot be used, or the system refused something basic.
-pub fn run(source: Source, colour: bool) -> Result<Exit, Failure> {
+pub fn run(places: Places, colour: bool) -> Result<Exit, Failure> {
     block_on(async {
         let failed = |error| Failure::new(format!("could not use the terminal: {error}"));
         let mut signals = Signals::new().map_err(failed)?;
@@ -59,10 +60,10 @@ pub fn run(source: Source, colour: bool) -> Result<Exit, Failure> {
         let mut screen = Screen::open(colour).map_err(failed)?;
         let mut keys = keys::read().map_err(failed)?;
         let mut stopped = screen::Stopped::new().map_err(failed)?;
-        let place = Place::of(&source.state, &source.environment);
+        let place = Place::of(&places.state, &places.environment);
         let mut shown = Shown {
-            view: View::new(source.zone.clone(), colour),
-            lines: Lines::new(Form::Bare, source.zone.clone()),
+            view: View::new(places.zone.clone(), colour),
+            lines: Lines::new(Form::Bare, places.zone.clone()),
             news: Vec::new(),
             place,
             asking: None,
@@ -73,7 +74,7 @@ pub fn run(source: Source, colour: bool) -> Result<Exit, Failure> {
         };
         let gone = reader::gone();
         tokio::pin!(gone);
-        let mut feed = Feed::start(source);
+        let mut feed = Feed::start(places);
         loop {
             shown.draw(&mut screen).map_err(failed)?;
             let moment = shown.next_moment();
@@ -102,7 +103,7 @@ pub fn run(source: Source, colour: bool) -> Result<Exit, Failure> {
                 }
                 report = pending(&mut shown.asking) => shown.reported(report),
                 told = pending(&mut shown.telling) => shown.told(told),
-                () = sleep_until(moment) => shown.moment(&feed),
+                () = until(moment) => shown.moment(&feed),
             }
         }
         Ok(Exit::Done)
@@ -277,13 +278,6 @@ async fn pending<T>(answer: &mut Answer<T>) -> T {
             *answer = None;
             told
         }
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(moment: Option<Duration>) {
-    match moment {
-        Some(at) => tokio::time::sleep(at.saturating_sub(clock::now().mono)).await,
         None => std::future::pending().await,
     }
 }

@@ -22,6 +22,8 @@ use crate::core::time::{Now, elapsed, later};
 use crate::daemon::discord::Links;
 use crate::daemon::discord::endpoints::{self, Places};
 use crate::error::{Exit, Failure};
+use crate::host::drive::{Drive, Folders};
+use crate::host::until;
 use crate::paths::Environment;
 use crate::printed::{self, Printed};
 use crate::show;
@@ -55,7 +57,7 @@ pub async fn run(
     let mut player = Player::new(discord, settings, zone);
     if discord {
         let places = Places::new(|name| environment.path(name).map(Into::into));
-        for found in endpoints::discover(&places, &player.engine.settings().discord.clients.clone()) {
+        for found in endpoints::discover(&places, &player.drive.engine.settings().discord.clients.clone()) {
             player.input(Input::Found(found.endpoint, found.client));
         }
     }
@@ -73,22 +75,18 @@ pub fn last_card(settings: Settings, zone: TimeZone) -> Option<(CardReport, Time
     let end = lines().filter_map(codex::line_time).last()?;
     let now = Now { mono: Duration::ZERO, wall: end };
     let publisher = Publisher::new(0, &settings);
-    let mut engine = Engine::new(settings, zone, publisher);
+    let mut drive = Drive::new(Engine::new(settings, zone, publisher), Folders::AsWritten);
     let update = Box::new(file.take_update()?);
     let event =
         SourceEvent::Updated { file: FileId::new(0), update, standing: Standing::Restored, read: None };
-    engine.handle(now, Input::Source(event));
-    while let Some(output) = engine.poll_output(now) {
-        if let Output::Locate(question) = output {
-            engine.handle(now, Input::Located(question.as_written()));
-        }
-    }
+    drive.take(now, [Input::Source(event)]);
+    while drive.poll(now).is_some() {}
     let config = ConfigReport { path: None, issues: Vec::new() };
-    Some((engine.status(now, DaemonReport::not_running(), config).card?, end))
+    Some((drive.status(now, DaemonReport::not_running(), config).card?, end))
 }
 
 struct Player {
-    engine: Engine,
+    drive: Drive,
     links: Links,
     started: Now,
     from: Timestamp,
@@ -109,7 +107,7 @@ impl Player {
         let length = elapsed(from, times.last().copied().unwrap_or(from));
         let speed = u32::try_from(length.as_secs().div_ceil(LENGTH.as_secs())).unwrap_or(1).max(1);
         Self {
-            engine: Engine::new(settings, zone, publisher),
+            drive: Drive::new(Engine::new(settings, zone, publisher), Folders::AsWritten),
             links: Links::default(),
             started,
             from,
@@ -135,7 +133,7 @@ impl Player {
             file.push(line);
             file.push(b"\n");
             // The curtain rises when the agent is at work.
-            let begun = file.is_at_work() || self.engine.card().is_some();
+            let begun = file.is_at_work() || self.drive.engine.card().is_some();
             if let Some(mut update) = begun.then(|| file.take_update()).flatten() {
                 update.session.timer_from = Some(self.timer_from);
                 let event = SourceEvent::Updated {
@@ -150,7 +148,7 @@ impl Player {
         let end = clock::now().mono.saturating_sub(self.started.mono) + CODA;
         self.wait(end).await;
         self.input(Input::ShutDown);
-        while !self.engine.is_finished() {
+        while !self.drive.engine.is_finished() {
             self.step(FAREWELL).await;
         }
         self.links.close_all(FAREWELL).await;
@@ -168,20 +166,19 @@ impl Player {
     }
 
     async fn step(&mut self, at_most: Duration) {
-        let now = clock::now().mono;
-        let due = self.engine.poll_deadline().map(|(at, _)| at.saturating_sub(now));
-        let sleep = due.unwrap_or(at_most).min(at_most);
+        let due = self.drive.engine.poll_deadline().map(|(at, _)| at);
         let input = tokio::select! {
             (endpoint, event) = self.links.next() => Input::Link(endpoint, event),
-            () = tokio::time::sleep(sleep) => Input::Tick,
+            () = until(due) => Input::Tick,
+            () = tokio::time::sleep(at_most) => Input::Tick,
         };
         self.input(input);
     }
 
     fn input(&mut self, input: Input) {
         let now = self.now();
-        self.engine.handle(now, input);
-        while let Some(output) = self.engine.poll_output(now) {
+        self.drive.take(now, [input]);
+        while let Some(output) = self.drive.poll(now) {
             match output {
                 Output::Link(command) => self.links.obey(command),
                 Output::Event(event) => {
@@ -190,9 +187,6 @@ impl Player {
                     }
                 }
                 Output::Notice(notice) => tracing::info!("{notice}"),
-                Output::Locate(question) => {
-                    self.engine.handle(now, Input::Located(question.as_written()));
-                }
                 _ => {}
             }
         }

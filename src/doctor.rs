@@ -13,7 +13,6 @@ use std::time::Duration;
 use crate::autostart::machine::ThisMachine;
 use crate::autostart::{self, Login as Entry, Registration};
 use crate::clock;
-use crate::commands::status::Places;
 use crate::config_file::Chosen;
 use crate::control::Verb;
 use crate::control::client::{self, Found};
@@ -28,7 +27,7 @@ use crate::daemon::discord::endpoints;
 use crate::error::Failure;
 use crate::files;
 use crate::homes::Home;
-use crate::host::state;
+use crate::host::{Places, state};
 use crate::instance::{self, Holding};
 use crate::intake;
 use crate::paths::Environment;
@@ -43,21 +42,21 @@ const LARGEST_RECORD: u64 = 64 * 1024;
 ///
 /// # Errors
 /// The system refused something basic.
-pub fn gather(places: &Places<'_>) -> Result<Facts, Failure> {
+pub fn gather(places: &Places) -> Result<Facts, Failure> {
     let now = clock::now().wall;
     let settings = &places.effective.settings;
-    let daemon = match client::ask_daemon(places.state, places.environment, &Verb::Status)? {
+    let daemon = match client::ask_daemon(&places.state, &places.environment, &Verb::Status)? {
         Found::Reply(reply) => match reply.status {
             Some(status) => running(*status),
-            None => unresponsive(places.state, "it does not tell its status".to_owned()),
+            None => unresponsive(&places.state, "it does not tell its status".to_owned()),
         },
-        Found::Unresponsive(error) => unresponsive(places.state, error.to_string()),
+        Found::Unresponsive(error) => unresponsive(&places.state, error.to_string()),
         Found::Nobody => {
-            let paused_until = state::read_pause(places.state).filter(|until| *until > now);
+            let paused_until = state::read_pause(&places.state).filter(|until| *until > now);
             Daemon::NotRunning { paused_until }
         }
     };
-    let lock = match instance::held_by_another(places.state) {
+    let lock = match instance::held_by_another(&places.state) {
         Holding::Held => Lock::Held,
         Holding::Free => Lock::Free,
         Holding::Unknown => Lock::Unknown,
@@ -83,20 +82,20 @@ pub fn gather(places: &Places<'_>) -> Result<Facts, Failure> {
             .then(|| (id.clone(), origin.map(|value| value.origin.to_string()).unwrap_or_default())),
         homes: places.homes.iter().map(home).collect(),
         watches: watch_limits(),
-        clients: clients(places.environment, &settings.discord.clients, may_try)?,
+        clients: clients(&places.environment, &settings.discord.clients, may_try)?,
         clients_named: settings.discord.clients != Clients::All,
-        foreign_sockets: foreign_sockets(places.environment, &settings.discord.clients),
+        foreign_sockets: foreign_sockets(&places.environment, &settings.discord.clients),
         daemon,
         login,
         exposed,
         lock,
-        record: record(places.state),
-        state: StateFolder { path: places.state.display().to_string(), found: state_folder(places.state) },
+        record: record(&places.state),
+        state: StateFolder { path: places.state.display().to_string(), found: state_folder(&places.state) },
     })
 }
 
 /// An issue with its place; its hint stands elsewhere.
-fn line(places: &Places<'_>, issue: &Issue) -> String {
+fn line(places: &Places, issue: &Issue) -> String {
     places.config.describe(&Issue { hint: None, ..issue.clone() })
 }
 
@@ -185,13 +184,13 @@ fn listens(_: &str) -> Result<Option<bool>, Failure> {
 }
 
 /// The login entry, and what others may write to of what it starts.
-fn login(places: &Places<'_>) -> (Login, Option<String>) {
+fn login(places: &Places) -> (Login, Option<String>) {
     let is_chosen = places.config.chosen == Chosen::Named;
-    let entry = match Entry::of_process(is_chosen.then_some(places.config.path.as_path()), places.environment)
-    {
-        Ok(entry) => entry,
-        Err(failure) => return (Login::Unknown { cause: failure.message }, None),
-    };
+    let entry =
+        match Entry::of_process(is_chosen.then_some(places.config.path.as_path()), &places.environment) {
+            Ok(entry) => entry,
+            Err(failure) => return (Login::Unknown { cause: failure.message }, None),
+        };
     let machine = ThisMachine { home: entry.folders.home.clone(), state: places.state.to_owned() };
     let Some(registration) = within(PATIENCE, move || autostart::registered(&entry, &machine)) else {
         let cause = "the system does not say what login starts".to_owned();

@@ -5,15 +5,14 @@ use std::process::ExitCode;
 
 use agent_presence::cli::{self, Command, Invocation, Run};
 use agent_presence::commands;
-use agent_presence::commands::operate::Daemon;
 use agent_presence::commands::setup::Talk;
 use agent_presence::config_file::{self, ConfigFile};
 use agent_presence::dashboard;
 use agent_presence::error::{Exit, Failure};
 use agent_presence::homes;
+use agent_presence::host::Places;
 use agent_presence::paths::{self, Environment};
 use agent_presence::printed::{self, Printed};
-use agent_presence::watch::Source;
 use jiff::tz::TimeZone;
 
 fn main() -> ExitCode {
@@ -80,49 +79,23 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
     }
     let homes = homes::of(&effective.settings.sources, &environment);
     let state = paths::state_dir(&environment)?;
+    let places = Places { config, effective, homes, state, environment, zone };
     if let Command::Run(run) = &invocation.command {
-        let color = invocation.global.color;
-        let places = commands::run::Places {
-            config: &config,
-            context,
-            effective,
-            state: &state,
-            environment: &environment,
-            zone,
-            color,
-        };
-        return commands::run::run(run, places);
+        return commands::run::run(run, places, &context, invocation.global.color);
     }
-    if let Command::Watch(watch) = &invocation.command {
-        // Where the file cannot be read, it is not known whether there is an application id in it.
-        let in_force = (!effective.may_show_too_much()).then_some(&effective.settings);
-        let config = config.report(&effective, in_force);
-        let settings = effective.cautious();
-        let source = Source { state, environment, settings, config, homes, zone };
-        let is_dumb = source.environment.text("TERM") == Some("dumb");
-        if std::io::stdout().is_terminal() && !is_dumb && !watch.json && !watch.bare {
-            let colour = invocation.global.color.wanted(&std::io::stdout(), &source.environment);
-            return dashboard::run(source, colour);
+    match &invocation.command {
+        Command::Watch(watch) => {
+            let is_dumb = places.environment.text("TERM") == Some("dumb");
+            if std::io::stdout().is_terminal() && !is_dumb && !watch.json && !watch.bare {
+                let colour = invocation.global.color.wanted(&std::io::stdout(), &places.environment);
+                return dashboard::run(places, colour);
+            }
+            commands::watch::run(watch, places, &mut out, &mut err)
         }
-        return commands::watch::run(watch, source, &mut out, &mut err);
-    }
-    let daemon = Daemon { state: &state, environment: &environment };
-    match &invocation.command {
-        Command::Stop => return commands::operate::stop(daemon),
-        Command::Pause(pause) => return commands::operate::pause(daemon, pause, &zone, &mut out),
-        Command::Resume => return commands::operate::resume(daemon),
-        _ => {}
-    }
-    let places = commands::status::Places {
-        config: &config,
-        effective: &effective,
-        homes,
-        state: &state,
-        environment: &environment,
-        zone: &zone,
-    };
-    match &invocation.command {
-        Command::Status(status) => commands::status::status(places, status.json, &mut out),
+        Command::Stop => commands::operate::stop(&places),
+        Command::Pause(pause) => commands::operate::pause(&places, pause, &mut out),
+        Command::Resume => commands::operate::resume(&places),
+        Command::Status(status) => commands::status::status(&places, status.json, &mut out),
         Command::Setup(setup) => {
             let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
             let mut answers = std::io::stdin().lock();
@@ -130,6 +103,6 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
             commands::setup::run(setup, &places, &context, talk, &mut out)
         }
         Command::Doctor(doctor) => commands::doctor::run(&places, doctor.json, &mut out),
-        _ => commands::status::preview(places, &mut out),
+        _ => commands::status::preview(&places, &mut out),
     }
 }

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::status::Places;
 use crate::core::doctor::{self, Check};
 use crate::error::{Exit, Failure};
+use crate::host::Places;
 
 /// The form of `doctor --json`.
 #[derive(Serialize)]
@@ -21,7 +21,7 @@ struct Report<'a> {
 ///
 /// # Errors
 /// The output could not be written, or the system refused something basic.
-pub fn run(places: &Places<'_>, json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
+pub fn run(places: &Places, json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
     let checks = doctor::checks(&crate::doctor::gather(places)?);
     let ok = doctor::is_healthy(&checks);
     super::written(if json {

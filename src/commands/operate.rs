@@ -1,10 +1,7 @@
 //! `stop`, `pause` and `resume`: what a script or a person tells the running daemon.
 
 use std::io::Write;
-use std::path::Path;
 use std::time::Duration;
-
-use jiff::tz::TimeZone;
 
 use crate::cli::Pause;
 use crate::clock;
@@ -14,41 +11,32 @@ use crate::core::takeover::{Verdict, verify};
 use crate::core::time::later;
 use crate::error::{Exit, Failure};
 use crate::folder::Folder;
+use crate::host::Places;
 use crate::instance::{Holding, Record, held_by_another};
-use crate::paths::Environment;
 use crate::process::{Ending, Handle};
 
 /// How long a daemon that was asked to end may take: clearing the card in Discord and closing its files.
 const STOPPING: Duration = Duration::from_secs(5);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// The daemon of one state folder, whether or not it runs.
-#[derive(Debug, Clone, Copy)]
-pub struct Daemon<'a> {
-    /// The state folder.
-    pub state: &'a Path,
-    /// The process's environment.
-    pub environment: &'a Environment,
-}
-
 /// Ends the daemon, and returns when it has ended. One that nobody can ask, or that agreed and hangs, is ended by its
 /// record; one that takes the question and does not answer is left to the next takeover.
 ///
 /// # Errors
 /// None is running, it does not answer, or it does not end.
-pub fn stop(daemon: Daemon<'_>) -> Result<Exit, Failure> {
-    let holder = Record::read(daemon.state);
-    match ask_daemon(daemon.state, daemon.environment, &Verb::Stop)? {
+pub fn stop(places: &Places) -> Result<Exit, Failure> {
+    let holder = Record::read(&places.state);
+    match ask_daemon(&places.state, &places.environment, &Verb::Stop)? {
         Found::Unresponsive(AskError::Away(error)) => {
             let holder =
                 holder.ok_or_else(|| failed("stop", &format!("{error}, and there is no record of it")))?;
-            end(daemon, &holder, &[Ending::Asked, Ending::Forced])?;
+            end(places, &holder, &[Ending::Asked, Ending::Forced])?;
         }
         found => {
-            done(daemon, "stop", found)?;
-            if !has_ended(daemon, holder.as_ref()) {
+            done(places, "stop", found)?;
+            if !has_ended(places, holder.as_ref()) {
                 let holder = holder.ok_or_else(|| failed("stop", "it has not ended in time"))?;
-                end(daemon, &holder, &[Ending::Forced])?;
+                end(places, &holder, &[Ending::Forced])?;
             }
         }
     }
@@ -57,14 +45,14 @@ pub fn stop(daemon: Daemon<'_>) -> Result<Exit, Failure> {
 
 /// Ends the process that the record names, if it is still that process. The lock, which is held, says that the record
 /// counts.
-fn end(daemon: Daemon<'_>, holder: &Record, endings: &[Ending]) -> Result<(), Failure> {
+fn end(places: &Places, holder: &Record, endings: &[Ending]) -> Result<(), Failure> {
     let left_alone = |why: &str| {
         failed("stop", &format!("it does not answer, and process {} was left alone: {why}", holder.pid))
             .hint("see `agent-presence status`, and end the process that keeps the lock")
     };
     let system = |error: std::io::Error| left_alone(&error.to_string());
-    let proof = Folder::open(daemon.state).ok().and_then(|folder| Record::read_own(&folder));
-    if proof.as_ref() != Some(holder) && Record::read(daemon.state).as_ref() == Some(holder) {
+    let proof = Folder::open(&places.state).ok().and_then(|folder| Record::read_own(&folder));
+    if proof.as_ref() != Some(holder) && Record::read(&places.state).as_ref() == Some(holder) {
         return Err(left_alone("others may write to the folder of its record"));
     }
     let own = Record::own();
@@ -78,7 +66,7 @@ fn end(daemon: Daemon<'_>, holder: &Record, endings: &[Ending]) -> Result<(), Fa
         if let Some(handle) = &handle {
             handle.end(*ending).map_err(system)?;
         }
-        if has_ended(daemon, Some(holder)) {
+        if has_ended(places, Some(holder)) {
             return Ok(());
         }
     }
@@ -87,9 +75,9 @@ fn end(daemon: Daemon<'_>, holder: &Record, endings: &[Ending]) -> Result<(), Fa
 
 /// Waits for the lock to come free, for as long as an end takes. Somebody else who takes it meanwhile is not the one
 /// that was to end.
-fn has_ended(daemon: Daemon<'_>, holder: Option<&Record>) -> bool {
+fn has_ended(places: &Places, holder: Option<&Record>) -> bool {
     let start = clock::now().mono;
-    while held_by_another(daemon.state) == Holding::Held && Record::read(daemon.state).as_ref() == holder {
+    while held_by_another(&places.state) == Holding::Held && Record::read(&places.state).as_ref() == holder {
         if clock::now().mono.saturating_sub(start) > STOPPING {
             return false;
         }
@@ -102,17 +90,12 @@ fn has_ended(daemon: Daemon<'_>, holder: Option<&Record>) -> bool {
 ///
 /// # Errors
 /// None is running, it does not answer, or the output could not be written.
-pub fn pause(
-    daemon: Daemon<'_>,
-    pause: &Pause,
-    zone: &TimeZone,
-    out: &mut dyn Write,
-) -> Result<Exit, Failure> {
+pub fn pause(places: &Places, pause: &Pause, out: &mut dyn Write) -> Result<Exit, Failure> {
     let until = pause.duration.map(|duration| later(clock::now().wall, duration));
-    ask(daemon, "pause", &Verb::Pause { until })?;
+    ask(places, "pause", &Verb::Pause { until })?;
     super::written(match until {
         Some(until) => {
-            let until = until.to_zoned(zone.clone());
+            let until = until.to_zoned(places.zone.clone());
             writeln!(out, "paused until {}", until.strftime("%Y-%m-%d %H:%M:%S"))
         }
         None => writeln!(out, "paused until `agent-presence resume`"),
@@ -123,20 +106,20 @@ pub fn pause(
 ///
 /// # Errors
 /// None is running, or it does not answer.
-pub fn resume(daemon: Daemon<'_>) -> Result<Exit, Failure> {
-    ask(daemon, "resume", &Verb::Resume)?;
+pub fn resume(places: &Places) -> Result<Exit, Failure> {
+    ask(places, "resume", &Verb::Resume)?;
     Ok(Exit::Done)
 }
 
-fn ask(daemon: Daemon<'_>, what: &str, verb: &Verb) -> Result<(), Failure> {
-    done(daemon, what, ask_daemon(daemon.state, daemon.environment, verb)?)
+fn ask(places: &Places, what: &str, verb: &Verb) -> Result<(), Failure> {
+    done(places, what, ask_daemon(&places.state, &places.environment, verb)?)
 }
 
 fn failed(what: &str, cause: &str) -> Failure {
     Failure::new(format!("could not {what} the daemon: {cause}"))
 }
 
-fn done(daemon: Daemon<'_>, what: &str, found: Found) -> Result<(), Failure> {
+fn done(places: &Places, what: &str, found: Found) -> Result<(), Failure> {
     match found {
         Found::Reply(reply) => match *reply {
             Reply { ok: true, .. } => Ok(()),
@@ -149,7 +132,7 @@ fn done(daemon: Daemon<'_>, what: &str, found: Found) -> Result<(), Failure> {
             .hint("start one with `agent-presence run`")
             .exit(Exit::NotRunning)),
         Found::Unresponsive(error) => {
-            let pid = Record::read(daemon.state).map(|record| format!(" (process {})", record.pid));
+            let pid = Record::read(&places.state).map(|record| format!(" (process {})", record.pid));
             let cause = match error {
                 AskError::Silent | AskError::Away(_) => {
                     format!("it does not answer{}", pid.unwrap_or_default())

@@ -1,65 +1,43 @@
 //! `run`: the daemon in the foreground.
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
-
-use jiff::tz::TimeZone;
 
 use crate::cli::{Color, Run};
-use crate::config_file::ConfigFile;
 use crate::control::Handover;
-use crate::core::config::{ConfigContext, Effective};
+use crate::core::config::ConfigContext;
 use crate::core::takeover::Manner;
 use crate::daemon::settings::LiveSettings;
 use crate::daemon::{self, Options, Sink, lives};
 use crate::demo;
 use crate::error::{Exit, Failure};
+use crate::host::Places;
 use crate::logging::{Destination, Logging, stderr_of_process};
-use crate::paths::{Environment, ensure_state_dir};
+use crate::paths::ensure_state_dir;
 use crate::takeover::{self, Acquired, Outcome};
-
-/// Where everything is that the daemon needs.
-#[derive(Debug)]
-pub struct Places<'a> {
-    /// The settings file.
-    pub config: &'a ConfigFile,
-    /// What its reading depends on.
-    pub context: ConfigContext,
-    /// What it says.
-    pub effective: Effective,
-    /// The state folder, made if it is not there.
-    pub state: &'a Path,
-    /// The process's environment.
-    pub environment: &'a Environment,
-    /// The user's time zone.
-    pub zone: TimeZone,
-    /// When to use colours.
-    pub color: Color,
-}
 
 /// Runs the daemon, or the demo, until it ends.
 ///
 /// # Errors
 /// Another instance keeps the lock, the state folder cannot be used, or the system refused something basic.
-pub fn run(command: &Run, places: Places<'_>) -> Result<Exit, Failure> {
+pub fn run(command: &Run, places: Places, context: &ConfigContext, color: Color) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("could not start: {error}")))?;
     let settings = places.effective.settings.clone();
     let level = settings.log.level.clone();
-    let colour = places.color.wanted(&std::io::stderr(), places.environment);
+    let colour = color.wanted(&std::io::stderr(), &places.environment);
     if command.demo {
         Logging::start(Destination::of_command(), None, if command.quiet { "warn" } else { &level }, colour)?;
-        return runtime.block_on(demo::run(command.discord, settings, places.zone, places.environment));
+        return runtime.block_on(demo::run(command.discord, settings, places.zone, &places.environment));
     }
-    let folder = ensure_state_dir(places.state)?;
+    let folder = ensure_state_dir(&places.state)?;
     let Acquired { instance, inherited, from } = if command.dry_run {
-        let instance = runtime.block_on(takeover::acquire_free(&folder, places.environment))?;
+        let instance = runtime.block_on(takeover::acquire_free(&folder, &places.environment))?;
         Acquired { instance, inherited: None, from: None }
     } else {
         let manner = Manner { no_takeover: command.no_takeover, replace: command.replace };
-        match runtime.block_on(takeover::acquire(&folder, places.environment, manner))? {
+        match runtime.block_on(takeover::acquire(&folder, &places.environment, manner))? {
             Outcome::Acquired(acquired) => *acquired,
             Outcome::Left { to } => {
                 let who = to.map(|pid| format!(" (process {pid})")).unwrap_or_default();
@@ -70,7 +48,7 @@ pub fn run(command: &Run, places: Places<'_>) -> Result<Exit, Failure> {
             }
         }
     };
-    let destination = Destination::choose(stderr_of_process(places.environment));
+    let destination = Destination::choose(stderr_of_process(&places.environment));
     let logging = Logging::start(destination, Some(&folder), &level, colour)?;
     // Only the place: a panic's words may hold what was being read.
     std::panic::set_hook(Box::new(|panic| {
@@ -86,19 +64,19 @@ pub fn run(command: &Run, places: Places<'_>) -> Result<Exit, Failure> {
         zone: places.zone,
         inherited,
     };
-    let Places { config, context, effective, environment, .. } = places;
+    let Places { config, effective, environment, .. } = places;
     if let Some(from) = from {
         tracing::info!(from, "took over");
     }
     // For the first life alone: the settings may change, and what was inherited is spent.
     let mut first = Some((effective, options.inherited.take()));
     let life = async || {
-        let (effective, inherited) = first.take().unwrap_or_else(|| (config.read(&context), None));
+        let (effective, inherited) = first.take().unwrap_or_else(|| (config.read(context), None));
         let used = inherited.as_ref().and_then(|inherited: &Handover| inherited.settings().0);
         let options = Options { inherited, ..options.clone() };
         let (config, context, logging) = (config.clone(), context.clone(), logging.clone());
         let settings = LiveSettings::new(config, context, logging, effective, used, sink == Sink::Discord);
-        daemon::run(options, settings, environment, folder.clone(), &instance).await
+        daemon::run(options, settings, &environment, folder.clone(), &instance).await
     };
     let result = runtime.block_on(lives::live(life, lives::unless_asked_to_end));
     // Whatever is still stuck in the system must not hold up the end.

@@ -9,7 +9,6 @@ use std::io::{self, BufRead, Write};
 
 use toml::Value;
 
-use super::status::{self, Places};
 use crate::cli::{self, Autostart, Enable, Setup, Shown, StatuslineAction};
 use crate::control::Verb;
 use crate::control::client::{self, Found};
@@ -20,6 +19,7 @@ use crate::core::report::DaemonReport;
 use crate::daemon::discord::endpoints;
 use crate::daemon::discord::probe::{Tried, try_application_id};
 use crate::error::{Exit, Failure};
+use crate::host::Places;
 use crate::instance::{Holding, held_by_another};
 use crate::{demo, files, show, statusline};
 
@@ -97,12 +97,12 @@ impl<R: BufRead> Talk<'_, R> {
 /// An answer cannot be used, or the settings or the login entry could not be written.
 pub fn run<R: BufRead>(
     setup: &Setup,
-    places: &Places<'_>,
+    places: &Places,
     context: &ConfigContext,
     mut talk: Talk<'_, R>,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    let before = places.effective;
+    let before = &places.effective;
     // One that --config names and that is not there yet is made here.
     if before.is_broken() && places.config.path.exists() {
         return Err(Failure::new("could not set it up: the settings file has errors")
@@ -114,10 +114,9 @@ pub fn run<R: BufRead>(
     }
     changes.extend(shown(setup, before, &mut talk));
     write(places, &changes, &mut talk)?;
-    let effective = places.config.read(context);
-    let places = Places { effective: &effective, ..places.clone() };
+    let places = Places { effective: places.config.read(context), ..places.clone() };
     if let Some((_, given)) = changes.iter().find(|(key, _)| key.name == "application_id")
-        && given.as_str() != Some(&effective.settings.discord.application_id)
+        && given.as_str() != Some(&places.effective.settings.discord.application_id)
     {
         talk.say("note: AGENT_PRESENCE_APPLICATION_ID is set here, and stronger than the settings file\n");
     }
@@ -202,7 +201,7 @@ fn shown<R: BufRead>(setup: &Setup, before: &Effective, talk: &mut Talk<'_, R>) 
 /// Larger files are not settings.
 const MOST_SETTINGS: u64 = 1 << 20;
 
-fn write<R: BufRead>(places: &Places<'_>, changes: &[Change], talk: &mut Talk<'_, R>) -> Result<(), Failure> {
+fn write<R: BufRead>(places: &Places, changes: &[Change], talk: &mut Talk<'_, R>) -> Result<(), Failure> {
     if changes.is_empty() {
         return Ok(());
     }
@@ -239,11 +238,11 @@ fn write<R: BufRead>(places: &Places<'_>, changes: &[Change], talk: &mut Talk<'_
 }
 
 /// One handshake, if there is an id, a Discord, and no daemon that has its own connection.
-fn try_with_discord<R: BufRead>(places: &Places<'_>, talk: &mut Talk<'_, R>) -> Result<(), Failure> {
+fn try_with_discord<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>) -> Result<(), Failure> {
     let settings = &places.effective.settings.discord;
     let nobody = matches!(
-        client::ask_daemon(places.state, places.environment, &Verb::Status)?,
-        Found::Nobody if held_by_another(places.state) != Holding::Held
+        client::ask_daemon(&places.state, &places.environment, &Verb::Status)?,
+        Found::Nobody if held_by_another(&places.state) != Holding::Held
     );
     if settings.application_id.is_empty() || !nobody {
         return Ok(());
@@ -270,7 +269,7 @@ fn try_with_discord<R: BufRead>(places: &Places<'_>, talk: &mut Talk<'_, R>) -> 
     Ok(())
 }
 
-fn login<R: BufRead>(setup: &Setup, places: &Places<'_>, talk: &mut Talk<'_, R>) -> Result<Exit, Failure> {
+fn login<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>) -> Result<Exit, Failure> {
     let wanted = if setup.autostart || setup.no_autostart {
         setup.autostart
     } else if !talk.can_ask() {
@@ -291,19 +290,15 @@ fn login<R: BufRead>(setup: &Setup, places: &Places<'_>, talk: &mut Talk<'_, R>)
 
 fn enable_login<R: BufRead>(
     enable: &Autostart,
-    places: &Places<'_>,
+    places: &Places,
     told: &mut Vec<u8>,
     talk: &mut Talk<'_, R>,
 ) -> Result<Exit, Failure> {
-    super::autostart::run(enable, places.config, places.environment, told, talk.err)
+    super::autostart::run(enable, &places.config, &places.environment, told, talk.err)
 }
 
 /// Asked only where Claude Code is.
-fn statusline<R: BufRead>(
-    setup: &Setup,
-    places: &Places<'_>,
-    talk: &mut Talk<'_, R>,
-) -> Result<Exit, Failure> {
+fn statusline<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>) -> Result<Exit, Failure> {
     let sources = &places.effective.settings.sources;
     let is_there = places.homes.iter().any(|home| home.agent == statusline::AGENT && home.path.is_dir());
     let wanted = match setup.statusline {
@@ -319,18 +314,15 @@ fn statusline<R: BufRead>(
         return Ok(Exit::Done);
     }
     let mut told = Vec::new();
-    let result = super::statusline::set_up(StatuslineAction::Install, sources, places.environment, &mut told);
+    let result =
+        super::statusline::set_up(StatuslineAction::Install, sources, &places.environment, &mut told);
     talk.say(&String::from_utf8_lossy(&told));
     result
 }
 
 /// The card as friends will see it, and what is still missing.
-fn finish<R: BufRead>(
-    places: &Places<'_>,
-    talk: &mut Talk<'_, R>,
-    out: &mut dyn Write,
-) -> Result<Exit, Failure> {
-    let report = status::from_files(places.clone(), DaemonReport::not_running());
+fn finish<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let report = places.status(DaemonReport::not_running());
     let shown = match report.card {
         Some(card) => {
             talk.say("\nThis is how friends will see it:\n\n");

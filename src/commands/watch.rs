@@ -5,9 +5,10 @@ use std::io::Write;
 use crate::cli::Watch;
 use crate::control::client::block_on;
 use crate::error::{Exit, Failure};
+use crate::host::Places;
 use crate::watch::feed::{Feed, Update};
 use crate::watch::lines::{Form, Lines};
-use crate::watch::{Source, reader};
+use crate::watch::reader;
 
 /// Prints what happens until nobody reads it any more.
 ///
@@ -15,7 +16,7 @@ use crate::watch::{Source, reader};
 /// The output could not be written, or the system refused something basic.
 pub fn run(
     command: &Watch,
-    source: Source,
+    places: Places,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit, Failure> {
@@ -25,11 +26,11 @@ pub fn run(
         Watch { .. } => Form::Lines,
     };
     block_on(async {
-        let lines = Lines::new(form, source.zone.clone());
+        let lines = Lines::new(form, places.zone.clone());
         tokio::select! {
             biased;
             () = reader::gone() => Ok(Exit::Done),
-            result = print(Feed::start(source), lines, out, err) => super::written(result),
+            result = print(Feed::start(places), lines, out, err) => super::written(result),
         }
     })?
 }

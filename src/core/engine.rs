@@ -92,6 +92,9 @@ pub const UNTIL_RESUMED: Timestamp = Timestamp::constant(253_399_622_400, 0);
 pub enum Output {
     /// For a link.
     Link(LinkCommand),
+    /// It should be found out whether another process listens at this endpoint than before, which is then told with
+    /// [`LinkEvent::Restarted`].
+    FindPeer(Endpoint),
     /// For those who listen.
     Event(Box<Event>),
     /// For the log.
@@ -260,7 +263,7 @@ impl Engine {
         self.outputs.extend(self.publisher.take_notices().into_iter().map(Output::Notice));
         self.tell_card(now);
         self.tell_status(now);
-        self.outputs.pop_front()
+        self.outputs.pop_front().or_else(|| self.publisher.next_unknown_peer(now).map(Output::FindPeer))
     }
 
     /// When the engine has to be ticked if nothing else happens, by the monotonic clock, and what is due then.
@@ -283,6 +286,11 @@ impl Engine {
         self.wished.as_ref()
     }
 
+    /// The user's time zone.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// Until when no card is wanted, if that is so.
     pub fn paused_until(&self) -> Option<Timestamp> {
         self.paused_until
@@ -301,11 +309,6 @@ impl Engine {
     /// The card that those who listen take to be shown.
     pub fn shown_report(&self) -> Option<CardReport> {
         self.inherited.card.clone().or_else(|| self.shown.as_deref().map(CardReport::from))
-    }
-
-    /// The next endpoint of which it should be found out whether another process listens there than before.
-    pub fn next_unknown_peer(&mut self, now: Now) -> Option<Endpoint> {
-        self.publisher.next_unknown_peer(now)
     }
 
     /// Whether a client is connected, as of the last drained [`Engine::poll_output`].

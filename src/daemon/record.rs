@@ -67,7 +67,10 @@ impl Recorder {
     }
 
     /// Takes new settings. Where they switch the record on it begins with `live`, the figures of the live sessions.
-    pub fn set(&mut self, settings: &settings::Record, live: Vec<Event>, now: Timestamp) {
+    pub fn set(&mut self, settings: &settings::Record, live: impl FnOnce() -> Vec<Event>, now: Timestamp) {
+        if *settings == self.settings {
+            return;
+        }
         let was_on = std::mem::replace(&mut self.settings, settings.clone()).enabled;
         if !settings.enabled {
             (self.open, self.problem) = (None, None);
@@ -78,7 +81,7 @@ impl Recorder {
             self.prune(now);
         } else {
             self.begin(now);
-            live.iter().for_each(|event| self.tell(event));
+            live().iter().for_each(|event| self.tell(event));
         }
     }
 

@@ -18,7 +18,7 @@ use crate::control::{ErrorCode, ErrorReport, Handover, Reply, Told, Verb, line};
 use crate::core::backoff::Backoff;
 use crate::core::engine::{Input, UNTIL_RESUMED};
 use crate::core::event_log::{Line, Position};
-use crate::core::report::{DaemonReport, Event};
+use crate::core::report::Event;
 use crate::core::takeover::{Record, Refusal, hand_over};
 use crate::core::time::Now;
 use crate::instance::Instance;
@@ -182,7 +182,7 @@ impl Requests {
 
 impl Daemon<'_> {
     /// Answers one request; what it leads to in the engine is returned.
-    pub(super) fn answer(&mut self, call: Call, requests: &mut Requests) -> Option<Input> {
+    pub(super) fn answer(&mut self, call: Call) -> Option<Input> {
         let now = clock::now();
         // A subscriber that waits for all to be here waits on purpose.
         if call.is_given_up(now.mono) && !matches!(call.verb, Verb::Subscribe { .. }) {
@@ -192,36 +192,34 @@ impl Daemon<'_> {
         let Call { verb, answer, came } = call;
         let (reply, input) = match verb {
             Verb::Status => {
-                self.follow_zone(now);
-                let daemon = DaemonReport { paused_until: self.engine.paused_until(), ..self.report.clone() };
                 let mut config = self.settings.report();
                 config.issues.extend(self.record.problem().map(str::to_owned));
                 config.issues.extend(self.keeper.problem().map(str::to_owned));
-                let status = self.engine.status(now, daemon, config);
+                let status = self.host.status(self.report.clone(), config);
                 (Reply { status: Some(Box::new(status)), ..Reply::done() }, None)
             }
             // What was handed over is told by nobody until it is clear who goes on.
-            Verb::Subscribe { .. } if requests.is_handing_over() => {
+            Verb::Subscribe { .. } if self.requests.is_handing_over() => {
                 (Reply::failed(ErrorReport::of(Refusal::Busy)), None)
             }
             Verb::Subscribe { after } => {
-                match self.subscribe(after.as_ref(), &requests.log, now) {
+                match self.subscribe(after.as_ref(), now) {
                     // A client that went away needs no answer.
                     Some(events) => drop(answer.send(events)),
-                    None => requests.early.push(Call { verb: Verb::Subscribe { after }, answer, came }),
+                    None => self.requests.early.push(Call { verb: Verb::Subscribe { after }, answer, came }),
                 }
                 return None;
             }
             Verb::Tap => {
-                let _ = answer.send(Answer::Listen(self.taps.open()));
+                let _ = answer.send(Answer::Listen(self.host.inputs.tap()));
                 return None;
             }
-            Verb::Handover { newcomer, replace } => match self.handover(&newcomer, replace, requests) {
+            Verb::Handover { newcomer, replace } => match self.handover(&newcomer, replace) {
                 Ok(handover) => {
                     tracing::info!(to = newcomer.pid, version = newcomer.version, "handing over");
                     let reply = Reply { handover: Some(Box::new(handover)), ..Reply::done() };
                     let (taken, heir) = oneshot::channel();
-                    requests.heir = Some(heir);
+                    self.requests.heir = Some(heir);
                     let _ = answer.send(Answer::Handover(Box::new(reply), taken));
                     return None;
                 }
@@ -230,7 +228,7 @@ impl Daemon<'_> {
             Verb::Stop => {
                 tracing::info!("asked to stop");
                 self.ending = true;
-                requests.call_off_handover();
+                self.requests.call_off_handover();
                 (Reply::done(), Some(Input::ShutDown))
             }
             Verb::Pause { until: Some(until) } if until <= now.wall => {
@@ -255,17 +253,18 @@ impl Daemon<'_> {
     }
 
     /// Answers those that had to wait until all that an earlier daemon knew is here.
-    pub(super) fn answer_early(&mut self, requests: &mut Requests) {
-        if !self.engine.is_inheriting() {
-            for call in std::mem::take(&mut requests.early) {
-                self.answer(call, requests);
+    pub(super) fn answer_early(&mut self) {
+        if !self.host.engine().is_inheriting() {
+            for call in std::mem::take(&mut self.requests.early) {
+                self.answer(call);
             }
         }
     }
 
     /// What one who has come so far has missed; else what there is, and then what happens. `None` where that is not
     /// known yet.
-    fn subscribe(&self, after: Option<&Position>, log: &SharedLog, now: Now) -> Option<Answer> {
+    fn subscribe(&self, after: Option<&Position>, now: Now) -> Option<Answer> {
+        let log = &self.requests.log;
         let position = log.position();
         if let Some(after) = after
             && let Some(cursor) = log.cursor_after(after)
@@ -273,10 +272,10 @@ impl Daemon<'_> {
             let reply = Reply { position: Some(after.clone()), ..Reply::done() };
             return Some(Answer::Events(Box::new(reply), Vec::new(), cursor));
         }
-        if self.engine.is_inheriting() {
+        if self.host.engine().is_inheriting() {
             return None;
         }
-        let restored = self.engine.restored(now);
+        let restored = self.host.engine().restored(now);
         let count = restored.len();
         let reply = Reply { position: (count == 0).then(|| position.clone()), ..Reply::done() };
         let lines = restored.into_iter().enumerate().map(|(index, event)| {
@@ -286,24 +285,25 @@ impl Daemon<'_> {
         Some(Answer::Events(Box::new(reply), lines.collect(), log.cursor()))
     }
 
-    fn handover(&self, newcomer: &Record, replace: bool, requests: &Requests) -> Result<Handover, Refusal> {
-        if self.ending || requests.is_handing_over() {
+    fn handover(&self, newcomer: &Record, replace: bool) -> Result<Handover, Refusal> {
+        if self.ending || self.requests.is_handing_over() {
             return Err(Refusal::Busy);
         }
-        hand_over(&requests.own, newcomer, replace)?;
+        hand_over(&self.requests.own, newcomer, replace)?;
         let now = clock::now();
+        let (engine, requests) = (self.host.engine(), &self.requests);
         Ok(Handover {
             at: Some(now.wall),
-            positions: self.engine.progress(),
-            registers: self.engine.registers(),
-            card: self.engine.shown_report(),
+            positions: engine.progress(),
+            registers: engine.registers(),
+            card: engine.shown_report(),
             settings: serde_json::to_value(self.settings.settings()).unwrap_or_default(),
-            obeyed: self.engine.obeyed().filter_map(|settings| serde_json::to_value(settings).ok()).collect(),
+            obeyed: engine.obeyed().filter_map(|settings| serde_json::to_value(settings).ok()).collect(),
             pid: requests.own.pid,
             token: requests.own.token.clone(),
-            budget: self.engine.budget(now),
-            limits: self.engine.limits().cloned().collect(),
-            paused_until: self.engine.paused_until(),
+            budget: engine.budget(now),
+            limits: engine.limits().cloned().collect(),
+            paused_until: engine.paused_until(),
             position: Some(requests.log.position()),
             unheard: requests
                 .log

@@ -5,8 +5,6 @@
 
 pub mod watch;
 
-use std::sync::Arc;
-
 use self::watch::SettingsWatch;
 use super::Daemon;
 use crate::clock;
@@ -15,10 +13,7 @@ use crate::core::config::{Change, ConfigContext, Effective, InUse, missing_appli
 use crate::core::engine::LOOSER_AFTER;
 use crate::core::report::ConfigReport;
 use crate::core::settings::Settings;
-use crate::homes;
-use crate::host::reading::Reading;
 use crate::logging::Logging;
-use crate::statusline::cached;
 
 /// So many problems of a file are logged; it may have one in each of thousands of lines.
 const MOST_TOLD: usize = 20;
@@ -127,23 +122,14 @@ impl LiveSettings {
 
 impl Daemon<'_> {
     /// Hands the settings in force to everybody else.
-    pub(super) fn use_settings(&mut self, settings: Arc<Settings>, reading: &mut Reading) {
-        if settings.sources != self.in_force.sources {
-            let homes = homes::of(&settings.sources, self.environment);
-            self.terminals.set_homes(homes.clone(), cached::places(&homes, self.environment));
-            self.taps.set_homes(homes.clone());
-            reading.set_homes(homes);
-        }
+    pub(super) fn use_settings(&mut self, settings: &Settings) {
         if let Some(endpoints) = &mut self.endpoints {
             endpoints.set_clients(settings.discord.clients.clone());
         }
-        if settings.record != self.in_force.record {
-            let now = clock::now();
-            self.record.set(&settings.record, self.engine.restored(now), now.wall);
-        }
-        if self.engine.has_looser_settings() {
+        let now = clock::now();
+        self.record.set(&settings.record, || self.host.engine().restored(now), now.wall);
+        if self.host.engine().has_looser_settings() {
             tracing::info!("what shows more than before takes effect in {LOOSER_AFTER:?}");
         }
-        self.in_force = settings;
     }
 }

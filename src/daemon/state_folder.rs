@@ -4,16 +4,15 @@
 //! ends. Read next: [`crate::instance`].
 
 use super::Daemon;
-use super::requests::Requests;
 use crate::clock;
 use crate::instance::AcquireError;
 use crate::paths::ensure_state_dir;
 
 impl Daemon<'_> {
     /// Makes the state folder and the lock again if they were removed, before another daemon starts without one.
-    pub(super) fn mind_state(&mut self, requests: &mut Requests) {
+    pub(super) fn mind_state(&mut self) {
         if self.instance.is_in_place(self.keeper.folder()) {
-            requests.mind_sockets(self.instance);
+            self.requests.mind_sockets(self.instance);
             return;
         }
         let folder = self.keeper.folder().path().display().to_string();
@@ -29,9 +28,9 @@ impl Daemon<'_> {
         match taken {
             Ok(true) => {
                 tracing::warn!("the lock in the state folder {folder} was removed; it was made again");
-                requests.listen(self.instance);
+                self.requests.listen(self.instance);
                 self.keeper.begin_anew();
-                self.terminals.look_again();
+                self.host.inputs.look_again();
                 self.keep();
             }
             Ok(false) => {

@@ -34,7 +34,7 @@ impl Daemon<'_> {
                 );
             }
             EventKind::Card { .. } if self.options.print_cards => {
-                if let Some(text) = show::event(event, &self.options.zone) {
+                if let Some(text) = show::event(event, self.host.engine().zone()) {
                     self.print(&text);
                 }
             }
@@ -49,18 +49,18 @@ impl Daemon<'_> {
         }
         let is_on_its_way =
             |link: &LinkStatus| matches!(link.state, LinkState::Connected | LinkState::Connecting);
-        if self.engine.links(now).iter().any(is_on_its_way) {
+        if self.host.engine().links(now).iter().any(is_on_its_way) {
             self.waiting = None;
             return;
         }
-        let card = self.engine.card().cloned();
+        let card = self.host.engine().card().cloned();
         if self.waiting.is_none() {
             tracing::info!("waiting for Discord; until then cards are only printed here");
         }
         if self.waiting.replace(card.clone()).unwrap_or_default() != card {
             let card = card.as_deref().map(CardReport::from);
             let event = Event { at: now.wall, kind: EventKind::Card { card } };
-            if let Some(text) = show::event(&event, &self.options.zone) {
+            if let Some(text) = show::event(&event, self.host.engine().zone()) {
                 self.print(&text);
             }
         }

@@ -3,10 +3,10 @@
 //! taken away.
 //!
 //! The folder is watched, and read whole whenever something in it has changed: a few small files, of which the engine
-//! takes what is news. It is made here, so that there is something to watch before the first terminal speaks. Claude
+//! takes what is news. A daemon makes it, so that there is something to watch before the first terminal speaks. Claude
 //! Code's own file is watched alone, not the user's home folder around it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -33,10 +33,44 @@ const PACE: Pace = Pace {
 /// What in the state folder is not to be taken away: the lock, the socket, and the folder of the terminals.
 const STANDING: [&str; 3] = [LOCK, "control.sock", statusline::FOLDER];
 
+/// What becomes of the state folder meanwhile.
+#[derive(Debug)]
+pub enum Keeping {
+    /// What is missing in it is made.
+    All(StateDir),
+    /// Nothing is written, whether or not it is there.
+    Nothing(PathBuf),
+}
+
+impl Keeping {
+    fn path(&self) -> &Path {
+        match self {
+            Self::All(state) => state.path(),
+            Self::Nothing(state) => state,
+        }
+    }
+
+    /// The folder of the terminals.
+    fn folder(&self) -> Option<PathBuf> {
+        match self {
+            Self::All(state) => Some(statusline::make(state).ok()?.path().to_owned()),
+            Self::Nothing(state) => Some(statusline::folder(state)).filter(|folder| folder.is_dir()),
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        match self {
+            Self::All(_) => PACE,
+            // Where no daemon has been yet, there is nothing to watch.
+            Self::Nothing(_) => Pace { look_every: Duration::from_secs(5), ..PACE },
+        }
+    }
+}
+
 /// Reads what is said. Belongs inside a tokio runtime with time.
 #[derive(Debug)]
 pub struct StatuslineWatch {
-    state: StateDir,
+    keeping: Keeping,
     homes: Vec<Home>,
     cached: Vec<Cached>,
     watch: Watch,
@@ -56,16 +90,16 @@ struct Cached {
 
 impl StatuslineWatch {
     /// Begins with what has been said already.
-    pub fn new(state: StateDir, homes: Vec<Home>, cached: Vec<Place>) -> Self {
+    pub fn new(keeping: Keeping, homes: Vec<Home>, cached: Vec<Place>) -> Self {
         let is_touched = Arc::new(AtomicBool::new(false));
-        let (touched, folder) = (Arc::clone(&is_touched), state.path().to_owned());
-        let watch = Watch::new("what terminals say", PACE, move |event| {
+        let (touched, folder) = (Arc::clone(&is_touched), keeping.path().to_owned());
+        let watch = Watch::new("what terminals say", keeping.pace(), move |event| {
             let (matters, touches) = heard(event, &folder);
             touched.fetch_or(touches, Ordering::Relaxed);
             matters
         });
         let mut this =
-            Self { state, homes: Vec::new(), cached: Vec::new(), watch, is_watching: false, is_touched };
+            Self { keeping, homes: Vec::new(), cached: Vec::new(), watch, is_watching: false, is_touched };
         this.set_homes(homes, cached);
         this
     }
@@ -91,7 +125,7 @@ impl StatuslineWatch {
         loop {
             self.watch.wait().await;
             let is_untouched = self.watch_folders();
-            let mut read = statusline::read(self.state.path(), &self.homes, clock::now());
+            let mut read = statusline::read(self.keeping.path(), &self.homes, clock::now());
             read.extend(self.read_cached());
             if !read.is_empty() || !is_untouched {
                 return read;
@@ -104,11 +138,11 @@ impl StatuslineWatch {
     fn watch_folders(&mut self) -> bool {
         let is_touched = self.is_touched.swap(false, Ordering::Relaxed);
         let is_as_before = self.is_watching && !is_touched;
-        let is_there = statusline::folder(self.state.path()).is_dir();
+        let is_there = statusline::folder(self.keeping.path()).is_dir();
         if !is_as_before || !is_there {
-            let made = statusline::make(&self.state);
-            self.is_watching = made
-                .is_ok_and(|folder| self.watch.renew(self.state.path()) && self.watch.renew(folder.path()));
+            let folder = self.keeping.folder();
+            self.is_watching = folder
+                .is_some_and(|folder| self.watch.renew(self.keeping.path()) && self.watch.renew(&folder));
         }
         if !self.is_watching {
             self.watch.look_later();

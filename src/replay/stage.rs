@@ -13,7 +13,7 @@ use crate::core::report::Event;
 use crate::core::settings::Settings;
 use crate::core::time::{Now, elapsed};
 use crate::core::timer::Timer;
-use crate::real_path;
+use crate::host::drive::{Drive, Folders};
 
 /// Deadlines that are due at one moment are few; more than this would be a loop.
 const DEADLINES_AT_ONCE: usize = 10_000;
@@ -21,7 +21,7 @@ const DEADLINES_AT_ONCE: usize = 10_000;
 /// Drives an engine through recorded time.
 #[derive(Debug)]
 pub struct Stage {
-    engine: Engine,
+    drive: Drive,
     now: Now,
 }
 
@@ -30,7 +30,7 @@ impl Stage {
     pub fn new(settings: Settings, zone: TimeZone, from: Timestamp) -> Self {
         let now = Now { mono: Duration::ZERO, wall: from };
         let publisher = Publisher::new(0, &settings).with_terminal(now);
-        Self { engine: Engine::new(settings, zone, publisher), now }
+        Self { drive: Drive::new(Engine::new(settings, zone, publisher), Folders::Looked), now }
     }
 
     /// The time on the stage.
@@ -40,7 +40,7 @@ impl Stage {
 
     /// The engine, for reports.
     pub fn engine(&self) -> &Engine {
-        &self.engine
+        &self.drive.engine
     }
 
     /// Lets time pass until `to`; whatever is due on the way happens at its moment.
@@ -53,7 +53,7 @@ impl Stage {
 
     /// Something happens now.
     pub fn input(&mut self, input: Input, out: &mut dyn FnMut(Event)) {
-        self.engine.handle(self.now, input);
+        self.drive.take(self.now, [input]);
         self.drain(out);
     }
 
@@ -61,17 +61,16 @@ impl Stage {
     pub fn finish(&mut self, out: &mut dyn FnMut(Event)) {
         let end = self.now.mono.saturating_add(Duration::from_secs(60));
         self.pass(end, |timer| timer == Timer::Publish, out);
-        self.engine.end_sessions(self.now);
+        self.drive.engine.end_sessions(self.now);
         self.drain(out);
     }
 
     fn pass(&mut self, end: Duration, wanted: impl Fn(Timer) -> bool, out: &mut dyn FnMut(Event)) {
         for _ in 0..DEADLINES_AT_ONCE {
-            let due = self.engine.poll_deadline().filter(|(at, timer)| *at <= end && wanted(*timer));
+            let due = self.drive.engine.poll_deadline().filter(|(at, timer)| *at <= end && wanted(*timer));
             let Some((at, _)) = due else { return };
             self.step_to(at);
-            self.engine.handle(self.now, Input::Tick);
-            self.drain(out);
+            self.input(Input::Tick, out);
         }
     }
 
@@ -81,13 +80,9 @@ impl Stage {
     }
 
     fn drain(&mut self, out: &mut dyn FnMut(Event)) {
-        while let Some(output) = self.engine.poll_output(self.now) {
-            match output {
-                Output::Event(event) => out(*event),
-                Output::Locate(question) => {
-                    self.engine.handle(self.now, Input::Located(real_path::locate(&question)));
-                }
-                _ => {}
+        while let Some(output) = self.drive.poll(self.now) {
+            if let Output::Event(event) = output {
+                out(*event);
             }
         }
     }

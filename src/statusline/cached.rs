@@ -56,39 +56,6 @@ impl Place {
     }
 }
 
-/// The files of all homes, read again when they have changed, and not too often: each is large and written often, and its
-/// limits seldom.
-#[derive(Debug)]
-pub struct CachedLimits(Vec<Known>);
-
-#[derive(Debug)]
-struct Known {
-    place: Place,
-    stamp: Option<(SystemTime, u64)>,
-    read_at: Option<Duration>,
-}
-
-impl CachedLimits {
-    /// Nothing is read yet.
-    pub fn new(places: Vec<Place>) -> Self {
-        Self(places.into_iter().map(|place| Known { place, stamp: None, read_at: None }).collect())
-    }
-
-    /// What the files say that have changed and are due.
-    pub fn read(&mut self, now: Now) -> Vec<SourceEvent> {
-        let mut read = Vec::new();
-        for known in &mut self.0 {
-            let stamp = stamp(&known.place.path);
-            let is_due = known.read_at.is_none_or(|at| now.mono.saturating_sub(at) >= READ_EVERY);
-            if stamp != known.stamp && is_due {
-                (known.stamp, known.read_at) = (stamp, Some(now.mono));
-                read.extend(known.place.read(now));
-            }
-        }
-        read
-    }
-}
-
 /// What tells two states of a file apart; `None` when it is not there.
 pub(crate) fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     let metadata = std::fs::metadata(path).ok()?;

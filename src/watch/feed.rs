@@ -5,20 +5,21 @@
 //! is an [`Update`] as well, so that whoever shows the events can say where they come from.
 //! Read next: [`crate::control::subscription`], the connection.
 
+use std::future::pending;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use super::Source;
-use super::alone::Alone;
 use crate::clock;
 use crate::control::subscription::{SubscribeError, Subscription};
 use crate::control::transport::Place;
 use crate::control::{ErrorCode, Verb, client};
 use crate::core::backoff::Backoff;
+use crate::core::engine::Output;
 use crate::core::event_log::Position;
-use crate::core::report::{Event, StatusReport};
+use crate::core::report::{DaemonReport, Event, StatusReport};
+use crate::host::{Host, Places};
 use crate::instance::{Holding, held_by_another};
 
 /// How long a daemon that went away is looked for before the files are followed here.
@@ -64,10 +65,10 @@ type Question = oneshot::Sender<StatusReport>;
 
 impl Feed {
     /// Begins to listen. Belongs inside a tokio runtime; ends when it is dropped.
-    pub fn start(source: Source) -> Self {
+    pub fn start(places: Places) -> Self {
         let (sender, updates) = mpsc::channel(QUEUE);
         let (questions, asked) = mpsc::channel(1);
-        tokio::spawn(Feeding { source, updates: sender, questions: asked }.run());
+        tokio::spawn(Feeding { places, updates: sender, questions: asked }.run());
         Self { updates, questions }
     }
 
@@ -76,7 +77,7 @@ impl Feed {
         match self.updates.recv().await {
             Some(update) => update,
             // The other end lives as long as this one.
-            None => std::future::pending().await,
+            None => pending().await,
         }
     }
 
@@ -100,7 +101,7 @@ impl Feed {
 struct NobodyListens;
 
 struct Feeding {
-    source: Source,
+    places: Places,
     updates: mpsc::Sender<Update>,
     questions: mpsc::Receiver<Question>,
 }
@@ -113,7 +114,7 @@ impl Feeding {
 
     async fn feed(&mut self) -> Result<(), NobodyListens> {
         let mut after = None;
-        let mut patience = match held_by_another(&self.source.state) {
+        let mut patience = match held_by_another(&self.places.state) {
             Holding::Held => STARTING,
             Holding::Free | Holding::Unknown => Duration::ZERO,
         };
@@ -180,49 +181,50 @@ impl Feeding {
             other => format!("the daemon cannot be asked: {other}"),
         };
         self.tell(Update::Alone { cause }).await?;
-        let mut alone = Alone::start(&self.source).ok();
-        let Source { state, environment, .. } = self.source.clone();
+        let mut host = Host::look_on(&self.places).ok();
+        let place = self.place();
         let daemon = async {
             loop {
                 sleep(CALMLY).await;
-                if let Ok(subscription) = Subscription::open(&Place::of(&state, &environment), None).await {
+                if let Ok(subscription) = Subscription::open(&place, None).await {
                     return subscription;
                 }
             }
         };
         tokio::pin!(daemon);
-        let mut terminals = tokio::time::interval(CALMLY);
         loop {
             let following = async {
-                match &mut alone {
-                    Some(alone) => alone.wait().await,
-                    None => std::future::pending().await,
+                match &mut host {
+                    Some(host) => host.next().await,
+                    None => pending().await,
                 }
             };
             tokio::select! {
                 subscription = &mut daemon => return Ok(subscription),
-                () = following => {}
-                _ = terminals.tick() => {
-                    if let Some(alone) = &mut alone {
-                        alone.look_at_terminals(&self.source);
+                inputs = following => {
+                    if let Some(host) = &mut host {
+                        host.take_burst(inputs);
                     }
                 }
                 Some(question) = self.questions.recv() => {
-                    if let Some(alone) = &alone {
+                    if let Some(host) = &mut host {
+                        let status = host.status(DaemonReport::not_running(), self.places.config_report());
                         // Who asked may have gone.
-                        let _ = question.send(alone.status(self.source.config.clone()));
+                        let _ = question.send(status);
                     }
                 }
                 () = self.updates.closed() => return Err(NobodyListens),
             }
-            for event in alone.as_mut().map(Alone::events).unwrap_or_default() {
-                self.tell(Update::Event(Box::new(event))).await?;
+            while let Some(output) = host.as_mut().and_then(Host::poll) {
+                if let Output::Event(event) = output {
+                    self.tell(Update::Event(event)).await?;
+                }
             }
         }
     }
 
     fn place(&self) -> Place {
-        Place::of(&self.source.state, &self.source.environment)
+        Place::of(&self.places.state, &self.places.environment)
     }
 
     async fn tell(&self, update: Update) -> Result<(), NobodyListens> {

@@ -5,10 +5,10 @@ use std::io::Cursor;
 
 use agent_presence::cli::{Setup, Shown};
 use agent_presence::commands::setup::{self, Talk};
-use agent_presence::commands::status::Places;
 use agent_presence::config_file::{self, ConfigFile};
 use agent_presence::error::{Exit, Failure};
 use agent_presence::homes;
+use agent_presence::host::Places;
 use agent_presence::paths::{Environment, Folders};
 use jiff::tz::TimeZone;
 
@@ -39,14 +39,8 @@ fn converse(home: &Home, setup: &Setup, answers: &str) -> (Result<Exit, Failure>
     let context = config_file::context(&environment, None);
     let effective = config.read(&context);
     let state = home.state();
-    let places = Places {
-        config: &config,
-        effective: &effective,
-        homes: homes::of(&effective.settings.sources, &environment),
-        state: &state,
-        environment: &environment,
-        zone: &TimeZone::UTC,
-    };
+    let homes = homes::of(&effective.settings.sources, &environment);
+    let places = Places { config, effective, homes, state, environment, zone: TimeZone::UTC };
     let (mut said, mut printed) = (Vec::new(), Vec::new());
     let mut answers = Cursor::new(answers.to_owned());
     let talk = Talk { answers: Some(&mut answers), err: &mut said };

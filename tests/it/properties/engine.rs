@@ -172,7 +172,7 @@ proptest! {
             write(&mut world, "s1", &Line::Turn);
             world.run_until(world.elapsed + Duration::from_secs(60));
         }
-        let card = |world: &World| world.engine.as_ref().unwrap().card().cloned();
+        let card = |world: &World| world.engine().unwrap().card().cloned();
         let mut wished = card(&world);
         prop_assert!(wished.is_some(), "a session at work has a card");
         // A limit may just have been reset; the card that says so is on its way.
@@ -189,7 +189,7 @@ proptest! {
         // The longest that anything may be silent and still count: a call, then `idle_after`.
         world.run_until(world.elapsed + Duration::from_secs(46 * 60));
         prop_assert_eq!(world.visible(sink), None);
-        prop_assert_eq!(world.engine.as_ref().unwrap().poll_deadline(), None);
+        prop_assert_eq!(world.engine().unwrap().poll_deadline(), None);
         let present: Vec<_> = world.present().collect();
         prop_assert!(present.is_empty(), "{:?} never ended", present);
     }

@@ -26,7 +26,7 @@ pub(crate) fn run(script: &str) -> Vec<String> {
     let mut waits_for_start = has("daemon starts");
     for (at, command) in lines {
         world.run_until(at);
-        if !waits_for_start && world.engine.is_none() && !command.starts_with("settings ") {
+        if !waits_for_start && world.engine().is_none() && !command.starts_with("settings ") {
             waits_for_start = true;
             world.start_daemon();
         }

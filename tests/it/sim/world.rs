@@ -23,6 +23,7 @@ use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
 use agent_presence::core::time::Now;
 use agent_presence::core::usage::Triplet;
+use agent_presence::host::drive::{Drive, Folders};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -101,7 +102,7 @@ struct Told {
 }
 
 pub(crate) struct World {
-    pub(crate) engine: Option<Engine>,
+    drive: Option<Drive>,
     /// Time since the beginning.
     pub(crate) elapsed: Duration,
     asleep: Duration,
@@ -128,7 +129,7 @@ impl World {
     pub(crate) fn new(terminal: bool) -> Self {
         let application_id = "discord.application_id".to_owned();
         Self {
-            engine: None,
+            drive: None,
             elapsed: Duration::ZERO,
             asleep: Duration::ZERO,
             clock_offset: SignedDuration::ZERO,
@@ -156,6 +157,10 @@ impl World {
         Now { mono, wall: begin + self.elapsed + self.clock_offset }
     }
 
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        self.drive.as_ref().map(|drive| &drive.engine)
+    }
+
     fn note(&mut self, text: &str) {
         let at = offset(self.elapsed);
         self.trace.push(format!("{at:<12} {text}"));
@@ -169,7 +174,7 @@ impl World {
         self.settings.retain(|(known, _)| *known != key);
         self.settings.push((key, assignment.to_owned()));
         let settings = Box::new(self.read_settings());
-        if self.engine.is_some() {
+        if self.drive.is_some() {
             self.input(Input::Settings(settings));
         }
     }
@@ -182,7 +187,7 @@ impl World {
     }
 
     pub(crate) fn start_daemon(&mut self) {
-        assert!(self.engine.is_none(), "a daemon is running");
+        assert!(self.drive.is_none(), "a daemon is running");
         let now = self.now();
         let settings = self.read_settings();
         let publisher = Publisher::new(1, &settings);
@@ -190,7 +195,8 @@ impl World {
         if self.terminal {
             self.discords.insert(Endpoint::terminal(), Discord::new(Manner::Well));
         }
-        self.engine = Some(Engine::new(settings, TimeZone::UTC, publisher));
+        let engine = Engine::new(settings, TimeZone::UTC, publisher);
+        self.drive = Some(Drive::new(engine, Folders::AsWritten));
         self.told.clear();
         self.live_since = now.wall;
         let remembered = std::mem::take(&mut self.remembered);
@@ -212,7 +218,7 @@ impl World {
 
     /// The daemon's process is gone; what it kept on disk is not.
     pub(crate) fn kill_daemon(&mut self) {
-        let engine = self.engine.take().unwrap();
+        let Drive { engine, .. } = self.drive.take().unwrap();
         self.remembered = engine.limits().cloned().collect();
         for file in self.files.values_mut() {
             file.followed = None;
@@ -257,10 +263,10 @@ impl World {
                 discord.hang_up();
                 self.schedule(Duration::ZERO, &endpoint, connection, LinkEvent::Lost(Loss::Eof));
             }
-            if self.engine.is_some() {
+            if self.drive.is_some() {
                 self.input(Input::Vanished(endpoint));
             }
-        } else if was == Manner::Down && self.engine.is_some() {
+        } else if was == Manner::Down && self.drive.is_some() {
             self.input(Input::Found(endpoint, "Discord".to_owned()));
         }
     }
@@ -274,7 +280,7 @@ impl World {
         file.lines.push(file.bytes.len());
         file.bytes.extend_from_slice(line.as_bytes());
         file.modified = elapsed;
-        if self.engine.is_none() {
+        if self.drive.is_none() {
             return;
         }
         let Some(followed) = &mut file.followed else { return self.look_first(name) };
@@ -410,7 +416,7 @@ impl World {
         assert!(end >= self.elapsed, "time goes on, not back");
         let mut at_once = 0;
         loop {
-            let deadline = self.engine.as_ref().and_then(Engine::poll_deadline).map(|(at, _)| self.at(at));
+            let deadline = self.engine().and_then(Engine::poll_deadline).map(|(at, _)| self.at(at));
             let event = self.underway.keys().next().map(|(at, _)| *at);
             let next = [deadline, event].into_iter().flatten().min().filter(|at| *at <= end);
             let Some(next) = next else { break };
@@ -418,7 +424,7 @@ impl World {
             assert!(
                 at_once < AT_ONCE,
                 "a deadline that is never met: {:?}",
-                self.engine.as_ref().unwrap().poll_deadline()
+                self.engine().unwrap().poll_deadline()
             );
             self.elapsed = self.elapsed.max(next);
             if event.is_some_and(|at| at <= self.elapsed) {
@@ -454,8 +460,8 @@ impl World {
 
     pub(crate) fn input(&mut self, input: Input) {
         let now = self.now();
-        let Some(engine) = &mut self.engine else { return };
-        engine.handle(now, input);
+        let Some(drive) = &mut self.drive else { return };
+        drive.take(now, [input]);
         self.drain();
         self.check();
     }
@@ -463,18 +469,14 @@ impl World {
     fn drain(&mut self) {
         let now = self.now();
         let mut outputs = 0;
-        while let Some(output) = self.engine.as_mut().unwrap().poll_output(now) {
+        while let Some(output) = self.drive.as_mut().unwrap().poll(now) {
             outputs += 1;
             assert!(outputs < 1000, "outputs never end: {output:?}");
             match output {
                 Output::Link(command) => self.obey(command),
                 Output::Event(event) => self.tell(&event),
                 Output::Notice(notice) => self.note(&format!("log  {notice}")),
-                Output::Settings(_) | Output::Problem { .. } | Output::CaughtUp | Output::Register => {}
-                Output::Locate(question) => {
-                    let answer = Input::Located(question.as_written());
-                    self.engine.as_mut().unwrap().handle(now, answer);
-                }
+                _ => {}
             }
         }
     }
@@ -607,7 +609,7 @@ impl World {
 
     /// What must hold at every moment.
     fn check(&self) {
-        let Some(engine) = &self.engine else { return };
+        let Some(engine) = self.engine() else { return };
         for discord in self.discords.values() {
             let Some(card) = &discord.sent else { continue };
             let file = self.files.values().find(|file| file.codex.about.id == card.session());
@@ -631,7 +633,7 @@ impl World {
 
     pub(crate) fn report(&mut self) {
         let now = self.now();
-        let engine = self.engine.as_ref().unwrap();
+        let engine = self.engine().unwrap();
         let mut lines = Vec::new();
         for session in engine.sessions_report(now) {
             let mark = if session.shown { " shown" } else { "" };
@@ -649,7 +651,7 @@ impl World {
     }
 
     pub(crate) fn next(&mut self) {
-        let next = self.engine.as_ref().and_then(Engine::poll_deadline);
+        let next = self.engine().and_then(Engine::poll_deadline);
         let next = next.map(|(at, why)| format!("{} ({why})", offset(self.at(at))));
         let wakeups = std::mem::take(&mut self.wakeups);
         self.note(&format!("next {}; {wakeups} wake-ups so far", next.as_deref().unwrap_or("nothing")));

@@ -1,24 +1,11 @@
-//! The user's time zone while the daemon runs: the system's may be changed under it.
+//! The user's time zone while the program runs: the system's may be changed under it.
 //!
-//! No event tells of that, and the zone matters only when a card is made, so it is looked at when the daemon is awake
+//! No event tells of that, and the zone matters only when a card is made, so it is looked at when the program is awake
 //! anyway. A zone that `TZ` names stays as it is; a file that it names is followed like the system's.
 
 use jiff::tz::TimeZone;
 
-use super::Daemon;
-use crate::core::engine::Input;
-use crate::core::time::Now;
 use crate::paths::Environment;
-
-impl Daemon<'_> {
-    /// The zone may have been changed since the last time that anything happened.
-    pub(super) fn follow_zone(&mut self, now: Now) {
-        if let Some(zone) = self.zone.changed() {
-            self.options.zone = zone.clone();
-            self.engine.handle(now, Input::Zone(zone));
-        }
-    }
-}
 
 /// Follows the system's time zone.
 #[derive(Debug)]

@@ -1,0 +1,134 @@
+//! Everything that an engine is fed with on this machine, in one stream.
+//!
+//! What the user and Discord do is not among it; only the daemon hears those. Read next: [`super::Host`].
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::reading::{Left, Read, Reading};
+use super::state;
+use super::statusline::{Keeping, StatuslineWatch};
+use super::taps::Taps;
+use crate::clock;
+use crate::control::tap::Ear;
+use crate::core::engine::Input;
+use crate::core::settings::{Settings, Sources};
+use crate::homes;
+use crate::intake::{self, IntakeConfig};
+use crate::paths::Environment;
+use crate::statusline::{self, cached};
+
+use super::Places;
+
+/// The session files, what terminals say of limits, what agents keep of them, and what `tap` hears.
+pub struct Inputs {
+    environment: Environment,
+    sources: Sources,
+    reading: Reading,
+    terminals: StatuslineWatch,
+    taps: Taps,
+    has_looked: bool,
+}
+
+impl Inputs {
+    /// Begins to read; `left` is where an earlier reading left off. Belongs inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The system could not start a thread.
+    pub fn start(
+        settings: &Settings,
+        environment: &Environment,
+        keeping: Keeping,
+        left: Option<Left>,
+    ) -> io::Result<Self> {
+        let homes = homes::of(&settings.sources, environment);
+        Ok(Self {
+            reading: Reading::resume(Arc::new(clock::now), homes.clone(), left)?,
+            terminals: StatuslineWatch::new(keeping, homes.clone(), cached::places(&homes, environment)),
+            taps: Taps::new(homes),
+            sources: settings.sources.clone(),
+            environment: environment.clone(),
+            has_looked: false,
+        })
+    }
+
+    /// Waits for what comes next. Nothing is lost when the wait is given up.
+    pub async fn next(&mut self) -> Vec<Input> {
+        let events = tokio::select! {
+            biased;
+            read = self.reading.next() => match read {
+                Read::Event(event) => vec![event],
+                Read::StartedAgain => return vec![Input::SourcesLost],
+            },
+            said = self.terminals.next() => {
+                self.has_looked = true;
+                said
+            }
+            told = self.taps.next() => told,
+        };
+        events.into_iter().map(Input::Source).collect()
+    }
+
+    /// What session files have brought already.
+    pub fn waiting(&mut self) -> impl Iterator<Item = Input> {
+        std::iter::from_fn(|| self.reading.try_next()).map(Input::Source)
+    }
+
+    /// An ear for one more `tap`.
+    pub fn tap(&mut self) -> Ear {
+        self.taps.open()
+    }
+
+    /// Whether the state folder was looked at since the last call.
+    pub fn has_looked(&mut self) -> bool {
+        std::mem::take(&mut self.has_looked)
+    }
+
+    /// Looks at everything again, because time may have passed unnoticed.
+    pub(super) fn woke(&self) {
+        self.reading.woke();
+    }
+
+    /// The process is awake anyway, so that a look at the processes that agents registered costs no wake-up.
+    pub fn verify(&self) {
+        self.reading.verify();
+    }
+
+    /// Reads the homes of these sources from now on.
+    pub(super) fn follow(&mut self, sources: &Sources) {
+        if *sources != self.sources {
+            self.sources.clone_from(sources);
+            let homes = homes::of(sources, &self.environment);
+            self.terminals.set_homes(homes.clone(), cached::places(&homes, &self.environment));
+            self.taps.set_homes(homes.clone());
+            self.reading.set_homes(homes);
+        }
+    }
+
+    /// Looks for what was missing and may be there now.
+    pub fn look_again(&mut self) {
+        self.terminals.look_again();
+    }
+}
+
+/// What an earlier daemon has kept of limits, and its pause.
+pub(super) fn kept(places: &Places) -> impl Iterator<Item = Input> {
+    let pause = state::read_pause(&places.state).map(Input::Pause);
+    std::iter::once(Input::Remembered(state::read_limits(&places.state))).chain(pause)
+}
+
+/// Everything that there is now, read once and to its end.
+pub(super) fn all(places: &Places) -> Vec<Input> {
+    let now = clock::now();
+    let mut events = statusline::read(&places.state, &places.homes, now);
+    let cached = cached::places(&places.homes, &places.environment);
+    events.extend(cached.iter().flat_map(|place| place.read(now)));
+    let config = IntakeConfig::new(places.homes.clone(), Arc::new(clock::now));
+    let mut read = Vec::new();
+    intake::read_once(config, |event| {
+        read.push(event);
+        ControlFlow::Continue(())
+    });
+    kept(places).chain(events.into_iter().chain(read).map(Input::Source)).collect()
+}
