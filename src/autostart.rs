@@ -24,6 +24,7 @@ use self::machine::Machine;
 use crate::error::Failure;
 use crate::files;
 use crate::paths::{Environment, Folders};
+use crate::real_path;
 
 /// The kind of system, by how it starts programs at login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,10 +228,8 @@ pub fn disable(login: &Login, machine: &dyn Machine) -> Result<bool, Failure> {
 /// Tells what an entry's command makes of it: this program, another one, or one that is gone.
 fn compared(kind: Kind, place: String, command: Option<LoginCommand>, login: &Login) -> Registration {
     let own = &login.command.program;
-    let is_same = |registered: &str| {
-        let same_file = || Some(fs::canonicalize(registered).ok()? == fs::canonicalize(own).ok()?);
-        registered == own || same_file().unwrap_or(false)
-    };
+    let is_same =
+        |registered: &str| registered == own || real_path::is_same(registered.as_ref(), own.as_ref());
     let trouble = match &command {
         None => Some("its command cannot be read".to_owned()),
         Some(command) if is_same(&command.program) => None,

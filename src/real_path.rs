@@ -79,6 +79,11 @@ pub fn real(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
+/// Whether both paths lead to the same file.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+}
+
 /// A folder below another one; what is not there has no links.
 fn below<'a>(mut folder: PathBuf, names: impl IntoIterator<Item = Component<'a>>) -> PathBuf {
     for name in names {

@@ -1,9 +1,9 @@
 //! The command that a login entry starts: which path of this program to write down, and with which arguments.
 
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::Failure;
+use crate::real_path::is_same;
 
 /// A program and its arguments, not yet in any system's form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,16 +68,16 @@ pub fn stable_path(own: &Path, called: Option<&Path>, search: &[PathBuf]) -> Pat
     let by_search = || search.iter().map(|folder| folder.join(called)).find(|path| path.is_file());
     // `./name` has one more component than `name`, which the shell searched for.
     let candidate = if is_name { by_search() } else { std::path::absolute(called).ok() };
-    let is_own =
-        |path: &Path| matches!((fs::canonicalize(path), fs::canonicalize(own)), (Ok(a), Ok(b)) if a == b);
     candidate
         .filter(|path| path.is_absolute() && !path.components().any(|part| part == Component::ParentDir))
-        .filter(|path| is_own(path))
+        .filter(|path| is_same(path, own))
         .unwrap_or_else(|| own.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::real_path::is_same;
+
 /// The process that listens at the socket `path`; `None` where the system does not tell, or more than one does.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn who_listens(path: &Path) -> Option<u32> {
@@ -31,7 +34,6 @@ pub fn who_listens(_: &Path) -> Option<u32> {
 fn listening_inodes<'a>(sockets: &'a str, path: &'a Path) -> impl Iterator<Item = &'a str> {
     /// `SO_ACCEPTCON`
     const LISTENS: u32 = 0x1_0000;
-    let real = std::fs::canonicalize(path).ok();
     sockets.lines().filter_map(move |line| {
         // Num RefCount Protocol Flags Type St Inode Path
         let mut fields = line.split_ascii_whitespace().skip(3);
@@ -39,8 +41,7 @@ fn listening_inodes<'a>(sockets: &'a str, path: &'a Path) -> impl Iterator<Item 
         let inode = fields.nth(2)?;
         let (_, bound) = line.split_once(inode)?;
         let bound = Path::new(bound.trim_start());
-        let is_it = bound == path
-            || bound.file_name() == path.file_name() && std::fs::canonicalize(bound).ok() == real;
+        let is_it = bound == path || bound.file_name() == path.file_name() && is_same(bound, path);
         (flags & LISTENS != 0 && is_it).then_some(inode)
     })
 }
@@ -55,7 +56,8 @@ mod tests {
             0000000000000000: 00000002 00000000 00010000 0001 01 23456 /no/such run/discord-ipc-0\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 34567 /no/such run/discord-ipc-0\n\
             0000000000000000: 00000002 00000000 00010000 0001 01 45678 /no/such run/discord-ipc-1\n\
-            0000000000000000: 00000003 00000000 00000000 0001 03 56789\n";
+            0000000000000000: 00000002 00000000 00010000 0001 01 56789 /gone as well/discord-ipc-0\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03 67890\n";
         let found: Vec<&str> = listening_inodes(list, Path::new("/no/such run/discord-ipc-0")).collect();
         assert_eq!(found, ["23456"]);
     }
