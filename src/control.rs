@@ -94,6 +94,9 @@ pub enum Verb {
     Resume,
     /// To hear what an agent prints; see [`tap`].
     Tap,
+    /// One of another version.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Request {
@@ -118,17 +121,15 @@ impl Request {
             ErrorReport::new(ErrorCode::Malformed, format!("could not read the request: {error}"))
         };
         let head: Head = serde_json::from_slice(line).map_err(malformed)?;
-        let lasting = matches!(head.verb.as_str(), "handover" | "take" | "stop");
-        if head.protocol != PROTOCOL && !lasting {
+        if head.protocol != PROTOCOL && !matches!(head.verb.as_str(), "handover" | "take" | "stop") {
             let message = format!("protocol {} is not known here, only {PROTOCOL}", head.protocol);
             return Err(ErrorReport::new(ErrorCode::UnknownProtocol, message));
         }
-        let known =
-            lasting || matches!(head.verb.as_str(), "status" | "subscribe" | "pause" | "resume" | "tap");
-        if !known {
-            return Err(ErrorReport::new(ErrorCode::UnknownVerb, "this verb is not known here"));
+        let request: Self = serde_json::from_slice(line).map_err(malformed)?;
+        match request.verb {
+            Verb::Unknown => Err(ErrorReport::new(ErrorCode::UnknownVerb, "this verb is not known here")),
+            _ => Ok(request),
         }
-        serde_json::from_slice(line).map_err(malformed)
     }
 }
 

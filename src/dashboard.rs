@@ -148,7 +148,7 @@ impl Shown {
                 let text = self.lines.line(&event);
                 self.news.extend(text.and_then(|text| UsageEntry::of(&event, text.trim_end())));
             }
-            Update::Attached { .. } => self.stand(Standing::Attached),
+            Update::Attached => self.stand(Standing::Attached),
             Update::Lost => {
                 self.stand(Standing::Lost);
                 self.ask_at = None;

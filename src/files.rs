@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::clock;
+use crate::real_path::real;
 
 /// Between two looks at a pipe.
 const LOOK: Duration = Duration::from_millis(5);
@@ -35,9 +36,21 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     put(path, bytes, |_| Ok(())).map(drop)
 }
 
+/// What tells a file from every other one: device and inode. Windows has no such thing in std.
+#[cfg(unix)]
+pub(crate) fn identity(metadata: &fs::Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn identity(_: &fs::Metadata) -> Option<(u64, u64)> {
+    None
+}
+
 /// Gives the path that was really written.
 fn put(path: &Path, bytes: &[u8], finish: fn(&File) -> io::Result<()>) -> io::Result<PathBuf> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let target = real(path);
     let temporary = temporary_beside(&target)?;
     let written = fill(&temporary, &target, bytes)
         .and_then(|file| finish(&file))

@@ -218,17 +218,10 @@ fn unavailable(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Acq
     move |cause| AcquireError::Unavailable { what, path, cause }
 }
 
-#[cfg(unix)]
 fn is_same(there: &fs::Metadata, held: &File) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    // What cannot be told now is no reason to think that it went.
-    held.metadata().map_or(true, |held| (held.dev(), held.ino()) == (there.dev(), there.ino()))
-}
-
-/// An open file keeps its folder from being removed.
-#[cfg(not(unix))]
-fn is_same(_: &fs::Metadata, _: &File) -> bool {
-    true
+    // What cannot be told now is no reason to think that it went. Where files have no identity, one that is open keeps its
+    // folder from being removed.
+    held.metadata().map_or(true, |held| files::identity(&held) == files::identity(there))
 }
 
 impl Drop for Instance {
@@ -288,16 +281,9 @@ fn boot_id() -> Option<String> {
 }
 
 /// On Linux of the running file itself, which may no longer be at its path.
-#[cfg(unix)]
 fn own_executable() -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
     let metadata = fs::metadata("/proc/self/exe").or_else(|_| fs::metadata(std::env::current_exe()?)).ok()?;
-    Some((metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-fn own_executable() -> Option<(u64, u64)> {
-    None
+    files::identity(&metadata)
 }
 
 #[cfg(unix)]

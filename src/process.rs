@@ -74,6 +74,7 @@ mod system {
     use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
     use super::{Ending, Process};
+    use crate::files;
 
     pub(super) fn look(pid: u32) -> Option<Process> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -84,7 +85,7 @@ mod system {
         Some(Process {
             start_time: super::start_time_in_stat(&stat),
             exe: fs::read_link(&exe).ok(),
-            exe_file: fs::metadata(&exe).ok().map(|file| (file.dev(), file.ino())),
+            exe_file: fs::metadata(&exe).ok().as_ref().and_then(files::identity),
             uid: fs::metadata(format!("/proc/{pid}")).ok().map(|folder| folder.uid()),
             sid: None,
         })

@@ -76,13 +76,6 @@ pub fn short_id(id: &str) -> String {
     id.chars().skip(before).collect()
 }
 
-/// `14:20`, with the day where it is another one than `now`'s (Codex: `%H:%M on %-d %b`).
-pub(crate) fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
-    let at = at.to_zoned(zone.clone());
-    let same_day = at.date() == now.to_zoned(zone.clone()).date();
-    at.strftime(if same_day { "%H:%M" } else { "%H:%M on %-d %b" }).to_string()
-}
-
 /// `1:02:03`, as Discord's timer counts.
 fn elapsed(from: Timestamp, to: Timestamp) -> String {
     let seconds = crate::core::time::elapsed(from, to).as_secs();

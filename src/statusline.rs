@@ -261,7 +261,7 @@ fn read_file(path: &Path) -> Option<Kept> {
 
 /// Removes what sessions of long ago left behind.
 fn prune(folder: &Folder, now: SystemTime) {
-    let names = folder.names().unwrap_or_default().into_iter().filter_map(|name| name.into_string().ok());
+    let names = folder.names().into_iter();
     for name in names {
         let metadata = folder.file(&name, Use::Read).and_then(|file| file.metadata()).ok();
         let modified = metadata.and_then(|metadata| metadata.modified().ok());

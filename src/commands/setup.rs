@@ -15,6 +15,7 @@ use crate::control::client::{self, Found};
 use crate::core::config::keys::{self, Key};
 use crate::core::config::{APPLICATION_ID_HINT, ConfigContext, Effective, edit, is_application_id};
 use crate::core::doctor::{self, State};
+use crate::core::publish::codes::REJECTED_HINT;
 use crate::core::report::DaemonReport;
 use crate::daemon::discord::endpoints;
 use crate::daemon::discord::probe::{Tried, try_application_id};
@@ -257,11 +258,9 @@ fn try_with_discord<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>) -> Resu
     talk.say("trying the application id with Discord …\n");
     let text = match client::block_on(try_application_id(clients, &settings.application_id))? {
         Tried::Accepted { client } => format!("{client} knows the application id\n"),
-        Tried::Refused { message } => format!(
-            "Discord did not accept the application id ({message})\n\
-             hint: compare it with the one in Discord's developer portal; if they are equal, Discord could not look \
-             it up (it needs the network), and waiting is enough\n"
-        ),
+        Tried::Refused { message } => {
+            format!("Discord did not accept the application id ({message})\nhint: {REJECTED_HINT}\n")
+        }
         Tried::NoAnswer => "Discord gave no answer; the daemon tries again by itself\n".to_owned(),
         Tried::Nobody => "the application id was not tried: no Discord is running\n".to_owned(),
     };

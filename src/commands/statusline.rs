@@ -22,6 +22,7 @@ use crate::error::{Exit, Failure};
 use crate::files::{self, write_atomically};
 use crate::homes;
 use crate::paths::{self, Environment, StateDir, ensure_state_dir};
+use crate::real_path::real;
 use crate::statusline::settings::{self, Edit};
 use crate::statusline::{self as kept, AGENT, Replaced, Statusline};
 
@@ -284,7 +285,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 /// Whether the file may be replaced, as far as that can be told without doing it. A file without a permission to write is
 /// not, even where its folder would allow it: somebody wants it to stay as it is.
 fn is_writable(path: &Path) -> bool {
-    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let target = real(path);
     let is_read_only = std::fs::metadata(&target).is_ok_and(|there| there.permissions().readonly());
     let folder = target.parent().unwrap_or(Path::new("."));
     #[cfg(unix)]

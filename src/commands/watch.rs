@@ -54,7 +54,7 @@ async fn print(
                     // Whoever reads the events need not read this.
                     let _ = writeln!(err, "{cause}; following the session files without it");
                 }
-                Update::Attached { .. } => {
+                Update::Attached => {
                     if std::mem::take(&mut is_alone) {
                         let _ = writeln!(err, "a daemon is running; its events follow");
                     }

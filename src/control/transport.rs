@@ -19,7 +19,7 @@ mod unix {
     use std::fs;
     use std::io;
     use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+    use std::os::unix::fs::MetadataExt;
     use std::path::{Path, PathBuf};
 
     use rustix::event::{PollFd, PollFlags, Timespec};
@@ -27,9 +27,10 @@ mod unix {
     use tokio::net::{UnixListener, UnixStream};
 
     use crate::core::fingerprint;
+    use crate::files;
     use crate::folder::Folder;
     use crate::instance::Instance;
-    use crate::paths::Environment;
+    use crate::paths::{Environment, create_private};
     use crate::real_path::real;
     use crate::user;
 
@@ -182,7 +183,7 @@ mod unix {
     }
 
     fn file_at(path: &Path) -> Option<(u64, u64)> {
-        fs::symlink_metadata(path).ok().map(|there| (there.dev(), there.ino()))
+        files::identity(&fs::symlink_metadata(path).ok()?)
     }
 
     /// Returns once the other end is closed. One that only has nothing more to say, as `nc -N`, still listens.
@@ -233,10 +234,7 @@ mod unix {
         if above.is_some_and(|above| above.uid() != user::own() && !is_shared(&above)) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
         }
-        match fs::DirBuilder::new().mode(0o700).create(folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made,
-        }
+        create_private(folder)
     }
 
     fn fits(path: &Path) -> bool {

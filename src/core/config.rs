@@ -24,6 +24,7 @@ use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::core::names::shortened;
 use crate::core::nearest::nearest;
 use crate::core::settings::Settings;
 use keys::{KEYS, Key, PRIVACY, RULE};
@@ -153,7 +154,7 @@ impl Effective {
             Err(error) => {
                 let start = error.span().map(|span| span.start);
                 let key = start.and_then(|start| key_at(text, start)).map(|key| format!(" (at {key})"));
-                let what = value::one_line(error.message());
+                let what = shortened(error.message(), value::LONGEST_REASON);
                 let complaint = Complaint::new(format!("not valid TOML: {what}{}", key.unwrap_or_default()));
                 // Without a key of its own: what the rest of the file says is not known either.
                 reading.complain_at(start, None, Severity::Error, complaint);
@@ -194,14 +195,8 @@ impl Effective {
     }
 }
 
-/// [`Effective::read`] for those who need no origins.
-pub fn read(text: &str, context: &ConfigContext) -> (Settings, Vec<Issue>) {
-    let effective = Effective::read(text, context);
-    (effective.settings, effective.issues)
-}
-
 /// What `status`, `doctor` and `run` say when no card can be shown for want of an application id. It is not among
-/// the issues of [`read`], because a file without it is not wrong.
+/// the issues of [`Effective::read`], because a file without it is not wrong.
 pub fn missing_application_id(settings: &Settings) -> Option<Issue> {
     settings.discord.application_id.is_empty().then(|| Issue {
         line: None,

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::core::config::{Issue, Severity};
+use crate::core::names::one_line;
 use crate::core::publish::LinkStatus;
 use crate::core::source::Agent;
 use crate::core::time::ago;
@@ -60,11 +61,11 @@ pub struct Check {
 
 impl Check {
     fn new(name: &'static str, state: State, message: impl Into<String>) -> Self {
-        Self { name, state, message: one_line(&message.into()), hint: None }
+        Self { name, state, message: one_line(&message.into()).into_owned(), hint: None }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(one_line(&hint.into()));
+        self.hint = Some(one_line(&hint.into()).into_owned());
         self
     }
 }
@@ -326,9 +327,4 @@ fn state_of(severity: Severity) -> State {
         Severity::Error => State::Failure,
         Severity::Warning => State::Warning,
     }
-}
-
-/// A path may have any name.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

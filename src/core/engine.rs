@@ -301,11 +301,6 @@ impl Engine {
         self.publisher.budget(now)
     }
 
-    /// The card that a sink shows now.
-    pub fn shown(&self) -> Option<&Arc<Card>> {
-        self.shown.as_ref()
-    }
-
     /// The card that those who listen take to be shown.
     pub fn shown_report(&self) -> Option<CardReport> {
         self.inherited.card.clone().or_else(|| self.shown.as_deref().map(CardReport::from))

@@ -8,7 +8,7 @@ mod escape;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-pub use escape::{escaped, one_line};
+pub use escape::{escaped, one_line, shortened};
 
 /// The longest cluster of characters that people see as one, in UTF-16 units. The longest emoji takes 15;
 /// what is longer is a pile of marks, which would spill over its neighbours and could not be cut.
@@ -98,7 +98,12 @@ fn title(word: &str) -> String {
     if word.strip_suffix(['b', 'm']).is_some_and(is_number) {
         return word.to_uppercase();
     }
-    let mut characters = word.chars();
+    capitalised(word)
+}
+
+/// With a capital letter at its beginning.
+pub fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 

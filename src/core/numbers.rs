@@ -4,7 +4,7 @@
 //! (`facts`: tui/src/status/helpers.rs, protocol.rs `FinalOutput`). Locale plays no part.
 //! Read next: [`crate::core::values`], which puts them on a card.
 
-use crate::core::usage::Tokens;
+use crate::core::usage::{Tokens, Triplet};
 
 /// From the largest on, so that the first one that fits is the right one.
 const UNITS: [(u64, &str); 4] =
@@ -38,6 +38,14 @@ fn scaled(value: u64, [below_ten, below_hundred, from_hundred]: [usize; 3]) -> S
         false => number.as_str(),
     };
     format!("{number}{suffix}")
+}
+
+/// The figures of a triplet, each written by `number`: `+1.89K`, `24.1K`, `~46.2K`. One that is not known is `–`.
+pub fn figures(triplet: &Triplet, counting: bool, number: impl Fn(u64) -> String) -> [String; 3] {
+    let about = if counting { "~" } else { "" };
+    [("+", triplet.delta), ("", triplet.last), (about, triplet.total)].map(|(sign, figure)| {
+        figure.map_or_else(|| "–".to_owned(), |figure| sign.to_owned() + &number(figure))
+    })
 }
 
 /// The whole figure with a comma every three digits.

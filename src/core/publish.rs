@@ -9,6 +9,7 @@
 //! more than two connections a minute reach Discord. Read next: [`LinkCommand`], then `link`.
 
 mod budget;
+pub mod codes;
 mod delivery;
 mod link;
 mod notice;

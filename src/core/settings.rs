@@ -208,11 +208,11 @@ impl Default for Log {
 /// The settings of a file without mistakes, with an application id.
 #[cfg(test)]
 pub(super) fn of_text(text: &str) -> Settings {
-    use crate::core::config::{ConfigContext, read};
+    use crate::core::config::{ConfigContext, Effective};
 
     let id = Some("123456789012345678".to_owned());
     let context = ConfigContext { environment_application_id: id, ..ConfigContext::default() };
-    let (settings, issues) = read(text, &context);
-    assert_eq!(issues, [], "{text}");
-    settings
+    let read = Effective::read(text, &context);
+    assert_eq!(read.issues, [], "{text}");
+    read.settings
 }

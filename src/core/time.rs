@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// One reading of both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,17 @@ pub fn later(at: Timestamp, by: Duration) -> Timestamp {
 /// `at - by`, held at the calendar's beginning instead of failing.
 pub fn earlier(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+/// The local time of day, with the date where that is not today: `14:20`, `14:20 on 19 Nov`, as Codex says it.
+pub fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    clock_as(["%H:%M", "%H:%M on %-d %b"], at, now, zone)
+}
+
+/// The local time in one form if it is today, else in another one.
+pub fn clock_as([today, else_when]: [&str; 2], at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (at, now) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()));
+    at.strftime(if at.date() == now.date() { today } else { else_when }).to_string()
 }
 
 /// `3 min ago`; roughly is enough where people read it.

@@ -12,8 +12,10 @@ use crate::core::activity::Activity;
 use crate::core::card::{CardFacts, CardWindow};
 use crate::core::fit::{LONGEST, Level, Part};
 use crate::core::names::{last_part, model_name, neutralise};
+use crate::core::numbers::figures;
 use crate::core::privacy::Allowed;
 use crate::core::template::{Template, Word};
+use crate::core::time::clock;
 
 /// Between the parts of a value, and of the hover text.
 const SEPARATOR: &str = " · ";
@@ -105,21 +107,18 @@ impl Values<'_> {
 
     /// `+1.89K | 24.1K | 46.2K tokens`; `None` when no figure of those kept is known.
     fn tokens(&self, level: Level) -> Option<String> {
-        let triplet = self.facts.triplet;
+        let triplet = &self.facts.triplet;
+        let figures = figures(triplet, self.facts.counting, |figure| level.number(figure));
         let slots = [
-            (Part::Delta, "+", triplet.delta),
-            (Part::Last, "", triplet.last),
-            (Part::Total, self.about(), triplet.total),
+            (Part::Delta, triplet.delta.is_some()),
+            (Part::Last, triplet.last.is_some()),
+            (Part::Total, triplet.total.is_some()),
         ];
-        let kept = || slots.into_iter().filter(|(part, ..)| level.keeps(*part));
-        kept().find_map(|(.., figure)| figure)?;
-        let figures: Vec<String> = kept()
-            .map(|(_, sign, figure)| match figure {
-                Some(figure) => format!("{sign}{}", level.number(figure)),
-                None => "–".to_owned(),
-            })
-            .collect();
-        Some(format!("{} tokens", figures.join(" | ")))
+        let kept: Vec<_> =
+            slots.into_iter().zip(figures).filter(|((part, _), _)| level.keeps(*part)).collect();
+        let any_known = kept.iter().any(|((_, is_known), _)| *is_known);
+        let figures: Vec<String> = kept.into_iter().map(|(_, figure)| figure).collect();
+        any_known.then(|| format!("{} tokens", figures.join(" | ")))
     }
 
     /// What a total carries while it is still being counted.
@@ -189,11 +188,7 @@ impl Values<'_> {
         Some(format!("{} resets {}", window.label, self.clock(window.resets_at?)))
     }
 
-    /// The local time of day, with the date where that is not today: `14:20`, `14:20 on 19 Nov`.
     fn clock(&self, at: Timestamp) -> String {
-        let local = at.to_zoned(self.zone.clone());
-        let today = self.now.to_zoned(self.zone.clone()).date();
-        let form = if local.date() == today { "%H:%M" } else { "%H:%M on %-d %b" };
-        local.strftime(form).to_string()
+        clock(at, self.now, self.zone)
     }
 }

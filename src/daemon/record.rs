@@ -6,7 +6,7 @@
 //! Read next: [`crate::core::record`], which decides.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use crate::control::line;
 use crate::core::record::{Recorded, ends_at, file_name, is_too_old};
 use crate::core::report::{Event, EventKind, UsageReport};
 use crate::core::settings;
+use crate::files;
 use crate::folder::{Folder, Use};
 use crate::paths::StateDir;
 
@@ -46,7 +47,7 @@ struct Open {
     folder: Folder,
     name: String,
     file: File,
-    identity: Identity,
+    identity: Option<(u64, u64)>,
 }
 
 impl Recorder {
@@ -230,13 +231,13 @@ impl Open {
         if whole < metadata.len() {
             cut(&folder, name, whole)?;
         }
-        Ok(Self { identity: identity(&metadata), name: name.to_owned(), folder, file })
+        Ok(Self { identity: files::identity(&metadata), name: name.to_owned(), folder, file })
     }
 
     /// Whether the name still leads to this file: what is written to one that was removed is lost.
     fn is_there(&self) -> bool {
         let there = self.folder.check().and_then(|()| self.folder.file(&self.name, Use::Read)?.metadata());
-        there.is_ok_and(|metadata| identity(&metadata) == self.identity)
+        there.is_ok_and(|metadata| metadata.is_file() && files::identity(&metadata) == self.identity)
     }
 
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
@@ -248,24 +249,6 @@ impl Open {
         }
         written
     }
-}
-
-#[cfg(unix)]
-type Identity = (u64, u64);
-
-#[cfg(unix)]
-fn identity(metadata: &Metadata) -> Identity {
-    use std::os::unix::fs::MetadataExt;
-    (metadata.dev(), metadata.ino())
-}
-
-/// Elsewhere std does not know; a file that is open keeps its name there.
-#[cfg(not(unix))]
-type Identity = bool;
-
-#[cfg(not(unix))]
-fn identity(metadata: &Metadata) -> Identity {
-    metadata.is_file()
 }
 
 /// Windows lets a handle that appends do nothing else.
@@ -314,7 +297,7 @@ fn read(folder: &Folder) -> Recorded {
 
 /// The names of the files in the folder, the oldest first.
 fn months(folder: &Folder) -> Vec<String> {
-    let names = folder.names().unwrap_or_default().into_iter().filter_map(|name| name.into_string().ok());
+    let names = folder.names().into_iter();
     let mut months: Vec<String> = names.filter(|name| ends_at(name).is_some()).collect();
     months.sort();
     months

@@ -245,7 +245,7 @@ impl Daemon<'_> {
                 (Reply::done(), Some(Input::Resume))
             }
             // The server hears this where it belongs.
-            Verb::Take => (Reply::failed(ErrorReport::of(Refusal::Other)), None),
+            Verb::Take | Verb::Unknown => (Reply::failed(ErrorReport::of(Refusal::Other)), None),
         };
         // A client that went away needs no answer.
         let _ = answer.send(Answer::Reply(Box::new(reply)));

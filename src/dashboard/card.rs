@@ -8,6 +8,7 @@ use super::text::{Builder, wrapped};
 use super::view::{Standing, View};
 use crate::core::publish::LinkState;
 use crate::core::report::{CardReport, StatusReport};
+use crate::core::time::clock;
 use crate::show;
 
 /// The card with a bar of its own on the left.
@@ -46,7 +47,7 @@ fn drawn(
     paint: Paint,
 ) -> Vec<Line<'static>> {
     let bar = || Builder::new(width, paint).add("  │ ", Role::Quiet);
-    let timer = format!("timer since {}", show::clock(card.started_at, report.now, &view.zone));
+    let timer = format!("timer since {}", clock(card.started_at, report.now, &view.zone));
     let name = bar().add(&card.name, Role::Strong);
     let gap = if name.room() > timer.len() + 2 { "  " } else { "" };
     let name = name.add(gap, Role::Plain).add(if gap.is_empty() { "" } else { &timer }, Role::Quiet);

@@ -10,6 +10,7 @@ use crate::core::engine::UNTIL_RESUMED;
 use crate::core::names::visible;
 use crate::core::publish::{LinkState, LinkStatus};
 use crate::core::report::StatusReport;
+use crate::core::time::{clock, clock_as};
 use crate::show;
 
 /// From this width on lines say more than they have to.
@@ -27,7 +28,7 @@ pub(super) fn head(view: &View, width: usize, paint: Paint) -> Line<'static> {
     {
         Some((until, _)) if until == UNTIL_RESUMED => line.add("  paused", Role::Fair).line(),
         Some((until, now)) => {
-            line.add(format!("  paused until {}", show::clock(until, now, &view.zone)), Role::Fair).line()
+            line.add(format!("  paused until {}", clock(until, now, &view.zone)), Role::Fair).line()
         }
         None => line.line(),
     }
@@ -42,13 +43,12 @@ fn standing(view: &View, roomy: bool) -> (String, Role) {
             (short("the daemon is gone; waiting for another one", "daemon gone, waiting"), Role::Low)
         }
         (Standing::Silent, ..) => {
-            let said = show::clock(report.now, report.now, &view.zone);
+            let said = clock(report.now, report.now, &view.zone);
             let long = format!("the daemon does not answer; this is what it said at {said}");
             (short(&long, "daemon unresponsive"), Role::Low)
         }
         (_, "running", Some(pid)) if roomy => {
-            let since =
-                daemon.started_at.map(|at| format!(", since {}", show::clock(at, report.now, &view.zone)));
+            let since = daemon.started_at.map(|at| format!(", since {}", clock(at, report.now, &view.zone)));
             let version = daemon.version.as_deref().map(visible).unwrap_or_default();
             (format!("daemon {version} running (pid {pid}{})", since.unwrap_or_default()), Role::Good)
         }
@@ -103,9 +103,8 @@ fn link_line(
     };
     let acknowledged = match link.last_ack_at {
         Some(at) => {
-            let at = at.to_zoned(view.zone.clone());
-            let same_day = at.date() == report.now.to_zoned(view.zone.clone()).date();
-            format!("acknowledged {}", at.strftime(if same_day { "%H:%M:%S" } else { "%H:%M on %-d %b" }))
+            let forms = ["%H:%M:%S", "%H:%M on %-d %b"];
+            format!("acknowledged {}", clock_as(forms, at, report.now, &view.zone))
         }
         None => "nothing acknowledged yet".to_owned(),
     };

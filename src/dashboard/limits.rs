@@ -10,7 +10,7 @@ use super::view::View;
 use crate::core::limits::{WindowView, main_family};
 use crate::core::names::{last_part, visible};
 use crate::core::report::{LimitsReport, StatusReport};
-use crate::show;
+use crate::core::time::{clock, clock_as};
 
 /// From this width on a window has its owner beside it and its reset in words.
 const WIDE: usize = 76;
@@ -80,7 +80,7 @@ fn told(
     view: &View,
     report: &StatusReport,
 ) -> Line<'static> {
-    let clock = |at| show::clock(at, report.now, &view.zone);
+    let clock = |at| clock(at, report.now, &view.zone);
     let Some(remaining) = window.remaining_percent else {
         let when = window.resets_at.map_or_else(String::new, |at| format!(" at {}", clock(at)));
         return line
@@ -200,7 +200,5 @@ fn has_double(limits: &LimitsReport, report: &StatusReport) -> bool {
 
 /// `14:20`, or the day where it is another one.
 fn short_clock(at: Timestamp, view: &View, report: &StatusReport) -> String {
-    let at = at.to_zoned(view.zone.clone());
-    let same_day = at.date() == report.now.to_zoned(view.zone.clone()).date();
-    at.strftime(if same_day { "%H:%M" } else { "%-d %b" }).to_string()
+    clock_as(["%H:%M", "%-d %b"], at, report.now, &view.zone)
 }

@@ -8,7 +8,7 @@ use super::text::{Builder, columns, left, right};
 use super::view::View;
 use crate::core::activity::Activity;
 use crate::core::names::{model_name, visible};
-use crate::core::numbers::compact;
+use crate::core::numbers::{compact, figures};
 use crate::core::report::{SessionReport, StatusReport};
 use crate::show;
 
@@ -141,8 +141,7 @@ fn pair(session: &SessionReport, width: usize, paint: Paint) -> [Line<'static>; 
     for part in [project(session), model(session)].iter().filter(|part| *part != UNKNOWN) {
         who = format!("{who} · {part}");
     }
-    let triplet = format!("{}|{}|{}", delta(session), last(session), total(session));
-    let figures = format!("{triplet} {}", right(&percent(session), 4));
+    let figures = format!("{} {}", triplet(session).join("|"), right(&percent(session), 4));
     let role = importance(session);
     let first = Builder::new(width, paint).add(left(mark(session), 2), Role::Strong).add(who, role).line();
     let second = Builder::new(width, paint).add("  ", Role::Plain);
@@ -194,21 +193,23 @@ fn word(session: &SessionReport) -> String {
     session.activity.word().replace('_', " ")
 }
 
-fn figure(figure: Option<u64>) -> String {
-    figure.map_or_else(|| UNKNOWN.to_owned(), compact)
+fn triplet(session: &SessionReport) -> [String; 3] {
+    figures(&session.tokens, session.counting, compact)
 }
 
 fn delta(session: &SessionReport) -> String {
-    session.tokens.delta.map_or_else(|| UNKNOWN.to_owned(), |delta| format!("+{}", compact(delta)))
+    let [delta, ..] = triplet(session);
+    delta
 }
 
 fn last(session: &SessionReport) -> String {
-    figure(session.tokens.last)
+    let [_, last, _] = triplet(session);
+    last
 }
 
 fn total(session: &SessionReport) -> String {
-    let about = if session.counting && session.tokens.total.is_some() { "~" } else { "" };
-    format!("{about}{}", figure(session.tokens.total))
+    let [.., total] = triplet(session);
+    total
 }
 
 fn percent(session: &SessionReport) -> String {

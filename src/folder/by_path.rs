@@ -1,6 +1,5 @@
 //! The folder by its path, where nothing else is to be had.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -85,11 +84,9 @@ impl Folder {
         fs::remove_file(self.0.join(name))
     }
 
-    /// The names of what is in it.
-    ///
-    /// # Errors
-    /// Whatever the system says.
-    pub fn names(&self) -> io::Result<Vec<OsString>> {
-        Ok(fs::read_dir(&self.0)?.flatten().map(|entry| entry.file_name()).collect())
+    /// The names of what is in it, as far as they can be read.
+    pub fn names(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(&self.0) else { return Vec::new() };
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 }

@@ -25,6 +25,7 @@ use super::watch::{self, WHOLE_TREES};
 use crate::core::source_event::FileIdentity;
 use crate::core::time::{earlier, later};
 use crate::fs_watch::Refused;
+use crate::real_path;
 
 /// File systems keep a folder's time in steps of up to two seconds: younger times may hide a change.
 const TIME_STEP: Duration = Duration::from_secs(2);
@@ -295,10 +296,7 @@ impl Reader<'_> {
 
 /// What the watcher calls a path. On Windows that is the path as given; elsewhere macOS tells real paths only.
 fn real(path: &Path) -> PathBuf {
-    if cfg!(windows) {
-        return path.to_owned();
-    }
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    if cfg!(windows) { path.to_owned() } else { real_path::real(path) }
 }
 
 /// Whether an error says that a path leads nowhere, and not that it cannot be told now.

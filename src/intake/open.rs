@@ -12,6 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::inbox::Inbox;
+use crate::core::fingerprint;
 use crate::core::source_event::FileIdentity;
 use crate::files;
 use crate::unpacked::Unpacked;
@@ -55,19 +56,13 @@ impl Stamp {
     }
 }
 
-/// Device and inode.
-#[cfg(unix)]
-fn identity(_: &Path, metadata: &Metadata) -> FileIdentity {
-    use std::os::unix::fs::MetadataExt;
-    FileIdentity(metadata.dev(), metadata.ino())
-}
-
-/// The name, because std does not give the file index and agents keep a file's name when they move it; what was read of a
-/// file tells the rest (creation times do not: shares and Linux homes make them up).
-#[cfg(not(unix))]
-fn identity(path: &Path, _: &Metadata) -> FileIdentity {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    FileIdentity(crate::core::fingerprint::short(name.as_bytes()), 0)
+/// Device and inode. Where std does not give them it is the name, because agents keep a file's name when they move it;
+/// what was read of a file tells the rest (creation times do not: shares and Linux homes make them up).
+fn identity(path: &Path, metadata: &Metadata) -> FileIdentity {
+    let name = || path.file_name().unwrap_or_default().to_string_lossy();
+    let (device, inode) =
+        files::identity(metadata).unwrap_or_else(|| (fingerprint::short(name().as_bytes()), 0));
+    FileIdentity(device, inode)
 }
 
 /// One buffer for everything that is ever read.

@@ -84,7 +84,7 @@ fn is_removed(_: &File) -> bool {
 
 /// Removes all but the newest files; what does not carry a date is not one of ours.
 fn remove_old(folder: &Folder) {
-    let names = folder.names().unwrap_or_default().into_iter().filter_map(|name| name.into_string().ok());
+    let names = folder.names().into_iter();
     let mut dates: Vec<(Date, String)> = names
         .filter_map(|name| Some((name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()?, name)))
         .collect();

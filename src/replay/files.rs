@@ -12,6 +12,7 @@ use memchr::memmem;
 use crate::core::file::SessionFile;
 use crate::core::source;
 use crate::core::source::Agent;
+use crate::real_path::real;
 use crate::unpacked::Unpacked;
 
 /// How much of a file is looked at to recognise it. First lines are below 64 KB.
@@ -69,7 +70,7 @@ pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
         let named = files.first() == Some(path);
         let mut any = named;
         for file in files {
-            if !seen.insert(std::fs::canonicalize(&file).unwrap_or_else(|_| file.clone())) {
+            if !seen.insert(real(&file)) {
                 any = true;
                 continue;
             }

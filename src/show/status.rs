@@ -7,16 +7,17 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{card, clock, short_id};
+use super::{card, short_id};
 use crate::core::activity::Activity;
 use crate::core::engine::UNTIL_RESUMED;
 use crate::core::limits::WindowView;
-use crate::core::names::{neutralise, one_line};
-use crate::core::numbers::compact;
+use crate::core::names::{capitalised, neutralise, one_line};
+use crate::core::numbers::{compact, figures};
+use crate::core::publish::codes::REJECTED_HINT;
 use crate::core::publish::{LinkState, LinkStatus};
 use crate::core::report::{CardReport, LimitsReport, NoCard, SessionReport, StatusReport};
 use crate::core::source::Surface;
-use crate::core::time::ago;
+use crate::core::time::{ago, clock};
 use crate::core::usage::Triplet;
 
 /// The parts of a bar, as many as Codex draws.
@@ -184,10 +185,7 @@ fn triplet(tokens: &Triplet, counting: bool) -> String {
     if *tokens == Triplet::default() {
         return "no figures yet".to_owned();
     }
-    let figure = |figure: Option<u64>| figure.map_or("–".to_owned(), compact);
-    let rise = tokens.delta.map_or("–".to_owned(), |delta| format!("+{}", compact(delta)));
-    let about = if counting { "~" } else { "" };
-    format!("{rise} | {} | {about}{} tokens", figure(tokens.last), figure(tokens.total))
+    format!("{} tokens", figures(tokens, counting, compact).join(" | "))
 }
 
 fn limits_text(limits: &LimitsReport, report: &StatusReport, zone: &TimeZone) -> String {
@@ -243,12 +241,7 @@ fn link_text(link: &LinkStatus, now: Timestamp) -> String {
         let _ = writeln!(text, "    {}", one_line(error));
     }
     if link.state == LinkState::Rejected {
-        text.push_str("    hint: compare discord.application_id with the id in Discord's developer portal\n");
+        let _ = writeln!(text, "    hint: {REJECTED_HINT}");
     }
     text
-}
-
-fn capitalised(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::core::names::last_part;
+
 /// A program that prints into the pipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Printer {
@@ -45,9 +47,10 @@ impl Place {
 
 /// Whether this is Codex, or a program that runs it as a script.
 fn is_codex(arguments: &[String]) -> bool {
-    let name =
-        |argument: &String| argument.rsplit(['/', '\\']).next().is_some_and(|name| name.starts_with("codex"));
-    arguments.iter().take_while(|argument| *argument != "--").any(name)
+    arguments
+        .iter()
+        .take_while(|argument| *argument != "--")
+        .any(|argument| last_part(argument).starts_with("codex"))
 }
 
 /// The folder of Codex's `--cd DIR`, in each form in which it can be written.

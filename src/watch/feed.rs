@@ -41,10 +41,7 @@ pub enum Update {
     Event(Box<Event>),
     /// The events are a daemon's from here on. Unless it goes on exactly where the last one left off, the restored usage
     /// of every live session comes first.
-    Attached {
-        /// Its version.
-        version: String,
-    },
+    Attached,
     /// The daemon went away; it is looked for.
     Lost,
     /// The events come from the session files from here on, the restored usage of every live session first.
@@ -150,7 +147,7 @@ impl Feeding {
 
     /// Tells what the daemon tells, until it goes away. Returns how far it had come.
     async fn relay(&mut self, mut subscription: Subscription) -> Result<Option<Position>, NobodyListens> {
-        self.tell(Update::Attached { version: subscription.version.clone() }).await?;
+        self.tell(Update::Attached).await?;
         loop {
             tokio::select! {
                 event = subscription.next() => match event {

@@ -5,7 +5,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agent_presence::core::config::{self, ConfigContext, Effective, Origin, Severity, Variables, keys};
+use agent_presence::core::config::{
+    self, ConfigContext, Effective, Issue, Origin, Severity, Variables, keys,
+};
 use agent_presence::core::settings::{Clients, MemberList, Settings, Show};
 use agent_presence::core::source::Agent;
 use agent_presence::core::usage::Count;
@@ -17,9 +19,14 @@ fn context() -> ConfigContext {
     ConfigContext { home: Some(PathBuf::from("/home/ada")), ..ConfigContext::default() }
 }
 
+fn read(text: &str, context: &ConfigContext) -> (Settings, Vec<Issue>) {
+    let effective = Effective::read(text, context);
+    (effective.settings, effective.issues)
+}
+
 /// Each issue on a line, with its hint.
 fn issues(text: &str) -> String {
-    let (_, issues) = config::read(text, &context());
+    let (_, issues) = read(text, &context());
     let lines = issues.iter().map(|issue| {
         let severity = if issue.severity == Severity::Error { "error" } else { "warning" };
         let hint = issue.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
@@ -36,7 +43,7 @@ fn check(text: &str, expected: &str) {
 #[track_caller]
 fn good(text: &str) -> Settings {
     assert_eq!(issues(text), "", "in {text:?}");
-    config::read(text, &context()).0
+    read(text, &context()).0
 }
 
 #[test]
@@ -181,20 +188,20 @@ fn typical_mistakes_are_named_with_line_and_key() {
 #[test]
 fn a_syntax_error_is_one_error_with_its_line() {
     for text in ["[card\n", "\n\n[card]\nidle_after = \"15m\n", "[card]\n[card]\n", "a = 1\na = 2\n", "\0"] {
-        let (settings, issues) = config::read(text, &context());
+        let (settings, issues) = read(text, &context());
         assert_eq!(settings, Settings::default());
         assert_eq!(issues.len(), 1, "{issues:?}");
         assert!(issues[0].line.is_some() && issues[0].severity == Severity::Error, "{issues:?}");
         assert!(issues[0].message.starts_with("not valid TOML: ") && !issues[0].message.contains('\n'));
     }
-    assert_eq!(config::read("\n\n[card\n", &context()).1[0].line, Some(3));
+    assert_eq!(read("\n\n[card\n", &context()).1[0].line, Some(3));
 }
 
 #[test]
 fn columns_are_characters() {
-    let (_, issues) = config::read("[card]\n\"ä\" = 1\ndetails = 1", &context());
+    let (_, issues) = read("[card]\n\"ä\" = 1\ndetails = 1", &context());
     assert_eq!(issues.iter().map(|issue| issue.column).collect::<Vec<_>>(), [Some(1), Some(11)]);
-    let (_, issues) = config::read("card = { 'ä' = 1, x = 2 }", &context());
+    let (_, issues) = read("card = { 'ä' = 1, x = 2 }", &context());
     assert_eq!(issues.iter().map(|issue| issue.column).collect::<Vec<_>>(), [Some(10), Some(19)]);
 }
 
@@ -243,7 +250,7 @@ fn a_rule_that_is_half_understood_hides() {
         "error: line 3: privacy.rule.show: expected \"hide\", \"generic\" or \"full\", found \"hidden\" \
          (did you mean \"hide\"?)",
     );
-    assert_eq!(config::read(text, &context()).0.privacy.rules[0].show, Show::Hide);
+    assert_eq!(read(text, &context()).0.privacy.rules[0].show, Show::Hide);
     check(
         "[[privacy.rule]]\nshow = \"hide\"\npaht = \"/a\"\n",
         "error: line 1: privacy.rule.path: a rule needs `path` (a rule is path = \"~/clients\" and show = \"hide\": add its \
@@ -259,7 +266,11 @@ fn a_rule_that_is_half_understood_hides() {
 
 #[test]
 fn an_unknown_home_is_said() {
-    let (settings, issues) = config::read("[sources]\ncodex_home = [\"~/x\"]", &ConfigContext::default());
+    let (settings, issues) = read(
+        "[sources]
+codex_home = [\"~/x\"]",
+        &ConfigContext::default(),
+    );
     assert!(settings.sources.of(Agent::CODEX).homes.is_empty());
     assert_eq!(
         issues[0].to_string(),
@@ -283,7 +294,7 @@ fn environment_over_file_over_what_was_built_in() {
     assert_eq!(origin(&file, &both), ("2".repeat(20), variable));
 
     let loud = ConfigContext { environment_log: Some("debug".to_owned()), ..context() };
-    assert_eq!(config::read(&file, &loud).0.log.level, "debug");
+    assert_eq!(read(&file, &loud).0.log.level, "debug");
     let unusable = ConfigContext {
         environment_log: Some("loud".to_owned()),
         environment_application_id: Some("mine".to_owned()),
@@ -413,7 +424,7 @@ fn broken_toml_names_the_key_of_its_line() {
         ("[privacy]\nproject = maybe\n", "(at privacy.project)"),
         ("[card]\nidle_after = \"15m\n", "(at card.idle_after)"),
     ] {
-        let (_, issues) = config::read(text, &context());
+        let (_, issues) = read(text, &context());
         assert!(issues[0].message.ends_with(key) && issues[0].line == Some(2), "{issues:?}");
     }
 }
@@ -425,7 +436,7 @@ fn a_path_may_name_the_home_folder_and_variables_wherever_it_stands() {
     context.variables = Variables(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     let text = "[discord]\nclients = [\"$XDG_RUNTIME_DIR/discord-ipc-0\", \"~/d\", \"${HOME}/e\", \"/a$/$1/b\"]\n\
         [sources]\ncodex_home = [\"$WORK/.codex\"]\n[[privacy.rule]]\npath = \"$HOME/clients/**\"\nshow = \"generic\"\n";
-    let (settings, issues) = config::read(text, &context);
+    let (settings, issues) = read(text, &context);
     assert_eq!(issues, []);
     let clients = ["/run/user/7/discord-ipc-0", "/home/ada/d", "/home/ada/e", "/a$/$1/b"];
     assert_eq!(settings.discord.clients, Clients::Only(clients.map(str::to_owned).into()));
@@ -437,7 +448,7 @@ fn a_path_may_name_the_home_folder_and_variables_wherever_it_stands() {
         ("$NOWHERE/d", "could not replace `$NOWHERE` in \"$NOWHERE/d\": it is not set"),
         ("${EMPTY}/d", "could not replace `${EMPTY}` in \"${EMPTY}/d\": it is not set"),
     ] {
-        let (_, issues) = config::read(&format!("[discord]\nclients = [\"{client}\"]\n"), &context);
+        let (_, issues) = read(&format!("[discord]\nclients = [\"{client}\"]\n"), &context);
         assert_eq!(issues[0].message, expected);
         assert!(issues[0].hint.is_some() && issues[0].key.as_deref() == Some("discord.clients"));
     }

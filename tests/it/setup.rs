@@ -107,7 +107,7 @@ fn a_refused_id_is_kept_and_both_reasons_are_told() {
     let (result, said, _) = converse(&home, &setup, "");
     assert_eq!(result, Ok(Exit::Done));
     assert!(said.contains("did not accept the application id (Invalid Client ID)"), "{said}");
-    assert!(said.contains("compare it") && said.contains("waiting is enough"), "{said}");
+    assert!(said.contains("compare discord.application_id") && said.contains("waiting is enough"), "{said}");
     assert!(settings(&home).contains(APPLICATION));
 }
 

@@ -321,7 +321,7 @@ links
 links
   Discord rejected (/run/user/1000/discord-ipc-0)
     Discord says: Invalid Client ID
-    hint: compare discord.application_id with the id in Discord's developer portal
+    hint: compare discord.application_id with the one in Discord's developer portal; if they are equal, Discord could not look it up (it needs the network), and waiting is enough
 
 
 "#]]

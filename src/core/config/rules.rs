@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::value::{self, Given};
 use super::{Complaint, ConfigContext, Reading, Severity};
+use crate::core::names::last_part;
 use crate::core::nearest::nearest;
 use crate::core::settings::{PrivacyRule, Show};
 
@@ -108,8 +109,7 @@ fn is_pasted_unseen(character: char) -> bool {
 fn is_list(path: &str) -> bool {
     path.match_indices([',', ';', ':']).any(|(at, sign)| {
         let (before, after) = (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default());
-        let name = before.rsplit(['/', '\\']).next().unwrap_or_default();
-        let is_drive = sign == ":" && name.len() == 1;
+        let is_drive = sign == ":" && last_part(before).len() == 1;
         !is_drive && after.trim_start().starts_with(['/', '~', '\\'])
     })
 }

@@ -9,9 +9,13 @@ use toml::de::DeValue;
 
 use super::{Complaint, ConfigContext};
 use crate::core::duration;
+use crate::core::names;
 use crate::core::nearest::nearest;
 use crate::core::settings::{Clients, LONGEST_IMAGE, is_image};
 use crate::core::template::Template;
+
+/// More than that of a reason nobody reads.
+pub(super) const LONGEST_REASON: usize = 300;
 
 /// The log levels that can be written.
 pub(super) const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace", "off"];
@@ -82,7 +86,7 @@ impl Given<'_> {
 
     pub(super) fn template(&self) -> Result<Template, Complaint> {
         let text = self.text("a line of text in quotes")?;
-        Template::parse(text).map_err(|reason| Complaint::new(one_line(&reason)))
+        Template::parse(text).map_err(|reason| Complaint::new(names::shortened(&reason, LONGEST_REASON)))
     }
 
     pub(super) fn application_id(&self) -> Result<String, Complaint> {
@@ -284,13 +288,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// At most 40 characters, without control characters.
 pub(super) fn shortened(text: &str) -> String {
-    let plain = one_line(text);
-    if plain.chars().count() <= 40 { plain } else { plain.chars().take(39).chain(['…']).collect() }
-}
-
-/// Control characters as spaces.
-pub(super) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    names::shortened(text, 40)
 }
 
 /// `"a", "b" or "c"`

@@ -1,6 +1,7 @@
 //! What is needed to show cards: Discord clients, a daemon, its links, and that Discord shows them to friends.
 
 use super::{Check, Daemon, Facts, Running, State, ago};
+use crate::core::publish::codes::{REFUSED_HINT, REJECTED_HINT};
 use crate::core::publish::{LinkState, LinkStatus};
 
 /// Where Discord keeps its own switch. Nothing tells a program how it stands.
@@ -142,15 +143,11 @@ fn link(link: &LinkStatus, facts: &Facts) -> Check {
     match (link.state, &link.last_error) {
         (LinkState::Rejected, error) => {
             let said = error.as_deref().unwrap_or("the application id was not accepted");
-            Check::new(NAME, State::Failure, format!("{place}: {said}")).hint(
-                "compare discord.application_id with the one in Discord's developer portal; if they are equal, \
-                 Discord could not look it up (it needs the network), and waiting is enough",
-            )
+            Check::new(NAME, State::Failure, format!("{place}: {said}")).hint(REJECTED_HINT)
         }
         (LinkState::Connected, Some(error)) => {
-            Check::new(NAME, State::Warning, format!("{place}: {acked}; last refused: {error}")).hint(
-                "look at what Discord names in [card] and discord.large_image; see `agent-presence preview`",
-            )
+            Check::new(NAME, State::Warning, format!("{place}: {acked}; last refused: {error}"))
+                .hint(REFUSED_HINT)
         }
         (LinkState::Connected, None) => Check::new(NAME, State::Ok, format!("{place}: {acked}")),
         (LinkState::Connecting, _) => Check::new(NAME, State::Ok, format!("{place}: connecting")),

@@ -17,6 +17,17 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     escape(text, |_| false)
 }
 
+/// Words for a sentence: controls as spaces, and not more than `most` characters.
+pub fn shortened(text: &str, most: usize) -> String {
+    let mut left = text.chars().map(|character| if character.is_control() { ' ' } else { character });
+    let mut short: String = left.by_ref().take(most).collect();
+    if left.next().is_some() {
+        short.pop();
+        short.push('…');
+    }
+    short
+}
+
 fn escape(text: &str, stays: fn(char) -> bool) -> Cow<'_, str> {
     let is_plain = |character| matches!(character, ' '..='~') || stays(character) || !is_harmful(character);
     if text.chars().all(is_plain) {

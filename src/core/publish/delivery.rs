@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::Window;
+use super::codes::INVALID_PAYLOAD;
 use super::timing;
 use super::wire::Payload;
 use super::{Showable, Wish};
 use crate::core::backoff::{Backoff, SplitMix};
 use crate::core::settings::Publish;
 use crate::core::timer::Timer;
-
-/// Discord's error code for a payload that breaks one of its rules; trying the same again is of no use.
-const INVALID_PAYLOAD: i64 = 4000;
 
 /// A card as a link shows it.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::budget::{Spent, Window};
+use super::codes;
 use super::delivery::{Delivery, Due};
 use super::notice::{self, LinkState, LinkStatus, Notice};
 use super::retry::{End, Retries};
@@ -271,7 +272,7 @@ impl<C: Showable> Link<C> {
                     return None;
                 }
                 let message = notice::one_line(&message);
-                self.last_error = Some(notice::refused(code, &message));
+                self.last_error = Some(codes::refused(code, &message));
                 let is_told = std::mem::replace(&mut self.is_refusal_told, true);
                 (!is_told).then(|| Notice::Refused { endpoint: self.endpoint.clone(), code, message })
             }

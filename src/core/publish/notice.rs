@@ -5,7 +5,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::codes;
 use super::wire::{Endpoint, Loss};
+use crate::core::names::shortened;
 
 /// One entry of `links` in `status --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,13 +95,9 @@ impl Notice {
     /// What the user can do about it, for a line that begins with `hint: `.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Rejected { .. } => Some(
-                "compare discord.application_id with the one in Discord's developer portal; if they are equal, \
-                 Discord could not look it up, and waiting is enough",
-            ),
-            Self::Connected { .. } | Self::Unreachable { .. } | Self::Lost { .. } | Self::Refused { .. } => {
-                None
-            }
+            Self::Rejected { .. } => Some(codes::REJECTED_HINT),
+            Self::Refused { .. } => Some(codes::REFUSED_HINT),
+            Self::Connected { .. } | Self::Unreachable { .. } | Self::Lost { .. } => None,
         }
     }
 }
@@ -115,27 +113,17 @@ impl fmt::Display for Notice {
                 write!(formatter, "lost the connection to Discord at {endpoint}: {reason}")
             }
             Self::Rejected { endpoint, message } => {
-                write!(formatter, "could not sign in to Discord at {endpoint}: {}", rejected(message))
+                write!(formatter, "could not sign in to Discord at {endpoint}: {}", codes::rejected(message))
             }
             Self::Refused { endpoint, code, message } => {
                 write!(
                     formatter,
                     "could not show the card in Discord at {endpoint}: {}",
-                    refused(*code, message)
+                    codes::refused(*code, message)
                 )
             }
         }
     }
-}
-
-/// Close code 4000 in a sentence: it does not prove that the id is wrong.
-pub(super) fn rejected(message: &str) -> String {
-    format!("the application id is wrong, or Discord could not look it up ({message})")
-}
-
-/// An error answer in a sentence.
-pub(super) fn refused(code: i64, message: &str) -> String {
-    format!("Discord refused it ({code}: {message})")
 }
 
 /// A loss in a sentence.
@@ -150,8 +138,7 @@ pub(super) fn lost(loss: &Loss) -> String {
 
 /// Words from the other end, fit for one line of a log: whoever owns the socket chose them.
 pub(super) fn one_line(words: &str) -> String {
-    const LONGEST: usize = 300;
-    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
+    shortened(words, 300)
 }
 
 #[cfg(test)]

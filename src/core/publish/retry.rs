@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
+use super::codes::{self, INVALID_CLIENT_ID};
 use super::notice::{self, Notice};
 use super::timing;
 use super::wire::{Endpoint, Loss};
 use crate::core::backoff::{Backoff, SplitMix};
-
-/// Discord's close code for an application id that it does not know, or could not look up.
-const CLOSE_INVALID_CLIENT_ID: i64 = 4000;
 
 /// How a connection, or the attempt at one, ended.
 #[derive(Debug)]
@@ -84,9 +82,9 @@ impl Retries {
                 let notice = Notice::Unreachable { endpoint, reason: reason.clone() };
                 (Outcome::Down, random.spread(self.unreachable.fail()), reason, notice)
             }
-            End::Lost(Loss::Closed { code: CLOSE_INVALID_CLIENT_ID, message }) => {
+            End::Lost(Loss::Closed { code: INVALID_CLIENT_ID, message }) => {
                 let message = notice::one_line(&message);
-                let error = notice::rejected(&message);
+                let error = codes::rejected(&message);
                 (
                     Outcome::Rejected,
                     random.spread(self.rejected.fail()),

@@ -105,7 +105,7 @@ pub enum LinkEvent {
 pub enum Loss {
     /// Discord closed it and said why.
     Closed {
-        /// Discord's close code; 4000 also stands for any failed look-up of the application.
+        /// Discord's close code; see [`super::codes`].
         code: i64,
         /// Discord's own words.
         message: String,

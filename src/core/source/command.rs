@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::core::activity::Activity::{self, Editing, Reading, Running, Searching};
+use crate::core::names::last_part;
 use crate::core::source::Doing;
 
 /// How much of a script or a patch is looked at, in bytes.
@@ -46,7 +47,7 @@ pub fn shell(script: &str) -> Doing {
 
 /// The name of a file without its folder, of either system's form.
 pub fn file_name(path: &str) -> Option<String> {
-    let name = path.trim().trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next()?;
+    let name = last_part(path.trim());
     (!name.is_empty() && name != "." && name != "..").then(|| name.to_owned())
 }
 
@@ -88,7 +89,7 @@ fn simple_command<'a>(words: impl Iterator<Item = &'a str>) -> Activity {
 fn command_kind<'a>(words: impl Iterator<Item = &'a str>) -> Kind {
     let mut words = words.filter(|word| !word.is_empty()).skip_while(|word| is_prelude(word)).peekable();
     let Some(first) = words.next() else { return Kind::Nothing };
-    let program = first.rsplit(['/', '\\']).next().unwrap_or(first);
+    let program = last_part(first);
     let argument = words.peek().copied().unwrap_or_default();
     match program {
         "cd" | "pwd" | "true" | "echo" | "printf" | "set" | "export" | "sort" | "uniq" | "cut" | "tr"
@@ -120,8 +121,10 @@ fn is_prelude(word: &str) -> bool {
 }
 
 fn is_shell(name: &str) -> bool {
-    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    matches!(name, "bash" | "sh" | "zsh" | "fish" | "dash" | "pwsh" | "powershell" | "powershell.exe")
+    matches!(
+        last_part(name),
+        "bash" | "sh" | "zsh" | "fish" | "dash" | "pwsh" | "powershell" | "powershell.exe"
+    )
 }
 
 /// Of two kinds of work in one command the one that says more: running beats editing beats searching beats reading.

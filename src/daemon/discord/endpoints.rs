@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::core::names::capitalised;
 use crate::core::publish::Endpoint;
 use crate::core::settings::Clients;
 
@@ -109,11 +110,6 @@ pub fn client_name(endpoint: &str) -> String {
         "" => application.to_owned(),
         _ => capitalised(&name.replace(['-', '_'], " ")),
     }
-}
-
-fn capitalised(name: &str) -> String {
-    let mut chars = name.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 #[cfg(unix)]

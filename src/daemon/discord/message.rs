@@ -6,6 +6,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::frame::{Frame, Opcode};
+use crate::core::names::shortened;
 
 /// The user id in every arRPC's READY.
 const ARRPC_USER: &str = "1045800378228281345";
@@ -127,8 +128,7 @@ fn number(object: &Value, key: &str) -> i64 {
 
 /// Words meant for a person: on one line and of a bearable length, whatever the other end sent.
 fn words(object: &Value, key: &str) -> String {
-    let words = text(object, key).unwrap_or_default();
-    words.chars().take(MAX_WORDS).map(|char| if char.is_control() { ' ' } else { char }).collect()
+    shortened(text(object, key).unwrap_or_default(), MAX_WORDS)
 }
 
 #[cfg(test)]

@@ -8,14 +8,12 @@ use tokio::time::timeout;
 
 use super::Links;
 use super::endpoints::Found;
+use crate::core::publish::codes::INVALID_CLIENT_ID;
 use crate::core::publish::{LinkCommand, LinkEvent, Loss};
 
 /// How long Discord may take; it looks the id up over the network.
 const ANSWER: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_millis(500);
-
-/// What Discord's code says when it does not know the id, or could not look it up.
-const NOT_FOUND: i64 = 4000;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +53,7 @@ async fn answer(links: &mut Links) -> Tried {
     loop {
         return match links.next().await.1 {
             LinkEvent::Ready { client, .. } => Tried::Accepted { client },
-            LinkEvent::Lost(Loss::Closed { code: NOT_FOUND, message }) => Tried::Refused { message },
+            LinkEvent::Lost(Loss::Closed { code: INVALID_CLIENT_ID, message }) => Tried::Refused { message },
             LinkEvent::Lost(_) => Tried::NoAnswer,
             LinkEvent::Unreachable { .. } => Tried::Nobody,
             LinkEvent::Restarted

@@ -18,6 +18,7 @@ use crate::core::engine::Input;
 use crate::core::publish::Endpoint;
 use crate::core::settings::Clients;
 use crate::fs_watch::{Pace, Watch};
+use crate::real_path::real;
 
 /// How often the sockets that nothing tells of are glanced at while other things keep the daemon awake.
 const GLANCE_EVERY: Duration = Duration::from_secs(5);
@@ -208,9 +209,8 @@ impl EndpointWatcher {
     }
 
     fn awaited(&self) -> BTreeSet<PathBuf> {
-        let real = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         match &self.clients {
-            Clients::All => self.places.bases.iter().map(real).collect(),
+            Clients::All => self.places.bases.iter().map(|base| real(base)).collect(),
             Clients::Only(endpoints) => endpoints.iter().map(PathBuf::from).collect(),
         }
     }
