@@ -95,7 +95,7 @@ fn step(file: &Recorded, slot: &mut Option<Feed>, all: &[Recorded]) -> std::io::
         feed.file.set_lineage(&lineage::answer(all, file, &wanted));
     }
     if feed.file.helpers_wanted(!more) {
-        feed.file.set_helpers(&lineage::helpers(&file.path), !more);
+        feed.file.set_helpers(&lineage::helpers(file.agent, &file.path), !more);
     }
     Ok(more.then_some(feed.at))
 }

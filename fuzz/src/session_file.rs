@@ -32,7 +32,7 @@ pub fn check(agent: Agent, data: &[u8]) {
     show(file.take_update());
 
     // A file that copied its history from one that looks just like it.
-    let mut rows = RowReader::default();
+    let mut rows = RowReader::new(agent);
     pieces(bytes, sizes).for_each(|piece| rows.push(piece));
     let rows = rows.finish();
     let mut file = self::file(agent);

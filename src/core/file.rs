@@ -19,11 +19,12 @@ use jiff::Timestamp;
 use crate::core::limits::Snapshot;
 use crate::core::lines::LineBuffer;
 use crate::core::session::{Session, UsageEvent};
-use crate::core::source::Agent;
+use crate::core::source::{Agent, Parser};
 use crate::core::time::later;
 use fold::Fold;
 
-pub use rows::{RowReader, UsageRow};
+pub use crate::core::source::ledger::UsageRow;
+pub use rows::RowReader;
 pub use stream::Stream;
 
 /// A file whose newest line was older than this when its reading began is not in the middle of being made.
@@ -33,6 +34,7 @@ const AT_REST: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct SessionFile {
     lines: LineBuffer,
+    parser: Box<dyn Parser>,
     fold: Fold,
 }
 
@@ -68,7 +70,7 @@ pub struct LineageRequest {
     /// Codex: where that file is gone, other files with the same parent serve.
     pub parent: String,
     /// Claude Code: the first line's own id, which copies keep. Where the parent's file is gone or not named, files that
-    /// begin with this line serve, of which only those that [precede](crate::core::source::claude::lineage::Relative)
+    /// begin with this line serve, of which only those that [precede](crate::core::source::relatives::Relative)
     /// the asking one.
     pub first_line: Option<String>,
     /// Whether the parent is no more than a name inside the file, so that either may have been copied from the other.
@@ -84,27 +86,29 @@ impl SessionFile {
     /// A file about to be read from its first byte. Usage lines stamped before `live_since` are restored figures, not
     /// events, as far as they are there when the file is first caught up with.
     pub fn new(agent: Agent, home: Arc<str>, live_since: Timestamp) -> Self {
-        Self { lines: LineBuffer::default(), fold: Fold::new(agent, home, live_since) }
+        let parser = (agent.spec().parser)();
+        Self { lines: LineBuffer::default(), parser, fold: Fold::new(agent, home, live_since) }
     }
 
     /// Tells where the file lies: its name may say whose it is. Belongs before its first byte.
     pub fn locate(&mut self, path: &Path) {
-        self.fold.locate(path);
+        self.parser.located(path);
     }
 
     /// Takes the next bytes of the file, split anywhere.
     pub fn push(&mut self, bytes: &[u8]) {
-        let fold = &mut self.fold;
-        self.lines.push(bytes, |line| fold.line(line));
+        let Self { lines, parser, fold } = self;
+        lines.push(bytes, |line| fold.line(parser.as_mut(), line));
     }
 
     /// Tells that nothing more comes for now: a last line without its end counts if it is whole, and what comes behind it
     /// later is no part of it. Whether anything came of that.
     pub fn end_line(&mut self) -> bool {
-        let (fold, mut any) = (&mut self.fold, false);
-        self.lines.end(|line| {
+        let Self { lines, parser, fold } = self;
+        let mut any = false;
+        lines.end(|line| {
             any = true;
-            fold.line(line);
+            fold.line(parser.as_mut(), line);
         });
         if self.last_event_at().is_some_and(|at| later(at, AT_REST) <= self.fold.live_since) {
             self.rest();
@@ -121,6 +125,7 @@ impl SessionFile {
     /// provisional (`Session::counting`).
     pub fn jump(&mut self) {
         self.lines.jump();
+        self.parser.jump();
         self.fold.jump();
     }
 

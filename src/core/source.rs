@@ -8,16 +8,19 @@ pub mod codex;
 pub mod command;
 pub mod layout;
 pub mod ledger;
+pub mod relatives;
 
+mod counters;
 mod lenient;
 mod parser;
 mod spec;
 mod times;
 mod value;
 
-pub use parser::{Parsed, Parser};
+pub use counters::Counters;
+pub use parser::{Parsed, Parser, read_line};
 pub use spec::{Agent, Spec};
-pub use times::{first_time, line_time};
+pub use times::{first_time, line_time, uuid7_time};
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -104,6 +107,17 @@ pub enum Fact {
     Working,
     /// The turn may be over here; nothing says so.
     MaybeEnded,
+    /// Where the history was copied from, as a later line than the first one shows.
+    Forked {
+        /// The session.
+        from: String,
+        /// As in [`Meta`].
+        only_named: bool,
+    },
+    /// What was copied ends here: the session began now.
+    Begun(Timestamp),
+    /// The session in which the conversation goes on.
+    ContinuedIn(String),
     /// The session that the process which writes began with, `None` for this one.
     Process(Option<String>),
     /// Helpers go on after the end of the turn that started them.
@@ -263,23 +277,6 @@ pub enum Surface {
     /// The file does not say.
     #[default]
     Unknown,
-}
-
-/// The agent's counters, exactly as written: kinds overlap as the agent has them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Input, cached input and cache writes included.
-    pub input: u64,
-    /// Input read from a cache.
-    pub cached_input: u64,
-    /// Input written to a cache.
-    pub cache_write: u64,
-    /// Output, reasoning included.
-    pub output: u64,
-    /// Reasoning.
-    pub reasoning: u64,
-    /// The sum as the API reported it.
-    pub total: u64,
 }
 
 /// One event with running counters and limits.

@@ -88,7 +88,7 @@ impl Reader<'_> {
             // What others made of the same history says nothing of what is repeated of it.
             let is_copied = parents.is_empty() && !request.whole;
             let paths = if is_copied { self.siblings(&home, &request, &own) } else { parents };
-            paths.iter().filter_map(|path| read_rows(path, most, &mut self.chunks)).collect()
+            paths.iter().filter_map(|path| read_rows(home.agent, path, most, &mut self.chunks)).collect()
         } else {
             self.claude_relatives(&home, &request, &own, &parents)
         };
@@ -178,7 +178,7 @@ impl Reader<'_> {
         if let Some((_, rows)) = known.filter(|(of, _)| *of == stamp) {
             return Some(rows.clone());
         }
-        let rows = read_rows(path, u64::MAX, &mut self.chunks)?;
+        let rows = read_rows(self.index.as_ref()?.home.agent, path, u64::MAX, &mut self.chunks)?;
         if let Some(index) = &mut self.index {
             index.rows.insert(path.to_owned(), (stamp, rows.clone()));
         }
@@ -208,9 +208,9 @@ impl Reader<'_> {
 }
 
 /// The usage rows in the first `most` bytes of a file; `None` when it cannot be read.
-pub(super) fn read_rows(path: &Path, most: u64, chunks: &mut Chunks) -> Option<Vec<UsageRow>> {
+pub(super) fn read_rows(agent: Agent, path: &Path, most: u64, chunks: &mut Chunks) -> Option<Vec<UsageRow>> {
     let mut opened = Opened::open(path).ok()?;
-    let mut reader = RowReader::default();
+    let mut reader = RowReader::new(agent);
     chunks.stream(&mut opened.file, 0, most, |bytes| reader.push(bytes)).ok()?;
     Some(reader.finish())
 }

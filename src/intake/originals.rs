@@ -14,7 +14,7 @@ use super::open::Opened;
 use super::reader::Reader;
 use crate::core::file::{LineageRequest, UsageRow};
 use crate::core::lines::Finder;
-use crate::core::source::claude::lineage::Relative;
+use crate::core::source::relatives::Relative;
 use crate::core::source_event::FileId;
 
 impl Reader<'_> {
@@ -45,9 +45,9 @@ impl Reader<'_> {
         if !tail.fold.as_ref().is_some_and(|fold| fold.helpers_wanted(true)) {
             return;
         }
-        let files = helper_files(&tail.path);
+        let (files, agent) = (helper_files(&tail.path), tail.home.agent);
         let rows: Vec<_> =
-            files.iter().filter_map(|path| read_rows(path, u64::MAX, &mut self.chunks)).collect();
+            files.iter().filter_map(|path| read_rows(agent, path, u64::MAX, &mut self.chunks)).collect();
         if let Some(tail) = self.files.get_mut(id) {
             tail.helped = true;
             tail.fold.iter_mut().for_each(|fold| fold.set_helpers(&rows, true));

@@ -102,8 +102,8 @@ impl Feed {
 }
 
 /// The usage rows of a whole file.
-pub(super) fn rows(path: &Path) -> std::io::Result<Vec<UsageRow>> {
-    let mut reader = RowReader::default();
+pub(super) fn rows(agent: Agent, path: &Path) -> std::io::Result<Vec<UsageRow>> {
+    let mut reader = RowReader::new(agent);
     each_chunk(path, |bytes| reader.push(bytes))?;
     Ok(reader.finish())
 }

@@ -6,7 +6,7 @@ use super::feed::{has_text, rows};
 use super::files::{Recorded, collect};
 use crate::core::file::{LineageRequest, UsageRow};
 use crate::core::source::Agent;
-use crate::core::source::claude::lineage::Relative;
+use crate::core::source::relatives::Relative;
 use crate::intake::helper_files;
 
 /// The rows that answer what `child` has asked for. A file that cannot be read has none to offer.
@@ -14,13 +14,14 @@ pub(super) fn answer(all: &[Recorded], child: &Recorded, wanted: &LineageRequest
     if child.agent == Agent::CLAUDE {
         return claude_relatives(all, child, wanted);
     }
+    let agent = child.agent;
     let files = codex_relatives(all, child, wanted);
-    files.iter().filter_map(|path| rows(path).ok()).collect()
+    files.iter().filter_map(|path| rows(agent, path).ok()).collect()
 }
 
 /// The rows of the files of a session's helpers, which lie beside it.
-pub(super) fn helpers(session: &Path) -> Vec<Vec<UsageRow>> {
-    helper_files(session).iter().filter_map(|path| rows(path).ok()).collect()
+pub(super) fn helpers(agent: Agent, session: &Path) -> Vec<Vec<UsageRow>> {
+    helper_files(session).iter().filter_map(|path| rows(agent, path).ok()).collect()
 }
 
 /// The files of the session that is named as the parent: one that was given, else one that lies where Claude Code has it.
@@ -43,6 +44,7 @@ fn claude_parents(all: &[Recorded], child: &Recorded, parent: &str) -> Vec<PathB
 
 /// The rows of what belongs to other files than `child`, whether or not it names them.
 fn claude_relatives(all: &[Recorded], child: &Recorded, wanted: &LineageRequest) -> Vec<Vec<UsageRow>> {
+    let agent = child.agent;
     let parents = claude_parents(all, child, &wanted.parent);
     let others = || all.iter().filter(|file| file.agent == Agent::CLAUDE && file.path != child.path);
     let is_kin = |file: &Recorded| child.subagent || !file.subagent;
@@ -60,13 +62,13 @@ fn claude_relatives(all: &[Recorded], child: &Recorded, wanted: &LineageRequest)
     let beside = beside.map(|path| (path.as_path(), Some(wanted.parent.clone()), false));
     let mut found = preceding(child, may_precede.chain(beside));
     if !wanted.only_named {
-        found.extend(parents.iter().filter_map(|path| rows(path).ok()));
+        found.extend(parents.iter().filter_map(|path| rows(agent, path).ok()));
     }
     if let Some(first_line) = first_line.filter(|_| searches && wanted.midway) {
         let longer = others()
             .filter(|file| file.id != child.id && is_kin(file) && !begins_alike(file))
             .filter(|file| has_text(&file.path, first_line).unwrap_or(false));
-        found.extend(longer.filter_map(|file| rows(&file.path).ok()));
+        found.extend(longer.filter_map(|file| rows(agent, &file.path).ok()));
     }
     found
 }
@@ -76,12 +78,13 @@ fn preceding<'a>(
     child: &Recorded,
     others: impl Iterator<Item = (&'a Path, Option<String>, bool)>,
 ) -> Vec<Vec<UsageRow>> {
+    let agent = child.agent;
     let mut others = others.peekable();
-    let Some(own) = others.peek().and_then(|_| rows(&child.path).ok()) else { return Vec::new() };
+    let Some(own) = others.peek().and_then(|_| rows(agent, &child.path).ok()) else { return Vec::new() };
     let id = child.id.clone().unwrap_or_default();
     let own = Relative { id: &id, forked: child.copy, path: &child.path, rows: &own };
     let precedes = |(path, id, forked): (&Path, Option<String>, bool)| {
-        let (rows, id) = (rows(path).ok()?, id.unwrap_or_default());
+        let (rows, id) = (rows(agent, path).ok()?, id.unwrap_or_default());
         Relative { id: &id, forked, path, rows: &rows }.precedes(&own).then_some(rows)
     };
     others.filter_map(precedes).collect()

@@ -293,7 +293,7 @@ proptest! {
         let shared = shared.min(messages.len());
         let original = shuffled(&messages[..shared], &picks);
         let copy = shuffled(&messages, &picks);
-        let mut reader = RowReader::default();
+        let mut reader = RowReader::new(Agent::CLAUDE);
         reader.push(original.as_bytes());
         let rows = reader.finish();
         let total = |text: &str, lineage: &[Vec<_>]| {

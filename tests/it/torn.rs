@@ -76,7 +76,7 @@ fn check(agent: Agent, bytes: &[u8], unreadable: u64) {
     let (total, skipped) = read(agent, bytes);
     let shown = String::from_utf8_lossy(bytes);
     assert_eq!((total, skipped.unreadable_lines), (123, unreadable), "{shown}");
-    let mut rows = RowReader::default();
+    let mut rows = RowReader::new(agent);
     rows.push(bytes);
     assert_eq!(rows.finish().len(), 3, "{shown}");
 }

@@ -7,10 +7,8 @@ use jiff::Timestamp;
 use crate::core::activity::Activity;
 use crate::core::limits::{Snapshot, main_family};
 use crate::core::session::{Context, Session, TIMER_GAP, Work};
-use crate::core::source::Agent;
-use crate::core::source::codex::counters::{numbers, tokens};
 use crate::core::source::ledger::Ledger;
-use crate::core::source::{CountInfo, Fact, LimitsFact, Message, Meta};
+use crate::core::source::{Agent, CountInfo, Counters, Fact, LimitsFact, Meta};
 use crate::core::time::{elapsed, later};
 
 /// More calls than this are not open at once; a file that says so has lost their ends.
@@ -24,7 +22,7 @@ const LIMIT_REACHED_FOR: std::time::Duration = std::time::Duration::from_secs(5 
 pub(super) struct About {
     pub(super) meta: Meta,
     pub(super) session: Session,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: Box<dyn Ledger>,
     /// Whether the file records the start and end of turns; otherwise prompts stand for them.
     turns_recorded: bool,
     /// Whether the line before the one at hand has been read, so that a gap between them is one.
@@ -93,7 +91,7 @@ impl About {
             registration: None,
         };
         Self {
-            ledger: Ledger::new(agent, &meta),
+            ledger: (agent.spec().ledger)(&meta),
             meta,
             session,
             turns_recorded: false,
@@ -104,23 +102,15 @@ impl About {
     }
 
     /// A later first line: written again at a resume, or copied from another session.
-    pub(super) fn meta_again(&mut self, meta: &Meta) {
+    fn meta_again(&mut self, meta: Box<Meta>) {
         if let Some(folder) = &meta.cwd {
             self.session.was_in(folder);
         }
         if meta.id != self.meta.id {
-            self.ledger.foreign_meta();
             // Old forks name their parent nowhere else.
             let origin = self.meta.forked_from.get_or_insert_with(|| meta.id.clone());
             self.session.forked_from.get_or_insert_with(|| origin.as_str().into());
-        } else if self.session.agent == Agent::CLAUDE {
-            // There a line may show later what the first one did not: where it was copied from, when the copy ended.
-            if self.meta.forked_from.is_none() {
-                self.meta.forked_from.clone_from(&meta.forked_from);
-                self.meta.only_named = meta.only_named;
-            }
-            self.session.forked_from = self.meta.forked_from.as_deref().map(Arc::from);
-            self.session.started_at = self.session.started_at.or(meta.started_at);
+            self.ledger.fact(Timestamp::UNIX_EPOCH, None, &mut Fact::Meta(meta));
         }
     }
 
@@ -143,17 +133,47 @@ impl About {
         self.session.last_event_at = last.max(Some(at));
     }
 
-    pub(super) fn fact(&mut self, at: Option<Timestamp>, ordinal: Option<u64>, fact: Fact) {
+    pub(super) fn fact(&mut self, at: Option<Timestamp>, ordinal: Option<u64>, mut fact: Fact) {
         // A line without a time of its own happened after the one before it.
         let when = at.or(self.session.last_event_at).unwrap_or(Timestamp::UNIX_EPOCH);
-        if let Some(ordinal) = ordinal {
-            self.ledger.ordinal(ordinal);
-        }
         self.calls.see(when, &fact, self.turns_recorded);
+        match &mut fact {
+            Fact::Meta(_) => {}
+            Fact::Response { thread: Some(thread), .. } if *thread != self.meta.id => {
+                self.ledger.fact(when, ordinal, &mut Fact::Alive);
+            }
+            fact => {
+                // Without usage it is of no response, and written when it is learnt.
+                if let Fact::Count(count) = fact
+                    && count.info.is_some()
+                {
+                    let began_at = std::mem::take(&mut self.calls).began_at;
+                    count.limits.iter_mut().for_each(|limits| limits.learnt_at = began_at);
+                }
+                self.ledger.fact(when, ordinal, fact);
+            }
+        }
         let work = &mut self.session.work;
         match fact {
-            // What a line says is taken apart before it comes here.
-            Fact::Meta(_) | Fact::Several(_) | Fact::History(_) | Fact::Limits(_) | Fact::Alive => {}
+            Fact::Meta(meta) => self.meta_again(meta),
+            Fact::Forked { from, only_named } => {
+                if self.meta.forked_from.is_none() {
+                    self.session.forked_from = Some(from.as_str().into());
+                    (self.meta.forked_from, self.meta.only_named) = (Some(from), only_named);
+                }
+            }
+            Fact::Begun(at) => {
+                self.session.started_at.get_or_insert(at);
+            }
+            // What a line says is taken apart before it comes here; the rest is the ledger's.
+            Fact::Several(_)
+            | Fact::History(_)
+            | Fact::Limits(_)
+            | Fact::Count(_)
+            | Fact::Response { .. }
+            | Fact::Spent(_)
+            | Fact::ContinuedIn(_)
+            | Fact::Alive => {}
             Fact::Context { model, effort, cwd } => {
                 self.session.model = model.map(Arc::from).or(self.session.model.take());
                 self.session.effort = effort.map(Arc::from);
@@ -162,17 +182,17 @@ impl About {
                 }
             }
             Fact::Tier(tier) => self.session.service_tier = tier.map(Arc::from),
-            Fact::TurnStarted { turn, started_at, window } => {
+            Fact::TurnStarted { turn, window, .. } => {
                 self.turns_recorded = true;
                 self.window = window.or(self.window);
-                self.ledger.turn_started(turn.as_deref(), started_at);
                 self.session.turn = turn;
                 *work = Work { turn_open: true, limited_until: work.limited_until, ..Work::default() };
             }
             // A message queued into a running turn does not restart it; an open call tells that one is running.
             Fact::Prompt => {
                 if !self.turns_recorded && work.calls.is_empty() {
-                    self.ledger.turn_started(None, None);
+                    let mut begins = Fact::TurnStarted { turn: None, started_at: None, window: None };
+                    self.ledger.fact(when, None, &mut begins);
                     *work = Work { turn_open: true, limited_until: work.limited_until, ..Work::default() };
                 }
             }
@@ -184,25 +204,7 @@ impl About {
             Fact::Process(began_with) => self.session.process = began_with.map(Arc::from),
             Fact::HelpersPending => work.helpers_pending = true,
             Fact::UserCommand(runs) => work.user_command = runs,
-            Fact::Count(mut count) => {
-                // Without usage it is of no response, and written when it is learnt.
-                if count.info.is_some() {
-                    let began_at = std::mem::take(&mut self.calls).began_at;
-                    if let Some(limits) = &mut count.limits {
-                        limits.learnt_at = began_at;
-                    }
-                }
-                self.ledger.count(when, count);
-            }
-            Fact::Response { thread, response, usage, total } => {
-                if thread.is_none_or(|thread| thread == self.meta.id) {
-                    self.ledger.response(when, response.as_deref(), usage, total);
-                }
-            }
             Fact::CallStarted { call, doing } => {
-                if doing.activity == Activity::Delegating {
-                    self.ledger.delegated();
-                }
                 work.turn_open = true;
                 work.may_be_over = false;
                 work.just_done = None;
@@ -223,8 +225,14 @@ impl About {
                 }
                 self.session.branch = branch.map(Arc::from);
             }
-            Fact::Message(message) => self.message(when, &message),
-            Fact::Spent(spent) => self.ledger.spent(when, spent),
+            // What a message was given is what fills the context, whoever paid for it.
+            Fact::Message(message) => {
+                if let Some(used) = message.context {
+                    self.window = message.window;
+                    self.session.context_used = Some(used);
+                    self.session.context = self.window.map(|window| Context::plain(used, window));
+                }
+            }
             Fact::Working => {
                 work.turn_open = true;
                 work.may_be_over = false;
@@ -242,24 +250,14 @@ impl About {
         }
     }
 
-    /// What a message was given is what fills the context, whoever paid for it.
-    fn message(&mut self, at: Timestamp, message: &Message) {
-        self.ledger.message(at, message);
-        if let Some(used) = message.context {
-            self.window = message.window;
-            self.session.context_used = Some(used);
-            self.session.context = self.window.map(|window| Context::plain(used, window));
-        }
-    }
-
     /// A usage line of the session's own tells how full the context is, even where it changes no total.
     pub(super) fn row(&mut self, info: &CountInfo) {
         self.window = info.window.or(self.window);
         let Some(window) = self.window.filter(|window| *window > 0) else { return };
         let last = info.last.unwrap_or_default();
-        let overflow = info.total.total == window && tokens(&info.total).is_zero();
+        let overflow = info.total.total == window && info.total.tokens().is_zero();
         let used = if overflow { window } else { last.total };
-        if used > 0 || !numbers(&info.total).iter().any(|number| *number > 0) {
+        if used > 0 || info.total == Counters::default() {
             self.session.context = Some(Context::new(used, window));
         }
     }

@@ -1,6 +1,5 @@
 //! What lines change of everything that is known of a file, and the events that come of it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,17 +7,16 @@ use jiff::Timestamp;
 use super::about::About;
 use super::{FileUpdate, Skipped};
 use crate::core::limits::{Snapshot, say};
-use crate::core::lines::{Line, Records, records};
+use crate::core::lines::Line;
 use crate::core::session::UsageEvent;
 use crate::core::source::Agent;
 use crate::core::source::ledger::Change;
-use crate::core::source::{Call, Fact, Parsed, Parser};
+use crate::core::source::{Call, Fact, Parsed, Parser, read_line};
 
 /// Everything that lines change.
 #[derive(Debug)]
 pub(super) struct Fold {
     agent: Agent,
-    parser: Box<dyn Parser>,
     home: Arc<str>,
     pub(super) live_since: Timestamp,
     pub(super) caught_up: bool,
@@ -36,7 +34,6 @@ impl Fold {
     pub(super) fn new(agent: Agent, home: Arc<str>, live_since: Timestamp) -> Self {
         Self {
             agent,
-            parser: (agent.spec().parser)(),
             home,
             live_since,
             caught_up: false,
@@ -51,36 +48,11 @@ impl Fold {
         }
     }
 
-    pub(super) fn locate(&mut self, path: &Path) {
-        self.parser.located(path);
-    }
-
-    pub(super) fn line(&mut self, line: Line<'_>) {
+    pub(super) fn line(&mut self, parser: &mut dyn Parser, line: Line<'_>) {
         if !matches!(line, Line::Whole(_)) {
             self.skipped.oversized_lines += 1;
         }
-        match (self.parser.line(line), line) {
-            (Parsed::Unreadable, Line::Whole(bytes) | Line::Cut(bytes)) => self.torn(line, bytes),
-            (parsed, _) => self.parsed(line, parsed),
-        }
-    }
-
-    /// A line that is not one object: each whole record in it counts.
-    fn torn(&mut self, line: Line<'_>, bytes: &[u8]) {
-        let Records { objects, torn, .. } = records(bytes);
-        let mut lost = torn || objects.is_empty();
-        for object in objects {
-            if !(self.agent.spec().is_line)(object) {
-                continue;
-            }
-            match self.parser.record(object) {
-                Parsed::Unreadable => lost = true,
-                parsed @ Parsed::Line { .. } => self.parsed(Line::Whole(object), parsed),
-            }
-        }
-        if lost {
-            self.parsed(line, Parsed::Unreadable);
-        }
+        read_line(self.agent, parser, line, |line, parsed| self.parsed(line, parsed));
     }
 
     pub(super) fn parsed(&mut self, line: Line<'_>, parsed: Parsed) {
@@ -120,9 +92,8 @@ impl Fold {
     }
 
     fn fact(&mut self, at: Option<Timestamp>, ordinal: Option<u64>, fact: Fact) {
-        self.news |= fact != Fact::Alive;
+        self.news |= !matches!(fact, Fact::Alive | Fact::ContinuedIn(_));
         match (&mut self.about, fact) {
-            (Some(about), Fact::Meta(meta)) => about.meta_again(&meta),
             (slot @ None, Fact::Meta(meta)) => {
                 let about = slot.insert(About::new(self.agent, &self.home, *meta));
                 about.session.lost = self.since_jump.jumped;
@@ -148,50 +119,21 @@ impl Fold {
                         say(&mut self.limits, word);
                     }
                 }
-                Change::History { at, turn, usage } => {
-                    about.session.last_token_event_at = Some(at);
-                    about.session.restored = true;
-                    self.restored =
-                        Some(UsageEvent { at, turn, usage, added: None, call: None, unlisted: false });
-                }
-                Change::Unlisted { at, added, usage } => {
-                    about.session.last_token_event_at = Some(at);
-                    about.session.restored = at < self.live_since && self.events.is_empty();
-                    let restored = about.session.restored;
-                    let event =
-                        UsageEvent { at, turn: None, usage, added: None, call: None, unlisted: !restored };
-                    if restored {
-                        self.restored = Some(event);
-                    } else {
-                        self.events.push(UsageEvent { added: Some(added), ..event });
-                    }
-                }
-                Change::Usage { at, turn, added, usage, call } => {
-                    about.session.last_token_event_at = Some(at);
+                Change::Usage(event) => {
+                    about.session.last_token_event_at = Some(event.at);
                     // Behind news everything is news, whatever its stamp: the clock may have been set back.
-                    about.session.restored = at < self.live_since && self.events.is_empty();
+                    about.session.restored =
+                        event.added.is_none() || event.at < self.live_since && self.events.is_empty();
                     if about.session.restored {
                         self.restored =
-                            Some(UsageEvent { at, turn, usage, added: None, call: None, unlisted: false });
-                    } else {
-                        // Where usage is not written per call, the session's model is the one that was called.
-                        let by_model = || {
-                            Call {
-                                model: about.session.model.as_deref().map(str::to_owned),
-                                ..Call::default()
-                            }
-                            .known()
-                        };
-                        let call = call.or_else(by_model);
-                        self.events.push(UsageEvent {
-                            at,
-                            turn,
-                            usage,
-                            added: Some(added),
-                            call,
-                            unlisted: false,
-                        });
+                            Some(UsageEvent { added: None, call: None, unlisted: false, ..event });
+                        continue;
                     }
+                    // Where usage is not written per call, the session's model is the one that was called.
+                    let model = || about.session.model.as_deref().map(str::to_owned);
+                    let by_model = || Call { model: model(), finish_reason: None }.known();
+                    let call = if event.unlisted { None } else { event.call.or_else(by_model) };
+                    self.events.push(UsageEvent { call, ..event });
                 }
             }
         }
@@ -224,7 +166,6 @@ impl Fold {
         // Limits that no file tells are not worth reading further back for.
         self.since_jump.limits = !self.agent.spec().layout.tells_limits;
         self.changed = true;
-        self.parser.jump();
         if let Some(about) = &mut self.about {
             about.jump();
         }

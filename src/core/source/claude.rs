@@ -3,11 +3,9 @@
 //! Shapes are those of 1.0.17 to 2.1.287: one object per line in any order of keys, of `user`, `assistant` and `system`
 //! with everything that counts, and of dozens of other types that say nothing. Everything is optional, whatever is not
 //! known is passed over, nothing fails.
-//! Read next: `reader`, for what a line says; [`ledger`] for the figures, `entry` for the shape of a line, [`lineage`] for copies of whole files.
+//! Read next: `reader`, for what a line says; `entry` for the shape of a line.
 
-pub mod ledger;
 pub mod limits;
-pub mod lineage;
 pub mod registry;
 pub mod statusline;
 
@@ -17,7 +15,6 @@ mod limit;
 mod place;
 mod reader;
 mod run;
-mod spent;
 mod stream;
 mod tool;
 mod turn;
@@ -26,14 +23,13 @@ mod window;
 
 use jiff::Timestamp;
 
-use crate::core::fingerprint;
-use crate::core::lines::{LINE_LIMIT, Line};
+use crate::core::lines::LINE_LIMIT;
 use crate::core::source::Spec;
+use crate::core::source::ledger::messages::Messages;
 use crate::core::source::lenient::{Room, read};
 use entry::Entry;
 
 pub use stream::{Stream, is_line as is_stream_line};
-pub use usage::{Mark, Row};
 
 /// Claude Code's row.
 pub(super) static SPEC: Spec = Spec {
@@ -44,6 +40,8 @@ pub(super) static SPEC: Spec = Spec {
     layout: layout::LAYOUT,
     main_family: "claude",
     parser: || Box::<reader::Reader>::default(),
+    ledger: |_| Box::<Messages>::default(),
+    usage_words: &["\"assistant\"", "\"continued-in\""],
     is_line,
     line_time,
     time_within: LINE_LIMIT,
@@ -95,28 +93,6 @@ const SILENT: [&str; 43] = [
     "tools-used",
     "worktree-state",
 ];
-
-/// The row of a usage line, for recognising copied history.
-pub fn usage_row(line: Line<'_>) -> Option<Row> {
-    match line {
-        Line::Whole(bytes) | Line::Cut(bytes) => usage::row(bytes),
-        Line::Oversized(_) => None,
-    }
-}
-
-/// In which session a file's conversation goes on, by the line that says so: [`session_key`] of it.
-pub fn continued_in(line: Line<'_>) -> Option<u128> {
-    let Line::Whole(bytes) = line else { return None };
-    memchr::memmem::find(bytes, b"\"continued-in\"")?;
-    let mut room = Room::default();
-    let entry = read::<Entry<'_>>(bytes, &mut room).filter(|entry| entry.kind.is("continued-in"))?;
-    entry.continued_in_session_id.text().map(session_key)
-}
-
-/// What a session's id is compared by.
-pub fn session_key(id: &str) -> u128 {
-    fingerprint::long(id.as_bytes())
-}
 
 /// The time of a line. It may stand at the line's end, so the line has to be whole.
 pub fn line_time(line: &[u8]) -> Option<Timestamp> {

@@ -3,13 +3,10 @@
 //! Shapes are those of Codex 0.31 to 0.162: an envelope `{timestamp, ordinal?, type, payload}` per line, bare items
 //! before 0.32. Everything that is not needed is optional, whatever is not known is passed over, nothing fails.
 //! Most lines (prompts, replies, reasoning, tool output) are recognised by their first bytes and never parsed.
-//! Read next: [`call`] for what a tool call is about, `limits` for the eras of `rate_limits`.
+//! Read next: `call` for what a tool call is about, `limits` for the eras of `rate_limits`.
 
-pub mod call;
-pub mod counters;
+mod call;
 mod head;
-pub mod ledger;
-
 mod items;
 mod layout;
 mod limits;
@@ -21,12 +18,12 @@ mod value;
 use serde_json::Value;
 
 use crate::core::lines::Line;
+use crate::core::source::ledger::totals::Totals;
 use crate::core::source::{Count, CountInfo, Doing, Fact, Parsed, Parser, Spec};
 use head::Head;
 use value::{field, number, text, timestamp};
 
 pub use stream::{Stream, is_line as is_stream_line};
-pub use value::uuid7_time;
 
 /// Codex's row.
 pub(super) static SPEC: Spec = Spec {
@@ -37,6 +34,8 @@ pub(super) static SPEC: Spec = Spec {
     layout: layout::LAYOUT,
     main_family: crate::core::limits::MAIN_FAMILY,
     parser: || Box::new(Rollout),
+    ledger: |meta| Box::new(Totals::new(meta)),
+    usage_words: &["\"token_count\""],
     is_line,
     line_time,
     time_within: 4 << 10,
@@ -232,16 +231,6 @@ fn count(payload: &Value, at: Option<jiff::Timestamp>) -> Fact {
     });
     let limits = field(payload, "rate_limits").and_then(|limits| limits::read(limits, at));
     Fact::Count(Box::new(Count { info, limits }))
-}
-
-/// The row of a usage line, for recognising copied history: what its fact would tell, and nothing else.
-pub fn usage_row(line: Line<'_>) -> Option<counters::Row> {
-    let Line::Whole(bytes) = line else { return None };
-    memchr::memmem::find(bytes, b"\"token_count\"")?;
-    match parse_whole(bytes, true) {
-        Parsed::Line { fact: Fact::Count(count), .. } => count.info.as_ref().map(counters::row),
-        _ => None,
-    }
 }
 
 /// The time of a line, from its first bytes where they say it.

@@ -1,233 +1,124 @@
-//! The token figures of one file, whichever agent writes it.
+//! The token figures of one session file.
 //!
-//! Each agent has its own rules for what a line adds and what was copied from another file; what comes of them is the
-//! same: a [`Usage`], and the changes that led to it.
-//! Read next: [`codex::ledger`] and [`claude::ledger`], for the rules.
+//! What a line adds and what was copied from another file is ruled by how its agent writes usage: as running totals of the
+//! whole thread, or message by message. What comes of either is the same: a [`Usage`], and the changes that led to it.
+//! Read next: [`totals`] and [`messages`], for the rules.
+
+pub mod messages;
+pub mod totals;
+
+use std::fmt::Debug;
 
 use jiff::Timestamp;
 
-use crate::core::file::UsageRow;
-use crate::core::source::Agent;
-use crate::core::source::{Call, Count, CountInfo, Counters, LimitsFact, Message, Meta, claude, codex};
+use super::{CountInfo, Fact, LimitsFact};
+use crate::core::fingerprint;
+use crate::core::session::UsageEvent;
 use crate::core::usage::{Tokens, Usage};
 
 /// What a line changed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// The total rose.
-    Usage {
-        /// The line's time.
-        at: Timestamp,
-        /// The turn's id.
-        turn: Option<String>,
-        /// By how much.
-        added: Tokens,
-        /// The figures after it.
-        usage: Usage,
-        /// The call, where usage is written per call.
-        call: Option<Call>,
-    },
-    /// The total is known, but what it rose by is history: it was copied here, or was there before anybody looked.
-    History {
-        /// The line's time.
-        at: Timestamp,
-        /// The turn's id.
-        turn: Option<String>,
-        /// The figures after it.
-        usage: Usage,
-    },
-    /// The total rose by what no line told; of which turn it is, is not known.
-    Unlisted {
-        /// The time of the line before.
-        at: Timestamp,
-        /// By how much.
-        added: Tokens,
-        /// The figures after it.
-        usage: Usage,
-    },
+    /// The total rose, or is known by now. Where `added` is `None`, what it rose by is history: it was copied here, or was
+    /// there before anybody looked.
+    Usage(UsageEvent),
     /// A usage line of the session's own was read, whether or not it changed anything.
     Row(CountInfo),
     /// Limits of the session's own.
     Limits(Timestamp, LimitsFact),
 }
 
-/// The rules of one agent, at work on one file. What an agent does not write is never asked of its rules.
-#[derive(Debug)]
-pub enum Ledger {
-    /// Running totals of the whole thread.
-    Codex(Box<codex::ledger::Ledger>),
-    /// Usage of single messages.
-    Claude(Box<claude::ledger::Ledger>),
-}
-
-impl Ledger {
-    /// A file that is read from its first byte.
-    pub fn new(agent: Agent, meta: &Meta) -> Self {
-        if agent == Agent::CODEX {
-            Self::Codex(Box::new(codex::ledger::Ledger::new(meta)))
-        } else {
-            Self::Claude(Box::default())
-        }
-    }
+/// The figures of one file, from its first byte on.
+pub trait Ledger: Debug + Send {
+    /// What the line at hand says, and its number. A [`Fact::Meta`] is another session's: its history was copied. What is
+    /// kept may be taken out.
+    fn fact(&mut self, at: Timestamp, ordinal: Option<u64>, fact: &mut Fact);
 
     /// The figures as they stand.
-    pub fn usage(&self) -> Usage {
-        match self {
-            Self::Codex(ledger) => ledger.usage(),
-            Self::Claude(ledger) => ledger.usage(),
-        }
-    }
+    fn usage(&self) -> Usage;
 
     /// Of the total, what the session had used before this file.
-    pub fn before(&self) -> Tokens {
-        match self {
-            Self::Codex(ledger) => ledger.before(),
-            Self::Claude(_) => Tokens::ZERO,
-        }
+    fn before(&self) -> Tokens {
+        Tokens::ZERO
     }
 
-    /// Whether the agent is known to have written less than was used.
-    pub fn is_lower_bound(&self) -> bool {
-        match self {
-            Self::Codex(_) => false,
-            Self::Claude(ledger) => ledger.is_lower_bound(),
-        }
+    /// Whether more was used than is written.
+    fn is_lower_bound(&self) -> bool {
+        false
     }
 
     /// What happened since the last call.
-    pub fn take_changes(&mut self) -> Vec<Change> {
-        match self {
-            Self::Codex(ledger) => ledger.take_changes(),
-            Self::Claude(ledger) => ledger.take_changes(),
-        }
-    }
+    fn take_changes(&mut self) -> Vec<Change>;
 
-    /// Another session's first line inside this file: its history was copied.
-    pub fn foreign_meta(&mut self) {
-        if let Self::Codex(ledger) = self {
-            ledger.foreign_meta();
-        }
-    }
+    /// Bytes are left out from here on: the total is not known, and neither is the turn at hand.
+    fn jump(&mut self);
 
-    /// The number of the line at hand.
-    pub fn ordinal(&mut self, ordinal: u64) {
-        if let Self::Codex(ledger) = self {
-            ledger.ordinal(ordinal);
-        }
-    }
+    /// The file is at its end for now, and was not written just before.
+    fn rest(&mut self) {}
 
-    /// A turn begins, by the file's own record or by the user's prompt.
-    pub fn turn_started(&mut self, id: Option<&str>, started_at: Option<u64>) {
-        match self {
-            Self::Codex(ledger) => ledger.turn_started(id, started_at),
-            Self::Claude(ledger) => ledger.turn_started(id),
-        }
-    }
+    /// Whether the rows of related files are needed to go on.
+    fn wants_lineage(&self) -> bool;
 
-    /// A line with counters or limits.
-    pub fn count(&mut self, at: Timestamp, count: Box<Count>) {
-        if let Self::Codex(ledger) = self {
-            ledger.count(at, count);
-        }
-    }
+    /// The rows of files that may share copied history, file by file.
+    fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]);
 
-    /// One response's own usage.
-    pub fn response(
-        &mut self,
-        at: Timestamp,
-        response: Option<&str>,
-        usage: Counters,
-        thread: Option<Counters>,
-    ) {
-        if let Self::Codex(ledger) = self {
-            ledger.response(at, response, usage, thread);
-        }
-    }
-
-    /// What a message has used so far.
-    pub fn message(&mut self, at: Timestamp, message: &Message) {
-        if let Self::Claude(ledger) = self {
-            ledger.message(at, message);
-        }
-    }
-
-    /// What the whole session has spent so far by the agent's own account.
-    pub fn spent(&mut self, at: Timestamp, spent: Tokens) {
-        if let Self::Claude(ledger) = self {
-            ledger.spent(at, spent);
-        }
-    }
-
-    /// A sub-agent is called.
-    pub fn delegated(&mut self) {
-        if let Self::Claude(ledger) = self {
-            ledger.delegated();
-        }
-    }
-
-    /// Whether the rows of the sub-agents' files are needed, of all of them `at_end`.
-    pub fn wants_helpers(&self, at_end: bool) -> bool {
-        matches!(self, Self::Claude(ledger) if ledger.wants_helpers(at_end))
+    /// Whether the rows of sub-agents' files are needed, for all accounts `at_end`, else for those that something follows.
+    fn wants_helpers(&self, _at_end: bool) -> bool {
+        false
     }
 
     /// Those rows, file by file.
-    pub fn set_helpers(&mut self, helpers: &[Vec<UsageRow>], at_end: bool) {
-        if let Self::Claude(ledger) = self {
-            let rows = |rows: &Vec<UsageRow>| rows.iter().filter_map(UsageRow::claude).collect();
-            ledger.set_helpers(helpers.iter().map(rows).collect(), at_end);
+    fn set_helpers(&mut self, _helpers: &[Vec<UsageRow>], _at_end: bool) {}
+
+    /// The rows of everything that counts; `None` while that is not decided, or where counters tell which parts are one.
+    fn counted(&self) -> Option<Vec<UsageRow>> {
+        None
+    }
+
+    /// Another file of the session may get the same lines: whichever gets one first counts it.
+    fn share(&mut self) {}
+}
+
+/// One usage line, as far as it is needed to recognise a copy of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsageRow {
+    /// Its running totals.
+    Totals(totals::Row),
+    /// Its message.
+    Message(messages::Row),
+    /// The line that ends a file: in which session its conversation goes on.
+    ContinuedIn(u128),
+}
+
+impl UsageRow {
+    /// The row of a line that says this.
+    pub fn of(at: Option<Timestamp>, fact: &Fact) -> Option<Self> {
+        match fact {
+            Fact::Count(count) => count.info.as_ref().map(|info| Self::Totals(totals::row(info))),
+            Fact::Message(message) => Some(Self::Message(messages::Row {
+                message: message.id,
+                response: message.response,
+                at: at.unwrap_or(Timestamp::UNIX_EPOCH),
+                tokens: message.tokens,
+                at_least: message.at_least,
+            })),
+            Fact::ContinuedIn(session) => Some(Self::ContinuedIn(session_key(session))),
+            _ => None,
         }
     }
 
-    /// Bytes are left out from here on.
-    pub fn jump(&mut self) {
-        match self {
-            Self::Codex(ledger) => ledger.jump(),
-            Self::Claude(ledger) => ledger.jump(),
-        }
+    /// Where totals are written.
+    pub fn totals(&self) -> Option<totals::Row> {
+        if let Self::Totals(row) = self { Some(*row) } else { None }
     }
 
-    /// The file is at its end for now, and was not written just before.
-    pub fn rest(&mut self) {
-        match self {
-            Self::Codex(ledger) => ledger.rest(),
-            Self::Claude(_) => {}
-        }
+    /// Where messages are written.
+    pub fn message(&self) -> Option<messages::Row> {
+        if let Self::Message(row) = self { Some(*row) } else { None }
     }
+}
 
-    /// Whether the rows of a related file are needed to go on.
-    pub fn wants_lineage(&self) -> bool {
-        match self {
-            Self::Codex(ledger) => ledger.wants_lineage(),
-            Self::Claude(ledger) => ledger.wants_lineage(),
-        }
-    }
-
-    /// The rows of everything that counts; `None` while that is not decided. Codex's counters tell which parts are one.
-    pub fn counted(&self) -> Option<Vec<UsageRow>> {
-        match self {
-            Self::Codex(_) => None,
-            Self::Claude(ledger) => ledger.counted().map(|rows| rows.map(UsageRow::Claude).collect()),
-        }
-    }
-
-    /// Another file of the same session may get the same lines.
-    pub fn share(&mut self) {
-        if let Self::Claude(ledger) = self {
-            ledger.share();
-        }
-    }
-
-    /// The rows of files that may share copied history.
-    pub fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {
-        match self {
-            Self::Codex(ledger) => {
-                let rows = |rows: &Vec<UsageRow>| rows.iter().filter_map(UsageRow::codex).collect();
-                ledger.set_lineage(&candidates.iter().map(rows).collect::<Vec<_>>());
-            }
-            Self::Claude(ledger) => {
-                let rows = candidates.iter().flatten().filter_map(UsageRow::claude);
-                ledger.set_lineage(rows.flat_map(|row| row.marks()));
-            }
-        }
-    }
+/// What a session's id is compared by.
+pub fn session_key(id: &str) -> u128 {
+    fingerprint::long(id.as_bytes())
 }

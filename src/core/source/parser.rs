@@ -8,8 +8,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::Fact;
-use crate::core::lines::Line;
+use super::{Agent, Fact};
+use crate::core::lines::{Line, Records, records};
 
 /// Reads what one session has written, in order.
 pub trait Parser: Debug + Send {
@@ -47,4 +47,28 @@ pub enum Parsed {
     },
     /// Not the agent's JSON.
     Unreadable,
+}
+
+/// Tells what a line says; of one that is not one object, what each whole record in it says.
+pub fn read_line(
+    agent: Agent,
+    parser: &mut dyn Parser,
+    line: Line<'_>,
+    mut tell: impl FnMut(Line<'_>, Parsed),
+) {
+    let bytes = match (parser.line(line), line) {
+        (Parsed::Unreadable, Line::Whole(bytes) | Line::Cut(bytes)) => bytes,
+        (parsed, _) => return tell(line, parsed),
+    };
+    let Records { objects, torn, .. } = records(bytes);
+    let mut lost = torn || objects.is_empty();
+    for object in objects.into_iter().filter(|object| (agent.spec().is_line)(object)) {
+        match parser.record(object) {
+            Parsed::Unreadable => lost = true,
+            parsed @ Parsed::Line { .. } => tell(Line::Whole(object), parsed),
+        }
+    }
+    if lost {
+        tell(line, Parsed::Unreadable);
+    }
 }

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use jiff::Timestamp;
 
 use super::layout::{Homes, Layout};
-use super::{Parser, claude, codex};
+use super::ledger::Ledger;
+use super::{Meta, Parser, claude, codex};
 
 /// What there is to know of an agent.
 #[derive(Debug)]
@@ -32,6 +33,10 @@ pub struct Spec {
     pub main_family: &'static str,
     /// A reader of one session's files.
     pub parser: fn() -> Box<dyn Parser>,
+    /// How its usage is counted, in a file that begins with this.
+    pub ledger: fn(&Meta) -> Box<dyn Ledger>,
+    /// Each line that tells usage, or where its conversation goes on, has one of these words in it.
+    pub usage_words: &'static [&'static str],
     /// Whether a line is one that the agent writes.
     pub is_line: fn(&[u8]) -> bool,
     /// The time of a line, as far as its first bytes tell it.

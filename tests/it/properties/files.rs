@@ -368,7 +368,7 @@ proptest! {
         let alone = Fixture { path: fixture.path.clone(), bytes: bytes.clone(), lineage: Vec::new() };
         let whole = alone.whole();
         prop_assert_eq!(&read_in_pieces(&alone, &bytes, &cuts, false), &whole);
-        let mut rows = RowReader::default();
+        let mut rows = RowReader::new(Agent::CODEX);
         rows.push(&bytes);
         let rows = rows.finish();
         prop_assert!(rows.len() <= bytes.split(|byte| *byte == b'\n').count());
@@ -394,7 +394,7 @@ proptest! {
         let mut reading = fixture.file(Timestamp::MIN);
         reading.push(&all);
         reading.look();
-        let mut rows = RowReader::default();
+        let mut rows = RowReader::new(Agent::CODEX);
         rows.push(&bytes);
         prop_assert!(rows.finish().is_empty());
         source::recognise(&bytes);

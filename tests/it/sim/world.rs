@@ -379,7 +379,7 @@ impl World {
         if let Some(wanted) = followed.fold.lineage_wanted() {
             let parent = self.files.values().find(|file| file.codex.about.id == wanted.parent);
             let rows = parent.map(|parent| {
-                let mut reader = RowReader::default();
+                let mut reader = RowReader::new(Agent::CODEX);
                 reader.push(&parent.bytes);
                 reader.finish()
             });

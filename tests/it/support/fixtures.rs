@@ -6,7 +6,7 @@ use agent_presence::core::file::{FileUpdate, LineageRequest, RowReader, SessionF
 use agent_presence::core::report::{LimitsReport, SessionReport};
 use agent_presence::core::session::Session;
 use agent_presence::core::source::Agent;
-use agent_presence::core::source::claude::lineage::Relative;
+use agent_presence::core::source::relatives::Relative;
 use agent_presence::core::time::Now;
 use agent_presence::core::usage::Count;
 use jiff::Timestamp;
@@ -44,8 +44,8 @@ fn session_file_of(expected: &Path) -> PathBuf {
     PathBuf::from(expected.to_string_lossy().replace(".expected.json", ".jsonl"))
 }
 
-fn rows(path: &Path) -> Vec<UsageRow> {
-    let mut reader = RowReader::default();
+fn rows(agent: Agent, path: &Path) -> Vec<UsageRow> {
+    let mut reader = RowReader::new(agent);
     reader.push(&std::fs::read(path).unwrap());
     reader.finish()
 }
@@ -127,11 +127,11 @@ pub(crate) fn lineage(agent: Agent, path: &Path, wanted: &LineageRequest) -> Vec
         }
         _ => parents,
     };
-    related.iter().map(|family| rows(&family.path)).collect()
+    related.iter().map(|family| rows(agent, &family.path)).collect()
 }
 
 fn precedes(one: &Family, other: &Family) -> bool {
-    let (ours, theirs) = (rows(&one.path), rows(&other.path));
+    let (ours, theirs) = (rows(Agent::CLAUDE, &one.path), rows(Agent::CLAUDE, &other.path));
     let relative = |family: &'_ Family| (family.id.clone(), family.copy, family.path.clone());
     let (id, forked, path) = relative(one);
     let one = Relative { id: &id, forked, path: &path, rows: &ours };
@@ -158,7 +158,7 @@ pub(crate) fn read(agent: Agent, path: &Path, bytes: &[u8], chunk: usize) -> Opt
         if folder.is_dir() {
             session_files(&folder, &mut helpers);
         }
-        file.set_helpers(&helpers.iter().map(|path| rows(path)).collect::<Vec<_>>(), true);
+        file.set_helpers(&helpers.iter().map(|path| rows(agent, path)).collect::<Vec<_>>(), true);
     }
     file.take_update().map(Seen::new)
 }

@@ -2,7 +2,7 @@
 //!
 //! What a line says depends a little on those before it: whose file this is, whether a tool has been called, whether the
 //! ends of turns are recorded. Nothing else is kept here.
-//! Read next: [`super::ledger`], for what becomes of the usage.
+//! Read next: [`ledger`](crate::core::source::ledger), for what becomes of the usage.
 
 use std::path::Path;
 
@@ -99,7 +99,9 @@ impl Reader {
             {
                 return said(None, vec![Fact::Spent(spent)]);
             }
-            return Parsed::Line { at: None, ordinal: None, fact: Fact::Alive, unknown };
+            let continued = entry.continued_in_session_id.owned().filter(|_| kind == "continued-in");
+            let fact = continued.map_or(Fact::Alive, Fact::ContinuedIn);
+            return Parsed::Line { at: None, ordinal: None, fact, unknown };
         }
         let at = entry.timestamp.time();
         let mut facts = Vec::new();
@@ -138,12 +140,7 @@ impl Reader {
 
     /// The first line of a copy's own: it begins here, and no turn goes on that went on there.
     fn history_ends(&mut self, at: Option<Timestamp>, facts: &mut Vec<Fact>) {
-        let id = self.whose.as_ref().map(|whose| whose.id.clone()).unwrap_or_default();
-        facts.push(Fact::Meta(Box::new(Meta {
-            id,
-            started_at: at.filter(|_| !self.torn),
-            ..Meta::default()
-        })));
+        facts.extend(at.filter(|_| !self.torn).map(Fact::Begun));
         self.turns.close(0, facts);
     }
 
@@ -167,10 +164,9 @@ impl Reader {
             let origin = origin.map(str::to_owned);
             let (only_named, origin) = (origin.is_none(), origin.or(by_name));
             let origin = origin.filter(|origin| *origin != whose.id && whose.forked_from.is_none());
-            if let Some(origin) = origin {
-                whose.forked_from = Some(origin);
-                let (id, forked_from) = (whose.id.clone(), whose.forked_from.clone());
-                facts.push(Fact::Meta(Box::new(Meta { id, forked_from, only_named, ..Meta::default() })));
+            if let Some(from) = origin {
+                whose.forked_from = Some(from.clone());
+                facts.push(Fact::Forked { from, only_named });
             }
             return;
         }

@@ -4,7 +4,7 @@
 //! beginning; parts of it come as well where they were asked for. So a message is held back until it is over, and then
 //! told once. Helpers' messages count like the others. What no message told, the `result` at the end of a turn does: that
 //! is the turn's last call's.
-//! Read next: [`super::run`], for what results tell; [`super::ledger`], for what becomes of the messages.
+//! Read next: [`super::run`], for what results tell; [`ledger`](crate::core::source::ledger), for what becomes of the messages.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};

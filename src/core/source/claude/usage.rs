@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU64;
 
-use jiff::Timestamp;
 use serde::de::SeqAccess;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -10,38 +9,12 @@ use serde_json::Value;
 use super::entry::{Body, Entry};
 use crate::core::fingerprint;
 use crate::core::source::Response;
-use crate::core::source::lenient::{Lenient, Object, Room, Scalar, lenient, read};
+use crate::core::source::lenient::{Lenient, Object, Scalar, lenient};
 use crate::core::source::value::{field, number};
 use crate::core::usage::Tokens;
 
 /// The model of lines that Claude Code writes itself.
 pub(super) const SYNTHETIC: &str = "<synthetic>";
-
-impl Row {
-    /// What a copy of the line has too.
-    pub fn marks(&self) -> impl Iterator<Item = Mark> + use<> {
-        let message = self.message;
-        self.response.marks().map(move |mark| (message, mark))
-    }
-}
-
-/// A message's id and a mark of one response with it.
-pub type Mark = (u128, u64);
-
-/// One message of a file: enough to know it again in a copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
-    /// Identifies the message.
-    pub message: u128,
-    /// Which response with that id it is of.
-    pub response: Response,
-    /// When a line of it was written.
-    pub at: Timestamp,
-    /// What it used by that line.
-    pub tokens: Tokens,
-    /// Whether it used more than that.
-    pub at_least: bool,
-}
 
 /// The message that an assistant's line belongs to: its own id, else its request's, else the line's. A side question
 /// repeats messages under requests of its own, so the message's id goes first.
@@ -171,29 +144,6 @@ pub(super) fn counts(usage: &Usage<'_>) -> Tokens {
         output: count(&usage.output_tokens),
         reasoning: 0,
     }
-}
-
-/// The row of an assistant's line that counts.
-pub(super) fn row(line: &[u8]) -> Option<Row> {
-    memchr::memmem::find(line, b"\"assistant\"")?;
-    let mut room = Room::default();
-    let entry: Entry<'_> = read(line, &mut room)?;
-    if !entry.kind.is("assistant") {
-        return None;
-    }
-    let body = entry.message.0.as_ref()?;
-    if body.model.is(SYNTHETIC) {
-        return None;
-    }
-    let usage = body.usage.0.as_ref()?;
-    let tokens = tokens(usage)?;
-    Some(Row {
-        message: message_id(&entry, body)?,
-        response: response(&entry, usage, 0),
-        at: entry.timestamp.time().unwrap_or(Timestamp::UNIX_EPOCH),
-        tokens,
-        at_least: at_least(&entry, body),
-    })
 }
 
 /// The usage of a run by model, taken together.

@@ -23,7 +23,7 @@ struct Command<'a> {
 }
 
 /// A `function_call`: its arguments are JSON in a string.
-pub fn function(namespace: Option<&str>, name: &str, arguments: &str) -> Doing {
+pub(super) fn function(namespace: Option<&str>, name: &str, arguments: &str) -> Doing {
     let name = name.rsplit('.').next().unwrap_or(name);
     if namespace.is_some_and(|space| space.starts_with("mcp")) || name.starts_with("mcp__") {
         return Doing::plain(Running);
@@ -56,7 +56,7 @@ pub fn function(namespace: Option<&str>, name: &str, arguments: &str) -> Doing {
 }
 
 /// A `custom_tool_call`: its input is plain text, a patch or (code mode) JavaScript.
-pub fn custom(name: &str, input: &str) -> Doing {
+pub(super) fn custom(name: &str, input: &str) -> Doing {
     match name {
         "apply_patch" => patch(input),
         "exec" => script(input),
@@ -65,13 +65,13 @@ pub fn custom(name: &str, input: &str) -> Doing {
 }
 
 /// The files of a finished patch: an object keyed by path.
-pub fn changed(changes: Option<&Value>) -> Doing {
+pub(super) fn changed(changes: Option<&Value>) -> Doing {
     let file = changes.and_then(Value::as_object).and_then(|files| files.keys().next());
     Doing { activity: Editing, file: file.and_then(|path| file_name(path)) }
 }
 
 /// `parsed_cmd` of a finished command; `None` unless all of it read or searched.
-pub fn parsed(commands: Option<&Value>) -> Option<Doing> {
+pub(super) fn parsed(commands: Option<&Value>) -> Option<Doing> {
     let mut overall = None;
     for command in commands?.as_array()? {
         let one = match command.get("type")?.as_str()? {

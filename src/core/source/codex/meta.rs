@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::value::{field, number, text, timestamp, uuid7_time};
+use super::value::{field, number, text, timestamp};
+use crate::core::source::uuid7_time;
 use crate::core::source::{Meta, Surface};
 
 /// The enveloped form, since 0.32.

@@ -5,7 +5,7 @@
 //! because command outputs are most of a stream.
 //! A thread event has no running count: `turn.completed` tells the whole thread's, and what no count has told before
 //! is the last call's.
-//! Read next: [`super::ledger`], for what becomes of the counters.
+//! Read next: [`ledger`](crate::core::source::ledger), for what becomes of the counters.
 
 use serde_json::Value;
 

@@ -1,11 +1,10 @@
-//! A Codex file's own usage, told apart from history copied into it.
+//! A file's own usage where running totals of the whole thread are written, told apart from history copied into it.
 //!
-//! Codex writes running totals of the whole thread, repeats them, restarts them, and copies them into forks and
-//! sub-agents. The rules:
+//! Totals are repeated, restarted, and copied into forks and sub-agents. The rules:
 //!
 //! - equal totals change nothing; a total that falls is a restart, and that event's own last usage is what it added;
 //! - several processes may write into one file, each with totals of its own (`writers`);
-//! - `token_usage_record` and `token_count` may tell of the same response: it counts once (`pairs`);
+//! - a response may be told by a record of its own and by the totals: it counts once (`pairs`);
 //! - in a file that may begin with copied history nothing counts until it is decided where its own part begins: at the
 //!   line number that the first line names, at a turn that is younger than the file, at a record, where the rows stop
 //!   being those of the parent's files, or of a sibling's (`copied`);
@@ -16,6 +15,7 @@
 //! Longer than other files because each way of beginning with history that is not own is one more state of the same machine.
 
 mod copied;
+mod held;
 mod pairs;
 mod writers;
 
@@ -23,22 +23,24 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::counters::{Row, counters_of, row, tokens};
-use super::uuid7_time;
-use crate::core::source::ledger::Change;
-use crate::core::source::{Count, CountInfo, Counters, LimitsFact, Meta};
+use super::{Change, Ledger, UsageRow};
+use crate::core::session::UsageEvent;
+use crate::core::source::{Count, CountInfo, Counters, Fact, LimitsFact, Meta, uuid7_time};
 use crate::core::time::elapsed;
 use crate::core::usage::{Tokens, Usage};
 use copied::{Originals, copied_by_time};
+use held::{Entry, Origin, info_of};
 use pairs::Pairs;
 use writers::Writers;
+
+pub use copied::{Row, row};
 
 /// History is copied within this time. What is written later is own.
 const COPIED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The token figures of one file.
 #[derive(Debug, Clone, Default)]
-pub struct Ledger {
+pub struct Totals {
     origin: Origin,
     /// Whether the next own row is the first after history that is not own, so that only its last usage counts.
     after_history: bool,
@@ -73,27 +75,7 @@ struct Doubted {
     since: Timestamp,
 }
 
-/// Where the file stands between copied and own history.
-#[derive(Debug, Clone, Default)]
-enum Origin {
-    /// What comes is the session's own.
-    #[default]
-    Own,
-    /// What comes is copied, until the session's own part is marked. What is held would be own if that mark were wrong.
-    Copied { held: Vec<Entry> },
-    /// Nothing has decided yet; what came is held back.
-    Undecided { held: Vec<Entry>, rows: usize, foreign_meta: bool },
-    /// All rows so far are those of other files.
-    Following(Originals),
-}
-
-#[derive(Debug, Clone)]
-enum Entry {
-    Turn(Option<String>),
-    Count { at: Timestamp, count: Box<Count> },
-}
-
-impl Ledger {
+impl Totals {
     /// A file that is read from its first byte.
     pub fn new(meta: &Meta) -> Self {
         let may_hold_copies = meta.forked_from.is_some() || meta.subagent;
@@ -113,9 +95,28 @@ impl Ledger {
         }
         ledger
     }
+}
 
-    /// The figures as they stand.
-    pub fn usage(&self) -> Usage {
+impl Ledger for Totals {
+    fn fact(&mut self, at: Timestamp, ordinal: Option<u64>, fact: &mut Fact) {
+        if let Some(ordinal) = ordinal {
+            self.ordinal(ordinal);
+        }
+        match fact {
+            Fact::Meta(_) => self.foreign_meta(),
+            Fact::TurnStarted { turn, started_at, .. } => self.turn_started(turn.as_deref(), *started_at),
+            Fact::Count(count) => {
+                let count = Count { info: count.info, limits: count.limits.take() };
+                self.count(at, count);
+            }
+            Fact::Response { response, usage, total, .. } => {
+                self.response(at, response.as_deref(), *usage, *total);
+            }
+            _ => {}
+        }
+    }
+
+    fn usage(&self) -> Usage {
         let mut usage = self.usage;
         if self.total_hidden {
             usage.session_total_tokens = None;
@@ -123,18 +124,65 @@ impl Ledger {
         usage
     }
 
-    /// Of the total, what the thread had used before this file.
-    pub fn before(&self) -> Tokens {
+    fn before(&self) -> Tokens {
         self.before
     }
 
-    /// What happened since the last call.
-    pub fn take_changes(&mut self) -> Vec<Change> {
+    fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
+    /// Copied history cannot be told from own any more.
+    fn jump(&mut self) {
+        self.turn.whole = false;
+        self.usage.last_turn_tokens = None;
+        self.origin = Origin::Own;
+        self.total_hidden |= self.after_history;
+    }
+
+    fn rest(&mut self) {
+        let Some(since) = self.held_since() else { return };
+        self.doubted = Some(Doubted { usage: self.usage, before: self.before, since });
+        self.mark_is_wrong();
+    }
+
+    fn wants_lineage(&self) -> bool {
+        matches!(self.origin, Origin::Undecided { rows, .. } if rows > 0)
+    }
+
+    /// The parent's files, else siblings'.
+    fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {
+        if !self.wants_lineage() {
+            return;
+        }
+        let Origin::Undecided { held, foreign_meta, .. } = std::mem::take(&mut self.origin) else { return };
+        let rows: Vec<Row> = held.iter().filter_map(Entry::row).collect();
+        let mut originals = Originals::new(candidates);
+        let copied = if self.may_repeat { originals.repeated(&rows) } else { originals.meet(&rows) };
+        let copied = if copied == 0 && foreign_meta { copied_by_time(&held, self.begun_at) } else { copied };
+        if let Some(row) = copied.checked_sub(1).and_then(|last| rows.get(last)) {
+            self.copied_row(Some(info_of(row)));
+        }
+        if copied == rows.len() && originals.may_go_on() {
+            self.origin = Origin::Following(originals);
+        }
+        let mut passed = 0;
+        for entry in held {
+            let is_row = entry.row().is_some();
+            match entry {
+                // The turn that is open when the own part begins is named before it.
+                Entry::Turn(id) => self.begin_turn(id),
+                Entry::Count { at, count } if passed >= copied => self.own_count(at, *count),
+                Entry::Count { .. } => {}
+            }
+            passed += usize::from(is_row);
+        }
+    }
+}
+
+impl Totals {
     /// Another session's first line inside this file: its history was copied.
-    pub fn foreign_meta(&mut self) {
+    fn foreign_meta(&mut self) {
         match &mut self.origin {
             Origin::Undecided { foreign_meta, .. } => {
                 *foreign_meta = true;
@@ -149,7 +197,7 @@ impl Ledger {
     }
 
     /// The number of the line at hand.
-    pub fn ordinal(&mut self, ordinal: u64) {
+    fn ordinal(&mut self, ordinal: u64) {
         if self.own_from_ordinal.is_none_or(|own| ordinal < own) {
             return;
         }
@@ -162,7 +210,7 @@ impl Ledger {
     }
 
     /// A turn begins, by the file's own record or by the user's prompt; when, in seconds, where it says so.
-    pub fn turn_started(&mut self, id: Option<&str>, started_at: Option<u64>) {
+    fn turn_started(&mut self, id: Option<&str>, started_at: Option<u64>) {
         let is_own = self.is_own_turn(id, started_at);
         let id = id.map(str::to_owned);
         match (&mut self.origin, is_own) {
@@ -206,7 +254,7 @@ impl Ledger {
     }
 
     /// A line with counters or limits.
-    pub fn count(&mut self, at: Timestamp, count: Box<Count>) {
+    fn count(&mut self, at: Timestamp, count: Count) {
         if let Some(first) = self.held_since()
             && elapsed(first, at) > COPIED_WITHIN
         {
@@ -216,7 +264,7 @@ impl Ledger {
         match &mut self.origin {
             Origin::Own => self.own_count(at, count),
             Origin::Copied { held } if held.is_empty() => self.copied_row(count.info),
-            Origin::Copied { held } => held.push(Entry::Count { at, count }),
+            Origin::Copied { held } => held.push(Entry::Count { at, count: Box::new(count) }),
             Origin::Undecided { held, rows, .. } => {
                 let mut count = count;
                 if self.may_repeat {
@@ -232,7 +280,7 @@ impl Ledger {
                     }
                 }
                 *rows += usize::from(count.info.is_some());
-                held.push(Entry::Count { at, count });
+                held.push(Entry::Count { at, count: Box::new(count) });
             }
             Origin::Following(originals) => match count.info {
                 Some(info) if originals.is_next(&row(&info)) => self.copied_row(count.info),
@@ -247,13 +295,7 @@ impl Ledger {
 
     /// One response's own usage, and the thread's with it. Records are never copied: one of this thread is own, and so is
     /// everything behind it.
-    pub fn response(
-        &mut self,
-        at: Timestamp,
-        response: Option<&str>,
-        usage: Counters,
-        thread: Option<Counters>,
-    ) {
+    fn response(&mut self, at: Timestamp, response: Option<&str>, usage: Counters, thread: Option<Counters>) {
         if response.is_some_and(|id| self.pairs.is_repeated(id)) {
             return;
         }
@@ -263,57 +305,8 @@ impl Ledger {
         if let Some(before) = thread.and_then(|thread| thread.before(Some(&usage))) {
             self.begin_at(&before);
         }
-        let added = self.pairs.record(tokens(&usage));
+        let added = self.pairs.record(usage.tokens());
         self.add(at, added);
-    }
-
-    /// Bytes are left out from here on: the turn at hand is not whole, and copied history cannot be told from own.
-    pub fn jump(&mut self) {
-        self.turn.whole = false;
-        self.usage.last_turn_tokens = None;
-        self.origin = Origin::Own;
-        self.total_hidden |= self.after_history;
-    }
-
-    /// The file is at its end for now, and was not written just before.
-    pub fn rest(&mut self) {
-        let Some(since) = self.held_since() else { return };
-        self.doubted = Some(Doubted { usage: self.usage, before: self.before, since });
-        self.mark_is_wrong();
-    }
-
-    /// Whether the rows of a related file are needed to go on.
-    pub fn wants_lineage(&self) -> bool {
-        matches!(self.origin, Origin::Undecided { rows, .. } if rows > 0)
-    }
-
-    /// The rows of files that may share the copied history: the parent's, else siblings'.
-    pub fn set_lineage(&mut self, candidates: &[Vec<Row>]) {
-        if !self.wants_lineage() {
-            return;
-        }
-        let Origin::Undecided { held, foreign_meta, .. } = std::mem::take(&mut self.origin) else { return };
-        let rows: Vec<Row> = held.iter().filter_map(Entry::row).collect();
-        let mut originals = Originals::new(candidates);
-        let copied = if self.may_repeat { originals.repeated(&rows) } else { originals.meet(&rows) };
-        let copied = if copied == 0 && foreign_meta { copied_by_time(&held, self.begun_at) } else { copied };
-        if let Some(row) = copied.checked_sub(1).and_then(|last| rows.get(last)) {
-            self.copied_row(Some(info_of(row)));
-        }
-        if copied == rows.len() && originals.may_go_on() {
-            self.origin = Origin::Following(originals);
-        }
-        let mut passed = 0;
-        for entry in held {
-            let is_row = entry.row().is_some();
-            match entry {
-                // The turn that is open when the own part begins is named before it.
-                Entry::Turn(id) => self.begin_turn(id),
-                Entry::Count { at, count } if passed >= copied => self.own_count(at, count),
-                Entry::Count { .. } => {}
-            }
-            passed += usize::from(is_row);
-        }
     }
 
     fn own_part_begins(&mut self) {
@@ -346,7 +339,7 @@ impl Ledger {
         for entry in held {
             match entry {
                 Entry::Turn(id) => self.begin_turn(id),
-                Entry::Count { at, count } => self.own_count(at, count),
+                Entry::Count { at, count } => self.own_count(at, *count),
             }
         }
     }
@@ -372,7 +365,7 @@ impl Ledger {
         self.usage.last_turn_tokens = self.usage.session_total_tokens.map(|_| Tokens::ZERO);
     }
 
-    fn own_count(&mut self, at: Timestamp, count: Box<Count>) {
+    fn own_count(&mut self, at: Timestamp, count: Count) {
         if let Some(limits) = count.limits {
             // The same total again is of no other response.
             let fresh = count.info.is_some_and(|info| self.writers.latest() != Some(&info.total));
@@ -398,15 +391,20 @@ impl Ledger {
         if self.writers.latest().is_none() {
             self.writers.begin_at(Counters::default());
         }
-        let rise = tokens(&self.writers.rise(info));
-        let last = info.last.as_ref().map(tokens).filter(|last| last.minus(&rise).is_zero()).unwrap_or(rise);
+        let rise = self.writers.rise(info).tokens();
+        let last = info
+            .last
+            .as_ref()
+            .map(Counters::tokens)
+            .filter(|last| last.minus(&rise).is_zero())
+            .unwrap_or(rise);
         self.pairs.count(last, rise.minus(&last))
     }
 
     /// What the thread had used before the first line that counts is its own, unless it began as somebody else's.
     fn begin_at(&mut self, before: &Counters) {
         if self.usage.session_total_tokens.is_none() && !self.after_history {
-            self.before = tokens(before);
+            self.before = before.tokens();
             self.usage.session_total_tokens = Some(self.before);
         }
     }
@@ -424,37 +422,14 @@ impl Ledger {
         }
         self.usage.session_delta_tokens = Some(added);
         let usage = self.usage();
-        self.changes.push(Change::Usage { at, turn: self.turn.id.clone(), added, usage, call: None });
-    }
-
-    /// The id of the turn at hand.
-    pub fn turn(&self) -> Option<&str> {
-        self.turn.id.as_deref()
-    }
-}
-
-impl Entry {
-    fn at(&self) -> Option<Timestamp> {
-        match self {
-            Self::Count { at, .. } => Some(*at),
-            Self::Turn(_) => None,
-        }
-    }
-
-    fn row(&self) -> Option<Row> {
-        match self {
-            Self::Count { count, .. } => count.info.as_ref().map(row),
-            Self::Turn(_) => None,
-        }
-    }
-}
-
-fn info_of(row: &Row) -> CountInfo {
-    CountInfo { total: counters_of(row.total), last: Some(counters_of(row.last)), window: None }
-}
-
-impl Origin {
-    fn undecided(foreign_meta: bool) -> Self {
-        Self::Undecided { held: Vec::new(), rows: 0, foreign_meta }
+        let turn = self.turn.id.clone();
+        self.changes.push(Change::Usage(UsageEvent {
+            at,
+            turn,
+            usage,
+            added: Some(added),
+            call: None,
+            unlisted: false,
+        }));
     }
 }

@@ -4,12 +4,27 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 
-use super::Entry;
-use crate::core::source::codex::counters::Row;
+use super::held::Entry;
+use crate::core::source::ledger::UsageRow;
+use crate::core::source::{CountInfo, Counters};
 use crate::core::time::elapsed;
 
 /// Copied lines carry the moment of the copy, one right after the other; a model needs longer than this to answer.
 const COPY_PACE_MILLIS: u128 = 1000;
+
+/// The token figures of one usage line: enough to recognise a copied line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The last response's.
+    pub last: Counters,
+    /// The whole thread's.
+    pub total: Counters,
+}
+
+/// The comparable form of a usage line.
+pub fn row(info: &CountInfo) -> Row {
+    Row { last: info.last.unwrap_or_default(), total: info.total }
+}
 
 /// Other files, and how far their rows have been met.
 #[derive(Debug, Clone, Default)]
@@ -20,8 +35,9 @@ pub(super) struct Originals {
 }
 
 impl Originals {
-    pub(super) fn new(files: &[Vec<Row>]) -> Self {
-        Self { files: files.to_vec(), next: None }
+    pub(super) fn new(files: &[Vec<UsageRow>]) -> Self {
+        let rows = |file: &Vec<UsageRow>| file.iter().filter_map(UsageRow::totals).collect();
+        Self { files: files.iter().map(rows).collect(), next: None }
     }
 
     /// How many of `rows`, from their beginning, are theirs.

@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::core::source::codex::counters::numbers;
 use crate::core::source::{CountInfo, Counters};
 
 /// More processes than this do not write at once.
@@ -88,7 +87,7 @@ impl Writers {
 
 fn hash(counters: &Counters) -> u64 {
     let mut hasher = DefaultHasher::new();
-    numbers(counters).hash(&mut hasher);
+    counters.hash(&mut hasher);
     hasher.finish()
 }
 

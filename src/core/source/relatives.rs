@@ -9,8 +9,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::core::file::UsageRow;
-use crate::core::source::claude::{Mark, Row, session_key};
+use super::ledger::messages::{Mark, Row};
+use super::ledger::{UsageRow, session_key};
 
 /// A file that may share messages with another.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ impl Relative<'_> {
         // A file without a message of its own has nothing that the other could have copied.
         let own_part = |of: &Self, others: &BTreeSet<Mark>| {
             let is_own = |row: &Row| !row.marks().any(|mark| others.contains(&mark));
-            let own = of.rows.iter().filter_map(UsageRow::claude).filter(is_own);
+            let own = of.rows.iter().filter_map(UsageRow::message).filter(is_own);
             own.map(|row| row.at).min().unwrap_or(Timestamp::MIN)
         };
         let rank = |of: &Self, others: &BTreeSet<Mark>, from: &Self| {
@@ -52,7 +52,7 @@ impl Relative<'_> {
     }
 
     fn marks(&self) -> BTreeSet<Mark> {
-        self.rows.iter().filter_map(UsageRow::claude).flat_map(|row| row.marks()).collect()
+        self.rows.iter().filter_map(UsageRow::message).flat_map(|row| row.marks()).collect()
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
             tokens: Tokens::ZERO,
             at_least: false,
         };
-        messages.iter().map(row).map(UsageRow::Claude).collect()
+        messages.iter().map(row).map(UsageRow::Message).collect()
     }
 
     fn check(original: (&str, bool, &[(u128, i64)]), copy: (&str, bool, &[(u128, i64)])) {

@@ -1,0 +1,350 @@
+//! A file's own usage where it is written message by message: one figure per message, whatever is written how often.
+//!
+//! A message of the model is written as several lines, each with the usage so far; lines of one message may stand apart,
+//! may be repeated, and are copied into forks, resumed sessions and side questions. The rules:
+//!
+//! - of the lines of one message the best speaks for it, whole: of the conversation itself before a helper's, then the
+//!   greatest output, then the most tokens, then the later one;
+//! - lines with one id are of several responses where a gateway gives every response the same id; how they are told
+//!   apart is [`Response::is`](crate::core::source::Response::is);
+//! - what another file is the first to have is not counted here; which messages those are is asked once, when the first
+//!   usage has been read, and nothing counts before the answer;
+//! - where lines say that they were copied and nobody has the original, they count, but as history.
+//!
+//! Kept per message are 88 bytes, for as long as the file is followed: that is what makes a repeated line worth nothing
+//! whenever it comes.
+
+mod spent;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{Change, Ledger, UsageRow};
+use crate::core::activity::Activity;
+use crate::core::session::UsageEvent;
+use crate::core::source::{Fact, Message, Response};
+use crate::core::usage::{Tokens, Usage};
+use spent::Spent;
+
+/// A message's id and a mark of one response with it.
+pub type Mark = (u128, u64);
+
+/// One message of a file: enough to know it again in a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Identifies the message.
+    pub message: u128,
+    /// Which response with that id it is of.
+    pub response: Response,
+    /// When a line of it was written.
+    pub at: Timestamp,
+    /// What it used by that line.
+    pub tokens: Tokens,
+    /// Whether it used more than that.
+    pub at_least: bool,
+}
+
+impl Row {
+    /// What a copy of the line has too.
+    pub fn marks(&self) -> impl Iterator<Item = Mark> + use<> {
+        let message = self.message;
+        self.response.marks().map(move |mark| (message, mark))
+    }
+}
+
+/// The token figures of one file.
+#[derive(Debug, Default)]
+pub struct Messages {
+    /// What is held back until it is known what belongs to another file.
+    held: Vec<Entry>,
+    /// What is marked so belongs to another file, in order; `None` before that is known.
+    inherited: Option<Vec<Mark>>,
+    /// Whether another file of the session may get the same lines, so that each new message has to be asked for.
+    shared: bool,
+    /// Whether messages that count elsewhere, or were copied, were among the lines since the session's last account.
+    copied: bool,
+    /// What was spent beyond what lines tell.
+    spent: Option<Box<Spent>>,
+    messages: BTreeMap<u128, Best>,
+    /// The newest response with an id that several have.
+    newest: BTreeMap<u128, u128>,
+    usage: Usage,
+    turn: Turn,
+    /// Whether bytes were left out, so that the total is not known.
+    total_hidden: bool,
+    /// How many messages are known to have used more than is written.
+    at_least: usize,
+    changes: Vec<Change>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Turn(Option<String>),
+    Message(Timestamp, Message),
+    Spent(Timestamp, Tokens),
+    Delegated,
+}
+
+/// The line that speaks for a message.
+#[derive(Debug, Clone, Copy)]
+struct Best {
+    response: Response,
+    tokens: Tokens,
+    main: bool,
+    at_least: bool,
+    /// Whether there is another response with its message's id, under which that one is kept.
+    further: bool,
+    /// The turn in which the message was first seen.
+    turn: u32,
+}
+
+#[derive(Debug, Default)]
+struct Turn {
+    number: u32,
+    id: Option<String>,
+    used: Tokens,
+    /// Whether bytes were left out since it began.
+    torn: bool,
+}
+
+impl Best {
+    /// Ties go to the later line.
+    fn yields_to(&self, message: &Message) -> bool {
+        let rank = |main: bool, tokens: &Tokens| (main, tokens.output, tokens.all());
+        rank(message.main, &message.tokens) >= rank(self.main, &self.tokens)
+    }
+}
+
+impl Ledger for Messages {
+    fn fact(&mut self, at: Timestamp, _ordinal: Option<u64>, fact: &mut Fact) {
+        match fact {
+            Fact::TurnStarted { turn, .. } => self.turn_started(turn.as_deref()),
+            Fact::Message(message) => self.message(at, message),
+            Fact::Spent(spent) => self.spent(at, *spent),
+            Fact::CallStarted { doing, .. } if doing.activity == Activity::Delegating => self.delegated(),
+            _ => {}
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        let mut usage = self.usage;
+        if self.total_hidden {
+            usage.session_total_tokens = None;
+        }
+        usage
+    }
+
+    fn is_lower_bound(&self) -> bool {
+        self.at_least > 0
+    }
+
+    fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    fn jump(&mut self) {
+        self.inherit(std::iter::empty());
+        self.total_hidden = true;
+        self.turn.torn = true;
+        self.usage.last_turn_tokens = None;
+    }
+
+    fn wants_lineage(&self) -> bool {
+        self.held.iter().any(|entry| matches!(entry, Entry::Message(..)))
+    }
+
+    fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {
+        self.inherit(candidates.iter().flatten().filter_map(UsageRow::message).flat_map(|row| row.marks()));
+    }
+
+    fn wants_helpers(&self, at_end: bool) -> bool {
+        self.spent.as_ref().is_some_and(|spent| spent.wants_helpers(at_end))
+    }
+
+    fn set_helpers(&mut self, helpers: &[Vec<UsageRow>], at_end: bool) {
+        let own: BTreeSet<Mark> = self.rows().flat_map(|row| row.marks()).collect();
+        let is_own = |row: &Row| row.marks().any(|mark| own.contains(&mark));
+        let others = |rows: &Vec<UsageRow>| {
+            rows.iter().filter_map(UsageRow::message).filter(|row| !is_own(row)).collect::<Vec<_>>()
+        };
+        let helpers: Vec<_> = helpers.iter().map(others).collect();
+        let risen = self.spent.as_mut().map(|spent| spent.set_helpers(&helpers, at_end)).unwrap_or_default();
+        for (at, added) in risen {
+            let total = self.usage.session_total_tokens.unwrap_or_default().plus(&added);
+            self.usage.session_total_tokens = Some(total);
+            self.usage.session_delta_tokens = Some(added);
+            let usage = self.usage();
+            let added = Some(added);
+            self.changes.push(Change::Usage(UsageEvent {
+                at,
+                turn: None,
+                usage,
+                added,
+                call: None,
+                unlisted: true,
+            }));
+        }
+    }
+
+    fn counted(&self) -> Option<Vec<UsageRow>> {
+        self.inherited.as_ref()?;
+        Some(self.rows().map(UsageRow::Message).collect())
+    }
+
+    fn share(&mut self) {
+        self.shared = true;
+    }
+}
+
+impl Messages {
+    /// The user's prompt begins a turn.
+    fn turn_started(&mut self, id: Option<&str>) {
+        let id = id.map(str::to_owned);
+        if self.inherited.is_none() || !self.held.is_empty() {
+            self.held.push(Entry::Turn(id));
+        } else {
+            self.begin_turn(id);
+        }
+    }
+
+    /// A line of a message, with its usage so far.
+    fn message(&mut self, at: Timestamp, message: &Message) {
+        if self.inherited.is_none() || self.shared {
+            self.held.push(Entry::Message(at, message.clone()));
+        } else {
+            self.own(at, message, message.copied);
+        }
+    }
+
+    /// What the whole session has spent so far by Claude Code's own account.
+    fn spent(&mut self, at: Timestamp, spent: Tokens) {
+        if self.inherited.is_none() || !self.held.is_empty() {
+            self.held.push(Entry::Spent(at, spent));
+        } else {
+            self.account(at, spent);
+        }
+    }
+
+    /// A helper is called.
+    fn delegated(&mut self) {
+        if self.inherited.is_none() || !self.held.is_empty() {
+            self.held.push(Entry::Delegated);
+        } else {
+            self.spent.get_or_insert_default().called();
+        }
+    }
+
+    fn account(&mut self, at: Timestamp, spent: Tokens) {
+        let copied = std::mem::take(&mut self.copied);
+        // Of two files of a session the copy has the original's accounts too.
+        if self.total_hidden || copied && self.shared {
+            return;
+        }
+        let account = self.spent.get_or_insert_default();
+        let own = self.usage.session_total_tokens.unwrap_or_default().minus(&account.unlisted());
+        account.told(at, spent, own, copied);
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Row> {
+        self.messages.iter().map(|(place, best)| {
+            let Best { response, tokens, at_least, .. } = *best;
+            let message = if best.further { place ^ further(&response) } else { *place };
+            Row { message, response, at: Timestamp::UNIX_EPOCH, tokens, at_least }
+        })
+    }
+
+    /// These messages belong to another file: the original's, of which this one is a copy.
+    fn inherit(&mut self, marks: impl Iterator<Item = Mark>) {
+        if self.inherited.is_some() && !self.wants_lineage() {
+            return;
+        }
+        let is_first = self.inherited.is_none();
+        let inherited = self.inherited.get_or_insert_default();
+        inherited.extend(marks);
+        inherited.sort_unstable();
+        inherited.dedup();
+        let orphaned = is_first && inherited.is_empty();
+        let held = std::mem::take(&mut self.held);
+        // Of a copy without its original everything that is there at first is history.
+        let is_copied = |entry: &Entry| matches!(entry, Entry::Message(_, message) if message.copied);
+        let history = orphaned && held.iter().any(is_copied);
+        for entry in held {
+            match entry {
+                Entry::Turn(id) => self.begin_turn(id),
+                Entry::Message(at, message) => self.own(at, &message, history || message.copied),
+                Entry::Spent(at, spent) => self.account(at, spent),
+                Entry::Delegated => self.spent.get_or_insert_default().called(),
+            }
+        }
+    }
+
+    fn begin_turn(&mut self, id: Option<String>) {
+        self.turn = Turn { number: self.turn.number.wrapping_add(1), id, ..Turn::default() };
+        self.usage.last_turn_tokens = self.usage.session_total_tokens.map(|_| Tokens::ZERO);
+    }
+
+    /// Under which id the response is kept that a line is of: the first one under the message's own.
+    fn place(&self, message: &Message) -> u128 {
+        let id = message.id;
+        if !self.messages.contains_key(&id) {
+            return id;
+        }
+        let is_of = |place: &u128| {
+            let known = self.messages.get(place);
+            // A helper's copy of a message has a request of its own.
+            known.is_some_and(|best| best.main != message.main || best.response.is(&message.response))
+        };
+        let newest = self.newest.get(&id).copied().unwrap_or(id);
+        [newest, id].into_iter().find(is_of).unwrap_or(id ^ further(&message.response))
+    }
+
+    fn own(&mut self, at: Timestamp, message: &Message, history: bool) {
+        let place = self.place(message);
+        let known = self.messages.get(&place).copied();
+        let inherited = self.inherited.as_deref().unwrap_or_default();
+        let Message { id, response, tokens, main, at_least, .. } = *message;
+        let row = Row { message: id, response, at, tokens, at_least };
+        let is_inherited = known.is_none() && row.marks().any(|mark| inherited.binary_search(&mark).is_ok());
+        self.copied |= is_inherited || history;
+        if let Some(spent) = &mut self.spent {
+            spent.goes_on(at);
+        }
+        if is_inherited {
+            return;
+        }
+        if known.is_some_and(|known| !known.yields_to(message)) {
+            return;
+        }
+        let (before, turn) = known.map_or((Tokens::ZERO, self.turn.number), |best| (best.tokens, best.turn));
+        if known.is_none() && place != id {
+            self.newest.insert(id, place);
+        }
+        let further = place != id;
+        self.messages.insert(place, Best { response, tokens, main, at_least, further, turn });
+        self.at_least += usize::from(at_least);
+        self.at_least = self.at_least.saturating_sub(usize::from(known.is_some_and(|best| best.at_least)));
+        let replace = |sum: Tokens| sum.minus(&before).plus(&tokens);
+        self.usage.session_total_tokens = Some(replace(self.usage.session_total_tokens.unwrap_or_default()));
+        if turn == self.turn.number {
+            self.turn.used = replace(self.turn.used);
+        }
+        self.usage.last_turn_tokens = (!self.turn.torn).then_some(self.turn.used);
+        let added = tokens.minus(&before);
+        if added.is_zero() {
+            return;
+        }
+        self.usage.session_delta_tokens = Some(added);
+        let (turn, usage) = (self.turn.id.clone(), self.usage());
+        let added = Some(added).filter(|_| !history);
+        let call = message.call.clone();
+        self.changes.push(Change::Usage(UsageEvent { at, turn, usage, added, call, unlisted: false }));
+    }
+}
+
+/// What a message's id is changed by for a further response with it. Done again, it is the id.
+fn further(response: &Response) -> u128 {
+    response.marks().next().map_or(0, |mark| u128::from(mark) << 64)
+}

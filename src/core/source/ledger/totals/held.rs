@@ -1,0 +1,52 @@
+//! Where a file stands between copied and own history, and what is held back until that is decided.
+
+use jiff::Timestamp;
+
+use super::copied::{Originals, Row, row};
+use crate::core::source::{Count, CountInfo};
+
+/// Where the file stands between copied and own history.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Origin {
+    /// What comes is the session's own.
+    #[default]
+    Own,
+    /// What comes is copied, until the session's own part is marked. What is held would be own if that mark were wrong.
+    Copied { held: Vec<Entry> },
+    /// Nothing has decided yet; what came is held back.
+    Undecided { held: Vec<Entry>, rows: usize, foreign_meta: bool },
+    /// All rows so far are those of other files.
+    Following(Originals),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Entry {
+    Turn(Option<String>),
+    Count { at: Timestamp, count: Box<Count> },
+}
+
+impl Entry {
+    pub(super) fn at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Count { at, .. } => Some(*at),
+            Self::Turn(_) => None,
+        }
+    }
+
+    pub(super) fn row(&self) -> Option<Row> {
+        match self {
+            Self::Count { count, .. } => count.info.as_ref().map(row),
+            Self::Turn(_) => None,
+        }
+    }
+}
+
+pub(super) fn info_of(row: &Row) -> CountInfo {
+    CountInfo { total: row.total, last: Some(row.last), window: None }
+}
+
+impl Origin {
+    pub(super) fn undecided(foreign_meta: bool) -> Self {
+        Self::Undecided { held: Vec::new(), rows: 0, foreign_meta }
+    }
+}
