@@ -48,6 +48,34 @@ pub(crate) fn identity(_: &fs::Metadata) -> Option<(u64, u64)> {
     None
 }
 
+/// The same of what is at `path`, whose own the metadata are: on Windows volume and file index, for which it is opened once
+/// more. `None` where the file system has no index, or the path is longer than Windows' usual 260 characters.
+#[cfg(unix)]
+pub(crate) fn identity_at(_: &Path, metadata: &fs::Metadata) -> Option<(u64, u64)> {
+    identity(metadata)
+}
+
+#[cfg(windows)]
+pub(crate) fn identity_at(path: &Path, _: &fs::Metadata) -> Option<(u64, u64)> {
+    use winsafe::{HFILE, co};
+    // Nothing is read of it, so it stands in no writer's way.
+    let (file, _) = HFILE::CreateFile(
+        path.to_str()?,
+        co::GENERIC::default(),
+        Some(co::FILE_SHARE::READ | co::FILE_SHARE::WRITE | co::FILE_SHARE::DELETE),
+        None,
+        co::DISPOSITION::OPEN_EXISTING,
+        co::FILE_ATTRIBUTE::NORMAL,
+        // or folders are not opened
+        Some(co::FILE_FLAG::BACKUP_SEMANTICS),
+        None,
+        None,
+    )
+    .ok()?;
+    let found = file.GetFileInformationByHandle().ok()?;
+    (found.nFileIndex() != 0).then(|| (found.dwVolumeSerialNumber.into(), found.nFileIndex()))
+}
+
 /// Gives the path that was really written.
 fn put(path: &Path, bytes: &[u8], finish: fn(&File) -> io::Result<()>) -> io::Result<PathBuf> {
     let target = real(path);

@@ -56,12 +56,12 @@ impl Stamp {
     }
 }
 
-/// Device and inode. Where std does not give them it is the name, because agents keep a file's name when they move it;
-/// what was read of a file tells the rest (creation times do not: shares and Linux homes make them up).
+/// What the file system calls it. Where that is not to be had it is the name, because agents keep a file's name when they
+/// move it; what was read of a file tells the rest (creation times do not: shares and Linux homes make them up).
 fn identity(path: &Path, metadata: &Metadata) -> FileIdentity {
     let name = || path.file_name().unwrap_or_default().to_string_lossy();
     let (device, inode) =
-        files::identity(metadata).unwrap_or_else(|| (fingerprint::short(name().as_bytes()), 0));
+        files::identity_at(path, metadata).unwrap_or_else(|| (fingerprint::short(name().as_bytes()), 0));
     FileIdentity(device, inode)
 }
 
@@ -105,5 +105,30 @@ impl Chunks {
             }
         }
         Ok(passed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_by_what_it_is_and_not_by_its_name() {
+        let temporary = tempfile::tempdir().unwrap();
+        let [one, other, moved] = ["one", "other", "moved"].map(|folder| {
+            std::fs::create_dir(temporary.path().join(folder)).unwrap();
+            temporary.path().join(folder).join("session.jsonl")
+        });
+        let identity = |path: &Path| Stamp::look(path).unwrap().identity;
+        std::fs::write(&one, "{}\n").unwrap();
+        std::fs::copy(&one, &other).unwrap();
+        let known = identity(&one);
+        assert_ne!(identity(&other), known, "a copy is another file");
+        assert_ne!(identity(one.parent().unwrap()), identity(other.parent().unwrap()));
+        std::fs::rename(&one, &moved).unwrap();
+        assert_eq!(identity(&moved), known);
+        assert_eq!(Opened::open(&moved).unwrap().stamp.identity, known);
+        std::fs::rename(&other, &moved).unwrap();
+        assert_ne!(identity(&moved), known, "another one took its place");
     }
 }
