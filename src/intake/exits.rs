@@ -1,6 +1,7 @@
 //! Tells when a registered process ends, where the system has an event for that.
 //!
-//! One thread sleeps until any of them ends, and asks for a look at the registers, which tells which ended. Where there is no such event, `registers` looks again after a while.
+//! A thread sleeps until any of them ends (on Windows a thread for each), and asks for a look at the registers, which tells
+//! which ended. Where there is no such event, `registers` looks again after a while.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -130,7 +131,55 @@ mod system {
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(windows)]
+mod system {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+    use std::thread::{Builder, JoinHandle};
+
+    use winsafe::{HPROCESS, co};
+
+    use super::Inbox;
+
+    /// Nothing wakes a thread that waits for a process but the process, so there is a small one for each.
+    pub(super) struct Exits {
+        inbox: Arc<Inbox>,
+        waiting: BTreeMap<u32, JoinHandle<()>>,
+    }
+
+    impl Exits {
+        pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+            Self { inbox, waiting: BTreeMap::new() }
+        }
+
+        pub(super) fn watch(&mut self, pids: &BTreeSet<u32>) -> bool {
+            self.waiting.retain(|_, thread| !thread.is_finished());
+            for pid in pids {
+                if !self.waiting.contains_key(pid)
+                    && let Some(thread) = self.wait(*pid)
+                {
+                    self.waiting.insert(*pid, thread);
+                }
+            }
+            pids.iter().all(|pid| self.waiting.contains_key(pid))
+        }
+
+        fn wait(&self, pid: u32) -> Option<JoinHandle<()>> {
+            const STACK: usize = 64 * 1024;
+            let process = HPROCESS::OpenProcess(co::PROCESS::SYNCHRONIZE, false, pid).ok()?;
+            let inbox = Arc::clone(&self.inbox);
+            let thread = Builder::new().name("exits".to_owned()).stack_size(STACK);
+            let tell = move || {
+                if process.WaitForSingleObject(None).is_ok() {
+                    inbox.verify();
+                }
+            };
+            thread.spawn(tell).ok()
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
 mod system {
     use std::collections::BTreeSet;
     use std::sync::Arc;
