@@ -231,7 +231,6 @@ fn limits_that_claude_code_keeps_itself_are_seen_by_watch_without_a_daemon() {
     fs::write(world.home.claude().join(".claude.json"), cached.to_string()).unwrap();
     let watch = world.home.start("watch --json");
     watch.wait_for_output(r#""used_percent":12.0"#);
-    watch.terminate();
 }
 
 /// The activities that a session goes through by itself after its lines, with the second at which each is told.

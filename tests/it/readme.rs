@@ -165,14 +165,12 @@ impl Home {
         let kept = ["PATH", "SystemRoot"].map(|name| (name, std::env::var_os(name)));
         command.env_clear().envs(kept.into_iter().filter_map(|(name, value)| Some((name, value?))));
         command.env("HOME", self.0.path()).env("TZ", "UTC").env("CODEX_HOME", self.path(".codex"));
-        // On Windows the home is not asked of the environment, and a file that is named has to be there.
+        // On Windows the home is not asked of the environment, and a file that is named has to be there or to be made.
         if cfg!(windows) {
-            let is_there = self.settings().exists();
-            if !is_there {
-                fs::write(self.path("empty.toml"), "").unwrap();
-            }
-            let config = if is_there { self.settings() } else { self.path("empty.toml") };
-            command.env("AGENT_PRESENCE_CONFIG", config);
+            let empty = self.path("empty.toml");
+            fs::write(&empty, "").unwrap();
+            let is_meant = self.settings().exists() || arguments == ["config", "init"];
+            command.env("AGENT_PRESENCE_CONFIG", if is_meant { self.settings() } else { empty });
         }
         command.env("AGENT_PRESENCE_STATE_DIR", self.path(".local/state/agent-presence"));
         command.args(arguments);

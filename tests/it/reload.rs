@@ -27,13 +27,20 @@ fn save(path: &Path, text: &str) {
     fs::rename(new, path).unwrap();
 }
 
-/// The folder where the settings are if nobody names them, which is not there yet.
+/// The folder where the settings are if nobody names them, which is not there yet. Windows knows it without asking the
+/// environment; there it is one with a file in it that is named.
 fn usual_folder(home: &mut Home) -> PathBuf {
-    home.set("AGENT_PRESENCE_CONFIG", "");
-    for variable in ["XDG_CONFIG_HOME", "APPDATA"] {
-        home.set(variable, home.path("later").to_str().unwrap());
+    let above = if cfg!(target_os = "macos") { "home/Library/Application Support" } else { "later" };
+    let folder = home.path(above).join("agent-presence");
+    home.set("XDG_CONFIG_HOME", home.path(above).to_str().unwrap());
+    let mut named = PathBuf::new();
+    if cfg!(windows) {
+        named = folder.join("config.toml");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(&named, settings(home, "")).unwrap();
     }
-    home.path("later/agent-presence")
+    home.set("AGENT_PRESENCE_CONFIG", named.to_str().unwrap());
+    folder
 }
 
 /// A session in the middle of a turn, and the program that shows it on standard output.
@@ -117,8 +124,8 @@ fn a_folder_comes_and_goes() {
     fs::create_dir_all(&folder).unwrap();
     fs::write(&file, settings(&home, PROJECT)).unwrap();
     program.wait_for_output("│ Thinking in app · GPT-5.6 Sol\n");
-    fs::remove_dir_all(home.path("later")).unwrap();
-    program.wait_for_log("it is empty or gone: the last good settings stay in force");
+    fs::remove_dir_all(folder.parent().unwrap()).unwrap();
+    program.wait_for_log("the last good settings stay in force");
     fs::create_dir_all(&folder).unwrap();
     fs::write(&file, settings(&home, "[card]\ndetails = \"{model} at work\"\n")).unwrap();
     program.wait_for_output("│ GPT-5.6 Sol at work\n");

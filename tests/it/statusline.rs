@@ -170,8 +170,8 @@ fn set_up_in_settings_that_were_there_and_taken_out_again() {
     );
     let command = serde_json::from_str::<Value>(&text).unwrap()["statusLine"]["command"].clone();
     // The shell that Claude Code runs it with takes slashes everywhere.
-    let program = env!("CARGO_BIN_EXE_agent-presence").replace('\\', "/");
-    assert_eq!(command, format!("{program} statusline"));
+    let program = std::path::absolute(env!("CARGO_BIN_EXE_agent-presence")).unwrap();
+    assert_eq!(command, format!("{} statusline", program.display()).replace('\\', "/"));
     assert_eq!(
         fs::read_to_string(settings(&home).with_file_name("settings.json.before-agent-presence")).unwrap(),
         before

@@ -1,7 +1,7 @@
 //! What files, settings and arguments of others may hold, and what of it reaches a terminal: nothing that steers one.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use agent_presence::core::source::Agent;
 use agent_presence::dashboard::view::View;
@@ -16,9 +16,17 @@ use crate::support::process::Ended;
 /// A control of each set, what changes the direction of text, what takes no room, and a line that is forged.
 const HOSTILE: &str = "a\u{1b}[2Jb\u{9b}31mc\u{202e}d\u{2066}e\u{200b}f\u{feff}g\u{7f}h\u{85}i\nINFO forged";
 
-/// A name that a folder can have; the line that is forged begins its line.
+/// A name; the line that is forged begins its line.
 fn hostile(word: &str) -> String {
     format!("{word}{HOSTILE}")
+}
+
+/// The same, as far as a folder can have such a name: Windows takes none of the first 32 characters.
+fn hostile_folder(home: &Home) -> PathBuf {
+    let is_taken = |character: &char| !cfg!(windows) || *character >= ' ';
+    let folder = home.path(&hostile("folder").chars().filter(is_taken).collect::<String>());
+    fs::create_dir(&folder).unwrap();
+    folder
 }
 
 /// What a terminal would obey, not see.
@@ -103,8 +111,7 @@ fn names_from_session_files_steer_no_terminal() {
 #[test]
 fn names_of_files_and_arguments_steer_no_terminal() {
     let home = Home::new();
-    let folder = home.path(&hostile("folder"));
-    fs::create_dir(&folder).unwrap();
+    let folder = hostile_folder(&home);
     let config = folder.join("config.toml");
     fs::write(&config, format!("[discord]\nclients = {}\n[nonsense", json!([hostile("/run/")]))).unwrap();
     let run = |arguments: &[&str], code: i32| {
@@ -130,8 +137,7 @@ fn names_of_files_and_arguments_steer_no_terminal() {
 #[test]
 fn a_settings_file_that_is_named_by_others_forges_no_line_of_the_log() {
     let mut home = Home::new();
-    let folder = home.path(&hostile("folder"));
-    fs::create_dir(&folder).unwrap();
+    let folder = hostile_folder(&home);
     let config = folder.join("config.toml");
     fs::write(&config, "[discord]\nclient = 1\n").unwrap();
     home.set("AGENT_PRESENCE_CONFIG", config.to_str().unwrap());
