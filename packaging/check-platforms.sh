@@ -2,11 +2,13 @@
 # Runs the tests as the other systems' programs, as far as one machine can: Windows in Wine, arm64 in qemu, static musl as it
 # is; for macOS it compiles, lints and links.
 #
-#   packaging/check-platforms.sh [--lint] [--at-hand] [TARGET...]
+#   packaging/check-platforms.sh [--lint] [--at-hand] [TARGET...] [TEST...]
 #
 # --lint only compiles and lints. --at-hand fetches no tools, and leaves out the targets whose tools are missing. Without
-# targets it takes all that are below. Output goes to .build/platforms/TARGET.log, a
-# line per target to the terminal. README.md beside this script says what it needs, and which tests run nowhere but at home.
+# targets it takes all that are below; `windows`, `arm64`, `musl` and `macos` are short for them. Each TEST is a part of a
+# test's name: only those run then, also where they are left out otherwise, and nothing is linted. Output goes to
+# .build/platforms/TARGET.log, a line per target to the terminal. README.md beside this script says what it needs, and which
+# tests run nowhere but at home.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -16,13 +18,18 @@ exec </dev/null
 . packaging/lib/targets.sh
 
 LINT=
-targets=()
+targets=() tests=()
 for argument; do
     case $argument in
     --lint) LINT=yes ;;
     --at-hand) export PLATFORM_FETCH=no ;;
-    -*) fail "unknown option $argument" 'packaging/check-platforms.sh [--lint] [--at-hand] [TARGET...]' ;;
-    *) targets+=("$argument") ;;
+    -*) fail "unknown option $argument" 'packaging/check-platforms.sh [--lint] [--at-hand] [TARGET...] [TEST...]' ;;
+    windows) targets+=(x86_64-pc-windows-gnu) ;;
+    arm64) targets+=(aarch64-unknown-linux-gnu) ;;
+    musl) targets+=(x86_64-unknown-linux-musl) ;;
+    macos) targets+=(aarch64-apple-darwin x86_64-apple-darwin) ;;
+    *-*) targets+=("$argument") ;;
+    *) tests+=("$argument") ;;
     esac
 done
 [ ${#targets[@]} -gt 0 ] || targets=(
@@ -31,33 +38,44 @@ done
 LOGS=.build/platforms
 mkdir -p "$LOGS"
 
-# missing TARGET: the tests that do not run for it, one per line: `name` or `module::*`
-missing() {
-    local where='none'
-    case $1 in *-windows-*) where='windows|wine' ;; aarch64-*-linux-*) where='qemu' ;; esac
-    sed -nE "s/^\| \`([^\`]+)\` \| ($where) \|.*/\1/p" packaging/README.md
-}
+# rows WHERE: the tests that README.md says do not run there, one per line: `name` or `module::*`
+rows() { sed -nE "s/^\| \`([^\`]+)\` \| $1 \|.*/\1/p" packaging/README.md; }
 
-# as_skips NAME...: for the test harness, which takes each as a part of the name
-as_skips() { for name; do printf -- '--skip\n%s\n' "${name%\*}"; done; }
+# in_rows WHERE: of the names on standard input those that have a row
+in_rows() {
+    local name row rows
+    mapfile -t rows < <(rows "$1")
+    while read -r name; do
+        for row in ${rows[@]+"${rows[@]}"}; do
+            # shellcheck disable=SC2053
+            if [[ $name == $row ]]; then
+                echo "$name"
+                break
+            fi
+        done
+    done
+}
 
 names() { sed -n 's/: test$//p' "$1" | sort -u; }
 
-# compare TARGET LIST: each test of this system is in LIST, or among those that the README says do not run.
+# compare TARGET LIST: LIST has the tests of this system but for those that README.md says are not there, which all exist.
 compare() {
-    local target=$1 list=$2 name pattern left=()
+    local target=$1 list=$2 system='' emulator='' absent wrong
+    case $target in
+    *-windows-*) system=windows emulator=wine ;;
+    aarch64-*-linux-*) emulator=qemu ;;
+    esac
     [ -s "$LOGS/host.list" ] || cargo test --locked -q -- --list >"$LOGS/host.list"
-    while read -r name; do
-        while read -r pattern; do
-            # shellcheck disable=SC2053
-            [[ $name != $pattern ]] || continue 2
-        done < <(missing "$target")
-        left+=("$name")
-    done < <(comm -23 <(names "$LOGS/host.list") <(names "$list"))
-    [ ${#left[@]} = 0 ] || {
-        printf 'not run for %s, and packaging/README.md does not say why: %s\n' "$target" "${left[@]}"
-        return 1
-    }
+    absent=$(comm -23 <(names "$LOGS/host.list") <(names "$list"))
+    wrong=$(
+        comm -23 <(echo "$absent") <(in_rows "$system" <<<"$absent") | sed '/./s/^/not there, and README.md does not say why: /'
+        names "$list" | in_rows "$system" | sed 's/^/there, and README.md says that it is not: /'
+        rows "($system|$emulator)" | while read -r row; do
+            grep -q "^${row%\*}" "$LOGS/host.list" "$list" || echo "in README.md, and no test has that name: $row"
+        done
+    )
+    [ -z "$wrong" ] || { echo "$wrong"; return 1; }
+    mapfile -t skips < <(names "$list" | in_rows "$emulator" | awk '{ print "--skip"; print }')
 }
 
 lint() {
@@ -67,14 +85,17 @@ lint() {
 }
 
 run_tests() {
-    local target=$1 skips
-    mapfile -t skips < <(missing "$target" | while read -r name; do as_skips "$name"; done)
+    local target=$1 skips=()
     # qemu is ten times slower: there tests wait longer, and each property is tried on fewer inputs, where its test leaves
     # the number open
     case $RUNNER in */qemu-run) export SLOW_MACHINE=yes PROPTEST_CASES=${PROPTEST_CASES:-16} ;; esac
+    if [ ${#tests[@]} -gt 0 ]; then
+        with_target "$target" "$CARGO" test --locked --no-fail-fast --target "$target" -- "${tests[@]}"
+        return
+    fi
     with_target "$target" "$CARGO" test --locked --target "$target" -q -- --list >"$LOGS/$target.list"
     compare "$target" "$LOGS/$target.list"
-    with_target "$target" "$CARGO" test --locked --no-fail-fast --target "$target" -- ${skips[@]+"${skips[@]}"}
+    with_target "$target" "$CARGO" test --locked --no-fail-fast --target "$target" -- --exact ${skips[@]+"${skips[@]}"}
 }
 
 check() {
@@ -85,7 +106,7 @@ check() {
         return
     fi
     prepare "$target"
-    lint "$target"
+    [ ${#tests[@]} -gt 0 ] || lint "$target"
     case $target in
     *-apple-darwin)
         if [ "${HOST#*-}" = apple-darwin ]; then
@@ -126,6 +147,6 @@ for target in "${targets[@]}"; do
     fi
     [ "$code" = 0 ] || { verdict=FAILED; bad+=("$target"); }
     printf '%-28s %-6s %s (%d s)\n' "$target" "$verdict" "$(summary "$log")" $((SECONDS - start))
-    [ "$verdict" = ok ] || grep -E '^(error|test .*FAILED|hint:|not run for)|panicked at' "$log" | head -n 40
+    [ "$verdict" = ok ] || grep -E '^(error|test .*FAILED|hint:|not there,|there,|in README)|panicked at' "$log" | head -n 40
 done
 [ ${#bad[@]} = 0 ] || { printf 'failed: %s; the logs are in %s\n' "${bad[*]}" "$LOGS"; exit 1; }
