@@ -85,13 +85,14 @@ fn is_limit(_: &io::Error) -> bool {
 
 /// Why no watcher can be made at all.
 fn without_watcher(error: notify::Error) -> Refused {
-    #[cfg(target_os = "linux")]
-    if let ErrorKind::Io(error) = &error.kind
-        && error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error())
-    {
-        return Refused::Instances;
+    /// Linux' `EMFILE`.
+    const NO_INSTANCE: i32 = 24;
+    match &error.kind {
+        ErrorKind::Io(cause) if cfg!(target_os = "linux") && cause.raw_os_error() == Some(NO_INSTANCE) => {
+            Refused::Instances
+        }
+        _ => Refused::from(error),
     }
-    Refused::from(error)
 }
 
 /// Paths that the system watches, each by itself. The system is asked for a watcher with the first of them.
