@@ -17,7 +17,7 @@ use crate::core::report::{CardReport, ConfigReport, DaemonReport, EventKind};
 use crate::core::settings::Settings;
 use crate::core::source::Agent;
 use crate::core::source::codex;
-use crate::core::source_event::{FileId, SourceEvent, Standing};
+use crate::core::source_event::{FileId, SourceEvent};
 use crate::core::time::{Now, elapsed, later};
 use crate::daemon::discord::Links;
 use crate::daemon::discord::endpoints::{self, Places};
@@ -77,8 +77,7 @@ pub fn last_card(settings: Settings, zone: TimeZone) -> Option<(CardReport, Time
     let publisher = Publisher::new(0, &settings);
     let mut drive = Drive::new(Engine::new(settings, zone, publisher), Folders::AsWritten);
     let update = Box::new(file.take_update()?);
-    let event =
-        SourceEvent::Updated { file: FileId::new(0), update, standing: Standing::Restored, read: None };
+    let event = SourceEvent::Updated { file: FileId::new(0), update, read: None };
     drive.take(now, [Input::Source(event)]);
     while drive.poll(now).is_some() {}
     let config = ConfigReport { path: None, issues: Vec::new() };
@@ -136,12 +135,8 @@ impl Player {
             let begun = file.is_at_work() || self.drive.engine.card().is_some();
             if let Some(mut update) = begun.then(|| file.take_update()).flatten() {
                 update.session.timer_from = Some(self.timer_from);
-                let event = SourceEvent::Updated {
-                    file: FileId::new(0),
-                    update: Box::new(update),
-                    standing: Standing::News,
-                    read: None,
-                };
+                let event =
+                    SourceEvent::Updated { file: FileId::new(0), update: Box::new(update), read: None };
                 self.input(Input::Source(event));
             }
         }

@@ -19,7 +19,7 @@ use jiff::tz::TimeZone;
 use crate::core::engine::Input;
 use crate::core::report::Event;
 use crate::core::settings::Settings;
-use crate::core::source_event::{FileId, SourceEvent, Standing};
+use crate::core::source_event::{FileId, SourceEvent};
 use crate::core::time::elapsed;
 use feed::Feed;
 use files::Recorded;
@@ -62,12 +62,7 @@ pub fn replay(
             if let Some(update) = feed.file.take_update() {
                 stage.advance(at, out);
                 let file = FileId::new(number as u64);
-                let event = SourceEvent::Updated {
-                    file,
-                    update: Box::new(update),
-                    standing: Standing::News,
-                    read: None,
-                };
+                let event = SourceEvent::Updated { file, update: Box::new(update), read: None };
                 stage.input(Input::Source(event), out);
             }
         }

@@ -8,7 +8,7 @@ use agent_presence::core::file::{FileUpdate, RowReader, SessionFile};
 use agent_presence::core::publish::Publisher;
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source;
-use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
+use agent_presence::core::source_event::{FileId, SourceEvent};
 use agent_presence::core::time::Now;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -92,7 +92,6 @@ fn show(update: Option<FileUpdate>) {
         Input::Source(SourceEvent::Updated {
             file,
             update: Box::new(update),
-            standing: Standing::News,
             read: None,
         }),
     );

@@ -19,7 +19,7 @@ use agent_presence::core::limits::{Snapshot, WindowState};
 use agent_presence::core::publish::{Budget, Endpoint, LinkCommand, LinkEvent, Loss, Payload, Publisher};
 use agent_presence::core::report::{ConfigReport, DaemonReport, EventKind};
 use agent_presence::core::settings::{Settings, Show};
-use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
+use agent_presence::core::source_event::{FileId, SourceEvent};
 use agent_presence::core::time::Now;
 use agent_presence::daemon::discord::activity::set_activity;
 use jiff::tz::TimeZone;
@@ -120,8 +120,6 @@ pub struct File {
     id: FileId,
     read: usize,
     announced: bool,
-    /// The newest usage event that was announced.
-    last_usage: Option<Timestamp>,
     /// Only its end was read so far.
     torn: bool,
 }
@@ -237,7 +235,6 @@ impl World {
         self.input(Input::Remembered(remembered));
         self.forget_files();
         for slot in self.slots() {
-            self.files.get_mut(&slot).unwrap().last_usage = None;
             self.read_anew(slot, false);
         }
         self.input(Input::Source(SourceEvent::CaughtUp));
@@ -339,7 +336,6 @@ impl World {
             id,
             read: 0,
             announced: false,
-            last_usage: None,
             torn: false,
         };
         self.files.insert(slot, file);
@@ -377,8 +373,6 @@ impl World {
     pub fn read_anew(&mut self, slot: usize, torn: bool) {
         let live_since = self.live_since;
         let Some(file) = self.files.get_mut(&slot) else { return };
-        let after = file.last_usage.and_then(|at| at.checked_add(SignedDuration::from_nanos(1)).ok());
-        let live_since = after.map_or(live_since, |after| after.max(live_since));
         file.fold = SessionFile::new(file.writer.agent, "home".into(), live_since);
         let first = file.bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         if torn && first > 0 {
@@ -424,13 +418,8 @@ impl World {
         if file.fold.lineage_wanted().is_some() {
             file.fold.set_lineage(&[]);
         }
-        let Some(mut update) = file.fold.take_update() else { return };
+        let Some(update) = file.fold.take_update() else { return };
         let restored = !std::mem::replace(&mut file.announced, true);
-        if let (true, Some(until)) = (restored, file.last_usage) {
-            // What was announced is no news when a file is read anew.
-            update.usage.retain(|event| event.added.is_none() || event.at > until);
-        }
-        file.last_usage = file.last_usage.max(update.usage.iter().map(|event| event.at).max());
         let restores = update.usage.iter().filter(|event| event.added.is_none()).count();
         assert!(restores <= usize::from(restored), "restored figures twice: {update:?}");
         let id = file.id;
@@ -438,9 +427,8 @@ impl World {
             // A provisional total may be anything.
             told.total = 0;
         }
-        let standing = if restored { Standing::Restored } else { Standing::News };
         let update = Box::new(update);
-        self.input(Input::Source(SourceEvent::Updated { file: id, update, standing, read: None }));
+        self.input(Input::Source(SourceEvent::Updated { file: id, update, read: None }));
         self.recount();
     }
 

@@ -220,6 +220,7 @@ impl Tapped {
             usage: self.events,
             limits,
             skipped: Skipped::default(),
+            first: false,
         }
     }
 

@@ -18,6 +18,7 @@ mod report;
 mod sessions;
 mod shared;
 mod tapped;
+mod told;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ use crate::core::register::Registers;
 use crate::core::report::{CardReport, Event, EventKind, LimitsReport};
 use crate::core::roster::Roster;
 use crate::core::settings::Settings;
-use crate::core::source_event::{FileId, SourceEvent, Standing};
+use crate::core::source_event::{FileId, SourceEvent};
 use crate::core::time::Now;
 use crate::core::timer::{Timer, Timers};
 
@@ -132,6 +133,8 @@ pub struct Engine {
     firsts: BTreeMap<FileId, FileId>,
     /// The first file of a session by a hash of whose it is.
     by_session: BTreeMap<u64, FileId>,
+    /// The newest usage that was told of sessions whose files have gone, by the same hash: they may come back.
+    past: BTreeMap<u64, Timestamp>,
     shared: Shared,
     limits: LimitsBook,
     registers: Registers,
@@ -169,6 +172,7 @@ impl Engine {
             dormant: BTreeMap::new(),
             firsts: BTreeMap::new(),
             by_session: BTreeMap::new(),
+            past: BTreeMap::new(),
             shared: Shared::default(),
             limits: LimitsBook::default(),
             registers: Registers::default(),
@@ -328,12 +332,7 @@ impl Engine {
 
     fn source(&mut self, now: Now, event: SourceEvent) {
         match event {
-            SourceEvent::Updated { file, update, standing: Standing::Resumed, read } => {
-                self.resumed(now, file, *update, read);
-            }
-            SourceEvent::Updated { file, update, standing, read } => {
-                self.updated(now, file, *update, standing == Standing::Restored, read);
-            }
+            SourceEvent::Updated { file, update, read } => self.updated(now, file, *update, read),
             SourceEvent::Gone { file } if file.is_stream() => self.stream_ended(file),
             SourceEvent::Gone { file } => {
                 self.gone(now, file);

@@ -49,6 +49,8 @@ pub struct FileUpdate {
     pub limits: Vec<Snapshot>,
     /// Lines that could not be used, since the file was opened.
     pub skipped: Skipped,
+    /// Whether the file was read from its start for this.
+    pub first: bool,
 }
 
 /// Lines that could not be used.

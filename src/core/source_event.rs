@@ -48,17 +48,6 @@ pub struct ReadTo {
     pub offset: u64,
 }
 
-/// What an update is to those who listen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It happened just now.
-    News,
-    /// The first word on this file, or the first after it was read anew: its figures are not events.
-    Restored,
-    /// The same, and an earlier daemon has told all of it: it is no news to anybody.
-    Resumed,
-}
-
 /// Something that session files brought.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SourceEvent {
@@ -68,8 +57,6 @@ pub enum SourceEvent {
         file: FileId,
         /// What is new; replaces what was known of the file.
         update: Box<FileUpdate>,
-        /// What it is to those who listen.
-        standing: Standing,
         /// How far the file has been read, once all of it up to there was.
         read: Option<ReadTo>,
     },

@@ -89,7 +89,7 @@ mod tests {
     use crate::core::file::SessionFile;
     use crate::core::publish::Publisher;
     use crate::core::source::Agent;
-    use crate::core::source_event::{FileId, SourceEvent, Standing};
+    use crate::core::source_event::{FileId, SourceEvent};
 
     const NOW: Now = Now { mono: Duration::ZERO, wall: Timestamp::constant(1_763_632_800, 0) };
 
@@ -129,8 +129,8 @@ mod tests {
         file.push(line("session_meta", "\"id\":\"s\",\"cwd\":\"/app\",\"source\":\"cli\"").as_bytes());
         file.push(line("event_msg", "\"type\":\"task_started\",\"turn_id\":\"t\"").as_bytes());
         let update = Box::new(file.take_update().unwrap());
-        let (file, standing) = (FileId::new(1), Standing::News);
-        let event = SourceEvent::Updated { file, update, standing, read: None };
+        let file = FileId::new(1);
+        let event = SourceEvent::Updated { file, update, read: None };
         let outputs = outputs(&mut drive, event);
         assert!(!outputs.iter().any(|output| matches!(output, Output::Locate(_))), "{outputs:?}");
         assert!(drive.engine.card().is_some());

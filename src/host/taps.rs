@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::control::tap::{Ear, Heard, Tapped};
-use crate::core::source_event::{FileId, SourceEvent, Standing};
+use crate::core::source_event::{FileId, SourceEvent};
 use crate::homes::Home;
 use crate::real_path::real;
 
@@ -75,7 +75,7 @@ impl Taps {
             let known = Box::new(tapped.clone_without_events());
             self.known.insert(connection, (file, Arc::clone(&home), known));
             let update = Box::new(tapped.into_update(home));
-            Some(SourceEvent::Updated { file, update, standing: Standing::News, read: None })
+            Some(SourceEvent::Updated { file, update, read: None })
         });
         other.into_iter().chain(update).collect()
     }

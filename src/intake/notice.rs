@@ -11,14 +11,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-
 use super::Home;
 use super::open::{Opened, Stamp};
 use super::reader::Reader;
 use super::scan::Found;
-use super::tail::{Announced, Followed, Tail};
-use crate::core::source_event::{FileId, ReadTo, SourceEvent, Standing};
+use super::tail::{Followed, Tail};
+use crate::core::source_event::{FileId, ReadTo, SourceEvent};
 use crate::core::time::{earlier, elapsed};
 
 /// Files silent for longer are not followed.
@@ -100,13 +98,11 @@ impl Reader<'_> {
             && offset <= self.config.sizes.whole
             && let Some(id) = self.resume(home, path, offset)?
         {
-            let resumed = self.announce_as(id, Some(Standing::Resumed));
+            let resumed = self.announce(id);
             return if resumed.is_break() { Ok(resumed) } else { self.look_again(id) };
         }
-        let past = path.file_name().and_then(|name| self.past.get(name)).copied();
-        let mut tail = self.read(home, path, &mut Opened::open(path)?, past)?;
+        let mut tail = self.read(home, path, &mut Opened::open(path)?)?;
         tail.grown_at = now.mono.saturating_sub(now.since(stamp.modified));
-        tail.announced.last_usage = past;
         let id = self.files.insert(tail);
         let flow = self.announce(id);
         self.rest(id);
@@ -168,10 +164,10 @@ impl Reader<'_> {
         ControlFlow::Continue(())
     }
 
-    /// The path of `id` leads to other content. Nothing that was announced is announced as new again.
+    /// The path of `id` leads to other content.
     fn start_over(&mut self, id: FileId, opened: &mut Opened) -> io::Result<ControlFlow<()>> {
         let Some(old) = self.files.get(id) else { return Ok(ControlFlow::Continue(())) };
-        let (home, path, announced) = (Arc::clone(&old.home), old.path.clone(), old.announced);
+        let (home, path) = (Arc::clone(&old.home), old.path.clone());
         if let Some(moved) = self.files.with(opened.stamp.identity)
             && moved != id
             && !self.is_there(moved)
@@ -181,38 +177,20 @@ impl Reader<'_> {
             self.files.rename(moved, &path);
             return if gone.is_break() { Ok(gone) } else { self.look_again(moved) };
         }
-        let mut tail = self.read(&home, &path, opened, announced.last_usage)?;
-        tail.announced = Announced { this_fold: false, ..announced };
+        let mut tail = self.read(&home, &path, opened)?;
         tail.grown_at = self.now().mono;
         self.files.put(id, tail);
         Ok(self.announce(id))
     }
 
-    /// Reads a file anew. What was `announced` of it, or is older than any live file, is not live.
-    fn read(
-        &mut self,
-        home: &Arc<Home>,
-        path: &Path,
-        opened: &mut Opened,
-        announced: Option<Timestamp>,
-    ) -> io::Result<Tail> {
-        let after = announced.and_then(|at| at.checked_add(SignedDuration::from_nanos(1)).ok());
-        let live_since = after
-            .unwrap_or(Timestamp::MIN)
-            .max(self.config.live_since)
-            .max(earlier(self.now().wall, LIVE_FOR));
-        let tail =
-            Tail::read(home, path.to_owned(), opened, live_since, &self.config.sizes, &mut self.chunks)?;
-        Ok(tail)
+    /// Reads a file anew. What is older than any live file is not live.
+    fn read(&mut self, home: &Arc<Home>, path: &Path, opened: &mut Opened) -> io::Result<Tail> {
+        let live_since = self.config.live_since.max(earlier(self.now().wall, LIVE_FOR));
+        Tail::read(home, path.to_owned(), opened, live_since, &self.config.sizes, &mut self.chunks)
     }
 
     /// Sends what the fold of `id` has learnt.
     pub(super) fn announce(&mut self, id: FileId) -> ControlFlow<()> {
-        self.announce_as(id, None)
-    }
-
-    /// The same; unless it is said, what it is to those who listen follows from what was announced before.
-    fn announce_as(&mut self, id: FileId, standing: Option<Standing>) -> ControlFlow<()> {
         if let Some(tail) = self.files.get_mut(id) {
             tail.fold.iter_mut().for_each(|fold| fold.caught_up());
             if tail.count.is_some() && !self.counting.contains(&id) {
@@ -223,21 +201,12 @@ impl Reader<'_> {
         self.ask_helpers(id);
         let Some(tail) = self.files.get_mut(id) else { return ControlFlow::Continue(()) };
         let update = tail.fold.as_mut().and_then(|fold| fold.take_update());
-        let Some(mut update) = update else { return ControlFlow::Continue(()) };
-        let announced = &mut tail.announced;
-        let usual = if announced.this_fold { Standing::News } else { Standing::Restored };
-        let standing = standing.unwrap_or(usual);
-        if let (Standing::Restored, Some(until)) = (standing, announced.last_usage) {
-            update.usage.retain(|event| event.added.is_none() || event.at > until);
-        }
-        announced.last_usage = announced.last_usage.max(update.usage.iter().map(|event| event.at).max());
-        announced.this_fold = true;
-        announced.ever = true;
+        let Some(update) = update else { return ControlFlow::Continue(()) };
         let offset = tail.position.offset.saturating_sub(tail.unfinished());
         let read = tail.count.is_none().then_some(ReadTo { file: tail.stamp.identity, offset });
         let home = Arc::clone(&tail.home);
         self.limits_found(&home, &update.limits);
-        self.send(SourceEvent::Updated { file: id, update: Box::new(update), standing, read })
+        self.send(SourceEvent::Updated { file: id, update: Box::new(update), read })
     }
 
     /// Nothing is at this path any more: the file was moved, deleted, or lost with its folder.
@@ -263,21 +232,15 @@ impl Reader<'_> {
 
     /// Follows a file no longer.
     pub(super) fn forget(&mut self, id: FileId) -> ControlFlow<()> {
-        let Some(tail) = self.files.remove(id) else { return ControlFlow::Continue(()) };
-        if let (Some(at), Some(name)) = (tail.announced.last_usage, tail.path.file_name()) {
-            self.past.insert(name.to_owned(), at);
-        }
-        if tail.announced.ever {
-            self.send(SourceEvent::Gone { file: id })
-        } else {
-            ControlFlow::Continue(())
+        match self.files.remove(id) {
+            Some(_) => self.send(SourceEvent::Gone { file: id }),
+            None => ControlFlow::Continue(()),
         }
     }
 
     /// Follows files no longer that have been silent for long.
     pub(super) fn drop_silent(&mut self) -> ControlFlow<()> {
         let now = self.now().wall;
-        self.past.retain(|_, at| elapsed(*at, now) < LIVE_FOR);
         for id in self.files.ids(|tail| tail.count.is_none() && elapsed(tail.stamp.modified, now) > LIVE_FOR)
         {
             self.forget(id)?;

@@ -5,13 +5,10 @@
 //! Read next: `folders` and `notice`, for what is done with the news.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-use jiff::Timestamp;
 
 use super::exits::Exits;
 use super::files::Files;
@@ -58,8 +55,6 @@ pub(super) struct Reader<'a> {
     pub(super) resting: BTreeMap<FileId, Duration>,
     /// Large files whose count is not complete.
     pub(super) counting: VecDeque<FileId>,
-    /// The last announced usage of files that are followed no longer, by name: they may come back.
-    pub(super) past: BTreeMap<OsString, Timestamp>,
     /// Files and folders that could not be read.
     pub(super) unreadable: BTreeMap<PathBuf, Arc<Home>>,
     /// What the agents' registers say.
@@ -96,7 +91,6 @@ impl<'a> Reader<'a> {
             backlog: Vec::new(),
             resting: BTreeMap::new(),
             counting: VecDeque::new(),
-            past: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             registers: BTreeMap::new(),
             retry_at: None,

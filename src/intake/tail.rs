@@ -32,7 +32,6 @@ pub(super) struct Tail {
     pub(super) fold: Option<Box<SessionFile>>,
     /// The exact figures in the making, while `fold` has only seen the file's ends.
     pub(super) count: Option<Box<Count>>,
-    pub(super) announced: Announced,
     /// Monotonic time of the last growth.
     pub(super) grown_at: Duration,
     /// Monotonic time of the last poll.
@@ -58,16 +57,6 @@ pub(super) struct Position {
 pub(super) struct Count {
     pub(super) fold: SessionFile,
     pub(super) offset: u64,
-}
-
-/// What the outside knows of a file.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Announced {
-    pub(super) ever: bool,
-    /// Whether the fold in use has been announced; otherwise its first update is a restored one.
-    pub(super) this_fold: bool,
-    /// The newest usage event that was announced. What is not newer must not be announced again.
-    pub(super) last_usage: Option<Timestamp>,
 }
 
 /// What came of looking at a file again.
@@ -204,7 +193,6 @@ impl Tail {
             position: reading.position,
             fold: Some(Box::new(reading.fold)),
             count: count.map(Box::new),
-            announced: Announced::default(),
             grown_at: Duration::ZERO,
             polled_at: Duration::ZERO,
             lineage_asked: None,
@@ -239,7 +227,6 @@ impl Tail {
             position,
             fold: Some(Box::new(fold)),
             count: None,
-            announced: Announced::default(),
             grown_at: Duration::ZERO,
             polled_at: Duration::ZERO,
             lineage_asked: None,
@@ -322,7 +309,6 @@ impl Tail {
         if let Some(mut count) = self.count.take() {
             count.fold.end_line();
             self.fold = Some(Box::new(count.fold));
-            self.announced.this_fold = false;
         }
         Ok(true)
     }

@@ -132,8 +132,8 @@ fn a_truncated_file_starts_over() {
     let path = bench.session(1);
     write(&path, &[meta(1), used(bench.at(1), 10), say("old")].concat());
     let running = bench.start();
-    let (file, text, _) = updated(running.until_caught_up().remove(0));
-    assert_eq!(text.usage, [bench.at(1)]);
+    let file = updated(running.until_caught_up().remove(0)).0;
+    assert_eq!(running.heard(), [10]);
 
     // Cut and rewritten longer than before, so that its length alone does not tell.
     let text = [meta(1), used(bench.at(1), 10), used(bench.at(2), 20), say("new")].concat();
@@ -141,7 +141,7 @@ fn a_truncated_file_starts_over() {
     let (same, text, restored) = running.until_said("new");
     assert_eq!((same, text.said, text.total), (file, 1, Some(20)));
     assert!(restored);
-    assert_eq!(text.usage, [bench.at(2)], "what was announced is not announced again");
+    assert_eq!(running.heard(), [20], "what was told is not told again");
 }
 
 #[test]
@@ -156,13 +156,13 @@ fn a_file_replaced_in_place_with_the_same_time_starts_over() {
     write(&staged, &[meta(1), say("migrated"), used(bench.at(1), 10)].concat());
     set_modified(&staged, before.modified().unwrap().try_into().unwrap());
     fs::rename(&staged, &path).unwrap();
-    let (same, text, restored) = running.update(1);
+    let (same, _, restored) = running.update(1);
     assert!(same == file && restored);
-    assert_eq!(text.usage, []);
+    assert_eq!(running.heard(), [10], "once");
     append(&path, &used(bench.at(2), 20));
-    let (same, text, restored) = running.update(1);
+    let (same, _, restored) = running.update(1);
     assert!(same == file && !restored);
-    assert_eq!(text.usage, [bench.at(2)]);
+    assert_eq!(running.heard(), [20]);
 }
 
 #[test]
@@ -196,9 +196,9 @@ fn a_deleted_file_is_gone_and_nothing_is_announced_twice_when_it_comes_back() {
     fs::remove_file(&path).unwrap();
     assert_eq!(running.next(), Event::Gone { file });
     write(&path, &format!("{text}{}", used(bench.at(2), 20)));
-    let (other, text, _) = running.until_used(bench.at(2));
+    let (other, ..) = running.until_used(bench.at(2));
     assert!(other != file);
-    assert_eq!(text.usage, [bench.at(2)]);
+    assert_eq!(running.heard(), [10, 20]);
 }
 
 #[test]
@@ -213,6 +213,7 @@ fn another_session_that_gets_a_deleted_files_number_is_another_session() {
     let (other, text, _) = updated(events.last().unwrap().clone());
     assert!(other != file);
     assert_eq!((text.id, text.total), (id(2), Some(10)));
+    assert_eq!(running.heard(), [10, 10]);
 }
 
 #[test]
@@ -232,8 +233,8 @@ fn old_files_are_opened_for_limits_only_and_no_more_than_needed() {
 
     // An old file that grows is live, and all it told before is not new.
     append(&bench.session(6), &(used(bench.at(-100_000), 10) + &used(bench.at(1), 20)));
-    let (_, text, restored) = running.until_used(bench.at(1));
-    assert_eq!((text.usage, restored), (vec![bench.at(1)], true));
+    let (_, _, restored) = running.until_used(bench.at(1));
+    assert_eq!((running.heard(), restored), (vec![20], true));
     assert_eq!(running.stop(), []);
 }
 
@@ -303,8 +304,7 @@ fn a_large_file_that_grows_while_it_is_counted_loses_and_repeats_nothing() {
     write(&path, &large(&bench));
     // The intake waits at each event until it is taken.
     let running = Running::new(small(bench.config()), 0);
-    let (_, text, _) = running.update(1);
-    let mut usage = text.usage;
+    running.update(1);
     append(&path, &used(bench.at(1), 30));
     let mut appended = 1;
     loop {
@@ -315,14 +315,13 @@ fn a_large_file_that_grows_while_it_is_counted_loses_and_repeats_nothing() {
             }
             event => {
                 let (_, text, _) = updated(event);
-                usage.extend(text.usage);
                 if !text.provisional && appended == 2 && text.total == Some(40) {
                     break;
                 }
             }
         }
     }
-    assert_eq!(usage, [bench.at(1), bench.at(2)]);
+    assert_eq!(running.heard(), [30, 40]);
     append(&path, &say("more"));
     assert_eq!(running.update(1).1.said, 1002);
     assert_eq!(running.stop(), []);
@@ -432,15 +431,14 @@ fn a_file_silent_for_a_day_is_dropped_and_live_again_when_it_grows() {
     let path = bench.session(1);
     write(&path, &format!("{}{}", meta(1), used(bench.at(1), 10)));
     let running = bench.start();
-    let (file, text, _) = updated(running.until_caught_up().remove(0));
-    assert_eq!(text.usage, [bench.at(1)]);
+    let file = updated(running.until_caught_up().remove(0)).0;
     bench.pass(25);
     running.handle.woke();
     assert_eq!(running.next(), Event::Gone { file });
     append(&path, &used(bench.at(25 * 3600), 20));
     set_modified(&path, bench.at(25 * 3600));
-    let (_, text, _) = running.until_used(bench.at(25 * 3600));
-    assert_eq!(text.usage, [bench.at(25 * 3600)]);
+    running.until_used(bench.at(25 * 3600));
+    assert_eq!(running.heard(), [10, 20]);
     assert_eq!(running.stop(), []);
 }
 

@@ -13,7 +13,7 @@ use agent_presence::core::publish::Publisher;
 use agent_presence::core::report::EventKind;
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
-use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
+use agent_presence::core::source_event::{FileId, SourceEvent};
 use agent_presence::core::time::{Now, later};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -242,8 +242,7 @@ fn activities(lines: &str, seconds: u64) -> Vec<(u64, Activity)> {
     file.push(lines.as_bytes());
     file.set_lineage(&[]);
     let update = Box::new(file.take_update().unwrap());
-    let updated =
-        SourceEvent::Updated { file: FileId::new(1), update, standing: Standing::Restored, read: None };
+    let updated = SourceEvent::Updated { file: FileId::new(1), update, read: None };
     let mut now = Now { mono: Duration::ZERO, wall: start };
     let mut input = Input::Source(updated);
     let mut told = Vec::new();

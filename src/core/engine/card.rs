@@ -108,7 +108,7 @@ mod tests {
     use crate::core::file::SessionFile;
     use crate::core::publish::Publisher;
     use crate::core::source::Agent;
-    use crate::core::source_event::{FileId, SourceEvent, Standing};
+    use crate::core::source_event::{FileId, SourceEvent};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_763_632_800 + second).unwrap()
@@ -141,9 +141,8 @@ mod tests {
             self.file.push(line.as_bytes());
             self.file.caught_up();
             let update = Box::new(self.file.take_update().unwrap());
-            let (file, standing) = (FileId::new(1), Standing::News);
-            self.engine
-                .handle(now, Input::Source(SourceEvent::Updated { file, update, standing, read: None }));
+            let file = FileId::new(1);
+            self.engine.handle(now, Input::Source(SourceEvent::Updated { file, update, read: None }));
         }
 
         /// A turn begins, which shows a card.

@@ -1,19 +1,16 @@
 //! What one engine leaves to the next, so that those who listen to both hear everything once.
 //!
-//! The session files are read anew, but what the first engine has told of them is no news. Read next: the engine's
-//! `updated`, for everything that is.
+//! The session files are read anew, but what the first engine has told of them is no news. Read next: `told`, for what is.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Known};
+use super::Engine;
 use crate::core::activity::Activity;
-use crate::core::file::FileUpdate;
 use crate::core::register::Left;
 use crate::core::report::CardReport;
-use crate::core::source_event::{FileId, FileIdentity, ReadTo};
-use crate::core::time::Now;
+use crate::core::source_event::{FileIdentity, ReadTo};
 
 /// How far one session file was read, and what was told of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +35,14 @@ pub(super) struct Inherited {
     pub(super) card: Option<CardReport>,
 }
 
+impl Inherited {
+    /// What was told of a file that has been read just as far.
+    pub(super) fn take(&mut self, read: Option<ReadTo>) -> Option<Progress> {
+        let (files, read) = (self.files.as_mut()?, read?);
+        files.remove(&read.file).filter(|progress| progress.read == read)
+    }
+}
+
 impl Engine {
     /// Goes on where another engine left off. Belongs before the first input.
     pub fn inherit(&mut self, files: &[Progress], registers: &[Left], card: Option<CardReport>) {
@@ -58,40 +63,10 @@ impl Engine {
 
     /// What was told of the files that were read whole, as far as their updates were handed in.
     pub fn progress(&self) -> Vec<Progress> {
-        let progress = |known: &Known| {
-            let (activity, ended, untold) = (known.activity, known.ended, known.untold);
-            let read = known.parts.iter().filter_map(|part| part.read);
-            read.map(|read| Progress { read, activity, ended, untold }).collect::<Vec<_>>()
-        };
-        let met = self.files.values().map(Box::as_ref).flat_map(progress);
+        let met = self.files.values().flat_map(|known| {
+            known.parts.iter().filter_map(|part| part.read).map(|read| known.told.progress(read))
+        });
         met.chain(self.inherited.files.iter().flat_map(BTreeMap::values).copied()).collect()
-    }
-
-    /// A file as the earlier engine left it: nothing is told.
-    pub(super) fn resumed(&mut self, now: Now, file: FileId, update: FileUpdate, read: Option<ReadTo>) {
-        let FileUpdate { mut session, mut usage, limits, skipped } = update;
-        let files = self.inherited.files.as_mut();
-        let told = read.and_then(|read| files?.remove(&read.file));
-        session.not_after(now.wall);
-        self.registers.heard(now.wall, &session);
-        let place = self.place_of(now, file, &session);
-        let (before, adopted) = self.take_known(place, file, &session);
-        let mut known = before.unwrap_or_else(|| Known::unheard(session.clone()));
-        if adopted {
-            // From here on the file speaks for its session. Only where it was is known from the stream, too.
-            known = Known { parts: known.parts, ..Known::unheard(known.session) };
-        }
-        let mut session = known.parts.put(file, skipped, read, session, &known.session);
-        known.session.folders().for_each(|folder| session.was_in(folder));
-        self.shared.share(&mut session);
-        known.session = session;
-        known.parts.tell(file, &mut usage);
-        if let Some(told) = told {
-            (known.activity, known.ended) = (told.activity, told.ended);
-            known.untold = told.untold && (known.untold || !usage.is_empty());
-        }
-        self.files.insert(place, Box::new(known));
-        self.learn(now, limits);
     }
 }
 
@@ -110,7 +85,7 @@ mod tests {
     use crate::core::report::EventKind;
     use crate::core::settings::Settings;
     use crate::core::source::Agent;
-    use crate::core::source_event::{SourceEvent, Standing};
+    use crate::core::source_event::{FileId, SourceEvent};
     use crate::core::time::{Now, later};
 
     const START: Timestamp = Timestamp::constant(1_763_632_800, 0);
@@ -159,13 +134,13 @@ mod tests {
             Self { file: SessionFile::new(Agent::CODEX, Arc::from("/home"), live_since), offset: 0 }
         }
 
-        fn read(&mut self, bytes: &str, standing: Standing) -> Input {
+        fn read(&mut self, bytes: &str) -> Input {
             self.file.push(bytes.as_bytes());
             self.file.caught_up();
             self.offset += bytes.len() as u64;
             let update = Box::new(self.file.take_update().unwrap());
             let read = Some(ReadTo { file: FILE, offset: self.offset });
-            Input::Source(SourceEvent::Updated { file: FileId::new(1), update, standing, read })
+            Input::Source(SourceEvent::Updated { file: FileId::new(1), update, read })
         }
     }
 
@@ -194,9 +169,9 @@ mod tests {
     fn left() -> (Vec<Progress>, u64) {
         let mut first = engine();
         let mut file = Followed::new(START);
-        let restored = file.read(&lines(0..2), Standing::Restored);
+        let restored = file.read(&lines(0..2));
         assert_eq!(told(&mut first, now(2), restored), ["appears", "waiting", "+10"]);
-        let news = file.read(&lines(2..4), Standing::News);
+        let news = file.read(&lines(2..4));
         assert_eq!(told(&mut first, now(3), news), ["+10", "+10"]);
         (first.progress(), file.offset)
     }
@@ -213,9 +188,9 @@ mod tests {
         assert!(next.is_inheriting());
         assert_eq!(next.progress(), progress, "what it did not meet yet goes on to one after it");
         let mut file = Followed::new(Timestamp::MAX);
-        let resumed = file.read(&lines(0..4), Standing::Resumed);
+        let resumed = file.read(&lines(0..4));
         assert_eq!(told(&mut next, now(5), resumed), [""; 0]);
-        let news = file.read(&lines(4..6), Standing::News);
+        let news = file.read(&lines(4..6));
         assert_eq!(told(&mut next, now(5), news), ["+10", "+10"]);
         assert_eq!(told(&mut next, now(5), Input::Source(SourceEvent::CaughtUp)), [""; 0]);
         assert!(!next.is_inheriting());
@@ -229,7 +204,7 @@ mod tests {
         let (progress, _) = left();
         let mut next = engine();
         next.inherit(&progress, &[], None);
-        let resumed = Followed::new(Timestamp::MAX).read(&lines(0..4), Standing::Resumed);
+        let resumed = Followed::new(Timestamp::MAX).read(&lines(0..4));
         assert_eq!(told(&mut next, now(2000), resumed), [""; 0]);
         let caught_up = Input::Source(SourceEvent::CaughtUp);
         assert_eq!(told(&mut next, now(2000), caught_up), ["idle", "ends"]);
@@ -239,16 +214,16 @@ mod tests {
     #[test]
     fn figures_that_nobody_was_told_stay_untold() {
         let mut first = engine();
-        let restored = Followed::new(Timestamp::MAX).read(&lines(0..4), Standing::Restored);
+        let restored = Followed::new(Timestamp::MAX).read(&lines(0..4));
         assert_eq!(told(&mut first, now(2000), restored), [""; 0]);
         let mut next = engine();
         next.inherit(&first.progress(), &first.registers(), None);
         let mut file = Followed::new(Timestamp::MAX);
-        let resumed = file.read(&lines(0..4), Standing::Resumed);
+        let resumed = file.read(&lines(0..4));
         assert_eq!(told(&mut next, now(2001), resumed), [""; 0]);
         let caught_up = Input::Source(SourceEvent::CaughtUp);
         assert_eq!(told(&mut next, now(2001), caught_up), [""; 0]);
-        let news = file.read(&lines(2001..2002), Standing::News);
+        let news = file.read(&lines(2001..2002));
         let words = told(&mut next, now(2002), news);
         assert_eq!(words.iter().filter(|word| *word == "restored").count(), 1, "{words:?}");
         assert_eq!(words.first().map(String::as_str), Some("appears"));

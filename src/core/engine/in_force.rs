@@ -130,7 +130,7 @@ mod tests {
     use crate::core::publish::Publisher;
     use crate::core::settings::of_text as settings;
     use crate::core::source::Agent;
-    use crate::core::source_event::{FileId, SourceEvent, Standing};
+    use crate::core::source_event::{FileId, SourceEvent};
     use crate::core::time::later;
 
     const START: Timestamp = Timestamp::constant(1_763_632_800, 0);
@@ -160,8 +160,8 @@ mod tests {
         file.push(meta.as_bytes());
         file.push(line("event_msg", "\"type\":\"task_started\",\"turn_id\":\"t\"").as_bytes());
         let update = Box::new(file.take_update().unwrap());
-        let (file, standing) = (FileId::new(1), Standing::News);
-        step(engine, 0, Input::Source(SourceEvent::Updated { file, update, standing, read: None }));
+        let file = FileId::new(1);
+        step(engine, 0, Input::Source(SourceEvent::Updated { file, update, read: None }));
     }
 
     fn step(engine: &mut Engine, second: u64, input: Input) -> Option<String> {

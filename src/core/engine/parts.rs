@@ -28,6 +28,19 @@ pub(super) struct Part {
     told: Option<Box<Session>>,
     /// Whether it is followed no longer. What was used stays used.
     is_gone: bool,
+    /// Of its usage, the time of the newest that was told.
+    heard: Option<Timestamp>,
+}
+
+impl Part {
+    pub(super) fn new(
+        file: FileId,
+        skipped: Skipped,
+        read: Option<ReadTo>,
+        heard: Option<Timestamp>,
+    ) -> Self {
+        Self { file, skipped, read, told: None, is_gone: false, heard }
+    }
 }
 
 /// What one file adds to the total.
@@ -39,24 +52,17 @@ struct Share {
 
 impl Parts {
     /// Takes what a file tells now. `whole` is what they all told until now; returns what they tell with it.
-    pub(super) fn put(
-        &mut self,
-        file: FileId,
-        skipped: Skipped,
-        read: Option<ReadTo>,
-        told: Session,
-        whole: &Session,
-    ) -> Session {
-        let part = |told| Part { file, skipped, read, told, is_gone: false };
+    pub(super) fn put(&mut self, part: Part, told: Session, whole: &Session) -> Session {
+        let file = part.file;
         if self.0.iter().all(|part| part.file == file) {
-            self.0 = vec![part(None)];
+            self.0 = vec![part];
             return told;
         }
         if let [only] = self.0.as_mut_slice() {
             only.told = Some(Box::new(whole.clone()));
         }
         let place = self.0.iter().position(|part| part.file == file);
-        let part = part(Some(Box::new(told)));
+        let part = Part { told: Some(Box::new(told)), ..part };
         match place.and_then(|place| self.0.get_mut(place)) {
             Some(known) => *known = part,
             None => self.0.push(part),
@@ -75,6 +81,21 @@ impl Parts {
     /// Whether this is one of them.
     pub(super) fn has(&self, file: FileId) -> bool {
         self.0.iter().any(|part| part.file == file)
+    }
+
+    /// Up to when usage was told that a file may tell again: its own, or, of one that is new, that of those that have gone.
+    pub(super) fn heard(&self, file: FileId) -> Option<Timestamp> {
+        let own = self.0.iter().find(|part| part.file == file);
+        own.map_or_else(|| self.newest_of(|part| part.is_gone), |part| part.heard)
+    }
+
+    /// The same of all of them.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        self.newest_of(|_| true)
+    }
+
+    fn newest_of(&self, wanted: impl Fn(&Part) -> bool) -> Option<Timestamp> {
+        self.0.iter().filter(|part| wanted(part)).filter_map(|part| part.heard).max()
     }
 
     /// Whether there are several.
@@ -118,7 +139,6 @@ impl Parts {
             session.usage = figures.usage;
             session.usage.session_total_tokens = self.total(None);
             session.last_token_event_at = figures.last_token_event_at;
-            session.restored = figures.restored;
             if session.context.is_none() && session.context_used.is_none() {
                 (session.context, session.context_used) = (figures.context, figures.context_used);
             }
@@ -184,13 +204,14 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::core::engine::{Engine, Input, Output};
+    use crate::core::activity::Activity;
+    use crate::core::engine::{Engine, Input, Output, Progress};
     use crate::core::file::SessionFile;
     use crate::core::publish::Publisher;
     use crate::core::report::{EventKind, SessionReport};
     use crate::core::settings::Settings;
     use crate::core::source::Agent;
-    use crate::core::source_event::{SourceEvent, Standing};
+    use crate::core::source_event::{FileIdentity, SourceEvent};
     use crate::core::time::{Now, later};
 
     const BEGAN: Timestamp = Timestamp::constant(1_796_000_000, 0);
@@ -226,20 +247,20 @@ mod tests {
         Engine::new(settings, TimeZone::UTC, publisher)
     }
 
+    fn read_to((number, bytes): (u64, &str)) -> ReadTo {
+        ReadTo { file: FileIdentity(0, number), offset: bytes.len() as u64 }
+    }
+
     /// What comes of a file as it stands at `second`: what was added, and the sessions after it.
-    fn read(
-        engine: &mut Engine,
-        second: u64,
-        (number, bytes): (u64, &str),
-        standing: Standing,
-    ) -> Vec<Option<u64>> {
-        let live_since = if standing == Standing::News { Timestamp::MIN } else { Timestamp::MAX };
-        let mut file = SessionFile::new(Agent::CODEX, Arc::from("/home"), live_since);
-        file.push(bytes.as_bytes());
-        file.caught_up();
-        let update = Box::new(file.take_update().unwrap());
-        let event = SourceEvent::Updated { file: FileId::new(number), update, standing, read: None };
-        handle(engine, second, event)
+    fn read(engine: &mut Engine, second: u64, file: (u64, &str), live: bool) -> Vec<Option<u64>> {
+        let (number, bytes) = file;
+        let live_since = if live { Timestamp::MIN } else { Timestamp::MAX };
+        let mut fold = SessionFile::new(Agent::CODEX, Arc::from("/home"), live_since);
+        fold.push(bytes.as_bytes());
+        fold.caught_up();
+        let update = Box::new(fold.take_update().unwrap());
+        let read = Some(read_to(file));
+        handle(engine, second, SourceEvent::Updated { file: FileId::new(number), update, read })
     }
 
     fn handle(engine: &mut Engine, second: u64, event: SourceEvent) -> Vec<Option<u64>> {
@@ -273,11 +294,20 @@ mod tests {
     #[test]
     fn neither_the_order_nor_the_way_of_reading_matters() {
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-            for standing in [Standing::Restored, Standing::Resumed] {
+            for inherits in [false, true] {
                 let (mut engine, files) = (engine(), three());
+                let told = |(number, bytes): &(u64, String)| Progress {
+                    read: read_to((*number, bytes)),
+                    activity: Activity::Waiting,
+                    ended: false,
+                    untold: false,
+                };
+                if inherits {
+                    engine.inherit(&files.each_ref().map(told), &[], None);
+                }
                 for place in order {
                     let (number, bytes) = &files[place];
-                    let told = read(&mut engine, 210, (*number, bytes), standing);
+                    let told = read(&mut engine, 210, (*number, bytes), false);
                     assert!(told.iter().all(Option::is_none), "nothing is news: {told:?}");
                 }
                 let session = session(&engine, 210);
@@ -295,8 +325,8 @@ mod tests {
     #[test]
     fn a_file_that_is_gone_has_still_been_used() {
         let (mut engine, [first, second, _]) = (engine(), three());
-        read(&mut engine, 110, (first.0, &first.1), Standing::Restored);
-        read(&mut engine, 110, (second.0, &second.1), Standing::Restored);
+        read(&mut engine, 110, (first.0, &first.1), false);
+        read(&mut engine, 110, (second.0, &second.1), false);
         for (gone, sessions) in [(first.0, 1), (second.0, 0)] {
             let total = engine.sessions_report(now(110)).first().and_then(|session| session.tokens.total);
             assert_eq!(total, Some(200));
@@ -304,7 +334,7 @@ mod tests {
             assert_eq!(engine.sessions_report(now(110)).len(), sessions);
         }
         // Nothing is left of it for a file that begins anew.
-        read(&mut engine, 111, (9, &lines(0, &[(10, 10)])), Standing::Restored);
+        read(&mut engine, 111, (9, &lines(0, &[(10, 10)])), false);
         assert_eq!(session(&engine, 111).tokens.total, Some(10));
     }
 
@@ -322,7 +352,7 @@ mod tests {
                 file.caught_up();
                 let update = Box::new(file.take_update().unwrap());
                 let file = FileId::new(number);
-                let event = SourceEvent::Updated { file, update, standing: Standing::News, read: None };
+                let event = SourceEvent::Updated { file, update, read: None };
                 heard.extend(handle(&mut engine, 10, event).into_iter().map(|added| (number, added)));
             }
         }
@@ -334,10 +364,10 @@ mod tests {
     fn a_session_that_ended_long_ago_goes_on_with_its_figures() {
         const LATER: u64 = 3 * 86_400;
         let (mut engine, [first, ..]) = (engine(), three());
-        read(&mut engine, LATER, (first.0, &first.1), Standing::Restored);
+        read(&mut engine, LATER, (first.0, &first.1), false);
         assert!(engine.sessions_report(now(LATER)).is_empty());
         let second = lines(LATER - 10, &[(120, 20), (150, 30)]);
-        assert_eq!(read(&mut engine, LATER, (2, &second), Standing::News).last(), Some(&Some(30)));
+        assert_eq!(read(&mut engine, LATER, (2, &second), true).last(), Some(&Some(30)));
         assert_eq!(session(&engine, LATER).tokens.total, Some(200));
     }
 
@@ -345,16 +375,16 @@ mod tests {
     fn a_stream_of_a_session_that_ended_long_ago_is_not_taken_for_its_old_file() {
         const LATER: u64 = 3 * 86_400;
         let (mut engine, [first, ..]) = (engine(), three());
-        read(&mut engine, LATER, (first.0, &first.1), Standing::Restored);
+        read(&mut engine, LATER, (first.0, &first.1), false);
         let text = lines(LATER - 10, &[(120, 20)]);
         let mut stream = SessionFile::new(Agent::CODEX, Arc::from("/home"), Timestamp::MIN);
         stream.push(text.as_bytes());
         let update = Box::new(stream.take_update().unwrap());
-        let (file, standing) = (FileId::stream(1), Standing::News);
-        let told = handle(&mut engine, LATER, SourceEvent::Updated { file, update, standing, read: None });
+        let file = FileId::stream(1);
+        let told = handle(&mut engine, LATER, SourceEvent::Updated { file, update, read: None });
         assert_eq!(told, [Some(20)]);
         let second = lines(LATER - 10, &[(120, 20), (150, 30)]);
-        assert_eq!(read(&mut engine, LATER, (2, &second), Standing::News), [Some(30)]);
+        assert_eq!(read(&mut engine, LATER, (2, &second), true), [Some(30)]);
         assert_eq!(session(&engine, LATER).tokens.total, Some(200));
     }
 }

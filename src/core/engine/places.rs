@@ -224,10 +224,11 @@ mod tests {
 
     use super::*;
     use crate::core::engine::Input;
+    use crate::core::engine::Progress;
     use crate::core::file::SessionFile;
     use crate::core::publish::Publisher;
     use crate::core::settings::{PrivacyRule, Settings, Show};
-    use crate::core::source_event::{FileId, SourceEvent, Standing};
+    use crate::core::source_event::{FileId, FileIdentity, ReadTo, SourceEvent};
     use crate::core::time::later;
 
     const START: Timestamp = Timestamp::constant(1_763_632_800, 0);
@@ -269,12 +270,12 @@ mod tests {
 
         /// A session in a turn, which is in these folders one after the other.
         fn codex(&mut self, file: u64, id: &str, more: &str, folders: &[&str]) -> Option<String> {
-            self.told((FileId::new(file), Standing::News), id, more, folders)
+            self.told((FileId::new(file), None), id, more, folders)
         }
 
         fn told(
             &mut self,
-            (file, standing): (FileId, Standing),
+            (file, read): (FileId, Option<ReadTo>),
             id: &str,
             more: &str,
             folders: &[&str],
@@ -291,10 +292,10 @@ mod tests {
                     &line("turn_context", &format!("\"turn_id\":\"t\",\"cwd\":\"{cwd}\",\"model\":\"m\""));
             }
             lines += &line("event_msg", "\"type\":\"task_started\",\"turn_id\":\"t\"");
-            let mut read = SessionFile::new(Agent::CODEX, Arc::from("/home"), START);
-            read.push(lines.as_bytes());
-            let update = Box::new(read.take_update().unwrap());
-            self.input(Input::Source(SourceEvent::Updated { file, update, standing, read: None }))
+            let mut fold = SessionFile::new(Agent::CODEX, Arc::from("/home"), START);
+            fold.push(lines.as_bytes());
+            let update = Box::new(fold.take_update().unwrap());
+            self.input(Input::Source(SourceEvent::Updated { file, update, read }))
         }
 
         fn answer(&mut self, answer: impl FnOnce(&Question) -> Answer) -> Option<String> {
@@ -369,15 +370,17 @@ mod tests {
     /// As after a takeover, when the stream is heard before the file is met.
     #[test]
     fn a_session_whose_stream_was_hidden_stays_hidden_in_its_file() {
-        for standing in [Standing::News, Standing::Restored, Standing::Resumed] {
+        let read = ReadTo { file: FileIdentity(1, 7), offset: 100 };
+        let progress = Progress { read, activity: Activity::Idle, ended: true, untold: false };
+        for read in [None, Some(read)] {
             let mut world = World::new(&HIDE);
-            world.engine.inherit(&[], &[], None);
-            world.told((FileId::stream(1), Standing::News), "a", "", &["/clients/acme"]);
+            world.engine.inherit(&[progress], &[], None);
+            world.told((FileId::stream(1), None), "a", "", &["/clients/acme"]);
             assert_eq!(world.answer(Question::as_written), None);
-            world.told((FileId::new(1), standing), "a", "", &["/app"]);
+            world.told((FileId::new(1), read), "a", "", &["/app"]);
             let card = world.question.is_some().then(|| world.answer(Question::as_written)).flatten();
-            assert_eq!(card, None, "{standing:?}");
-            assert_eq!(world.input(Input::Source(SourceEvent::CaughtUp)), None, "{standing:?}");
+            assert_eq!(card, None, "{read:?}");
+            assert_eq!(world.input(Input::Source(SourceEvent::CaughtUp)), None, "{read:?}");
         }
     }
 

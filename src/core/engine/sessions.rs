@@ -1,7 +1,7 @@
 //! What is known of each session, and what news of its files, other sessions and the time change of it.
 //!
 //! A session is known by the first of its files; `parts` joins several, `tapped` gives a file the place of a stream, and
-//! `handover` begins with what an earlier engine has told.
+//! `told` says which of it is news.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::parts::Parts;
-use super::report;
-use super::tapped::{self, Told};
+use super::parts::{Part, Parts};
+use super::tapped;
+use super::told::{self, Told, Word};
 use super::{Engine, EventKind};
 use crate::core::activity::Activity;
 use crate::core::file::FileUpdate;
@@ -31,28 +31,15 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Known {
     pub(super) session: Session,
     pub(super) parts: Parts,
-    pub(super) activity: Activity,
-    pub(super) ended: bool,
-    /// Whether its figures were restored and not told yet.
-    pub(super) untold: bool,
-    /// What the session's stream has told of its file already.
-    pub(super) told: Option<Box<Told>>,
+    pub(super) told: Told,
     /// A start of the timer that lay in the future, because the clock was set back, and what stands for it.
     pub(super) late_start: Option<Box<(Timestamp, Timestamp)>>,
 }
 
 impl Known {
     /// A session of which nothing was told yet.
-    pub(super) fn unheard(session: Session) -> Self {
-        Self {
-            session,
-            parts: Parts::default(),
-            activity: Activity::Idle,
-            ended: true,
-            untold: false,
-            told: None,
-            late_start: None,
-        }
+    fn unheard(session: Session) -> Self {
+        Self { session, parts: Parts::default(), told: Told::default(), late_start: None }
     }
 
     /// Nothing in it is later than now. A timer that would start in the future starts at the moment at which that was
@@ -71,83 +58,80 @@ impl Known {
 }
 
 impl Engine {
-    pub(super) fn updated(
-        &mut self,
-        now: Now,
-        file: FileId,
-        update: FileUpdate,
-        restored: bool,
-        read: Option<ReadTo>,
-    ) {
-        let FileUpdate { session: mut told, mut usage, limits, skipped } = update;
-        if file.is_stream() && self.has_file(&told) {
+    /// A file, or a stream, tells what its session is like now.
+    pub(super) fn updated(&mut self, now: Now, file: FileId, update: FileUpdate, read: Option<ReadTo>) {
+        let FileUpdate { session: mut of_file, mut usage, limits, skipped, first } = update;
+        if file.is_stream() && self.has_file(&of_file) {
             self.files.remove(&file);
             // The file need not tell those.
             self.learn(now, limits);
             return;
         }
-        let place = self.place_of(now, file, &told);
-        let (before, adopted) = self.take_known(place, file, &told);
-        let joins = before.as_ref().is_some_and(|known| !known.parts.has(file));
-        let restored = restored && !adopted && !joins;
-        let mut before = before.unwrap_or_else(|| Known::unheard(told.clone()));
-        if let Some(of_stream) = before.told.take() {
-            before.told = of_stream.take_off(told.agent, &mut usage).map(Box::new);
+        let earlier = self.inherited.take(read);
+        let place = self.place_of(now, file, &of_file);
+        let (known, adopted) = self.take_known(place, file, &of_file);
+        let anew = first && !adopted && known.as_ref().is_none_or(|known| known.parts.has(file));
+        let known = known.unwrap_or_else(|| Known::unheard(of_file.clone()));
+        let Known { session: mut before, mut parts, mut told, late_start } = known;
+        let mut heard = parts.heard(file);
+        if first {
+            heard = heard.or_else(|| self.past.remove(&hash(&of_file)));
+            told::find(&mut usage, heard);
         }
-        told.not_after(now.wall);
-        let mut session = before.parts.put(file, skipped, read, told, &before.session);
-        before.parts.tell(file, &mut usage);
-        if before.parts.are_several() && session.usage == before.session.usage {
+        heard = heard.max(usage.iter().map(|event| event.at).max());
+        let found = usage.last().map(|last| earlier.is_some() || last.added.is_none());
+        told.take_off(of_file.agent, &mut usage);
+        of_file.not_after(now.wall);
+        let used_at = of_file.last_token_event_at;
+        let mut session = parts.put(Part::new(file, skipped, read, heard), of_file, &before);
+        parts.tell(file, &mut usage);
+        if parts.are_several() && session.usage == before.usage {
             // A file that changes nothing is no news.
             usage.clear();
         }
-        session.helped = before.session.helped.take();
-        if session.id == before.session.id {
+        session.restored =
+            found.filter(|_| session.last_token_event_at == used_at).unwrap_or(before.restored);
+        session.helped = before.helped.take();
+        if session.id == before.id {
             // A file that was cut does not undo where its session was.
-            before.session.folders().for_each(|folder| session.was_in(folder));
+            before.folders().for_each(|folder| session.was_in(folder));
         }
-        if let Some(folder) =
-            session.cwd.as_deref().filter(|folder| before.session.cwd.as_deref() != Some(*folder))
-        {
+        if let Some(folder) = session.cwd.as_deref().filter(|folder| before.cwd.as_deref() != Some(*folder)) {
             self.places.doubt(folder);
         }
         self.registers.heard(now.wall, &session);
         beside(&mut session, &self.registers, &self.windows);
         let activity = session.activity(now.wall, self.settings.card.idle_after);
-        let asleep = activity == Activity::Idle;
-        // Of those nothing else is told.
-        self.untold_status |= asleep;
-        let count = self.settings.tokens.count;
-        let mut events = Vec::new();
-        if !asleep && (restored || before.ended) {
-            let session = Box::new(self.report(&session, now));
-            events.push(EventKind::Session { ended: false, session });
-        }
-        if !asleep && before.activity != activity {
-            events.push(activity_event(&session, activity));
-        }
-        let (news, mut found): (Vec<_>, Vec<_>) = usage.into_iter().partition(|event| event.added.is_some());
-        let found = found.pop().or_else(|| before.untold.then(|| report::restored(&before.session)));
-        // Figures of a session that is long idle are not news until it goes on, nor are provisional ones.
-        let goes_on = !asleep || !news.is_empty();
-        let untold = found.is_some() && (!goes_on || session.counting);
-        let mut found = found.filter(|_| !untold);
-        if let Some(found) = found.as_mut().filter(|_| news.is_empty()) {
-            // A turn may have begun since.
-            found.usage = session.usage;
-        }
-        let usage = found.iter().chain(&news);
-        events.extend(usage.map(|event| EventKind::Usage(UsageReport::new(&session, event, count))));
-        // Sessions that went idle meanwhile are told by `activities`, like all others.
-        let (activity, ended) = if asleep { (before.activity, before.ended) } else { (activity, false) };
+        let words = match earlier {
+            Some(earlier) => told.inherit(earlier, !usage.is_empty()),
+            None => told.update((&before, &session), activity, anew, usage),
+        };
+        // Of one that sleeps nothing else may be told.
+        self.untold_status |= earlier.is_none() && activity == Activity::Idle;
         self.shared.share(&mut session);
-        let Known { parts, told, late_start, .. } = before;
-        let known = Known { session, parts, activity, ended, untold, told, late_start };
-        self.files.insert(place, Box::new(known));
-        for kind in events {
-            self.tell(now.wall, kind);
-        }
+        self.files.insert(place, Box::new(Known { session, parts, told, late_start }));
+        self.say(now, place, words);
         self.learn(now, limits);
+    }
+
+    /// Tells listeners these words on the session at `place`.
+    fn say(&mut self, now: Now, place: FileId, words: impl IntoIterator<Item = Word>) {
+        let Some(known) = self.files.get(&place) else { return };
+        let session = &known.session;
+        let event = |word| match word {
+            Word::Begins | Word::Ends => {
+                let ended = word == Word::Ends;
+                EventKind::Session { ended, session: Box::new(self.report(session, now)) }
+            }
+            Word::Activity(activity) => {
+                EventKind::Activity { session: session.id.clone(), agent: session.agent, activity }
+            }
+            Word::Usage(event) => {
+                EventKind::Usage(UsageReport::new(session, &event, self.settings.tokens.count))
+            }
+        };
+        let events: Vec<_> = words.into_iter().map(event).collect();
+        events.into_iter().for_each(|kind| self.tell(now.wall, kind));
     }
 
     /// By which file the session of `file` is known. A file of which nothing is known may be another one of a session that is.
@@ -197,8 +181,7 @@ impl Engine {
             (Some(mut dormant), Some(adopted)) => {
                 // What its files tell stays theirs; the stream has told how the session went on.
                 adopted.session.folders().for_each(|folder| dormant.session.was_in(folder));
-                let Known { activity, ended, told, .. } = adopted;
-                (Some(Known { activity, ended, told, untold: false, ..dormant }), true)
+                (Some(Known { told: adopted.told, ..dormant }), true)
             }
         }
     }
@@ -220,6 +203,8 @@ impl Engine {
         self.end(now, first);
         if let Some(known) = self.files.remove(&first).or(self.dormant.remove(&first)) {
             self.places.file_gone(&known.session);
+            self.past.retain(|_, heard| now.since(*heard) < REMEMBERED);
+            self.past.extend(known.parts.newest().map(|heard| (key, heard)));
         }
         self.firsts.retain(|_, of| *of != first);
         if self.by_session.get(&key) == Some(&first) {
@@ -235,12 +220,9 @@ impl Engine {
         }
     }
 
-    fn end(&mut self, now: Now, file: FileId) {
-        let Some(known) = self.files.get_mut(&file).filter(|known| !known.ended) else { return };
-        known.ended = true;
-        let session = known.session.clone();
-        let session = Box::new(self.report(&session, now));
-        self.tell(now.wall, EventKind::Session { ended: true, session });
+    fn end(&mut self, now: Now, place: FileId) {
+        let word = self.files.get_mut(&place).and_then(|known| known.told.end());
+        self.say(now, place, word);
     }
 
     /// Notices what changed because time passed, sub-agents went on or a register spoke: activities, and sessions that
@@ -254,35 +236,25 @@ impl Engine {
         }
         let any_helper = self.files.values().any(|known| known.session.parent.is_some());
         let mut helped = if any_helper { roster::helped(&self.sessions()) } else { BTreeMap::new() };
-        let mut changed = Vec::new();
-        for (file, known) in &mut self.files {
+        let mut heard = Vec::new();
+        for (place, known) in &mut self.files {
             known.session.helped = helped.remove(&known.session.id).map(Box::new);
-            let activity = known.session.activity(now.wall, idle_after);
             // Until all files were met, who helps whom is not known.
-            if activity != known.activity && self.inherited.files.is_none() {
-                known.activity = activity;
-                changed.push((*file, activity));
+            if self.inherited.files.is_none() {
+                let words = known.told.turn(known.session.activity(now.wall, idle_after));
+                heard.extend((!words.is_empty()).then_some((*place, words)));
             }
         }
-        for (file, activity) in changed {
-            let Some(known) = self.files.get_mut(&file) else { continue };
-            let is_back = activity != Activity::Idle && std::mem::take(&mut known.ended);
-            let session = known.session.clone();
-            if is_back {
-                let session = Box::new(self.report(&session, now));
-                self.tell(now.wall, EventKind::Session { ended: false, session });
-            }
-            self.tell(now.wall, activity_event(&session, activity));
-            if activity == Activity::Idle {
-                self.end(now, file);
-            }
+        for (place, words) in heard {
+            self.say(now, place, words);
         }
     }
 
     /// Sessions that ended long ago are not listed any more.
     pub(super) fn forget(&mut self, now: Now) {
         let is_old = |known: &Known| {
-            known.ended && known.session.last_event_at.is_none_or(|last| now.since(last) > REMEMBERED)
+            known.told.has_ended()
+                && known.session.last_event_at.is_none_or(|last| now.since(last) > REMEMBERED)
         };
         let old: Vec<FileId> =
             self.files.iter().filter(|(_, known)| is_old(known)).map(|(first, _)| *first).collect();
@@ -323,10 +295,6 @@ fn beside(session: &mut Session, registers: &Registers, windows: &BTreeMap<Strin
         let window = windows.get(&session.id).copied();
         session.context = session.context_used.zip(window).map(|(used, window)| Context::plain(used, window));
     }
-}
-
-fn activity_event(session: &Session, activity: Activity) -> EventKind {
-    EventKind::Activity { session: session.id.clone(), agent: session.agent, activity }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ const REMEMBERED_STREAMS: usize = 100;
 
 /// What a stream has told of the session of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct Streamed {
     /// The stream's total, as the file's total will be when it has told the same.
     total: Tokens,
     /// Whether that is so; where not, the stream's total counts from where the file's stood when it appeared.
@@ -27,7 +27,7 @@ pub(super) struct Told {
     until: Option<Timestamp>,
 }
 
-impl Told {
+impl Streamed {
     /// Leaves of a file's events those that are news, and says what is still to be taken off later ones.
     pub(super) fn take_off(mut self, agent: Agent, usage: &mut Vec<UsageEvent>) -> Option<Self> {
         let mut over = false;
@@ -81,8 +81,8 @@ impl Engine {
         let known = *self.files.remove(&stream)?;
         let total = known.session.usage.session_total_tokens;
         let until = known.session.last_event_at;
-        let told = total.map(|total| Box::new(Told { total, settled: false, until }));
-        Some(Known { told, untold: false, parts: Parts::default(), ..known })
+        let streamed = total.map(|total| Streamed { total, settled: false, until });
+        Some(Known { told: known.told.give_way(streamed), parts: Parts::default(), ..known })
     }
 
     /// Nothing more will come from it. What is known of the session stays, until it is as old as any.

@@ -24,6 +24,7 @@ pub(super) struct Fold {
     pub(super) skipped: Skipped,
     pub(super) changed: bool,
     pub(super) news: bool,
+    has_told: bool,
     pub(super) restored: Option<UsageEvent>,
     pub(super) events: Vec<UsageEvent>,
     pub(super) limits: Vec<Snapshot>,
@@ -41,6 +42,7 @@ impl Fold {
             skipped: Skipped::default(),
             changed: false,
             news: false,
+            has_told: false,
             restored: None,
             events: Vec::new(),
             limits: Vec::new(),
@@ -158,6 +160,7 @@ impl Fold {
             usage,
             limits: std::mem::take(&mut self.limits),
             skipped: self.skipped,
+            first: !std::mem::replace(&mut self.has_told, true),
         })
     }
 

@@ -7,6 +7,7 @@
     reason = "a test's helpers fail as the test does"
 )]
 
+use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -16,12 +17,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
+use agent_presence::core::engine::{Engine, Input, Output};
+use agent_presence::core::publish::Publisher;
+use agent_presence::core::report::EventKind;
+use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
-use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
+use agent_presence::core::source_event::{FileId, SourceEvent};
 use agent_presence::core::time::Now;
 use agent_presence::homes::Home;
 use agent_presence::intake::{self, IntakeConfig, IntakeHandle, Pace};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tempfile::TempDir;
 
 /// Long enough for the slowest machine; only a failing test waits for it.
@@ -186,10 +192,12 @@ pub(super) fn set_modified(path: &Path, at: Timestamp) {
     File::options().append(true).open(path).unwrap().set_modified(at.into()).unwrap();
 }
 
-/// A running intake and what it says.
+/// A running intake and what it says, and what those who listen to an engine hear of that.
 pub(super) struct Running {
     pub(super) handle: IntakeHandle,
     events: Receiver<Event>,
+    engine: RefCell<Engine>,
+    heard: RefCell<Vec<u64>>,
 }
 
 impl Running {
@@ -200,11 +208,31 @@ impl Running {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         };
-        Self { handle: intake::start(config, sink).unwrap(), events }
+        let settings = Settings::default();
+        let publisher = Publisher::new(0, &settings);
+        let engine = RefCell::new(Engine::new(settings, TimeZone::UTC, publisher));
+        Self { handle: intake::start(config, sink).unwrap(), events, engine, heard: RefCell::default() }
     }
 
     pub(super) fn next(&self) -> Event {
-        self.events.recv_timeout(PATIENCE).expect("the intake should have said something")
+        let event = self.events.recv_timeout(PATIENCE).expect("the intake should have said something");
+        let now = Now { mono: Duration::ZERO, wall: EARLY };
+        let mut engine = self.engine.borrow_mut();
+        engine.handle(now, Input::Source(event.clone()));
+        while let Some(output) = engine.poll_output(now) {
+            if let Output::Event(event) = output
+                && let EventKind::Usage(usage) = event.kind
+                && !usage.restored
+            {
+                self.heard.borrow_mut().extend(usage.tokens.total);
+            }
+        }
+        event
+    }
+
+    /// The totals after each usage that was news, since this was asked last.
+    pub(super) fn heard(&self) -> Vec<u64> {
+        self.heard.take()
     }
 
     /// The events up to the first that `wanted` accepts, that one included.
@@ -248,7 +276,7 @@ impl Running {
 
     /// Ends the intake; gives what had not been taken.
     pub(super) fn stop(self) -> Vec<Event> {
-        let Self { handle, events } = self;
+        let Self { handle, events, .. } = self;
         let left = events.try_iter().collect();
         drop(events);
         assert!(handle.stop());
@@ -257,7 +285,7 @@ impl Running {
 }
 
 pub(super) fn updated(event: Event) -> (FileId, Text, bool) {
-    let Event::Updated { file, update, standing, .. } = event else { panic!("not an update: {event:?}") };
+    let Event::Updated { file, update, .. } = event else { panic!("not an update: {event:?}") };
     let session = update.session;
     let text = Text {
         id: session.id,
@@ -268,5 +296,5 @@ pub(super) fn updated(event: Event) -> (FileId, Text, bool) {
         used_at: session.last_token_event_at,
         total: session.usage.session_total_tokens.map(|total| total.all()),
     };
-    (file, text, standing == Standing::Restored)
+    (file, text, update.first)
 }

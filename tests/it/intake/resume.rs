@@ -1,21 +1,18 @@
 //! Going on where an earlier reading left off.
 
-use agent_presence::core::source_event::{FileIdentity, ReadTo, Standing};
+use agent_presence::core::source_event::{FileIdentity, ReadTo};
 use agent_presence::intake::IntakeConfig;
 
 use super::bench::{Bench, Event, Running, append, id, meta, say, updated, used, write};
 
-/// What was said last, and what it is.
-fn seen(events: &[Event]) -> Vec<(Standing, Option<String>)> {
-    let seen = |event: &Event| match event {
-        Event::Updated { standing, .. } => Some((*standing, updated(event.clone()).1.last)),
-        _ => None,
-    };
-    events.iter().filter_map(seen).collect()
+/// What was said last, and whether the file was read from its start for it.
+fn seen(events: &[Event]) -> Vec<(bool, String)> {
+    let updates = events.iter().filter(|event| matches!(event, Event::Updated { .. }));
+    updates.map(|event| updated(event.clone())).map(|(_, text, first)| (first, text.last.unwrap())).collect()
 }
 
-fn said(standing: Standing, text: &str) -> (Standing, Option<String>) {
-    (standing, Some(text.to_owned()))
+fn said(first: bool, text: &str) -> (bool, String) {
+    (first, text.to_owned())
 }
 
 fn read_to(events: &[Event]) -> Vec<ReadTo> {
@@ -46,16 +43,17 @@ fn what_was_told_is_resumed_and_the_rest_is_news() {
     assert_eq!(first.stop(), []);
     assert_eq!(read.len(), 1);
 
-    assert_eq!(seen(&resumed(&bench, &read)), [said(Standing::Resumed, "first")], "nothing is new");
+    let again = resumed(&bench, &read);
+    assert_eq!((seen(&again), read_to(&again)), (vec![said(true, "first")], read.clone()), "nothing is new");
     append(&bench.session(1), &format!("{rest}{}", used(bench.at(2), 20)));
     write(&bench.session(2), &(meta(2) + &say("other")));
     let events = resumed(&bench, &read);
+    assert!(read_to(&events).contains(&read[0]), "what was told is told apart from the rest");
     let mut seen = seen(&events);
     // Which file comes first is not the point.
-    seen.sort_by_key(|(standing, _)| *standing == Standing::Restored);
-    let expected = [(Standing::Resumed, "first"), (Standing::News, "whole"), (Standing::Restored, "other")];
-    assert_eq!(seen, expected.map(|(standing, text)| said(standing, text)));
-    let is_news = |event: &&Event| matches!(event, Event::Updated { standing: Standing::News, .. });
+    seen.sort_by_key(|(_, text)| text == "other");
+    assert_eq!(seen, [said(true, "first"), said(false, "whole"), said(true, "other")]);
+    let is_news = |event: &&Event| matches!(event, Event::Updated { update, .. } if !update.first);
     let (_, news, _) = updated(events.iter().find(is_news).unwrap().clone());
     assert_eq!((news.id, news.usage, news.said), (id(1), vec![bench.at(2)], 2));
 }
@@ -69,9 +67,11 @@ fn a_file_that_is_not_what_was_read_is_restored() {
     assert_eq!(first.stop(), []);
 
     write(&bench.session(1), &(meta(1) + &say("short")));
-    assert_eq!(seen(&resumed(&bench, &read)), [said(Standing::Restored, "short")], "it is shorter");
+    let again = resumed(&bench, &read);
+    assert_eq!(seen(&again), [said(true, "short")]);
+    assert_ne!(read_to(&again), read, "it is shorter");
     let other = [ReadTo { file: FileIdentity(0, 0), ..read[0] }];
-    assert_eq!(seen(&resumed(&bench, &other)), [said(Standing::Restored, "short")], "it is another one");
+    assert_eq!(seen(&resumed(&bench, &other)), [said(true, "short")], "it is another one");
 }
 
 #[test]
@@ -79,11 +79,8 @@ fn a_last_line_without_its_end_is_told_once_also_by_the_next_one() {
     let bench = Bench::new();
     let open = |second: u32| used(bench.at(second.into()), u64::from(second) * 10).trim_end().to_owned();
     let totals = |events: &[Event]| {
-        let seen = events.iter().filter_map(|event| match event {
-            Event::Updated { standing, .. } => Some((*standing, updated(event.clone()).1.total)),
-            _ => None,
-        });
-        seen.collect::<Vec<_>>()
+        let updates = events.iter().filter(|event| matches!(event, Event::Updated { .. }));
+        updates.map(|event| updated(event.clone()).1.total.unwrap()).collect::<Vec<_>>()
     };
     write(&bench.session(1), &format!("{}{}", meta(1), open(1)));
     let first = bench.start();
@@ -98,8 +95,8 @@ fn a_last_line_without_its_end_is_told_once_also_by_the_next_one() {
 
     // The line that had not rested is news, and the one that had is not.
     let events = resumed(&bench, &read);
-    assert_eq!(totals(&events), [(Standing::Resumed, Some(20))]);
+    assert_eq!(totals(&events), [20]);
     append(&bench.session(1), "\n");
     let events = resumed(&bench, &read);
-    assert_eq!(totals(&events), [(Standing::Resumed, Some(20)), (Standing::News, Some(30))]);
+    assert_eq!(totals(&events), [20, 30]);
 }

@@ -93,7 +93,9 @@ impl Reading<'_> {
         if self.file.lineage_wanted().is_some() {
             self.file.set_lineage(&self.fixture.lineage);
         }
-        let Some(FileUpdate { session, usage, limits, skipped }) = self.file.take_update() else { return };
+        let Some(FileUpdate { session, usage, limits, skipped, .. }) = self.file.take_update() else {
+            return;
+        };
         for event in usage {
             check_event(self.seen.usage.last(), &event);
             self.seen.usage.push(event);

@@ -20,7 +20,7 @@ use agent_presence::core::register::{Open, Register, Status};
 use agent_presence::core::report::{Event, EventKind, LimitsReport};
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
-use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
+use agent_presence::core::source_event::{FileId, SourceEvent};
 use agent_presence::core::time::Now;
 use agent_presence::core::usage::Triplet;
 use agent_presence::host::drive::{Drive, Folders};
@@ -90,7 +90,6 @@ pub(crate) struct File {
 struct Followed {
     id: FileId,
     fold: SessionFile,
-    announced: bool,
 }
 
 /// What the outside has been told of a session.
@@ -317,7 +316,7 @@ impl World {
         let mut fold = SessionFile::new(file.agent(), file.home.as_str().into(), live_since);
         fold.push(&file.bytes);
         let followed = file.followed.as_mut().unwrap();
-        (followed.fold, followed.announced) = (fold, false);
+        followed.fold = fold;
         self.announce(name);
     }
 
@@ -369,7 +368,7 @@ impl World {
             }
             return;
         }
-        file.followed = Some(Followed { id, fold, announced: false });
+        file.followed = Some(Followed { id, fold });
         self.announce(name);
     }
 
@@ -388,22 +387,17 @@ impl World {
         }
         let Some(followed) = &mut self.files.get_mut(name).unwrap().followed else { return };
         let Some(update) = followed.fold.take_update() else { return };
-        let restored = !std::mem::replace(&mut followed.announced, true);
         let file = followed.id;
-        self.check_update(&update, restored);
-        let standing = if restored { Standing::Restored } else { Standing::News };
-        self.input(Input::Source(SourceEvent::Updated {
-            file,
-            update: Box::new(update),
-            standing,
-            read: None,
-        }));
+        self.check_update(&update);
+        self.input(Input::Source(SourceEvent::Updated { file, update: Box::new(update), read: None }));
     }
 
-    fn check_update(&mut self, update: &FileUpdate, restored: bool) {
+    fn check_update(&mut self, update: &FileUpdate) {
         let restores = update.usage.iter().filter(|event| event.added.is_none()).count();
-        assert!(restores <= usize::from(restored), "restored figures twice: {update:?}");
-        if restored && let Some(told) = self.told.get_mut(&update.session.id) {
+        assert!(restores <= usize::from(update.first), "restored figures twice: {update:?}");
+        if update.first
+            && let Some(told) = self.told.get_mut(&update.session.id)
+        {
             // A provisional total may be anything.
             told.total = None;
         }

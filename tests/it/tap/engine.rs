@@ -9,7 +9,7 @@ use agent_presence::core::publish::Publisher;
 use agent_presence::core::report::EventKind;
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
-use agent_presence::core::source_event::{FileId, SourceEvent, Standing};
+use agent_presence::core::source_event::{FileId, SourceEvent};
 use agent_presence::core::time::Now;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -63,21 +63,19 @@ impl World {
             told.extend(self.handle(SourceEvent::Updated {
                 file: FileId::stream(STREAM),
                 update,
-                standing: Standing::News,
                 read: None,
             }));
         }
         told
     }
 
-    fn file(&mut self, file: &mut SessionFile, restored: bool) -> Vec<String> {
+    fn file(&mut self, file: &mut SessionFile) -> Vec<String> {
         if file.lineage_wanted().is_some() {
             file.set_lineage(&[]);
         }
         let update: Option<FileUpdate> = file.take_update();
         let update = Box::new(update.unwrap());
-        let standing = if restored { Standing::Restored } else { Standing::News };
-        self.handle(SourceEvent::Updated { file: FileId::new(FILE), update, standing, read: None })
+        self.handle(SourceEvent::Updated { file: FileId::new(FILE), update, read: None })
     }
 
     fn ended(&mut self) -> Vec<String> {
@@ -141,12 +139,12 @@ fn a_stream_is_a_session_until_it_ends_and_is_remembered_then() {
 fn while_a_file_is_followed_its_stream_says_nothing() {
     let (mut world, mut stream, mut file) = (World::new(), stream(), claude_file());
     write(&mut file, &message("m1", 100));
-    assert_eq!(world.file(&mut file, true), ["+", "100"]);
+    assert_eq!(world.file(&mut file), ["+", "100"]);
     say(&mut stream, &message("m1", 100));
     say(&mut stream, &message("m2", 50));
     assert_eq!(world.tapped(&mut stream), [""; 0]);
     write(&mut file, &message("m2", 50));
-    assert_eq!(world.file(&mut file, false), ["50"]);
+    assert_eq!(world.file(&mut file), ["50"]);
     assert_eq!(world.ended(), [""; 0]);
     assert_eq!(world.sessions(), [("waiting".to_owned(), Some(150))]);
 }
@@ -160,12 +158,12 @@ fn a_file_that_appears_takes_the_place_of_its_stream_silently() {
 
     // The file comes after, and piece by piece.
     write(&mut file, &message("m1", 100));
-    assert_eq!(world.file(&mut file, true), [""; 0]);
+    assert_eq!(world.file(&mut file), [""; 0]);
     say(&mut stream, &message("m3", 7));
     assert_eq!(world.tapped(&mut stream), [""; 0], "it is the file's to tell");
     write(&mut file, &message("m2", 50));
     write(&mut file, &message("m3", 7));
-    assert_eq!(world.file(&mut file, false), ["7"]);
+    assert_eq!(world.file(&mut file), ["7"]);
     assert_eq!(world.ended(), [""; 0]);
     assert_eq!(world.sessions().len(), 1);
     assert_eq!(world.sessions()[0].1, Some(157));
@@ -179,7 +177,7 @@ fn what_a_file_tells_beyond_its_stream_is_news() {
     // The file knows more of the same message, and of another one.
     write(&mut file, &message("m1", 130));
     write(&mut file, &message("m2", 20));
-    assert_eq!(world.file(&mut file, true), ["30", "20"]);
+    assert_eq!(world.file(&mut file), ["30", "20"]);
 }
 
 #[test]
@@ -193,7 +191,7 @@ fn a_resumed_session_of_claude_is_told_by_its_stream_from_there_on_only() {
     write(&mut file, &old);
     write(&mut file, &message("m9", 40));
     write(&mut file, &message("m10", 5));
-    assert_eq!(world.file(&mut file, true), ["5"]);
+    assert_eq!(world.file(&mut file), ["5"]);
     assert_eq!(world.sessions()[0].1, Some(1_045));
 }
 
@@ -209,13 +207,13 @@ fn what_a_file_tells_after_its_stream_is_news_though_the_stream_told_more() {
 
     // What helpers used is in files of their own.
     write(&mut file, &message("m1", 100));
-    assert_eq!(world.file(&mut file, true), [""; 0]);
+    assert_eq!(world.file(&mut file), [""; 0]);
     assert_eq!(world.sessions()[0].1, Some(100));
     world.now.wall = world.now.wall.checked_add(Duration::from_secs(60)).unwrap();
     let mut later = message("m2", 30);
     later["timestamp"] = json!(world.now.wall);
     write(&mut file, &later);
-    assert_eq!(world.file(&mut file, false), ["30"]);
+    assert_eq!(world.file(&mut file), ["30"]);
 }
 
 #[test]
@@ -235,7 +233,7 @@ fn a_thread_of_codex_is_counted_once() {
         let info = json!({"total_token_usage": total});
         write(&mut file, &line("event_msg", json!({"type": "token_count", "info": info})));
     }
-    assert_eq!(world.file(&mut file, true), ["+", "550"]);
+    assert_eq!(world.file(&mut file), ["+", "550"]);
     assert_eq!(world.sessions().len(), 1);
 }
 
@@ -256,12 +254,7 @@ fn streams_that_end_are_remembered_in_bounds() {
         say(&mut stream, &json!({"type": "thread.started", "thread_id": format!("t{number}")}));
         let file = FileId::stream(number);
         for update in stream.take_updates() {
-            world.handle(SourceEvent::Updated {
-                file,
-                update: Box::new(update),
-                standing: Standing::News,
-                read: None,
-            });
+            world.handle(SourceEvent::Updated { file, update: Box::new(update), read: None });
         }
         world.handle(SourceEvent::Gone { file });
     }
