@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../dist"
 
 if command -v sha256sum >/dev/null; then sums=(sha256sum); else sums=(shasum -a 256); fi
-files() { find . -type f ! -name SHA256SUMS ! -name README.md | sed 's|^\./||' | LC_ALL=C sort; }
+files() { find . -type f ! -path ./SHA256SUMS ! -path ./README.md | sed 's|^\./||' | LC_ALL=C sort; }
 # Windows' own sha256sum marks binary files with a star, which others don't
 list() { files | while read -r file; do "${sums[@]}" "$file" | sed 's/ \*/  /'; done; }
 

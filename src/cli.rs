@@ -179,6 +179,8 @@ pub enum Command {
         #[command(subcommand)]
         action: Option<StatuslineAction>,
     },
+    /// Take back what was set up: daemon, launch at login, status line
+    Uninstall(Uninstall),
     /// Find, show, check or write the settings file
     #[command(subcommand, after_help = CONFIG)]
     Config(Config),
@@ -420,6 +422,16 @@ pub enum StatuslineAction {
     Install,
     /// Take it out of Claude Code's settings, and put back what was there before
     Uninstall,
+}
+
+/// `uninstall`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Says what is left: the program itself is removed in the way it was installed.")]
+pub struct Uninstall {
+    /// Remove settings, state, logs and record as well
+    #[arg(long)]
+    pub purge: bool,
 }
 
 /// `config`

@@ -12,6 +12,7 @@ pub mod setup;
 pub mod status;
 pub mod statusline;
 pub mod tap;
+pub mod uninstall;
 pub mod watch;
 
 pub(crate) use crate::printed::written;

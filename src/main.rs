@@ -103,6 +103,7 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
             commands::setup::run(setup, &places, &context, talk, &mut out)
         }
         Command::Doctor(doctor) => commands::doctor::run(&places, doctor.json, &mut out),
+        Command::Uninstall(uninstall) => commands::uninstall::run(uninstall, &places, &mut out, &mut err),
         _ => commands::status::preview(&places, &mut out),
     }
 }

@@ -31,7 +31,7 @@ if archive.suffix == ".zip":
             out.writestr(entry, path.read_bytes())
 else:
     with open(archive, "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=when) as packed:
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as out:
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as out:
             for path in files:
                 content = path.read_bytes()
                 entry = tarfile.TarInfo(path.relative_to(folder.parent).as_posix())

@@ -21,7 +21,7 @@ use crate::core::time::Now;
 use crate::error::{Exit, Failure};
 use crate::files::{self, write_atomically};
 use crate::homes;
-use crate::paths::{self, Environment, StateDir, ensure_state_dir};
+use crate::paths::{self, Environment, ensure_state_dir};
 use crate::real_path::real;
 use crate::statusline::settings::{self, Edit};
 use crate::statusline::{self as kept, AGENT, Replaced, Statusline};
@@ -188,8 +188,8 @@ pub fn set_up(
             }
         }
     }
-    let state = ensure_state_dir(&paths::state_dir(environment)?)?;
-    let mut replaced = kept::read_replaced(state.path());
+    let state = paths::state_dir(environment)?;
+    let mut replaced = kept::read_replaced(&state);
     let mut report = String::new();
     let mut failed = None;
     for home in homes {
@@ -213,7 +213,7 @@ fn install(
     home: &Path,
     path: &Path,
     command: &str,
-    state: &StateDir,
+    state: &Path,
     replaced: &mut Replaced,
 ) -> Result<&'static str, Failure> {
     let text = read(path)?;
@@ -238,7 +238,7 @@ fn install(
 fn uninstall(
     home: &Path,
     path: &Path,
-    state: &StateDir,
+    state: &Path,
     replaced: &mut Replaced,
 ) -> Result<&'static str, Failure> {
     let text = read(path)?;
@@ -307,8 +307,9 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("could not write {}: {error}", path.display())))
 }
 
-fn remember(state: &StateDir, replaced: &Replaced) -> Result<(), Failure> {
-    kept::write_replaced(state, replaced)
+fn remember(state: &Path, replaced: &Replaced) -> Result<(), Failure> {
+    let state = ensure_state_dir(state)?;
+    kept::write_replaced(&state, replaced)
         .map_err(|error| Failure::new(format!("could not write to {}: {error}", state.path().display())))
 }
 

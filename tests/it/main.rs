@@ -41,6 +41,8 @@ mod old_codex;
 mod one_instance;
 #[cfg(target_os = "linux")]
 mod other_users;
+#[cfg(unix)]
+mod packages;
 mod paths;
 mod privacy;
 mod properties;
@@ -65,4 +67,6 @@ mod terminals;
 mod threads;
 mod tidy;
 mod torn;
+#[cfg(unix)]
+mod uninstall;
 mod watch;

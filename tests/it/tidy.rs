@@ -47,11 +47,12 @@ const SLEEPERS: [(&str, &str); 3] = [
 ];
 
 /// What deletes files, and which.
-const DELETERS: [(&str, &str); 10] = [
+const DELETERS: [(&str, &str); 11] = [
     ("src/control/transport.rs", "the control socket, while the lock is held"),
     ("src/host/state.rs", "a pause that is over"),
     ("src/daemon/record.rs", "months of the record that are older than the user keeps them"),
     ("src/autostart.rs", "the login entry that it wrote itself"),
+    ("src/commands/uninstall.rs", "settings and state, where the user asks for it"),
     ("src/commands/config.rs", "half a settings file that it has just begun itself"),
     ("src/files.rs", "its own temporary file"),
     ("src/folder/by_handle.rs", "its own temporary file, and what the others in this list want"),
