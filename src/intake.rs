@@ -6,8 +6,9 @@
 //! its [row](crate::core::source::Spec) tells.
 //!
 //! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `folders` and `scan` (which files there
-//! are), `notice` (what happened to one), `files`, `tail` and `open` (its bytes), `lineage` and `originals` (whose
-//! history it copied), `registers` and `exits` (which processes run), `watch`, `breath`, `inbox` and `places` (who wakes us, about what); `survey` (a look from outside).
+//! are), `notice` (what happened to one), `files`, `tail` and `open` (its bytes), `lineage` (whose history it copied),
+//! `registers` and `exits` (which processes run), `watch`, `breath`, `inbox` and `places` (who wakes us, about what);
+//! `survey` (a look from outside).
 
 mod breath;
 mod exits;
@@ -18,7 +19,6 @@ mod inbox;
 mod lineage;
 mod notice;
 mod open;
-mod originals;
 mod places;
 mod reader;
 mod registers;
@@ -41,7 +41,7 @@ use crate::core::source_event::{FileIdentity, SourceEvent};
 use crate::core::time::Now;
 use crate::homes::Home;
 
-pub(crate) use originals::helper_files;
+pub(crate) use lineage::{helper_files, session_files};
 pub use survey::survey;
 
 use inbox::Inbox;

@@ -82,8 +82,7 @@
 //! # Reading order
 //!
 //! [`core`], then [`daemon`], then what you came for. A new agent is one folder in [`core::source`] with its row, its place in
-//! [`Agent::ALL`](core::source::Agent::ALL), its homes in [`paths`], what of other files its copies repeat in
-//! `intake::lineage` and `replay::lineage`, and a folder of fixtures.
+//! [`Agent::ALL`](core::source::Agent::ALL), its homes in [`paths`], and a folder of fixtures.
 
 // What is decided.
 pub mod core;

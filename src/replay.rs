@@ -23,6 +23,7 @@ use crate::core::source_event::{FileId, SourceEvent};
 use crate::core::time::elapsed;
 use feed::Feed;
 use files::Recorded;
+use lineage::Lineage;
 use stage::Stage;
 
 pub use files::Problem;
@@ -45,6 +46,7 @@ pub fn replay(
     let Some(Reverse((from, _))) = queue.peek().copied() else { return problems };
     let mut stage = Stage::new(settings, zone, from);
     let mut feeds: Vec<Option<Feed>> = recorded.iter().map(|_| None).collect();
+    let mut lineage = Lineage::new(&recorded);
     let mut told: Vec<Timestamp> = vec![Timestamp::MIN; recorded.len()];
     while let Some(Reverse((at, number))) = queue.pop() {
         let (Some(file), Some(slot), Some(told)) =
@@ -52,7 +54,7 @@ pub fn replay(
         else {
             continue;
         };
-        let next = step(file, slot, &recorded).unwrap_or_else(|error| {
+        let next = step(file, slot, &mut lineage).unwrap_or_else(|error| {
             problems.push(Problem::new(&file.path, &error));
             None
         });
@@ -77,7 +79,11 @@ pub fn replay(
 }
 
 /// Feeds one line; returns the time of the one after it. The file is opened for its first line.
-fn step(file: &Recorded, slot: &mut Option<Feed>, all: &[Recorded]) -> std::io::Result<Option<Timestamp>> {
+fn step(
+    file: &Recorded,
+    slot: &mut Option<Feed>,
+    lineage: &mut Lineage<'_>,
+) -> std::io::Result<Option<Timestamp>> {
     if slot.is_none() {
         *slot = Feed::open(&file.path, file.agent, file.home.clone())?;
     }
@@ -87,10 +93,10 @@ fn step(file: &Recorded, slot: &mut Option<Feed>, all: &[Recorded]) -> std::io::
         feed.file.rest();
     }
     if let Some(wanted) = feed.file.lineage_wanted() {
-        feed.file.set_lineage(&lineage::answer(all, file, &wanted));
+        feed.file.set_lineage(&lineage.answer(file, &wanted));
     }
     if feed.file.helpers_wanted(!more) {
-        feed.file.set_helpers(&lineage::helpers(file.agent, &file.path), !more);
+        feed.file.set_helpers(&lineage::helpers(file), !more);
     }
     Ok(more.then_some(feed.at))
 }

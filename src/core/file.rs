@@ -24,6 +24,7 @@ use crate::core::time::later;
 use fold::Fold;
 
 pub use crate::core::source::ledger::UsageRow;
+pub use crate::core::source::relatives::{Head, LineageRequest};
 pub use rows::RowReader;
 pub use stream::Stream;
 
@@ -62,26 +63,6 @@ pub struct Skipped {
     pub oversized_lines: u64,
     /// Lines of a kind that is not known.
     pub unknown_types: u64,
-}
-
-/// Whose usage rows would tell which part of a forked file is copied history.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LineageRequest {
-    /// The thread id of the parent; its file's name contains it. Empty where the file names none.
-    ///
-    /// Codex: where that file is gone, other files with the same parent serve.
-    pub parent: String,
-    /// Claude Code: the first line's own id, which copies keep. Where the parent's file is gone or not named, files that
-    /// begin with this line serve, of which only those that [precede](crate::core::source::relatives::Relative)
-    /// the asking one.
-    pub first_line: Option<String>,
-    /// Whether the parent is no more than a name inside the file, so that either may have been copied from the other.
-    pub only_named: bool,
-    /// Whether the first line goes on from another one, so that files serve that have it anywhere.
-    pub midway: bool,
-    /// Codex: whether rows anywhere in those files matter, and not only as many as the asking file could have copied. Then
-    /// no other files serve.
-    pub whole: bool,
 }
 
 impl SessionFile {
@@ -216,27 +197,17 @@ impl SessionFile {
         fold.take_update()
     }
 
-    /// Which parent the file names, once its first line has been read: `(own id, parent id)`.
-    pub fn family(&self) -> Option<(&str, Option<&str>)> {
+    /// What its beginning says of its relations, once its first line has been read.
+    pub fn head(&self) -> Option<Head> {
         let meta = &self.fold.about.as_ref()?.meta;
-        Some((&meta.id, meta.forked_from.as_deref().or(meta.parent.as_deref())))
-    }
-
-    /// Whether the file shows by itself that it begins with what another one had, or belongs to another one.
-    pub fn is_copy(&self) -> bool {
-        self.fold.about.as_ref().is_some_and(|about| {
-            about.meta.late || about.meta.forked_from.is_some() || about.meta.parent.is_some()
+        let parent = meta.forked_from.as_ref().or(meta.parent.as_ref());
+        Some(Head {
+            id: meta.id.clone(),
+            parent: parent.cloned(),
+            copy: meta.late || parent.is_some(),
+            first_line: meta.first_line.clone(),
+            subagent: meta.subagent,
         })
-    }
-
-    /// The first line's own id, which a copy of the file begins with too; once it has been read.
-    pub fn first_line(&self) -> Option<&str> {
-        self.fold.about.as_ref()?.meta.first_line.as_deref()
-    }
-
-    /// Whether another session started this one, once the first line has been read.
-    pub fn is_subagent(&self) -> bool {
-        self.fold.about.as_ref().is_some_and(|about| about.meta.subagent)
     }
 
     /// Whether anything but signs of life came since the last update, so that it is worth one.

@@ -1,9 +1,11 @@
-//! Whose history a forked file has copied: finds the parent's file, else its other children's.
+//! The files that a session file may have copied from, for [`Relatives`](crate::core::source::relatives::Relatives).
 //!
-//! The usage rows of these files are all that is read of them, and no more of a file than a copy could have taken from it.
-//! Read next: `originals`, for copies that name nobody; [`crate::core::file`], which compares the rows.
+//! The usage rows of these files are all that is read of them. Of those that are followed already, what one counts is not
+//! counted by another.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,14 +13,15 @@ use super::Home;
 use super::open::{Chunks, Opened, Stamp};
 use super::reader::Reader;
 use super::tail::{Tail, located};
-use crate::core::file::{LineageRequest, RowReader, SessionFile, UsageRow};
+use crate::core::file::{Head, RowReader, SessionFile, UsageRow};
+use crate::core::lines::Finder;
 use crate::core::source::Agent;
+use crate::core::source::layout::{Layout, Name};
+use crate::core::source::relatives::Neighbours;
 use crate::core::source_event::FileId;
 
-/// How many files with the same parent are read.
-const MOST_SIBLINGS: usize = 64;
-/// How many files are opened to find them.
-pub(super) const MOST_HEADS: usize = 256;
+/// How many files are opened to find those that are related.
+const MOST_HEADS: usize = 256;
 /// A copy's lines may be longer than the original's by what was stamped anew; this much more is read of the original.
 const MARGIN: u64 = 1024 * 1024;
 /// A beginning is read in pieces of this size until it says whose it is.
@@ -31,40 +34,11 @@ pub(super) struct Index {
     home: Arc<Home>,
     /// How many files the intake had met when this was made.
     met: u64,
-    pub(super) files: Vec<(String, PathBuf)>,
+    files: Vec<(String, PathBuf)>,
     /// What is known of files that are not followed.
     heads: BTreeMap<PathBuf, Head>,
     /// Rows that were read: a conversation's helpers all ask for the same.
     rows: BTreeMap<PathBuf, (Stamp, Vec<UsageRow>)>,
-}
-
-/// What the beginning of a file says of its relations.
-#[derive(Debug, Clone)]
-pub(super) struct Head {
-    /// The conversation it belongs to.
-    pub(super) id: String,
-    /// The conversation that it was copied from or started by.
-    parent: Option<String>,
-    /// Whether it shows by itself that it was copied.
-    pub(super) copy: bool,
-    /// The first line's own id, which copies keep; only Claude Code's lines have one.
-    pub(super) first_line: Option<String>,
-    /// Whether another conversation started it.
-    pub(super) subagent: bool,
-}
-
-impl Head {
-    /// `None` until the first line has been read.
-    fn of(file: &SessionFile) -> Option<Self> {
-        let (id, parent) = file.family()?;
-        Some(Self {
-            id: id.to_owned(),
-            parent: parent.map(str::to_owned),
-            copy: file.is_copy(),
-            first_line: file.first_line().map(str::to_owned),
-            subagent: file.is_subagent(),
-        })
-    }
 }
 
 impl Reader<'_> {
@@ -78,24 +52,33 @@ impl Reader<'_> {
         }
         let Some(request) = tail.fold.as_ref().and_then(|fold| fold.lineage_wanted()) else { return };
         tail.lineage_asked = Some(met);
-        let copied = tail.position.offset.saturating_mul(2).saturating_add(MARGIN);
-        let most = if request.whole { u64::MAX } else { copied };
-        let (home, own) = (Arc::clone(&tail.home), tail.path.clone());
+        // No more of another file than this one could have copied from it.
+        let most = tail.position.offset.saturating_mul(2).saturating_add(MARGIN);
+        let (home, own) = (Arc::clone(&tail.home), Arc::clone(&tail.path));
         self.make_index(&home);
-        let mut parents = self.files_of(&request.parent);
-        parents.retain(|path| **path != *own);
-        let candidates = if home.agent == Agent::CODEX {
-            // What others made of the same history says nothing of what is repeated of it.
-            let is_copied = parents.is_empty() && !request.whole;
-            let paths = if is_copied { self.siblings(&home, &request, &own) } else { parents };
-            paths.iter().filter_map(|path| read_rows(home.agent, path, most, &mut self.chunks)).collect()
-        } else {
-            self.claude_relatives(&home, &request, &own, &parents)
-        };
+        let relatives = home.agent.spec().relatives;
+        let mut around = Around { reader: self, home, own: Arc::clone(&own), most };
+        let rows = relatives.answer(&own, &request, &mut around);
         if let Some(tail) = self.files.get_mut(id)
             && let Some(fold) = &mut tail.fold
         {
-            fold.set_lineage(&candidates);
+            fold.set_lineage(&rows);
+        }
+    }
+
+    /// Gives the fold of `id` the rows of its helpers' files, if it wants them.
+    pub(super) fn ask_helpers(&mut self, id: FileId) {
+        let Some(tail) = self.files.get(id).filter(|tail| tail.count.is_none()) else { return };
+        if !tail.fold.as_ref().is_some_and(|fold| fold.helpers_wanted(true)) {
+            return;
+        }
+        let agent = tail.home.agent;
+        let files = helper_files(agent, &tail.path);
+        let rows: Vec<_> =
+            files.iter().filter_map(|path| read_rows(agent, path, u64::MAX, &mut self.chunks)).collect();
+        if let Some(tail) = self.files.get_mut(id) {
+            tail.helped = true;
+            tail.fold.iter_mut().for_each(|fold| fold.set_helpers(&rows, true));
         }
     }
 
@@ -105,35 +88,13 @@ impl Reader<'_> {
         files.filter(|(known, _)| known == thread).map(|(_, path)| path.clone()).collect()
     }
 
-    /// Other files that name the same parent: live ones, then the newest of the others.
-    fn siblings(&mut self, home: &Arc<Home>, request: &LineageRequest, own: &Path) -> Vec<PathBuf> {
-        let is_sibling = |head: Option<&Head>| {
-            head.is_some_and(|head| head.parent.as_deref() == Some(request.parent.as_str()))
-        };
-        let head = |tail: &Tail| tail.fold.as_deref().and_then(Head::of);
-        let related = |tail: &Tail| Arc::ptr_eq(&tail.home, home) && is_sibling(head(tail).as_ref());
-        let live = self.files.iter().filter(|(_, tail)| related(tail) && *tail.path != *own);
-        let mut paths: Vec<_> = live.map(|(_, tail)| tail.path.to_path_buf()).take(MOST_SIBLINGS).collect();
-        let listed = self.index.iter().flat_map(|index| index.files.iter().rev());
-        let old = listed.map(|(_, path)| path).filter(|path| !self.is_awake(path));
-        for path in old.take(MOST_HEADS).cloned().collect::<Vec<_>>() {
-            if paths.len() >= MOST_SIBLINGS {
-                break;
-            }
-            if is_sibling(self.head_of(home, &path).as_ref()) {
-                paths.push(path);
-            }
-        }
-        paths
-    }
-
     /// Whether a file is followed, and what was read of it is at hand.
     fn is_awake(&self, path: &Path) -> bool {
         self.files.at(path).and_then(|id| self.files.get(id)).is_some_and(|tail| tail.fold.is_some())
     }
 
     /// The followed file at `path` with what was read of it at hand.
-    pub(super) fn awake(&mut self, path: &Path) -> Option<&mut Tail> {
+    fn awake(&mut self, path: &Path) -> Option<&mut Tail> {
         let id = self.files.at(path)?;
         let tail = self.files.get_mut(id)?;
         if tail.fold.is_none() {
@@ -144,11 +105,11 @@ impl Reader<'_> {
     }
 
     /// What the beginning of a file says of its relations.
-    pub(super) fn head_of(&mut self, home: &Home, path: &Path) -> Option<Head> {
+    fn head_of(&mut self, home: &Home, path: &Path) -> Option<Head> {
         if let Some(fold) =
             self.files.at(path).and_then(|id| self.files.get(id)).and_then(|tail| tail.fold.as_deref())
         {
-            return Head::of(fold);
+            return fold.head();
         }
         if let Some(known) = self.index.as_ref().and_then(|index| index.heads.get(path)) {
             return Some(known.clone());
@@ -157,32 +118,18 @@ impl Reader<'_> {
         let mut fold =
             located(SessionFile::new(home.agent, Arc::clone(&home.label), self.config.live_since), path);
         let mut passed = 0;
-        while fold.family().is_none() && passed < self.config.sizes.ends.head {
+        while fold.head().is_none() && passed < self.config.sizes.ends.head {
             let count = self.chunks.stream(&mut opened.file, passed, STEP, |bytes| fold.push(bytes)).ok()?;
             if count == 0 {
                 break;
             }
             passed += count;
         }
-        let head = Head::of(&fold)?;
+        let head = fold.head()?;
         if let Some(index) = &mut self.index {
             index.heads.insert(path.to_owned(), head.clone());
         }
         Some(head)
-    }
-
-    /// All usage rows of a file as it is now; `None` when it cannot be read.
-    pub(super) fn all_rows(&mut self, path: &Path) -> Option<Vec<UsageRow>> {
-        let stamp = Stamp::look(path).ok()?;
-        let known = self.index.as_ref().and_then(|index| index.rows.get(path));
-        if let Some((_, rows)) = known.filter(|(of, _)| *of == stamp) {
-            return Some(rows.clone());
-        }
-        let rows = read_rows(self.index.as_ref()?.home.agent, path, u64::MAX, &mut self.chunks)?;
-        if let Some(index) = &mut self.index {
-            index.rows.insert(path.to_owned(), (stamp, rows.clone()));
-        }
-        Some(rows)
     }
 
     pub(super) fn make_index(&mut self, home: &Arc<Home>) {
@@ -207,10 +154,116 @@ impl Reader<'_> {
     }
 }
 
+/// The files of one home around `own`.
+struct Around<'a, 'r> {
+    reader: &'a mut Reader<'r>,
+    home: Arc<Home>,
+    own: Arc<Path>,
+    most: u64,
+}
+
+impl Neighbours for Around<'_, '_> {
+    fn of_session(&mut self, id: &str) -> Vec<PathBuf> {
+        self.reader.files_of(id)
+    }
+
+    /// Those that are followed too. From now on all of them ask for each new message whether another one has it.
+    fn twins(&mut self) -> Vec<PathBuf> {
+        let name = self.own.file_name().and_then(OsStr::to_str);
+        let session = name.and_then(self.home.agent.spec().layout.thread);
+        let mut same = session.map(|session| self.reader.files_of(session)).unwrap_or_default();
+        if same.len() < 2 {
+            return Vec::new();
+        }
+        same.retain(|path| self.reader.files.at(path).is_some());
+        for path in &same {
+            if let Some(tail) = self.reader.awake(path) {
+                tail.shared = true;
+                tail.fold.iter_mut().for_each(|fold| fold.share());
+            }
+        }
+        same.retain(|path| **path != *self.own);
+        same
+    }
+
+    /// Those at hand, then those of the same folder, because copies are made there, then the newest.
+    fn others(&mut self) -> Vec<PathBuf> {
+        let (reader, own) = (&self.reader, &self.own);
+        let is_at_hand = |tail: &Tail| tail.fold.is_some() && Arc::ptr_eq(&tail.home, &self.home);
+        let at_hand = reader.files.iter().filter(|(_, tail)| is_at_hand(tail) && tail.path != *own);
+        let mut paths: Vec<_> = at_hand.map(|(_, tail)| tail.path.to_path_buf()).collect();
+        let listed = reader.index.iter().flat_map(|index| index.files.iter().rev());
+        let old = listed.map(|(_, path)| path).filter(|path| !reader.is_awake(path) && ***path != **own);
+        let (beside, elsewhere): (Vec<_>, Vec<_>) = old.partition(|path| path.parent() == own.parent());
+        paths.extend(beside.into_iter().chain(elsewhere).take(MOST_HEADS).cloned());
+        paths
+    }
+
+    fn head(&mut self, path: &Path) -> Option<Head> {
+        self.reader.head_of(&self.home, path)
+    }
+
+    fn rows(&mut self, path: &Path, all: bool) -> Option<Vec<UsageRow>> {
+        let (agent, chunks) = (self.home.agent, &mut self.reader.chunks);
+        if !all {
+            return read_rows(agent, path, self.most, chunks);
+        }
+        let stamp = Stamp::look(path).ok()?;
+        let known = self.reader.index.as_ref().and_then(|index| index.rows.get(path));
+        if let Some((_, rows)) = known.filter(|(of, _)| *of == stamp) {
+            return Some(rows.clone());
+        }
+        let rows = read_rows(agent, path, u64::MAX, chunks)?;
+        if let Some(index) = &mut self.reader.index {
+            index.rows.insert(path.to_owned(), (stamp, rows.clone()));
+        }
+        Some(rows)
+    }
+
+    fn counted(&mut self, path: &Path) -> Option<Vec<UsageRow>> {
+        let tail = self.reader.awake(path)?;
+        tail.fold.as_ref()?.counted().filter(|_| tail.count.is_none())
+    }
+
+    fn has_text(&mut self, path: &Path, text: &str) -> bool {
+        let Ok(mut opened) = Opened::open(path) else { return false };
+        let mut finder = Finder::new(text.as_bytes());
+        let whole = self.reader.chunks.stream(&mut opened.file, 0, u64::MAX, |bytes| finder.push(bytes));
+        whole.is_ok() && finder.has_found()
+    }
+}
+
 /// The usage rows in the first `most` bytes of a file; `None` when it cannot be read.
-pub(super) fn read_rows(agent: Agent, path: &Path, most: u64, chunks: &mut Chunks) -> Option<Vec<UsageRow>> {
+fn read_rows(agent: Agent, path: &Path, most: u64, chunks: &mut Chunks) -> Option<Vec<UsageRow>> {
     let mut opened = Opened::open(path).ok()?;
     let mut reader = RowReader::new(agent);
     chunks.stream(&mut opened.file, 0, most, |bytes| reader.push(bytes)).ok()?;
     Some(reader.finish())
+}
+
+/// The files of a session's sub-agents.
+pub(crate) fn helper_files(agent: Agent, session: &Path) -> Vec<PathBuf> {
+    let layout = &agent.spec().layout;
+    let folder =
+        layout.helpers.as_ref().map(|tree| (session.with_extension("").join(tree.folder), tree.levels));
+    let mut files = Vec::new();
+    folder.iter().for_each(|(folder, levels)| session_files(layout, folder, levels, &mut files));
+    files
+}
+
+/// The session files in a folder and in those below it, in order.
+pub(crate) fn session_files(layout: &Layout, folder: &Path, levels: &[Name], files: &mut Vec<PathBuf>) {
+    let mut entries: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().collect();
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        match levels.split_first() {
+            Some((level, below)) if level.fits(name) && entry.file_type().is_ok_and(|kind| kind.is_dir()) => {
+                session_files(layout, &entry.path(), below, files);
+            }
+            _ if layout.is_session(name) => files.push(entry.path()),
+            _ => {}
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub fn survey(home: &Home) -> Sessions {
     let layout = &home.agent.spec().layout;
     let mut found = Found { layout, folders: 0, sessions: 0, newest: None };
     let mut is_present = false;
-    for tree in layout.trees.iter().filter(|tree| tree.purpose != Purpose::Register) {
+    for tree in layout.sessions() {
         let root = home.path.join(tree.folder);
         match found.walk(&root, tree, 0) {
             Ok(()) => is_present |= tree.purpose == Purpose::Sessions,

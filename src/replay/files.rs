@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use memchr::memmem;
 
-use crate::core::file::SessionFile;
+use crate::core::file::{Head, SessionFile};
 use crate::core::source;
 use crate::core::source::Agent;
 use crate::real_path::real;
@@ -27,13 +26,7 @@ pub(super) struct Recorded {
     pub(super) agent: Agent,
     pub(super) home: Arc<str>,
     pub(super) first_at: Timestamp,
-    pub(super) id: Option<String>,
-    pub(super) parent: Option<String>,
-    pub(super) first_line: Option<String>,
-    /// Whether it shows by itself that it was copied.
-    pub(super) copy: bool,
-    /// Whether another session started this one.
-    pub(super) subagent: bool,
+    pub(super) head: Option<Head>,
 }
 
 /// A path that could not be replayed.
@@ -55,7 +48,7 @@ impl Problem {
 }
 
 /// Finds every file below `paths`. A file named directly is read whatever its name; in folders session files end in
-/// `.jsonl`, or `.jsonl.zst` where Codex compressed them.
+/// `.jsonl`, or `.jsonl.zst` where they are compressed.
 pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
     let mut found = Vec::new();
     let mut problems = Vec::new();
@@ -99,11 +92,7 @@ pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
     (found, problems)
 }
 
-pub(super) fn collect(
-    path: &Path,
-    files: &mut Vec<PathBuf>,
-    problems: &mut Vec<Problem>,
-) -> std::io::Result<()> {
+fn collect(path: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) -> std::io::Result<()> {
     if !std::fs::metadata(path)?.is_dir() {
         files.push(path.to_owned());
         return Ok(());
@@ -130,48 +119,27 @@ fn is_session(path: &Path) -> bool {
     [".jsonl", ".jsonl.zst"].iter().any(|ending| name.ends_with(ending))
 }
 
-fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
-    let mut head = Vec::new();
-    Unpacked::open(path)?.take(HEAD).read_to_end(&mut head)?;
-    let Some(agent) = source::recognise(&head) else { return Ok(None) };
-    let home = home_of(path);
+pub(super) fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
+    let mut start = Vec::new();
+    Unpacked::open(path)?.take(HEAD).read_to_end(&mut start)?;
+    let Some(agent) = source::recognise(&start) else { return Ok(None) };
+    let home = home_of(agent, path);
     let mut file = SessionFile::new(agent, home.clone(), Timestamp::MIN);
     file.locate(path);
-    for line in head.split_inclusive(|byte| *byte == b'\n') {
-        // Nothing else in a Codex file says who it is.
-        let may_say = agent == Agent::CLAUDE
-            || file.family().is_none()
-            || memmem::find(line, b"session_meta").is_some();
-        if may_say {
-            file.push(line);
-        }
-    }
+    file.push(&start);
     file.end_line();
-    let family = file.family();
-    let (id, parent) =
-        family.map_or((None, None), |(id, parent)| (Some(id.to_owned()), parent.map(str::to_owned)));
-    let first_at = source::first_time(agent, &head).unwrap_or(Timestamp::MIN);
-    let (first_line, subagent) = (file.first_line().map(str::to_owned), file.is_subagent());
-    let copy = file.is_copy();
-    Ok(Some(Recorded {
-        path: path.to_owned(),
-        agent,
-        home,
-        first_at,
-        id,
-        parent,
-        first_line,
-        copy,
-        subagent,
-    }))
+    let first_at = source::first_time(agent, &start).unwrap_or(Timestamp::MIN);
+    Ok(Some(Recorded { path: path.to_owned(), agent, home, first_at, head: file.head() }))
 }
 
 /// The agent's home that a session file lies in; where there is none, its own folder stands for it.
-fn home_of(path: &Path) -> Arc<str> {
-    let roots = ["sessions", "archived_sessions", "projects"];
-    let root = path
-        .ancestors()
-        .find(|folder| folder.file_name().is_some_and(|name| roots.iter().any(|root| name == *root)));
-    let home = root.and_then(Path::parent).or_else(|| path.parent()).unwrap_or(path);
+fn home_of(agent: Agent, path: &Path) -> Arc<str> {
+    let home = home_folder(agent, path).or_else(|| path.parent()).unwrap_or(path);
     home.to_string_lossy().into()
+}
+
+/// The agent's home that a session file lies in.
+pub(super) fn home_folder(agent: Agent, path: &Path) -> Option<&Path> {
+    let is_root = |folder: &&Path| agent.spec().layout.sessions().any(|tree| folder.ends_with(tree.folder));
+    path.ancestors().find(is_root)?.parent()
 }

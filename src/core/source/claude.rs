@@ -27,6 +27,7 @@ use crate::core::lines::LINE_LIMIT;
 use crate::core::source::Spec;
 use crate::core::source::ledger::messages::Messages;
 use crate::core::source::lenient::{Room, read};
+use crate::core::source::relatives::Relatives;
 use entry::Entry;
 
 pub use stream::{Stream, is_line as is_stream_line};
@@ -42,6 +43,7 @@ pub(super) static SPEC: Spec = Spec {
     parser: || Box::<reader::Reader>::default(),
     ledger: |_| Box::<Messages>::default(),
     usage_words: &["\"assistant\"", "\"continued-in\""],
+    relatives: Relatives::Alike,
     is_line,
     line_time,
     time_within: LINE_LIMIT,

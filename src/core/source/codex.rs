@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::core::lines::Line;
 use crate::core::source::ledger::totals::Totals;
+use crate::core::source::relatives::Relatives;
 use crate::core::source::{Count, CountInfo, Doing, Fact, Parsed, Parser, Spec};
 use head::Head;
 use value::{field, number, text, timestamp};
@@ -36,6 +37,7 @@ pub(super) static SPEC: Spec = Spec {
     parser: || Box::new(Rollout),
     ledger: |meta| Box::new(Totals::new(meta)),
     usage_words: &["\"token_count\""],
+    relatives: Relatives::Named,
     is_line,
     line_time,
     time_within: 4 << 10,

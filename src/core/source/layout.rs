@@ -11,6 +11,8 @@ pub struct Layout {
     pub thread: fn(&str) -> Option<&str>,
     /// Whether a session file with such a name may go on from another one of its conversation.
     pub goes_on: fn(&str) -> bool,
+    /// The folder beside a session's file that has those of its sub-agents. It lies in a folder named like the file.
+    pub helpers: Option<Tree>,
     /// Whether the files tell limits, so that old ones are worth a look.
     pub tells_limits: bool,
 }
@@ -66,6 +68,11 @@ pub enum Name {
 }
 
 impl Layout {
+    /// The trees with session files.
+    pub fn sessions(&self) -> impl Iterator<Item = &Tree> + use<'_> {
+        self.trees.iter().filter(|tree| tree.purpose != Purpose::Register)
+    }
+
     /// Whether a file's name is that of a session file.
     pub fn is_session(&self, name: &str) -> bool {
         (self.thread)(name).is_some()

@@ -1,36 +1,181 @@
-//! Which of two files with common messages is the copy.
+//! Which other files tell what of a file was copied into it, and which of two files with common messages is the copy.
 //!
-//! Where a copy names its original, or an original the session that it went on in, the matter is settled. Older versions resumed a session by copying it into a new file
-//! without a word; such files begin with the same line. Whoever answers a lineage request compares them with
-//! [`Relative::precedes`], so that every message is counted in one file and in one only.
+//! Where a copy names its original, or an original the session that it went on in, the matter is settled. Where messages
+//! are written, older versions resumed a session by copying it into a new file without a word; such a file begins with the
+//! same line, or with one from the middle of its original where it begins at a compaction. Which of two files is the
+//! original is decided by `Relative::precedes`, the same way for both, so that every message is counted in one file
+//! and in one only.
+//! Read next: [`crate::core::source::ledger`], which compares the rows.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::ledger::messages::{Mark, Row};
 use super::ledger::{UsageRow, session_key};
 
-/// A file that may share messages with another.
-#[derive(Debug, Clone, Copy)]
-pub struct Relative<'a> {
-    /// The session it belongs to.
-    pub id: &'a str,
-    /// Whether it names a session that it was copied from.
-    pub forked: bool,
-    /// Where it lies: of two files of one session that are alike one has to be the original.
-    pub path: &'a Path,
-    /// Its usage rows, all of them.
-    pub rows: &'a [UsageRow],
+/// How many files with the same parent are read.
+const MOST_SIBLINGS: usize = 64;
+
+/// Which files may have what a file was copied from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relatives {
+    /// Those of the session that it names; where they are gone, others that name the same one.
+    Named,
+    /// Those of the session that it names, others of its own session, and those that have its first line.
+    Alike,
 }
 
-impl Relative<'_> {
+/// Whose usage rows would tell which part of a forked file is copied history.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LineageRequest {
+    /// The session id of the parent; its file's name contains it. Empty where the file names none.
+    pub parent: String,
+    /// The first line's own id, which copies keep.
+    pub first_line: Option<String>,
+    /// Whether the parent is no more than a name inside the file, so that either may have been copied from the other.
+    pub only_named: bool,
+    /// Whether the first line goes on from another one, so that files serve that have it anywhere.
+    pub midway: bool,
+    /// Whether rows anywhere in the parent's files matter, and not only as many as the asking file could have copied. Then
+    /// no other files serve.
+    pub whole: bool,
+}
+
+/// What the beginning of a file says of its relations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The session it belongs to.
+    pub id: String,
+    /// The session that it was copied from or started by.
+    pub parent: Option<String>,
+    /// Whether it shows by itself that it begins with what another one had, or belongs to another one.
+    pub copy: bool,
+    /// The first line's own id, which copies keep.
+    pub first_line: Option<String>,
+    /// Whether another session started it.
+    pub subagent: bool,
+}
+
+/// The files around one that asks, of the same agent.
+pub trait Neighbours {
+    /// The files of the session with this id.
+    fn of_session(&mut self, id: &str) -> Vec<PathBuf>;
+    /// The other files of the asking file's own session.
+    fn twins(&mut self) -> Vec<PathBuf>;
+    /// All other files that are worth a look, the nearest first.
+    fn others(&mut self) -> Vec<PathBuf>;
+    /// What a file's beginning says.
+    fn head(&mut self, path: &Path) -> Option<Head>;
+    /// A file's rows, `all` of them or at least as many as the asking file could have copied.
+    fn rows(&mut self, path: &Path, all: bool) -> Option<Vec<UsageRow>>;
+    /// The rows of what a file counts, where that is decided: no other one counts them.
+    fn counted(&mut self, _path: &Path) -> Option<Vec<UsageRow>> {
+        None
+    }
+    /// Whether a file has this text anywhere.
+    fn has_text(&mut self, path: &Path, text: &str) -> bool;
+}
+
+impl Relatives {
+    /// The rows of what may belong to other files than `own`, file by file.
+    pub fn answer(
+        self,
+        own: &Path,
+        request: &LineageRequest,
+        files: &mut dyn Neighbours,
+    ) -> Vec<Vec<UsageRow>> {
+        let mut named = match request.parent.as_str() {
+            "" => Vec::new(),
+            parent => files.of_session(parent),
+        };
+        named.retain(|path| path != own);
+        match self {
+            Self::Named => {
+                // What others made of the same history says nothing of what is repeated of it.
+                if named.is_empty() && !request.whole {
+                    let others = files.others().into_iter();
+                    let parent = |head: Head| head.parent;
+                    let is_sibling =
+                        |path: &PathBuf| files.head(path).and_then(parent).as_ref() == Some(&request.parent);
+                    named = others.filter(is_sibling).take(MOST_SIBLINGS).collect();
+                }
+                named.iter().filter_map(|path| files.rows(path, request.whole)).collect()
+            }
+            Self::Alike => alike(own, request, named, files),
+        }
+    }
+}
+
+fn alike(
+    own: &Path,
+    request: &LineageRequest,
+    named: Vec<PathBuf>,
+    files: &mut dyn Neighbours,
+) -> Vec<Vec<UsageRow>> {
+    let Some(head) = files.head(own) else { return Vec::new() };
+    let searches = named.is_empty() || request.only_named;
+    // Either of two may have been copied from the other, unless the file says which.
+    let (mut doubtful, mut originals) = (files.twins(), Vec::new());
+    if request.only_named { &mut doubtful } else { &mut originals }.extend(named);
+    if let Some(first_line) = request.first_line.as_ref().filter(|_| searches) {
+        for path in files.others() {
+            let Some(other) = files.head(&path) else { continue };
+            if other.id == head.id || other.subagent && !head.subagent || doubtful.contains(&path) {
+                continue;
+            }
+            if other.first_line.as_ref() == Some(first_line) {
+                doubtful.push(path);
+            } else if request.midway && files.has_text(&path, first_line) {
+                originals.push(path);
+            }
+        }
+    }
+    // A sub-agent may repeat any message of a parent that is much larger than itself.
+    let mut rows: Vec<_> = originals.iter().filter_map(|path| files.rows(path, true)).collect();
+    let mut own_rows = None;
+    for path in doubtful {
+        if let Some(counted) = files.counted(&path) {
+            rows.push(counted);
+            continue;
+        }
+        if own_rows.is_none() {
+            own_rows = files.rows(own, true);
+        }
+        if let (Some(own_rows), Some(other), Some(theirs)) =
+            (&own_rows, files.head(&path), files.rows(&path, true))
+            && Relative::new(&other, &path, &theirs).precedes(&Relative::new(&head, own, own_rows))
+        {
+            rows.push(theirs);
+        }
+    }
+    rows
+}
+
+/// A file that may share messages with another.
+#[derive(Debug, Clone, Copy)]
+struct Relative<'a> {
+    /// The session it belongs to.
+    id: &'a str,
+    /// Whether it names a session that it was copied from.
+    forked: bool,
+    /// Where it lies: of two files of one session that are alike one has to be the original.
+    path: &'a Path,
+    /// Its usage rows, all of them.
+    rows: &'a [UsageRow],
+}
+
+impl<'a> Relative<'a> {
+    fn new(head: &'a Head, path: &'a Path, rows: &'a [UsageRow]) -> Self {
+        Self { id: &head.id, forked: head.copy, path, rows }
+    }
+
     /// Whether `self` is the original of what both files have. Of two files one precedes the other, never both.
     ///
     /// A file that is a part of another was copied into it; where both go on after the common part, the one that went on
     /// first is the original.
-    pub fn precedes(&self, other: &Self) -> bool {
+    fn precedes(&self, other: &Self) -> bool {
         let (ours, theirs) = (self.marks(), other.marks());
         if ours.is_disjoint(&theirs) {
             return false;
@@ -78,6 +223,89 @@ mod tests {
         let original = Relative { id: original.0, forked: original.1, path: Path::new("1"), rows: &ours };
         let copy = Relative { id: copy.0, forked: copy.1, path: Path::new("2"), rows: &theirs };
         assert!(original.precedes(&copy) && !copy.precedes(&original));
+    }
+
+    /// Files by path, each with its head and rows.
+    struct Table(Vec<(&'static str, Head, Vec<UsageRow>)>);
+
+    impl Table {
+        fn paths(&self, wanted: impl Fn(&Head) -> bool) -> Vec<PathBuf> {
+            self.0.iter().filter(|(_, head, _)| wanted(head)).map(|(path, ..)| path.into()).collect()
+        }
+    }
+
+    impl Neighbours for Table {
+        fn of_session(&mut self, id: &str) -> Vec<PathBuf> {
+            self.paths(|head| head.id == id)
+        }
+
+        fn twins(&mut self) -> Vec<PathBuf> {
+            Vec::new()
+        }
+
+        fn others(&mut self) -> Vec<PathBuf> {
+            self.paths(|head| head.id != "own")
+        }
+
+        fn head(&mut self, path: &Path) -> Option<Head> {
+            self.0.iter().find(|(known, ..)| Path::new(known) == path).map(|(_, head, _)| head.clone())
+        }
+
+        fn rows(&mut self, path: &Path, _all: bool) -> Option<Vec<UsageRow>> {
+            self.0.iter().find(|(known, ..)| Path::new(known) == path).map(|(.., rows)| rows.clone())
+        }
+
+        fn has_text(&mut self, path: &Path, _text: &str) -> bool {
+            path == Path::new("longer")
+        }
+    }
+
+    fn file(
+        id: &'static str,
+        parent: Option<&str>,
+        line: &str,
+        messages: &[(u128, i64)],
+    ) -> (&'static str, Head, Vec<UsageRow>) {
+        let (parent, first_line) = (parent.map(str::to_owned), Some(line.to_owned()));
+        (id, Head { id: id.to_owned(), parent, copy: false, first_line, subagent: false }, rows(messages))
+    }
+
+    fn answers(
+        rule: Relatives,
+        request: &LineageRequest,
+        others: &[(&'static str, Head, Vec<UsageRow>)],
+    ) -> Vec<Vec<UsageRow>> {
+        let own = file("own", Some("parent"), "1", &[(1, 1), (9, 9)]);
+        let mut table = Table(others.iter().cloned().chain([own]).collect());
+        rule.answer(Path::new("own"), request, &mut table)
+    }
+
+    #[test]
+    fn siblings_serve_where_the_parent_is_gone() {
+        let request = LineageRequest { parent: "parent".to_owned(), ..LineageRequest::default() };
+        let (parent, sibling) =
+            (file("parent", None, "1", &[(1, 1)]), file("sibling", Some("parent"), "1", &[(1, 5)]));
+        let stranger = file("stranger", Some("other"), "1", &[(1, 7)]);
+        let all = [parent, sibling, stranger];
+        assert_eq!(answers(Relatives::Named, &request, &all), [rows(&[(1, 1)])]);
+        assert_eq!(answers(Relatives::Named, &request, &all[1..]), [rows(&[(1, 5)])]);
+        let request = LineageRequest { whole: true, ..request };
+        assert!(
+            answers(Relatives::Named, &request, &all[1..]).is_empty(),
+            "what a sibling made of it says nothing"
+        );
+    }
+
+    #[test]
+    fn files_that_name_nobody_are_known_by_their_first_line() {
+        let request =
+            LineageRequest { first_line: Some("1".to_owned()), midway: true, ..LineageRequest::default() };
+        let (earlier, later) =
+            (file("earlier", None, "1", &[(1, 1), (2, 2)]), file("later", None, "1", &[(1, 1), (3, 10)]));
+        let (longer, stranger) =
+            (file("longer", None, "2", &[(4, 1)]), file("stranger", None, "3", &[(1, 1)]));
+        let found = answers(Relatives::Alike, &request, &[later, stranger, earlier, longer]);
+        assert_eq!(found, [rows(&[(4, 1)]), rows(&[(1, 1), (2, 2)])]);
     }
 
     #[test]

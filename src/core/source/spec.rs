@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use super::layout::{Homes, Layout};
 use super::ledger::Ledger;
+use super::relatives::Relatives;
 use super::{Meta, Parser, claude, codex};
 
 /// What there is to know of an agent.
@@ -37,6 +38,8 @@ pub struct Spec {
     pub ledger: fn(&Meta) -> Box<dyn Ledger>,
     /// Each line that tells usage, or where its conversation goes on, has one of these words in it.
     pub usage_words: &'static [&'static str],
+    /// Which other files may have what a file begins with.
+    pub relatives: Relatives,
     /// Whether a line is one that the agent writes.
     pub is_line: fn(&[u8]) -> bool,
     /// The time of a line, as far as its first bytes tell it.

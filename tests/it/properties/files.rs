@@ -30,7 +30,7 @@ static FIXTURES: LazyLock<Vec<Fixture>> = LazyLock::new(|| {
         let bytes = std::fs::read(&path).unwrap();
         let mut file = SessionFile::new(Agent::CODEX, "home".into(), Timestamp::MIN);
         file.push(&bytes);
-        let parent = file.family().and_then(|(_, parent)| parent).unwrap_or_default().to_owned();
+        let parent = file.head().and_then(|head| head.parent).unwrap_or_default();
         Fixture { lineage: codex::lineage(&path, &parent), bytes, path }
     };
     codex::fixtures().into_iter().map(read).collect()

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use agent_presence::core::file::{FileUpdate, LineageRequest, RowReader, SessionFile, Skipped, UsageRow};
+use agent_presence::core::file::{
+    FileUpdate, Head, LineageRequest, RowReader, SessionFile, Skipped, UsageRow,
+};
 use agent_presence::core::report::{LimitsReport, SessionReport};
 use agent_presence::core::session::Session;
 use agent_presence::core::source::Agent;
-use agent_presence::core::source::relatives::Relative;
+use agent_presence::core::source::relatives::Neighbours;
 use agent_presence::core::time::Now;
 use agent_presence::core::usage::Count;
 use jiff::Timestamp;
@@ -50,41 +52,59 @@ fn rows(agent: Agent, path: &Path) -> Vec<UsageRow> {
     reader.finish()
 }
 
-/// What a file says of itself.
-#[derive(Clone)]
-struct Family {
-    path: PathBuf,
-    id: String,
-    parent: Option<String>,
-    first_line: Option<String>,
-    copy: bool,
-    subagent: bool,
-}
-
-fn family_of(agent: Agent, path: &Path) -> Option<Family> {
+fn head_of(agent: Agent, path: &Path) -> Option<Head> {
     let mut file = SessionFile::new(agent, "home".into(), Timestamp::MIN);
     file.locate(path);
     file.push(&std::fs::read(path).unwrap());
-    let (id, parent) = file.family()?;
-    Some(Family {
-        path: path.to_owned(),
-        id: id.to_owned(),
-        parent: parent.map(str::to_owned),
-        first_line: file.first_line().map(str::to_owned),
-        copy: file.is_copy(),
-        subagent: file.is_subagent(),
-    })
+    file.head()
 }
 
 /// The files that a fixture's family is looked for among: those in its folder, and in the family's whole tree.
-fn neighbours(agent: Agent, path: &Path) -> Vec<Family> {
-    let root = root(agent);
-    let folder = path.parent().unwrap();
-    let family: PathBuf = folder.strip_prefix(&root).unwrap().components().take(2).collect();
-    let mut files = Vec::new();
-    session_files(&root.join(family), &mut files);
-    files.retain(|other| other != path);
-    files.iter().filter_map(|other| family_of(agent, other)).collect()
+struct Family {
+    agent: Agent,
+    own: Option<Head>,
+    others: Vec<(PathBuf, Head)>,
+}
+
+impl Family {
+    fn of(agent: Agent, path: &Path) -> Self {
+        let root = root(agent);
+        let folder = path.parent().unwrap();
+        let family: PathBuf = folder.strip_prefix(&root).unwrap().components().take(2).collect();
+        let mut files = Vec::new();
+        session_files(&root.join(family), &mut files);
+        files.retain(|other| other != path);
+        let others = files.into_iter().filter_map(|other| Some((other.clone(), head_of(agent, &other)?)));
+        Self { agent, own: head_of(agent, path), others: others.collect() }
+    }
+}
+
+impl Neighbours for Family {
+    fn of_session(&mut self, id: &str) -> Vec<PathBuf> {
+        self.others.iter().filter(|(_, head)| head.id == id).map(|(path, _)| path.clone()).collect()
+    }
+
+    fn twins(&mut self) -> Vec<PathBuf> {
+        let own = self.own.as_ref().map(|own| own.id.clone());
+        own.map(|own| self.of_session(&own)).unwrap_or_default()
+    }
+
+    fn others(&mut self) -> Vec<PathBuf> {
+        self.others.iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    fn head(&mut self, path: &Path) -> Option<Head> {
+        let other = self.others.iter().find(|(other, _)| other == path);
+        other.map(|(_, head)| head.clone()).or_else(|| self.own.clone())
+    }
+
+    fn rows(&mut self, path: &Path, _all: bool) -> Option<Vec<UsageRow>> {
+        Some(rows(self.agent, path))
+    }
+
+    fn has_text(&mut self, path: &Path, text: &str) -> bool {
+        std::fs::read_to_string(path).unwrap().contains(text)
+    }
 }
 
 /// Every session file below a folder.
@@ -103,40 +123,7 @@ pub(crate) fn session_files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The rows that a fixture's neighbours offer.
 pub(crate) fn lineage(agent: Agent, path: &Path, wanted: &LineageRequest) -> Vec<Vec<UsageRow>> {
-    let neighbours = neighbours(agent, path);
-    let of = |wanted: &dyn Fn(&Family) -> bool| -> Vec<Family> {
-        neighbours.iter().filter(|family| wanted(family)).cloned().collect()
-    };
-    let parents = of(&|family| !wanted.parent.is_empty() && family.id == wanted.parent);
-    let related = match agent.word() {
-        "codex" if parents.is_empty() && !wanted.whole => {
-            of(&|family| family.parent.as_deref() == Some(&wanted.parent))
-        }
-        "claude" if parents.is_empty() || wanted.only_named => {
-            let own = family_of(agent, path).unwrap();
-            let has = |family: &Family| {
-                let text = std::fs::read_to_string(&family.path).unwrap();
-                wanted.midway && own.first_line.as_ref().is_some_and(|line| text.contains(line))
-            };
-            of(&|family| {
-                let alike = family.first_line.is_some() && family.first_line == own.first_line;
-                let is_kin = family.id == own.id || own.subagent || !family.subagent;
-                let named = family.id == wanted.parent;
-                is_kin && if alike || named { precedes(family, &own) } else { has(family) }
-            })
-        }
-        _ => parents,
-    };
-    related.iter().map(|family| rows(agent, &family.path)).collect()
-}
-
-fn precedes(one: &Family, other: &Family) -> bool {
-    let (ours, theirs) = (rows(Agent::CLAUDE, &one.path), rows(Agent::CLAUDE, &other.path));
-    let relative = |family: &'_ Family| (family.id.clone(), family.copy, family.path.clone());
-    let (id, forked, path) = relative(one);
-    let one = Relative { id: &id, forked, path: &path, rows: &ours };
-    let (id, forked, path) = relative(other);
-    one.precedes(&Relative { id: &id, forked, path: &path, rows: &theirs })
+    agent.spec().relatives.answer(path, wanted, &mut Family::of(agent, path))
 }
 
 /// Reads `bytes` in pieces of `chunk` bytes as the intake does, and collects what comes.

@@ -31,6 +31,11 @@ pub(super) const LAYOUT: Layout = Layout {
     thread,
     // A project's folder may have been copied.
     goes_on: |_| true,
+    helpers: Some(Tree {
+        folder: "subagents",
+        levels: &[Name::Exactly("workflows"), Name::BeginsWith("wf_")],
+        purpose: Purpose::Sessions,
+    }),
     tells_limits: false,
 };
 

@@ -17,6 +17,7 @@ pub(super) const LAYOUT: Layout = Layout {
     ],
     thread,
     goes_on: |name| name.contains('_'),
+    helpers: None,
     tells_limits: true,
 };
 
