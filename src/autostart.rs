@@ -131,7 +131,7 @@ impl std::fmt::Display for Kind {
 /// What login does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum LoginState {
     /// It starts this program.
     Enabled,
     /// There is no entry, or one that takes no effect.
@@ -152,7 +152,7 @@ pub struct Registration {
     /// What it starts, if there is an entry that can be understood.
     pub command: Option<LoginCommand>,
     /// What login does.
-    pub state: State,
+    pub state: LoginState,
     /// What to do about it, unless it is enabled.
     pub hint: Option<String>,
 }
@@ -238,7 +238,7 @@ fn compared(kind: Kind, place: String, command: Option<LoginCommand>, login: &Lo
         }
         Some(command) => Some(format!("it starts {}, and this is {own}", command.program)),
     };
-    let state = if trouble.is_none() { State::Enabled } else { State::Differs };
+    let state = if trouble.is_none() { LoginState::Enabled } else { LoginState::Differs };
     let hint = trouble
         .map(|trouble| format!("{trouble}; register this program with `agent-presence autostart enable`"));
     Registration { kind, place, command, state, hint }
@@ -247,12 +247,12 @@ fn compared(kind: Kind, place: String, command: Option<LoginCommand>, login: &Lo
 /// No entry, where `enable` would make one of this kind.
 fn disabled(kind: Kind, place: String) -> Registration {
     let hint = Some("launch it at login with `agent-presence autostart enable`".to_owned());
-    Registration { kind, place, command: None, state: State::Disabled, hint }
+    Registration { kind, place, command: None, state: LoginState::Disabled, hint }
 }
 
 /// The same entry, switched off; `hint` says where to switch it on.
 fn switched_off(registration: Registration, hint: String) -> Registration {
-    Registration { state: State::SwitchedOffByUser, hint: Some(hint), ..registration }
+    Registration { state: LoginState::SwitchedOffByUser, hint: Some(hint), ..registration }
 }
 
 /// The failure to make an entry take effect that the user switched off.

@@ -12,7 +12,7 @@
 //! `protocol` says, so that any version can take over from, or end, any other:
 //!
 //! - `stop`, without further fields: `ok`, then the card is cleared and the daemon ends.
-//! - `handover`, with `newcomer` (a [`Record`]) and `replace`: `ok` and `handover`, or an error. The newcomer then
+//! - `handover`, with `newcomer` (a [`LockRecord`]) and `replace`: `ok` and `handover`, or an error. The newcomer then
 //!   sends one line with the verb `take` over the same connection; only on that the holder ends and gives up the
 //!   lock. A newcomer that dies before it costs nothing.
 //!
@@ -40,7 +40,7 @@ use crate::core::publish::Budget;
 use crate::core::register::Left;
 use crate::core::report::{CardReport, Event, StatusReport};
 use crate::core::settings::Settings;
-use crate::core::takeover::{Record, Refusal};
+use crate::core::takeover::{LockRecord, Refusal};
 
 /// The version of the form of messages.
 pub const PROTOCOL: u32 = 1;
@@ -75,7 +75,7 @@ pub enum Verb {
     /// To give way to the process that asks.
     Handover {
         /// Who that is.
-        newcomer: Box<Record>,
+        newcomer: Box<LockRecord>,
         /// Whether it takes over from a newer version as well.
         #[serde(default)]
         replace: bool,
@@ -248,7 +248,7 @@ impl ErrorCode {
 pub struct Handover {
     /// The process that hands over.
     pub pid: u32,
-    /// Its [`Record::token`].
+    /// Its [`LockRecord::token`].
     pub token: String,
     /// What it has spent of Discord's patience.
     #[serde(default)]
@@ -264,7 +264,7 @@ pub struct Handover {
     pub position: Option<Position>,
     /// The newest events up to there that a subscriber may not have heard yet.
     #[serde(default)]
-    pub unheard: Vec<Told>,
+    pub unheard: Vec<EventMessage>,
     /// When this was written.
     #[serde(default)]
     pub at: Option<Timestamp>,
@@ -296,7 +296,7 @@ impl Handover {
 
 /// One event for a subscriber.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Told<E = Event> {
+pub struct EventMessage<E = Event> {
     /// [`PROTOCOL`] of who tells.
     pub protocol: u32,
     /// The program's version of who tells.
@@ -308,7 +308,7 @@ pub struct Told<E = Event> {
     pub event: E,
 }
 
-impl<E> Told<E> {
+impl<E> EventMessage<E> {
     /// An event of this program.
     pub fn new(event: E, position: Option<Position>) -> Self {
         Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), position, event }
@@ -340,7 +340,7 @@ mod tests {
         let refused = Reply::failed(ErrorReport::of(Refusal::StartedLater));
         let rest = "\"ok\":false,\"error\":{\"code\":\"started_later\",\"message\":\"this instance started later\"}}\n";
         assert_eq!(text(line(&refused)), format!("{start}{rest}"));
-        assert!(text(line(&Told::new(1, None))).starts_with(&start));
+        assert!(text(line(&EventMessage::new(1, None))).starts_with(&start));
     }
 
     #[test]
@@ -350,7 +350,7 @@ mod tests {
             Verb::Status,
             Verb::Subscribe { after: None },
             Verb::Subscribe { after: Some(Position { stream: "s".to_owned(), seq: 7 }) },
-            Verb::Handover { newcomer: Box::new(Record::own()), replace: true },
+            Verb::Handover { newcomer: Box::new(LockRecord::own()), replace: true },
             Verb::Take,
             Verb::Stop,
             Verb::Pause { until: None },

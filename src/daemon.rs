@@ -20,7 +20,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use self::discord::Links;
-use self::discord::endpoints::Places;
+use self::discord::endpoints::EndpointDirs;
 use self::discord::watcher::{self, EndpointWatcher};
 use self::record::Recorder;
 use self::requests::{Request, Requests};
@@ -113,7 +113,7 @@ pub async fn run(
         .map_err(|error| failed("start reading session files", error))?;
     let mut daemon = Daemon {
         endpoints: (options.sink == Sink::Discord).then(|| {
-            let places = Places::new(|name| environment.path(name).map(Into::into));
+            let places = EndpointDirs::new(|name| environment.path(name).map(Into::into));
             EndpointWatcher::new(places, in_force.discord.clients.clone())
         }),
         links: Links::default(),

@@ -31,7 +31,7 @@ use self::screen::{Defects, Screen};
 use self::view::{Standing, UsageEntry, View};
 use crate::clock;
 use crate::control::client::{self, AskError, block_on};
-use crate::control::transport::Place;
+use crate::control::transport::Address;
 use crate::control::{Reply, Verb};
 use crate::core::report::StatusReport;
 use crate::daemon::signals::Signals;
@@ -60,8 +60,8 @@ pub fn run(places: Places, colour: bool) -> Result<Exit, Failure> {
         let mut screen = Screen::open(colour).map_err(failed)?;
         let mut keys = keys::read().map_err(failed)?;
         let mut stopped = screen::Stopped::new().map_err(failed)?;
-        let place = Place::of(&places.state, &places.environment);
-        let mut shown = Shown {
+        let place = Address::of(&places.state, &places.environment);
+        let mut shown = Board {
             view: View::new(places.zone.clone(), colour),
             lines: Lines::new(Form::Bare, places.zone.clone()),
             news: Vec::new(),
@@ -110,17 +110,17 @@ pub fn run(places: Places, colour: bool) -> Result<Exit, Failure> {
     })?
 }
 
-type Answer<T> = Option<Pin<Box<dyn Future<Output = T>>>>;
+type Pending<T> = Option<Pin<Box<dyn Future<Output = T>>>>;
 
 /// What is on the screen, and what is on its way there.
-struct Shown {
+struct Board {
     view: View,
     lines: Lines,
     /// Usage lines that wait for the report that goes with them.
     news: Vec<UsageEntry>,
-    place: Place,
-    asking: Answer<Option<StatusReport>>,
-    telling: Answer<Result<Reply, AskError>>,
+    place: Address,
+    asking: Pending<Option<StatusReport>>,
+    telling: Pending<Result<Reply, AskError>>,
     /// When a report is to be asked for, by the monotonic clock.
     ask_at: Option<Duration>,
     notice_until: Option<Duration>,
@@ -128,7 +128,7 @@ struct Shown {
     is_old: bool,
 }
 
-impl Shown {
+impl Board {
     fn draw(&mut self, screen: &mut Screen) -> std::io::Result<()> {
         if std::mem::take(&mut self.is_old) {
             self.view.scroll = screen.draw(&self.view)?;
@@ -271,7 +271,7 @@ impl Shown {
 }
 
 /// Waits for an answer, for ever where none was asked for. Nothing is lost when the wait is given up.
-async fn pending<T>(answer: &mut Answer<T>) -> T {
+async fn pending<T>(answer: &mut Pending<T>) -> T {
     match answer {
         Some(waiting) => {
             let told = waiting.await;

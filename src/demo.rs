@@ -20,7 +20,7 @@ use crate::core::source::codex;
 use crate::core::source_event::{FileId, SourceEvent};
 use crate::core::time::{Now, elapsed, later};
 use crate::daemon::discord::Links;
-use crate::daemon::discord::endpoints::{self, Places};
+use crate::daemon::discord::endpoints::{self, EndpointDirs};
 use crate::error::{Exit, Failure};
 use crate::host::drive::{Drive, Folders};
 use crate::host::until;
@@ -56,7 +56,7 @@ pub async fn run(
     }
     let mut player = Player::new(discord, settings, zone);
     if discord {
-        let places = Places::new(|name| environment.path(name).map(Into::into));
+        let places = EndpointDirs::new(|name| environment.path(name).map(Into::into));
         for found in endpoints::discover(&places, &player.drive.engine.settings().discord.clients.clone()) {
             player.input(Input::Found(found.endpoint, found.client));
         }

@@ -15,10 +15,10 @@ use crate::autostart::{self, Login as Entry, Registration};
 use crate::clock;
 use crate::config_file::Chosen;
 use crate::control::Verb;
-use crate::control::client::{self, Found};
+use crate::control::client::{self, Contact};
 use crate::core::config::Issue;
 use crate::core::doctor::{
-    Client, Config, Daemon, Facts, HomeFacts, Lock, Login, Record, Running, Sessions, StateFolder,
+    Client, Config, DaemonState, Facts, HomeFacts, Lock, Login, RecordState, Running, Sessions, StateFolder,
     StateFound, WatchLimits,
 };
 use crate::core::report::StatusReport;
@@ -46,14 +46,14 @@ pub fn gather(places: &Places) -> Result<Facts, Failure> {
     let now = clock::now().wall;
     let settings = &places.effective.settings;
     let daemon = match client::ask_daemon(&places.state, &places.environment, &Verb::Status)? {
-        Found::Reply(reply) => match reply.status {
+        Contact::Reply(reply) => match reply.status {
             Some(status) => running(*status),
             None => unresponsive(&places.state, "it does not tell its status".to_owned()),
         },
-        Found::Unresponsive(error) => unresponsive(&places.state, error.to_string()),
-        Found::Nobody => {
+        Contact::Unresponsive(error) => unresponsive(&places.state, error.to_string()),
+        Contact::Nobody => {
             let paused_until = state::read_pause(&places.state).filter(|until| *until > now);
-            Daemon::NotRunning { paused_until }
+            DaemonState::NotRunning { paused_until }
         }
     };
     let lock = match instance::held_by_another(&places.state) {
@@ -61,7 +61,7 @@ pub fn gather(places: &Places) -> Result<Facts, Failure> {
         Holding::Free => Lock::Free,
         Holding::Unknown => Lock::Unknown,
     };
-    let may_try = matches!(daemon, Daemon::NotRunning { .. }) && lock != Lock::Held;
+    let may_try = matches!(daemon, DaemonState::NotRunning { .. }) && lock != Lock::Held;
     let (login, exposed) = login(places);
     let id = &settings.discord.application_id;
     let origin = places.effective.values.iter().find(|value| value.key.path() == "discord.application_id");
@@ -99,9 +99,9 @@ fn line(places: &Places, issue: &Issue) -> String {
     places.config.describe(&Issue { hint: None, ..issue.clone() })
 }
 
-fn running(status: StatusReport) -> Daemon {
+fn running(status: StatusReport) -> DaemonState {
     let StatusReport { daemon, links, .. } = status;
-    Daemon::Running(Running {
+    DaemonState::Running(Running {
         pid: daemon.pid,
         version: daemon.version,
         started_at: daemon.started_at,
@@ -111,8 +111,8 @@ fn running(status: StatusReport) -> Daemon {
     })
 }
 
-fn unresponsive(state: &Path, cause: String) -> Daemon {
-    Daemon::Unresponsive { pid: instance::Record::read(state).map(|record| record.pid), cause }
+fn unresponsive(state: &Path, cause: String) -> DaemonState {
+    DaemonState::Unresponsive { pid: instance::LockRecord::read(state).map(|record| record.pid), cause }
 }
 
 fn home(home: &Home) -> HomeFacts {
@@ -146,12 +146,12 @@ fn is_watcher_free() -> bool {
 }
 
 fn foreign_sockets(environment: &Environment, wanted: &Clients) -> Vec<String> {
-    let places = endpoints::Places::new(|name| environment.path(name).map(Into::into));
+    let places = endpoints::EndpointDirs::new(|name| environment.path(name).map(Into::into));
     endpoints::foreign(&places, wanted)
 }
 
 fn clients(environment: &Environment, wanted: &Clients, may_try: bool) -> Result<Vec<Client>, Failure> {
-    let places = endpoints::Places::new(|name| environment.path(name).map(Into::into));
+    let places = endpoints::EndpointDirs::new(|name| environment.path(name).map(Into::into));
     let mut clients = Vec::new();
     for found in endpoints::discover(&places, wanted) {
         let is_there = found.identity.is_some();
@@ -201,10 +201,10 @@ fn login(places: &Places) -> (Login, Option<String>) {
     let exposed = program.and_then(|program| exposed(Path::new(&place)).or_else(|| exposed(program)));
     let place = format!("{kind} {place}");
     let login = match state {
-        autostart::State::Enabled => Login::Enabled { place },
-        autostart::State::Disabled => Login::Disabled,
-        autostart::State::SwitchedOffByUser => Login::SwitchedOff { hint },
-        autostart::State::Differs => {
+        autostart::LoginState::Enabled => Login::Enabled { place },
+        autostart::LoginState::Disabled => Login::Disabled,
+        autostart::LoginState::SwitchedOffByUser => Login::SwitchedOff { hint },
+        autostart::LoginState::Differs => {
             let is_gone = command.is_some_and(|command| !Path::new(&command.program).exists());
             Login::Differs { place, hint, is_gone }
         }
@@ -223,15 +223,17 @@ fn exposed(_: &Path) -> Option<std::path::PathBuf> {
     None
 }
 
-fn record(state: &Path) -> Record {
+fn record(state: &Path) -> RecordState {
     match files::read(&state.join("instance.json"), LARGEST_RECORD) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Record::Absent
+            RecordState::Absent
         }
-        Err(_) => Record::Garbled,
-        Ok(bytes) => serde_json::from_slice(&bytes).map_or(Record::Garbled, |record: instance::Record| {
-            Record::Of { pid: record.pid, is_ours: record.uid.is_none_or(is_this_user) }
-        }),
+        Err(_) => RecordState::Garbled,
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map_or(RecordState::Garbled, |record: instance::LockRecord| {
+                RecordState::Of { pid: record.pid, is_ours: record.uid.is_none_or(is_this_user) }
+            })
+        }
     }
 }
 

@@ -23,7 +23,7 @@ const ROUNDS: usize = 6;
 
 /// Why a path is not watched.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum WatchError {
     /// It is not there.
     Missing,
     /// The system's limit of watches is reached.
@@ -34,7 +34,7 @@ pub(crate) enum Refused {
     Other(String),
 }
 
-impl Refused {
+impl WatchError {
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
@@ -45,7 +45,7 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for WatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Missing => "it is not there",
@@ -56,7 +56,7 @@ impl fmt::Display for Refused {
     }
 }
 
-impl From<notify::Error> for Refused {
+impl From<notify::Error> for WatchError {
     fn from(error: notify::Error) -> Self {
         match error.kind {
             ErrorKind::PathNotFound | ErrorKind::WatchNotFound => Self::Missing,
@@ -84,14 +84,14 @@ fn is_limit(_: &io::Error) -> bool {
 }
 
 /// Why no watcher can be made at all.
-fn without_watcher(error: notify::Error) -> Refused {
+fn without_watcher(error: notify::Error) -> WatchError {
     /// Linux' `EMFILE`.
     const NO_INSTANCE: i32 = 24;
     match &error.kind {
         ErrorKind::Io(cause) if cfg!(target_os = "linux") && cause.raw_os_error() == Some(NO_INSTANCE) => {
-            Refused::Instances
+            WatchError::Instances
         }
-        _ => Refused::from(error),
+        _ => WatchError::from(error),
     }
 }
 
@@ -114,7 +114,7 @@ impl Paths {
     }
 
     /// Watches `path`, unless it is watched already.
-    pub(crate) fn watch(&mut self, path: &Path, mode: RecursiveMode) -> Result<(), Refused> {
+    pub(crate) fn watch(&mut self, path: &Path, mode: RecursiveMode) -> Result<(), WatchError> {
         if self.watched.contains(path) {
             return Ok(());
         }
@@ -131,9 +131,9 @@ impl Paths {
             }
         };
         for _ in 0..ATTEMPTS {
-            match inner.watch(path, mode).map_err(Refused::from) {
+            match inner.watch(path, mode).map_err(WatchError::from) {
                 // It may have been deleted and made again while it was being watched.
-                Err(Refused::Missing) if path.exists() => {}
+                Err(WatchError::Missing) if path.exists() => {}
                 Err(refused) => return Err(refused),
                 Ok(()) => {
                     self.watched.insert(path.to_owned());
@@ -141,7 +141,7 @@ impl Paths {
                 }
             }
         }
-        Err(Refused::Other("it comes and goes".to_owned()))
+        Err(WatchError::Other("it comes and goes".to_owned()))
     }
 
     /// Ends the watch on `path`, if there is one.
@@ -267,7 +267,7 @@ impl Watch {
                     refused = Some((path, error));
                 }
             }
-            let is_missing = matches!(refused, Some((_, Refused::Missing)));
+            let is_missing = matches!(refused, Some((_, WatchError::Missing)));
             if self.paths.watched.len() == before && !is_missing {
                 break;
             }

@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use crate::core::takeover::Record;
+pub use crate::core::takeover::LockRecord;
 use crate::error::{Exit, Failure};
 use crate::files;
 use crate::folder::{Folder, Use};
@@ -32,7 +32,7 @@ const LARGEST_RECORD: u64 = 64 * 1024;
 const TRIES: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_millis(30);
 
-impl Record {
+impl LockRecord {
     /// This process.
     pub fn own() -> Self {
         let pid = std::process::id();
@@ -71,7 +71,7 @@ impl Record {
 #[derive(Debug)]
 pub struct Instance {
     /// This process, as recorded.
-    pub record: Record,
+    pub record: LockRecord,
     /// Another file once the folder was removed and made again.
     lock: RefCell<File>,
     /// Whether the record is written.
@@ -85,7 +85,7 @@ pub enum AcquireError {
     #[error("another instance keeps the lock")]
     Held {
         /// Who says to hold it, if anyone.
-        record: Option<Box<Record>>,
+        record: Option<Box<LockRecord>>,
     },
     /// The lock could not be made.
     #[error("could not {what} {}: {cause}", path.display())]
@@ -135,14 +135,14 @@ impl Instance {
     /// # Errors
     /// As [`Instance::acquire`].
     pub fn try_acquire(state: &StateDir) -> Result<Self, AcquireError> {
-        Self::try_acquire_as(state, Record::own)
+        Self::try_acquire_as(state, LockRecord::own)
     }
 
     /// The same for a process that knows its record already.
     ///
     /// # Errors
     /// As [`Instance::acquire`].
-    pub fn try_acquire_as(state: &StateDir, own: impl FnOnce() -> Record) -> Result<Self, AcquireError> {
+    pub fn try_acquire_as(state: &StateDir, own: impl FnOnce() -> LockRecord) -> Result<Self, AcquireError> {
         let lock = locked(state)?;
         let instance = Self { record: own(), lock: RefCell::new(lock), signed: Cell::new(false) };
         // Without it too this is the one instance. Whoever goes on to run tries again, and says why it fails.
@@ -207,7 +207,7 @@ fn locked(state: &StateDir) -> Result<File, AcquireError> {
     match fs2::FileExt::try_lock_exclusive(&lock) {
         Ok(()) => Ok(lock),
         Err(error) if is_contended(&error) => {
-            Err(AcquireError::Held { record: Record::read(state.path()).map(Box::new) })
+            Err(AcquireError::Held { record: LockRecord::read(state.path()).map(Box::new) })
         }
         Err(error) => Err(unavailable("lock", &path)(error)),
     }
@@ -325,7 +325,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn own_record_is_complete_and_stable() {
-        let (one, two) = (Record::own(), Record::own());
+        let (one, two) = (LockRecord::own(), LockRecord::own());
         assert!(one.start_time.is_some() && one.exe_file.is_some() && one.boot_id.is_some());
         assert_eq!((one.start_time, one.exe_file), (two.start_time, two.exe_file));
     }

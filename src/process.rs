@@ -25,7 +25,7 @@ pub enum Ending {
     Forced,
 }
 
-/// When a process started, in the unit of [`crate::core::takeover::Record::start_time`]; `None` when there is no
+/// When a process started, in the unit of [`crate::core::takeover::LockRecord::start_time`]; `None` when there is no
 /// such process or the system does not tell.
 pub fn start_time(pid: u32) -> Option<u64> {
     look(pid)?.start_time

@@ -12,9 +12,9 @@ use tokio::time::sleep;
 
 use crate::clock;
 use crate::control::client::{self, AskError, Connection};
-use crate::control::transport::Place;
+use crate::control::transport::Address;
 use crate::control::{Handover, Reply, Verb};
-use crate::core::takeover::{Answer, Manner, Reason, Record, Refusal, Step, Verdict, step, verify};
+use crate::core::takeover::{LockRecord, Manner, Move, Reason, Refusal, Stance, Verdict, step, verify};
 use crate::error::{Exit, Failure};
 use crate::instance::{AcquireError, Holding, Instance, held_by_another};
 use crate::paths::{Environment, StateDir};
@@ -66,19 +66,19 @@ pub async fn acquire(
     manner: Manner,
 ) -> Result<Outcome, Failure> {
     let mut newcomer =
-        Newcomer { state, place: Place::of(state.path(), environment), manner, own: Record::own() };
+        Newcomer { state, place: Address::of(state.path(), environment), manner, own: LockRecord::own() };
     let start = clock::now().mono;
     // Who is said to be the instance, and since when that is known.
-    let mut known: Option<(Option<Record>, Duration)> = None;
+    let mut known: Option<(Option<LockRecord>, Duration)> = None;
     let mut left: Option<Handover> = None;
     loop {
         let Asked { answer, handover, is_displaced } = newcomer.ask().await;
         let holder = match answer {
-            Answer::Away => match newcomer.try_lock()? {
+            Stance::Away => match newcomer.try_lock()? {
                 Ok(instance) => return Ok(acquired(instance, left, known.and_then(|(holder, _)| holder))),
                 Err(holder) => holder,
             },
-            _ => Record::read(state.path()),
+            _ => LockRecord::read(state.path()),
         };
         let now = clock::now().mono;
         if now.saturating_sub(start) > ALTOGETHER {
@@ -91,7 +91,7 @@ pub async fn acquire(
         known = Some((holder.clone(), since));
         let waited = now.saturating_sub(since);
         match step(manner, &newcomer.own, holder.as_ref(), answer, waited) {
-            Step::AwaitLock => {
+            Move::AwaitLock => {
                 let before = handover.as_ref().map(|handover| handover.pid).filter(|_| is_displaced);
                 left = handover;
                 if let Some(instance) = newcomer.await_lock(HANDOVER).await?
@@ -100,15 +100,15 @@ pub async fn acquire(
                     return Ok(acquired(instance, left, holder));
                 }
             }
-            Step::TryAgain => sleep(AGAIN).await,
-            Step::Leave => return Ok(Outcome::Left { to: holder.map(|holder| holder.pid) }),
-            Step::Evict => {
+            Move::TryAgain => sleep(AGAIN).await,
+            Move::Leave => return Ok(Outcome::Left { to: holder.map(|holder| holder.pid) }),
+            Move::Evict => {
                 let Some(holder) = holder else { return Err(running(None)) };
                 if let Some(instance) = newcomer.evict(&holder, waited, is_displaced).await? {
                     return Ok(acquired(instance, left, Some(holder)));
                 }
             }
-            Step::GiveUp(reason) => return Err(newcomer.gave_up(reason, holder.as_ref())),
+            Move::GiveUp(reason) => return Err(newcomer.gave_up(reason, holder.as_ref())),
         }
     }
 }
@@ -118,14 +118,14 @@ pub async fn acquire(
 /// # Errors
 /// Another instance is there, or the lock cannot be made.
 pub async fn acquire_free(state: &StateDir, environment: &Environment) -> Result<Instance, Failure> {
-    match client::ask(&Place::of(state.path(), environment), Verb::Status).await {
+    match client::ask(&Address::of(state.path(), environment), Verb::Status).await {
         Err(AskError::Away(_)) => Ok(Instance::acquire(state)?),
-        _ => Err(running(Record::read(state.path()).as_ref())),
+        _ => Err(running(LockRecord::read(state.path()).as_ref())),
     }
 }
 
 /// What the last holder left is still true if it was the last one.
-fn acquired(instance: Instance, left: Option<Handover>, last: Option<Record>) -> Outcome {
+fn acquired(instance: Instance, left: Option<Handover>, last: Option<LockRecord>) -> Outcome {
     // A record that went with its folder denies nothing.
     let inherited = left.filter(|left| last.as_ref().is_none_or(|last| last.token == left.token));
     let from = last.map(|last| last.pid).or(inherited.as_ref().map(|left| left.pid));
@@ -147,7 +147,7 @@ async fn has_ended(pid: Option<u32>, deadline: Duration) -> bool {
 
 /// What came of asking.
 struct Asked {
-    answer: Answer,
+    answer: Stance,
     handover: Option<Handover>,
     /// Whether the one that was asked is there, and the lock is free all the same.
     is_displaced: bool,
@@ -155,14 +155,14 @@ struct Asked {
 
 struct Newcomer<'a> {
     state: &'a StateDir,
-    place: Place,
+    place: Address,
     manner: Manner,
-    own: Record,
+    own: LockRecord,
 }
 
 impl Newcomer<'_> {
     /// The lock, or who is said to have it.
-    fn try_lock(&mut self) -> Result<Result<Instance, Option<Record>>, Failure> {
+    fn try_lock(&mut self) -> Result<Result<Instance, Option<LockRecord>>, Failure> {
         match Instance::try_acquire_as(self.state, || self.own.clone()) {
             Ok(instance) => Ok(Ok(instance)),
             Err(AcquireError::Held { record }) => Ok(Err(record.map(|record| *record))),
@@ -189,7 +189,7 @@ impl Newcomer<'_> {
         };
         if self.manner.no_takeover {
             return match connection.ask(Verb::Status).await {
-                Ok(_) => Asked { answer: Answer::Healthy, handover: None, is_displaced: false },
+                Ok(_) => Asked { answer: Stance::Healthy, handover: None, is_displaced: false },
                 Err(error) => self.not_answered(&error),
             };
         }
@@ -200,20 +200,20 @@ impl Newcomer<'_> {
             Err(error) => return self.not_answered(&error),
         };
         let is_displaced = self.is_lock_free();
-        if answer == Answer::Agreed && connection.say(Verb::Take).await.is_err() {
-            return Asked { answer: Answer::Away, handover: None, is_displaced };
+        if answer == Stance::Agreed && connection.say(Verb::Take).await.is_err() {
+            return Asked { answer: Stance::Away, handover: None, is_displaced };
         }
         Asked { answer, handover, is_displaced }
     }
 
     fn not_answered(&self, error: &AskError) -> Asked {
         let answer = match error {
-            AskError::Away(_) => Answer::Away,
-            AskError::Silent => Answer::Silent,
+            AskError::Away(_) => Stance::Away,
+            AskError::Silent => Stance::Silent,
             // Something that answers is not hung.
-            AskError::Garbled(_) => Answer::Refused(Refusal::Other),
+            AskError::Garbled(_) => Stance::Refused(Refusal::Other),
         };
-        Asked { answer, handover: None, is_displaced: answer == Answer::Silent && self.is_lock_free() }
+        Asked { answer, handover: None, is_displaced: answer == Stance::Silent && self.is_lock_free() }
     }
 
     fn is_lock_free(&self) -> bool {
@@ -223,15 +223,15 @@ impl Newcomer<'_> {
     /// Ends the process that the record names, if it is still that process. `None`: look again who is there.
     async fn evict(
         &mut self,
-        holder: &Record,
+        holder: &LockRecord,
         waited: Duration,
         is_displaced: bool,
     ) -> Result<Option<Instance>, Failure> {
         // The handle first: what is looked at from here on is the process that is signalled.
         let handle = Handle::open(holder.pid)
             .map_err(|error| unverified(holder, &format!("the system does not let it be held: {error}")))?;
-        if Record::read_own(&self.state.folder()).as_ref() != Some(holder)
-            && Record::read(self.state.path()).as_ref() == Some(holder)
+        if LockRecord::read_own(&self.state.folder()).as_ref() != Some(holder)
+            && LockRecord::read(self.state.path()).as_ref() == Some(holder)
         {
             return Err(unverified(holder, "others may write to the folder of its record"));
         }
@@ -247,7 +247,7 @@ impl Newcomer<'_> {
                 Verdict::NotOurs(why) => return Err(unverified(holder, why)),
             }
             let Some(handle) = &handle else { return Ok(None) };
-            if Record::read_own(&self.state.folder()).as_ref() != Some(holder) {
+            if LockRecord::read_own(&self.state.folder()).as_ref() != Some(holder) {
                 return Ok(None);
             }
             handle.end(ending).map_err(|error| {
@@ -262,7 +262,7 @@ impl Newcomer<'_> {
         Err(unverified(holder, "it was ended, but the lock is still kept"))
     }
 
-    fn gave_up(&self, reason: Reason, holder: Option<&Record>) -> Failure {
+    fn gave_up(&self, reason: Reason, holder: Option<&LockRecord>) -> Failure {
         match (reason, holder) {
             (Reason::NewerVersion, Some(holder)) => Failure::new(format!(
                 "could not start: a newer version is running ({}, process {}; this is {})",
@@ -280,20 +280,20 @@ impl Newcomer<'_> {
     }
 }
 
-fn answer_of(reply: Reply) -> (Answer, Option<Handover>) {
+fn answer_of(reply: Reply) -> (Stance, Option<Handover>) {
     match (reply.ok, reply.handover, reply.error) {
-        (true, handover, _) => (Answer::Agreed, handover.map(|handover| *handover)),
-        (false, _, Some(error)) => (Answer::Refused(error.code.refusal()), None),
-        (false, _, None) => (Answer::Refused(Refusal::Other), None),
+        (true, handover, _) => (Stance::Agreed, handover.map(|handover| *handover)),
+        (false, _, Some(error)) => (Stance::Refused(error.code.refusal()), None),
+        (false, _, None) => (Stance::Refused(Refusal::Other), None),
     }
 }
 
-fn running(holder: Option<&Record>) -> Failure {
+fn running(holder: Option<&LockRecord>) -> Failure {
     AcquireError::Held { record: holder.cloned().map(Box::new) }.into()
 }
 
 /// Nobody is ended on suspicion.
-fn unverified(holder: &Record, why: &str) -> Failure {
+fn unverified(holder: &LockRecord, why: &str) -> Failure {
     Failure::new(format!(
         "could not start: another instance keeps the lock and does not answer, and process {} was left alone: {why}",
         holder.pid

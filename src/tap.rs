@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 
 pub use passing::Passing;
 
-use place::Place;
+use place::RunFolders;
 
 /// How much is read at once, in bytes: what stays in a core's own cache until it is looked at.
 const BUFFER: usize = 128 << 10;
@@ -38,7 +38,7 @@ pub fn copy(
     input: &mut impl Read,
     output: &mut impl Write,
     passing: &Passing,
-    place: impl FnOnce() -> Place,
+    place: impl FnOnce() -> RunFolders,
 ) -> Result<(), CopyError> {
     let mut buffer = vec![0; BUFFER];
     let mut place = Some(place);

@@ -10,11 +10,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use agent_presence::control::server::read_line;
-use agent_presence::control::{ErrorReport, Handover, LONGEST_REQUEST, Reply, Request, Told, Verb};
+use agent_presence::control::{ErrorReport, EventMessage, Handover, LONGEST_REQUEST, Reply, Request, Verb};
 use agent_presence::core::engine::{Engine, Input};
 use agent_presence::core::publish::Publisher;
 use agent_presence::core::settings::Settings;
-use agent_presence::core::takeover::{Process, Record, Verdict, hand_over, verify};
+use agent_presence::core::takeover::{LockRecord, Process, Verdict, hand_over, verify};
 use agent_presence::core::time::Now;
 use agent_presence_fuzz::session_file::pieces;
 use jiff::Timestamp;
@@ -48,8 +48,8 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(handover) = serde_json::from_slice::<Handover>(first) {
         taken_over(handover);
     }
-    let _ = serde_json::from_slice::<Told>(first);
-    if let Ok(record) = serde_json::from_slice::<Record>(first) {
+    let _ = serde_json::from_slice::<EventMessage>(first);
+    if let Ok(record) = serde_json::from_slice::<LockRecord>(first) {
         recorded(&record);
     }
 });
@@ -137,8 +137,8 @@ fn taken_over(handover: Handover) {
     engine.budget(now());
 }
 
-fn recorded(record: &Record) {
-    static OWN: LazyLock<Record> = LazyLock::new(Record::own);
+fn recorded(record: &LockRecord) {
+    static OWN: LazyLock<LockRecord> = LazyLock::new(LockRecord::own);
     let process = Process {
         start_time: record.start_time,
         exe: record.exe.clone(),

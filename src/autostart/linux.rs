@@ -44,7 +44,7 @@ pub fn registered(login: &Login, machine: &dyn Machine) -> Registration {
     }
     let second = format!("{} starts it as well", entry.display());
     let hint = format!("{second}; remove the second entry with `agent-presence autostart enable`");
-    Registration { state: super::State::Differs, hint: Some(hint), ..by_unit }
+    Registration { state: super::LoginState::Differs, hint: Some(hint), ..by_unit }
 }
 
 /// What `enable` would write.

@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::LoginCommand;
-use crate::instance::{Holding, Record, held_by_another};
+use crate::instance::{Holding, LockRecord, held_by_another};
 
 /// How a program that was run ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct RunResult {
     /// Whether it says that it succeeded.
     pub success: bool,
     /// Its standard output.
@@ -27,7 +27,7 @@ pub trait Machine {
     ///
     /// # Errors
     /// It cannot be started, or does not end.
-    fn run(&self, program: &str, arguments: &[&str]) -> io::Result<Answer>;
+    fn run(&self, program: &str, arguments: &[&str]) -> io::Result<RunResult>;
 
     /// Whether a daemon is running.
     fn is_running(&self) -> bool;
@@ -81,7 +81,7 @@ struct Waits {
 }
 
 impl Machine for ThisMachine {
-    fn run(&self, program: &str, arguments: &[&str]) -> io::Result<Answer> {
+    fn run(&self, program: &str, arguments: &[&str]) -> io::Result<RunResult> {
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -92,7 +92,11 @@ impl Machine for ThisMachine {
         for _ in 0..ANSWER.steps {
             if let Some(status) = child.try_wait()? {
                 let success = status.success();
-                return Ok(Answer { success, output: text_of(child.stdout), error: text_of(child.stderr) });
+                return Ok(RunResult {
+                    success,
+                    output: text_of(child.stdout),
+                    error: text_of(child.stderr),
+                });
             }
             std::thread::sleep(ANSWER.step);
         }
@@ -154,7 +158,7 @@ fn text_of(pipe: Option<impl Read>) -> String {
 }
 
 fn holds_the_lock(pid: u32, state: &Path) -> bool {
-    Record::read(state).is_some_and(|record| record.pid == pid) && held_by_another(state) == Holding::Held
+    LockRecord::read(state).is_some_and(|record| record.pid == pid) && held_by_another(state) == Holding::Held
 }
 
 /// Neither Ctrl-C nor the end of this terminal is meant for it.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::machine::{Answer, Machine};
+use super::machine::{Machine, RunResult};
 use super::texts::launch_agent::{self, LABEL};
 use super::{Enabled, Kind, Login, MOST, Plan, Registration, compared, disabled, switched_off};
 use crate::error::Failure;
@@ -70,7 +70,7 @@ pub fn disable(login: &Login) -> Result<bool, Failure> {
 fn load(login: &Login, machine: &dyn Machine, plist: &str, changed: bool) -> Result<(), String> {
     let (domain, service) = (domain(login), service(login));
     let launchctl = |arguments: &[&str]| match machine.run("/bin/launchctl", arguments) {
-        Ok(Answer { success: true, .. }) => Ok(()),
+        Ok(RunResult { success: true, .. }) => Ok(()),
         Ok(answer) => Err(answer.error.lines().next().unwrap_or("launchctl failed").to_owned()),
         Err(error) => Err(format!("launchctl: {error}")),
     };

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::autostart::machine::{Machine, ThisMachine};
 use crate::autostart::window_managers::{ByHand, by_hand};
-use crate::autostart::{self, Kind, Login, Registration, State};
+use crate::autostart::{self, Kind, Login, LoginState, Registration};
 use crate::cli::{Autostart, Enable};
 use crate::config_file::{Chosen, ConfigFile};
 use crate::core::source::Agent;
@@ -137,7 +137,7 @@ fn disable(login: &Login, machine: &dyn Machine, out: &mut dyn Write) -> Result<
 #[derive(Serialize)]
 struct Report<'a> {
     schema: u32,
-    state: State,
+    state: LoginState,
     kind: Kind,
     place: &'a str,
     command: Option<Vec<&'a str>>,
@@ -153,17 +153,17 @@ fn status(registration: &Registration, json: bool, out: &mut dyn Write) -> Resul
     } else {
         out.write_all(text(registration).as_bytes())
     })?;
-    Ok(if *state == State::Enabled { Exit::Done } else { Exit::Failed })
+    Ok(if *state == LoginState::Enabled { Exit::Done } else { Exit::Failed })
 }
 
 fn text(registration: &Registration) -> String {
     let Registration { kind, place, command, state, hint } = registration;
     let state = match state {
-        State::Enabled => "enabled",
-        State::Disabled => "disabled",
-        State::SwitchedOffByUser if *kind == Kind::RunKey => "switched off in Task Manager",
-        State::SwitchedOffByUser => "switched off by you",
-        State::Differs => "enabled, but not as it should be",
+        LoginState::Enabled => "enabled",
+        LoginState::Disabled => "disabled",
+        LoginState::SwitchedOffByUser if *kind == Kind::RunKey => "switched off in Task Manager",
+        LoginState::SwitchedOffByUser => "switched off by you",
+        LoginState::Differs => "enabled, but not as it should be",
     };
     let mut text = format!("launch at login: {state}\n");
     if let Some(command) = command {

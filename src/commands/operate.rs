@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use crate::cli::Pause;
 use crate::clock;
-use crate::control::client::{AskError, Found, ask_daemon};
+use crate::control::client::{AskError, Contact, ask_daemon};
 use crate::control::{Reply, Verb};
 use crate::core::takeover::{Verdict, verify};
 use crate::core::time::later;
 use crate::error::{Exit, Failure};
 use crate::folder::Folder;
 use crate::host::Places;
-use crate::instance::{Holding, Record, held_by_another};
+use crate::instance::{Holding, LockRecord, held_by_another};
 use crate::process::{Ending, Handle};
 
 /// How long a daemon that was asked to end may take: clearing the card in Discord and closing its files.
@@ -25,9 +25,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// # Errors
 /// None is running, it does not answer, or it does not end.
 pub fn stop(places: &Places) -> Result<Exit, Failure> {
-    let holder = Record::read(&places.state);
+    let holder = LockRecord::read(&places.state);
     match ask_daemon(&places.state, &places.environment, &Verb::Stop)? {
-        Found::Unresponsive(AskError::Away(error)) => {
+        Contact::Unresponsive(AskError::Away(error)) => {
             let holder =
                 holder.ok_or_else(|| failed("stop", &format!("{error}, and there is no record of it")))?;
             end(places, &holder, &[Ending::Asked, Ending::Forced])?;
@@ -45,17 +45,17 @@ pub fn stop(places: &Places) -> Result<Exit, Failure> {
 
 /// Ends the process that the record names, if it is still that process. The lock, which is held, says that the record
 /// counts.
-fn end(places: &Places, holder: &Record, endings: &[Ending]) -> Result<(), Failure> {
+fn end(places: &Places, holder: &LockRecord, endings: &[Ending]) -> Result<(), Failure> {
     let left_alone = |why: &str| {
         failed("stop", &format!("it does not answer, and process {} was left alone: {why}", holder.pid))
             .hint("see `agent-presence status`, and end the process that keeps the lock")
     };
     let system = |error: std::io::Error| left_alone(&error.to_string());
-    let proof = Folder::open(&places.state).ok().and_then(|folder| Record::read_own(&folder));
-    if proof.as_ref() != Some(holder) && Record::read(&places.state).as_ref() == Some(holder) {
+    let proof = Folder::open(&places.state).ok().and_then(|folder| LockRecord::read_own(&folder));
+    if proof.as_ref() != Some(holder) && LockRecord::read(&places.state).as_ref() == Some(holder) {
         return Err(left_alone("others may write to the folder of its record"));
     }
-    let own = Record::own();
+    let own = LockRecord::own();
     let handle = Handle::open(holder.pid).map_err(system)?;
     for ending in endings {
         match verify(holder, &own, handle.as_ref().and_then(Handle::look).as_ref()) {
@@ -75,9 +75,11 @@ fn end(places: &Places, holder: &Record, endings: &[Ending]) -> Result<(), Failu
 
 /// Waits for the lock to come free, for as long as an end takes. Somebody else who takes it meanwhile is not the one
 /// that was to end.
-fn has_ended(places: &Places, holder: Option<&Record>) -> bool {
+fn has_ended(places: &Places, holder: Option<&LockRecord>) -> bool {
     let start = clock::now().mono;
-    while held_by_another(&places.state) == Holding::Held && Record::read(&places.state).as_ref() == holder {
+    while held_by_another(&places.state) == Holding::Held
+        && LockRecord::read(&places.state).as_ref() == holder
+    {
         if clock::now().mono.saturating_sub(start) > STOPPING {
             return false;
         }
@@ -119,20 +121,20 @@ fn failed(what: &str, cause: &str) -> Failure {
     Failure::new(format!("could not {what} the daemon: {cause}"))
 }
 
-fn done(places: &Places, what: &str, found: Found) -> Result<(), Failure> {
+fn done(places: &Places, what: &str, found: Contact) -> Result<(), Failure> {
     match found {
-        Found::Reply(reply) => match *reply {
+        Contact::Reply(reply) => match *reply {
             Reply { ok: true, .. } => Ok(()),
             Reply { error, .. } => {
                 let cause = error.map_or_else(|| "it refused".to_owned(), |error| error.message);
                 Err(failed(what, &cause))
             }
         },
-        Found::Nobody => Err(failed(what, "none is running")
+        Contact::Nobody => Err(failed(what, "none is running")
             .hint("start one with `agent-presence run`")
             .exit(Exit::NotRunning)),
-        Found::Unresponsive(error) => {
-            let pid = Record::read(&places.state).map(|record| format!(" (process {})", record.pid));
+        Contact::Unresponsive(error) => {
+            let pid = LockRecord::read(&places.state).map(|record| format!(" (process {})", record.pid));
             let cause = match error {
                 AskError::Silent | AskError::Away(_) => {
                     format!("it does not answer{}", pid.unwrap_or_default())

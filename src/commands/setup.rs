@@ -11,10 +11,10 @@ use toml::Value;
 
 use crate::cli::{self, Autostart, Enable, Setup, Shown, StatuslineAction};
 use crate::control::Verb;
-use crate::control::client::{self, Found};
+use crate::control::client::{self, Contact};
 use crate::core::config::keys::{self, Key};
 use crate::core::config::{APPLICATION_ID_HINT, ConfigContext, Effective, edit, is_application_id};
-use crate::core::doctor::{self, State};
+use crate::core::doctor::{self, Grade};
 use crate::core::publish::codes::REJECTED_HINT;
 use crate::core::report::DaemonReport;
 use crate::daemon::discord::endpoints;
@@ -219,7 +219,7 @@ fn write<R: BufRead>(places: &Places, changes: &[Change], talk: &mut Talk<'_, R>
     };
     let mut after = before.clone();
     for (key, value) in changes {
-        let edited = edit::set(after.as_deref(), key, value).map_err(|edit::Refused| {
+        let edited = edit::set(after.as_deref(), key, value).map_err(|edit::CannotEdit| {
             let lines = changes.iter().map(|(key, value)| format!("{} = {value}", key.path()));
             Failure::new(format!("could not change {} without touching the rest of it", path.display()))
                 .hint(format!("set it yourself: {}", lines.collect::<Vec<_>>().join("; ")))
@@ -243,12 +243,12 @@ fn try_with_discord<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>) -> Resu
     let settings = &places.effective.settings.discord;
     let nobody = matches!(
         client::ask_daemon(&places.state, &places.environment, &Verb::Status)?,
-        Found::Nobody if held_by_another(&places.state) != Holding::Held
+        Contact::Nobody if held_by_another(&places.state) != Holding::Held
     );
     if settings.application_id.is_empty() || !nobody {
         return Ok(());
     }
-    let found = endpoints::Places::new(|name| places.environment.path(name).map(Into::into));
+    let found = endpoints::EndpointDirs::new(|name| places.environment.path(name).map(Into::into));
     let mut clients = endpoints::discover(&found, &settings.clients);
     clients.retain(|client| client.identity.is_some());
     if clients.is_empty() {
@@ -336,7 +336,7 @@ fn finish<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>, out: &mut dyn Wri
     let text = shown.map(|(card, now)| show::looks(&card, now, seen_on_hover)).unwrap_or_default();
     super::written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
     let checks = doctor::checks(&crate::doctor::gather(places)?);
-    let missing = checks.iter().filter(|check| matches!(check.state, State::Failure | State::Warning));
+    let missing = checks.iter().filter(|check| matches!(check.state, Grade::Failure | Grade::Warning));
     let mut text = String::new();
     for check in missing {
         text.push_str(&format!("  {}: {}\n", check.name, check.message));

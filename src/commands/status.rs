@@ -4,11 +4,11 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::control::Verb;
-use crate::control::client::{self, Found};
+use crate::control::client::{self, Contact};
 use crate::core::report::{DaemonReport, StatusReport};
 use crate::error::{Exit, Failure};
 use crate::host::Places;
-use crate::instance::Record;
+use crate::instance::LockRecord;
 use crate::show;
 
 /// Prints the status report: the running daemon's, or what is in the files.
@@ -43,15 +43,17 @@ pub fn preview(places: &Places, out: &mut dyn Write) -> Result<Exit, Failure> {
 /// The running daemon's report, or why there is none.
 fn asked(places: &Places) -> Result<Result<StatusReport, DaemonReport>, Failure> {
     Ok(match client::ask_daemon(&places.state, &places.environment, &Verb::Status)? {
-        Found::Reply(reply) => reply.status.map(|report| *report).ok_or_else(|| unresponsive(&places.state)),
-        Found::Unresponsive(_) => Err(unresponsive(&places.state)),
-        Found::Nobody => Err(DaemonReport::not_running()),
+        Contact::Reply(reply) => {
+            reply.status.map(|report| *report).ok_or_else(|| unresponsive(&places.state))
+        }
+        Contact::Unresponsive(_) => Err(unresponsive(&places.state)),
+        Contact::Nobody => Err(DaemonReport::not_running()),
     })
 }
 
 /// A daemon that holds the lock and does not answer; the record says who it is.
 fn unresponsive(state: &Path) -> DaemonReport {
-    let record = Record::read(state);
+    let record = LockRecord::read(state);
     DaemonReport {
         state: "unresponsive".to_owned(),
         pid: record.as_ref().map(|record| record.pid),

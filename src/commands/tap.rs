@@ -14,7 +14,7 @@ use crate::error::{Exit, Failure};
 use crate::homes;
 use crate::paths::{self, Environment};
 use crate::show;
-use crate::tap::place::{self, Place};
+use crate::tap::place::{self, RunFolders};
 use crate::tap::report::Reporter;
 use crate::tap::{self, CopyError, Passing};
 
@@ -33,14 +33,14 @@ pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Res
     let passing = Arc::new(Passing::new(stream));
     let reporter = paths::state_dir(environment).ok().map(|state| {
         let environment = environment.clone();
-        Reporter::start(move || transport::Place::of(&state, &environment), Arc::clone(&passing))
+        Reporter::start(move || transport::Address::of(&state, &environment), Arc::clone(&passing))
     });
     let (mut input, mut output) = standard_streams()?;
     // Rules of privacy go by the folder, and Codex does not tell its own.
     let place = || {
         let own = [std::env::current_dir().ok(), environment.path("PWD")].into_iter().flatten().collect();
         let printers = if command.cd.is_some() { Vec::new() } else { place::printers() };
-        Place::new(own, command.cd.as_deref(), &printers)
+        RunFolders::new(own, command.cd.as_deref(), &printers)
     };
     let copied = tap::copy(&mut input, &mut output, &passing, place);
     drop((input, output));

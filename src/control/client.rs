@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
-use super::transport::{Outgoing, Place};
+use super::transport::{Address, Outgoing};
 use super::{ErrorCode, Reply, Request, Verb, line};
 use crate::clock;
 use crate::error::Failure;
@@ -55,7 +55,7 @@ impl Connection {
     ///
     /// # Errors
     /// Nobody listens.
-    pub async fn open(place: &Place) -> Result<Self, AskError> {
+    pub async fn open(place: &Address) -> Result<Self, AskError> {
         let connecting = async {
             loop {
                 match place.connect().await {
@@ -130,13 +130,13 @@ impl Connection {
 ///
 /// # Errors
 /// There is no reply.
-pub async fn ask(place: &Place, verb: Verb) -> Result<Reply, AskError> {
+pub async fn ask(place: &Address, verb: Verb) -> Result<Reply, AskError> {
     Connection::open(place).await?.ask(verb).await
 }
 
 /// What a command finds.
 #[derive(Debug)]
-pub enum Found {
+pub enum Contact {
     /// No daemon is running.
     Nobody,
     /// A daemon answered.
@@ -150,24 +150,24 @@ pub enum Found {
 ///
 /// # Errors
 /// The system refused something basic.
-pub fn ask_daemon(state: &Path, environment: &Environment, verb: &Verb) -> Result<Found, Failure> {
-    let place = Place::of(state, environment);
+pub fn ask_daemon(state: &Path, environment: &Environment, verb: &Verb) -> Result<Contact, Failure> {
+    let place = Address::of(state, environment);
     block_on(async {
         let start = clock::now().mono;
         loop {
             // Asking first costs a running daemon nothing; looking at the lock can make a starting one wait.
             let trouble = match ask(&place, verb.clone()).await {
-                Ok(reply) if !is_busy(&reply) => return Found::Reply(Box::new(reply)),
+                Ok(reply) if !is_busy(&reply) => return Contact::Reply(Box::new(reply)),
                 Ok(_) => AskError::Silent,
                 Err(AskError::Away(error)) => match held_by_another(state) {
-                    Holding::Free => return Found::Nobody,
+                    Holding::Free => return Contact::Nobody,
                     Holding::Held => AskError::Away(error),
-                    Holding::Unknown => return Found::Nobody,
+                    Holding::Unknown => return Contact::Nobody,
                 },
-                Err(error) => return Found::Unresponsive(error),
+                Err(error) => return Contact::Unresponsive(error),
             };
             if clock::now().mono.saturating_sub(start) > STARTING {
-                return Found::Unresponsive(trouble);
+                return Contact::Unresponsive(trouble);
             }
             tokio::time::sleep(BETWEEN_TRIES).await;
         }
@@ -207,7 +207,7 @@ mod tests {
         while let Ok(stream) = UnixStream::connect(&path).await {
             queue.push(stream);
         }
-        let place = Place::only(path);
+        let place = Address::only(path);
         assert!(matches!(Connection::open(&place).await, Err(AskError::Silent)));
         let (opened, taken) = tokio::join!(Connection::open(&place), listener.accept());
         assert!(opened.is_ok() && taken.is_ok(), "{opened:?}");

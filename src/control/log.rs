@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Told, line};
+use super::{EventMessage, line};
 use crate::clock;
-use crate::core::event_log::{EventLog, Found, KEPT_FOR, Line, Position};
+use crate::core::event_log::{CursorRead, EventLog, KEPT_FOR, Line, Position};
 use crate::core::report::Event;
 
 /// The log as the loop has it. When it is dropped nothing more will be told; what was is still read.
@@ -38,7 +38,7 @@ impl SharedLog {
     }
 
     /// The log of a daemon that took over: it goes on after `at`, and `unheard` are the newest lines up to there.
-    pub fn inherited(at: Position, unheard: &[Told]) -> Self {
+    pub fn inherited(at: Position, unheard: &[EventMessage]) -> Self {
         // Only an unbroken run up to there is of use.
         let run = (1..=at.seq).rev().zip(unheard.iter().rev()).all(|(seq, told)| {
             told.position.as_ref().is_some_and(|told| told.stream == at.stream && told.seq == seq)
@@ -58,7 +58,7 @@ impl SharedLog {
 
     /// Tells everybody.
     pub fn tell(&self, event: &Event) {
-        self.0.log().push(clock::now().mono, |at| line(&Told::new(event, Some(at))));
+        self.0.log().push(clock::now().mono, |at| line(&EventMessage::new(event, Some(at))));
         self.0.news.notify_waiters();
     }
 
@@ -121,10 +121,10 @@ impl Cursor {
             let mut news = std::pin::pin!(news);
             news.as_mut().enable();
             match self.shared.log().next(self.id) {
-                Found::Lines(lines) => return Ok(lines),
-                Found::Nothing => {}
-                Found::FellBehind => return Err(Over::FellBehind),
-                Found::End => return Err(Over::End),
+                CursorRead::Lines(lines) => return Ok(lines),
+                CursorRead::Nothing => {}
+                CursorRead::FellBehind => return Err(Over::FellBehind),
+                CursorRead::End => return Err(Over::End),
             }
             news.await;
         }
@@ -187,7 +187,7 @@ mod tests {
             first.tell(&event());
             let heard = first.position();
             first.tell(&event());
-            let told = |lines: Vec<Line>| -> Vec<Told> {
+            let told = |lines: Vec<Line>| -> Vec<EventMessage> {
                 lines.iter().map(|line| serde_json::from_slice(line).unwrap()).collect()
             };
             let unheard = told(first.unheard());

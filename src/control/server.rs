@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::log::{Cursor, Over};
 use super::tap::Ear;
-use super::transport::{Incoming, Listener, Place, Spot, closed};
+use super::transport::{Address, Incoming, Listener, Spot, closed};
 use super::{ErrorCode, ErrorReport, LONGEST_REQUEST, Reply, Request, Verb, line};
 use crate::clock;
 use crate::core::event_log::Line;
@@ -80,18 +80,18 @@ pub enum Answer {
 #[derive(Debug, Default)]
 pub struct Server {
     accepting: Vec<(Spot, JoinHandle<()>)>,
-    heard: Arc<Heard>,
+    heard: Arc<Capacity>,
 }
 
 /// Who is heard at the moment.
 #[derive(Debug)]
-struct Heard {
+struct Capacity {
     clients: Arc<Semaphore>,
     subscribers: Semaphore,
     taps: Semaphore,
 }
 
-impl Default for Heard {
+impl Default for Capacity {
     fn default() -> Self {
         Self {
             clients: Arc::new(Semaphore::new(CLIENTS)),
@@ -107,7 +107,7 @@ impl Server {
     ///
     /// # Errors
     /// It cannot be listened anywhere.
-    pub fn listen(&mut self, place: &Place, lock: &Instance, calls: &mpsc::Sender<Call>) -> io::Result<()> {
+    pub fn listen(&mut self, place: &Address, lock: &Instance, calls: &mpsc::Sender<Call>) -> io::Result<()> {
         self.accepting.retain(|(spot, accepting)| {
             let stays = spot.is_in_place() && !accepting.is_finished();
             if !stays {
@@ -147,7 +147,7 @@ impl Drop for Server {
     }
 }
 
-async fn accept(mut listener: Listener, calls: mpsc::Sender<Call>, heard: Arc<Heard>) {
+async fn accept(mut listener: Listener, calls: mpsc::Sender<Call>, heard: Arc<Capacity>) {
     let mut failing = false;
     loop {
         match listener.accept().await {
@@ -182,7 +182,7 @@ fn turn_away(stream: &Incoming) {
 }
 
 /// One client, from its request to the last word.
-async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, heard: &Heard) {
+async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, heard: &Capacity) {
     let request = match timeout(REQUEST, read_line(&mut stream)).await {
         Ok(Ok(Some(line))) => Request::parse(&line),
         Ok(Ok(None)) => {

@@ -3,8 +3,8 @@
 //! Read next: [`crate::watch`], which keeps one up.
 
 use super::client::{AskError, Connection};
-use super::transport::Place;
-use super::{Reply, Told, Verb};
+use super::transport::Address;
+use super::{EventMessage, Reply, Verb};
 use crate::core::event_log::Position;
 use crate::core::report::Event;
 
@@ -33,7 +33,7 @@ impl Subscription {
     ///
     /// # Errors
     /// There is no daemon, or it does not let everybody in.
-    pub async fn open(place: &Place, after: Option<Position>) -> Result<Self, SubscribeError> {
+    pub async fn open(place: &Address, after: Option<Position>) -> Result<Self, SubscribeError> {
         let mut connection = Connection::open(place).await?;
         let reply = connection.ask(Verb::Subscribe { after }).await?;
         if !reply.ok {
@@ -54,7 +54,7 @@ impl Subscription {
 
         loop {
             let line = self.connection.next_line().await.ok()??;
-            match serde_json::from_slice::<Told>(&line) {
+            match serde_json::from_slice::<EventMessage>(&line) {
                 Ok(told) => {
                     self.position = told.position.or(self.position.take());
                     return Some(told.event);

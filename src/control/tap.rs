@@ -264,7 +264,7 @@ impl Tapped {
 
 /// What a connection told the loop.
 #[derive(Debug)]
-pub struct Heard {
+pub struct TapReport {
     /// Which connection.
     pub connection: u64,
     /// What; `None` when it has ended.
@@ -275,12 +275,12 @@ pub struct Heard {
 #[derive(Debug)]
 pub struct Ear {
     connection: u64,
-    heard: mpsc::Sender<Heard>,
+    heard: mpsc::Sender<TapReport>,
 }
 
 impl Ear {
     /// The ear of a connection.
-    pub fn new(connection: u64, heard: mpsc::Sender<Heard>) -> Self {
+    pub fn new(connection: u64, heard: mpsc::Sender<TapReport>) -> Self {
         Self { connection, heard }
     }
 
@@ -314,6 +314,6 @@ impl Ear {
     }
 
     async fn tell(&self, tapped: Option<Box<Tapped>>) -> bool {
-        self.heard.send(Heard { connection: self.connection, tapped }).await.is_ok()
+        self.heard.send(TapReport { connection: self.connection, tapped }).await.is_ok()
     }
 }

@@ -10,9 +10,9 @@
 //! Longer than other files because it holds both systems' forms of the same few functions.
 
 #[cfg(unix)]
-pub use self::unix::{Incoming, Listener, Outgoing, Place, Spot, closed};
+pub use self::unix::{Address, Incoming, Listener, Outgoing, Spot, closed};
 #[cfg(windows)]
-pub use self::windows::{Incoming, Listener, Outgoing, Place, Spot, closed};
+pub use self::windows::{Address, Incoming, Listener, Outgoing, Spot, closed};
 
 #[cfg(unix)]
 mod unix {
@@ -46,14 +46,14 @@ mod unix {
 
     /// Where the control channel of a state folder may be.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct Place {
+    pub struct Address {
         /// In the state folder; absent where its path is too long.
         direct: Option<PathBuf>,
         /// Outside of it, best first. A daemon listens at the first that it can use.
         elsewhere: Vec<PathBuf>,
     }
 
-    impl Place {
+    impl Address {
         /// The control channel of this state folder. A folder that is made or moved between two calls may change it, so
         /// it is to be asked for anew before each try.
         pub fn of(state: &Path, environment: &Environment) -> Self {
@@ -124,7 +124,7 @@ mod unix {
         ///
         /// # Errors
         /// There is no socket, because no place can be used.
-        pub fn bind(place: &Place, there: &[Spot], _lock: &Instance) -> io::Result<Vec<Self>> {
+        pub fn bind(place: &Address, there: &[Spot], _lock: &Instance) -> io::Result<Vec<Self>> {
             let is_there = |path: &PathBuf| there.iter().any(|spot| spot.path == *path);
             let mut bound = Vec::new();
             let mut trouble = None;
@@ -250,12 +250,12 @@ mod unix {
             let nowhere = Environment::default();
             let runtime = Environment::new([("XDG_RUNTIME_DIR", "/run/of/somebody")], None);
             let short = Path::new("/home/u/.local/state/agent-presence");
-            assert_eq!(Place::of(short, &nowhere).direct, Some(short.join("control.sock")));
+            assert_eq!(Address::of(short, &nowhere).direct, Some(short.join("control.sock")));
 
             let long = PathBuf::from(format!("/home/{}/state", "x".repeat(100)));
-            assert_eq!(Place::of(&long, &nowhere).direct, None);
+            assert_eq!(Address::of(&long, &nowhere).direct, None);
             for state in [short, &long] {
-                let Place { elsewhere, .. } = Place::of(state, &runtime);
+                let Address { elsewhere, .. } = Address::of(state, &runtime);
                 let folders = ["/run/of/somebody/agent-presence", "/run/user", "/tmp"];
                 assert!(
                     elsewhere.iter().zip(folders).all(|(path, folder)| path.starts_with(folder)),
@@ -263,7 +263,7 @@ mod unix {
                 );
                 assert!(elsewhere.len() == 3 && elsewhere.iter().all(|path| fits(path)), "{elsewhere:?}");
             }
-            assert_ne!(Place::of(&long.join("other"), &nowhere), Place::of(&long, &nowhere));
+            assert_ne!(Address::of(&long.join("other"), &nowhere), Address::of(&long, &nowhere));
         }
 
         #[test]
@@ -273,7 +273,7 @@ mod unix {
             fs::create_dir_all(real.join("state")).unwrap();
             std::os::unix::fs::symlink(&real, &link).unwrap();
             let nowhere = Environment::default();
-            let elsewhere = |state: &Path| Place::of(state, &nowhere).elsewhere;
+            let elsewhere = |state: &Path| Address::of(state, &nowhere).elsewhere;
             let before = elsewhere(&real.join("state"));
             assert_eq!(elsewhere(&link.join("state")), before);
             fs::remove_dir(real.join("state")).unwrap();
@@ -324,9 +324,9 @@ mod windows {
 
     /// The name of a state folder's control channel.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct Place(String);
+    pub struct Address(String);
 
-    impl Place {
+    impl Address {
         /// The control channel of this state folder. Whether the folder is there yet may make a difference, so whoever waits
         /// for a daemon asks anew each time.
         pub fn of(state: &Path, environment: &Environment) -> Self {
@@ -375,7 +375,7 @@ mod windows {
         ///
         /// # Errors
         /// Somebody else has the name, or the system refused.
-        pub fn bind(place: &Place, there: &[Spot], _lock: &Instance) -> io::Result<Vec<Self>> {
+        pub fn bind(place: &Address, there: &[Spot], _lock: &Instance) -> io::Result<Vec<Self>> {
             if !there.is_empty() {
                 return Ok(Vec::new());
             }

@@ -28,7 +28,7 @@ use crate::core::names::shortened;
 use crate::core::nearest::nearest;
 use crate::core::settings::Settings;
 use keys::{KEYS, Key, PRIVACY, RULE};
-use places::Places;
+use places::LineIndex;
 use value::Given;
 
 pub use reload::{Change, InUse};
@@ -148,7 +148,8 @@ pub struct Effective {
 impl Effective {
     /// Reads `text` as a settings file.
     pub fn read(text: &str, context: &ConfigContext) -> Self {
-        let mut reading = Reading { text, places: Places::new(text), context, effective: Self::defaults() };
+        let mut reading =
+            DocumentReader { text, places: LineIndex::new(text), context, effective: Self::defaults() };
         match DeTable::parse(text) {
             Ok(document) => reading.document(document.get_ref()),
             Err(error) => {
@@ -251,16 +252,16 @@ impl Complaint {
 }
 
 /// One pass over the parsed document.
-struct Reading<'a> {
+struct DocumentReader<'a> {
     text: &'a str,
-    places: Places,
+    places: LineIndex,
     context: &'a ConfigContext,
     effective: Effective,
 }
 
-type Entry<'a> = (&'a Spanned<std::borrow::Cow<'a, str>>, &'a Spanned<DeValue<'a>>);
+type KeyValue<'a> = (&'a Spanned<std::borrow::Cow<'a, str>>, &'a Spanned<DeValue<'a>>);
 
-impl Reading<'_> {
+impl DocumentReader<'_> {
     fn document(&mut self, document: &DeTable<'_>) {
         for (name, value) in document {
             let known = keys::tables().any(|table| table == name.get_ref());
@@ -292,7 +293,7 @@ impl Reading<'_> {
         }
     }
 
-    fn setting(&mut self, key: &'static Key, (name, value): Entry<'_>) {
+    fn setting(&mut self, key: &'static Key, (name, value): KeyValue<'_>) {
         let given = Given { value: value.get_ref(), name: key.name, context: self.context };
         match (key.apply)(&mut self.effective.settings, &given) {
             Ok(()) => {

@@ -23,7 +23,7 @@ use crate::core::time::ago;
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum Grade {
     /// As it should be.
     Ok,
     /// Not as it should be, or not yet; cards may be shown all the same.
@@ -34,7 +34,7 @@ pub enum State {
     Skipped,
 }
 
-impl State {
+impl Grade {
     /// The word for it, which says everything that a colour would.
     pub fn word(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ pub struct Check {
     /// What was looked at.
     pub name: &'static str,
     /// How it ended.
-    pub state: State,
+    pub state: Grade,
     /// What was found, in one line.
     pub message: String,
     /// What mends it, in one line.
@@ -60,7 +60,7 @@ pub struct Check {
 }
 
 impl Check {
-    fn new(name: &'static str, state: State, message: impl Into<String>) -> Self {
+    fn new(name: &'static str, state: Grade, message: impl Into<String>) -> Self {
         Self { name, state, message: one_line(&message.into()).into_owned(), hint: None }
     }
 
@@ -92,7 +92,7 @@ pub struct Facts {
     /// Where a client of this user would be looked for, and another user's socket is.
     pub foreign_sockets: Vec<String>,
     /// The daemon.
-    pub daemon: Daemon,
+    pub daemon: DaemonState,
     /// The login entry.
     pub login: Login,
     /// What others may write to of what login starts: the entry, the program, or a folder on the way to either.
@@ -100,7 +100,7 @@ pub struct Facts {
     /// The lock.
     pub lock: Lock,
     /// What is beside it.
-    pub record: Record,
+    pub record: RecordState,
     /// The state folder.
     pub state: StateFolder,
 }
@@ -180,7 +180,7 @@ pub struct Client {
 
 /// The daemon, as it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Daemon {
+pub enum DaemonState {
     /// None is running.
     NotRunning {
         /// A pause that it would keep.
@@ -258,7 +258,7 @@ pub enum Lock {
 
 /// The record of who holds the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Record {
+pub enum RecordState {
     /// There is none.
     Absent,
     /// It is not a record.
@@ -319,12 +319,12 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
 
 /// Whether nothing has to be mended.
 pub fn is_healthy(checks: &[Check]) -> bool {
-    checks.iter().all(|check| check.state != State::Failure)
+    checks.iter().all(|check| check.state != Grade::Failure)
 }
 
-fn state_of(severity: Severity) -> State {
+fn state_of(severity: Severity) -> Grade {
     match severity {
-        Severity::Error => State::Failure,
-        Severity::Warning => State::Warning,
+        Severity::Error => Grade::Failure,
+        Severity::Warning => Grade::Warning,
     }
 }

@@ -51,7 +51,7 @@ pub struct EventLog {
 
 /// What a cursor finds.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum CursorRead {
     /// These come next.
     Lines(Vec<Line>),
     /// Nothing yet.
@@ -139,11 +139,11 @@ impl EventLog {
     }
 
     /// What comes next for a cursor, which passes it.
-    pub fn next(&mut self, id: u64) -> Found {
-        let Some(seq) = self.cursors.get(&id).copied() else { return Found::End };
-        let Some(ahead) = self.ahead(seq) else { return Found::FellBehind };
+    pub fn next(&mut self, id: u64) -> CursorRead {
+        let Some(seq) = self.cursors.get(&id).copied() else { return CursorRead::End };
+        let Some(ahead) = self.ahead(seq) else { return CursorRead::FellBehind };
         if ahead == 0 {
-            return if self.closed { Found::End } else { Found::Nothing };
+            return if self.closed { CursorRead::End } else { CursorRead::Nothing };
         }
         let mut size = 0;
         let fits = |line: &&Line| {
@@ -154,7 +154,7 @@ impl EventLog {
         let from = self.lines.len() - ahead;
         let lines: Vec<Line> = self.lines.range(from..).take_while(fits).cloned().collect();
         self.cursors.insert(id, seq + lines.len() as u64);
-        Found::Lines(lines)
+        CursorRead::Lines(lines)
     }
 
     /// What somebody may not have heard yet, for the next daemon.
@@ -186,7 +186,7 @@ mod tests {
 
     fn heard(log: &mut EventLog, id: u64) -> Vec<String> {
         match log.next(id) {
-            Found::Lines(lines) => {
+            CursorRead::Lines(lines) => {
                 lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
             }
             other => vec![format!("{other:?}")],
@@ -262,9 +262,9 @@ mod tests {
         for _ in 0..20 {
             push(&mut log, &long);
             assert!(log.bytes <= MOST);
-            assert!(matches!(log.next(quick), Found::Lines(lines) if lines.len() == 1));
+            assert!(matches!(log.next(quick), CursorRead::Lines(lines) if lines.len() == 1));
         }
-        assert_eq!(log.next(slow), Found::FellBehind);
+        assert_eq!(log.next(slow), CursorRead::FellBehind);
         assert_eq!([slow, quick].map(|id| log.has_left_behind(id)), [true, false]);
         assert_eq!(log.unheard(LATER).len(), log.lines.len(), "what can be had");
     }

@@ -25,7 +25,7 @@ pub use self::budget::Budget;
 pub use self::notice::{LinkState, LinkStatus, Notice};
 pub use self::wire::{Endpoint, LinkCommand, LinkEvent, Loss, Payload};
 
-use self::link::{Link, Step};
+use self::link::{Link, NextAction};
 use crate::core::backoff::SplitMix;
 use crate::core::card::Card;
 use crate::core::settings::{Clients, Publish, Settings};
@@ -266,7 +266,7 @@ impl<C: Showable> Publisher<C> {
     /// When, by the monotonic clock, [`Self::poll`] has something to do if nothing else happens, and why.
     pub fn deadline(&self) -> Option<(Duration, Timer)> {
         let steps = self.links.values().filter_map(|link| link.next(&self.aim));
-        steps.min_by_key(|step| step.at).map(|Step { at, timer, .. }| (at, timer))
+        steps.min_by_key(|step| step.at).map(|NextAction { at, timer, .. }| (at, timer))
     }
 
     /// The links as `status` lists them; none without an application id.

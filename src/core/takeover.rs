@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who holds the lock. What the system does not tell is absent, and such a record cannot be verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct LockRecord {
     /// The process id.
     pub pid: u32,
     /// When the process started: Linux: clock ticks since boot; other Unix: seconds since 1970; Windows: units of
@@ -40,7 +40,7 @@ pub struct Record {
     pub token: String,
 }
 
-impl Record {
+impl LockRecord {
     /// Whether this process started later than `other`: by the time, and within one tick of it by the id.
     /// Times of two boots, or unknown ones, tell nothing.
     pub fn started_later_than(&self, other: &Self) -> bool {
@@ -61,7 +61,7 @@ impl Record {
 /// What the system says of a running process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Process {
-    /// As in [`Record::start_time`].
+    /// As in [`LockRecord::start_time`].
     pub start_time: Option<u64>,
     /// Its executable; Linux adds ` (deleted)` when the file is no longer at its path.
     pub exe: Option<PathBuf>,
@@ -85,7 +85,7 @@ pub enum Verdict {
 }
 
 /// Whether `process`, which has the record's id, is the one that the record names. `own` is who asks.
-pub fn verify(record: &Record, own: &Record, process: Option<&Process>) -> Verdict {
+pub fn verify(record: &LockRecord, own: &LockRecord, process: Option<&Process>) -> Verdict {
     let Some(process) = process else { return Verdict::Gone };
     if record.boot_id != own.boot_id {
         return Verdict::NotOurs("the record is of another boot");
@@ -108,7 +108,7 @@ pub fn verify(record: &Record, own: &Record, process: Option<&Process>) -> Verdi
 }
 
 /// The very file, wherever it is now, or the path, whatever file is there now.
-fn is_same_program(record: &Record, process: &Process) -> bool {
+fn is_same_program(record: &LockRecord, process: &Process) -> bool {
     let is_same_file = record.exe_file.is_some() && record.exe_file == process.exe_file;
     let recorded = record.exe.as_deref().map(without_deleted);
     is_same_file || recorded.is_some() && recorded == process.exe.as_deref().map(without_deleted)
@@ -149,7 +149,7 @@ pub enum Refusal {
 ///
 /// # Errors
 /// Why it does not.
-pub fn hand_over(holder: &Record, newcomer: &Record, replace: bool) -> Result<(), Refusal> {
+pub fn hand_over(holder: &LockRecord, newcomer: &LockRecord, replace: bool) -> Result<(), Refusal> {
     if holder.started_later_than(newcomer) {
         Err(Refusal::StartedLater)
     } else if newcomer.is_older_than(holder) && !replace {
@@ -170,7 +170,7 @@ pub struct Manner {
 
 /// What came of asking the holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum Stance {
     /// It hands over.
     Agreed,
     /// It does not.
@@ -185,7 +185,7 @@ pub enum Answer {
 
 /// What the newcomer does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum Move {
     /// Waits for the lock, which the holder is about to give up.
     AwaitLock,
     /// Tries again in a moment.
@@ -210,20 +210,26 @@ pub enum Reason {
 }
 
 /// What to do about a holder that gave `answer`, `waited` after this holder was first found.
-pub fn step(manner: Manner, own: &Record, holder: Option<&Record>, answer: Answer, waited: Duration) -> Step {
+pub fn step(
+    manner: Manner,
+    own: &LockRecord,
+    holder: Option<&LockRecord>,
+    answer: Stance,
+    waited: Duration,
+) -> Move {
     match answer {
-        Answer::Agreed => Step::AwaitLock,
-        Answer::Healthy | Answer::Refused(Refusal::Other) => Step::GiveUp(Reason::Running),
-        Answer::Refused(Refusal::StartedLater) => Step::Leave,
-        Answer::Refused(Refusal::NewerVersion) => Step::GiveUp(Reason::NewerVersion),
-        Answer::Refused(Refusal::Busy) | Answer::Away if waited < PATIENCE => Step::TryAgain,
-        Answer::Refused(Refusal::Busy) | Answer::Away | Answer::Silent => match holder {
-            None => Step::GiveUp(Reason::NoRecord),
-            Some(holder) if holder.started_later_than(own) => Step::Leave,
+        Stance::Agreed => Move::AwaitLock,
+        Stance::Healthy | Stance::Refused(Refusal::Other) => Move::GiveUp(Reason::Running),
+        Stance::Refused(Refusal::StartedLater) => Move::Leave,
+        Stance::Refused(Refusal::NewerVersion) => Move::GiveUp(Reason::NewerVersion),
+        Stance::Refused(Refusal::Busy) | Stance::Away if waited < PATIENCE => Move::TryAgain,
+        Stance::Refused(Refusal::Busy) | Stance::Away | Stance::Silent => match holder {
+            None => Move::GiveUp(Reason::NoRecord),
+            Some(holder) if holder.started_later_than(own) => Move::Leave,
             Some(holder) if own.is_older_than(holder) && !manner.replace => {
-                Step::GiveUp(Reason::NewerVersion)
+                Move::GiveUp(Reason::NewerVersion)
             }
-            Some(_) => Step::Evict,
+            Some(_) => Move::Evict,
         },
     }
 }
@@ -232,8 +238,8 @@ pub fn step(manner: Manner, own: &Record, holder: Option<&Record>, answer: Answe
 mod tests {
     use super::*;
 
-    fn record() -> Record {
-        Record {
+    fn record() -> LockRecord {
+        LockRecord {
             pid: 4242,
             start_time: Some(1000),
             exe: Some("/opt/agent-presence".into()),
@@ -247,7 +253,7 @@ mod tests {
     }
 
     fn process() -> Process {
-        let Record { start_time, exe, exe_file, uid, sid, .. } = record();
+        let LockRecord { start_time, exe, exe_file, uid, sid, .. } = record();
         Process { start_time, exe, exe_file, uid, sid }
     }
 
@@ -260,7 +266,7 @@ mod tests {
 
     #[test]
     fn only_the_process_that_the_record_names_is_ours() {
-        let verdict = |record: &Record, process: &Process| verify(record, &self::record(), Some(process));
+        let verdict = |record: &LockRecord, process: &Process| verify(record, &self::record(), Some(process));
         assert_eq!(verdict(&record(), &process()), Verdict::Ours);
         assert_eq!(verify(&record(), &record(), None), Verdict::Gone);
 
@@ -283,7 +289,7 @@ mod tests {
             );
         }
 
-        let records: [Change<Record>; 6] = [
+        let records: [Change<LockRecord>; 6] = [
             ("used by another", |record| record.start_time = Some(999)),
             ("does not tell", |record| record.start_time = None),
             ("another user", |record| record.uid = None),
@@ -365,7 +371,8 @@ mod tests {
     fn an_older_version_does_not_evict_a_newer_one() {
         let holder = record();
         let newcomer = |version: &str| {
-            let late = |late: &mut Record| (late.start_time, late.version) = (Some(2000), version.to_owned());
+            let late =
+                |late: &mut LockRecord| (late.start_time, late.version) = (Some(2000), version.to_owned());
             changed(record(), late)
         };
         assert_eq!(hand_over(&holder, &newcomer("1.2.2"), false), Err(Refusal::NewerVersion));
@@ -385,31 +392,31 @@ mod tests {
         let replace = Manner { replace: true, ..usual };
         let long = PATIENCE;
         let short = Duration::ZERO;
-        let busy = Answer::Refused(Refusal::Busy);
+        let busy = Stance::Refused(Refusal::Busy);
         let table = [
-            (usual, Some(&holder), Answer::Agreed, short, Step::AwaitLock),
-            (usual, None, Answer::Agreed, short, Step::AwaitLock),
-            (usual, Some(&holder), Answer::Refused(Refusal::StartedLater), short, Step::Leave),
-            (usual, Some(&holder), Answer::Healthy, short, Step::GiveUp(Reason::Running)),
-            (usual, Some(&holder), Answer::Refused(Refusal::Other), long, Step::GiveUp(Reason::Running)),
+            (usual, Some(&holder), Stance::Agreed, short, Move::AwaitLock),
+            (usual, None, Stance::Agreed, short, Move::AwaitLock),
+            (usual, Some(&holder), Stance::Refused(Refusal::StartedLater), short, Move::Leave),
+            (usual, Some(&holder), Stance::Healthy, short, Move::GiveUp(Reason::Running)),
+            (usual, Some(&holder), Stance::Refused(Refusal::Other), long, Move::GiveUp(Reason::Running)),
             (
                 usual,
                 Some(&newer),
-                Answer::Refused(Refusal::NewerVersion),
+                Stance::Refused(Refusal::NewerVersion),
                 short,
-                Step::GiveUp(Reason::NewerVersion),
+                Move::GiveUp(Reason::NewerVersion),
             ),
-            (usual, Some(&holder), busy, short, Step::TryAgain),
-            (usual, Some(&holder), Answer::Away, short, Step::TryAgain),
-            (usual, None, Answer::Away, short, Step::TryAgain),
-            (usual, Some(&holder), busy, long, Step::Evict),
-            (usual, Some(&holder), Answer::Away, long, Step::Evict),
-            (usual, Some(&holder), Answer::Silent, short, Step::Evict),
-            (usual, Some(&later), Answer::Silent, short, Step::Leave),
-            (usual, Some(&newer), Answer::Silent, short, Step::GiveUp(Reason::NewerVersion)),
-            (replace, Some(&newer), Answer::Silent, short, Step::Evict),
-            (usual, None, Answer::Silent, short, Step::GiveUp(Reason::NoRecord)),
-            (usual, None, Answer::Away, long, Step::GiveUp(Reason::NoRecord)),
+            (usual, Some(&holder), busy, short, Move::TryAgain),
+            (usual, Some(&holder), Stance::Away, short, Move::TryAgain),
+            (usual, None, Stance::Away, short, Move::TryAgain),
+            (usual, Some(&holder), busy, long, Move::Evict),
+            (usual, Some(&holder), Stance::Away, long, Move::Evict),
+            (usual, Some(&holder), Stance::Silent, short, Move::Evict),
+            (usual, Some(&later), Stance::Silent, short, Move::Leave),
+            (usual, Some(&newer), Stance::Silent, short, Move::GiveUp(Reason::NewerVersion)),
+            (replace, Some(&newer), Stance::Silent, short, Move::Evict),
+            (usual, None, Stance::Silent, short, Move::GiveUp(Reason::NoRecord)),
+            (usual, None, Stance::Away, long, Move::GiveUp(Reason::NoRecord)),
         ];
         for (manner, holder, answer, waited, expected) in table {
             assert_eq!(step(manner, &own, holder, answer, waited), expected, "{answer:?} of {holder:?}");

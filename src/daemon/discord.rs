@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::deadlines::Deadlines;
-use self::link::{Link, Order};
+use self::link::{LinkTask, Order};
 use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Loss};
 use crate::process;
 
@@ -189,7 +189,7 @@ impl Links {
             move |word| drop(reports.send(Report { endpoint: from.clone(), number, word }))
         };
         let tell_peer = report.clone();
-        let link = Link {
+        let link = LinkTask {
             endpoint: endpoint.clone(),
             application_id,
             deadlines: self.deadlines,

@@ -13,13 +13,13 @@ use super::Daemon;
 use crate::clock;
 use crate::control::log::SharedLog;
 use crate::control::server::{Answer, Call, Server};
-use crate::control::transport::Place;
-use crate::control::{ErrorCode, ErrorReport, Handover, Reply, Told, Verb, line};
+use crate::control::transport::Address;
+use crate::control::{ErrorCode, ErrorReport, EventMessage, Handover, Reply, Verb, line};
 use crate::core::backoff::Backoff;
 use crate::core::engine::{Input, UNTIL_RESUMED};
 use crate::core::event_log::{Line, Position};
 use crate::core::report::Event;
-use crate::core::takeover::{Record, Refusal, hand_over};
+use crate::core::takeover::{LockRecord, Refusal, hand_over};
 use crate::core::time::Now;
 use crate::instance::Instance;
 use crate::paths::Environment;
@@ -36,13 +36,13 @@ const FAREWELL: Duration = Duration::from_millis(300);
 /// The daemon's end of the control channel.
 pub(super) struct Requests {
     server: Server,
-    place: Place,
+    place: Address,
     /// When to try again to listen, where nobody can ask.
     deaf: Option<Instant>,
     backoff: Backoff,
     sender: mpsc::Sender<Call>,
     calls: mpsc::Receiver<Call>,
-    own: Record,
+    own: LockRecord,
     /// Resolves when the one that takes over has what it needs.
     heir: Option<oneshot::Receiver<()>>,
     /// What subscribers hear.
@@ -72,10 +72,10 @@ impl Requests {
         instance: &Instance,
         inherited: Option<&Handover>,
     ) -> Self {
-        Self::at(Place::of(state, environment), instance, inherited)
+        Self::at(Address::of(state, environment), instance, inherited)
     }
 
-    fn at(place: Place, instance: &Instance, inherited: Option<&Handover>) -> Self {
+    fn at(place: Address, instance: &Instance, inherited: Option<&Handover>) -> Self {
         let (sender, calls) = mpsc::channel(INBOX);
         let own = instance.record.clone();
         let log =
@@ -280,12 +280,12 @@ impl Daemon<'_> {
         let reply = Reply { position: (count == 0).then(|| position.clone()), ..Reply::done() };
         let lines = restored.into_iter().enumerate().map(|(index, event)| {
             let reached = (index + 1 == count).then(|| position.clone());
-            Line::from(line(&Told::new(event, reached)))
+            Line::from(line(&EventMessage::new(event, reached)))
         });
         Some(Answer::Events(Box::new(reply), lines.collect(), log.cursor()))
     }
 
-    fn handover(&self, newcomer: &Record, replace: bool) -> Result<Handover, Refusal> {
+    fn handover(&self, newcomer: &LockRecord, replace: bool) -> Result<Handover, Refusal> {
         if self.ending || self.requests.is_handing_over() {
             return Err(Refusal::Busy);
         }
@@ -327,7 +327,7 @@ mod tests {
         let instance = Instance::acquire(&state).unwrap();
         let in_the_way = state.join("control.sock");
         std::fs::create_dir(&in_the_way).unwrap();
-        let place = Place::only(in_the_way.clone());
+        let place = Address::only(in_the_way.clone());
         let mut requests = Requests::at(place.clone(), &instance, None);
         for wait in [1, 2, 4].map(Duration::from_secs) {
             assert!(place.connect().await.is_err());

@@ -204,7 +204,7 @@ fn hint(error: &io::Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instance::Record;
+    use crate::instance::LockRecord;
     use crate::paths::ensure_state_dir;
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(keep(&mut keeper, 200), None);
         assert_eq!(keeper.problem(), None);
         assert_eq!(
-            Record::read(state.path()).map(|record| record.token),
+            LockRecord::read(state.path()).map(|record| record.token),
             Some(instance.record.token.clone())
         );
     }

@@ -21,7 +21,7 @@ use crate::homes::Home;
 use crate::instance::LOCK;
 use crate::paths::StateDir;
 use crate::statusline;
-use crate::statusline::cached::{Place, READ_EVERY, stamp};
+use crate::statusline::cached::{CacheFile, READ_EVERY, stamp};
 
 /// Several terminals speak at once after a common answer; together that is one reading.
 const PACE: Pace = Pace {
@@ -83,14 +83,14 @@ pub struct StatuslineWatch {
 /// Claude Code's own file, as it was when it was read last.
 #[derive(Debug)]
 struct Cached {
-    place: Place,
+    place: CacheFile,
     stamp: Option<(SystemTime, u64)>,
     read_at: Option<Instant>,
 }
 
 impl StatuslineWatch {
     /// Begins with what has been said already.
-    pub fn new(keeping: Keeping, homes: Vec<Home>, cached: Vec<Place>) -> Self {
+    pub fn new(keeping: Keeping, homes: Vec<Home>, cached: Vec<CacheFile>) -> Self {
         let is_touched = Arc::new(AtomicBool::new(false));
         let (touched, folder) = (Arc::clone(&is_touched), keeping.path().to_owned());
         let watch = Watch::new("what terminals say", keeping.pace(), move |event| {
@@ -105,7 +105,7 @@ impl StatuslineWatch {
     }
 
     /// Listens to terminals of these homes, and reads these files, from now on.
-    pub fn set_homes(&mut self, homes: Vec<Home>, cached: Vec<Place>) {
+    pub fn set_homes(&mut self, homes: Vec<Home>, cached: Vec<CacheFile>) {
         for old in self.cached.drain(..) {
             self.watch.forget(&old.place.path);
         }

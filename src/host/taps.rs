@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::control::tap::{Ear, Heard, Tapped};
+use crate::control::tap::{Ear, TapReport, Tapped};
 use crate::core::source_event::{FileId, SourceEvent};
 use crate::homes::Home;
 use crate::real_path::real;
@@ -22,8 +22,8 @@ const INBOX: usize = 32;
 #[derive(Debug)]
 pub struct Taps {
     homes: Vec<Home>,
-    sender: mpsc::Sender<Heard>,
-    heard: mpsc::Receiver<Heard>,
+    sender: mpsc::Sender<TapReport>,
+    heard: mpsc::Receiver<TapReport>,
     connections: u64,
     sessions: u64,
     /// By connection: its session as it was told last, and what its home is called.
@@ -51,7 +51,7 @@ impl Taps {
     /// What is told next. Nothing is lost when the wait is given up.
     pub async fn next(&mut self) -> Vec<SourceEvent> {
         match self.heard.recv().await {
-            Some(Heard { connection, tapped }) => self.events(connection, tapped),
+            Some(TapReport { connection, tapped }) => self.events(connection, tapped),
             None => pending().await,
         }
     }

@@ -24,7 +24,7 @@ use super::scan::Found;
 use super::watch::{self, WHOLE_TREES};
 use crate::core::source_event::FileIdentity;
 use crate::core::time::{earlier, later};
-use crate::fs_watch::Refused;
+use crate::fs_watch::WatchError;
 use crate::real_path;
 
 /// File systems keep a folder's time in steps of up to two seconds: younger times may hide a change.
@@ -130,7 +130,7 @@ impl Reader<'_> {
             None => false,
             Some(Ok(())) => true,
             // It went just now: another one is the nearest.
-            Some(Err(Refused::Missing)) => return true,
+            Some(Err(WatchError::Missing)) => return true,
             Some(Err(_)) => false,
         };
         let path = folder.join(rest);

@@ -13,7 +13,7 @@ use super::scan::{Found, LimitsSearch};
 use super::watch::{self, Trust};
 use crate::core::limits::{Snapshot, main_family};
 use crate::core::source_event::SourceEvent;
-use crate::fs_watch::Refused;
+use crate::fs_watch::WatchError;
 
 const WATCH_LIMIT: &str = "watch-limit";
 const NETWORK_FOLDER: &str = "network-folder";
@@ -113,8 +113,8 @@ impl Reader<'_> {
     }
 
     /// A folder of `home` could not be watched.
-    fn refused(&mut self, home: &Arc<Home>, refused: Refused) -> ControlFlow<()> {
-        if refused == Refused::Missing {
+    fn refused(&mut self, home: &Arc<Home>, refused: WatchError) -> ControlFlow<()> {
+        if refused == WatchError::Missing {
             return ControlFlow::Continue(());
         }
         if let Some(state) = self.state(home) {

@@ -46,7 +46,7 @@ const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(64)];
 pub(super) struct Registered {
     home: Arc<Home>,
     /// By process, and whether that is a foreign one: another machine may give the same ids.
-    entries: BTreeMap<(u32, bool), Entry>,
+    entries: BTreeMap<(u32, bool), ProcessFile>,
     told: Option<Register>,
     verified_at: Duration,
     /// When to look up processes whose entries have gone, and how long it was waited for that.
@@ -58,7 +58,7 @@ pub(super) struct Registered {
 /// The file of one process; without content where that could not be understood. Whether a foreign one runs, on another
 /// machine or in another namespace, cannot be seen from here.
 #[derive(Debug, Default)]
-struct Entry {
+struct ProcessFile {
     content: Option<registry::Registered>,
     /// Whether its process was running when that was looked up last; `None` when it is to be looked up.
     runs: Option<bool>,
@@ -314,7 +314,7 @@ impl Registered {
 }
 
 /// The entry of a process that an earlier reading knew, as if its file had gone: if it has not, that says more.
-fn inherited((session, process): (&String, &u32)) -> ((u32, bool), Entry) {
+fn inherited((session, process): (&String, &u32)) -> ((u32, bool), ProcessFile) {
     let content = registry::Registered {
         pid: *process,
         process_start: start_time(*process).map(|start| start.to_string()),
@@ -324,7 +324,7 @@ fn inherited((session, process): (&String, &u32)) -> ((u32, bool), Entry) {
         status: None,
         updated_at: None,
     };
-    ((*process, false), Entry { content: Some(content), runs: None, gone: true })
+    ((*process, false), ProcessFile { content: Some(content), runs: None, gone: true })
 }
 
 fn pid_of(path: &Path) -> Option<u32> {
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn where_nothing_tells_of_ends_they_are_looked_for_ever_more_seldom() {
         let home = Home { agent: Agent::CLAUDE, path: "/h".into(), label: "/h".into() };
-        let entry = Entry { gone: true, runs: Some(true), content: None };
+        let entry = ProcessFile { gone: true, runs: Some(true), content: None };
         let mut register = Registered {
             home: Arc::new(home),
             entries: [((7, false), entry)].into(),

@@ -19,14 +19,14 @@ const MOST_FOLDERS: usize = 20_000;
 /// What is in `home`.
 pub fn survey(home: &Home) -> Sessions {
     let layout = &home.agent.spec().layout;
-    let mut found = Found { layout, folders: 0, sessions: 0, newest: None };
+    let mut found = HomeSurvey { layout, folders: 0, sessions: 0, newest: None };
     let mut is_present = false;
     for tree in layout.sessions() {
         let root = home.path.join(tree.folder);
         match found.walk(&root, tree, 0) {
             Ok(()) => is_present |= tree.purpose == Purpose::Sessions,
-            Err(Refused { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {}
-            Err(Refused { path, cause }) => {
+            Err(ListError { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(ListError { path, cause }) => {
                 let cause = match fs::metadata(&path) {
                     Ok(metadata) if !metadata.is_dir() => "it is not a folder".to_owned(),
                     _ => cause.to_string(),
@@ -46,21 +46,21 @@ pub fn survey(home: &Home) -> Sessions {
     }
 }
 
-struct Found {
+struct HomeSurvey {
     layout: &'static Layout,
     folders: usize,
     sessions: usize,
     newest: Option<Timestamp>,
 }
 
-struct Refused {
+struct ListError {
     path: PathBuf,
     cause: io::Error,
 }
 
-impl Found {
-    fn walk(&mut self, folder: &Path, tree: &Tree, level: usize) -> Result<(), Refused> {
-        let refused = |cause| Refused { path: folder.to_owned(), cause };
+impl HomeSurvey {
+    fn walk(&mut self, folder: &Path, tree: &Tree, level: usize) -> Result<(), ListError> {
+        let refused = |cause| ListError { path: folder.to_owned(), cause };
         self.folders += 1;
         for entry in fs::read_dir(folder).map_err(refused)? {
             let entry = entry.map_err(refused)?;

@@ -13,7 +13,7 @@ use notify::RecursiveMode;
 use super::Clock;
 use super::breath::Breath;
 use super::inbox::Inbox;
-use crate::fs_watch::{Paths, Refused};
+use crate::fs_watch::{Paths, WatchError};
 
 /// Whether one watch covers a folder and everything below it.
 pub(super) const WHOLE_TREES: bool = cfg!(target_os = "macos");
@@ -63,7 +63,7 @@ impl Watcher {
     }
 
     /// Watches a folder of a session tree, `level` levels below the tree's root, unless it is watched already.
-    pub(super) fn watch(&mut self, folder: &Path, level: usize) -> Result<(), Refused> {
+    pub(super) fn watch(&mut self, folder: &Path, level: usize) -> Result<(), WatchError> {
         match (WHOLE_TREES, level) {
             (true, 0) => self.add(folder, RecursiveMode::Recursive),
             (true, _) => Ok(()),
@@ -72,7 +72,7 @@ impl Watcher {
     }
 
     /// Watches a folder for what appears directly in it, unless it is watched already.
-    pub(super) fn await_in(&mut self, folder: &Path) -> Result<(), Refused> {
+    pub(super) fn await_in(&mut self, folder: &Path) -> Result<(), WatchError> {
         self.add(folder, RecursiveMode::NonRecursive)
     }
 
@@ -86,11 +86,11 @@ impl Watcher {
         self.paths.forget(folder);
     }
 
-    fn add(&mut self, folder: &Path, mode: RecursiveMode) -> Result<(), Refused> {
+    fn add(&mut self, folder: &Path, mode: RecursiveMode) -> Result<(), WatchError> {
         let watched = self.paths.watched();
         match self.most {
             None => Ok(()),
-            Some(most) if watched.len() >= most && !watched.contains(folder) => Err(Refused::Limit),
+            Some(most) if watched.len() >= most && !watched.contains(folder) => Err(WatchError::Limit),
             Some(_) => self.paths.watch(folder, mode),
         }
     }

@@ -25,7 +25,7 @@ pub(crate) const READ_EVERY: Duration = Duration::from_secs(60);
 
 /// Where the limits of one home are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct CacheFile {
     /// The file, which need not exist.
     pub path: PathBuf,
     /// What limits call the home.
@@ -33,18 +33,18 @@ pub struct Place {
 }
 
 /// One file for each of Claude Code's `homes`: in the home, except that of the usual `~/.claude` beside it.
-pub fn places(homes: &[Home], environment: &Environment) -> Vec<Place> {
+pub fn places(homes: &[Home], environment: &Environment) -> Vec<CacheFile> {
     let usual = environment.home().map(|home| home.join(".claude"));
     let usual = usual.filter(|_| environment.text("CLAUDE_CONFIG_DIR").is_none());
     let place = |home: &Home| {
         let folder =
             if usual.as_ref() == Some(&home.path) { home.path.parent()? } else { home.path.as_path() };
-        Some(Place { path: folder.join(".claude.json"), label: Arc::clone(&home.label) })
+        Some(CacheFile { path: folder.join(".claude.json"), label: Arc::clone(&home.label) })
     };
     homes.iter().filter(|home| home.agent == AGENT).filter_map(place).collect()
 }
 
-impl Place {
+impl CacheFile {
     /// What is kept there and may still be true; nothing where the file is missing or says nothing.
     pub fn read(&self, now: Now) -> Vec<SourceEvent> {
         let read = files::read(&self.path, LARGEST);

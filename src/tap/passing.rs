@@ -16,7 +16,7 @@ use crate::control::tap::{EVENTS, Tapped};
 use crate::core::file::Stream;
 use crate::core::limits::say;
 use crate::core::usage::Tokens;
-use crate::tap::place::Place;
+use crate::tap::place::RunFolders;
 
 /// After so long without a byte, what is held back is told. Between two lines of one message a model takes seconds.
 const QUIET: Duration = Duration::from_secs(5);
@@ -61,8 +61,8 @@ impl Passing {
     }
 
     /// Where the run works if its stream does not say so.
-    pub fn set_place(&self, place: Place) {
-        let Place { folder, others } = place;
+    pub fn set_place(&self, place: RunFolders) {
+        let RunFolders { folder, others } = place;
         self.state().look(|stream| stream.set_place(folder, others));
     }
 

@@ -18,14 +18,14 @@ pub struct Printer {
 
 /// Where a run works, and where else it may.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct RunFolders {
     /// The likeliest folder.
     pub folder: Option<String>,
     /// The others.
     pub others: Vec<String>,
 }
 
-impl Place {
+impl RunFolders {
     /// What follows from our own folders (the first is where we are), from `named` by the user, and from who prints.
     pub fn new(own: Vec<PathBuf>, named: Option<&Path>, printers: &[Printer]) -> Self {
         let here = own.first().cloned().unwrap_or_default();
@@ -106,7 +106,7 @@ mod tests {
 
     /// Compared as paths: each system divides folders in its own way.
     #[track_caller]
-    fn is(place: &Place, folder: &str, others: &[&str]) {
+    fn is(place: &RunFolders, folder: &str, others: &[&str]) {
         assert_eq!(place.folder.as_deref().map(Path::new), Some(Path::new(folder)));
         assert!(place.others.iter().map(Path::new).eq(others.iter().map(Path::new)), "{place:?}");
     }
@@ -115,7 +115,7 @@ mod tests {
     fn check(command: &str, expected: &str, others: &[&str]) {
         let arguments = command.split(' ').map(str::to_owned).collect();
         let printer = Printer { folder: "/start".into(), arguments };
-        let place = Place::new(vec!["/own".into()], None, &[printer]);
+        let place = RunFolders::new(vec!["/own".into()], None, &[printer]);
         is(&place, expected, others);
     }
 
@@ -139,8 +139,8 @@ mod tests {
     #[test]
     fn what_the_user_names_comes_first() {
         let own = || vec![PathBuf::from("/own"), PathBuf::from("/link")];
-        is(&Place::new(own(), Some(Path::new("app")), &[]), "/own/app", &["/own", "/link"]);
-        is(&Place::new(own(), None, &[]), "/own", &["/link"]);
-        assert_eq!(Place::new(Vec::new(), None, &[]), Place::default());
+        is(&RunFolders::new(own(), Some(Path::new("app")), &[]), "/own/app", &["/own", "/link"]);
+        is(&RunFolders::new(own(), None, &[]), "/own", &["/link"]);
+        assert_eq!(RunFolders::new(Vec::new(), None, &[]), RunFolders::default());
     }
 }

@@ -15,7 +15,7 @@ use super::Passing;
 use crate::control::Verb;
 use crate::control::client::{Connection, block_on};
 use crate::control::tap::Tapped;
-use crate::control::transport::Place;
+use crate::control::transport::Address;
 use crate::core::session::UsageEvent;
 
 /// How long after a failure a daemon is looked for again.
@@ -33,7 +33,7 @@ pub struct Reporter(Receiver<()>);
 
 impl Reporter {
     /// Tells the daemon at `place`, which is asked for anew each time, everything that passes.
-    pub fn start(place: impl Fn() -> Place + Send + 'static, passing: Arc<Passing>) -> Self {
+    pub fn start(place: impl Fn() -> Address + Send + 'static, passing: Arc<Passing>) -> Self {
         let (done, is_done) = channel();
         let telling = move || {
             // Without a runtime the stream is copied all the same.
@@ -50,7 +50,7 @@ impl Reporter {
     }
 }
 
-async fn tell(place: &impl Fn() -> Place, passing: &Passing) {
+async fn tell(place: &impl Fn() -> Address, passing: &Passing) {
     // What the daemon knows, or was to be told when it went away.
     let mut known: Option<Tapped> = None;
     loop {
@@ -74,7 +74,7 @@ async fn tell(place: &impl Fn() -> Place, passing: &Passing) {
     }
 }
 
-async fn connect(place: &Place) -> io::Result<Connection> {
+async fn connect(place: &Address) -> io::Result<Connection> {
     let failed = |_| io::Error::from(io::ErrorKind::NotConnected);
     let mut connection = Connection::open(place).await.map_err(failed)?;
     let reply = connection.ask(Verb::Tap).await.map_err(failed)?;

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::clock;
 use crate::control::subscription::{SubscribeError, Subscription};
-use crate::control::transport::Place;
+use crate::control::transport::Address;
 use crate::control::{ErrorCode, Verb, client};
 use crate::core::backoff::Backoff;
 use crate::core::engine::Output;
@@ -220,8 +220,8 @@ impl Feeding {
         }
     }
 
-    fn place(&self) -> Place {
-        Place::of(&self.places.state, &self.places.environment)
+    fn place(&self) -> Address {
+        Address::of(&self.places.state, &self.places.environment)
     }
 
     async fn tell(&self, update: Update) -> Result<(), NobodyListens> {

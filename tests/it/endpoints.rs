@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use agent_presence::core::publish::Endpoint;
 use agent_presence::core::settings::Clients;
-use agent_presence::daemon::discord::endpoints::{Places, client_name, discover, watch_dirs};
+use agent_presence::daemon::discord::endpoints::{EndpointDirs, client_name, discover, watch_dirs};
 use agent_presence::daemon::discord::watcher::{EndpointEvent, EndpointWatcher};
 use tempfile::{TempDir, tempdir};
 
@@ -29,12 +29,12 @@ fn folder() -> (TempDir, PathBuf) {
     (folder, real)
 }
 
-fn places(bases: &[&Path]) -> Places {
+fn places(bases: &[&Path]) -> EndpointDirs {
     let bases = bases.iter().map(|base| base.to_path_buf()).collect();
-    Places { bases, user: rustix::process::getuid().as_raw() }
+    EndpointDirs { bases, user: rustix::process::getuid().as_raw() }
 }
 
-fn found(places: &Places) -> Vec<(String, String)> {
+fn found(places: &EndpointDirs) -> Vec<(String, String)> {
     let all = discover(places, &Clients::All);
     all.into_iter().map(|found| (found.endpoint.0, found.client)).collect()
 }
@@ -83,11 +83,11 @@ fn where_everybody_can_write_only_own_sockets_count() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
     let mine = places(&[&open]);
     assert_eq!(found(&mine), expected([(own, "Discord")]));
-    assert_eq!(found(&Places { user: mine.user + 1, ..mine.clone() }), []);
+    assert_eq!(found(&EndpointDirs { user: mine.user + 1, ..mine.clone() }), []);
     assert_eq!(watch_dirs(&mine, &Clients::All), Vec::<PathBuf>::new());
 
     fs::set_permissions(&open, fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(found(&Places { user: mine.user + 1, ..mine.clone() }).len(), 1);
+    assert_eq!(found(&EndpointDirs { user: mine.user + 1, ..mine.clone() }).len(), 1);
     assert_eq!(watch_dirs(&mine, &Clients::All), [open]);
 }
 
@@ -128,7 +128,7 @@ fn folders_with_sockets_in_them_are_watched_and_no_others() {
 
 #[test]
 fn places_come_from_the_environment_and_from_what_is_usual() {
-    let places = Places::new(|name| match name {
+    let places = EndpointDirs::new(|name| match name {
         "XDG_RUNTIME_DIR" => Some("/run/user/4711".into()),
         "TMPDIR" | "TEMP" => Some("/var/scratch".into()),
         "TMP" => Some("relative".into()),
@@ -169,7 +169,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(places: Places, clients: Clients) -> Self {
+    fn new(places: EndpointDirs, clients: Clients) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let entered = runtime.enter();
         let watcher = EndpointWatcher::new(places, clients);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use agent_presence::error::{Exit, Failure};
-use agent_presence::instance::{AcquireError, Holding, Instance, Record, held_by_another};
+use agent_presence::instance::{AcquireError, Holding, Instance, LockRecord, held_by_another};
 use agent_presence::paths::{StateDir, ensure_state_dir};
 
 /// Set for the child process of [`another_process_is_seen`]: the folder whose lock it takes.
@@ -56,10 +56,10 @@ fn the_files_stay_and_say_nothing_without_the_lock() {
     let (_folder, state) = state();
     drop(Instance::acquire(&state).unwrap());
     assert_eq!(names(state.path()), ["instance.json", "instance.lock"]);
-    assert!(Record::read(state.path()).is_some());
+    assert!(LockRecord::read(state.path()).is_some());
     assert_eq!(held_by_another(state.path()), Holding::Free);
     std::fs::write(state.join("instance.json"), b"{\"pid\": \"half a rec").unwrap();
-    assert_eq!(Record::read(state.path()), None);
+    assert_eq!(LockRecord::read(state.path()), None);
     Instance::try_acquire(&state).unwrap();
 }
 

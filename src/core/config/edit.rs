@@ -14,24 +14,24 @@ use super::keys::Key;
 
 /// A file in which a key cannot be set without touching anything else, or that is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused;
+pub struct CannotEdit;
 
 /// `text` with `key` set to `value`; `None` for a file that does not exist yet.
 ///
 /// # Errors
 /// It cannot be done safely.
-pub fn set(text: Option<&str>, key: &Key, value: &Value) -> Result<String, Refused> {
+pub fn set(text: Option<&str>, key: &Key, value: &Value) -> Result<String, CannotEdit> {
     let Some(text) = text else { return set(Some(&commented()), key, value) };
-    let before: Table = toml::from_str(text).map_err(|_| Refused)?;
+    let before: Table = toml::from_str(text).map_err(|_| CannotEdit)?;
     if before.get(key.table).and_then(|table| table.get(key.name)) == Some(value) {
         return Ok(text.to_owned());
     }
     let mut wanted = before;
     let table = wanted.entry(key.table).or_insert_with(|| Value::Table(Table::new()));
-    table.as_table_mut().ok_or(Refused)?.insert(key.name.to_owned(), value.clone());
+    table.as_table_mut().ok_or(CannotEdit)?.insert(key.name.to_owned(), value.clone());
     let ways = [instead_of_value, instead_of_comment, below_header, as_new_table, as_dotted_key];
     let edits = ways.iter().filter_map(|way| way(text, key, value));
-    edits.into_iter().find(|edited| toml::from_str(edited).as_ref() == Ok(&wanted)).ok_or(Refused)
+    edits.into_iter().find(|edited| toml::from_str(edited).as_ref() == Ok(&wanted)).ok_or(CannotEdit)
 }
 
 fn instead_of_value(text: &str, key: &Key, value: &Value) -> Option<String> {
@@ -107,7 +107,7 @@ mod tests {
 
     const ID: &str = "1234567890123456789";
 
-    fn set_id(text: &str) -> Result<String, Refused> {
+    fn set_id(text: &str) -> Result<String, CannotEdit> {
         set(Some(text), keys::find("discord", "application_id").unwrap(), &Value::from(ID))
     }
 
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn what_cannot_be_done_safely_is_refused() {
         for text in ["discord = { clients = \"all\" }\n", "discord = 3\n", "[discord\n", "a = 1\na = 2\n"] {
-            assert_eq!(set_id(text), Err(Refused), "{text}");
+            assert_eq!(set_id(text), Err(CannotEdit), "{text}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! Which line and column of the settings file a byte is in.
 
 /// Where lines begin and which bytes begin no character, so that no place in a large file costs a walk through it.
-pub(super) struct Places {
+pub(super) struct LineIndex {
     lines: Vec<usize>,
     inside: Vec<usize>,
 }
 
-impl Places {
+impl LineIndex {
     pub(super) fn new(text: &str) -> Self {
         let at = |wanted: fn(u8) -> bool| {
             text.bytes().enumerate().filter(move |(_, byte)| wanted(*byte)).map(|(at, _)| at)
@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn places_are_counted_in_lines_and_characters() {
         let text = "a\nné = 1\n\n日本 = \"x\"\nend";
-        let places = Places::new(text);
+        let places = LineIndex::new(text);
         for (at, _) in text.char_indices() {
             let before = text.get(..at).unwrap();
             let line = before.matches('\n').count() + 1;

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::value::{self, Given};
-use super::{Complaint, ConfigContext, Reading, Severity};
+use super::{Complaint, ConfigContext, DocumentReader, Severity};
 use crate::core::names::last_part;
 use crate::core::nearest::nearest;
 use crate::core::settings::{PrivacyRule, Show};
@@ -18,7 +18,7 @@ const KEY: &str = "privacy.rule";
 pub(super) const SHOW: [(&str, Show); 3] =
     [("hide", Show::Hide), ("generic", Show::Generic), ("full", Show::Full)];
 
-impl Reading<'_> {
+impl DocumentReader<'_> {
     pub(super) fn rules(&mut self, given: &Spanned<DeValue<'_>>) {
         match given.get_ref() {
             DeValue::Array(list) => {

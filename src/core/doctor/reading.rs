@@ -1,6 +1,6 @@
 //! What is needed to see sessions: the settings, the session folders, the system's watches.
 
-use super::{Check, Facts, HomeFacts, Sessions, State, ago, state_of};
+use super::{Check, Facts, Grade, HomeFacts, Sessions, ago, state_of};
 use crate::core::source::Agent;
 
 /// The key that has a check of its own.
@@ -33,7 +33,7 @@ fn config(facts: &Facts) -> Vec<Check> {
         return checks;
     }
     let found = if facts.config.exists { "no problems" } else { "no such file, the defaults are used" };
-    vec![Check::new(NAME, State::Ok, format!("{path}: {found}"))]
+    vec![Check::new(NAME, Grade::Ok, format!("{path}: {found}"))]
 }
 
 fn is_about_application_id(issue: &crate::core::config::Issue) -> bool {
@@ -46,13 +46,13 @@ fn application_id(facts: &Facts) -> Check {
     let how = crate::core::config::APPLICATION_ID_HINT;
     match (&facts.application_id, wrong) {
         (None, Some((issue, line))) => {
-            Check::new(NAME, State::Failure, line).hint(issue.hint.as_deref().unwrap_or(how))
+            Check::new(NAME, Grade::Failure, line).hint(issue.hint.as_deref().unwrap_or(how))
         }
         (Some(_), Some((issue, line))) => {
             Check::new(NAME, state_of(issue.severity), line).hint(issue.hint.as_deref().unwrap_or(how))
         }
-        (Some((id, origin)), None) => Check::new(NAME, State::Ok, format!("{id} ({origin})")),
-        (None, None) => Check::new(NAME, State::Failure, "there is none, so nothing can be shown in Discord")
+        (Some((id, origin)), None) => Check::new(NAME, Grade::Ok, format!("{id} ({origin})")),
+        (None, None) => Check::new(NAME, Grade::Failure, "there is none, so nothing can be shown in Discord")
             .hint(
                 "set it up with `agent-presence setup`: an application of yours at \
                  https://discord.com/developers/applications has one",
@@ -65,7 +65,7 @@ fn sessions(facts: &Facts) -> Vec<Check> {
     if facts.homes.is_empty() {
         let switches = listed(&Agent::ALL.map(|agent| format!("sources.{}", agent.word())));
         return vec![
-            Check::new(NAME, State::Failure, "no agent is read")
+            Check::new(NAME, Grade::Failure, "no agent is read")
                 .hint(format!("set {switches} to true in the settings file")),
         ];
     }
@@ -79,10 +79,10 @@ fn sessions(facts: &Facts) -> Vec<Check> {
         let agent = agent.card_name();
         match &home.sessions {
             Sessions::Missing if is_any => {
-                Check::new(NAME, State::Skipped, format!("{agent}: no session folder in {path}"))
+                Check::new(NAME, Grade::Skipped, format!("{agent}: no session folder in {path}"))
             }
             Sessions::Missing => {
-                Check::new(NAME, State::Failure, format!("{agent}: no session folder in {path}")).hint(
+                Check::new(NAME, Grade::Failure, format!("{agent}: no session folder in {path}")).hint(
                     format!(
                         "start a session in {agent} once; if its home is elsewhere, name it in sources.{}",
                         home.agent.spec().homes.key
@@ -90,20 +90,20 @@ fn sessions(facts: &Facts) -> Vec<Check> {
                 )
             }
             Sessions::Unreadable { path, cause } => {
-                Check::new(NAME, State::Failure, format!("{agent}: could not read {path}: {cause}"))
+                Check::new(NAME, Grade::Failure, format!("{agent}: could not read {path}: {cause}"))
                     .hint(format!("make it a folder that you may read, e.g. `chmod u+rx {path}`"))
             }
-            Sessions::Silent => Check::new(NAME, State::Failure, format!("{agent}: {path} does not answer"))
+            Sessions::Silent => Check::new(NAME, Grade::Failure, format!("{agent}: {path} does not answer"))
                 .hint("see whether its file system is still connected"),
             Sessions::Read { sessions: 0, .. } => {
-                Check::new(NAME, State::Warning, format!("{agent}: no session in {path} yet"))
+                Check::new(NAME, Grade::Warning, format!("{agent}: no session in {path} yet"))
                     .hint(format!("start a session in {agent}"))
             }
             Sessions::Read { sessions, newest, .. } => {
                 let newest = newest.map(|at| format!(", the newest {}", ago(at, facts.now)));
                 let newest = newest.unwrap_or_default();
                 let word = if *sessions == 1 { "session" } else { "sessions" };
-                Check::new(NAME, State::Ok, format!("{agent}: {sessions} {word} in {path}{newest}"))
+                Check::new(NAME, Grade::Ok, format!("{agent}: {sessions} {word} in {path}{newest}"))
             }
         }
     };
@@ -124,7 +124,7 @@ fn no_agent(homes: &[HomeFacts]) -> Check {
         listed(&names),
         listed(&keys)
     );
-    Check::new("sessions", State::Failure, message).hint(hint)
+    Check::new("sessions", Grade::Failure, message).hint(hint)
 }
 
 /// `a, b or c`.
@@ -146,12 +146,12 @@ fn watches(facts: &Facts) -> Check {
     let polled = facts.homes.iter().find(|home| read(home).is_some_and(|(_, polled)| polled));
     if let Some(home) = polled {
         let message = format!("{} is on a network file system, so the sessions in use are polled", home.path);
-        return Check::new(NAME, State::Warning, message)
+        return Check::new(NAME, Grade::Warning, message)
             .hint("run agent-presence on the machine (or inside the WSL) where the agent runs");
     }
     let needed = facts.homes.iter().filter_map(read).map(|(folders, _)| folders).fold(0, u64::saturating_add);
     let Some(limits) = facts.watches else {
-        return Check::new(NAME, State::Ok, format!("{needed} folders; this system sets no limit"));
+        return Check::new(NAME, Grade::Ok, format!("{needed} folders; this system sets no limit"));
     };
     let raise = |name: &str, to: u64| {
         format!(
@@ -164,7 +164,7 @@ fn watches(facts: &Facts) -> Check {
             limits.instances
         );
         let more = limits.instances.saturating_mul(4).max(512);
-        return Check::new(NAME, State::Warning, message).hint(raise("max_user_instances", more));
+        return Check::new(NAME, Grade::Warning, message).hint(raise("max_user_instances", more));
     }
     if needed > limits.watches / 2 {
         let message = format!(
@@ -172,13 +172,13 @@ fn watches(facts: &Facts) -> Check {
              beyond the limit the sessions in use are polled",
             limits.watches
         );
-        return Check::new(NAME, State::Warning, message)
+        return Check::new(NAME, Grade::Warning, message)
             .hint(raise("max_user_watches", needed.saturating_mul(4).max(65_536)));
     }
     if limits.instances < WATCHERS {
         let message =
             format!("{WATCHERS} watchers are needed, and the system allows {} per user", limits.instances);
-        return Check::new(NAME, State::Warning, message).hint(raise("max_user_instances", 128));
+        return Check::new(NAME, Grade::Warning, message).hint(raise("max_user_instances", 128));
     }
-    Check::new(NAME, State::Ok, format!("{needed} folders, of {} that can be watched", limits.watches))
+    Check::new(NAME, Grade::Ok, format!("{needed} folders, of {} that can be watched", limits.watches))
 }

@@ -1,6 +1,6 @@
 //! What is needed to show cards: Discord clients, a daemon, its links, and that Discord shows them to friends.
 
-use super::{Check, Daemon, Facts, Running, State, ago};
+use super::{Check, DaemonState, Facts, Grade, Running, ago};
 use crate::core::publish::codes::{REFUSED_HINT, REJECTED_HINT};
 use crate::core::publish::{LinkState, LinkStatus};
 
@@ -13,7 +13,7 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     checks.extend(facts.foreign_sockets.iter().map(|socket| {
         Check::new(
             "discord clients",
-            State::Warning,
+            Grade::Warning,
             format!("{socket} belongs to another user, so no card is sent there"),
         )
         .hint("if it is in the way of your own Discord, have it removed, and start Discord anew")
@@ -37,22 +37,22 @@ fn clients(facts: &Facts) -> Vec<Check> {
             "start Discord's desktop application; in a browser it cannot take cards, and neither can a Discord on \
              Windows from within WSL"
         };
-        return vec![Check::new(NAME, State::Warning, message).hint(hint)];
+        return vec![Check::new(NAME, Grade::Warning, message).hint(hint)];
     }
     let check = |client: &super::Client| {
         let (name, endpoint) = (&client.name, &client.endpoint);
         if !client.is_there {
-            return Check::new(NAME, State::Warning, format!("nothing is at {endpoint}"))
+            return Check::new(NAME, Grade::Warning, format!("nothing is at {endpoint}"))
                 .hint("start that Discord, or set discord.clients to \"all\"");
         }
         match client.listens {
             Some(false) => Check::new(
                 NAME,
-                State::Warning,
+                Grade::Warning,
                 format!("nobody listens at {endpoint}, {name} left it behind"),
             )
             .hint("start Discord; it does no harm that the socket is there"),
-            Some(true) | None => Check::new(NAME, State::Ok, format!("{name} at {endpoint}")),
+            Some(true) | None => Check::new(NAME, Grade::Ok, format!("{name} at {endpoint}")),
         }
     };
     facts.clients.iter().map(check).collect()
@@ -61,39 +61,39 @@ fn clients(facts: &Facts) -> Vec<Check> {
 fn daemon(facts: &Facts) -> Check {
     const NAME: &str = "daemon";
     let running = match &facts.daemon {
-        Daemon::NotRunning { paused_until: Some(_) } => {
-            return Check::new(NAME, State::Warning, "not running, and paused")
+        DaemonState::NotRunning { paused_until: Some(_) } => {
+            return Check::new(NAME, Grade::Warning, "not running, and paused")
                 .hint("start it with `agent-presence run`, then end the pause with `agent-presence resume`");
         }
-        Daemon::NotRunning { paused_until: None } => {
-            return Check::new(NAME, State::Warning, "not running").hint(
+        DaemonState::NotRunning { paused_until: None } => {
+            return Check::new(NAME, Grade::Warning, "not running").hint(
                 "start it with `agent-presence run`, or now and at every login with `agent-presence autostart enable`",
             );
         }
-        Daemon::Unresponsive { pid, cause } => {
+        DaemonState::Unresponsive { pid, cause } => {
             let message = format!("{cause}{}", process(*pid));
-            return Check::new(NAME, State::Failure, message)
+            return Check::new(NAME, Grade::Failure, message)
                 .hint("`agent-presence run` takes over from a daemon that hangs");
         }
-        Daemon::Running(running) => running,
+        DaemonState::Running(running) => running,
     };
     let since = running.started_at.map(|at| format!(", started {}", ago(at, facts.now))).unwrap_or_default();
     let message = format!("running{}{since}", process(running.pid));
     let other_version = running.version.as_ref().filter(|version| **version != facts.version);
     match other_version {
         _ if running.paused_until.is_some() => {
-            Check::new(NAME, State::Warning, format!("{message}, paused")).hint("`agent-presence resume`")
+            Check::new(NAME, Grade::Warning, format!("{message}, paused")).hint("`agent-presence resume`")
         }
         _ if !running.to_discord => {
-            Check::new(NAME, State::Warning, format!("{message}, showing cards in a terminal only"))
+            Check::new(NAME, Grade::Warning, format!("{message}, showing cards in a terminal only"))
                 .hint("end the dry run, then start `agent-presence run`")
         }
         Some(version) => {
             let message = format!("{message}, of version {version}, and this is {}", facts.version);
-            Check::new(NAME, State::Warning, message)
+            Check::new(NAME, Grade::Warning, message)
                 .hint("`agent-presence run` takes over from an older one")
         }
-        None => Check::new(NAME, State::Ok, message),
+        None => Check::new(NAME, Grade::Ok, message),
     }
 }
 
@@ -106,14 +106,16 @@ fn links(facts: &Facts) -> Vec<Check> {
     const SHARED: &str = "activity sharing";
     let skipped = |why: &str| {
         vec![
-            Check::new(NAME, State::Skipped, why),
-            Check::new(SHARED, State::Skipped, "no card was shown yet"),
+            Check::new(NAME, Grade::Skipped, why),
+            Check::new(SHARED, Grade::Skipped, "no card was shown yet"),
         ]
     };
     let links = match &facts.daemon {
-        Daemon::Running(Running { links, to_discord: true, .. }) => links,
-        Daemon::Running(_) => return skipped("the daemon does not talk to Discord"),
-        Daemon::NotRunning { .. } | Daemon::Unresponsive { .. } => return skipped("only a daemon has one"),
+        DaemonState::Running(Running { links, to_discord: true, .. }) => links,
+        DaemonState::Running(_) => return skipped("the daemon does not talk to Discord"),
+        DaemonState::NotRunning { .. } | DaemonState::Unresponsive { .. } => {
+            return skipped("only a daemon has one");
+        }
     };
     if links.is_empty() {
         return skipped("the daemon has found no Discord client, or has no application id");
@@ -123,12 +125,12 @@ fn links(facts: &Facts) -> Vec<Check> {
     checks.push(if links.iter().any(is_shown) {
         Check::new(
             SHARED,
-            State::Ok,
+            Grade::Ok,
             "Discord takes cards; whether it shows them to friends, it does not tell",
         )
         .hint(SHARING)
     } else {
-        Check::new(SHARED, State::Skipped, "no card was shown yet")
+        Check::new(SHARED, Grade::Skipped, "no card was shown yet")
     });
     checks
 }
@@ -143,17 +145,17 @@ fn link(link: &LinkStatus, facts: &Facts) -> Check {
     match (link.state, &link.last_error) {
         (LinkState::Rejected, error) => {
             let said = error.as_deref().unwrap_or("the application id was not accepted");
-            Check::new(NAME, State::Failure, format!("{place}: {said}")).hint(REJECTED_HINT)
+            Check::new(NAME, Grade::Failure, format!("{place}: {said}")).hint(REJECTED_HINT)
         }
         (LinkState::Connected, Some(error)) => {
-            Check::new(NAME, State::Warning, format!("{place}: {acked}; last refused: {error}"))
+            Check::new(NAME, Grade::Warning, format!("{place}: {acked}; last refused: {error}"))
                 .hint(REFUSED_HINT)
         }
-        (LinkState::Connected, None) => Check::new(NAME, State::Ok, format!("{place}: {acked}")),
-        (LinkState::Connecting, _) => Check::new(NAME, State::Ok, format!("{place}: connecting")),
+        (LinkState::Connected, None) => Check::new(NAME, Grade::Ok, format!("{place}: {acked}")),
+        (LinkState::Connecting, _) => Check::new(NAME, Grade::Ok, format!("{place}: connecting")),
         (LinkState::Waiting, error) => {
             let why = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-            Check::new(NAME, State::Warning, format!("{place}: waiting for Discord{why}"))
+            Check::new(NAME, Grade::Warning, format!("{place}: waiting for Discord{why}"))
                 .hint("it is tried again by itself; if it stays so, restart Discord")
         }
     }

@@ -74,7 +74,7 @@ pub(super) struct Delivery<C> {
     /// The same for a clear that Discord refused: not even one that must not wait is sent over and over.
     clear_held_until: Duration,
     refusals: Backoff,
-    refused: Refused<C>,
+    refused: RefusedCards<C>,
     /// How often what is shown is sent again; never to a terminal.
     reassert_every: Option<Duration>,
     reassert_at: Duration,
@@ -93,7 +93,7 @@ impl<C: Showable> Delivery<C> {
             held_until: Duration::ZERO,
             clear_held_until: Duration::ZERO,
             refusals: Backoff::new(timing::REFUSED_FIRST, timing::REFUSED_LAST),
-            refused: Refused::default(),
+            refused: RefusedCards::default(),
             reassert_every: None,
             reassert_at: Duration::ZERO,
             last_sent_at: Duration::ZERO,
@@ -119,7 +119,7 @@ impl<C: Showable> Delivery<C> {
         self.held_until = Duration::ZERO;
         self.clear_held_until = Duration::ZERO;
         self.refusals.reset();
-        self.refused = Refused::default();
+        self.refused = RefusedCards::default();
     }
 
     /// Another process counts the changes from now on.
@@ -164,7 +164,7 @@ impl<C: Showable> Delivery<C> {
 
     /// The settings are others: what Discord refused may be gone from the card.
     pub(super) fn forgive(&mut self, now: Duration, wish: &Wish<C>) {
-        self.refused = Refused::default();
+        self.refused = RefusedCards::default();
         self.settle(now, wish);
     }
 
@@ -306,20 +306,20 @@ impl<C: Showable> Delivery<C> {
 
 /// What Discord refused on this connection as invalid, so that it is not offered again.
 #[derive(Debug)]
-struct Refused<C> {
+struct RefusedCards<C> {
     whole: Option<Arc<C>>,
     reduced: Option<Arc<C>>,
     /// A reduced card was taken after a whole one was not: whatever was wrong is in the rest.
     only_reduced: bool,
 }
 
-impl<C> Default for Refused<C> {
+impl<C> Default for RefusedCards<C> {
     fn default() -> Self {
         Self { whole: None, reduced: None, only_reduced: false }
     }
 }
 
-impl<C: Showable> Refused<C> {
+impl<C: Showable> RefusedCards<C> {
     fn note(&mut self, face: Face<C>) {
         let place = if face.reduced { &mut self.reduced } else { &mut self.whole };
         *place = Some(face.card);

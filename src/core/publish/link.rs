@@ -58,7 +58,7 @@ enum Phase {
 
 /// What a link does next, and when.
 #[derive(Debug)]
-pub(super) struct Step<C> {
+pub(super) struct NextAction<C> {
     pub(super) at: Duration,
     pub(super) timer: Timer,
     action: Action<C>,
@@ -160,8 +160,8 @@ impl<C: Showable> Link<C> {
         self.delivery.begin(now, &aim.wish, None);
     }
 
-    pub(super) fn next(&self, aim: &Aim<C>) -> Option<Step<C>> {
-        let step = |at, timer, action| Some(Step { at, timer, action });
+    pub(super) fn next(&self, aim: &Aim<C>) -> Option<NextAction<C>> {
+        let step = |at, timer, action| Some(NextAction { at, timer, action });
         match &self.phase {
             Phase::Waiting { until } => {
                 let is_wanted = self.is_present && aim.allows(&self.endpoint);
@@ -198,7 +198,7 @@ impl<C: Showable> Link<C> {
     pub(super) fn take(
         &mut self,
         now: Duration,
-        step: Step<C>,
+        step: NextAction<C>,
         aim: &Aim<C>,
         nonce: &mut u64,
     ) -> Option<LinkCommand<C>> {

@@ -21,7 +21,7 @@ pub fn set_activity(nonce: u64, payload: &Payload, pid: u32) -> serde_json::Resu
         Payload::Reduced(card) => Some(Parts::of(card).reduced()),
         Payload::Clear => None,
     };
-    serde_json::to_vec(&Command {
+    serde_json::to_vec(&SetActivity {
         cmd: "SET_ACTIVITY",
         args: Args { pid, activity },
         nonce: nonce.to_string(),
@@ -29,7 +29,7 @@ pub fn set_activity(nonce: u64, payload: &Payload, pid: u32) -> serde_json::Resu
 }
 
 #[derive(Serialize)]
-struct Command<'a> {
+struct SetActivity<'a> {
     cmd: &'a str,
     args: Args<'a>,
     nonce: String,

@@ -29,7 +29,7 @@ pub const PREFIX: &str = "discord-ipc-";
 
 /// Where to look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Places {
+pub struct EndpointDirs {
     /// The folders in which sockets may be, best first. None on Windows, where all pipes are in one place.
     pub bases: Vec<PathBuf>,
     /// Whose sockets count in folders that everybody can write to.
@@ -38,7 +38,7 @@ pub struct Places {
 
 /// A client found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundClient {
     /// Where it listens.
     pub endpoint: Endpoint,
     /// Its name for people.
@@ -56,7 +56,7 @@ pub struct Identity {
     changed: (i64, i64),
 }
 
-impl Places {
+impl EndpointDirs {
     /// Where the clients of this user are; `variable` reads the environment.
     ///
     /// Discord takes the first of the variables that is set. The daemon's environment need not be Discord's, so
@@ -70,14 +70,14 @@ impl Places {
 /// The clients to use, best first; each once, whatever number of paths lead to it.
 ///
 /// With a list by the user it is those, whether or not there is anything.
-pub fn discover(places: &Places, clients: &Clients) -> Vec<Found> {
+pub fn discover(places: &EndpointDirs, clients: &Clients) -> Vec<FoundClient> {
     match clients {
         Clients::All => scan(places),
         Clients::Only(endpoints) => {
-            let mut found: Vec<Found> = Vec::new();
+            let mut found: Vec<FoundClient> = Vec::new();
             for endpoint in endpoints {
                 if found.iter().all(|other| other.endpoint.0 != *endpoint) {
-                    found.push(Found {
+                    found.push(FoundClient {
                         endpoint: Endpoint(endpoint.clone()),
                         client: client_name(endpoint),
                         identity: identity(endpoint.as_ref()),
@@ -113,7 +113,7 @@ pub fn client_name(endpoint: &str) -> String {
 }
 
 #[cfg(unix)]
-fn platform_places(from: impl Fn(&str) -> Option<PathBuf>) -> Places {
+fn platform_places(from: impl Fn(&str) -> Option<PathBuf>) -> EndpointDirs {
     let user = rustix::process::getuid().as_raw();
     // Sessions without it (cron, plain ssh) still belong to a user who has one.
     let run = PathBuf::from("/run/user");
@@ -126,10 +126,10 @@ fn platform_places(from: impl Fn(&str) -> Option<PathBuf>) -> Places {
             bases.push(base);
         }
     }
-    Places { bases, user }
+    EndpointDirs { bases, user }
 }
 
 #[cfg(windows)]
-fn platform_places(_from: impl Fn(&str) -> Option<PathBuf>) -> Places {
-    Places::default()
+fn platform_places(_from: impl Fn(&str) -> Option<PathBuf>) -> EndpointDirs {
+    EndpointDirs::default()
 }

@@ -18,7 +18,7 @@ use super::deadlines::Deadlines;
 use super::endpoints::client_name;
 use super::frame::{FrameBuffer, Opcode, encode};
 use super::message::{Greeting, Message};
-use super::stream::{Stream, connect, means_gone, peer, worth_a_second_try};
+use super::stream::{ClientStream, connect, means_gone, peer, worth_a_second_try};
 use crate::core::publish::{Endpoint, LinkEvent, Loss, Payload};
 
 /// A payload on its way to the link.
@@ -28,7 +28,7 @@ pub(super) struct Order {
 }
 
 /// Everything one link needs for its life.
-pub(super) struct Link<R, P> {
+pub(super) struct LinkTask<R, P> {
     pub(super) endpoint: Endpoint,
     pub(super) application_id: String,
     pub(super) deadlines: Deadlines,
@@ -43,7 +43,7 @@ pub(super) struct Link<R, P> {
 /// Why a link ended that was told to.
 const GIVEN_UP: &str = "closed by us";
 
-impl<R: Fn(LinkEvent), P: Fn(u32)> Link<R, P> {
+impl<R: Fn(LinkEvent), P: Fn(u32)> LinkTask<R, P> {
     /// Lives until the connection is gone or `closing` resolves. Whichever it is, the last report is the one
     /// [`LinkEvent::Unreachable`] or [`LinkEvent::Lost`] that every link ends with.
     pub(super) async fn run(mut self, closing: oneshot::Receiver<Infallible>) {
@@ -68,7 +68,7 @@ impl<R: Fn(LinkEvent), P: Fn(u32)> Link<R, P> {
         (self.report)(end);
     }
 
-    async fn live(&mut self, slot: &mut Option<Stream>) -> LinkEvent {
+    async fn live(&mut self, slot: &mut Option<ClientStream>) -> LinkEvent {
         let stream = match reach(&self.endpoint, &self.deadlines).await {
             Ok(stream) => slot.insert(stream),
             Err(reason) => return LinkEvent::Unreachable { reason },
@@ -131,7 +131,7 @@ impl<R: Fn(LinkEvent), P: Fn(u32)> Link<R, P> {
 }
 
 /// Connects, and says in words why not.
-async fn reach(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<Stream, String> {
+async fn reach(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<ClientStream, String> {
     let attempt = async {
         match connect(endpoint).await {
             Err(error) if worth_a_second_try(&error) => {
@@ -169,7 +169,7 @@ async fn sleep_until_or_for_ever(at: Option<Instant>) {
 
 /// A connection in use.
 struct Wire<'a> {
-    stream: &'a mut Stream,
+    stream: &'a mut ClientStream,
     frames: FrameBuffer,
     deadlines: Deadlines,
 }
@@ -241,7 +241,7 @@ fn loss(error: &std::io::Error) -> Loss {
     if means_gone(error) { Loss::Eof } else { Loss::Broken(error.to_string()) }
 }
 
-async fn say_farewell(mut stream: Stream) {
+async fn say_farewell(mut stream: ClientStream) {
     let _ = stream.write_all(&encode(Opcode::Close, b"{}")).await;
 }
 
@@ -271,7 +271,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_that_fails_is_explained_by_what_the_other_end_said_last() {
-        let (mut ours, mut theirs) = Stream::pair().unwrap();
+        let (mut ours, mut theirs) = ClientStream::pair().unwrap();
         let close = br#"{"code":4000,"message":"Invalid Client ID"}"#;
         theirs.write_all(&encode(Opcode::Close, close)).await.unwrap();
         drop(theirs);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Links;
-use super::endpoints::Found;
+use super::endpoints::FoundClient;
 use crate::core::publish::codes::INVALID_CLIENT_ID;
 use crate::core::publish::{LinkCommand, LinkEvent, Loss};
 
@@ -35,10 +35,10 @@ pub enum Tried {
 }
 
 /// Tries `application_id` with the first of `clients` that listens.
-pub async fn try_application_id(clients: Vec<Found>, application_id: &str) -> Tried {
+pub async fn try_application_id(clients: Vec<FoundClient>, application_id: &str) -> Tried {
     let mut links = Links::default();
     let mut tried = Tried::Nobody;
-    for Found { endpoint, .. } in clients {
+    for FoundClient { endpoint, .. } in clients {
         links.obey(LinkCommand::Connect { endpoint, application_id: application_id.to_owned() });
         tried = timeout(ANSWER, answer(&mut links)).await.unwrap_or(Tried::NoAnswer);
         if tried != Tried::Nobody {

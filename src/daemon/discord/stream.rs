@@ -7,25 +7,25 @@ use crate::user;
 
 /// What a link reads from and writes to.
 #[cfg(unix)]
-pub(super) type Stream = tokio::net::UnixStream;
+pub(super) type ClientStream = tokio::net::UnixStream;
 /// What a link reads from and writes to.
 #[cfg(windows)]
-pub(super) type Stream = tokio::net::windows::named_pipe::NamedPipeClient;
+pub(super) type ClientStream = tokio::net::windows::named_pipe::NamedPipeClient;
 
 /// Connects to `endpoint`, if a process of this user listens there.
 ///
 /// What goes over it is the user's work, and neither the place of a socket nor its owner says who takes it: the folder
 /// may be another user's after `su`, and a link may lead elsewhere than it did when it was looked at.
 #[cfg(unix)]
-pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
-    let stream = Stream::connect(&endpoint.0).await?;
+pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<ClientStream> {
+    let stream = ClientStream::connect(&endpoint.0).await?;
     user::check_peer(&stream)?;
     Ok(stream)
 }
 
 /// The process that listens at the other end, where the system tells.
 #[cfg(unix)]
-pub(super) fn peer(stream: &Stream) -> Option<u32> {
+pub(super) fn peer(stream: &ClientStream) -> Option<u32> {
     let pid = stream.peer_cred().ok()?.pid()?;
     // Zero is one that cannot be seen from here.
     u32::try_from(pid).ok().filter(|pid| *pid > 0)
@@ -33,13 +33,13 @@ pub(super) fn peer(stream: &Stream) -> Option<u32> {
 
 /// The process that listens at the other end: not to be had here without `unsafe` code.
 #[cfg(windows)]
-pub(super) fn peer(_: &Stream) -> Option<u32> {
+pub(super) fn peer(_: &ClientStream) -> Option<u32> {
     None
 }
 
 /// Connects to `endpoint`, if a process of this user listens there: anybody can give a pipe its name first.
 #[cfg(windows)]
-pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
+pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<ClientStream> {
     let stream = tokio::net::windows::named_pipe::ClientOptions::new().open(&endpoint.0)?;
     user::check_server(&stream)?;
     Ok(stream)

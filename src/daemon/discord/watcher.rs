@@ -13,7 +13,9 @@ use notify::event::ModifyKind;
 use notify::{Event, EventKind};
 use tokio::time::Instant;
 
-use super::endpoints::{Found, Identity, PREFIX, Places, discover, present, roots, unwatched, watch_dirs};
+use super::endpoints::{
+    EndpointDirs, FoundClient, Identity, PREFIX, discover, present, roots, unwatched, watch_dirs,
+};
 use crate::core::engine::Input;
 use crate::core::publish::Endpoint;
 use crate::core::settings::Clients;
@@ -45,7 +47,7 @@ pub enum EndpointEvent {
 /// Watches the places where clients listen. Belongs inside a tokio runtime with time.
 #[derive(Debug)]
 pub struct EndpointWatcher {
-    places: Places,
+    places: EndpointDirs,
     clients: Clients,
     watch: Watch,
     heard: Shared,
@@ -59,11 +61,11 @@ pub struct EndpointWatcher {
 }
 
 /// Shared with the system's callback.
-type Shared = Arc<Mutex<Heard>>;
+type Shared = Arc<Mutex<SocketChanges>>;
 
 /// What the callback heard since it was last asked. Sets cannot overflow.
 #[derive(Debug, Default)]
-struct Heard {
+struct SocketChanges {
     /// Paths that matter beyond Discord's own names: the bases and what the user named.
     awaited: BTreeSet<PathBuf>,
     created: BTreeSet<PathBuf>,
@@ -90,7 +92,7 @@ pub async fn next_of(endpoints: &mut Option<EndpointWatcher>) -> EndpointEvent {
 
 impl EndpointWatcher {
     /// Starts watching; the first events tell what is already there.
-    pub fn new(places: Places, clients: Clients) -> Self {
+    pub fn new(places: EndpointDirs, clients: Clients) -> Self {
         let heard = Shared::default();
         let callback = Arc::clone(&heard);
         let watch = Watch::new("Discord clients", PACE, move |event| lock(&callback).hear(event));
@@ -165,13 +167,13 @@ impl EndpointWatcher {
     }
 
     /// What was heard since it was last asked; from now on the paths count that are awaited now.
-    fn take_heard(&self) -> Heard {
+    fn take_heard(&self) -> SocketChanges {
         let awaited = self.awaited();
-        std::mem::replace(&mut lock(&self.heard), Heard { awaited, ..Heard::default() })
+        std::mem::replace(&mut lock(&self.heard), SocketChanges { awaited, ..SocketChanges::default() })
     }
 
-    fn compare(&mut self, found: &[Found], created: &BTreeSet<PathBuf>) {
-        for Found { endpoint, client, identity } in found {
+    fn compare(&mut self, found: &[FoundClient], created: &BTreeSet<PathBuf>) {
+        for FoundClient { endpoint, client, identity } in found {
             let event = match self.known.insert(endpoint.clone(), *identity) {
                 None => EndpointEvent::Found(endpoint.clone(), client.clone()),
                 Some(before) => {
@@ -216,11 +218,11 @@ impl EndpointWatcher {
     }
 }
 
-fn lock(heard: &Shared) -> MutexGuard<'_, Heard> {
+fn lock(heard: &Shared) -> MutexGuard<'_, SocketChanges> {
     heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Heard {
+impl SocketChanges {
     /// Takes in what happened in the folders watched, and says whether anything came of it.
     fn hear(&mut self, event: &Event) -> bool {
         if matches!(event.kind, EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_))) {

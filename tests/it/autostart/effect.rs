@@ -6,9 +6,9 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use agent_presence::autostart::machine::{Answer, Machine};
+use agent_presence::autostart::machine::{Machine, RunResult};
 use agent_presence::autostart::texts::launch_agent;
-use agent_presence::autostart::{self, Kind, Login, LoginCommand, State, System, windows};
+use agent_presence::autostart::{self, Kind, Login, LoginCommand, LoginState, System, windows};
 use agent_presence::paths::Folders;
 
 use super::command;
@@ -35,7 +35,7 @@ impl Recorder {
 }
 
 impl Machine for Recorder {
-    fn run(&self, program: &str, arguments: &[&str]) -> io::Result<Answer> {
+    fn run(&self, program: &str, arguments: &[&str]) -> io::Result<RunResult> {
         let asked = format!("{program} {}", arguments.join(" "));
         let refused = self.refused.borrow();
         let refused = refused.iter().find(|(what, _)| asked.starts_with(what));
@@ -43,7 +43,7 @@ impl Machine for Recorder {
             if asked.contains("print-disabled") { self.disabled.borrow().clone() } else { String::new() };
         self.asked.borrow_mut().push(asked);
         let error = refused.map(|(_, why)| (*why).to_owned()).unwrap_or_default();
-        Ok(Answer { success: refused.is_none(), output, error })
+        Ok(RunResult { success: refused.is_none(), output, error })
     }
 
     fn is_running(&self) -> bool {
@@ -112,11 +112,15 @@ impl Place {
         autostart::disable(&self.login, &self.machine).unwrap()
     }
 
-    fn state(&self) -> (Kind, State) {
+    fn state(&self) -> (Kind, LoginState) {
         let asked = self.machine.asked.borrow().len();
         let registration = autostart::registered(&self.login, &self.machine);
         self.machine.asked.borrow_mut().truncate(asked);
-        assert_eq!(registration.hint.is_none(), registration.state == State::Enabled, "{registration:?}");
+        assert_eq!(
+            registration.hint.is_none(),
+            registration.state == LoginState::Enabled,
+            "{registration:?}"
+        );
         (registration.kind, registration.state)
     }
 
@@ -145,7 +149,7 @@ impl Place {
 #[test]
 fn a_unit_where_there_is_a_user_manager() {
     let place = Place::new(System::Linux);
-    assert_eq!(place.state(), (Kind::SystemdUnit, State::Disabled));
+    assert_eq!(place.state(), (Kind::SystemdUnit, LoginState::Disabled));
     assert_eq!(place.enable(true), Ok((true, true)));
     let asked = [
         "systemctl --user show --property=Version",
@@ -154,9 +158,13 @@ fn a_unit_where_there_is_a_user_manager() {
         "systemctl --user restart agent-presence.service",
     ];
     assert_eq!(place.machine.asked(), asked);
-    assert_eq!(place.state(), (Kind::SystemdUnit, State::Disabled), "a unit that nothing wants does nothing");
+    assert_eq!(
+        place.state(),
+        (Kind::SystemdUnit, LoginState::Disabled),
+        "a unit that nothing wants does nothing"
+    );
     place.link_unit();
-    assert_eq!(place.state(), (Kind::SystemdUnit, State::Enabled));
+    assert_eq!(place.state(), (Kind::SystemdUnit, LoginState::Enabled));
 
     assert_eq!(place.enable(true), Ok((false, true)));
     assert_eq!(place.machine.asked().last().unwrap(), "systemctl --user start agent-presence.service");
@@ -166,7 +174,7 @@ fn a_unit_where_there_is_a_user_manager() {
     assert!(place.disable());
     assert!(place.machine.asked().contains(&"systemctl --user disable agent-presence.service".to_owned()));
     assert!(!place.unit().exists());
-    assert_eq!(place.state(), (Kind::SystemdUnit, State::Disabled));
+    assert_eq!(place.state(), (Kind::SystemdUnit, LoginState::Disabled));
     assert!(!place.disable());
 }
 
@@ -177,7 +185,7 @@ fn never_two_entries() {
     assert_eq!(place.enable(true), Ok((true, true)));
     let started = format!("start {}", place.login.command);
     assert_eq!(place.machine.asked(), [started]);
-    assert_eq!(place.state(), (Kind::DesktopEntry, State::Enabled));
+    assert_eq!(place.state(), (Kind::DesktopEntry, LoginState::Enabled));
     assert_eq!(place.enable(true), Ok((false, true)));
     assert_eq!(place.machine.asked(), [""; 0], "one daemon is enough");
 
@@ -186,22 +194,22 @@ fn never_two_entries() {
     assert_eq!(place.enable(false), Ok((true, false)));
     assert!(!place.entry().exists());
     place.link_unit();
-    assert_eq!(place.state(), (Kind::SystemdUnit, State::Enabled));
+    assert_eq!(place.state(), (Kind::SystemdUnit, LoginState::Enabled));
 
     // And gone.
     place.machine.refuse("systemctl --user show", "Failed to connect to bus: Host is down");
     assert_eq!(place.enable(false), Ok((true, false)));
     assert!(!place.unit().exists());
-    assert_eq!(place.state(), (Kind::DesktopEntry, State::Enabled));
+    assert_eq!(place.state(), (Kind::DesktopEntry, LoginState::Enabled));
 
     // Somebody else makes a second one.
     fs::write(place.unit(), fs::read(place.entry()).unwrap()).unwrap();
     place.link_unit();
-    assert_eq!(place.state().1, State::Differs);
+    assert_eq!(place.state().1, LoginState::Differs);
     assert!(place.hint().contains("starts it as well"), "{}", place.hint());
     assert!(place.disable());
     assert!(!place.unit().exists() && !place.entry().exists());
-    assert_eq!(place.state(), (Kind::DesktopEntry, State::Disabled));
+    assert_eq!(place.state(), (Kind::DesktopEntry, LoginState::Disabled));
 }
 
 #[cfg(unix)]
@@ -210,7 +218,7 @@ fn a_masked_unit_is_the_users_word() {
     let place = Place::new(System::Linux);
     fs::create_dir_all(place.unit().parent().unwrap()).unwrap();
     std::os::unix::fs::symlink("/dev/null", place.unit()).unwrap();
-    assert_eq!(place.state(), (Kind::SystemdUnit, State::SwitchedOffByUser));
+    assert_eq!(place.state(), (Kind::SystemdUnit, LoginState::SwitchedOffByUser));
     let refusal = place.enable(true).unwrap_err();
     assert!(
         refusal.contains("is switched off\nhint: switch it on with `systemctl --user unmask"),
@@ -230,13 +238,13 @@ fn a_package_brings_the_unit_and_the_user_enables_it() {
     let wants = place.unit().with_file_name("graphical-session.target.wants");
     fs::create_dir_all(&wants).unwrap();
     std::os::unix::fs::symlink(&packaged, wants.join("agent-presence.service")).unwrap();
-    assert_eq!(place.state(), (Kind::SystemdUnit, State::Enabled));
+    assert_eq!(place.state(), (Kind::SystemdUnit, LoginState::Enabled));
     fs::write(&packaged, unit("/usr/bin/of-another-package")).unwrap();
-    assert_eq!(place.state(), (Kind::SystemdUnit, State::Differs));
+    assert_eq!(place.state(), (Kind::SystemdUnit, LoginState::Differs));
     fs::remove_file(&packaged).unwrap();
-    assert_eq!(place.state(), (Kind::SystemdUnit, State::Differs));
+    assert_eq!(place.state(), (Kind::SystemdUnit, LoginState::Differs));
     assert!(place.disable());
-    assert_eq!(place.state(), (Kind::SystemdUnit, State::Disabled));
+    assert_eq!(place.state(), (Kind::SystemdUnit, LoginState::Disabled));
 }
 
 #[test]
@@ -260,18 +268,18 @@ fn another_program_and_one_that_is_gone() {
     let mut place = Place::new(System::Linux).without_manager();
     place.enable(false).unwrap();
     let old = std::mem::replace(&mut place.login.command.program, "/new/agent-presence".to_owned());
-    assert_eq!(place.state(), (Kind::DesktopEntry, State::Differs));
+    assert_eq!(place.state(), (Kind::DesktopEntry, LoginState::Differs));
     assert!(place.hint().starts_with(&format!("it starts {old}, and this is /new/agent-presence; ")));
     fs::remove_file(&old).unwrap();
     assert!(place.hint().starts_with(&format!("it starts {old}, which is not there; ")));
     assert_eq!(place.enable(false), Ok((true, false)));
-    assert_eq!(place.state(), (Kind::DesktopEntry, State::Enabled));
+    assert_eq!(place.state(), (Kind::DesktopEntry, LoginState::Enabled));
 
     let switched_off = fs::read_to_string(place.entry()).unwrap().replace("enabled=true", "enabled=false");
     fs::write(place.entry(), switched_off).unwrap();
-    assert_eq!(place.state(), (Kind::DesktopEntry, State::SwitchedOffByUser));
+    assert_eq!(place.state(), (Kind::DesktopEntry, LoginState::SwitchedOffByUser));
     assert_eq!(place.enable(false), Ok((true, false)), "the user says so now");
-    assert_eq!(place.state(), (Kind::DesktopEntry, State::Enabled));
+    assert_eq!(place.state(), (Kind::DesktopEntry, LoginState::Enabled));
 }
 
 #[cfg(unix)]
@@ -284,14 +292,14 @@ fn a_link_to_this_program_is_this_program() {
     place.login.command.program = link.to_str().unwrap().to_owned();
     place.enable(false).unwrap();
     place.login.command.program = program;
-    assert_eq!(place.state(), (Kind::DesktopEntry, State::Enabled));
+    assert_eq!(place.state(), (Kind::DesktopEntry, LoginState::Enabled));
 }
 
 #[test]
 fn a_launch_agent_is_loaded() {
     let place = Place::new(System::MacOs);
     let path = place.login.folders.home.join("Library/LaunchAgents").join("io.github.agent-presence.plist");
-    assert_eq!(place.state(), (Kind::LaunchAgent, State::Disabled));
+    assert_eq!(place.state(), (Kind::LaunchAgent, LoginState::Disabled));
     place.machine.refuse("/bin/launchctl bootout", "Boot-out failed: 3: No such process");
     assert_eq!(place.enable(true), Ok((true, true)));
     let service = "gui/501/io.github.agent-presence";
@@ -302,7 +310,7 @@ fn a_launch_agent_is_loaded() {
     ];
     assert_eq!(place.machine.asked(), asked);
     assert_eq!(launch_agent::parse(&fs::read_to_string(&path).unwrap()), Some(place.login.command.clone()));
-    assert_eq!(place.state(), (Kind::LaunchAgent, State::Enabled));
+    assert_eq!(place.state(), (Kind::LaunchAgent, LoginState::Enabled));
 
     assert_eq!(place.enable(true), Ok((false, true)));
     assert_eq!(place.machine.asked().last().unwrap(), &format!("/bin/launchctl kickstart {service}"));
@@ -317,7 +325,7 @@ fn a_launch_agent_is_loaded() {
     let asked = place.machine.asked();
     assert_eq!(asked.iter().filter(|asked| asked.contains("bootstrap")).count(), 10);
     assert_eq!(asked.iter().filter(|asked| *asked == "pause").count(), 9);
-    assert_eq!(place.state(), (Kind::LaunchAgent, State::Enabled), "it starts at the next login");
+    assert_eq!(place.state(), (Kind::LaunchAgent, LoginState::Enabled), "it starts at the next login");
 }
 
 #[test]
@@ -326,11 +334,11 @@ fn macos_switches_are_left_alone() {
     place.enable(false).unwrap();
     let off = "disabled services = {\n\t\t\"io.github.agent-presence\" => disabled\n\t}\n";
     *place.machine.disabled.borrow_mut() = off.to_owned();
-    assert_eq!(place.state(), (Kind::LaunchAgent, State::SwitchedOffByUser));
+    assert_eq!(place.state(), (Kind::LaunchAgent, LoginState::SwitchedOffByUser));
     let failure = place.enable(true).unwrap_err();
     assert!(failure.contains("launchctl enable gui/501/io.github.agent-presence"), "{failure}");
     *place.machine.disabled.borrow_mut() = off.replace("=> disabled", "=> enabled");
-    assert_eq!(place.state(), (Kind::LaunchAgent, State::Enabled));
+    assert_eq!(place.state(), (Kind::LaunchAgent, LoginState::Enabled));
 
     place.login.command.program = "/private/var/folders/x/T/AppTranslocation/A-B/d/agent-presence".to_owned();
     let failure = place.enable(true).unwrap_err();
@@ -341,24 +349,24 @@ fn macos_switches_are_left_alone() {
 fn a_value_under_the_run_key() {
     let place = Place::new(System::Windows);
     let switch = (windows::APPROVED.to_owned(), windows::NAME.to_owned());
-    assert_eq!(place.state(), (Kind::RunKey, State::Disabled));
+    assert_eq!(place.state(), (Kind::RunKey, LoginState::Disabled));
     assert_eq!(place.enable(false), Ok((true, false)));
     let line = place.machine.registry_text(windows::RUN, windows::NAME).unwrap().unwrap();
     assert_eq!(line, format!("\"{}\" run", place.login.command.program));
     assert_eq!(place.enable(true), Ok((false, true)));
     assert_eq!(place.machine.asked(), [format!("start {}", place.login.command)]);
-    assert_eq!(place.state(), (Kind::RunKey, State::Enabled));
+    assert_eq!(place.state(), (Kind::RunKey, LoginState::Enabled));
 
     let off = [3, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
     place.machine.registry.borrow_mut().insert(switch.clone(), off.to_vec());
-    assert_eq!(place.state(), (Kind::RunKey, State::SwitchedOffByUser));
+    assert_eq!(place.state(), (Kind::RunKey, LoginState::SwitchedOffByUser));
     let failure = place.enable(true).unwrap_err();
     assert!(failure.contains("hint: switch it on in Task Manager"), "{failure}");
     assert_eq!(place.machine.registry_bytes(&switch.0, &switch.1).unwrap().unwrap(), off, "the switch stays");
     place.machine.registry.borrow_mut().insert(switch, vec![2, 0, 0]);
-    assert_eq!(place.state(), (Kind::RunKey, State::Enabled));
+    assert_eq!(place.state(), (Kind::RunKey, LoginState::Enabled));
 
     assert!(place.disable());
     assert!(!place.disable());
-    assert_eq!(place.state(), (Kind::RunKey, State::Disabled));
+    assert_eq!(place.state(), (Kind::RunKey, LoginState::Disabled));
 }

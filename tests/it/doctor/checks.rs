@@ -3,7 +3,7 @@
 
 use agent_presence::core::config::{ConfigContext, Effective};
 use agent_presence::core::doctor::{
-    Check, Client, Config, Daemon, Facts, HomeFacts, Lock, Login, Record, Running, Sessions, State,
+    Check, Client, Config, DaemonState, Facts, Grade, HomeFacts, Lock, Login, RecordState, Running, Sessions,
     StateFolder, StateFound, WatchLimits, checks, is_healthy,
 };
 use agent_presence::core::publish::{LinkState, LinkStatus};
@@ -67,11 +67,11 @@ fn healthy() -> Facts {
         }],
         clients_named: false,
         foreign_sockets: Vec::new(),
-        daemon: Daemon::Running(running()),
+        daemon: DaemonState::Running(running()),
         login: Login::Enabled { place: "systemd user unit /u".to_owned() },
         exposed: None,
         lock: Lock::Held,
-        record: Record::Of { pid: 42, is_ours: true },
+        record: RecordState::Of { pid: 42, is_ours: true },
         state: StateFolder { path: "/state".to_owned(), found: folder(0o40_700) },
     }
 }
@@ -127,10 +127,10 @@ fn check(plant: impl FnOnce(&mut Facts), line: &str, hint: &str) {
     let given = check.hint.as_deref().unwrap_or_default();
     assert!(given.contains(hint), "{hint} is not in the hint `{given}`");
     assert!(
-        !matches!(check.state, State::Warning | State::Failure) || !given.is_empty(),
+        !matches!(check.state, Grade::Warning | Grade::Failure) || !given.is_empty(),
         "{line} needs a hint"
     );
-    assert_eq!(is_healthy(&found), found.iter().all(|check| check.state != State::Failure));
+    assert_eq!(is_healthy(&found), found.iter().all(|check| check.state != Grade::Failure));
 }
 
 #[test]
@@ -264,20 +264,22 @@ fn daemons() {
     fn with(change: impl FnOnce(&mut Running), line: &str, hint: &str) {
         let mut daemon = running();
         change(&mut daemon);
-        check(|facts| facts.daemon = Daemon::Running(daemon), line, hint);
+        check(|facts| facts.daemon = DaemonState::Running(daemon), line, hint);
     }
     check(
-        |facts| facts.daemon = Daemon::NotRunning { paused_until: None },
+        |facts| facts.daemon = DaemonState::NotRunning { paused_until: None },
         "warning daemon: not running",
         "autostart enable",
     );
     check(
-        |facts| facts.daemon = Daemon::NotRunning { paused_until: Some(minutes_ago(-60)) },
+        |facts| facts.daemon = DaemonState::NotRunning { paused_until: Some(minutes_ago(-60)) },
         "warning daemon: not running, and paused",
         "agent-presence resume",
     );
     check(
-        |facts| facts.daemon = Daemon::Unresponsive { pid: Some(7), cause: "it does not answer".to_owned() },
+        |facts| {
+            facts.daemon = DaemonState::Unresponsive { pid: Some(7), cause: "it does not answer".to_owned() }
+        },
         "failure daemon: it does not answer (process 7)",
         "takes over",
     );
@@ -351,11 +353,23 @@ fn login_entries() {
 
 #[test]
 fn locks_and_records() {
-    let stranger = Record::Of { pid: 9, is_ours: false };
+    let stranger = RecordState::Of { pid: 9, is_ours: false };
     for (lock, record, answers, line, hint) in [
-        (Lock::Free, Record::Absent, false, "ok lock: free", ""),
-        (Lock::Free, Record::Of { pid: 9, is_ours: true }, false, "ok lock: free; process 9 had it last", ""),
-        (Lock::Free, Record::Garbled, false, "warning lock: free; the record beside it is garbled", "next"),
+        (Lock::Free, RecordState::Absent, false, "ok lock: free", ""),
+        (
+            Lock::Free,
+            RecordState::Of { pid: 9, is_ours: true },
+            false,
+            "ok lock: free; process 9 had it last",
+            "",
+        ),
+        (
+            Lock::Free,
+            RecordState::Garbled,
+            false,
+            "warning lock: free; the record beside it is garbled",
+            "next",
+        ),
         (
             Lock::Free,
             stranger.clone(),
@@ -370,11 +384,11 @@ fn locks_and_records() {
             "failure lock: its record names process 9 of another user",
             "AGENT_PRESENCE_STATE_DIR",
         ),
-        (Lock::Held, Record::Garbled, true, "warning lock: held, and the record is garbled", "stop"),
-        (Lock::Held, Record::Absent, false, "failure lock: held, and there is no record", "by hand"),
+        (Lock::Held, RecordState::Garbled, true, "warning lock: held, and the record is garbled", "stop"),
+        (Lock::Held, RecordState::Absent, false, "failure lock: held, and there is no record", "by hand"),
         (
             Lock::Unknown,
-            Record::Absent,
+            RecordState::Absent,
             false,
             "warning lock: it cannot be told whether it is held",
             "local disk",
@@ -384,7 +398,7 @@ fn locks_and_records() {
             |facts| {
                 (facts.lock, facts.record) = (lock, record);
                 if !answers {
-                    facts.daemon = Daemon::NotRunning { paused_until: None };
+                    facts.daemon = DaemonState::NotRunning { paused_until: None };
                 }
             },
             line,

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 #[cfg(unix)]
 use agent_presence::core::takeover::Process;
 #[cfg(unix)]
-use agent_presence::instance::Record;
+use agent_presence::instance::LockRecord;
 #[cfg(unix)]
 use agent_presence::process;
 use serde_json::{Value, json};
@@ -42,12 +42,12 @@ pub(crate) fn socket(home: &Home) -> PathBuf {
 /// A connection to the daemon, as soon as an instance of its pipe is free.
 #[cfg(windows)]
 pub(crate) fn connect(home: &Home) -> BufReader<Stream> {
-    use agent_presence::control::transport::Place;
+    use agent_presence::control::transport::Address;
     use agent_presence::paths::Environment;
 
     /// `ERROR_PIPE_BUSY`
     const PIPE_BUSY: i32 = 231;
-    let place = Place::of(&home.state(), &Environment::default());
+    let place = Address::of(&home.state(), &Environment::default());
     loop {
         match File::options().read(true).write(true).open(place.name()) {
             Err(error) if error.raw_os_error() == Some(PIPE_BUSY) => std::thread::yield_now(),
@@ -145,8 +145,8 @@ impl Stranger {
             }
             std::thread::yield_now();
         };
-        let own = Record::own();
-        let record = Record {
+        let own = LockRecord::own();
+        let record = LockRecord {
             pid,
             start_time: process.start_time,
             exe: process.exe,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_presence::instance::Record;
+use agent_presence::instance::LockRecord;
 use serde_json::{Value, json};
 
 use super::{hands_over, stays_with};
@@ -20,8 +20,8 @@ fn started(home: &Home) -> Process {
 }
 
 /// A newcomer that started after everybody else.
-fn newcomer(change: impl FnOnce(&mut Record)) -> Value {
-    let mut record = Record::own();
+fn newcomer(change: impl FnOnce(&mut LockRecord)) -> Value {
+    let mut record = LockRecord::own();
     record.start_time = Some(u64::MAX);
     change(&mut record);
     serde_json::to_value(record).unwrap()

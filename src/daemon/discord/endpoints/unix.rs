@@ -5,13 +5,13 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::{Found, INDEXES, Identity, PREFIX, Places, client_name};
+use super::{EndpointDirs, FoundClient, INDEXES, Identity, PREFIX, client_name};
 use crate::core::publish::Endpoint;
 use crate::core::settings::Clients;
 
 /// The clients that are there, best place first.
-pub fn scan(places: &Places) -> Vec<Found> {
-    let mut found: Vec<Found> = Vec::new();
+pub fn scan(places: &EndpointDirs) -> Vec<FoundClient> {
+    let mut found: Vec<FoundClient> = Vec::new();
     for base in existing_bases(places) {
         let foreign_sockets_possible = is_open_to_all(&base);
         for folder in socket_folders(&base) {
@@ -32,7 +32,7 @@ pub fn scan(places: &Places) -> Vec<Found> {
                 let Some(endpoint) = path.to_str() else { continue };
                 let real = fs::canonicalize(&path).ok();
                 let client = client_name(real.as_deref().and_then(Path::to_str).unwrap_or(endpoint));
-                found.push(Found { endpoint: Endpoint(endpoint.to_owned()), client, identity });
+                found.push(FoundClient { endpoint: Endpoint(endpoint.to_owned()), client, identity });
             }
         }
     }
@@ -57,7 +57,7 @@ impl Identity {
 /// The existing folders in which a change may mean that a client came or went; to be watched without their
 /// subfolders. Folders that everybody can write to are not among them: a build in `/tmp` would wake us
 /// thousands of times.
-pub fn watch_dirs(places: &Places, clients: &Clients) -> Vec<PathBuf> {
+pub fn watch_dirs(places: &EndpointDirs, clients: &Clients) -> Vec<PathBuf> {
     let mut folders: BTreeSet<PathBuf> = roots(places, clients).into_iter().collect();
     if *clients == Clients::All {
         for base in existing_bases(places).iter().filter(|base| !is_open_to_all(base)) {
@@ -71,7 +71,7 @@ pub fn watch_dirs(places: &Places, clients: &Clients) -> Vec<PathBuf> {
 
 /// For each place where a client may come up, the folder that would show it. For a folder that is not there
 /// yet, its nearest existing parent stands in.
-pub fn roots(places: &Places, clients: &Clients) -> Vec<PathBuf> {
+pub fn roots(places: &EndpointDirs, clients: &Clients) -> Vec<PathBuf> {
     match clients {
         Clients::All => places.bases.iter().filter_map(|base| nearest_existing(base)).collect(),
         Clients::Only(endpoints) => {
@@ -81,7 +81,7 @@ pub fn roots(places: &Places, clients: &Clients) -> Vec<PathBuf> {
 }
 
 /// The paths at which a client may come up without a watch to tell of it, because its folder is not among `watched`.
-pub fn unwatched(places: &Places, clients: &Clients, watched: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+pub fn unwatched(places: &EndpointDirs, clients: &Clients, watched: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let is_unwatched =
         |folder: &Path| nearest_existing(folder).is_none_or(|nearest| !watched.contains(&nearest));
     match clients {
@@ -97,14 +97,14 @@ pub fn unwatched(places: &Places, clients: &Clients, watched: &BTreeSet<PathBuf>
 }
 
 /// The sockets that are at these paths now, and whose they may be.
-pub fn present(paths: &[PathBuf], places: &Places) -> Vec<Identity> {
+pub fn present(paths: &[PathBuf], places: &EndpointDirs) -> Vec<Identity> {
     let found = paths.iter().filter_map(|path| fs::metadata(path).ok());
     let ours = found.filter(|there| there.file_type().is_socket() && there.uid() == places.user);
     ours.map(|there| Identity::of(&there)).collect()
 }
 
 /// The sockets of other users where a client of this one would be looked for.
-pub fn foreign(places: &Places, clients: &Clients) -> Vec<String> {
+pub fn foreign(places: &EndpointDirs, clients: &Clients) -> Vec<String> {
     let paths: Vec<PathBuf> = match clients {
         Clients::All => existing_bases(places)
             .iter()
@@ -125,7 +125,7 @@ pub fn is_open_to_all(folder: &Path) -> bool {
 }
 
 /// The bases that exist, each once and by its real path, so that two variables can name the same folder.
-fn existing_bases(places: &Places) -> Vec<PathBuf> {
+fn existing_bases(places: &EndpointDirs) -> Vec<PathBuf> {
     let mut bases: Vec<PathBuf> = Vec::new();
     for base in places.bases.iter().filter_map(|base| fs::canonicalize(base).ok()) {
         if !bases.contains(&base) {
