@@ -30,7 +30,7 @@ pub fn run(
     for problem in &problems {
         let mut failure =
             Failure::new(format!("could not replay {}: {}", problem.path.display(), problem.reason));
-        failure.hints.extend(problem.hint.map(str::to_owned));
+        failure.hints.extend(problem.hint.clone());
         // Nobody is left to tell when standard error is gone.
         let _ = writeln!(err, "{failure}");
     }

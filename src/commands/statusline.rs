@@ -149,7 +149,7 @@ fn shown(line: &Statusline, now: Now) -> String {
     let mut parts: Vec<String> = model.iter().map(|model| neutralise(model)).collect();
     if let (Some(used), Some(window)) = (line.context_used, line.context_window.filter(|window| *window > 0))
     {
-        parts.push(format!("context {}% left", Context::plain(used, window).remaining_percent));
+        parts.push(format!("context {}% left", Context::new(AGENT, used, window).remaining_percent));
     }
     let snapshots = line.snapshots(&"".into());
     let main = snapshots.iter().find(|snapshot| snapshot.family == main_family(AGENT));

@@ -27,12 +27,9 @@ pub const STALE_AFTER: Duration = Duration::from_secs(15 * 60);
 /// What a limit of credits is called.
 const CREDITS: &str = "credits";
 
-/// Codex's family whose windows are on the card.
-pub const MAIN_FAMILY: &str = "codex";
-
 /// The family of an agent whose windows are on the card.
 pub fn main_family(agent: Agent) -> &'static str {
-    agent.spec().main_family
+    agent.spec().limits.main_family
 }
 
 /// One rate-limit window as an event gave it.
@@ -74,7 +71,7 @@ pub struct Snapshot {
     pub plan: Option<String>,
     /// When the agent learnt it.
     pub observed_at: Timestamp,
-    /// The session whose event this was; none said what Claude Code keeps itself.
+    /// The session whose event this was; none said what an agent keeps itself.
     pub source_session: Option<String>,
     /// The windows, shortest first.
     pub windows: Vec<Window>,
@@ -237,7 +234,7 @@ mod tests {
         Snapshot {
             agent: Agent::CODEX,
             home: "home".into(),
-            family: MAIN_FAMILY.to_owned(),
+            family: main_family(Agent::CODEX).to_owned(),
             name: None,
             plan: None,
             observed_at: Timestamp::from_second(observed).unwrap(),

@@ -8,6 +8,8 @@ mod escape;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
+use crate::core::source::Agent;
+
 pub use escape::{escaped, one_line, shortened};
 
 /// The longest cluster of characters that people see as one, in UTF-16 units. The longest emoji takes 15;
@@ -44,15 +46,18 @@ pub fn last_part(path: &str) -> &str {
     path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default()
 }
 
-/// What a project in this folder is called: as the folder is. A worktree that Claude Code made has a made-up name, and
-/// is called as the repository that it lies in.
+/// What a project in this folder is called: as the folder is. A worktree that an agent made has a made-up name, and is
+/// called as the repository that it lies in.
 pub fn project(folder: &str) -> Option<&str> {
     let mut names = folder.split(['/', '\\']).filter(|name| !name.is_empty()).rev();
     let name = names.next()?;
-    match (names.next(), names.next(), names.next()) {
-        (Some("worktrees"), Some(".claude"), Some(repository)) => Some(repository),
-        _ => Some(name),
-    }
+    let repository = |worktrees: &str| {
+        let mut names = names.clone();
+        let is_within =
+            worktrees.rsplit('/').filter(|name| !name.is_empty()).all(|name| names.next() == Some(name));
+        names.next().filter(|_| is_within)
+    };
+    Agent::ALL.into_iter().filter_map(|agent| agent.spec().worktrees).find_map(repository).or(Some(name))
 }
 
 fn without_marks(id: &str) -> &str {

@@ -39,6 +39,25 @@ pub struct Register {
     pub empty_since: Option<Timestamp>,
 }
 
+/// One entry of a register: what its file says of a process, which may have ended since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The process.
+    pub pid: u32,
+    /// When the process started, in the system's own form; `None` where it does not say.
+    pub process_start: Option<String>,
+    /// The machine and namespace whose processes the id counts, in the agent's own form; `None` where it does not say.
+    pub pid_domain: Option<String>,
+    /// The session that the process has open now. It may change.
+    pub session: String,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// What it is doing; `None` in versions and kinds of session that do not say, and for words that are not known here.
+    pub status: Option<Status>,
+    /// When the status was last written.
+    pub updated_at: Option<Timestamp>,
+}
+
 /// What is said of an open session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Open {

@@ -38,9 +38,6 @@ const REGISTER_LAG: Duration = Duration::from_secs(5);
 /// A gap after which the card's timer starts anew.
 pub const TIMER_GAP: Duration = Duration::from_secs(6 * 3600);
 
-/// Tokens that Codex takes off both sides before it tells how much context is left (`protocol.rs` `BASELINE_TOKENS`).
-const CONTEXT_BASELINE: u64 = 12_000;
-
 /// One conversation of an agent, identified by the agent's own id. What many have in common is shared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {
@@ -122,16 +119,12 @@ pub struct Context {
 }
 
 impl Context {
-    /// `used` tokens in a window of `window`; more than fits is an estimate and means full.
-    pub fn new(used: u64, window: u64) -> Self {
+    /// `used` tokens in a window of `window`, as the agent tells what is left: without what it takes off both. More than
+    /// fits is an estimate and means full.
+    pub fn new(agent: Agent, used: u64, window: u64) -> Self {
+        let baseline = agent.spec().context_baseline;
         let used_tokens = used.min(window);
-        Self { used_tokens, window, remaining_percent: context_left(used_tokens, window, CONTEXT_BASELINE) }
-    }
-
-    /// The same for an agent that takes nothing off (Claude Code: `remaining_percentage`).
-    pub fn plain(used: u64, window: u64) -> Self {
-        let used_tokens = used.min(window);
-        Self { used_tokens, window, remaining_percent: context_left(used_tokens, window, 0) }
+        Self { used_tokens, window, remaining_percent: context_left(used_tokens, window, baseline) }
     }
 }
 
@@ -387,13 +380,12 @@ mod tests {
 
     #[test]
     fn context_left_is_codex_own_formula() {
-        assert_eq!(Context::new(42_976, 258_400).remaining_percent, 87);
-        assert_eq!(Context::new(0, 258_400).remaining_percent, 100);
-        assert_eq!(
-            Context::new(940_499, 258_400),
-            Context { used_tokens: 258_400, window: 258_400, remaining_percent: 0 }
-        );
-        assert_eq!(Context::new(1, 12_000).remaining_percent, 0);
-        assert_eq!(Context::plain(16_000, 200_000).remaining_percent, 92);
+        let codex = |used, window| Context::new(Agent::CODEX, used, window);
+        assert_eq!(codex(42_976, 258_400).remaining_percent, 87);
+        assert_eq!(codex(0, 258_400).remaining_percent, 100);
+        let full = Context { used_tokens: 258_400, window: 258_400, remaining_percent: 0 };
+        assert_eq!(codex(940_499, 258_400), full);
+        assert_eq!(codex(1, 12_000).remaining_percent, 0);
+        assert_eq!(Context::new(Agent::CLAUDE, 16_000, 200_000).remaining_percent, 92);
     }
 }

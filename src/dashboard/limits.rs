@@ -188,7 +188,7 @@ fn short_owner(limits: &LimitsReport, report: &StatusReport) -> String {
     match &limits.name {
         Some(name) if limits.family != main_family(limits.agent) => visible(name),
         _ if has_double(limits, report) => visible(last_part(&limits.home)),
-        _ => limits.agent.card_name().split(' ').next().unwrap_or_default().to_owned(),
+        _ => limits.agent.spec().short_name.to_owned(),
     }
 }
 

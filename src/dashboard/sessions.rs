@@ -174,7 +174,7 @@ fn named(name: Option<&str>) -> String {
 }
 
 fn agent(session: &SessionReport) -> String {
-    session.agent.card_name().split(' ').next().unwrap_or_default().to_owned()
+    session.agent.spec().short_name.to_owned()
 }
 
 fn project(session: &SessionReport) -> String {

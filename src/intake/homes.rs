@@ -87,7 +87,7 @@ impl Reader<'_> {
         let trust = watch::trust(folder);
         if let Some(state) = self.state(home) {
             state.trust = trust;
-            if !state.limits_known && home.agent.spec().layout.tells_limits {
+            if !state.limits_known && home.agent.spec().limits.in_files {
                 state.limits.begin();
             }
         }

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Home;
-use crate::core::source::claude::registry;
 use crate::core::source::layout::{Purpose, Tree};
 
 /// All trees, present or not.
@@ -78,9 +77,10 @@ impl Places {
 impl Root {
     /// Whether a file of this name is read. No other file is ever opened.
     pub(super) fn is_read(&self, name: &str) -> bool {
+        let layout = &self.home.agent.spec().layout;
         match self.tree.purpose {
-            Purpose::Sessions | Purpose::Moved => self.home.agent.spec().layout.is_session(name),
-            Purpose::Register => registry::pid_of(name).is_some(),
+            Purpose::Sessions | Purpose::Moved => layout.is_session(name),
+            Purpose::Register => layout.pid_of(name).is_some(),
         }
     }
 

@@ -21,8 +21,8 @@ use super::Home;
 use super::open::{Opened, Stamp};
 use super::places::Root;
 use super::reader::Reader;
-use crate::core::register::{Open, Register};
-use crate::core::source::claude::registry;
+use crate::core::register::{self, Open, Register};
+use crate::core::source::layout::Layout;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::process::{Named, counts_in, start_time};
@@ -59,7 +59,7 @@ pub(super) struct Registered {
 /// machine or in another namespace, cannot be seen from here.
 #[derive(Debug, Default)]
 struct ProcessFile {
-    content: Option<registry::Registered>,
+    content: Option<register::Entry>,
     /// Whether its process was running when that was looked up last; `None` when it is to be looked up.
     runs: Option<bool>,
     /// The file has gone, which says nothing while the process runs.
@@ -173,15 +173,23 @@ impl Reader<'_> {
 }
 
 impl Registered {
+    fn layout(&self) -> &'static Layout {
+        &self.home.agent.spec().layout
+    }
+
+    fn pid_of(&self, path: &Path) -> Option<u32> {
+        self.layout().pid_of(path.file_name()?.to_str()?)
+    }
+
     /// Reads every entry in `folder`.
     fn read(&mut self, folder: &Path) {
         self.changed = true;
         // A folder that went away is noticed elsewhere.
         let Ok(listing) = fs::read_dir(folder) else { return };
         let names = listing.flatten().map(|entry| entry.file_name());
-        let is_entry = |name: &std::ffi::OsString| name.to_str().and_then(registry::pid_of).is_some();
-        let paths: Vec<PathBuf> = names.filter(is_entry).take(MOST).map(|name| folder.join(name)).collect();
-        let there: BTreeSet<u32> = paths.iter().filter_map(|path| pid_of(path)).collect();
+        let paths = names.map(|name| folder.join(name)).filter(|path| self.pid_of(path).is_some());
+        let paths: Vec<PathBuf> = paths.take(MOST).collect();
+        let there: BTreeSet<u32> = paths.iter().filter_map(|path| self.pid_of(path)).collect();
         let gone: Vec<u32> =
             self.entries.keys().map(|(pid, _)| *pid).filter(|pid| !there.contains(pid)).collect();
         gone.into_iter().for_each(|pid| self.entry_gone(pid));
@@ -189,11 +197,11 @@ impl Registered {
     }
 
     fn read_entry(&mut self, path: &Path) {
-        let Some(pid) = pid_of(path) else { return };
+        let Some((pid, form)) = self.pid_of(path).zip(self.layout().register.as_ref()) else { return };
         self.changed = true;
         match read_file(path) {
             Ok(bytes) => {
-                let content = registry::read(pid, &bytes);
+                let content = (form.read)(pid, &bytes);
                 // One that is just being written is what it was until it is whole again.
                 let Some(content) = content else { return };
                 let foreign = content.pid_domain.as_deref().is_some_and(|domain| !counts_in(domain));
@@ -315,7 +323,7 @@ impl Registered {
 
 /// The entry of a process that an earlier reading knew, as if its file had gone: if it has not, that says more.
 fn inherited((session, process): (&String, &u32)) -> ((u32, bool), ProcessFile) {
-    let content = registry::Registered {
+    let content = register::Entry {
         pid: *process,
         process_start: start_time(*process).map(|start| start.to_string()),
         pid_domain: None,
@@ -325,10 +333,6 @@ fn inherited((session, process): (&String, &u32)) -> ((u32, bool), ProcessFile) 
         updated_at: None,
     };
     ((*process, false), ProcessFile { content: Some(content), runs: None, gone: true })
-}
-
-fn pid_of(path: &Path) -> Option<u32> {
-    path.file_name()?.to_str().and_then(registry::pid_of)
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {

@@ -9,15 +9,27 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::core::file::{Head, SessionFile};
-use crate::core::source;
-use crate::core::source::Agent;
+use crate::core::source::layout::Purpose;
+use crate::core::source::{self, Agent, Spec};
 use crate::real_path::real;
 use crate::unpacked::Unpacked;
 
 /// How much of a file is looked at to recognise it. First lines are below 64 KB.
 const HEAD: u64 = 256 << 10;
 
-const EXAMPLE: &str = "a session file is a .jsonl file such as those in ~/.codex/sessions";
+fn example() -> String {
+    let folder = folders().next().unwrap_or_default();
+    format!("a session file is a .jsonl file such as those in {folder}")
+}
+
+/// Where session files are as a rule.
+fn folders() -> impl Iterator<Item = String> {
+    Agent::ALL.into_iter().filter_map(|agent| {
+        let Spec { homes, layout, .. } = agent.spec();
+        let tree = layout.trees.iter().find(|tree| tree.purpose == Purpose::Sessions)?;
+        Some(format!("~/{}/{}", homes.usual.first()?, tree.folder))
+    })
+}
 
 /// A file that can be replayed.
 #[derive(Debug, Clone)]
@@ -37,13 +49,13 @@ pub struct Problem {
     /// Why, for people.
     pub reason: String,
     /// What to do.
-    pub hint: Option<&'static str>,
+    pub hint: Option<String>,
 }
 
 impl Problem {
     pub(super) fn new(path: &Path, error: &std::io::Error) -> Self {
         let is_no_file = error.kind() == std::io::ErrorKind::InvalidInput;
-        Self { path: path.to_owned(), reason: error.to_string(), hint: is_no_file.then_some(EXAMPLE) }
+        Self { path: path.to_owned(), reason: error.to_string(), hint: is_no_file.then(example) }
     }
 }
 
@@ -57,7 +69,8 @@ pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
         let mut files = Vec::new();
         if let Err(error) = collect(path, &mut files, &mut problems) {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
-            let hint = missing.then_some("session files are in ~/.codex/sessions and ~/.claude/projects");
+            let folders = || folders().collect::<Vec<_>>().join(" and ");
+            let hint = missing.then(|| format!("session files are in {}", folders()));
             problems.push(Problem { hint, ..Problem::new(path, &error) });
         }
         let named = files.first() == Some(path);
@@ -75,7 +88,7 @@ pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
                 Ok(None) if named => problems.push(Problem {
                     path: file,
                     reason: "not a session file of a known agent".to_owned(),
-                    hint: Some(EXAMPLE),
+                    hint: Some(example()),
                 }),
                 Ok(None) => {}
                 Err(error) => problems.push(Problem::new(&file, &error)),
@@ -85,7 +98,7 @@ pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
             problems.push(Problem {
                 path: path.clone(),
                 reason: "no session file is in it".to_owned(),
-                hint: Some(EXAMPLE),
+                hint: Some(example()),
             });
         }
     }

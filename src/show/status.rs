@@ -16,7 +16,7 @@ use crate::core::numbers::{compact, figures};
 use crate::core::publish::codes::REJECTED_HINT;
 use crate::core::publish::{LinkState, LinkStatus};
 use crate::core::report::{CardReport, LimitsReport, NoCard, SessionReport, StatusReport};
-use crate::core::source::Surface;
+use crate::core::source::{Agent, Surface};
 use crate::core::time::{ago, clock};
 use crate::core::usage::Triplet;
 
@@ -25,9 +25,6 @@ const SEGMENTS: u16 = 20;
 
 /// The activities' longest word, so that figures stand below each other.
 const ACTIVITY: usize = 13;
-
-/// The agents' longest word.
-const AGENT: usize = 6;
 
 /// The card with what is only seen on a closer look. Discord shows hover texts on an image alone.
 pub fn looks(report: &CardReport, now: Timestamp, seen_on_hover: bool) -> String {
@@ -141,8 +138,9 @@ fn families(sessions: &[SessionReport]) -> impl Iterator<Item = &SessionReport> 
 fn session_text(session: &SessionReport, now: Timestamp) -> String {
     let mark = if session.shown { '*' } else { ' ' };
     let limited = session.activity == Activity::LimitReached;
+    let agents = Agent::ALL.into_iter().map(|agent| agent.word().len()).max().unwrap_or_default();
     let mut text = format!(
-        "{mark} {:AGENT$} {} {:ACTIVITY$} {}\n",
+        "{mark} {:agents$} {} {:ACTIVITY$} {}\n",
         session.agent.word(),
         short_id(&session.id),
         if limited { "limit reached" } else { session.activity.word() },

@@ -1,21 +1,19 @@
-//! What Claude Code itself keeps of the account's limits, in `.claude.json`: a fallback that may be days old.
+//! What an agent itself keeps of the account's limits (Claude Code: `.claude.json`): a fallback that may be days old.
 //!
 //! The file is full of what is nobody's business (the account, servers, their secrets), so one key of it is read and the
 //! rest forgotten unseen.
 //! Read next: [`crate::core::limits`], where it gives way to what terminals say.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::core::source::LimitsFact;
-use crate::core::source::claude::limits::cached;
+use crate::core::source::layout::Homes;
+use crate::core::source::{LimitsFact, Spec};
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::files;
 use crate::homes::Home;
 use crate::paths::Environment;
-use crate::statusline::AGENT;
 
 /// Larger files are not read. It holds something of every project, so it may be megabytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -28,30 +26,35 @@ pub(crate) const READ_EVERY: Duration = Duration::from_secs(60);
 pub struct CacheFile {
     /// The file, which need not exist.
     pub path: PathBuf,
-    /// What limits call the home.
-    label: Arc<str>,
+    /// The home that they are of.
+    home: Home,
 }
 
-/// One file for each of Claude Code's `homes`: in the home, except that of the usual `~/.claude` beside it.
+/// The files of those `homes` whose agent keeps its limits: in the home, or beside the first of the usual ones.
 pub fn places(homes: &[Home], environment: &Environment) -> Vec<CacheFile> {
-    let usual = environment.home().map(|home| home.join(".claude"));
-    let usual = usual.filter(|_| environment.text("CLAUDE_CONFIG_DIR").is_none());
     let place = |home: &Home| {
-        let folder =
-            if usual.as_ref() == Some(&home.path) { home.path.parent()? } else { home.path.as_path() };
-        Some(CacheFile { path: folder.join(".claude.json"), label: Arc::clone(&home.label) })
+        let Spec { homes: Homes { variable, usual, .. }, limits, .. } = home.agent.spec();
+        let cached = limits.cached.as_ref()?;
+        let usual = environment.home().zip(usual.first()).map(|(home, usual)| home.join(usual));
+        let is_usual = environment.text(variable).is_none() && usual.as_ref() == Some(&home.path);
+        let folder = if is_usual { home.path.parent()? } else { home.path.as_path() };
+        Some(CacheFile { path: folder.join(cached.file), home: home.clone() })
     };
-    homes.iter().filter(|home| home.agent == AGENT).filter_map(place).collect()
+    homes.iter().filter_map(place).collect()
 }
 
 impl CacheFile {
     /// What is kept there and may still be true; nothing where the file is missing or says nothing.
     pub fn read(&self, now: Now) -> Vec<SourceEvent> {
         let read = files::read(&self.path, LARGEST);
-        let Some((fetched_at, families)) = read.ok().and_then(|bytes| cached(&bytes)) else {
+        let Home { agent, label, .. } = &self.home;
+        let cached = agent.spec().limits.cached.as_ref();
+        let Some((fetched_at, families)) =
+            cached.zip(read.ok()).and_then(|(cached, bytes)| (cached.read)(&bytes))
+        else {
             return Vec::new();
         };
-        let current = |limits: LimitsFact| limits.word(AGENT, &self.label, fetched_at, None).current(now);
+        let current = |limits: LimitsFact| limits.word(*agent, label, fetched_at, None).current(now);
         families.into_iter().filter_map(current).map(SourceEvent::limits).collect()
     }
 }

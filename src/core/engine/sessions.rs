@@ -293,7 +293,8 @@ fn beside(session: &mut Session, registers: &Registers, windows: &BTreeMap<Strin
     session.registration = registers.registration(session);
     if session.context.is_none() {
         let window = windows.get(&session.id).copied();
-        session.context = session.context_used.zip(window).map(|(used, window)| Context::plain(used, window));
+        let known = session.context_used.zip(window);
+        session.context = known.map(|(used, window)| Context::new(session.agent, used, window));
     }
 }
 

@@ -230,7 +230,8 @@ impl About {
                 if let Some(used) = message.context {
                     self.window = message.window;
                     self.session.context_used = Some(used);
-                    self.session.context = self.window.map(|window| Context::plain(used, window));
+                    self.session.context =
+                        self.window.map(|window| Context::new(self.session.agent, used, window));
                 }
             }
             Fact::Working => {
@@ -244,8 +245,9 @@ impl About {
             }
             Fact::Compacted(used) => {
                 self.session.context_used = used;
-                self.session.context =
-                    used.zip(self.window).map(|(used, window)| Context::plain(used, window));
+                self.session.context = used
+                    .zip(self.window)
+                    .map(|(used, window)| Context::new(self.session.agent, used, window));
             }
         }
     }
@@ -258,7 +260,7 @@ impl About {
         let overflow = info.total.total == window && info.total.tokens().is_zero();
         let used = if overflow { window } else { last.total };
         if used > 0 || info.total == Counters::default() {
-            self.session.context = Some(Context::new(used, window));
+            self.session.context = Some(Context::new(self.session.agent, used, window));
         }
     }
 

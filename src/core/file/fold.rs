@@ -167,7 +167,7 @@ impl Fold {
     pub(super) fn jump(&mut self) {
         self.since_jump = SinceJump { jumped: true, ..SinceJump::default() };
         // Limits that no file tells are not worth reading further back for.
-        self.since_jump.limits = !self.agent.spec().layout.tells_limits;
+        self.since_jump.limits = !self.agent.spec().limits.in_files;
         self.changed = true;
         if let Some(about) = &mut self.about {
             about.jump();

@@ -41,7 +41,7 @@ pub(super) fn merged<'a>(words: impl Iterator<Item = &'a Snapshot> + Clone) -> O
     let values =
         words.clone().flat_map(|word| word.windows.iter().map(move |window| Value::new(word, window)));
     let values = values.filter(|value| void_before.is_none_or(|void| value.learnt_at >= void));
-    // What Claude Code keeps itself is there for when nobody has said anything since.
+    // What an agent keeps itself is there for when nobody has said anything since.
     let told = values.clone().filter(|value| !value.word.is_cached() && !value.word.refusal);
     let told_at = told.map(|value| value.seen_at).max();
     let counts = |value: &Value<'_>| !value.word.is_cached() || Some(value.seen_at) > told_at;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Snapshot, Window};
-use crate::core::source::Agent;
 use crate::core::time::{earlier, elapsed};
 
 /// Resets this close to each other are of one window.
@@ -41,15 +40,14 @@ impl Snapshot {
             == (&other.family, other.refusal, &other.source_session)
     }
 
-    /// Whether no session said it: Claude Code kept it itself, from an earlier time.
+    /// Whether no session said it: the agent kept it itself, from an earlier time.
     pub(super) fn is_cached(&self) -> bool {
-        self.agent == Agent::CLAUDE && self.source_session.is_none()
+        self.agent.spec().limits.cached.is_some() && self.source_session.is_none()
     }
 
-    /// Whether each word names every window that there is, so that one which is absent is no more. What Claude Code
-    /// says need not.
+    /// Whether it names every window that there is.
     pub(super) fn is_whole(&self) -> bool {
-        self.agent == Agent::CODEX
+        self.agent.spec().limits.are_whole
     }
 
     pub(super) fn find(&self, window: &Window) -> Option<&Window> {

@@ -5,11 +5,10 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::core::source::Agent;
+
 /// Systems that ignore case in every path.
 const IGNORES_CASE_HERE: bool = cfg!(any(windows, target_os = "macos"));
-
-/// Where Claude Code makes worktrees, below the repository.
-const CLAUDE_WORKTREES: &str = "/.claude/worktrees/";
 
 /// One way to write a folder, or a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,9 +58,10 @@ impl Spelling {
         Some(Self { text, ignores_case: true })
     }
 
-    /// The folder of the repository that corresponds to it, where it is in one of Claude Code's worktrees.
+    /// The folder of the repository that corresponds to it, where it is in a worktree that an agent made.
     pub(super) fn original(&self) -> Option<Self> {
-        let (repository, rest) = self.text.split_once(CLAUDE_WORKTREES)?;
+        let mut worktrees = Agent::ALL.into_iter().filter_map(|agent| agent.spec().worktrees);
+        let (repository, rest) = worktrees.find_map(|worktrees| self.text.split_once(worktrees))?;
         let below = rest.split_once('/').map(|(_, below)| format!("/{below}")).unwrap_or_default();
         Some(Self { text: format!("{repository}{below}"), ignores_case: self.ignores_case })
     }

@@ -24,10 +24,10 @@ mod window;
 use jiff::Timestamp;
 
 use crate::core::lines::LINE_LIMIT;
-use crate::core::source::Spec;
 use crate::core::source::ledger::messages::Messages;
 use crate::core::source::lenient::{Room, read};
 use crate::core::source::relatives::Relatives;
+use crate::core::source::{Cached, Limits, Spec};
 use entry::Entry;
 
 pub use stream::{Stream, is_line as is_stream_line};
@@ -36,10 +36,19 @@ pub use stream::{Stream, is_line as is_stream_line};
 pub(super) static SPEC: Spec = Spec {
     word: "claude",
     card_name: "Claude Code",
+    short_name: "Claude",
     prints: "claude -p --output-format stream-json --verbose",
     homes: layout::HOMES,
     layout: layout::LAYOUT,
-    main_family: "claude",
+    limits: Limits {
+        main_family: limits::MAIN_FAMILY,
+        in_files: false,
+        are_whole: false,
+        cached: Some(Cached { file: ".claude.json", read: limits::cached }),
+    },
+    // As in its `remaining_percentage`.
+    context_baseline: 0,
+    worktrees: Some("/.claude/worktrees/"),
     parser: || Box::<reader::Reader>::default(),
     ledger: |_| Box::<Messages>::default(),
     usage_words: &["\"assistant\"", "\"continued-in\""],

@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::core::lines::Line;
 use crate::core::source::ledger::totals::Totals;
 use crate::core::source::relatives::Relatives;
-use crate::core::source::{Count, CountInfo, Doing, Fact, Parsed, Parser, Spec};
+use crate::core::source::{Count, CountInfo, Doing, Fact, Limits, Parsed, Parser, Spec};
 use head::Head;
 use value::{field, number, text, timestamp};
 
@@ -30,10 +30,14 @@ pub use stream::{Stream, is_line as is_stream_line};
 pub(super) static SPEC: Spec = Spec {
     word: "codex",
     card_name: "Codex",
+    short_name: "Codex",
     prints: "codex exec --json",
     homes: layout::HOMES,
     layout: layout::LAYOUT,
-    main_family: crate::core::limits::MAIN_FAMILY,
+    limits: Limits { main_family: limits::MAIN_FAMILY, in_files: true, are_whole: true, cached: None },
+    // `BASELINE_TOKENS` in Codex's `protocol.rs`.
+    context_baseline: 12_000,
+    worktrees: None,
     parser: || Box::new(Rollout),
     ledger: |meta| Box::new(Totals::new(meta)),
     usage_words: &["\"token_count\""],

@@ -2,6 +2,8 @@
 //!
 //! Read next: each agent's `layout`, and the intake, which finds a path's place in these trees.
 
+use crate::core::register::Entry;
+
 /// The trees of one agent's home folder.
 #[derive(Debug)]
 pub struct Layout {
@@ -9,12 +11,12 @@ pub struct Layout {
     pub trees: &'static [Tree],
     /// The conversation that a session file's name says it belongs to; `None` for other files.
     pub thread: fn(&str) -> Option<&str>,
+    /// The files of its register, where it has one.
+    pub register: Option<Entries>,
     /// Whether a session file with such a name may go on from another one of its conversation.
     pub goes_on: fn(&str) -> bool,
     /// The folder beside a session's file that has those of its sub-agents. It lies in a folder named like the file.
     pub helpers: Option<Tree>,
-    /// Whether the files tell limits, so that old ones are worth a look.
-    pub tells_limits: bool,
 }
 
 /// The home folders of an agent, as far as the settings name none.
@@ -48,8 +50,17 @@ pub enum Purpose {
     Sessions,
     /// Sessions that began elsewhere are moved here. Not worth a watch while it does not exist.
     Moved,
-    /// The agent's register of running processes: one file each, named after its id.
+    /// The agent's register of running processes.
     Register,
+}
+
+/// The entries of a register: a file for each process.
+#[derive(Debug)]
+pub struct Entries {
+    /// The process that a file is about, by its name; `None` for every other file, which is never opened.
+    pub pid_of: fn(&str) -> Option<u32>,
+    /// What the file of a process says; `None` when it is not that.
+    pub read: fn(u32, &[u8]) -> Option<Entry>,
 }
 
 /// What a subfolder may be called.
@@ -76,6 +87,11 @@ impl Layout {
     /// Whether a file's name is that of a session file.
     pub fn is_session(&self, name: &str) -> bool {
         (self.thread)(name).is_some()
+    }
+
+    /// The process that a file of the register is about, by its name.
+    pub fn pid_of(&self, name: &str) -> Option<u32> {
+        (self.register.as_ref()?.pid_of)(name)
     }
 }
 

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::layout::{Homes, Layout};
 use super::ledger::Ledger;
 use super::relatives::Relatives;
-use super::{Meta, Parser, claude, codex};
+use super::{LimitsFact, Meta, Parser, claude, codex};
 
 /// What there is to know of an agent.
 #[derive(Debug)]
@@ -24,14 +24,20 @@ pub struct Spec {
     pub word: &'static str,
     /// The name that friends see on the card.
     pub card_name: &'static str,
+    /// The same in one word, for columns.
+    pub short_name: &'static str,
     /// The command that prints what `tap` reads.
     pub prints: &'static str,
     /// Its home folders.
     pub homes: Homes,
     /// Where its session files lie.
     pub layout: Layout,
-    /// The family of limits whose windows are on the card.
-    pub main_family: &'static str,
+    /// Its account's limits.
+    pub limits: Limits,
+    /// Tokens that it takes off both sides before it tells how much context is left.
+    pub context_baseline: u64,
+    /// Where it makes worktrees, between the repository's folder and theirs: `/name/`.
+    pub worktrees: Option<&'static str>,
     /// A reader of one session's files.
     pub parser: fn() -> Box<dyn Parser>,
     /// How its usage is counted, in a file that begins with this.
@@ -47,6 +53,31 @@ pub struct Spec {
     /// So many bytes of a line are enough to tell its time.
     pub time_within: usize,
 }
+
+/// How an agent tells the limits of its account.
+#[derive(Debug)]
+pub struct Limits {
+    /// The family whose windows are on the card.
+    pub main_family: &'static str,
+    /// Whether session files tell them, so that old ones are worth a look.
+    pub in_files: bool,
+    /// Whether each word names every window that there is, so that one which is absent is no more.
+    pub are_whole: bool,
+    /// What the agent keeps of them itself, from an earlier time.
+    pub cached: Option<Cached>,
+}
+
+/// A file of an agent's own with its limits.
+#[derive(Debug)]
+pub struct Cached {
+    /// Its name in a home; that of the first of the usual ones lies beside it.
+    pub file: &'static str,
+    /// What it says.
+    pub read: fn(&[u8]) -> Option<Learnt>,
+}
+
+/// When limits were learnt, and what they are.
+pub type Learnt = (Timestamp, Vec<LimitsFact>);
 
 /// A coding agent whose sessions are read: a reference to its row.
 #[derive(Clone, Copy)]

@@ -13,7 +13,7 @@ use agent_presence::core::card::Card;
 use agent_presence::core::config::{ConfigContext, Effective};
 use agent_presence::core::engine::{Engine, Input, Output};
 use agent_presence::core::file::{FileUpdate, RowReader, SessionFile};
-use agent_presence::core::limits::{MAIN_FAMILY, Snapshot};
+use agent_presence::core::limits::{Snapshot, main_family};
 use agent_presence::core::privacy::Policy;
 use agent_presence::core::publish::{Endpoint, LinkCommand, LinkEvent, Loss, Payload, Publisher};
 use agent_presence::core::register::{Open, Register, Status};
@@ -363,7 +363,7 @@ impl World {
         fold.caught_up();
         if elapsed.saturating_sub(file.modified) > LIVE_FOR {
             let limits = fold.take_update().map(|update| update.limits).unwrap_or_default();
-            for snapshot in limits.into_iter().filter(|limits| limits.family == MAIN_FAMILY) {
+            for snapshot in limits.into_iter().filter(|limits| limits.family == main_family(Agent::CODEX)) {
                 self.input(Input::Source(SourceEvent::limits(snapshot)));
             }
             return;
@@ -707,7 +707,11 @@ fn limits_text(limits: &LimitsReport) -> String {
         let capped = window.capped_by.as_ref().map(|by| format!(" capped by {by}")).unwrap_or_default();
         format!("{} {left}{capped}", window.label)
     });
-    let family = if limits.family == MAIN_FAMILY { String::new() } else { format!("{} ", limits.family) };
+    let family = if limits.family == main_family(Agent::CODEX) {
+        String::new()
+    } else {
+        format!("{} ", limits.family)
+    };
     let stale = if limits.stale { ", stale" } else { "" };
     format!("{family}{}{stale}", windows.collect::<Vec<_>>().join(" · "))
 }

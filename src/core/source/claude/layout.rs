@@ -1,6 +1,7 @@
 //! Where Claude Code keeps its session files, and how they are called.
 
-use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
+use super::registry;
+use crate::core::source::layout::{Entries, Homes, Layout, Name, Purpose, Tree, is_uuid};
 
 /// For Claude Code the variable is one folder.
 pub(super) const HOMES: Homes = Homes {
@@ -29,6 +30,7 @@ pub(super) const LAYOUT: Layout = Layout {
         },
     ],
     thread,
+    register: Some(Entries { pid_of: registry::pid_of, read: registry::read }),
     // A project's folder may have been copied.
     goes_on: |_| true,
     helpers: Some(Tree {
@@ -36,7 +38,6 @@ pub(super) const LAYOUT: Layout = Layout {
         levels: &[Name::Exactly("workflows"), Name::BeginsWith("wf_")],
         purpose: Purpose::Sessions,
     }),
-    tells_limits: false,
 };
 
 /// `<session id>.jsonl` or `agent-<agent id>.jsonl`.

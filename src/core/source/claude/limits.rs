@@ -7,10 +7,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::entry::{Raw, decode};
-use crate::core::limits::{Window, main_family};
-use crate::core::source::Agent;
+use crate::core::limits::Window;
 use crate::core::source::value::{field, text, timestamp};
-use crate::core::source::{Fact, LimitsFact};
+use crate::core::source::{Fact, Learnt, LimitsFact};
+
+/// The account's own family.
+pub(super) const MAIN_FAMILY: &str = "claude";
 
 /// The account's windows and their lengths in minutes.
 const ACCOUNT: [(&str, u64); 2] = [("five_hour", 300), ("seven_day", WEEK)];
@@ -36,7 +38,7 @@ pub(super) fn families(limits: &Value, form: &Form) -> Vec<LimitsFact> {
         let window = form.window(spend, minutes);
         windows.extend(window.filter(|window| windows.iter().all(|known| known.minutes != window.minutes)));
     }
-    let account = family(main_family(Agent::CLAUDE), None, windows);
+    let account = family(MAIN_FAMILY, None, windows);
     let models = MODELS.into_iter().map(|(key, name)| {
         family(&name.to_lowercase(), Some(name), window((key, WEEK)).into_iter().collect())
     });
@@ -120,14 +122,14 @@ pub(super) fn refused(quota: &Value, assumed: bool) -> Option<(Option<Timestamp>
 /// The family and the length of the window that Claude Code calls so.
 fn place(kind: &str) -> Option<(String, Option<&'static str>, u64)> {
     let account = ACCOUNT.iter().find(|(key, _)| *key == kind);
-    let account = account.map(|(_, minutes)| (main_family(Agent::CLAUDE).to_owned(), None, *minutes));
+    let account = account.map(|(_, minutes)| (MAIN_FAMILY.to_owned(), None, *minutes));
     let model = || MODELS.iter().find(|(key, _)| *key == kind);
     account.or_else(|| model().map(|(_, name)| (name.to_lowercase(), Some(*name), WEEK)))
 }
 
 /// What `.claude.json` keeps of the account's limits, and when it was fetched. Everything else in that file (the account,
 /// servers, their secrets) is passed over unread.
-pub fn cached(file: &[u8]) -> Option<(Timestamp, Vec<LimitsFact>)> {
+pub fn cached(file: &[u8]) -> Option<Learnt> {
     #[derive(Deserialize)]
     struct File<'a> {
         #[serde(borrow, default, rename = "cachedUsageUtilization")]

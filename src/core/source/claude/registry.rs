@@ -3,30 +3,10 @@
 //! A file stays behind when its process is killed, so it says nothing before pid and start time have been checked. Beside
 //! it lie files with secrets, which [`pid_of`] tells apart; they are never opened.
 
-use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::core::register::Status;
+use crate::core::register::{Entry, Status};
 use crate::core::source::value::{field, text, timestamp};
-
-/// One entry of the register.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registered {
-    /// The process.
-    pub pid: u32,
-    /// When the process started, in the system's own form; `None` where it does not say.
-    pub process_start: Option<String>,
-    /// The machine and namespace whose processes the id counts, in Claude Code's own form; `None` where it does not say.
-    pub pid_domain: Option<String>,
-    /// The session that the process has open now. `/resume`, `/branch` and, in newer versions, `/clear` change it.
-    pub session: String,
-    /// When it began.
-    pub started_at: Option<Timestamp>,
-    /// What it is doing; `None` in versions and kinds of session that do not say, and for words that are not known here.
-    pub status: Option<Status>,
-    /// When the status was last written.
-    pub updated_at: Option<Timestamp>,
-}
 
 /// The process that a file of the register is about, by its name; `None` for every other file.
 pub fn pid_of(name: &str) -> Option<u32> {
@@ -35,13 +15,13 @@ pub fn pid_of(name: &str) -> Option<u32> {
 }
 
 /// Reads the register's file of `pid`; `None` when it is not that.
-pub fn read(pid: u32, file: &[u8]) -> Option<Registered> {
+pub fn read(pid: u32, file: &[u8]) -> Option<Entry> {
     let file: Value = serde_json::from_slice(file).ok()?;
     if field(&file, "pid").is_some_and(|own| own.as_u64() != Some(pid.into())) {
         return None;
     }
     let time = |name: &str| field(&file, name).and_then(timestamp);
-    Some(Registered {
+    Some(Entry {
         pid,
         process_start: text(&file, "procStart").map(str::to_owned),
         pid_domain: text(&file, "pidDomain").map(str::to_owned),
@@ -59,6 +39,8 @@ pub fn read(pid: u32, file: &[u8]) -> Option<Registered> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]

@@ -16,9 +16,9 @@ pub(super) const LAYOUT: Layout = Layout {
         Tree { folder: "archived_sessions", levels: &[], purpose: Purpose::Moved },
     ],
     thread,
+    register: None,
     goes_on: |name| name.contains('_'),
     helpers: None,
-    tells_limits: true,
 };
 
 /// `rollout-<19 characters of time>-<36 of thread id>[_<rollout id>].jsonl`.

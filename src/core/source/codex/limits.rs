@@ -11,8 +11,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::value::{field, number, text, timestamp};
-use crate::core::limits::{MAIN_FAMILY, Window};
+use crate::core::limits::Window;
 use crate::core::source::LimitsFact;
+
+/// The account's own family.
+pub(super) const MAIN_FAMILY: &str = "codex";
 
 /// Reads a snapshot written at `at`, which relative resets count from.
 pub(super) fn read(limits: &Value, at: Option<Timestamp>) -> Option<LimitsFact> {
