@@ -19,7 +19,7 @@ mod value;
 
 pub use counters::Counters;
 pub use parser::{Parsed, Parser, read_line};
-pub use spec::{Agent, Cached, Learnt, Limits, Spec};
+pub use spec::{Agent, Cached, Learnt, Limits, Spec, Stream};
 pub use times::{first_time, line_time, uuid7_time};
 
 use std::num::NonZeroU64;

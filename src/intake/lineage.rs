@@ -27,7 +27,7 @@ const MARGIN: u64 = 1024 * 1024;
 /// A beginning is read in pieces of this size until it says whose it is.
 const STEP: u64 = 64 * 1024;
 
-/// The session files of one home by the conversation in their names, sorted by it: Codex's ids of today's form begin
+/// The session files of one home by the conversation in their names, sorted by it: ids of today's form mostly begin
 /// with a time, so the newest are last. Made when it is needed and dropped as soon as the intake has nothing more to do.
 #[derive(Debug)]
 pub(super) struct Index {

@@ -38,8 +38,7 @@ impl Streamed {
             let Some(total) = event.usage.session_total_tokens else { return true };
             let before = total.minus(&event.added.unwrap_or_default());
             if !self.settled {
-                // Codex tells the whole thread's total in both; Claude Code's stream counts from its own beginning.
-                if agent == Agent::CLAUDE {
+                if agent.spec().stream.as_ref().is_some_and(|stream| stream.from_zero) {
                     self.total = self.total.plus(&before);
                 }
                 self.settled = true;

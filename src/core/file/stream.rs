@@ -2,7 +2,7 @@
 //!
 //! The same fold as a file's, fed by other lines. They have no times, so each happens when it is read; and one stream may
 //! tell of several sessions, one after the other. Any split of the same bytes gives the same figures.
-//! Read next: [`codex::Stream`] and [`claude::Stream`], for what lines say.
+//! Read next: [`Parser`], for what lines say.
 
 use std::sync::Arc;
 
@@ -11,8 +11,7 @@ use jiff::Timestamp;
 use super::FileUpdate;
 use super::fold::Fold;
 use crate::core::lines::{Elements, Line};
-use crate::core::source::Agent;
-use crate::core::source::{Fact, Meta, Parsed, Surface, claude, codex};
+use crate::core::source::{Agent, Fact, Meta, Parsed, Parser, Surface};
 
 /// Events and sessions that may wait to be taken.
 const KEPT: usize = 256;
@@ -29,7 +28,7 @@ pub struct Stream {
 
 #[derive(Debug)]
 struct Feed {
-    reader: Option<Reader>,
+    reader: Option<(Agent, Box<dyn Parser>)>,
     /// What was said before it was known of which session.
     early: Vec<Fact>,
     session: Option<Current>,
@@ -40,7 +39,6 @@ struct Feed {
     /// Where else it may be.
     been: Vec<String>,
     homes: Vec<(Agent, Arc<str>)>,
-    facts: Vec<Fact>,
 }
 
 #[derive(Debug)]
@@ -49,52 +47,12 @@ struct Current {
     fold: Fold,
 }
 
-#[derive(Debug)]
-enum Reader {
-    Codex(codex::Stream),
-    Claude(Box<claude::Stream>),
-}
-
-impl Reader {
-    fn new(agent: Agent) -> Self {
-        if agent == Agent::CODEX {
-            Self::Codex(codex::Stream::default())
-        } else {
-            Self::Claude(Box::default())
-        }
-    }
-
-    fn recognise(line: &[u8]) -> Option<Self> {
-        if !line.starts_with(b"{") {
-            return None;
-        }
-        if codex::is_stream_line(line) || codex::is_line(line) {
-            return Some(Self::new(Agent::CODEX));
-        }
-        claude::is_stream_line(line).then(|| Self::new(Agent::CLAUDE))
-    }
-
-    fn agent(&self) -> Agent {
-        match self {
-            Self::Codex(_) => Agent::CODEX,
-            Self::Claude(_) => Agent::CLAUDE,
-        }
-    }
-
-    fn line(&mut self, line: Line<'_>, facts: &mut Vec<Fact>) {
-        match self {
-            Self::Codex(stream) => stream.line(line, facts),
-            Self::Claude(stream) => stream.line(line, facts),
-        }
-    }
-}
-
 impl Stream {
     /// A stream about to be read from its first byte. Without an agent it is recognised. `fallback` is the id of a session
     /// that is not told, `cwd` the folder of one that does not tell it.
     pub fn new(agent: Option<Agent>, fallback: String, cwd: Option<String>) -> Self {
         let feed = Feed {
-            reader: agent.map(Reader::new),
+            reader: agent.and_then(reader_of),
             early: Vec::new(),
             session: None,
             ended: Vec::new(),
@@ -102,7 +60,6 @@ impl Stream {
             cwd,
             been: Vec::new(),
             homes: Vec::new(),
-            facts: Vec::new(),
         };
         Self { lines: Elements::default(), feed }
     }
@@ -127,10 +84,10 @@ impl Stream {
 
     /// Tells that nothing comes for now, so that what is held back is told.
     pub fn settle(&mut self, at: Timestamp) {
-        if let Some(Reader::Claude(stream)) = &mut self.feed.reader {
-            stream.settle(&mut self.feed.facts);
+        if let Some((_, reader)) = &mut self.feed.reader {
+            let held = reader.settle();
+            self.feed.take(held, at);
         }
-        self.feed.take_facts(at);
     }
 
     /// Tells that nothing will come any more: a last line without an end is one.
@@ -160,37 +117,48 @@ impl Feed {
         if self.reader.is_none()
             && let Line::Whole(bytes) = line
         {
-            self.reader = Reader::recognise(bytes);
+            let prints =
+                |agent: &Agent| agent.spec().stream.as_ref().is_some_and(|stream| (stream.is_line)(bytes));
+            let whose = || Agent::ALL.into_iter().find(prints);
+            self.reader = bytes.starts_with(b"{").then(whose).flatten().and_then(reader_of);
         }
-        let Some(reader) = &mut self.reader else { return };
-        reader.line(line, &mut self.facts);
-        if !self.facts.is_empty() {
-            self.take_facts(at);
+        if let Some((_, reader)) = &mut self.reader {
+            let said = reader.line(line);
+            self.take(said, at);
         }
     }
 
-    fn take_facts(&mut self, at: Timestamp) {
-        for fact in std::mem::take(&mut self.facts) {
-            match fact {
-                Fact::Meta(meta) if self.session.as_ref().is_none_or(|session| session.id != meta.id) => {
-                    self.begin(*meta, at);
-                }
-                fact if self.session.is_some() => self.fact(fact, at),
-                // Figures are somebody's.
-                fact @ (Fact::Count(_) | Fact::Response { .. } | Fact::Message(_)) => {
-                    let id = self.fallback.clone();
-                    self.begin(Meta { id, surface: Surface::Exec, visible: true, ..Meta::default() }, at);
-                    self.fact(fact, at);
-                }
-                fact if self.early.len() < EARLY => self.early.push(fact),
-                _ => {}
+    fn take(&mut self, said: Parsed, at: Timestamp) {
+        match said {
+            Parsed::Line { fact: Fact::Several(facts), .. } => {
+                facts.into_iter().for_each(|fact| self.take_fact(fact, at));
             }
+            // `push` tells that something came.
+            Parsed::Line { fact: Fact::Alive, .. } | Parsed::Unreadable => {}
+            Parsed::Line { fact, .. } => self.take_fact(fact, at),
+        }
+    }
+
+    fn take_fact(&mut self, fact: Fact, at: Timestamp) {
+        match fact {
+            Fact::Meta(meta) if self.session.as_ref().is_none_or(|session| session.id != meta.id) => {
+                self.begin(*meta, at);
+            }
+            fact if self.session.is_some() => self.fact(fact, at),
+            // Figures are somebody's.
+            fact @ (Fact::Count(_) | Fact::Response { .. } | Fact::Message(_)) => {
+                let id = self.fallback.clone();
+                self.begin(Meta { id, surface: Surface::Exec, visible: true, ..Meta::default() }, at);
+                self.fact(fact, at);
+            }
+            fact if self.early.len() < EARLY => self.early.push(fact),
+            _ => {}
         }
     }
 
     /// Another session than before.
     fn begin(&mut self, meta: Meta, at: Timestamp) {
-        let Some(agent) = self.reader.as_ref().map(Reader::agent) else { return };
+        let Some(agent) = self.reader.as_ref().map(|(agent, _)| *agent) else { return };
         if let Some(mut before) = self.session.take() {
             self.ended.extend(before.fold.take_update());
         }
@@ -219,6 +187,10 @@ impl Feed {
     fn alive(&mut self, at: Timestamp) {
         self.fact(Fact::Alive, at);
     }
+}
+
+fn reader_of(agent: Agent) -> Option<(Agent, Box<dyn Parser>)> {
+    agent.spec().stream.as_ref().map(|stream| (agent, (stream.parser)()))
 }
 
 impl Fold {

@@ -27,10 +27,8 @@ use crate::core::lines::LINE_LIMIT;
 use crate::core::source::ledger::messages::Messages;
 use crate::core::source::lenient::{Room, read};
 use crate::core::source::relatives::Relatives;
-use crate::core::source::{Cached, Limits, Spec};
+use crate::core::source::{Cached, Limits, Spec, Stream};
 use entry::Entry;
-
-pub use stream::{Stream, is_line as is_stream_line};
 
 /// Claude Code's row.
 pub(super) static SPEC: Spec = Spec {
@@ -53,6 +51,11 @@ pub(super) static SPEC: Spec = Spec {
     ledger: |_| Box::<Messages>::default(),
     usage_words: &["\"assistant\"", "\"continued-in\""],
     relatives: Relatives::Alike,
+    stream: Some(Stream {
+        is_line: stream::is_line,
+        parser: || Box::<stream::Stream>::default(),
+        from_zero: true,
+    }),
     is_line,
     line_time,
     time_within: LINE_LIMIT,

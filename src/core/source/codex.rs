@@ -20,11 +20,9 @@ use serde_json::Value;
 use crate::core::lines::Line;
 use crate::core::source::ledger::totals::Totals;
 use crate::core::source::relatives::Relatives;
-use crate::core::source::{Count, CountInfo, Doing, Fact, Limits, Parsed, Parser, Spec};
+use crate::core::source::{Count, CountInfo, Doing, Fact, Limits, Parsed, Parser, Spec, Stream};
 use head::Head;
 use value::{field, number, text, timestamp};
-
-pub use stream::{Stream, is_line as is_stream_line};
 
 /// Codex's row.
 pub(super) static SPEC: Spec = Spec {
@@ -42,6 +40,11 @@ pub(super) static SPEC: Spec = Spec {
     ledger: |meta| Box::new(Totals::new(meta)),
     usage_words: &["\"token_count\""],
     relatives: Relatives::Named,
+    stream: Some(Stream {
+        is_line: stream::is_line,
+        parser: || Box::<stream::Stream>::default(),
+        from_zero: false,
+    }),
     is_line,
     line_time,
     time_within: 4 << 10,

@@ -29,6 +29,11 @@ pub trait Parser: Debug + Send {
 
     /// Bytes are left out from here on.
     fn jump(&mut self) {}
+
+    /// Nothing comes for now: what is held back is told.
+    fn settle(&mut self) -> Parsed {
+        Parsed::of(None, Vec::new())
+    }
 }
 
 /// What became of one line.
@@ -47,6 +52,18 @@ pub enum Parsed {
     },
     /// Not the agent's JSON.
     Unreadable,
+}
+
+impl Parsed {
+    /// A line that says all of these, in this order.
+    pub fn of(at: Option<Timestamp>, mut facts: Vec<Fact>) -> Self {
+        let fact = match facts.len() {
+            0 => Fact::Alive,
+            1 => facts.remove(0),
+            _ => Fact::Several(facts),
+        };
+        Self::Line { at, ordinal: None, fact, unknown: false }
+    }
 }
 
 /// Tells what a line says; of one that is not one object, what each whole record in it says.

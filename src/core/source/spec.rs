@@ -46,6 +46,8 @@ pub struct Spec {
     pub usage_words: &'static [&'static str],
     /// Which other files may have what a file begins with.
     pub relatives: Relatives,
+    /// What it prints, where `tap` can read that.
+    pub stream: Option<Stream>,
     /// Whether a line is one that the agent writes.
     pub is_line: fn(&[u8]) -> bool,
     /// The time of a line, as far as its first bytes tell it.
@@ -78,6 +80,17 @@ pub struct Cached {
 
 /// When limits were learnt, and what they are.
 pub type Learnt = (Timestamp, Vec<LimitsFact>);
+
+/// What an agent prints while it works.
+#[derive(Debug)]
+pub struct Stream {
+    /// Whether a line is one of it.
+    pub is_line: fn(&[u8]) -> bool,
+    /// A reader of one stream.
+    pub parser: fn() -> Box<dyn Parser>,
+    /// Whether its totals begin at zero where a session is resumed, and do not go on from what its file has.
+    pub from_zero: bool,
+}
 
 /// A coding agent whose sessions are read: a reference to its row.
 #[derive(Clone, Copy)]

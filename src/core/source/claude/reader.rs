@@ -58,7 +58,7 @@ impl Parser for Reader {
     fn line(&mut self, line: Line<'_>) -> Parsed {
         match line {
             Line::Whole(bytes) | Line::Cut(bytes) => self.whole(bytes),
-            Line::Oversized(first) => said(None, self.oversized(first)),
+            Line::Oversized(first) => Parsed::of(None, self.oversized(first)),
         }
     }
 
@@ -77,7 +77,7 @@ impl Reader {
         if bytes.len() > GLANCE && !speaks(bytes) {
             // A line that was cut short rarely ends like one that was not.
             return if bytes.trim_ascii_end().ends_with(b"}") {
-                said(None, Vec::new())
+                Parsed::of(None, Vec::new())
             } else {
                 Parsed::Unreadable
             };
@@ -97,7 +97,7 @@ impl Reader {
             if kind == "cost-state"
                 && let Some(spent) = decode(entry.model_usage).as_ref().and_then(usage::of_models)
             {
-                return said(None, vec![Fact::Spent(spent)]);
+                return Parsed::of(None, vec![Fact::Spent(spent)]);
             }
             let continued = entry.continued_in_session_id.owned().filter(|_| kind == "continued-in");
             let fact = continued.map_or(Fact::Alive, Fact::ContinuedIn);
@@ -135,7 +135,7 @@ impl Reader {
         if copied {
             return Parsed::Line { at, ordinal: None, fact: Fact::History(facts), unknown: false };
         }
-        said(at, facts)
+        Parsed::of(at, facts)
     }
 
     /// The first line of a copy's own: it begins here, and no turn goes on that went on there.
@@ -376,13 +376,4 @@ impl Reader {
         }
         facts
     }
-}
-
-fn said(at: Option<Timestamp>, mut facts: Vec<Fact>) -> Parsed {
-    let fact = match facts.len() {
-        0 => Fact::Alive,
-        1 => facts.remove(0),
-        _ => Fact::Several(facts),
-    };
-    Parsed::Line { at, ordinal: None, fact, unknown: false }
 }

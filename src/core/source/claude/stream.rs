@@ -19,7 +19,7 @@ use super::{limits, tool, usage, window};
 use crate::core::fingerprint;
 use crate::core::lines::Line;
 use crate::core::source::lenient::{Object, Room, Scalar, read};
-use crate::core::source::{Call, Fact, Message, Meta, Response, Surface};
+use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Response, Surface};
 use crate::core::usage::Tokens;
 
 /// How many lines are known again when they are repeated.
@@ -81,7 +81,7 @@ struct Part<'a> {
 
 /// Reads the lines of one stream, in order.
 #[derive(Debug, Default)]
-pub struct Stream {
+pub(super) struct Stream {
     session: Option<String>,
     /// The message at hand.
     pending: Option<Message>,
@@ -95,9 +95,22 @@ pub struct Stream {
     lines: VecDeque<u64>,
 }
 
+impl Parser for Stream {
+    fn line(&mut self, line: Line<'_>) -> Parsed {
+        let mut facts = Vec::new();
+        self.read(line, &mut facts);
+        Parsed::of(None, facts)
+    }
+
+    fn settle(&mut self) -> Parsed {
+        let mut facts = Vec::new();
+        self.tell_pending(&mut facts);
+        Parsed::of(None, facts)
+    }
+}
+
 impl Stream {
-    /// Reads one line; what it says is added to `facts`.
-    pub fn line(&mut self, line: Line<'_>, facts: &mut Vec<Fact>) {
+    fn read(&mut self, line: Line<'_>, facts: &mut Vec<Fact>) {
         let (Line::Whole(bytes) | Line::Cut(bytes) | Line::Oversized(bytes)) = line;
         let kind = kind(bytes);
         match kind {
@@ -118,7 +131,7 @@ impl Stream {
             Some("assistant" | "result") if kind.is_none() && self.is_repeated(bytes) => {}
             Some("system") if entry.subtype.is("init") => {
                 self.introduce(&entry, facts);
-                self.settle(facts);
+                self.tell_pending(facts);
                 facts.push(Fact::Context {
                     model: entry.model.owned(),
                     effort: None,
@@ -153,7 +166,7 @@ impl Stream {
     }
 
     /// Tells of the message at hand: nothing more is expected of it for now.
-    pub fn settle(&mut self, facts: &mut Vec<Fact>) {
+    fn tell_pending(&mut self, facts: &mut Vec<Fact>) {
         let Some(message) = self.pending.take() else { return };
         let before = self.run.told(message.id);
         if (message.tokens.output, message.tokens.all()) < (before.output, before.all()) {
@@ -172,7 +185,7 @@ impl Stream {
         if self.session.as_deref() == Some(id) {
             return;
         }
-        self.settle(facts);
+        self.tell_pending(facts);
         *self = Self { session: Some(id.to_string()), ..Self::default() };
         facts.push(Fact::Meta(Box::new(Meta {
             id: id.to_owned(),
@@ -210,7 +223,7 @@ impl Stream {
         let Some(id) = body.id.text().or_else(|| line.text()) else { return };
         let message_id = fingerprint::long(id.as_bytes());
         if self.pending.as_ref().is_some_and(|pending| pending.id != message_id) {
-            self.settle(facts);
+            self.tell_pending(facts);
         }
         let Some(written) = &body.usage.0 else { return };
         let Some(tokens) = usage::tokens(written) else { return };
@@ -243,7 +256,7 @@ impl Stream {
             call: call.known(),
         });
         if is_over {
-            self.settle(facts);
+            self.tell_pending(facts);
         }
     }
 
@@ -263,7 +276,7 @@ impl Stream {
         }
         if main && self.pending.as_ref().is_none_or(|pending| !pending.main) {
             // A helper's lines came between; the end is of the message that began last.
-            self.settle(facts);
+            self.tell_pending(facts);
             self.pending.clone_from(&self.last);
         }
         let Some(pending) = self.pending.as_mut().filter(|pending| pending.main == main) else { return };
@@ -280,14 +293,14 @@ impl Stream {
         let reason = part.delta.0.as_ref().and_then(|delta| delta.stop_reason.owned());
         if let Some(reason) = reason {
             pending.call.get_or_insert_default().finish_reason = Some(reason);
-            self.settle(facts);
+            self.tell_pending(facts);
         }
     }
 
     /// A tool's result; only its first bytes are looked at, because the rest is what the tool said.
     fn user(&mut self, line: &[u8], facts: &mut Vec<Fact>) {
         const NEAR: usize = 512;
-        self.settle(facts);
+        self.tell_pending(facts);
         let key: &[u8] = b"\"tool_use_id\":";
         let near = line.get(..line.len().min(NEAR)).unwrap_or_default();
         let Some(at) = memchr::memmem::find(near, key) else { return };
@@ -299,7 +312,7 @@ impl Stream {
     fn result(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
         self.introduce(entry, facts);
         let mut untold = Vec::new();
-        self.settle(&mut untold);
+        self.tell_pending(&mut untold);
         let models = decode(entry.model_usage).unwrap_or_default();
         let since_last = decode(entry.model_usage_since_last_result);
         let LastCall { message, tokens } = self.run.result(Figures {
@@ -368,7 +381,7 @@ fn is_telling(rest: &[u8]) -> bool {
 }
 
 /// Whether a line is one that `claude -p` prints.
-pub fn is_line(line: &[u8]) -> bool {
+pub(super) fn is_line(line: &[u8]) -> bool {
     let mut room = Room::default();
     let Some(entry) = read::<Entry<'_>>(line, &mut room) else { return false };
     let kinds = ["system", "assistant", "user", "result", "stream_event", "rate_limit_event"];

@@ -14,20 +14,27 @@ use super::value::{counters, field, text};
 use super::{call, count, event, parse};
 use crate::core::activity::Activity::{Browsing, Delegating, Editing, Planning, Running};
 use crate::core::lines::Line;
-use crate::core::source::{Count, CountInfo, Counters, Doing, Fact, Meta, Parsed, Surface, command};
+use crate::core::source::{Count, CountInfo, Counters, Doing, Fact, Meta, Parsed, Parser, Surface, command};
 
 /// Reads the lines of one stream, in order.
 #[derive(Debug, Default)]
-pub struct Stream {
+pub(super) struct Stream {
     /// The thread's counters as last told.
     known: Option<Counters>,
     /// Whether a count told of the turn at hand.
     counted: bool,
 }
 
+impl Parser for Stream {
+    fn line(&mut self, line: Line<'_>) -> Parsed {
+        let mut facts = Vec::new();
+        self.read(line, &mut facts);
+        Parsed::of(None, facts)
+    }
+}
+
 impl Stream {
-    /// Reads one line; what it says is added to `facts`.
-    pub fn line(&mut self, line: Line<'_>, facts: &mut Vec<Fact>) {
+    fn read(&mut self, line: Line<'_>, facts: &mut Vec<Fact>) {
         let (Line::Whole(bytes) | Line::Cut(bytes) | Line::Oversized(bytes)) = line;
         if Head::read(bytes).is_some() {
             return self.of_file(line, facts);
@@ -202,8 +209,8 @@ fn item_fact(kind: &str, item: &str, id: Option<&str>, whole: Option<&Value>) ->
     }
 }
 
-/// Whether a line is one that `codex exec --json` prints.
-pub fn is_line(line: &[u8]) -> bool {
+/// Whether a line is one that `codex exec --json` prints, or one of a session file.
+pub(super) fn is_line(line: &[u8]) -> bool {
     let known = |kind: &str| {
         ["thread.", "turn.", "item."].iter().any(|family| kind.starts_with(family)) || kind == "token_count"
     };
@@ -212,11 +219,12 @@ pub fn is_line(line: &[u8]) -> bool {
     {
         return true;
     }
-    match serde_json::from_slice::<Value>(line) {
-        Ok(line) => {
-            text(&line, "type").is_some_and(known)
-                || field(&line, "msg").is_some_and(|message| text(message, "type").is_some())
+    super::is_line(line)
+        || match serde_json::from_slice::<Value>(line) {
+            Ok(line) => {
+                text(&line, "type").is_some_and(known)
+                    || field(&line, "msg").is_some_and(|message| text(message, "type").is_some())
+            }
+            Err(_) => false,
         }
-        Err(_) => false,
-    }
 }

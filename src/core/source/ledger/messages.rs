@@ -219,7 +219,7 @@ impl Messages {
         }
     }
 
-    /// What the whole session has spent so far by Claude Code's own account.
+    /// What the whole session has spent so far by the agent's own account.
     fn spent(&mut self, at: Timestamp, spent: Tokens) {
         if self.inherited.is_none() || !self.held.is_empty() {
             self.held.push(Entry::Spent(at, spent));
