@@ -13,14 +13,3 @@ pub fn now() -> Now {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
     Now { mono: ORIGIN.get_or_init(Instant::now).elapsed(), wall: Timestamp::now() }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::now;
-
-    #[test]
-    fn the_monotonic_clock_never_falls() {
-        let first = now();
-        assert!(now().mono >= first.mono);
-    }
-}

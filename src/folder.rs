@@ -6,8 +6,6 @@
 //! (Windows) a path has to do: there the folders of a user are closed to others.
 //! Read next: [`crate::paths::StateDir`], the folder that this is for.
 
-use std::io;
-
 #[cfg(not(unix))]
 #[path = "folder/by_path.rs"]
 mod system;
@@ -28,14 +26,4 @@ pub enum Use {
     Cut,
     /// To be locked; made if it is not there.
     Lock,
-}
-
-impl Folder {
-    /// Reads a file of at most `most` bytes. Waits for nobody, whatever is in the file's place.
-    ///
-    /// # Errors
-    /// Whatever the system says; also that it is no file, too large, or behind another user's link.
-    pub fn read(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
-        crate::files::read_all(&self.file(name, Use::Read)?, most)
-    }
 }

@@ -13,8 +13,6 @@ use crate::core::report::Event;
 pub struct Subscription {
     connection: Connection,
     position: Option<Position>,
-    /// The daemon's version.
-    pub version: String,
 }
 
 /// Why there is no subscription.
@@ -39,7 +37,7 @@ impl Subscription {
         if !reply.ok {
             return Err(SubscribeError::Refused(Box::new(reply)));
         }
-        Ok(Self { connection, position: reply.position, version: reply.version })
+        Ok(Self { connection, position: reply.position })
     }
 
     /// The next event; `None` when the daemon has ended or the connection broke. Nothing is lost when the wait is given

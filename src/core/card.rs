@@ -6,7 +6,6 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::{Serialize, Serializer};
 
 use crate::core::activity::Activity;
 use crate::core::fit;
@@ -231,34 +230,6 @@ impl PartialEq for Card {
 }
 
 impl Eq for Card {}
-
-/// The `card` object of `status --json` and the events.
-impl Serialize for Card {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Object<'a> {
-            name: &'a str,
-            details: Option<&'a str>,
-            state: Option<&'a str>,
-            large_text: Option<&'a str>,
-            small_text: Option<&'a str>,
-            started_at: Timestamp,
-            member_list: &'a str,
-            session: &'a str,
-        }
-        Object {
-            name: self.name(),
-            details: self.details(),
-            state: self.state(),
-            large_text: self.large_text(),
-            small_text: self.small_text(),
-            started_at: self.started_at(),
-            member_list: self.member_list_text(),
-            session: self.session(),
-        }
-        .serialize(serializer)
-    }
-}
 
 /// Discord counts in milliseconds and refuses a start before the first one of 1970.
 fn valid_start(at: Timestamp) -> Timestamp {

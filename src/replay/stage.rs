@@ -33,16 +33,6 @@ impl Stage {
         Self { drive: Drive::new(Engine::new(settings, zone, publisher), Folders::Looked), now }
     }
 
-    /// The time on the stage.
-    pub fn now(&self) -> Now {
-        self.now
-    }
-
-    /// The engine, for reports.
-    pub fn engine(&self) -> &Engine {
-        &self.drive.engine
-    }
-
     /// Lets time pass until `to`; whatever is due on the way happens at its moment.
     pub fn advance(&mut self, to: Timestamp, out: &mut dyn FnMut(Event)) {
         let end = self.now.mono.saturating_add(elapsed(self.now.wall, to));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use agent_presence::core::activity::Activity;
 use agent_presence::core::card::{Card, CardFacts, CardWindow};
 use agent_presence::core::privacy::{Allowed, allowed};
+use agent_presence::core::report::CardReport;
 use agent_presence::core::settings::{MemberList, Settings, Show};
 use agent_presence::core::source::Agent;
 use agent_presence::core::template::Template;
@@ -96,7 +97,8 @@ fn default_card_is_the_contracts() {
 
 #[test]
 fn card_object_is_the_contracts() {
-    let json = serde_json::to_string(&build(&facts(), &settings("{model}", ""), None)).unwrap();
+    let json =
+        serde_json::to_string(&CardReport::from(&build(&facts(), &settings("{model}", ""), None))).unwrap();
     assert_eq!(
         json,
         r#"{"name":"Codex","details":"GPT-5.6 Sol","state":null,"large_text":"in 40.3K (+ 262K cached) · out 5.86K (reasoning 4.47K) · context 87% left · 5h resets 14:20","small_text":null,"started_at":"2026-11-20T09:00:00Z","member_list":"Codex","session":"0199-session"}"#

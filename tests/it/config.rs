@@ -393,19 +393,23 @@ fn nearly_settings() -> impl Strategy<Value = String> {
 
 #[test]
 fn deep_nesting_is_read() {
-    for text in [format!("a = {}", "[".repeat(100_000)), format!("[{}]", "a.".repeat(100_000) + "a")] {
-        let _ = Effective::read(&text, &context());
+    for text in [
+        format!("a = {}", "[".repeat(100_000)),
+        format!("[{}]", "a.".repeat(100_000) + "a"),
+        format!("card = {}", "{a = ".repeat(100_000)),
+        "a.".repeat(100_000),
+        format!("{}a = 1", "a.".repeat(100_000)),
+    ] {
+        assert_ne!(issues(&text), "");
     }
-    let inline = "{a = ".repeat(100_000);
-    let _ = Effective::read(&format!("card = {inline}"), &context());
-    let _ = Effective::read(&"a.".repeat(100_000), &context());
-    let _ = Effective::read(&format!("{}a = 1", "a.".repeat(100_000)), &context());
 }
 
 proptest! {
     #[test]
     fn any_text_is_read(text in "\\PC{0,80}(\n\\PC{0,80}){0,4}") {
-        let _ = Effective::read(&text, &context()).shown();
+        let effective = Effective::read(&text, &context());
+        prop_assert!(!issues(&text).contains(|c: char| c.is_control() && c != '\n'));
+        prop_assert_eq!(Effective::read(&effective.shown(), &context()).settings, effective.settings);
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub use self::unix::{foreign, identity, is_open_to_all, present, roots, scan, unwatched, watch_dirs};
+pub use self::unix::{foreign, identity, present, roots, scan, unwatched, watch_dirs};
 #[cfg(windows)]
 pub use self::windows::{foreign, identity, present, roots, scan, unwatched, watch_dirs};
 

@@ -205,10 +205,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_body_is_survived(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            for opcode in [Opcode::Frame, Opcode::Close] {
-                let _ = Message::read(Frame { opcode, body: body.clone() });
-            }
+        fn words_are_one_line_of_a_bearable_length(words in "(\\PC|\\p{C}){0,400}") {
+            let body = serde_json::json!({ "code": 1, "message": words }).to_string().into_bytes();
+            let read = Message::read(Frame { opcode: Opcode::Close, body });
+            let Ok(Message::Close { code: 1, message }) = read else { return Err(TestCaseError::fail("")) };
+            prop_assert!(!message.contains(char::is_control) && message.chars().count() <= MAX_WORDS);
+            prop_assert!(message.is_empty() == words.is_empty());
         }
     }
 }

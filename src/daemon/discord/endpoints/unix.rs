@@ -119,7 +119,7 @@ pub fn foreign(places: &EndpointDirs, clients: &Clients) -> Vec<String> {
 }
 
 /// Whether everybody can create files in `folder`.
-pub fn is_open_to_all(folder: &Path) -> bool {
+fn is_open_to_all(folder: &Path) -> bool {
     const WRITABLE_BY_OTHERS: u32 = 0o002;
     fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & WRITABLE_BY_OTHERS != 0)
 }
