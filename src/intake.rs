@@ -6,7 +6,7 @@
 //! its [row](crate::core::source::Spec) tells.
 //!
 //! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `folders` and `scan` (which files there
-//! are), `notice` (what happened to one), `files`, `tail` and `open` (its bytes), `lineage` (whose history it copied),
+//! are), `notice` (what happened to one), `files`, `tail`, `rest` and `open` (its bytes), `lineage` (whose history it copied),
 //! `registers` and `exits` (which processes run), `watch`, `breath`, `inbox` and `places` (who wakes us, about what);
 //! `survey` (a look from outside).
 
@@ -22,6 +22,7 @@ mod open;
 mod places;
 mod reader;
 mod registers;
+mod rest;
 mod scan;
 mod survey;
 mod tail;

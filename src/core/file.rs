@@ -23,7 +23,7 @@ use crate::core::source::{Agent, Parser};
 use crate::core::time::later;
 use fold::Fold;
 
-pub use crate::core::source::ledger::UsageRow;
+pub use crate::core::source::ledger::{Decided, UsageRow};
 pub use crate::core::source::relatives::{Head, LineageRequest};
 pub use rows::RowReader;
 pub use stream::Stream;
@@ -185,6 +185,26 @@ impl SessionFile {
             self.fold.changed = true;
             self.fold.news = true;
             self.fold.drain();
+        }
+    }
+
+    /// What is to be remembered of a file that has told everything, so that it can be read again later; `None` where that
+    /// would not lead to the same figures.
+    pub fn decided(&self) -> Option<Decided> {
+        let Some(about) = &self.fold.about else { return Some(Decided::default()) };
+        Some(Decided { restored: about.session.restored, ..about.ledger.decided()? })
+    }
+
+    /// Tells that everything was read again to where that was. It has been told.
+    pub fn decide_again(&mut self, decided: &Decided) {
+        if let Some(about) = &mut self.fold.about {
+            about.ledger.decide_again(decided);
+            self.fold.drain();
+        }
+        self.caught_up();
+        let _told = self.take_update();
+        if let Some(about) = &mut self.fold.about {
+            about.session.restored = decided.restored;
         }
     }
 

@@ -77,7 +77,6 @@ impl Reader<'_> {
         let rows: Vec<_> =
             files.iter().filter_map(|path| read_rows(agent, path, u64::MAX, &mut self.chunks)).collect();
         if let Some(tail) = self.files.get_mut(id) {
-            tail.helped = true;
             tail.fold.iter_mut().for_each(|fold| fold.set_helpers(&rows, true));
         }
     }

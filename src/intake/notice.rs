@@ -99,7 +99,9 @@ impl Reader<'_> {
             && let Some(id) = self.resume(home, path, offset)?
         {
             let resumed = self.announce(id);
-            return if resumed.is_break() { Ok(resumed) } else { self.look_again(id) };
+            let flow = if resumed.is_break() { resumed } else { self.look_again(id)? };
+            self.rest(id);
+            return Ok(flow);
         }
         let mut tail = self.read(home, path, &mut Opened::open(path)?)?;
         tail.grown_at = now.mono.saturating_sub(now.since(stamp.modified));
@@ -107,16 +109,6 @@ impl Reader<'_> {
         let flow = self.announce(id);
         self.rest(id);
         Ok(flow)
-    }
-
-    /// Of a few files all that was read stays at hand. Where there are more, most of them never grow again.
-    fn rest(&mut self, id: FileId) {
-        const AWAKE: usize = 256;
-        if self.files.len() > AWAKE
-            && let Some(tail) = self.files.get_mut(id)
-        {
-            tail.rest();
-        }
     }
 
     /// Begins with what an earlier reading has told. `None`: the file is not the one that it read.

@@ -198,7 +198,9 @@ impl<'a> Reader<'a> {
         self.verify_registers();
         self.check_registers(|_| true)?;
         self.retry_unreadable()?;
-        self.drop_silent()
+        self.drop_silent()?;
+        self.rest_silent();
+        ControlFlow::Continue(())
     }
 
     fn retry_unreadable(&mut self) -> ControlFlow<()> {

@@ -2,7 +2,7 @@
 //!
 //! Knows one file and its fold, nothing of folders or events. It may be read in three ways: whole; for very large files
 //! first the ends and then, in slices, everything ([`Count`]); and on from where it was.
-//! Read next: `reader`, which decides when.
+//! Read next: `rest`, for a file that is read on only after a long time; `reader`, which decides when.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use jiff::Timestamp;
 
 use super::open::{Chunks, Opened, Stamp};
 use super::{Ends, Home, Sizes};
-use crate::core::file::SessionFile;
+use crate::core::file::{Decided, SessionFile};
+use crate::core::fingerprint;
 
 /// How many bytes before the offset are remembered, to notice a file that was rewritten in place.
 const ANCHOR: usize = 64;
@@ -40,16 +41,24 @@ pub(super) struct Tail {
     pub(super) lineage_asked: Option<u64>,
     /// Whether other files of the same conversation are followed.
     pub(super) shared: bool,
-    /// Whether its helpers' files told some of what it counts.
-    pub(super) helped: bool,
+    /// What was known of it beyond its bytes when it came to rest.
+    pub(super) decided: Decided,
 }
 
 /// How far a file has been read.
 #[derive(Debug, Default)]
 pub(super) struct Position {
     pub(super) offset: u64,
-    /// The last bytes before the offset.
-    anchor: Vec<u8>,
+    anchor: Anchor,
+}
+
+/// The last bytes before the offset.
+#[derive(Debug)]
+pub(super) enum Anchor {
+    /// Themselves.
+    Bytes(Vec<u8>),
+    /// How many they are and their fingerprint.
+    Sealed(usize, u64),
 }
 
 /// A second reading of a large file, from its first byte.
@@ -77,13 +86,32 @@ pub(super) struct Reading {
     pub(super) whole: bool,
 }
 
+impl Default for Anchor {
+    fn default() -> Self {
+        Self::Bytes(Vec::new())
+    }
+}
+
 impl Position {
-    fn pass(&mut self, bytes: &[u8]) {
+    pub(super) fn pass(&mut self, bytes: &[u8]) {
         self.offset += bytes.len() as u64;
+        let Anchor::Bytes(anchor) = &mut self.anchor else { return };
         let kept = bytes.get(bytes.len().saturating_sub(ANCHOR)..).unwrap_or_default();
-        let surplus = (self.anchor.len() + kept.len()).saturating_sub(ANCHOR);
-        self.anchor.drain(..surplus);
-        self.anchor.extend_from_slice(kept);
+        let surplus = (anchor.len() + kept.len()).saturating_sub(ANCHOR);
+        anchor.drain(..surplus);
+        anchor.extend_from_slice(kept);
+    }
+
+    /// Whether what was read ends with a line's end.
+    pub(super) fn is_at_line_end(&self) -> bool {
+        matches!(&self.anchor, Anchor::Bytes(bytes) if bytes.last().is_none_or(|byte| *byte == b'\n'))
+    }
+
+    /// Keeps no bytes. Nothing passes any more.
+    pub(super) fn seal(&mut self) {
+        if let Anchor::Bytes(bytes) = &self.anchor {
+            self.anchor = Anchor::Sealed(bytes.len(), fingerprint::short(bytes));
+        }
     }
 
     /// Whether what was read last is still there.
@@ -91,11 +119,18 @@ impl Position {
         if opened.stamp.len < self.offset {
             return Ok(false);
         }
-        let mut there = Vec::with_capacity(self.anchor.len());
-        let length = self.anchor.len() as u64;
+        let length = match &self.anchor {
+            Anchor::Bytes(bytes) => bytes.len(),
+            Anchor::Sealed(length, _) => *length,
+        };
+        let mut there = Vec::with_capacity(length);
+        let length = length as u64;
         opened.file.go_to(self.offset.saturating_sub(length))?;
         (&mut opened.file).take(length).read_to_end(&mut there)?;
-        Ok(there == self.anchor)
+        Ok(match &self.anchor {
+            Anchor::Bytes(bytes) => there == *bytes,
+            Anchor::Sealed(_, sealed) => fingerprint::short(&there) == *sealed,
+        })
     }
 }
 
@@ -128,7 +163,7 @@ impl Reading {
             let whole = from == position.offset;
             if !whole {
                 fold.jump();
-                position = Position { offset: from, anchor: Vec::new() };
+                position = Position { offset: from, ..Position::default() };
             }
             chunks.stream(&mut opened.file, from, u64::MAX, |bytes| {
                 fold.push(bytes);
@@ -197,7 +232,7 @@ impl Tail {
             polled_at: Duration::ZERO,
             lineage_asked: None,
             shared: false,
-            helped: false,
+            decided: Decided::default(),
         })
     }
 
@@ -231,7 +266,7 @@ impl Tail {
             polled_at: Duration::ZERO,
             lineage_asked: None,
             shared: false,
-            helped: false,
+            decided: Decided::default(),
         }))
     }
 
@@ -263,35 +298,6 @@ impl Tail {
     /// How many bytes at the end belong to a line that is not whole.
     pub(super) fn unfinished(&self) -> u64 {
         self.fold.as_ref().map_or(0, |fold| fold.unfinished())
-    }
-
-    /// Gives up what was read of a file that has told all of it and may well never grow. One that would have to be asked what
-    /// it counted, or whose last line is not whole, keeps it.
-    pub(super) fn rest(&mut self) {
-        /// Larger files are not read twice.
-        const MOST: u64 = 4 * 1024 * 1024;
-        let is_whole = self.position.anchor.last().is_none_or(|byte| *byte == b'\n');
-        let is_alone = self.lineage_asked.is_none() && !self.shared && !self.helped && self.count.is_none();
-        if is_whole && is_alone && self.position.offset <= MOST {
-            self.fold = None;
-        }
-    }
-
-    /// Reads again what was read before the file came to rest; false when it is not there any more. All of it was told.
-    pub(super) fn wake(&mut self, opened: &mut Opened, chunks: &mut Chunks) -> io::Result<bool> {
-        if self.fold.is_some() {
-            return Ok(true);
-        }
-        let fold = SessionFile::new(self.home.agent, Arc::clone(&self.home.label), Timestamp::MAX);
-        let mut fold = located(fold, &self.path);
-        let offset = self.position.offset;
-        if chunks.stream(&mut opened.file, 0, offset, |bytes| fold.push(bytes))? < offset {
-            return Ok(false);
-        }
-        fold.caught_up();
-        let _told = fold.take_update();
-        self.fold = Some(Box::new(fold));
-        Ok(true)
     }
 
     /// Counts one more slice; true when the count has reached what was followed meanwhile and has taken its place.

@@ -54,6 +54,7 @@ mod real_path;
 mod record;
 mod reload;
 mod replay;
+mod resting;
 mod settings_watch;
 mod setup;
 mod show;

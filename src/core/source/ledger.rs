@@ -28,6 +28,15 @@ pub enum Change {
     Limits(Timestamp, LimitsFact),
 }
 
+/// What a file counts for other reasons than its own lines, so that these can be read again.
+#[derive(Debug, Default)]
+pub struct Decided {
+    /// What of it belongs to other files; `None` while they were not asked.
+    pub inherited: Option<Box<[messages::Mark]>>,
+    /// Whether its figures are as they were found.
+    pub restored: bool,
+}
+
 /// The figures of one file, from its first byte on.
 pub trait Ledger: Debug + Send {
     /// What the line at hand says, and its number. A [`Fact::Meta`] is another session's: its history was copied. What is
@@ -74,6 +83,12 @@ pub trait Ledger: Debug + Send {
     fn counted(&self) -> Option<Vec<UsageRow>> {
         None
     }
+
+    /// What was learnt of other files, for when the same lines are read again; `None` where that is not all that counts.
+    fn decided(&self) -> Option<Decided>;
+
+    /// The same lines were read again.
+    fn decide_again(&mut self, _decided: &Decided) {}
 
     /// Another file of the session may get the same lines: whichever gets one first counts it.
     fn share(&mut self) {}

@@ -136,6 +136,12 @@ pub(crate) fn read(agent: Agent, path: &Path, bytes: &[u8], chunk: usize) -> Opt
     file.end_line();
     file.caught_up();
     file.rest();
+    answer(&mut file, agent, path);
+    file.take_update().map(Seen::new)
+}
+
+/// Gives a file the rows of others that it wants.
+pub(crate) fn answer(file: &mut SessionFile, agent: Agent, path: &Path) {
     if let Some(wanted) = file.lineage_wanted() {
         file.set_lineage(&lineage(agent, path, &wanted));
     }
@@ -147,7 +153,6 @@ pub(crate) fn read(agent: Agent, path: &Path, bytes: &[u8], chunk: usize) -> Opt
         }
         file.set_helpers(&helpers.iter().map(|path| rows(agent, path)).collect::<Vec<_>>(), true);
     }
-    file.take_update().map(Seen::new)
 }
 
 /// What reading a file gave.

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Change, Ledger, UsageRow};
+use super::{Change, Decided, Ledger, UsageRow};
 use crate::core::activity::Activity;
 use crate::core::session::UsageEvent;
 use crate::core::source::{Fact, Message, Response};
@@ -62,6 +62,10 @@ pub struct Messages {
     held: Vec<Entry>,
     /// What is marked so belongs to another file, in order; `None` before that is known.
     inherited: Option<Vec<Mark>>,
+    /// Those of them that were met.
+    met: Vec<Mark>,
+    /// Whether more may belong to another file by now, which is asked when a message comes that is not known yet.
+    asks_again: bool,
     /// Whether another file of the session may get the same lines, so that each new message has to be asked for.
     shared: bool,
     /// Whether messages that count elsewhere, or were copied, were among the lines since the session's last account.
@@ -194,6 +198,25 @@ impl Ledger for Messages {
         Some(self.rows().map(UsageRow::Message).collect())
     }
 
+    fn decided(&self) -> Option<Decided> {
+        let Some(inherited) = &self.inherited else { return Some(Decided::default()) };
+        let has_accounts = self.spent.as_ref().is_some_and(|spent| spent.has_accounts());
+        if self.shared || has_accounts || !self.held.is_empty() {
+            return None;
+        }
+        // That there is an original makes a difference also where nothing of it was met.
+        let any = inherited.first().filter(|_| self.met.is_empty());
+        let inherited = self.met.iter().chain(any).copied().collect();
+        Some(Decided { inherited: Some(inherited), ..Decided::default() })
+    }
+
+    fn decide_again(&mut self, decided: &Decided) {
+        if let Some(inherited) = &decided.inherited {
+            self.inherit(inherited.iter().copied());
+            self.asks_again = true;
+        }
+    }
+
     fn share(&mut self) {
         self.shared = true;
     }
@@ -212,7 +235,7 @@ impl Messages {
 
     /// A line of a message, with its usage so far.
     fn message(&mut self, at: Timestamp, message: &Message) {
-        if self.inherited.is_none() || self.shared {
+        if self.inherited.is_none() || self.shared || self.asks_again {
             self.held.push(Entry::Message(at, message.clone()));
         } else {
             self.own(at, message, message.copied);
@@ -262,6 +285,7 @@ impl Messages {
             return;
         }
         let is_first = self.inherited.is_none();
+        self.asks_again = false;
         let inherited = self.inherited.get_or_insert_default();
         inherited.extend(marks);
         inherited.sort_unstable();
@@ -307,7 +331,10 @@ impl Messages {
         let inherited = self.inherited.as_deref().unwrap_or_default();
         let Message { id, response, tokens, main, at_least, .. } = *message;
         let row = Row { message: id, response, at, tokens, at_least };
-        let is_inherited = known.is_none() && row.marks().any(|mark| inherited.binary_search(&mark).is_ok());
+        let is_there = |mark: &Mark| inherited.binary_search(mark).is_ok();
+        let met = row.marks().find(is_there).filter(|_| known.is_none());
+        let is_inherited = met.is_some();
+        self.met.extend(met.filter(|met| self.met.last() != Some(met)));
         self.copied |= is_inherited || history;
         if let Some(spent) = &mut self.spent {
             spent.goes_on(at);

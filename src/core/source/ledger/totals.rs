@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Change, Ledger, UsageRow};
+use super::{Change, Decided, Ledger, UsageRow};
 use crate::core::session::UsageEvent;
 use crate::core::source::{Count, CountInfo, Counters, Fact, LimitsFact, Meta, uuid7_time};
 use crate::core::time::elapsed;
@@ -57,6 +57,8 @@ pub struct Totals {
     own_from_ordinal: Option<u64>,
     /// The figures without what counts as own only because the file rested before its first own line came.
     doubted: Option<Doubted>,
+    /// Whether other files decided something.
+    by_others: bool,
     changes: Vec<Change>,
 }
 
@@ -146,6 +148,10 @@ impl Ledger for Totals {
         self.mark_is_wrong();
     }
 
+    fn decided(&self) -> Option<Decided> {
+        (!self.by_others && self.doubted.is_none()).then(Decided::default)
+    }
+
     fn wants_lineage(&self) -> bool {
         matches!(self.origin, Origin::Undecided { rows, .. } if rows > 0)
     }
@@ -156,6 +162,7 @@ impl Ledger for Totals {
             return;
         }
         let Origin::Undecided { held, foreign_meta, .. } = std::mem::take(&mut self.origin) else { return };
+        self.by_others = true;
         let rows: Vec<Row> = held.iter().filter_map(Entry::row).collect();
         let mut originals = Originals::new(candidates);
         let copied = if self.may_repeat { originals.repeated(&rows) } else { originals.meet(&rows) };

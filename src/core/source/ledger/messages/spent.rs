@@ -60,6 +60,11 @@ impl Spent {
         }
     }
 
+    /// Whether there were any.
+    pub(super) fn has_accounts(&self) -> bool {
+        self.from.is_some() || !self.pending.is_empty()
+    }
+
     /// A helper is called.
     pub(super) fn called(&mut self) {
         self.calls += 1;
