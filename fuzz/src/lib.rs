@@ -4,8 +4,9 @@
 
 pub mod script;
 pub mod session_file;
-pub mod world;
-pub mod writers;
+mod support;
+mod world;
+mod writers;
 
 /// Bytes as decisions: what is left of them, taken from the front; zero when there are none.
 #[derive(Debug, Clone, Copy)]

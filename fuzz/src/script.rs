@@ -132,19 +132,19 @@ fn step(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64) {
         226..234 => {
             let name = bytes.pick(&["a", "b"]);
             let welcome = bytes.pick(&[
-                Welcome::ReadyAfter(100),
+                Welcome::ReadyAfter(ms(100)),
                 Welcome::NobodyListens,
-                Welcome::ReadyAfter(40_000),
+                Welcome::ReadyAfter(s(40)),
                 Welcome::NeverReady,
-                Welcome::RejectsId,
+                Welcome::Rejects,
                 Welcome::HangsUp,
             ]);
             world.welcome(name, welcome, code % 2 == 0);
         }
         234..240 => {
             let answers = [
-                Answer::AcksAfter(20),
-                Answer::AcksAfter(3000),
+                Answer::AcksAfter(ms(20)),
+                Answer::AcksAfter(s(3)),
                 Answer::Refuses(4000),
                 Answer::Refuses(5011),
                 Answer::Never,

@@ -103,10 +103,6 @@ impl Writer {
         }
     }
 
-    pub fn cwd(&self) -> &str {
-        &self.cwd
-    }
-
     fn place(&self, at: Timestamp) -> String {
         let context = json!({"cwd": self.cwd, "model": self.model, "effort": "high", "summary": "auto"});
         codex(at, "turn_context", &context.to_string())

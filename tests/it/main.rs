@@ -71,3 +71,4 @@ mod torn;
 #[cfg(unix)]
 mod uninstall;
 mod watch;
+mod world;

@@ -7,14 +7,15 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use crate::sim::codex::{About, Codex, Counters, Limits, Source, Tool, Window};
-use crate::sim::world::{Manner, World};
+use crate::sim::world::World;
+use crate::world::discords::{Welcome, ms};
 
 #[derive(Debug, Clone)]
 enum Op {
     Line(usize, Line),
     Delete(usize),
     Set(&'static str),
-    Discord(Manner),
+    Discord(Welcome),
     Sleep(u64),
     Clock(i64),
     Restart,
@@ -69,7 +70,12 @@ fn any_op() -> impl Strategy<Value = Op> {
         "discord.application_id = \"\"",
         "discord.application_id = \"123456789012345678\"",
     ];
-    let manners = vec![Manner::Well, Manner::Well, Manner::Down, Manner::RejectsId];
+    let manners = vec![
+        Welcome::ReadyAfter(ms(100)),
+        Welcome::ReadyAfter(ms(100)),
+        Welcome::NobodyListens,
+        Welcome::Rejects,
+    ];
     prop_oneof![
         30 => (0..NAMES.len(), any_line()).prop_map(|(session, line)| Op::Line(session, line)),
         1 => (0..NAMES.len()).prop_map(Op::Delete),
@@ -138,7 +144,7 @@ fn run(world: &mut World, op: &Op) {
         }
         Op::Set(assignment) => world.set(assignment),
         Op::Discord(manner) => world.discord("discord", *manner),
-        Op::Sleep(seconds) => world.suspend(Duration::from_secs(*seconds)),
+        Op::Sleep(seconds) => world.sleep(Duration::from_secs(*seconds)),
         Op::Clock(seconds) => world.set_clock(SignedDuration::from_secs(*seconds)),
         Op::Restart => {
             // A daemon that starts among lines from the future takes them for news, once more.
@@ -158,26 +164,26 @@ proptest! {
         script in prop::collection::vec((any_pause(), any_op()), 1..80),
     ) {
         let mut world = World::new(terminal);
-        world.discord("discord", Manner::Well);
+        world.discord("discord", Welcome::ReadyAfter(ms(100)));
         world.start_daemon();
         for (pause, op) in &script {
             run(&mut world, op);
-            world.run_until(world.elapsed + Duration::from_millis(*pause));
+            world.run_for(Duration::from_millis(*pause));
         }
         world.set("discord.application_id = \"123456789012345678\"");
         world.set("privacy.rule = []");
-        world.discord("discord", Manner::Well);
+        world.discord("discord", Welcome::ReadyAfter(ms(100)));
         // Longer than the longest wait for a connection, shorter than any silence.
         for _ in 0..13 {
             write(&mut world, "s1", &Line::Turn);
-            world.run_until(world.elapsed + Duration::from_secs(60));
+            world.run_for(Duration::from_secs(60));
         }
         let card = |world: &World| world.engine().unwrap().card().cloned();
         let mut wished = card(&world);
         prop_assert!(wished.is_some(), "a session at work has a card");
         // A limit may just have been reset; the card that says so is on its way.
         for _ in 0..8 {
-            world.run_until(world.elapsed + Duration::from_secs(21));
+            world.run_for(Duration::from_secs(21));
             let before = std::mem::replace(&mut wished, card(&world));
             if before == wished {
                 break;
@@ -187,7 +193,7 @@ proptest! {
         prop_assert_eq!(world.visible(sink), wished.as_ref());
 
         // The longest that anything may be silent and still count: a call, then `idle_after`.
-        world.run_until(world.elapsed + Duration::from_secs(46 * 60));
+        world.run_for(Duration::from_secs(46 * 60));
         prop_assert_eq!(world.visible(sink), None);
         prop_assert_eq!(world.engine().unwrap().poll_deadline(), None);
         let present: Vec<_> = world.present().collect();

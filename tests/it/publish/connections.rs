@@ -16,7 +16,7 @@ fn without_an_application_id_there_are_no_links() {
     world.set_settings(settings());
     world.run_for(s(1));
     assert_eq!(world.state("a"), LinkState::Connected);
-    assert_eq!(world.discord("a").visible, Some((card(1, 0), false)));
+    assert_eq!(world.visible("a"), Some((card(1, 0), false)));
 }
 
 #[test]
@@ -27,14 +27,14 @@ fn another_application_id_reconnects_under_it() {
     let mut other = settings();
     other.discord.application_id = "223456789012345678".to_owned();
     world.set_settings(other);
-    assert_eq!(world.discord("a").visible, None);
+    assert_eq!(world.visible("a"), None);
     world.run_for(s(6));
-    assert_eq!(world.discord("a").visible, Some((card(1, 0), false)));
+    assert_eq!(world.visible("a"), Some((card(1, 0), false)));
     assert_eq!(world.notices().len(), 2, "a reconnection of one's own is no loss");
     world.set_settings(Settings::default());
     world.run_for(s(1));
     assert_eq!(world.publisher.links(world.clock()).count(), 0);
-    assert_eq!(world.discord("a").visible, None);
+    assert_eq!(world.visible("a"), None);
 }
 
 #[test]
@@ -47,8 +47,8 @@ fn only_the_clients_that_the_user_chose_get_the_card() {
     chosen.discord.clients = Clients::Only(vec!["b".to_owned()]);
     world.set_settings(chosen);
     world.run_for(s(1));
-    assert_eq!(world.discord("a").visible, None);
-    assert_eq!(world.discord("b").visible, Some((card(1, 0), false)));
+    assert_eq!(world.visible("a"), None);
+    assert_eq!(world.visible("b"), Some((card(1, 0), false)));
     assert_eq!(world.publisher.links(world.clock()).map(|link| link.endpoint).collect::<Vec<_>>(), ["b"]);
 }
 
@@ -72,11 +72,7 @@ fn case_17_discord_is_absent_appears_and_dies() {
     world.kill_discord("a");
     world.discord("a").welcome = Welcome::ReadyAfter(ms(100));
     world.run_for(s(2));
-    assert_eq!(
-        world.discord("a").visible,
-        Some((card(1, 0), false)),
-        "again after a reconnect, though equal"
-    );
+    assert_eq!(world.visible("a"), Some((card(1, 0), false)), "again after a reconnect, though equal");
     let expected = [
         "could not connect to Discord at a: connection refused",
         "connected to Discord at a",
@@ -106,7 +102,7 @@ fn a_socket_file_that_vanishes_does_not_end_a_live_connection() {
     world.show(card(1, 0));
     world.run_for(s(1));
     assert_eq!(world.state("a"), LinkState::Connected);
-    assert_eq!(world.discord("a").visible, Some((card(1, 0), false)));
+    assert_eq!(world.visible("a"), Some((card(1, 0), false)));
     world.kill_discord("a");
     world.run_for(s(1));
     assert_eq!(world.publisher.links(world.clock()).count(), 0);
@@ -195,7 +191,7 @@ fn a_discord_of_another_process_has_a_budget_of_its_own() {
         }
         world.run_for(s(1));
         let shown = is_other_process.then_some((card(1, 0), false));
-        assert_eq!(world.discord("a").visible, shown);
+        assert_eq!(world.visible("a"), shown);
     }
 }
 
@@ -215,7 +211,7 @@ fn a_card_need_not_wait_for_what_another_process_was_sent() {
     // The link says so when it is connected, before its handshake.
     world.publisher.link_event(world.clock(), &endpoint("a"), LinkEvent::Restarted);
     world.run_for(s(1));
-    assert_eq!(world.discord("a").visible, Some((card(4, 0), false)));
+    assert_eq!(world.visible("a"), Some((card(4, 0), false)));
 }
 
 #[test]

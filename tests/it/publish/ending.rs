@@ -43,7 +43,7 @@ fn shutdown_clears_every_link_and_disconnects_when_that_is_confirmed() {
     assert!(!world.publisher.is_finished());
     world.run_for(ms(500));
     assert_eq!(world.frames(), ["2.50 clear"]);
-    assert_eq!(world.discord("b").visible, None);
+    assert_eq!(world.visible("b"), None);
     assert!(!world.publisher.is_finished(), "b did not confirm yet");
     world.run_for(ms(500));
     assert!(world.publisher.is_finished());

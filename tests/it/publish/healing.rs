@@ -24,10 +24,10 @@ fn case_26_a_card_that_discord_took_but_lost_is_sent_again() {
     world.discord("a").answer = Answer::Forgets;
     world.show(card(1, 0));
     world.run_for(s(60));
-    assert_eq!(world.discord("a").visible, None);
+    assert_eq!(world.visible("a"), None);
     world.discord("a").answer = Answer::AcksAfter(ms(20));
     world.run_for(s(300));
-    assert_eq!(world.discord("a").visible, Some((card(1, 0), false)));
+    assert_eq!(world.visible("a"), Some((card(1, 0), false)));
     assert_eq!(world.frames(), ["0.56 card 1.0", "300.56 card 1.0"]);
 }
 

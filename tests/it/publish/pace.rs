@@ -190,5 +190,5 @@ fn case_16_100_events_in_1_s_are_at_most_4_frames_in_20_s_and_the_last_lands() {
     world.run_for(s(20));
     let frames = world.frames();
     assert!(frames.len() <= 4, "{frames:?}");
-    assert_eq!(world.discord("a").visible, Some((card(99 % 7, 99), false)));
+    assert_eq!(world.visible("a"), Some((card(99 % 7, 99), false)));
 }

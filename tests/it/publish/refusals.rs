@@ -57,7 +57,7 @@ fn a_refusal_for_reasons_of_discords_own_is_retried_ever_more_slowly() {
     world.discord("a").answer = Answer::AcksAfter(ms(20));
     world.show(card(2, 0));
     world.run_for(s(76));
-    assert_eq!(world.discord("a").visible, Some((card(2, 0), false)), "the newest wish is what is retried");
+    assert_eq!(world.visible("a"), Some((card(2, 0), false)), "the newest wish is what is retried");
 }
 
 #[test]
@@ -106,5 +106,5 @@ fn a_clear_at_once_that_is_refused_is_retried_ever_more_slowly_however_often_it_
     );
     world.discord("a").answer = Answer::AcksAfter(ms(20));
     world.run_for(s(76));
-    assert_eq!(world.discord("a").visible, None);
+    assert_eq!(world.visible("a"), None);
 }

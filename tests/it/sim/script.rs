@@ -8,7 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::claude::Claude;
 use super::codex::{About, Codex, Counters, Limits, Source, Tool, Window};
-use super::world::{BEGIN, Manner, World};
+use super::world::World;
+use crate::world::discords::{Welcome, ms};
+use crate::world::machine::BEGIN;
 
 /// Runs a script and returns what happened, line by line.
 pub(crate) fn run(script: &str) -> Vec<String> {
@@ -32,7 +34,7 @@ pub(crate) fn run(script: &str) -> Vec<String> {
         }
         step(&mut world, command);
     }
-    world.trace
+    world.trace().to_vec()
 }
 
 fn step(world: &mut World, command: &str) {
@@ -46,7 +48,7 @@ fn step(world: &mut World, command: &str) {
             world.kill_daemon();
             world.start_daemon();
         }
-        ("sleep", time) => world.suspend(duration::parse(time).unwrap()),
+        ("sleep", time) => world.sleep(duration::parse(time).unwrap()),
         ("clock", by) => {
             let length =
                 SignedDuration::try_from(duration::parse(by.trim_start_matches(['-', '+'])).unwrap());
@@ -65,13 +67,13 @@ fn step(world: &mut World, command: &str) {
                 [name, what] => (*name, *what),
                 _ => panic!("not understood: {command}"),
             };
-            let manner = match what {
-                "up" => Manner::Well,
-                "down" => Manner::Down,
-                "rejects" => Manner::RejectsId,
+            let welcome = match what {
+                "up" => Welcome::ReadyAfter(ms(100)),
+                "down" => Welcome::NobodyListens,
+                "rejects" => Welcome::Rejects,
                 _ => panic!("not understood: {command}"),
             };
-            world.discord(name, manner);
+            world.discord(name, welcome);
         }
         ("codex", rest) => {
             let (name, rest) = rest.split_once(' ').unwrap_or((rest, "start"));
@@ -250,8 +252,7 @@ fn limits_of(text: &str, now: Now) -> Option<Limits> {
 
 /// `14:20` or `14:20:30` of the first day.
 fn clock(text: &str) -> Timestamp {
-    let begin: Timestamp = BEGIN.parse().unwrap();
-    begin - Duration::from_secs(10 * 3600)
+    BEGIN - Duration::from_secs(10 * 3600)
         + time(&if text.matches(':').count() == 1 { format!("{text}:00") } else { text.to_owned() })
 }
 

@@ -1,72 +1,32 @@
-//! A world for the real [`Engine`]: session files as bytes, clocks, a terminal or Discord clients, all simulated.
+//! A machine with session files, for scripts: [`Machine`] plays it, and what happens on it is written down here.
 //!
-//! No clock is read and no file opened. It is also the oracle: whatever a script does, [`World`] checks with every step
-//! what must always hold, and it writes down what happens.
-//! Longer than other files, because a world that is half in another file explains nothing.
+//! No clock is read and no file opened. Whatever a script does, what must always hold is checked with every step.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_presence::core::activity::Activity;
 use agent_presence::core::card::Card;
 use agent_presence::core::config::{ConfigContext, Effective};
 use agent_presence::core::engine::{Engine, Input, Output};
-use agent_presence::core::file::{FileUpdate, RowReader, SessionFile};
-use agent_presence::core::limits::{Snapshot, main_family};
-use agent_presence::core::privacy::Policy;
-use agent_presence::core::publish::{Endpoint, LinkCommand, LinkEvent, Loss, Payload, Publisher};
+use agent_presence::core::file::{RowReader, SessionFile};
+use agent_presence::core::limits::main_family;
+use agent_presence::core::publish::{Endpoint, LinkCommand, Payload};
 use agent_presence::core::register::{Open, Register, Status};
 use agent_presence::core::report::{Event, EventKind, LimitsReport};
-use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::{FileId, SourceEvent};
-use agent_presence::core::time::Now;
 use agent_presence::core::usage::Triplet;
-use agent_presence::host::drive::{Drive, Folders};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use super::claude::Claude;
 use super::codex::Codex;
+use crate::world::discords::Welcome;
+use crate::world::machine::{Machine, Seen};
 
 /// Files silent for longer are not followed.
 const LIVE_FOR: Duration = Duration::from_secs(24 * 3600);
-
-/// Deadlines at one moment; more than this would be a loop.
-const AT_ONCE: usize = 20;
-
-/// When every script begins.
-pub(crate) const BEGIN: &str = "2026-11-20T10:00:00Z";
-
-/// What a Discord does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// Takes connections and cards.
-    Well,
-    /// Nobody listens.
-    Down,
-    /// Closes with 4000.
-    RejectsId,
-}
-
-#[derive(Debug)]
-struct Discord {
-    manner: Manner,
-    connected: bool,
-    connection: u64,
-    /// What friends see.
-    visible: Option<Arc<Card>>,
-    /// What was sent last on this connection.
-    sent: Option<Arc<Card>>,
-    /// Frames without an answer yet, by their nonce.
-    unanswered: BTreeMap<u64, Option<Arc<Card>>>,
-    /// What it said that it shows.
-    confirmed: Option<Arc<Card>>,
-    /// When frames changed what friends see.
-    changes: Vec<Duration>,
-    answered_until: Duration,
-}
 
 /// One session file and its writer.
 #[derive(Debug)]
@@ -92,182 +52,70 @@ struct Followed {
     fold: SessionFile,
 }
 
-/// What the outside has been told of a session.
-#[derive(Debug, Default)]
-struct Told {
-    present: bool,
-    activity: Option<Activity>,
-    total: Option<u64>,
-}
-
 pub(crate) struct World {
-    drive: Option<Drive>,
-    /// Time since the beginning.
-    pub(crate) elapsed: Duration,
-    asleep: Duration,
-    clock_offset: SignedDuration,
-    furthest_offset: SignedDuration,
-    settings: Vec<(String, String)>,
-    terminal: bool,
+    machine: Machine,
     pub(crate) files: BTreeMap<String, File>,
-    discords: BTreeMap<Endpoint, Discord>,
-    underway: BTreeMap<(Duration, u64), (Endpoint, u64, LinkEvent)>,
-    sequence: u64,
     next_file: u64,
-    live_since: Timestamp,
-    remembered: Vec<Snapshot>,
-    told: BTreeMap<String, Told>,
-    /// How often the daemon woke up by itself.
-    pub(crate) wakeups: u32,
-    pub(crate) trace: Vec<String>,
+    trace: Vec<String>,
     /// Whether hover texts are written down as well.
     pub(crate) hover: bool,
 }
 
+impl Deref for World {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        &self.machine
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Machine {
+        &mut self.machine
+    }
+}
+
 impl World {
-    pub(crate) fn new(terminal: bool) -> Self {
-        let application_id = "discord.application_id".to_owned();
-        Self {
-            drive: None,
-            elapsed: Duration::ZERO,
-            asleep: Duration::ZERO,
-            clock_offset: SignedDuration::ZERO,
-            furthest_offset: SignedDuration::ZERO,
-            settings: vec![(application_id.clone(), format!("{application_id} = \"123456789012345678\""))],
-            terminal,
-            files: BTreeMap::new(),
-            discords: BTreeMap::new(),
-            underway: BTreeMap::new(),
-            sequence: 0,
-            next_file: 0,
-            live_since: Timestamp::MIN,
-            remembered: Vec::new(),
-            told: BTreeMap::new(),
-            wakeups: 0,
-            trace: Vec::new(),
-            hover: false,
-        }
-    }
-
-    pub(crate) fn now(&self) -> Now {
-        // The clock does not begin at zero: a daemon starts at any time after the machine did.
-        let mono = Duration::from_secs(1000) + self.elapsed - self.asleep;
-        let begin: Timestamp = BEGIN.parse().unwrap();
-        Now { mono, wall: begin + self.elapsed + self.clock_offset }
-    }
-
-    pub(crate) fn engine(&self) -> Option<&Engine> {
-        self.drive.as_ref().map(|drive| &drive.engine)
-    }
-
-    fn note(&mut self, text: &str) {
-        let at = offset(self.elapsed);
-        self.trace.push(format!("{at:<12} {text}"));
+    pub(crate) fn new(is_terminal: bool) -> Self {
+        let machine = Machine::new(is_terminal, &[]);
+        Self { machine, files: BTreeMap::new(), next_file: 0, trace: Vec::new(), hover: false }
     }
 
     // What the user, the machine and Discord do.
 
     /// Sets one key of the settings file.
     pub(crate) fn set(&mut self, assignment: &str) {
-        let key = assignment.split('=').next().unwrap().trim().to_owned();
-        self.settings.retain(|(known, _)| *known != key);
-        self.settings.push((key, assignment.to_owned()));
-        let settings = Box::new(self.read_settings());
-        if self.drive.is_some() {
-            self.input(Input::Settings(settings));
-        }
-    }
-
-    fn read_settings(&self) -> Settings {
-        let text: Vec<&str> = self.settings.iter().map(|(_, line)| line.as_str()).collect();
-        let effective = Effective::read(&text.join("\n"), &ConfigContext::default());
-        assert_eq!(effective.issues, [], "{text:?}");
-        effective.settings
+        let effective = Effective::read(assignment, &ConfigContext::default());
+        assert_eq!(effective.issues, [], "{assignment}");
+        self.machine.set(assignment);
     }
 
     pub(crate) fn start_daemon(&mut self) {
-        assert!(self.drive.is_none(), "a daemon is running");
-        let now = self.now();
-        let settings = self.read_settings();
-        let publisher = Publisher::new(1, &settings);
-        let publisher = if self.terminal { publisher.with_terminal(now) } else { publisher };
-        if self.terminal {
-            self.discords.insert(Endpoint::terminal(), Discord::new(Manner::Well));
-        }
-        let engine = Engine::new(settings, TimeZone::UTC, publisher);
-        self.drive = Some(Drive::new(engine, Folders::AsWritten));
-        self.told.clear();
-        self.live_since = now.wall;
-        let remembered = std::mem::take(&mut self.remembered);
-        self.input(Input::Remembered(remembered));
+        self.start(None);
         for name in self.files.keys().cloned().collect::<Vec<_>>() {
             self.look_first(&name);
         }
-        self.input(Input::Source(SourceEvent::CaughtUp));
-        let there: Vec<Endpoint> = self
-            .discords
-            .iter()
-            .filter(|(at, one)| **at != Endpoint::terminal() && one.manner != Manner::Down)
-            .map(|(endpoint, _)| endpoint.clone())
-            .collect();
-        for endpoint in there {
-            self.input(Input::Found(endpoint, "Discord".to_owned()));
-        }
+        self.caught_up(|discord| discord.welcome != Welcome::NobodyListens);
     }
 
     /// The daemon's process is gone; what it kept on disk is not.
     pub(crate) fn kill_daemon(&mut self) {
-        let Drive { engine, .. } = self.drive.take().unwrap();
-        self.remembered = engine.limits().cloned().collect();
+        self.kill();
         for file in self.files.values_mut() {
             file.followed = None;
         }
-        for discord in self.discords.values_mut() {
-            discord.hang_up();
-            discord.changes.clear();
-        }
-        self.underway.clear();
     }
 
-    /// The machine sleeps: only the calendar clock goes on.
-    pub(crate) fn suspend(&mut self, time: Duration) {
-        self.elapsed += time;
-        self.asleep += time;
-        self.input(Input::Woke);
-    }
-
-    /// Somebody sets the calendar clock.
-    pub(crate) fn set_clock(&mut self, by: SignedDuration) {
-        self.clock_offset += by;
-        self.furthest_offset = self.furthest_offset.max(self.clock_offset);
-        self.input(Input::Woke);
-    }
-
-    /// The clock is set right, so that no line is from the future.
-    pub(crate) fn set_clock_right(&mut self) {
-        self.set_clock(self.furthest_offset - self.clock_offset);
-    }
-
-    pub(crate) fn stop(&mut self) {
-        self.input(Input::ShutDown);
-    }
-
-    pub(crate) fn discord(&mut self, name: &str, manner: Manner) {
+    pub(crate) fn discord(&mut self, name: &str, welcome: Welcome) {
         let endpoint = Endpoint(name.to_owned());
-        let discord = self.discords.entry(endpoint.clone()).or_insert_with(|| Discord::new(Manner::Down));
-        let was = std::mem::replace(&mut discord.manner, manner);
-        if manner == Manner::Down {
-            if discord.connected {
-                let connection = discord.connection;
-                discord.hang_up();
-                self.schedule(Duration::ZERO, &endpoint, connection, LinkEvent::Lost(Loss::Eof));
-            }
-            if self.drive.is_some() {
-                self.input(Input::Vanished(endpoint));
-            }
-        } else if was == Manner::Down && self.drive.is_some() {
-            self.input(Input::Found(endpoint, "Discord".to_owned()));
-        }
+        let is_known = self.discords.all.contains_key(&endpoint);
+        let was_there = is_known && self.discords.at(&endpoint).welcome != Welcome::NobodyListens;
+        let noticed: fn(Endpoint) -> Input = match welcome {
+            Welcome::NobodyListens => Input::Vanished,
+            _ => |endpoint| Input::Found(endpoint, "Discord".to_owned()),
+        };
+        let is_noticed = welcome == Welcome::NobodyListens || !was_there;
+        self.welcome(name, welcome, is_noticed.then_some(noticed));
     }
 
     // Session files.
@@ -276,10 +124,12 @@ impl World {
     pub(crate) fn append(&mut self, name: &str, line: &str) {
         let elapsed = self.elapsed;
         let file = self.files.get_mut(name).unwrap();
+        let about = &file.codex.about;
+        self.machine.folders.insert(about.id.clone(), about.cwd.clone());
         file.lines.push(file.bytes.len());
         file.bytes.extend_from_slice(line.as_bytes());
         file.modified = elapsed;
-        if self.drive.is_none() {
+        if self.machine.engine().is_none() {
             return;
         }
         let Some(followed) = &mut file.followed else { return self.look_first(name) };
@@ -305,7 +155,8 @@ impl World {
     pub(crate) fn delete(&mut self, name: &str) {
         if let Some(Followed { id, .. }) = self.files.remove(name).and_then(|file| file.followed) {
             self.input(Input::Source(SourceEvent::Gone { file: id }));
-            self.told.remove(name);
+            self.forget(|session| session == name);
+            self.folders.remove(name);
         }
     }
 
@@ -387,165 +238,51 @@ impl World {
         }
         let Some(followed) = &mut self.files.get_mut(name).unwrap().followed else { return };
         let Some(update) = followed.fold.take_update() else { return };
-        let file = followed.id;
-        self.check_update(&update);
-        self.input(Input::Source(SourceEvent::Updated { file, update: Box::new(update), read: None }));
+        let id = followed.id;
+        self.read(id, update);
     }
 
-    fn check_update(&mut self, update: &FileUpdate) {
-        let restores = update.usage.iter().filter(|event| event.added.is_none()).count();
-        assert!(restores <= usize::from(update.first), "restored figures twice: {update:?}");
-        if update.first
-            && let Some(told) = self.told.get_mut(&update.session.id)
-        {
-            // A provisional total may be anything.
-            told.total = None;
+    /// What friends see at this Discord, or at the terminal.
+    pub(crate) fn visible(&self, name: &str) -> Option<&Arc<Card>> {
+        self.discords.all.get(&Endpoint(name.to_owned()))?.visible.as_ref().map(|(card, _)| card)
+    }
+
+    // What is written down.
+
+    /// Everything that has happened, and what it was checked for.
+    pub(crate) fn trace(&mut self) -> &[String] {
+        self.flush();
+        for Seen { at, output, is_again } in std::mem::take(&mut self.seen) {
+            let text = match &output {
+                Output::Link(command) => Some(self.frame(command, is_again)),
+                Output::Event(event) => told(event),
+                Output::Notice(notice) => Some(format!("log  {notice}")),
+                _ => None,
+            };
+            self.trace.extend(text.map(|text| line(at, &text)));
         }
+        &self.trace
     }
 
-    // The driver.
-
-    /// Lets time pass as a driver would: from deadline to deadline and event to event.
-    pub(crate) fn run_until(&mut self, end: Duration) {
-        assert!(end >= self.elapsed, "time goes on, not back");
-        let mut at_once = 0;
-        loop {
-            let deadline = self.engine().and_then(Engine::poll_deadline).map(|(at, _)| self.at(at));
-            let event = self.underway.keys().next().map(|(at, _)| *at);
-            let next = [deadline, event].into_iter().flatten().min().filter(|at| *at <= end);
-            let Some(next) = next else { break };
-            at_once = if next > self.elapsed { 0 } else { at_once + 1 };
-            assert!(
-                at_once < AT_ONCE,
-                "a deadline that is never met: {:?}",
-                self.engine().unwrap().poll_deadline()
-            );
-            self.elapsed = self.elapsed.max(next);
-            if event.is_some_and(|at| at <= self.elapsed) {
-                self.deliver();
-            } else {
-                self.wakeups += 1;
-                self.input(Input::Tick);
-            }
-        }
-        self.elapsed = end;
+    fn note(&mut self, text: &str) {
+        self.trace();
+        let at = self.elapsed;
+        self.trace.push(line(at, text));
     }
 
-    /// A moment of the monotonic clock, counted from the beginning.
-    fn at(&self, mono: Duration) -> Duration {
-        (mono + self.asleep).saturating_sub(Duration::from_secs(1000))
-    }
-
-    fn deliver(&mut self) {
-        let Some(((_, _), (endpoint, connection, event))) = self.underway.pop_first() else { return };
-        let discord = self.discords.get_mut(&endpoint).unwrap();
-        let ends = matches!(event, LinkEvent::Lost(_) | LinkEvent::Unreachable { .. });
-        if discord.connection != connection && !ends {
-            return;
-        }
-        if ends && discord.connection == connection {
-            discord.hang_up();
-        }
-        if let LinkEvent::Acked { nonce } = &event {
-            discord.confirmed = discord.unanswered.remove(nonce).unwrap();
-        }
-        self.input(Input::Link(endpoint, event));
-    }
-
-    pub(crate) fn input(&mut self, input: Input) {
-        let now = self.now();
-        let Some(drive) = &mut self.drive else { return };
-        drive.take(now, [input]);
-        self.drain();
-        self.check();
-    }
-
-    fn drain(&mut self) {
-        let now = self.now();
-        let mut outputs = 0;
-        while let Some(output) = self.drive.as_mut().unwrap().poll(now) {
-            outputs += 1;
-            assert!(outputs < 1000, "outputs never end: {output:?}");
-            match output {
-                Output::Link(command) => self.obey(command),
-                Output::Event(event) => self.tell(&event),
-                Output::Notice(notice) => self.note(&format!("log  {notice}")),
-                _ => {}
-            }
-        }
-    }
-
-    fn obey(&mut self, command: LinkCommand) {
+    fn frame(&self, command: &LinkCommand, is_again: bool) -> String {
         match command {
-            LinkCommand::Connect { endpoint, .. } => {
-                self.note(&format!("{} connect", endpoint.0));
-                let discord = self.discords.get_mut(&endpoint).unwrap();
-                discord.hang_up();
-                discord.connected = discord.manner != Manner::Down;
-                let (connection, manner) = (discord.connection, discord.manner);
-                let ms = Duration::from_millis;
-                match manner {
-                    Manner::Down => {
-                        let reason = "connection refused".to_owned();
-                        self.schedule(ms(1), &endpoint, connection, LinkEvent::Unreachable { reason });
-                    }
-                    Manner::Well => {
-                        self.schedule(ms(1), &endpoint, connection, LinkEvent::Opened);
-                        let ready = LinkEvent::Ready { client: "Discord".to_owned(), bridge: false };
-                        self.schedule(ms(100), &endpoint, connection, ready);
-                    }
-                    Manner::RejectsId => {
-                        self.schedule(ms(1), &endpoint, connection, LinkEvent::Opened);
-                        let message = "Invalid Client ID".to_owned();
-                        let loss = LinkEvent::Lost(Loss::Closed { code: 4000, message });
-                        self.schedule(ms(100), &endpoint, connection, loss);
-                    }
-                }
+            LinkCommand::Connect { endpoint, .. } => format!("{} connect", endpoint.0),
+            LinkCommand::Disconnect { endpoint } => format!("{} disconnect", endpoint.0),
+            LinkCommand::Send { endpoint, payload, .. } => {
+                let text = match payload {
+                    Payload::Clear => "no card".to_owned(),
+                    Payload::Card(_) | Payload::Reduced(_) if is_again => "same card".to_owned(),
+                    Payload::Card(card) | Payload::Reduced(card) => self.describe(card),
+                };
+                let is_terminal = *endpoint == Endpoint::terminal();
+                if is_terminal { text } else { format!("{} {text}", endpoint.0) }
             }
-            LinkCommand::Send { endpoint, nonce, payload } => self.receive(&endpoint, nonce, &payload),
-            LinkCommand::Disconnect { endpoint } => {
-                self.note(&format!("{} disconnect", endpoint.0));
-                let discord = self.discords.get_mut(&endpoint).unwrap();
-                discord.hang_up();
-                let connection = discord.connection;
-                self.schedule(Duration::from_millis(1), &endpoint, connection, LinkEvent::Lost(Loss::Eof));
-            }
-        }
-    }
-
-    fn receive(&mut self, endpoint: &Endpoint, nonce: u64, payload: &Payload) {
-        valid(nonce, payload);
-        let elapsed = self.elapsed;
-        let card = match payload {
-            Payload::Card(card) | Payload::Reduced(card) => Some(Arc::clone(card)),
-            Payload::Clear => None,
-        };
-        let discord = self.discords.get_mut(endpoint).unwrap();
-        let same = card == discord.sent;
-        if !same {
-            let recent = discord.changes.iter().filter(|at| **at + Duration::from_secs(20) > elapsed).count();
-            // A clear that must not wait is not held back, but counts.
-            assert!(recent < 4 || card.is_none(), "{} changes within 20 s", recent + 1);
-            discord.changes.push(elapsed);
-        }
-        discord.sent.clone_from(&card);
-        let connection = discord.connection;
-        let text = match &card {
-            None => "no card".to_owned(),
-            Some(_) if same => "same card".to_owned(),
-            Some(card) => self.describe(card),
-        };
-        let who = if *endpoint == Endpoint::terminal() { String::new() } else { format!("{} ", endpoint.0) };
-        self.note(&format!("{who}{text}"));
-        let discord = self.discords.get_mut(endpoint).unwrap();
-        discord.visible.clone_from(&card);
-        if *endpoint == Endpoint::terminal() {
-            discord.confirmed = card;
-        } else {
-            discord.unanswered.insert(nonce, card);
-            discord.answered_until = (elapsed + Duration::from_millis(20)).max(discord.answered_until);
-            let after = discord.answered_until - elapsed;
-            self.schedule(after, endpoint, connection, LinkEvent::Acked { nonce });
         }
     }
 
@@ -557,75 +294,8 @@ impl World {
         format!("card {name}{} // since {since}{}", lines.join(" // "), hover.unwrap_or_default())
     }
 
-    fn schedule(&mut self, after: Duration, endpoint: &Endpoint, connection: u64, event: LinkEvent) {
-        self.sequence += 1;
-        self.underway.insert((self.elapsed + after, self.sequence), (endpoint.clone(), connection, event));
-    }
-
-    fn tell(&mut self, event: &Event) {
-        assert_eq!(event.at, self.now().wall);
-        match &event.kind {
-            EventKind::Usage(usage) => {
-                let (session, tokens) = (usage.session.clone(), usage.tokens);
-                let told = self.told.entry(session.clone()).or_default();
-                assert!(tokens.total.is_none() || tokens.delta <= tokens.total, "{usage:?}");
-                assert!(told.total <= tokens.total, "{session}: total fell from {:?}: {usage:?}", told.total);
-                told.total = tokens.total;
-                let mark = if usage.restored { " (restored)" } else { "" };
-                self.note(&format!("{session} tokens {}{mark}", triplet(tokens)));
-            }
-            EventKind::Activity { session, activity, .. } => {
-                let told = self.told.entry(session.clone()).or_default();
-                assert_ne!(told.activity.replace(*activity), Some(*activity), "{session} again");
-                self.note(&format!("{session} is {}", activity.word()));
-            }
-            EventKind::Session { ended, session } => {
-                let told = self.told.entry(session.id.clone()).or_default();
-                assert!(told.present || !*ended, "{} ends without having been there", session.id);
-                told.present = !*ended;
-                told.activity = told.activity.filter(|_| !*ended);
-                let what = if *ended { "ends" } else { "appears" };
-                self.note(&format!("{} {what} {}", session.id, triplet(session.tokens)));
-            }
-            EventKind::Limits(limits) => self.note(&format!("limits {}", limits_text(limits))),
-            EventKind::Status => {}
-            EventKind::Card { card } => {
-                let told = card.as_ref().map(|card| card.session.as_str());
-                let mut confirmed = self.discords.values().filter_map(|discord| discord.confirmed.as_deref());
-                let is_true = match told {
-                    Some(told) => confirmed.any(|card| card.session() == told),
-                    None => confirmed.next().is_none(),
-                };
-                assert!(is_true, "the event tells of what is not shown: {event:?}");
-            }
-        }
-    }
-
-    /// What must hold at every moment.
-    fn check(&self) {
-        let Some(engine) = self.engine() else { return };
-        for discord in self.discords.values() {
-            let Some(card) = &discord.sent else { continue };
-            let file = self.files.values().find(|file| file.codex.about.id == card.session());
-            let cwd = file.map(|file| file.codex.about.cwd.as_str()).unwrap_or_default();
-            let policy = Policy::new([&engine.settings().privacy], &BTreeMap::new());
-            assert!(policy.allows(cwd, &[]).is_some(), "a hidden session is seen: {card:?}");
-        }
-    }
-
-    /// What friends see at this Discord, or at the terminal.
-    pub(crate) fn visible(&self, name: &str) -> Option<&Arc<Card>> {
-        self.discords.get(&Endpoint(name.to_owned()))?.visible.as_ref()
-    }
-
-    /// The sessions whose beginning was told, and not their end.
-    pub(crate) fn present(&self) -> impl Iterator<Item = &str> {
-        self.told.iter().filter(|(_, told)| told.present).map(|(id, _)| id.as_str())
-    }
-
-    // For scripts that look.
-
     pub(crate) fn report(&mut self) {
+        self.flush();
         let now = self.now();
         let engine = self.engine().unwrap();
         let mut lines = Vec::new();
@@ -645,8 +315,9 @@ impl World {
     }
 
     pub(crate) fn next(&mut self) {
+        self.flush();
         let next = self.engine().and_then(Engine::poll_deadline);
-        let next = next.map(|(at, why)| format!("{} ({why})", offset(self.at(at))));
+        let next = next.map(|(at, timer)| format!("{} ({timer})", offset(self.at(at))));
         let wakeups = std::mem::take(&mut self.wakeups);
         self.note(&format!("next {}; {wakeups} wake-ups so far", next.as_deref().unwrap_or("nothing")));
     }
@@ -658,42 +329,20 @@ impl File {
     }
 }
 
-impl Discord {
-    fn new(manner: Manner) -> Self {
-        Self {
-            manner,
-            connected: false,
-            connection: 0,
-            visible: None,
-            sent: None,
-            unanswered: BTreeMap::new(),
-            confirmed: None,
-            changes: Vec::new(),
-            answered_until: Duration::ZERO,
+fn told(event: &Event) -> Option<String> {
+    match &event.kind {
+        EventKind::Usage(usage) => {
+            let mark = if usage.restored { " (restored)" } else { "" };
+            Some(format!("{} tokens {}{mark}", usage.session, triplet(usage.tokens)))
         }
+        EventKind::Activity { session, activity, .. } => Some(format!("{session} is {}", activity.word())),
+        EventKind::Session { ended, session } => {
+            let what = if *ended { "ends" } else { "appears" };
+            Some(format!("{} {what} {}", session.id, triplet(session.tokens)))
+        }
+        EventKind::Limits(limits) => Some(format!("limits {}", limits_text(limits))),
+        EventKind::Status | EventKind::Card { .. } => None,
     }
-
-    fn hang_up(&mut self) {
-        self.connected = false;
-        self.connection += 1;
-        self.visible = None;
-        self.sent = None;
-        self.unanswered.clear();
-        self.confirmed = None;
-        self.answered_until = Duration::ZERO;
-    }
-}
-
-/// Discord takes it, by its own rules.
-fn valid(nonce: u64, payload: &Payload) {
-    #[cfg(unix)]
-    {
-        let body = agent_presence::daemon::discord::activity::set_activity(nonce, payload, 1).unwrap();
-        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(crate::support::discord_rules::validate(&body["args"]), Ok(()), "{body}");
-    }
-    #[cfg(not(unix))]
-    let _ = (nonce, payload);
 }
 
 fn triplet(tokens: Triplet) -> String {
@@ -707,13 +356,14 @@ fn limits_text(limits: &LimitsReport) -> String {
         let capped = window.capped_by.as_ref().map(|by| format!(" capped by {by}")).unwrap_or_default();
         format!("{} {left}{capped}", window.label)
     });
-    let family = if limits.family == main_family(Agent::CODEX) {
-        String::new()
-    } else {
-        format!("{} ", limits.family)
-    };
+    let is_main = limits.family == main_family(Agent::CODEX);
+    let family = if is_main { String::new() } else { format!("{} ", limits.family) };
     let stale = if limits.stale { ", stale" } else { "" };
     format!("{family}{}{stale}", windows.collect::<Vec<_>>().join(" · "))
+}
+
+fn line(at: Duration, text: &str) -> String {
+    format!("{:<12} {text}", offset(at))
 }
 
 /// `1:02:03.500`

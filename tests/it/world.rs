@@ -1,0 +1,4 @@
+//! A simulated machine, with a daemon and Discord clients: what `sim`, `publish`, `properties` and the fuzz targets share.
+
+pub(crate) mod discords;
+pub(crate) mod machine;
