@@ -16,7 +16,7 @@
 //!  └─────┬─────────┘                 │               └───────┬────────┘  │       └────────┬───────┘
 //!        │ SourceEvent               │ Settings              │ LinkEvent │ LinkCommand    │ Tick, ShutDown
 //!        └───────────────────────────┴───────────┬───────────┴───────────│────────────────┘
-//!                                                ▼   one select!, one task, one owner: daemon
+//!                                                ▼   one task, one owner: host, for the daemon
 //!  ╔═════════════════════════════════════════════════════════════════════│══════════════════════════╗
 //!  ║ core::engine     no clock, no I/O, no async, no locks, cannot fail  │                          ║
 //!  ║ bytes → lines → source::codex → Fact → Session → Roster → Card → Publisher                     ║
@@ -30,9 +30,10 @@
 //!
 //! # What drives the engine
 //!
-//! A driver keeps three rules: hand in every [`Input`](core::engine::Input) with the time at which it happened; then take
-//! every [`Output`](core::engine::Output) until there is none, and answer its questions about folders; then sleep until
-//! [`poll_deadline`](core::engine::Engine::poll_deadline), which also says why. There is no other timer in it.
+//! [`host`] does, for all of them. It keeps three rules: hand in every [`Input`](core::engine::Input) with the time at
+//! which it happened; then take every [`Output`](core::engine::Output) until there is none, and answer its questions about
+//! folders; then sleep until [`poll_deadline`](core::engine::Engine::poll_deadline), which also names what is due then.
+//! There is no other timer in it. What differs from shell to shell is who hears the outputs, and in what time.
 //!
 //! # The way of one line
 //!
@@ -81,7 +82,7 @@
 //!
 //! # Reading order
 //!
-//! [`core`], then [`daemon`], then what you came for. A new agent is one folder in [`core::source`] with its row, its place in
+//! [`core`], then [`host`], then [`daemon`], then what you came for. A new agent is one folder in [`core::source`] with its row, its place in
 //! [`Agent::ALL`](core::source::Agent::ALL), its homes in [`paths`], and a folder of fixtures.
 
 // What is decided.

@@ -164,7 +164,7 @@ fn step(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64) {
             world.input(Input::Link(Endpoint(name.to_owned()), event));
         }
         243..246 => world.input(Input::Tick),
-        246..248 => world.sleep(s(bytes.number())),
+        246..248 => world.suspend(s(bytes.number())),
         248..251 => {
             let jump = bytes.pick(&JUMPS);
             world.set_clock(SignedDuration::from_secs(jump));

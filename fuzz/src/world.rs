@@ -127,8 +127,8 @@ impl World {
         self.clock_was_set();
     }
 
-    pub(crate) fn sleep(&mut self, time: Duration) {
-        self.machine.sleep(time);
+    pub(crate) fn suspend(&mut self, time: Duration) {
+        self.machine.suspend(time);
         self.clock_was_set();
     }
 

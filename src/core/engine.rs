@@ -1,7 +1,7 @@
 //! The engine: everything that decides, behind one door.
 //!
-//! Driver contract: after every [`Engine::handle`], drain [`Engine::poll_output`] until it is empty, answer what
-//! [`Output::Locate`] asks, then sleep until [`Engine::poll_deadline`] and hand in [`Input::Tick`]. Nothing here reads a clock, does I/O or can fail; an engine
+//! Driver contract, which `crate::host` keeps: after every [`Engine::handle`], drain [`Engine::poll_output`] until it is
+//! empty, answer what [`Output::Locate`] asks, then sleep until [`Engine::poll_deadline`] and hand in [`Input::Tick`]. Nothing here reads a clock, does I/O or can fail; an engine
 //! without input schedules nothing but real deadlines.
 //! The daemon, `replay`, `run --demo` and an offline `status` are this engine with other drivers.
 //!

@@ -144,7 +144,7 @@ fn run(world: &mut World, op: &Op) {
         }
         Op::Set(assignment) => world.set(assignment),
         Op::Discord(manner) => world.discord("discord", *manner),
-        Op::Sleep(seconds) => world.sleep(Duration::from_secs(*seconds)),
+        Op::Sleep(seconds) => world.suspend(Duration::from_secs(*seconds)),
         Op::Clock(seconds) => world.set_clock(SignedDuration::from_secs(*seconds)),
         Op::Restart => {
             // A daemon that starts among lines from the future takes them for news, once more.

@@ -48,7 +48,7 @@ fn step(world: &mut World, command: &str) {
             world.kill_daemon();
             world.start_daemon();
         }
-        ("sleep", time) => world.sleep(duration::parse(time).unwrap()),
+        ("sleep", time) => world.suspend(duration::parse(time).unwrap()),
         ("clock", by) => {
             let length =
                 SignedDuration::try_from(duration::parse(by.trim_start_matches(['-', '+'])).unwrap());

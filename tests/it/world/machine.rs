@@ -2,6 +2,7 @@
 //! handed in by whoever has the files.
 //!
 //! It is also the oracle: with every output it checks what the engine promises.
+//! Longer than other files, because a machine that is half in another file explains nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -182,7 +183,7 @@ impl Machine {
     // Clocks.
 
     /// The machine sleeps: only the calendar clock goes on.
-    pub(crate) fn sleep(&mut self, time: Duration) {
+    pub(crate) fn suspend(&mut self, time: Duration) {
         self.flush();
         self.elapsed += time;
         self.asleep += time;
