@@ -138,7 +138,7 @@ impl ConfigFile {
 
 /// What reading depends on, from the environment and the build.
 ///
-/// `built_in_application_id` is `option_env!("AGENT_PRESENCE_APPLICATION_ID")` in the binary.
+/// `built_in_application_id` is what the build brought; blank is none.
 pub fn context(environment: &Environment, built_in_application_id: Option<&str>) -> ConfigContext {
     ConfigContext {
         home: environment.home().map(Path::to_owned),

@@ -105,10 +105,17 @@ fn running(status: StatusReport) -> DaemonState {
         pid: daemon.pid,
         version: daemon.version,
         started_at: daemon.started_at,
+        is_replaced: daemon.pid.is_some_and(is_replaced),
         paused_until: daemon.paused_until,
         to_discord: daemon.sink.as_deref() == Some("discord"),
         links,
     })
+}
+
+/// As Linux tells it of the file that a process runs; elsewhere it is not known.
+fn is_replaced(pid: u32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe"))
+        .is_ok_and(|program| program.to_string_lossy().ends_with(" (deleted)"))
 }
 
 fn unresponsive(state: &Path, cause: String) -> DaemonState {

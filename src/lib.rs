@@ -100,6 +100,7 @@ pub mod watch;
 
 // What a person meets.
 pub mod autostart;
+pub mod browser;
 pub mod cli;
 pub mod commands;
 pub mod dashboard;

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use agent_presence::browser;
 use agent_presence::cli::{self, Command, Invocation, Run};
 use agent_presence::commands;
 use agent_presence::commands::setup::Talk;
@@ -14,6 +15,12 @@ use agent_presence::host::Places;
 use agent_presence::paths::{self, Environment};
 use agent_presence::printed::{self, Printed};
 use jiff::tz::TimeZone;
+
+/// A packager's own application: from the build's environment, else from the file, which may be empty.
+const BUILT_IN_APPLICATION_ID: &str = match option_env!("AGENT_PRESENCE_APPLICATION_ID") {
+    Some(id) if !id.is_empty() => id,
+    _ => include_str!("../packaging/application-id"),
+};
 
 fn main() -> ExitCode {
     let invocation = match cli::parse() {
@@ -51,7 +58,7 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
         return commands::tap::run(tap, &environment, &mut err);
     }
     let config = ConfigFile::locate(invocation.global.config.as_deref(), &environment)?;
-    let context = config_file::context(&environment, option_env!("AGENT_PRESENCE_APPLICATION_ID"));
+    let context = config_file::context(&environment, Some(BUILT_IN_APPLICATION_ID));
     if let Command::Config(command) = &invocation.command {
         return commands::config::run(command, &config, &context, &mut out, &mut err);
     }
@@ -99,7 +106,8 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
         Command::Setup(setup) => {
             let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
             let mut answers = std::io::stdin().lock();
-            let talk = Talk { answers: is_terminal.then_some(&mut answers), err: &mut err };
+            let open = |page: &str| browser::open(page, &places.environment);
+            let talk = Talk { answers: is_terminal.then_some(&mut answers), err: &mut err, open: &open };
             commands::setup::run(setup, &places, &context, talk, &mut out)
         }
         Command::Doctor(doctor) => commands::doctor::run(&places, doctor.json, &mut out),

@@ -7,13 +7,16 @@
 use std::fs;
 use std::io::{self, BufRead, Write};
 
+use clap::ValueEnum;
 use toml::Value;
 
 use crate::cli::{self, Autostart, Enable, Setup, Shown, StatuslineAction};
 use crate::control::Verb;
 use crate::control::client::{self, Contact};
 use crate::core::config::keys::{self, Key};
-use crate::core::config::{APPLICATION_ID_HINT, ConfigContext, Effective, edit, is_application_id};
+use crate::core::config::{
+    APPLICATION_ID_HINT, ConfigContext, Effective, EffectiveValue, Origin, application_id_in, edit,
+};
 use crate::core::doctor::{self, Grade};
 use crate::core::publish::codes::REJECTED_HINT;
 use crate::core::report::DaemonReport;
@@ -27,22 +30,21 @@ use crate::{demo, files, show, statusline};
 /// How often a wrong answer is asked again.
 const TRIES: usize = 3;
 
+/// Where applications are made.
+const PORTAL: &str = "https://discord.com/developers/applications";
+
 const HOW_TO_GET_AN_ID: &str = "\
-Discord shows cards of applications only, so you need one of your own. It is free and takes two minutes:
-  1. Open https://discord.com/developers/applications and log in.
-  2. Click \"New Application\", give it any name, accept the terms, click \"Create\".
-  3. On its page \"General Information\", below \"Application ID\", click \"Copy\".
+Click \"New Application\", give it any name that may be seen, click \"Create\". Then copy that page's address, or the
+\"Application ID\" on it.
 ";
 
-const WHAT_MAY_BE_SHOWN: &str = "
-Cards show the agent, what it is doing, the model, tokens and limits. Prompts, replies, commands and paths are
-never shown. Names of your work are shown only if you allow it:
+const WHAT_MAY_BE_SHOWN: &str = "\
+Cards show agent, activity, model, tokens and limits, and never prompts, replies, commands or paths. Names of your work
+are shown only if you allow it: project, branch, file.
 ";
 
-const WHAT_THE_STATUSLINE_TELLS: &str = "
-Claude Code tells how much is left of its limits to the command of its status line only. A command that is there goes
-on running.
-Set it in Claude Code's settings?";
+const WHAT_THE_STATUSLINE_TELLS: &str = "\
+Claude Code tells its limits to its status line only. Set that up? (A command that is there goes on running.)";
 
 /// The conversation: what is said, and where answers come from, if anybody is there to answer.
 #[expect(missing_debug_implementations, reason = "readers and writers have none")]
@@ -51,6 +53,8 @@ pub struct Talk<'a, R> {
     pub answers: Option<&'a mut R>,
     /// Where questions and remarks go.
     pub err: &'a mut dyn Write,
+    /// Opens a page for the user to see, if it can.
+    pub open: &'a dyn Fn(&str) -> bool,
 }
 
 impl<R: BufRead> Talk<'_, R> {
@@ -109,19 +113,20 @@ pub fn run<R: BufRead>(
         return Err(Failure::new("could not set it up: the settings file has errors")
             .hint("see them with `agent-presence config check`, correct them, then try again"));
     }
-    let mut changes = Vec::new();
+    let mut places = places.clone();
     if let Some(id) = application_id(setup, before, &mut talk)? {
-        changes.extend(change("discord", "application_id", id.into()));
-    }
-    changes.extend(shown(setup, before, &mut talk));
-    write(places, &changes, &mut talk)?;
-    let places = Places { effective: places.config.read(context), ..places.clone() };
-    if let Some((_, given)) = changes.iter().find(|(key, _)| key.name == "application_id")
-        && given.as_str() != Some(&places.effective.settings.discord.application_id)
-    {
-        talk.say("note: AGENT_PRESENCE_APPLICATION_ID is set here, and stronger than the settings file\n");
+        let changes: Vec<Change> =
+            change("discord", "application_id", id.as_str().into()).into_iter().collect();
+        write(&mut places, context, &changes, &mut talk)?;
+        if places.effective.settings.discord.application_id != id {
+            talk.say(
+                "note: AGENT_PRESENCE_APPLICATION_ID is set here, and stronger than the settings file\n",
+            );
+        }
     }
     try_with_discord(&places, &mut talk)?;
+    let changes = shown(setup, before, &mut talk);
+    write(&mut places, context, &changes, &mut talk)?;
     let login = login(setup, &places, &mut talk);
     let statusline = statusline(setup, &places, &mut talk);
     finish(&places, &mut talk, out)?;
@@ -140,14 +145,17 @@ fn application_id<R: BufRead>(
     before: &Effective,
     talk: &mut Talk<'_, R>,
 ) -> Result<Option<String>, Failure> {
-    if let Some(id) = &setup.application_id {
-        let id = id.trim();
-        return if is_application_id(id) {
-            Ok(Some(id.to_owned()))
-        } else {
-            Err(Failure::new("could not use the application id: expected 17 to 20 digits")
-                .hint(APPLICATION_ID_HINT))
+    if let Some(given) = &setup.application_id {
+        return match application_id_in(given) {
+            Some(id) => Ok(Some(id.to_owned())),
+            None => Err(Failure::new("could not use the application id: expected 17 to 20 digits")
+                .hint(APPLICATION_ID_HINT)),
         };
+    }
+    let key = |value: &&EffectiveValue| value.key.path() == "discord.application_id";
+    if before.values.iter().find(key).is_some_and(|value| value.origin == Origin::BuiltIn) {
+        talk.say("the application id is built in; --application-id sets one of your own\n");
+        return Ok(None);
     }
     if !talk.can_ask() {
         talk.say("the application id is left as it is; --application-id changes it\n");
@@ -155,17 +163,21 @@ fn application_id<R: BufRead>(
     }
     let current = &before.settings.discord.application_id;
     let question = if current.is_empty() {
-        talk.say(HOW_TO_GET_AN_ID);
-        "Application ID (Enter to do it later): ".to_owned()
+        let opening = if (talk.open)(PORTAL) { "It is being opened: " } else { "Open this page: " };
+        talk.say("Discord shows cards of applications only, so make one of your own. It is free and takes a minute.\n");
+        talk.say(&format!("{opening}{PORTAL}\n{HOW_TO_GET_AN_ID}"));
+        "Address or application ID (Enter to do it later): ".to_owned()
     } else {
         format!("Application ID (Enter to keep {current}): ")
     };
     for _ in 0..TRIES {
         match talk.ask(&question) {
             None => return Ok(None),
-            Some(id) if id.is_empty() => return Ok(None),
-            Some(id) if is_application_id(&id) => return Ok(Some(id)),
-            Some(_) => talk.say(&format!("an application id is 17 to 20 digits; {APPLICATION_ID_HINT}\n")),
+            Some(text) if text.is_empty() => return Ok(None),
+            Some(text) => match application_id_in(&text) {
+                Some(id) => return Ok(Some(id.to_owned())),
+                None => talk.say(&format!("an application id is 17 to 20 digits; {APPLICATION_ID_HINT}\n")),
+            },
         }
     }
     Ok(None)
@@ -174,35 +186,50 @@ fn application_id<R: BufRead>(
 fn shown<R: BufRead>(setup: &Setup, before: &Effective, talk: &mut Talk<'_, R>) -> Vec<Change> {
     let privacy = &before.settings.privacy;
     let all = [
-        ("project", Shown::Project, privacy.project, "the name of the project's folder"),
-        ("branch", Shown::Branch, privacy.branch, "the git branch"),
-        ("file", Shown::File, privacy.file, "the name of the file at hand"),
+        ("project", Shown::Project, privacy.project),
+        ("branch", Shown::Branch, privacy.branch),
+        ("file", Shown::File, privacy.file),
     ];
-    if setup.show.is_none() {
-        let is_asked = talk.can_ask();
-        talk.say(if is_asked {
-            WHAT_MAY_BE_SHOWN
-        } else {
-            "what may be shown is left as it is; --show changes it\n"
-        });
-    }
-    let mut changes = Vec::new();
-    for (name, shown, current, what) in all {
-        let answer = match &setup.show {
-            Some(wanted) => Some(wanted.contains(&shown)),
-            None => talk.confirm(&format!("  Show {what}?"), current),
-        };
-        if let Some(answer) = answer.filter(|answer| *answer != current) {
-            changes.extend(change("privacy", name, answer.into()));
+    let now: Vec<Shown> = all.iter().filter(|(.., is_shown)| *is_shown).map(|(_, shown, _)| *shown).collect();
+    let wanted = match &setup.show {
+        Some(wanted) => wanted.clone(),
+        None if talk.can_ask() => {
+            talk.say(WHAT_MAY_BE_SHOWN);
+            ask_for_names(talk, &now).unwrap_or(now)
+        }
+        None => {
+            talk.say("what may be shown is left as it is; --show changes it\n");
+            now
+        }
+    };
+    let changed = all.into_iter().filter(|(_, shown, current)| wanted.contains(shown) != *current);
+    changed.filter_map(|(name, _, current)| change("privacy", name, (!current).into())).collect()
+}
+
+/// What may be shown, if it is to be other than `now`.
+fn ask_for_names<R: BufRead>(talk: &mut Talk<'_, R>, now: &[Shown]) -> Option<Vec<Shown>> {
+    let kept = if now.is_empty() { "none" } else { "as now" };
+    for _ in 0..TRIES {
+        let answer = talk.ask(&format!("Which of them to show, e.g. project,branch (Enter: {kept})? "))?;
+        let words = answer.split([',', ' ']).filter(|word| !word.is_empty());
+        match words.map(|word| Shown::from_str(word, true)).collect::<Result<Vec<_>, _>>() {
+            Ok(wanted) => return Some(wanted).filter(|wanted| !wanted.is_empty()),
+            Err(_) => talk.say("please answer with any of project, branch and file, or with nothing\n"),
         }
     }
-    changes
+    None
 }
 
 /// Larger files are not settings.
 const MOST_SETTINGS: u64 = 1 << 20;
 
-fn write<R: BufRead>(places: &Places, changes: &[Change], talk: &mut Talk<'_, R>) -> Result<(), Failure> {
+/// Writes the changes, and reads the settings again.
+fn write<R: BufRead>(
+    places: &mut Places,
+    context: &ConfigContext,
+    changes: &[Change],
+    talk: &mut Talk<'_, R>,
+) -> Result<(), Failure> {
     if changes.is_empty() {
         return Ok(());
     }
@@ -235,6 +262,7 @@ fn write<R: BufRead>(places: &Places, changes: &[Change], talk: &mut Talk<'_, R>
         .map_err(|error| failure("create the folder of", &error))?;
     files::write_atomically(path, text.as_bytes()).map_err(|error| failure("write", &error))?;
     talk.say(&format!("written to {}\n", path.display()));
+    places.effective = places.config.read(context);
     Ok(())
 }
 
@@ -255,7 +283,6 @@ fn try_with_discord<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>) -> Resu
         talk.say("the application id was not tried: no Discord is running\n");
         return Ok(());
     }
-    talk.say("trying the application id with Discord …\n");
     let text = match client::block_on(try_application_id(clients, &settings.application_id))? {
         Tried::Accepted { client } => format!("{client} knows the application id\n"),
         Tried::Refused { message } => {
@@ -275,7 +302,7 @@ fn login<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>) -> 
         talk.say("launch at login is left as it is; --autostart changes it\n");
         false
     } else {
-        talk.confirm("\nStart agent-presence now and at every login?", true).unwrap_or(false)
+        talk.confirm("Start agent-presence now and at every login?", true).unwrap_or(false)
     };
     if !wanted {
         return Ok(Exit::Done);
@@ -324,15 +351,15 @@ fn finish<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>, out: &mut dyn Wri
     let report = places.status(DaemonReport::not_running());
     let shown = match report.card {
         Some(card) => {
-            talk.say("\nThis is how friends will see it:\n\n");
+            talk.say("This is how friends will see it:\n");
             Some((card, report.now))
         }
         None => {
-            talk.say("\nNo session is active. From a recorded one, this is how friends would see it:\n\n");
+            talk.say("No session is active. From a recorded one, this is how friends would see it:\n");
             demo::last_card(places.effective.settings.clone(), places.zone.clone())
         }
     };
-    let seen_on_hover = !places.effective.settings.discord.large_image.is_empty();
+    let seen_on_hover = places.effective.settings.large_image().is_some();
     let text = shown.map(|(card, now)| show::looks(&card, now, seen_on_hover)).unwrap_or_default();
     super::written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
     let checks = doctor::checks(&crate::doctor::gather(places)?);
@@ -342,7 +369,7 @@ fn finish<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>, out: &mut dyn Wri
         text.push_str(&format!("  {}: {}\n", check.name, check.message));
         text.extend(check.hint.iter().map(|hint| format!("    hint: {hint}\n")));
     }
-    let heading = if text.is_empty() { "\nNothing is missing.\n" } else { "\nStill missing:\n" };
+    let heading = if text.is_empty() { "Nothing is missing.\n" } else { "Still missing:\n" };
     talk.say(&format!("{heading}{text}"));
     Ok(Exit::Done)
 }

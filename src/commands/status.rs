@@ -30,7 +30,7 @@ pub fn status(places: &Places, json: bool, out: &mut dyn Write) -> Result<Exit, 
 /// # Errors
 /// The output could not be written, or the system refused something basic.
 pub fn preview(places: &Places, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let seen_on_hover = !places.effective.settings.discord.large_image.is_empty();
+    let seen_on_hover = places.effective.settings.large_image().is_some();
     let path = Some(places.config.path.display().to_string());
     let report = match asked(places)? {
         Ok(report) if report.config.path == path => report,

@@ -32,6 +32,16 @@ pub enum Activity {
 }
 
 impl Activity {
+    /// The name of the image for it.
+    pub fn icon(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Idle => "idle",
+            Self::LimitReached => "limit",
+            _ => "working",
+        }
+    }
+
     /// The words on the card; `Idle` never reaches one.
     pub fn verb(self) -> &'static str {
         match self {

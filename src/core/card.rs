@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use crate::core::activity::Activity;
 use crate::core::fit;
 use crate::core::privacy::Allowed;
-use crate::core::settings::{MemberList, Settings, is_image};
+use crate::core::settings::{MemberList, Settings};
 use crate::core::source::Agent;
 use crate::core::time::Now;
 use crate::core::usage::{Tokens, Triplet};
@@ -85,6 +85,8 @@ struct Seen {
     state: Option<String>,
     large_text: Option<String>,
     large_image: Option<String>,
+    /// What the agent is doing, as an image with its hover text.
+    small_image: Option<Activity>,
     started_at: Timestamp,
     /// As set, so that a line that comes and goes with its figures does not look like another choice.
     member_list: MemberList,
@@ -92,8 +94,8 @@ struct Seen {
 
 impl Seen {
     /// What is neither a line nor the hover text.
-    fn frame(&self) -> (&str, Option<&str>, Timestamp, MemberList) {
-        (self.name, self.large_image.as_deref(), self.started_at, self.member_list)
+    fn frame(&self) -> (&str, Option<&str>, Option<Activity>, Timestamp, MemberList) {
+        (self.name, self.large_image.as_deref(), self.small_image, self.started_at, self.member_list)
     }
 }
 
@@ -124,7 +126,8 @@ impl Card {
             details,
             state,
             large_text: fit::line(|level| values.hover(level)),
-            large_image: Some(settings.discord.large_image.clone()).filter(|image| is_image(image)),
+            large_image: settings.large_image().map(str::to_owned),
+            small_image: settings.card.icons.then_some(facts.activity),
             started_at: valid_start(facts.started_at),
             member_list: settings.discord.member_list,
         };
@@ -163,9 +166,14 @@ impl Card {
         self.seen.large_image.as_deref()
     }
 
-    /// The hover text of the small image, which no card has.
+    /// The small image: an asset key.
+    pub fn small_image(&self) -> Option<&str> {
+        self.seen.small_image.map(Activity::icon)
+    }
+
+    /// The hover text of the small image.
     pub fn small_text(&self) -> Option<&str> {
-        None
+        self.seen.small_image.map(Activity::verb)
     }
 
     /// From when the timer counts, in whole milliseconds after 1970.

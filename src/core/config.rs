@@ -33,7 +33,7 @@ use value::Given;
 
 pub use reload::{Change, InUse};
 pub use text::{commented, markdown};
-pub use value::{APPLICATION_ID_HINT, is_application_id};
+pub use value::{APPLICATION_ID_HINT, application_id_in, is_application_id};
 
 /// What reading the file depends on besides its text.
 #[derive(Debug, Clone, Default)]

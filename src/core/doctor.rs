@@ -206,6 +206,8 @@ pub struct Running {
     pub version: Option<String>,
     /// Since when.
     pub started_at: Option<Timestamp>,
+    /// Whether another file is in the place of its program since it started.
+    pub is_replaced: bool,
     /// Until when it shows nothing; far in the future where only `resume` ends it.
     pub paused_until: Option<Timestamp>,
     /// Whether it shows cards in Discord, not in a terminal.

@@ -53,6 +53,14 @@ pub struct Discord {
     pub member_list: MemberList,
 }
 
+impl Settings {
+    /// The card's large image, without which Discord shows no hover text.
+    pub fn large_image(&self) -> Option<&str> {
+        let logo = self.card.icons.then_some("logo");
+        Some(self.discord.large_image.as_str()).filter(|image| is_image(image)).or(logo)
+    }
+}
+
 /// The longest image that Discord takes, in bytes (`assets.large_image`; the limit of its proxy for URLs).
 pub const LONGEST_IMAGE: usize = 256;
 
@@ -97,6 +105,8 @@ pub struct Card {
     pub state: Template,
     /// How long after the last activity the card is cleared.
     pub idle_after: Duration,
+    /// Whether the application has images for the card and for what the agent is doing.
+    pub icons: bool,
 }
 
 impl Default for Card {
@@ -105,6 +115,7 @@ impl Default for Card {
             details: Template::default_details(),
             state: Template::default_state(),
             idle_after: Duration::from_secs(15 * 60),
+            icons: false,
         }
     }
 }

@@ -120,7 +120,7 @@ fn without_deleted(path: &Path) -> &Path {
 }
 
 /// `major.minor.patch`, and whether that is a release: a pre-release comes before it.
-fn compare_versions(one: &str, other: &str) -> Option<Ordering> {
+pub(crate) fn compare_versions(one: &str, other: &str) -> Option<Ordering> {
     Some(version(one)?.cmp(&version(other)?))
 }
 

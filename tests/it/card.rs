@@ -369,3 +369,26 @@ fn a_name_that_is_cut_before_a_space_says_so() {
     let card = Card::build(&facts, &settings, Allowed::ALL, &TimeZone::UTC, now()).unwrap();
     assert_eq!(card.details(), Some(format!("{}…", "a".repeat(127)).as_str()));
 }
+
+#[test]
+fn icons_say_what_the_agent_is_doing() {
+    let mut settings = Settings::default();
+    let card = build(&facts(), &settings, None);
+    assert_eq!((card.large_image(), card.small_image(), card.small_text()), (None, None, None));
+    settings.card.icons = true;
+    for (activity, key, text) in [
+        (Activity::Running, "working", "Running a command"),
+        (Activity::Delegating, "working", "Delegating"),
+        (Activity::Waiting, "waiting", "Waiting for input"),
+        (Activity::LimitReached, "limit", "Limit reached"),
+    ] {
+        let card = build(&CardFacts { activity, ..facts() }, &settings, None);
+        assert_eq!(card.large_image(), Some("logo"));
+        assert_eq!((card.small_image(), card.small_text()), (Some(key), Some(text)));
+    }
+    // A line that does not tell the activity does not make a change of it one of figures alone.
+    settings.card.details = Template::parse("{model}").unwrap();
+    let [thinking, editing] = [Activity::Thinking, Activity::Editing]
+        .map(|activity| build(&CardFacts { activity, ..facts() }, &settings, None));
+    assert!(thinking != editing && !thinking.only_numbers_moved(&editing));
+}

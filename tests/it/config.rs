@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_presence::core::config::{
-    self, ConfigContext, Effective, Issue, Origin, Severity, Variables, keys,
+    self, ConfigContext, Effective, Issue, Origin, Severity, Variables, application_id_in, keys,
 };
 use agent_presence::core::settings::{Clients, MemberList, Settings, Show};
 use agent_presence::core::source::Agent;
@@ -276,6 +276,53 @@ codex_home = [\"~/x\"]",
         issues[0].to_string(),
         "line 2: sources.codex_home: could not replace `~`: the home folder is not known"
     );
+}
+
+#[test]
+fn an_id_in_what_was_copied() {
+    let id = ID;
+    for text in [
+        id,
+        &format!(" {id}\n"),
+        &format!("https://discord.com/developers/applications/{id}/information"),
+        &format!("discord.com/developers/applications/select/{id}/rich-presence/assets"),
+        &format!("https://ptb.discord.com/developers/applications/{id}?team=876543210987654321"),
+        &format!("https://discord.com/oauth2/authorize?scope=bot&client_id={id}&guild_id=876543210987654321"),
+    ] {
+        assert_eq!(application_id_in(text), Some(id), "{text}");
+    }
+    for text in [
+        "",
+        "my app",
+        "https://discord.com/developers/applications",
+        "https://discord.com/developers/applications/123",
+        "https://discord.com/developers/teams/876543210987654321",
+        "https://discord.com/channels/876543210987654321/123456789012345678",
+        "applications/123456789012345678901234",
+    ] {
+        assert_eq!(application_id_in(text), None, "{text}");
+    }
+}
+
+/// The application that a packager built in has images, and nobody else's need have.
+#[test]
+fn icons_are_on_with_an_id_that_is_built_in() {
+    let built_in = ConfigContext { built_in_application_id: Some("1".repeat(17)), ..context() };
+    let check = |text: &str, context: &ConfigContext, expected: Option<&str>| {
+        let effective = Effective::read(text, context);
+        assert_eq!(effective.settings.large_image(), expected, "{text}");
+        assert_eq!(effective.issues, [], "{text}");
+    };
+    let own = format!("[discord]\napplication_id = \"{ID}\"\n");
+    check("", &built_in, Some("logo"));
+    check("[card]\nicons = false\n", &built_in, None);
+    check("[discord]\nlarge_image = \"mine\"\n", &built_in, Some("mine"));
+    check(&own, &built_in, None);
+    check(&format!("{own}[card]\nicons = true\n"), &built_in, Some("logo"));
+    check("", &context(), None);
+    let effective = Effective::read("", &built_in);
+    let icons = effective.values.iter().find(|value| value.key.path() == "card.icons").unwrap();
+    assert_eq!((icons.value.as_str(), icons.origin.to_string().as_str()), ("true", "built in"));
 }
 
 #[test]

@@ -27,6 +27,16 @@ fn newcomer() -> (Home, FakeDiscord, String) {
 
 /// Runs the conversation in which `answers` are typed: how it ended, what was said, what was printed.
 fn converse(home: &Home, setup: &Setup, answers: &str) -> (Result<Exit, Failure>, String, String) {
+    converse_with(home, setup, answers, None)
+}
+
+/// The same for a program into which an id may have been built.
+fn converse_with(
+    home: &Home,
+    setup: &Setup,
+    answers: &str,
+    built_in: Option<&str>,
+) -> (Result<Exit, Failure>, String, String) {
     let folders =
         Folders { home: home.path("home"), config: home.path("config"), state: home.path("states") };
     let variables = [
@@ -36,14 +46,14 @@ fn converse(home: &Home, setup: &Setup, answers: &str) -> (Result<Exit, Failure>
     ];
     let environment = Environment::new(variables, Some(folders));
     let config = ConfigFile::locate(None, &environment).unwrap();
-    let context = config_file::context(&environment, None);
+    let context = config_file::context(&environment, built_in);
     let effective = config.read(&context);
     let state = home.state();
     let homes = homes::of(&effective.settings.sources, &environment);
     let places = Places { config, effective, homes, state, environment, zone: TimeZone::UTC };
     let (mut said, mut printed) = (Vec::new(), Vec::new());
     let mut answers = Cursor::new(answers.to_owned());
-    let talk = Talk { answers: Some(&mut answers), err: &mut said };
+    let talk = Talk { answers: Some(&mut answers), err: &mut said, open: &|_| false };
     let result = setup::run(setup, &places, &context, talk, &mut printed);
     (result, String::from_utf8(said).unwrap(), String::from_utf8(printed).unwrap())
 }
@@ -55,13 +65,15 @@ fn settings(home: &Home) -> String {
 #[test]
 fn a_conversation() {
     let (home, discord, before) = newcomer();
-    let answers = format!("my app\n {APPLICATION} \nyes\nperhaps\nn\n\nn\n");
+    let answers = format!("my app\n {APPLICATION} \nperhaps\nproject\nperhaps\nn\n");
     let (result, said, printed) = converse(&home, &Setup::default(), &answers);
     assert_eq!(result, Ok(Exit::Done));
     for expected in [
         "Click \"New Application\"",
         "an application id is 17 to 20 digits; copy \"Application ID\"",
+        "please answer with any of project, branch and file",
         "please answer y or n",
+        "Open this page: https://discord.com/developers/applications\n",
         "Discord knows the application id\n",
         "No session is active. From a recorded one",
         "Still missing:\n",
@@ -79,10 +91,55 @@ fn a_conversation() {
     });
 
     // Once more, with every answer as it was.
-    let (result, said, _) = converse(&home, &Setup::default(), "\n\n\n\nn\n");
+    let (result, said, _) = converse(&home, &Setup::default(), "\n\nn\n");
     assert_eq!(result, Ok(Exit::Done));
     assert!(said.contains(&format!("Enter to keep {APPLICATION}")) && !said.contains("written to"), "{said}");
     assert_eq!(settings(&home), after);
+}
+
+#[test]
+fn all_of_it_is_on_one_screen() {
+    let (home, discord, _) = newcomer();
+    with_claude(&home);
+    let page = format!("https://discord.com/developers/applications/{APPLICATION}/information");
+    let (result, said, printed) = converse(&home, &Setup::default(), &format!("{page}\nproject\nn\ny\n"));
+    assert_eq!(result, Ok(Exit::Done));
+    assert!(settings(&home).contains(&format!("application_id = \"{APPLICATION}\"")), "{}", settings(&home));
+    discord.seen(|seen| assert!(seen.connections.iter().any(|one| one.shook_hands.is_some())));
+    let asked = said.split("Still missing").next().unwrap();
+    // A terminal shows each answer in the line of its question; here they are not in the text.
+    let lines = asked.lines().count() + asked.matches("? ").count() + printed.lines().count();
+    assert!(lines <= 24, "{lines} lines: {asked}{printed}");
+    let tried = said.find("knows the application id").unwrap();
+    assert!(tried < said.find("Which of them to show").unwrap(), "it is tried at once: {said}");
+}
+
+#[test]
+fn with_an_id_that_is_built_in_none_is_asked_for() {
+    let (home, discord, before) = newcomer();
+    let (result, said, printed) = converse_with(&home, &Setup::default(), "\nn\n", Some(APPLICATION));
+    assert_eq!(result, Ok(Exit::Done));
+    assert!(
+        said.starts_with("the application id is built in; --application-id sets one of your own\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("Discord knows the application id\n") && !said.contains("New Application"),
+        "{said}"
+    );
+    // Its application has images, so the hover texts are seen.
+    assert!(
+        printed.contains("on hover:    Waiting for input\n") && !printed.contains("only where"),
+        "{printed}"
+    );
+    assert_eq!(settings(&home), before);
+    drop(discord);
+
+    let own = Setup { application_id: Some("2".repeat(17)), no_autostart: true, ..Setup::default() };
+    let (result, _, printed) = converse_with(&home, &own, "", Some(APPLICATION));
+    assert_eq!(result, Ok(Exit::Done));
+    assert!(settings(&home).contains(&"2".repeat(17)));
+    assert!(printed.contains("(seen only where discord.large_image is set)"), "{printed}");
 }
 
 #[test]
@@ -225,14 +282,14 @@ fn with_claude(home: &Home) {
 #[test]
 fn claude_code_s_status_line_is_asked_for_where_claude_code_is() {
     let (home, _discord, _) = newcomer();
-    let (_, said, _) = converse(&home, &Setup::default(), "\n\n\n\nn\ny\n");
-    assert!(!said.contains("Set it in Claude Code"), "{said}");
+    let (_, said, _) = converse(&home, &Setup::default(), "\n\nn\ny\n");
+    assert!(!said.contains("Claude Code tells its limits"), "{said}");
     with_claude(&home);
-    let (result, said, _) = converse(&home, &Setup::default(), "\n\n\n\nn\nn\n");
+    let (result, said, _) = converse(&home, &Setup::default(), "\n\nn\nn\n");
     assert_eq!(result, Ok(Exit::Done));
-    assert!(said.contains("Set it in Claude Code's settings? [Y/n]"), "{said}");
+    assert!(said.contains("(A command that is there goes on running.) [Y/n]"), "{said}");
     assert_eq!(status_line(&home), "my-line");
-    let (result, said, _) = converse(&home, &Setup::default(), "\n\n\n\nn\n\n");
+    let (result, said, _) = converse(&home, &Setup::default(), "\n\nn\n\n");
     assert_eq!(result, Ok(Exit::Done));
     assert!(said.contains("settings.json: set up; the command that was there runs as before"), "{said}");
     assert!(status_line(&home).ends_with(" statusline"));

@@ -168,6 +168,13 @@ static BEFORE_SOURCES: &[Key] = &[
         apply: |settings, given| given.duration("1m", "24h").map(|time| settings.card.idle_after = time),
     },
     Key {
+        table: "card",
+        name: "icons",
+        default: "false",
+        doc: "images of your application: `logo`, and beside it `working`, `waiting`, `idle` or `limit`, with the activity as hover text; true with an id that a packager built in",
+        apply: |settings, given| given.flag().map(|icons| settings.card.icons = icons),
+    },
+    Key {
         table: "tokens",
         name: "count",
         default: r#""blended""#,

@@ -3,7 +3,7 @@
 //! A value here that cannot be used is a warning, not an error: no change to the file could repair it.
 
 use super::value::{self, is_application_id, log_filter, quoted};
-use super::{ConfigContext, Effective, Issue, Origin, Severity, keys};
+use super::{ConfigContext, Effective, EffectiveValue, Issue, Origin, Severity, keys};
 
 /// The variable that overrides `discord.application_id`.
 pub(super) const APPLICATION_ID: &str = "AGENT_PRESENCE_APPLICATION_ID";
@@ -22,6 +22,7 @@ pub(super) fn apply(effective: &mut Effective, context: &ConfigContext) {
         && effective.settings.discord.application_id.is_empty()
     {
         application_id(effective, id, Origin::BuiltIn);
+        icons(effective);
     }
     if let Some(level) = given(&context.environment_log) {
         match log_filter(&level) {
@@ -48,6 +49,18 @@ fn application_id(effective: &mut Effective, id: String, origin: Origin) {
     let whose = if origin == Origin::BuiltIn { "the built-in id" } else { APPLICATION_ID };
     let message = format!("{whose} is ignored: expected 17 to 20 digits, found {}", quoted(&id));
     warn(effective, "discord.application_id", message, Some(value::APPLICATION_ID_HINT));
+}
+
+/// The application that is built in has them.
+fn icons(effective: &mut Effective) {
+    let is_open =
+        |value: &&EffectiveValue| value.key.path() == "card.icons" && value.origin == Origin::Default;
+    if let Some(key) = effective.values.iter().find(is_open).map(|value| value.key)
+        && !effective.settings.discord.application_id.is_empty()
+    {
+        effective.note(key, "true".to_owned(), Origin::BuiltIn);
+        effective.settings.card.icons = true;
+    }
 }
 
 fn note(effective: &mut Effective, table: &str, name: &str, text: &str, origin: Origin) {

@@ -175,6 +175,19 @@ pub fn is_application_id(text: &str) -> bool {
     (17..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// The application id in what somebody copied: the id itself, or an address of Discord's portal that names it.
+pub fn application_id_in(text: &str) -> Option<&str> {
+    let text = text.trim();
+    if is_application_id(text) {
+        return Some(text);
+    }
+    // Before the id stands what it is the id of: others in an address are teams', servers' and users'.
+    let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let pairs = words.iter().zip(words.iter().skip(1));
+    let names = |word: &str| matches!(word, "applications" | "select" | "client_id" | "application_id");
+    pairs.filter(|(before, id)| names(before) && is_application_id(id)).map(|(_, id)| *id).next()
+}
+
 /// Checks a log level or a filter in `RUST_LOG`'s form; the error is the part that is not understood.
 ///
 /// A bare word has to be a level: as a filter it would name a module, and a mistyped level would silence the log.

@@ -1,8 +1,11 @@
 //! What is needed to show cards: Discord clients, a daemon, its links, and that Discord shows them to friends.
 
-use super::{Check, DaemonState, Facts, Grade, Running, ago};
+use std::cmp::Ordering;
+
+use super::{Check, DaemonState, Facts, Grade, Login, Running, ago};
 use crate::core::publish::codes::{REFUSED_HINT, REJECTED_HINT};
 use crate::core::publish::{LinkState, LinkStatus};
+use crate::core::takeover::compare_versions;
 
 /// Where Discord keeps its own switch. Nothing tells a program how it stands.
 const SHARING: &str = "if friends see nothing: in Discord's settings, under Activity Privacy, switch on \"Share your \
@@ -88,12 +91,29 @@ fn daemon(facts: &Facts) -> Check {
             Check::new(NAME, Grade::Warning, format!("{message}, showing cards in a terminal only"))
                 .hint("end the dry run, then start `agent-presence run`")
         }
+        Some(version) if compare_versions(version, &facts.version) == Some(Ordering::Greater) => {
+            let message = format!("{message}, of version {version}, and this is the older {}", facts.version);
+            Check::new(NAME, Grade::Warning, message).hint("use the program that it runs, or remove this one")
+        }
         Some(version) => {
             let message = format!("{message}, of version {version}, and this is {}", facts.version);
-            Check::new(NAME, Grade::Warning, message)
-                .hint("`agent-presence run` takes over from an older one")
+            Check::new(NAME, Grade::Warning, message).hint(renew(facts))
+        }
+        None if running.is_replaced => {
+            let message = format!("{message}, and its program was replaced since");
+            Check::new(NAME, Grade::Warning, message).hint(renew(facts))
         }
         None => Check::new(NAME, Grade::Ok, message),
+    }
+}
+
+/// How the program on disk takes the place of a daemon that an update left running.
+fn renew(facts: &Facts) -> &'static str {
+    match facts.login {
+        Login::Enabled { .. } => {
+            "an update was not started yet: `agent-presence stop`, then `agent-presence autostart enable`"
+        }
+        _ => "an update was not started yet: `agent-presence run` takes over from the older one",
     }
 }
 

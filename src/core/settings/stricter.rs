@@ -48,7 +48,7 @@ impl Discord {
 
 impl Card {
     fn and(&self, other: &Self) -> Self {
-        let Self { details, state, idle_after } = self;
+        let Self { details, state, idle_after, icons } = self;
         let words = |card: &Self| -> Vec<_> {
             [&card.details, &card.state].into_iter().flat_map(Template::words).collect()
         };
@@ -59,6 +59,8 @@ impl Card {
             details: if shows_more { lines.details.clone() } else { details.clone() },
             state: if shows_more { lines.state.clone() } else { state.clone() },
             idle_after: (*idle_after).min(other.idle_after),
+            // They tell what the agent is doing, whatever the lines tell.
+            icons: *icons && other.icons,
         }
     }
 }

@@ -49,6 +49,7 @@ struct Parts<'a> {
     state: Option<&'a str>,
     large_image: Option<&'a str>,
     large_text: Option<&'a str>,
+    small_image: Option<&'a str>,
     small_text: Option<&'a str>,
     started_at: Timestamp,
     member_list: MemberList,
@@ -62,6 +63,7 @@ impl<'a> Parts<'a> {
             state: card.state(),
             large_image: card.large_image(),
             large_text: card.large_text(),
+            small_image: card.small_image(),
             small_text: card.small_text(),
             started_at: card.started_at(),
             member_list: card.member_list(),
@@ -99,13 +101,16 @@ impl<'a> Parts<'a> {
     }
 
     fn assets(&self) -> Option<Assets<'a>> {
-        self.large_image.or(self.large_text).or(self.small_text)?;
+        self.large_image.or(self.large_text).or(self.small_image)?;
         let mut assets = Assets::new();
         if let Some(image) = self.large_image {
             assets = assets.large_image(image);
         }
         if let Some(text) = self.large_text {
             assets = assets.large_text(text);
+        }
+        if let Some(image) = self.small_image {
+            assets = assets.small_image(image);
         }
         if let Some(text) = self.small_text {
             assets = assets.small_text(text);
@@ -127,6 +132,7 @@ mod tests {
             state: Some("5h 64%"),
             large_image: Some("codex"),
             large_text: Some("in 40.3K"),
+            small_image: None,
             small_text: None,
             started_at: Timestamp::from_millisecond(1_700_000_000_123).unwrap(),
             member_list: MemberList::State,
@@ -144,6 +150,17 @@ mod tests {
             "timestamps": {"start": 1_700_000_000_123_i64}, "assets": {"large_image": "codex", "large_text": "in 40.3K"},
         });
         assert_eq!(json_of(&parts().whole()), expected);
+    }
+
+    #[test]
+    fn the_small_image_has_its_hover_text() {
+        let parts = Parts { small_image: Some("waiting"), small_text: Some("Waiting for input"), ..parts() };
+        let expected = json!({
+            "large_image": "codex", "large_text": "in 40.3K",
+            "small_image": "waiting", "small_text": "Waiting for input",
+        });
+        assert_eq!(json_of(&parts.whole())["assets"], expected);
+        assert_eq!(json_of(&parts.reduced())["assets"], Value::Null);
     }
 
     #[test]

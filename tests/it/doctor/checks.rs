@@ -33,6 +33,7 @@ fn running() -> Running {
         pid: Some(42),
         version: Some("0.1.0".to_owned()),
         started_at: Some(minutes_ago(150)),
+        is_replaced: false,
         paused_until: None,
         to_discord: true,
         links: vec![link()],
@@ -288,7 +289,25 @@ fn daemons() {
     with(
         |daemon| daemon.version = Some("0.0.9".to_owned()),
         &format!("{base}, of version 0.0.9, and this is 0.1.0"),
-        "agent-presence run",
+        "`agent-presence stop`, then `agent-presence autostart enable`",
+    );
+    with(
+        |daemon| daemon.is_replaced = true,
+        &format!("{base}, and its program was replaced since"),
+        "an update was not started yet",
+    );
+    with(
+        |daemon| daemon.version = Some("0.10.0".to_owned()),
+        &format!("{base}, of version 0.10.0, and this is the older 0.1.0"),
+        "use the program that it runs",
+    );
+    check(
+        |facts| {
+            facts.login = Login::Disabled;
+            facts.daemon = DaemonState::Running(Running { version: Some("0.0.9".to_owned()), ..running() });
+        },
+        &format!("{base}, of version 0.0.9, and this is 0.1.0"),
+        "`agent-presence run` takes over from the older one",
     );
     with(
         |daemon| daemon.to_discord = false,

@@ -257,6 +257,28 @@ fn the_texts_are_understood_by_those_who_read_them() {
 }
 
 #[test]
+fn a_packagers_id_has_the_form_of_one() {
+    let id = include_str!("../../../packaging/application-id").trim();
+    assert!(id.is_empty() || agent_presence::core::config::is_application_id(id), "{id}");
+}
+
+#[test]
+fn the_images_are_there_under_the_names_that_are_sent() {
+    use agent_presence::core::activity::Activity;
+
+    let art = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/art");
+    let sent =
+        [Activity::Running, Activity::Waiting, Activity::Idle, Activity::LimitReached].map(Activity::icon);
+    for name in sent.into_iter().chain(["logo"]) {
+        assert!(art.join(format!("{name}.svg")).is_file(), "{name}");
+        let image = fs::read(art.join(format!("{name}.png"))).unwrap();
+        assert_eq!(image[1..4], *b"PNG", "{name}");
+        let side = |at: usize| u32::from_be_bytes(image[at..at + 4].try_into().unwrap());
+        assert_eq!((side(16), side(20)), (1024, 1024), "{name}");
+    }
+}
+
+#[test]
 fn every_channel_has_its_row_in_the_table() {
     let table = include_str!("../../../packaging/README.md");
     let script = include_str!("../../../packaging/generate.py");
