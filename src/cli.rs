@@ -295,13 +295,19 @@ pub struct Tap {
 fn whose_output() -> String {
     format!(
         "Whose output it is: {}; recognised from its first lines if not given",
-        Agent::ALL.map(Agent::word).join(", ")
+        tapped().map(|(agent, _)| agent.word()).collect::<Vec<_>>().join(", ")
     )
 }
 
+/// Those that print something to be copied, and the command that does.
+fn tapped() -> impl Iterator<Item = (Agent, &'static str)> {
+    Agent::ALL.into_iter().filter_map(|agent| Some((agent, agent.spec().stream.as_ref()?.command)))
+}
+
 fn agents() -> impl TypedValueParser<Value = Agent> {
-    let value = |agent: Agent| PossibleValue::new(agent.word()).help(format!("`{}`", agent.spec().prints));
-    PossibleValuesParser::new(Agent::ALL.map(value))
+    let value =
+        |(agent, command): (Agent, &str)| PossibleValue::new(agent.word()).help(format!("`{command}`"));
+    PossibleValuesParser::new(tapped().map(value))
         .try_map(|word| Agent::of_word(&word).ok_or("unknown agent"))
 }
 

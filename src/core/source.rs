@@ -8,6 +8,7 @@ pub mod codex;
 pub mod command;
 pub mod layout;
 pub mod ledger;
+pub mod pi;
 pub mod relatives;
 
 mod counters;

@@ -84,7 +84,7 @@ fn transcripts(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Each session's total after a replay, blended.
-fn totals_of_replay(paths: &[PathBuf]) -> BTreeMap<String, u64> {
+pub(crate) fn totals_of_replay(paths: &[PathBuf]) -> BTreeMap<String, u64> {
     let mut totals = BTreeMap::new();
     let problems = replay(paths, Settings::default(), TimeZone::UTC, &mut |event| {
         if let EventKind::Session { session, .. } = event.kind {

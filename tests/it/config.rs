@@ -87,7 +87,7 @@ fn everything_can_be_set() {
     assert_eq!(settings.discord.member_list, MemberList::Details);
     assert_eq!(settings.card.idle_after, Duration::from_secs(5_400));
     assert_eq!(settings.tokens.count, Count::All);
-    let [codex, claude] = Agent::ALL.map(|agent| settings.sources.of(agent));
+    let [codex, claude] = [Agent::CODEX, Agent::CLAUDE].map(|agent| settings.sources.of(agent));
     assert!(!codex.is_read && !claude.is_read);
     let homes = ["/home/ada/work/.codex", r"\\wsl.localhost\Ubuntu\home\ada\.codex"];
     assert_eq!(codex.homes, homes.map(PathBuf::from));

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed; clippy knows that only inside the test functions themselves"
 )]
 
+mod agents;
 mod agreement;
 #[cfg(unix)]
 mod arrpc;

@@ -21,7 +21,7 @@ fn environment(variables: &[(&str, &Path)]) -> Environment {
 
 /// Both agents' homes.
 fn homes(sources: &Sources, environment: &Environment) -> [Vec<PathBuf>; 2] {
-    Agent::ALL.map(|agent| folders(agent, sources.of(agent), environment))
+    [Agent::CODEX, Agent::CLAUDE].map(|agent| folders(agent, sources.of(agent), environment))
 }
 
 #[test]

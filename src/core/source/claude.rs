@@ -35,7 +35,6 @@ pub(super) static SPEC: Spec = Spec {
     word: "claude",
     card_name: "Claude Code",
     short_name: "Claude",
-    prints: "claude -p --output-format stream-json --verbose",
     homes: layout::HOMES,
     layout: layout::LAYOUT,
     limits: Limits {
@@ -52,6 +51,7 @@ pub(super) static SPEC: Spec = Spec {
     usage_words: &["\"assistant\"", "\"continued-in\""],
     relatives: Relatives::Alike,
     stream: Some(Stream {
+        command: "claude -p --output-format stream-json --verbose",
         is_line: stream::is_line,
         parser: || Box::<stream::Stream>::default(),
         from_zero: true,

@@ -29,7 +29,6 @@ pub(super) static SPEC: Spec = Spec {
     word: "codex",
     card_name: "Codex",
     short_name: "Codex",
-    prints: "codex exec --json",
     homes: layout::HOMES,
     layout: layout::LAYOUT,
     limits: Limits { main_family: limits::MAIN_FAMILY, in_files: true, are_whole: true, cached: None },
@@ -41,6 +40,7 @@ pub(super) static SPEC: Spec = Spec {
     usage_words: &["\"token_count\""],
     relatives: Relatives::Named,
     stream: Some(Stream {
+        command: "codex exec --json",
         is_line: stream::is_line,
         parser: || Box::<stream::Stream>::default(),
         from_zero: false,

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::layout::{Homes, Layout};
 use super::ledger::Ledger;
 use super::relatives::Relatives;
-use super::{LimitsFact, Meta, Parser, claude, codex};
+use super::{LimitsFact, Meta, Parser, claude, codex, pi};
 
 /// What there is to know of an agent.
 #[derive(Debug)]
@@ -26,8 +26,6 @@ pub struct Spec {
     pub card_name: &'static str,
     /// The same in one word, for columns.
     pub short_name: &'static str,
-    /// The command that prints what `tap` reads.
-    pub prints: &'static str,
     /// Its home folders.
     pub homes: Homes,
     /// Where its session files lie.
@@ -84,6 +82,8 @@ pub type Learnt = (Timestamp, Vec<LimitsFact>);
 /// What an agent prints while it works.
 #[derive(Debug)]
 pub struct Stream {
+    /// The command that prints it.
+    pub command: &'static str,
     /// Whether a line is one of it.
     pub is_line: fn(&[u8]) -> bool,
     /// A reader of one stream.
@@ -102,8 +102,11 @@ impl Agent {
     /// Anthropic Claude Code.
     pub const CLAUDE: Self = Self(&claude::SPEC);
 
+    /// pi, and what is built on it: Oh My Pi, OpenClaw.
+    pub const PI: Self = Self(&pi::SPEC);
+
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 2] = [Self::CODEX, Self::CLAUDE];
+    pub const ALL: [Self; 3] = [Self::CODEX, Self::CLAUDE, Self::PI];
 
     /// The agent of a row.
     pub const fn new(spec: &'static Spec) -> Self {

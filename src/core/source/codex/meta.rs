@@ -39,9 +39,10 @@ pub(super) fn enveloped(payload: &Value) -> Option<Meta> {
     })
 }
 
-/// The first line before 0.32: `{id, timestamp, instructions, git?}`.
+/// The first line before 0.32: `{id, timestamp, instructions, git?}`. Lines that name a type are of another kind.
 pub(super) fn bare(line: &Value) -> Option<Meta> {
-    let started_at = field(line, "timestamp").and_then(timestamp)?;
+    let started_at =
+        field(line, "timestamp").and_then(timestamp).filter(|_| field(line, "type").is_none())?;
     Some(Meta {
         id: text(line, "id")?.to_owned(),
         started_at: Some(started_at),

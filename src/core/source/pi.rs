@@ -1,0 +1,72 @@
+//! pi's session files: one line → its facts.
+//!
+//! Shapes are those of versions 1 to 3 of the format (pi 0.9 to 1.5.2, Oh My Pi, OpenClaw): a header, then one entry a
+//! line, each with a time of its own. Usage is that of one response; nothing is cumulative.
+//! Read next: `reader`, for what an entry says; `entry`, for its shape.
+
+mod entry;
+mod layout;
+mod reader;
+mod tool;
+
+use jiff::Timestamp;
+
+use super::ledger::messages::Messages;
+use super::lenient::{Room, read};
+use super::relatives::Relatives;
+use super::{Limits, Spec};
+use entry::Entry;
+
+/// pi's row.
+pub(super) static SPEC: Spec = Spec {
+    word: "pi",
+    card_name: "pi",
+    short_name: "pi",
+    homes: layout::HOMES,
+    layout: layout::LAYOUT,
+    limits: Limits { main_family: "pi", in_files: false, are_whole: false, cached: None },
+    context_baseline: 0,
+    worktrees: None,
+    parser: || Box::<reader::Reader>::default(),
+    ledger: |_| Box::<Messages>::default(),
+    usage_words: &["\"usage\""],
+    relatives: Relatives::Alike,
+    stream: None,
+    is_line,
+    line_time,
+    time_within: 4 << 10,
+};
+
+/// Types of entries that say nothing. One that is in neither list is counted as unknown.
+const SILENT: [&str; 7] =
+    ["custom", "custom_message", "deleted", "label", "session_info", "title", "active_tools_change"];
+
+/// Types of entries that say something.
+const SPEAKING: [&str; 8] = [
+    "session",
+    "message",
+    "model_change",
+    "thinking_level_change",
+    "compaction",
+    "branch_summary",
+    "usage",
+    "context_edit",
+];
+
+/// Whether a line is one that pi writes into a session file.
+pub fn is_line(line: &[u8]) -> bool {
+    let mut room = Room::default();
+    let Some(entry) = read::<Entry<'_>>(line, &mut room) else { return false };
+    let kind = entry.kind.text().unwrap_or_default();
+    let is_known = SPEAKING.contains(&kind) && (kind != "message" || entry.message.0.is_some());
+    is_known && entry.timestamp.time().is_some() && (kind != "session" || entry.id.text().is_some())
+}
+
+/// The time of a line; it stands before everything that can be long.
+pub fn line_time(line: &[u8]) -> Option<Timestamp> {
+    const KEY: &[u8] = b"\"timestamp\":\"";
+    let at = memchr::memmem::find(line, KEY)? + KEY.len();
+    let text = line.get(at..)?.get(..64).or_else(|| line.get(at..))?;
+    let end = memchr::memchr(b'"', text)?;
+    super::value::parse_time(std::str::from_utf8(text.get(..end)?).ok()?)
+}

@@ -1,0 +1,136 @@
+//! The shape of an entry. Every field is optional; what is not named here is never decoded.
+//!
+//! `compaction.retainedTail` repeats messages with their usage, and is not named here for that reason.
+
+use serde::de::SeqAccess;
+use serde::{Deserialize, Deserializer};
+
+use super::tool::Arguments;
+use crate::core::source::lenient::{Lenient, Object, Scalar, lenient};
+use crate::core::usage::Tokens;
+
+/// The fields of a line that are ever looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Entry<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) id: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) timestamp: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) version: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) portable: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) cwd: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) parent_session: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) branched_from: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) model_id: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) thinking_level: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) target_id: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) replacement: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) model: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) message: Object<Body<'a>>,
+    #[serde(borrow)]
+    pub(super) usage: Object<Usage<'a>>,
+}
+
+/// The `message` of an entry.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Body<'a> {
+    #[serde(borrow)]
+    pub(super) role: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) content: Calls<'a>,
+    #[serde(borrow)]
+    pub(super) model: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) response_id: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) usage: Object<Usage<'a>>,
+    #[serde(borrow)]
+    pub(super) stop_reason: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) thinking_level: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) timestamp: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) tool_call_id: Scalar<'a>,
+}
+
+/// The calls among the blocks of a message's content. Its texts are not kept.
+#[derive(Debug, Default)]
+pub(super) struct Calls<'a>(pub(super) Vec<Block<'a>>);
+
+/// One block of a message's content.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Block<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) id: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) name: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) arguments: Object<Arguments<'a>>,
+}
+
+impl<'de> Lenient<'de> for Calls<'de> {
+    fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut calls = Vec::new();
+        while let Some(Object(block)) = list.next_element::<Object<Block<'de>>>()? {
+            calls.extend(block.filter(|block| block.kind.is("toolCall")));
+        }
+        Ok(Self(calls))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Calls<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient::<D, Calls<'de>>(deserializer)
+    }
+}
+
+/// What a response used. `input` is without what was cached, `output` is with `reasoning`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Usage<'a> {
+    #[serde(borrow)]
+    input: Scalar<'a>,
+    #[serde(borrow)]
+    output: Scalar<'a>,
+    #[serde(borrow)]
+    cache_read: Scalar<'a>,
+    #[serde(borrow)]
+    cache_write: Scalar<'a>,
+    #[serde(borrow)]
+    reasoning: Scalar<'a>,
+}
+
+impl Usage<'_> {
+    /// In the contract's kinds; `None` where it is nothing but zeros.
+    pub(super) fn tokens(&self) -> Option<Tokens> {
+        let count = |number: &Scalar<'_>| number.number().unwrap_or(0);
+        let output = count(&self.output);
+        let tokens = Tokens {
+            input: count(&self.input),
+            cached_input: count(&self.cache_read),
+            cache_write: count(&self.cache_write),
+            output,
+            reasoning: count(&self.reasoning).min(output),
+        };
+        (!tokens.is_zero()).then_some(tokens)
+    }
+}

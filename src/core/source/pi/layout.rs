@@ -1,0 +1,45 @@
+//! Where pi keeps its session files, and how they are called.
+
+use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
+
+pub(super) const HOMES: Homes = Homes {
+    key: "pi_home",
+    variable: "PI_CODING_AGENT_DIR",
+    has_commas: false,
+    usual: &[".pi/agent", ".omp/agent", ".openclaw"],
+};
+
+/// `sessions/<project>/<time>_<session>.jsonl`; in a folder that the user has chosen for them (`sessionDir`,
+/// `PI_CODING_AGENT_SESSION_DIR`) without anything above; OpenClaw's in `agents/<agent>/sessions/<session>.jsonl`.
+pub(super) const LAYOUT: Layout = Layout {
+    trees: &[
+        Tree { folder: "sessions", levels: &[Name::Any], purpose: Purpose::Sessions },
+        Tree { folder: "", levels: &[], purpose: Purpose::Sessions },
+        Tree { folder: "agents", levels: &[Name::Any, Name::Exactly("sessions")], purpose: Purpose::Moved },
+    ],
+    thread,
+    goes_on: |_| false,
+    register: None,
+    helpers: None,
+};
+
+/// The session in a file's name; nothing of a name before it matters.
+pub(super) fn thread(name: &str) -> Option<&str> {
+    let stem = name.strip_suffix(".jsonl")?;
+    let id = stem.rsplit('_').next()?;
+    is_uuid(id).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        const ID: &str = "01a21ad7-7dd5-7295-ab0a-c3f090a6565b";
+        assert_eq!(thread(&format!("2026-11-27T02-30-59-797Z_{ID}.jsonl")), Some(ID));
+        assert_eq!(thread(&format!("{ID}.jsonl")), Some(ID));
+        assert_eq!(thread("settings.jsonl"), None);
+        assert_eq!(thread(&format!("{ID}.json")), None);
+    }
+}

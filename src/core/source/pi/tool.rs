@@ -1,0 +1,42 @@
+//! What a tool call is about, by the tool's name.
+
+use serde::Deserialize;
+
+use crate::core::activity::Activity::{Browsing, Delegating, Editing, Planning, Reading, Running, Searching};
+use crate::core::source::Doing;
+use crate::core::source::command::{self, file_name};
+use crate::core::source::lenient::Scalar;
+
+/// The little of a call's arguments that is looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Arguments<'a> {
+    #[serde(borrow)]
+    command: Scalar<'a>,
+    #[serde(borrow)]
+    path: Scalar<'a>,
+    #[serde(borrow)]
+    file_path: Scalar<'a>,
+}
+
+/// What a call does. Extensions bring tools of their own; one that is not known runs.
+pub(super) fn doing(name: &str, arguments: Option<&Arguments<'_>>) -> Doing {
+    let name = name.to_ascii_lowercase();
+    let activity = match name.as_str() {
+        "bash" => {
+            let command = arguments.and_then(|arguments| arguments.command.text());
+            return command.map_or(Doing::plain(Running), command::shell);
+        }
+        "edit" | "write" | "multiedit" | "apply_patch" => {
+            let path = arguments.and_then(|given| given.path.text().or_else(|| given.file_path.text()));
+            return Doing { activity: Editing, file: path.and_then(file_name) };
+        }
+        "read" | "ls" => Reading,
+        "grep" | "find" | "glob" => Searching,
+        "todo" | "todo_write" => Planning,
+        "web_search" | "websearch" | "web_fetch" | "fetch" | "browser" => Browsing,
+        name if name.contains("subagent") || name.contains("task") => Delegating,
+        _ => Running,
+    };
+    Doing::plain(activity)
+}
