@@ -24,6 +24,9 @@ const PACE: Pace = Pace {
     look_every: Duration::from_secs(5),
 };
 
+/// How many folders above a name are watched. Windows says in the folder above alone that another folder took one's place.
+const LEVELS: usize = if cfg!(windows) { 2 } else { 1 };
+
 /// As many symbolic links on one way as Linux follows.
 const MOST_LINKS: usize = 40;
 
@@ -95,9 +98,9 @@ impl SettingsWatch {
         self.watch.forget_all();
         self.watch.follow(|| {
             let names = names_on_the_way(&self.file.path);
+            let folders = names.iter().flat_map(|name| name.ancestors().skip(1).take(LEVELS));
             // Nobody changes what is in the root folder, and a watch on it would see everything on some systems.
-            let folders = names.iter().filter_map(|name| name.parent()).filter(|it| it.parent().is_some());
-            let folders = folders.map(Path::to_owned).collect();
+            let folders = folders.filter(|folder| folder.parent().is_some()).map(Path::to_owned).collect();
             *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
             folders
         })
@@ -157,15 +160,16 @@ fn matters(names: &BTreeSet<PathBuf>, path: &Path) -> bool {
     names.iter().any(|name| name.starts_with(path) || is_alike(name))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use std::fs::{create_dir, write};
-    use std::os::unix::fs::symlink;
-
     use super::*;
 
+    #[cfg(unix)]
     #[test]
     fn each_link_and_the_end_of_the_way_are_watched() {
+        use std::fs::{create_dir, write};
+        use std::os::unix::fs::symlink;
+
         let temporary = tempfile::tempdir().unwrap();
         let root = std::fs::canonicalize(temporary.path()).unwrap();
         let check = |start: &str, expected: &[&str]| {
