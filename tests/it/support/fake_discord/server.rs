@@ -154,6 +154,18 @@ impl Served {
         }
     }
 
+    /// After a failed write: how the client ended, if it said so before it went.
+    async fn last_words(&mut self) -> Option<End> {
+        let mut chunk = vec![0; 1 << 16];
+        while let Ok(length @ 1..) = self.stream.read(&mut chunk).await {
+            self.received.extend(&chunk[..length]);
+            if let Err(end) = self.take_frames().await {
+                return Some(end);
+            }
+        }
+        None
+    }
+
     async fn take_frames(&mut self) -> Result<(), End> {
         let single_write = self.rules(|rules| rules.single_write);
         while !self.received.is_empty() {
@@ -330,7 +342,10 @@ impl Served {
             }
         };
         match self.rules(|rules| rules.delivery) {
-            Delivery::Whole => self.write(&bytes).await,
+            Delivery::Whole => match self.write(&bytes).await {
+                Err(end) => Err(self.last_words().await.unwrap_or(end)),
+                written => written,
+            },
             Delivery::BehindPing => self.write(&[encode(PING, b"before"), bytes].concat()).await,
             Delivery::Halves => {
                 // Once inside the header, once inside the body. The pauses let the other end read in between.
