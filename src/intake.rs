@@ -5,8 +5,9 @@
 //! What an agent's lines mean is the business of [`SessionFile`](crate::core::file::SessionFile); where its files lie,
 //! its [row](crate::core::source::Spec) tells.
 //!
-//! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `folders` and `scan` (which files there
-//! are), `notice` (what happened to one), `files`, `tail`, `rest` and `open` (its bytes), `lineage` (whose history it copied),
+//! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `watched`, `folders` and `scan` (which files
+//! there are), `notice` (what happened to one), `files`, `tail`, `rest` and `open` (its bytes), `lineage` (whose history
+//! it copied), `outbox` (what is told),
 //! `registers` and `exits` (which processes run), `watch`, `breath`, `inbox` and `places` (who wakes us, about what);
 //! `survey` (a look from outside).
 
@@ -19,6 +20,7 @@ mod inbox;
 mod lineage;
 mod notice;
 mod open;
+mod outbox;
 mod places;
 mod reader;
 mod registers;
@@ -27,6 +29,7 @@ mod scan;
 mod survey;
 mod tail;
 mod watch;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::fmt;

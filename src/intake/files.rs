@@ -1,14 +1,18 @@
-//! The followed files, found by id, by path and by what the file system calls them.
+//! The followed files, found by id, by path and by what the file system calls them; which of them are still being
+//! written to inside a line, and which are to be counted.
 //!
-//! Keeps the three in step, nothing else.
 //! Read next: `notice`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::tail::Tail;
 use crate::core::source_event::{FileId, FileIdentity};
+
+/// A file that was not written to for so long rests.
+const REST: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Files {
@@ -17,11 +21,22 @@ pub(super) struct Files {
     by_path: BTreeMap<Arc<Path>, FileId>,
     by_identity: BTreeMap<FileIdentity, FileId>,
     next: u64,
+    /// When files that end inside a line will have rested.
+    resting: BTreeMap<FileId, Duration>,
+    /// Large files whose count is not complete.
+    counting: VecDeque<FileId>,
 }
 
 impl Files {
     pub(super) fn new() -> Self {
-        Self { tails: BTreeMap::new(), by_path: BTreeMap::new(), by_identity: BTreeMap::new(), next: 1 }
+        Self {
+            tails: BTreeMap::new(),
+            by_path: BTreeMap::new(),
+            by_identity: BTreeMap::new(),
+            next: 1,
+            resting: BTreeMap::new(),
+            counting: VecDeque::new(),
+        }
     }
 
     pub(super) fn insert(&mut self, tail: Tail) -> FileId {
@@ -83,5 +98,52 @@ impl Files {
     /// The ids of those that `wanted` picks, for when the files change on the way.
     pub(super) fn ids(&self, wanted: impl Fn(&Tail) -> bool) -> Vec<FileId> {
         self.iter().filter(|(_, tail)| wanted(tail)).map(|(id, _)| id).collect()
+    }
+
+    /// A file has grown. A last line without its end counts when nothing has come behind it for a while.
+    pub(super) fn grown(&mut self, id: FileId, mono: Duration) {
+        let Some(tail) = self.tails.get_mut(&id) else { return };
+        tail.grown_at = mono;
+        if tail.unfinished() > 0 {
+            self.resting.insert(id, mono.saturating_add(REST));
+        } else {
+            self.resting.remove(&id);
+        }
+    }
+
+    /// Those that end inside a line and have rested.
+    pub(super) fn rested(&mut self, mono: Duration) -> Vec<FileId> {
+        self.resting.extract_if(.., |_, at| *at <= mono).map(|(id, _)| id).collect()
+    }
+
+    /// When the next one will have.
+    pub(super) fn next_rest(&self) -> Option<Duration> {
+        self.resting.values().min().copied()
+    }
+
+    /// All that there is of a file for now has been read, or the rest of it is to be counted.
+    pub(super) fn caught_up(&mut self, id: FileId) {
+        let Some(tail) = self.tails.get_mut(&id) else { return };
+        tail.fold.iter_mut().for_each(|fold| fold.caught_up());
+        if tail.count.is_some() && !self.counting.contains(&id) {
+            self.counting.push_back(id);
+        }
+    }
+
+    pub(super) fn is_any_to_count(&self) -> bool {
+        !self.counting.is_empty()
+    }
+
+    /// The file whose turn it is to be counted.
+    pub(super) fn next_to_count(&mut self) -> Option<(FileId, &mut Tail)> {
+        let tails = &self.tails;
+        self.counting.retain(|id| tails.get(id).is_some_and(|tail| tail.count.is_some()));
+        let id = *self.counting.front()?;
+        Some((id, self.tails.get_mut(&id)?))
+    }
+
+    /// It has been, or cannot be for now.
+    pub(super) fn counted(&mut self) {
+        self.counting.pop_front();
     }
 }

@@ -2,9 +2,8 @@
 //!
 //! Every folder is listed after its watch has begun, so that a file is either in the listing or in an event. A folder's
 //! modification time tells later whether anything in it came or went; no path of an old file is kept.
-//! Read next: `watch`.
+//! Read next: `watched`, for what is known of them.
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirEntry};
 use std::io;
 use std::ops::ControlFlow;
@@ -18,28 +17,13 @@ use super::Home;
 use super::inbox::Change;
 use super::notice::LIVE_FOR;
 use super::open::Stamp;
-use super::places::{Kind, Presence, Root};
+use super::places::{Kind, Root};
 use super::reader::Reader;
 use super::scan::Found;
-use super::watch::{self, WHOLE_TREES};
-use crate::core::source_event::FileIdentity;
-use crate::core::time::{earlier, later};
-use crate::fs_watch::WatchError;
-use crate::real_path;
+use crate::core::time::earlier;
 
-/// File systems keep a folder's time in steps of up to two seconds: younger times may hide a change.
-const TIME_STEP: Duration = Duration::from_secs(2);
 /// How far back a Windows listing may be behind the files that their writers keep open.
 const LISTING_LAG: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-/// A session folder as it was when it was listed.
-#[derive(Debug)]
-pub(super) struct Folder {
-    pub(super) level: usize,
-    pub(super) identity: FileIdentity,
-    /// `None` when it was too young to tell a later change.
-    modified: Option<Timestamp>,
-}
 
 /// How much of a tree to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,116 +36,98 @@ pub(super) enum Depth {
 impl Reader<'_> {
     /// An event for a path.
     pub(super) fn noticed(&mut self, path: &Path, change: Change) -> ControlFlow<()> {
-        let place = self.places.find(path).filter(|(root, _)| root.is_present());
+        let place = self.watched.find(path).filter(|(root, _)| root.is_present());
         match place.map(|(_, kind)| kind) {
             Some(Kind::Session) => {
-                self.met += u64::from(self.files.at(path).is_none());
+                self.relations.met += u64::from(self.files.at(path).is_none());
                 self.look_at(path)
             }
             Some(Kind::Entry) => {
-                self.entry_changed(path);
+                self.registers.entry_changed(path, self.now());
                 ControlFlow::Continue(())
             }
-            Some(Kind::Folder(_)) if change == Change::Content && self.folders.contains_key(path) => {
+            Some(Kind::Folder(_)) if change == Change::Content && self.watched.knows(path) => {
                 ControlFlow::Continue(())
             }
             Some(Kind::Folder(_)) => self.refresh(path),
             None if change == Change::Content => ControlFlow::Continue(()),
             None => {
-                // A folder above came or went; where it went, its watch and all below it went too.
-                self.watcher.forget_only(path);
-                let below = |root: &&Root| root.is_present() && root.path.starts_with(path);
-                let roots: Vec<_> =
-                    self.places.roots.iter().filter(below).map(|root| root.path.clone()).collect();
-                roots.iter().try_for_each(|root| self.refresh(root))?;
+                let below = self.watched.above_changed(path);
+                below.iter().try_for_each(|root| self.refresh(root))?;
                 self.seek_roots()
             }
         }
     }
 
+    /// Reads these homes from now on.
+    pub(super) fn set_homes(&mut self, homes: Vec<Home>) -> ControlFlow<()> {
+        for home in self.homes.retain(&homes) {
+            for root in self.watched.remove(&home) {
+                self.out.send(self.registers.lose(&root))?;
+            }
+            for id in self.files.ids(|tail| Arc::ptr_eq(&tail.home, &home)) {
+                self.forget(id)?;
+            }
+        }
+        for home in homes.into_iter().filter_map(|home| self.homes.add(home)) {
+            self.watched.add(&home);
+        }
+        self.caught_up = false;
+        self.seek_roots()
+    }
+
+    /// Watches a folder of `home` as far as that is of use.
+    fn watch(&mut self, home: &Arc<Home>, folder: &Path, level: usize) -> ControlFlow<()> {
+        if !self.homes.is_watched(home) {
+            return ControlFlow::Continue(());
+        }
+        match self.watched.watch(folder, level) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(refused) => self.out.send(self.homes.refused(home, refused)),
+        }
+    }
+
+    /// Tries again to watch what could not be watched.
+    pub(super) fn retry_watches(&mut self) -> ControlFlow<()> {
+        for home in self.homes.take_refused() {
+            let folders = self.watched.folders_of(&home).rev();
+            let folders: Vec<_> = folders.map(|(path, level)| (path.clone(), level)).collect();
+            folders.iter().try_for_each(|(folder, level)| self.watch(&home, folder, *level))?;
+            self.out.send(self.homes.tried_again(&home))?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// A file or folder of `home` could not be read.
+    pub(super) fn unreadable(&mut self, home: &Arc<Home>, path: &Path, error: &io::Error) -> ControlFlow<()> {
+        let soon = self.now().mono.saturating_add(self.config.pace.list);
+        self.out.send(self.homes.unreadable(home, path, error, soon))
+    }
+
     /// A folder may have come, gone or been replaced.
     fn refresh(&mut self, folder: &Path) -> ControlFlow<()> {
-        match (fs::metadata(folder), self.places.find(folder).map(|(root, _)| Arc::clone(&root.home))) {
+        let home = self.watched.find(folder).map(|(root, _)| Arc::clone(&root.home));
+        match (fs::metadata(folder), home) {
             (Ok(there), _) if there.is_dir() => {}
             (Err(error), Some(home)) if !is_absence(&error) => return self.unreadable(&home, folder, &error),
             _ => return self.lost(folder),
         }
-        if !WHOLE_TREES || self.is_replaced(folder) {
-            self.watcher.forget(folder);
-        }
+        self.watched.refresh(folder);
         self.walk(folder, Depth::Everything)
     }
 
     /// Looks for the trees that are missing, and waits for those where sessions begin.
     pub(super) fn seek_roots(&mut self) -> ControlFlow<()> {
-        let mut waiting = BTreeSet::new();
-        for index in 0..self.places.roots.len() {
-            while let Some(root) = self.places.roots.get(index).filter(|root| !root.is_present()).cloned() {
-                if root.configured.is_dir() {
-                    self.arrived(index)?;
-                    continue;
-                }
-                if !self.wait_for(index, &root, &mut waiting) {
-                    break;
-                }
-            }
-        }
-        for folder in std::mem::replace(&mut self.waiting, waiting) {
-            if !self.waiting.contains(&folder) && !self.folders.contains_key(&folder) {
-                self.watcher.forget_only(&folder);
-            }
+        while let Some(root) = self.watched.arrived() {
+            self.out.send(self.homes.found_tree(&root.home, &root.path, self.watched.listens()))?;
+            self.walk(&root.path, Depth::Everything)?;
         }
         ControlFlow::Continue(())
     }
 
-    /// Watches the nearest folder above a missing tree; true when the next one has appeared meanwhile.
-    fn wait_for(&mut self, index: usize, root: &Root, waiting: &mut BTreeSet<PathBuf>) -> bool {
-        let nearest = root.configured.ancestors().find(|folder| folder.is_dir());
-        let Some((nearest, rest)) =
-            nearest.and_then(|nearest| Some((nearest, root.configured.strip_prefix(nearest).ok()?)))
-        else {
-            return false;
-        };
-        let folder = real(nearest);
-        let wanted = root.is_awaited()
-            && watch::trust(nearest) != watch::Trust::Nothing
-            && watch::may_wait_in(&folder, &real(&root.home.path));
-        let awaited = match wanted.then(|| self.watcher.await_in(&folder)) {
-            None => false,
-            Some(Ok(())) => true,
-            // It went just now: another one is the nearest.
-            Some(Err(WatchError::Missing)) => return true,
-            Some(Err(_)) => false,
-        };
-        let path = folder.join(rest);
-        let presence = if awaited { Presence::Awaited } else { Presence::Missing };
-        if let Some(root) = self.places.roots.get_mut(index)
-            && (root.path != path || root.presence != presence)
-        {
-            (root.path, root.presence) = (path, presence);
-            self.inbox.set_places(&self.places);
-        }
-        let next = folder.join(rest.iter().next().unwrap_or_default());
-        if awaited {
-            waiting.insert(folder);
-        }
-        awaited && next.is_dir()
-    }
-
-    /// A missing tree is there.
-    fn arrived(&mut self, index: usize) -> ControlFlow<()> {
-        let Some(root) = self.places.roots.get_mut(index) else { return ControlFlow::Continue(()) };
-        root.path = real(&root.configured);
-        root.presence = Presence::Present;
-        let (home, path) = (Arc::clone(&root.home), root.path.clone());
-        self.inbox.set_places(&self.places);
-        self.found_tree(&home, &path)?;
-        self.walk(&path, Depth::Everything)
-    }
-
     /// Watches and lists a folder and what is below it; what deserves a look goes to the backlog.
     pub(super) fn walk(&mut self, start: &Path, depth: Depth) -> ControlFlow<()> {
-        let Some((root, Kind::Folder(level))) = self.places.find(start) else {
+        let Some((root, Kind::Folder(level))) = self.watched.find(start) else {
             return ControlFlow::Continue(());
         };
         let root = root.clone();
@@ -173,15 +139,16 @@ impl Reader<'_> {
             self.watch(&root.home, &folder, level)?;
             match self.list(&root, &folder, level) {
                 Ok(mut subfolders) => {
-                    self.mended(&folder)?;
+                    self.out.send(self.homes.mended(&folder))?;
                     if root.is_register() {
-                        self.read_register(&root)?;
+                        self.registers.read(&root);
+                        self.tell_registers()?;
                     }
                     // The greatest name is the newest date: it is taken first, and gets its watch first.
                     subfolders.sort_unstable();
                     let wanted = subfolders
                         .into_iter()
-                        .filter(|folder| depth == Depth::Everything || !self.folders.contains_key(folder));
+                        .filter(|folder| depth == Depth::Everything || !self.watched.knows(folder));
                     stack.extend(wanted.map(|folder| (folder, level + 1)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => self.lost(&folder)?,
@@ -207,8 +174,7 @@ impl Reader<'_> {
                 subfolders.push(entry.path());
             }
         }
-        let modified = Some(stamp.modified).filter(|modified| later(*modified, TIME_STEP) < now);
-        self.folders.insert(folder.to_owned(), Folder { level, identity: stamp.identity, modified });
+        self.watched.listed(folder, level, stamp, now);
         Ok(subfolders)
     }
 
@@ -225,10 +191,10 @@ impl Reader<'_> {
         let known = self.files.at(&found.path).and_then(|id| self.files.get(id));
         match known {
             Some(tail) if tail.stamp == stamp => {}
-            None if stamp.modified < earlier(now, LIVE_FOR) => self.offer_old(home, found),
+            None if stamp.modified < earlier(now, LIVE_FOR) => self.homes.offer_old(home, found),
             Some(_) => self.backlog.push(found),
             None => {
-                self.met += 1;
+                self.relations.met += 1;
                 self.backlog.push(found);
             }
         }
@@ -236,67 +202,41 @@ impl Reader<'_> {
 
     /// A folder is gone, and what was in it.
     pub(super) fn lost(&mut self, folder: &Path) -> ControlFlow<()> {
-        self.watcher.forget(folder);
-        self.folders.retain(|path, _| !path.starts_with(folder));
-        let mut is_root = false;
-        for root in self.places.roots.iter_mut().filter(|root| root.is_present() && root.path == folder) {
-            root.presence = Presence::Missing;
-            is_root = true;
-        }
+        let is_root = self.watched.lose(folder);
         for id in self.files.ids(|tail| tail.path.starts_with(folder)) {
             if let Some(path) = self.files.get(id).map(|tail| tail.path.clone()) {
                 self.look_at(&path)?;
             }
         }
-        self.lose_registers(folder)?;
+        self.out.send(self.registers.lose(folder))?;
         if is_root { self.seek_roots() } else { ControlFlow::Continue(()) }
     }
 
     /// Looks whether anything came or went in a folder since it was listed.
     pub(super) fn check_folder(&mut self, folder: &Path) -> ControlFlow<()> {
-        let Some(known) = self.folders.get(folder) else { return ControlFlow::Continue(()) };
-        match Stamp::look(folder) {
-            Ok(stamp) if stamp.identity != known.identity => {
-                self.watcher.forget(folder);
+        if !self.watched.knows(folder) {
+            return ControlFlow::Continue(());
+        }
+        match Stamp::look(folder).map(|stamp| self.watched.compare(folder, stamp)) {
+            Ok((true, _)) => {
+                self.watched.forget(folder);
                 self.walk(folder, Depth::Everything)
             }
-            Ok(stamp) if Some(stamp.modified) == known.modified => ControlFlow::Continue(()),
+            Ok((false, false)) => ControlFlow::Continue(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.lost(folder),
             // What else may be wrong with it, the listing says.
             Ok(_) | Err(_) => self.walk(folder, Depth::New),
         }
     }
 
-    /// Looks whether the trees are still where they were: a link may lead elsewhere by now.
+    /// Looks whether the trees are still where they were.
     pub(super) fn check_roots(&mut self) -> ControlFlow<()> {
-        let moved =
-            |root: &&Root| root.is_present() && (real(&root.configured) != root.path || !root.path.is_dir());
-        let moved: Vec<_> = self.places.roots.iter().filter(moved).map(|root| root.path.clone()).collect();
-        moved.iter().try_for_each(|root| self.lost(root))?;
-        // Not every system tells that a watched folder is gone, or that it is another one by now.
-        for folder in &self.waiting {
-            self.watcher.forget_only(folder);
-        }
-        if cfg!(windows) {
-            for root in self.places.roots.clone() {
-                self.watcher.forget_only(&root.path);
-                if root.is_present() {
-                    self.watch(&root.home, &root.path, 0)?;
-                }
-            }
+        self.watched.moved().iter().try_for_each(|root| self.lost(root))?;
+        for root in self.watched.doubt() {
+            self.watch(&root.home, &root.path, 0)?;
         }
         self.seek_roots()
     }
-
-    fn is_replaced(&self, folder: &Path) -> bool {
-        let known = self.folders.get(folder).map(|known| known.identity);
-        known != Stamp::look(folder).ok().map(|stamp| stamp.identity)
-    }
-}
-
-/// What the watcher calls a path. On Windows that is the path as given; elsewhere macOS tells real paths only.
-fn real(path: &Path) -> PathBuf {
-    if cfg!(windows) { path.to_owned() } else { real_path::real(path) }
 }
 
 /// Whether an error says that a path leads nowhere, and not that it cannot be told now.

@@ -2,13 +2,13 @@
 //!
 //! Read next: `folders`, for what is in them.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Home;
-use super::reader::Reader;
 use super::scan::{Found, LimitsSearch};
 use super::watch::{self, Trust};
 use crate::core::limits::{Snapshot, main_family};
@@ -19,71 +19,83 @@ const WATCH_LIMIT: &str = "watch-limit";
 const NETWORK_FOLDER: &str = "network-folder";
 const UNREADABLE: &str = "unreadable-session";
 
+#[derive(Debug, Default)]
+pub(super) struct Homes {
+    states: Vec<HomeState>,
+    /// Files and folders that could not be read.
+    unreadable: BTreeMap<PathBuf, Arc<Home>>,
+    /// When to try those of them again that failed for a reason that may pass by itself.
+    retry_at: Option<Duration>,
+    /// What has been told to be wrong.
+    problems: BTreeMap<(&'static str, Arc<str>), String>,
+}
+
 #[derive(Debug)]
-pub(super) struct HomeState {
-    pub(super) home: Arc<Home>,
-    pub(super) trust: Trust,
+struct HomeState {
+    home: Arc<Home>,
+    trust: Trust,
     /// Some of its folders could not be watched.
     refused: bool,
-    pub(super) limits: LimitsSearch,
+    limits: LimitsSearch,
     limits_known: bool,
 }
 
-impl Reader<'_> {
-    /// Reads these homes from now on.
-    pub(super) fn set_homes(&mut self, homes: Vec<Home>) -> ControlFlow<()> {
-        let dropped: Vec<_> = self.homes.extract_if(.., |state| !homes.contains(&state.home)).collect();
-        for HomeState { home, .. } in dropped {
-            let roots: Vec<_> =
-                self.places.roots.extract_if(.., |root| Arc::ptr_eq(&root.home, &home)).collect();
-            for root in roots {
-                self.watcher.forget(&root.path);
-                self.lose_registers(&root.path)?;
-                self.folders.retain(|folder, _| !folder.starts_with(&root.path));
-            }
-            for id in self.files.ids(|tail| Arc::ptr_eq(&tail.home, &home)) {
-                self.forget(id)?;
-            }
-            self.unreadable.retain(|_, of| !Arc::ptr_eq(of, &home));
+impl Homes {
+    /// From now on there are no others than these. Those that there were.
+    pub(super) fn retain(&mut self, homes: &[Home]) -> Vec<Arc<Home>> {
+        let dropped = self.states.extract_if(.., |state| !homes.contains(&state.home));
+        let dropped: Vec<_> = dropped.map(|state| state.home).collect();
+        for home in &dropped {
+            self.unreadable.retain(|_, of| !Arc::ptr_eq(of, home));
             self.problems.retain(|(_, label), _| *label != home.label);
         }
-        for home in homes {
-            if self.homes.iter().any(|state| *state.home == home) {
-                continue;
-            }
-            let home = Arc::new(home);
-            self.places.add(&home);
-            self.homes.push(HomeState {
-                trust: watch::trust(&home.path),
-                refused: false,
-                limits_known: false,
-                limits: LimitsSearch::Done,
-                home,
-            });
+        dropped
+    }
+
+    /// Adds a home, unless it is one of them.
+    pub(super) fn add(&mut self, home: Home) -> Option<Arc<Home>> {
+        if self.states.iter().any(|state| *state.home == home) {
+            return None;
         }
-        self.caught_up = false;
-        self.inbox.set_places(&self.places);
-        self.seek_roots()
+        let home = Arc::new(home);
+        self.states.push(HomeState {
+            trust: watch::trust(&home.path),
+            refused: false,
+            limits_known: false,
+            limits: LimitsSearch::Done,
+            home: Arc::clone(&home),
+        });
+        Some(home)
     }
 
     /// The homes whose open files are not told of.
     pub(super) fn untold(&self) -> impl Iterator<Item = Arc<Home>> {
         let untold = |state: &&HomeState| state.refused || state.trust > Trust::Events;
-        self.homes.iter().filter(untold).map(|state| Arc::clone(&state.home))
+        self.states.iter().filter(untold).map(|state| Arc::clone(&state.home))
     }
 
-    pub(super) fn lists(&self) -> bool {
-        self.homes.iter().any(|state| self.is_polled(&state.home))
+    pub(super) fn any_is_polled(&self) -> bool {
+        self.states.iter().any(HomeState::is_polled)
     }
 
     /// Whether new files of a home are not told of.
     pub(super) fn is_polled(&self, home: &Arc<Home>) -> bool {
-        let mut states = self.homes.iter().filter(|state| Arc::ptr_eq(&state.home, home));
-        states.any(|state| state.refused || state.trust >= Trust::Network)
+        self.states.iter().any(|state| Arc::ptr_eq(&state.home, home) && state.is_polled())
     }
 
-    /// A session tree of `home` has been found at `folder`.
-    pub(super) fn found_tree(&mut self, home: &Arc<Home>, folder: &Path) -> ControlFlow<()> {
+    /// Whether watching is of use in a home.
+    pub(super) fn is_watched(&self, home: &Arc<Home>) -> bool {
+        let is_unheard = |state: &HomeState| state.trust == Trust::Nothing;
+        !self.states.iter().any(|state| Arc::ptr_eq(&state.home, home) && is_unheard(state))
+    }
+
+    /// A session tree of `home` has been found at `folder`. `relied_on`: events are to tell what happens there.
+    pub(super) fn found_tree(
+        &mut self,
+        home: &Arc<Home>,
+        folder: &Path,
+        relied_on: bool,
+    ) -> Option<SourceEvent> {
         let trust = watch::trust(folder);
         if let Some(state) = self.state(home) {
             state.trust = trust;
@@ -92,7 +104,7 @@ impl Reader<'_> {
             }
         }
         let label = &home.label;
-        let message = (trust == Trust::Network && !self.watcher.is_off()).then(|| {
+        let message = (trust == Trust::Network && relied_on).then(|| {
             format!(
                 "could not rely on file events in {label}: \
                  it is on a network file system, so sessions in use are polled"
@@ -101,21 +113,10 @@ impl Reader<'_> {
         self.problem(home, NETWORK_FOLDER, message)
     }
 
-    /// Watches a folder of `home` as far as that is of use.
-    pub(super) fn watch(&mut self, home: &Arc<Home>, folder: &Path, level: usize) -> ControlFlow<()> {
-        if self.state(home).is_some_and(|state| state.trust == Trust::Nothing) {
-            return ControlFlow::Continue(());
-        }
-        match self.watcher.watch(folder, level) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(refused) => self.refused(home, refused),
-        }
-    }
-
     /// A folder of `home` could not be watched.
-    fn refused(&mut self, home: &Arc<Home>, refused: WatchError) -> ControlFlow<()> {
+    pub(super) fn refused(&mut self, home: &Arc<Home>, refused: WatchError) -> Option<SourceEvent> {
         if refused == WatchError::Missing {
-            return ControlFlow::Continue(());
+            return None;
         }
         if let Some(state) = self.state(home) {
             state.refused = true;
@@ -128,30 +129,33 @@ impl Reader<'_> {
         self.problem(home, WATCH_LIMIT, Some(message))
     }
 
-    /// Tries again to watch what could not be watched.
-    pub(super) fn retry_watches(&mut self) -> ControlFlow<()> {
-        for index in 0..self.homes.len() {
-            let Some(state) = self.homes.get_mut(index).filter(|state| state.refused) else { continue };
-            state.refused = false;
-            let home = Arc::clone(&state.home);
-            let folders = self.folders.iter().rev().filter(|(path, _)| self.is_in(path, &home));
-            let folders: Vec<_> = folders.map(|(path, folder)| (path.clone(), folder.level)).collect();
-            folders.iter().try_for_each(|(folder, level)| self.watch(&home, folder, *level))?;
-            let mended = self.homes.get(index).is_some_and(|state| !state.refused);
-            if mended {
-                self.problem(&home, WATCH_LIMIT, None)?;
-            }
-        }
-        ControlFlow::Continue(())
+    /// Takes the homes some of whose folders could not be watched, for another try.
+    pub(super) fn take_refused(&mut self) -> Vec<Arc<Home>> {
+        let refused =
+            |state: &mut HomeState| std::mem::take(&mut state.refused).then(|| Arc::clone(&state.home));
+        self.states.iter_mut().filter_map(refused).collect()
     }
 
-    /// A file or folder could not be read. It is tried again at its next event and at every rescan, and soon where
+    /// After another try: it is over, unless some could not be watched again.
+    pub(super) fn tried_again(&mut self, home: &Arc<Home>) -> Option<SourceEvent> {
+        match self.state(home) {
+            Some(state) if !state.refused => self.problem(home, WATCH_LIMIT, None),
+            _ => None,
+        }
+    }
+
+    /// A file or folder could not be read. It is tried again at its next event and at every rescan, and `soon` where
     /// nobody needs to do anything for it to pass: a system without file descriptors, a disk with a hiccup.
-    pub(super) fn unreadable(&mut self, home: &Arc<Home>, path: &Path, error: &io::Error) -> ControlFlow<()> {
+    pub(super) fn unreadable(
+        &mut self,
+        home: &Arc<Home>,
+        path: &Path,
+        error: &io::Error,
+        soon: Duration,
+    ) -> Option<SourceEvent> {
         self.unreadable.insert(path.to_owned(), Arc::clone(home));
         let lasting = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput);
         if !lasting {
-            let soon = self.now().mono.saturating_add(self.config.pace.list);
             self.retry_at = Some(self.retry_at.map_or(soon, |at| at.min(soon)));
         }
         let message = format!("could not read a session in {}: {error}", home.label);
@@ -159,27 +163,36 @@ impl Reader<'_> {
     }
 
     /// A file or folder could be read, or is gone.
-    pub(super) fn mended(&mut self, path: &Path) -> ControlFlow<()> {
-        let Some(home) = self.unreadable.remove(path) else { return ControlFlow::Continue(()) };
+    pub(super) fn mended(&mut self, path: &Path) -> Option<SourceEvent> {
+        let home = self.unreadable.remove(path)?;
         if self.unreadable.values().any(|other| Arc::ptr_eq(other, &home)) {
-            return ControlFlow::Continue(());
+            return None;
         }
         self.problem(&home, UNREADABLE, None)
     }
 
+    /// When to try again what could not be read.
+    pub(super) fn retry_at(&self) -> Option<Duration> {
+        self.retry_at
+    }
+
+    /// What could not be read, to be tried again now.
+    pub(super) fn retry(&mut self) -> Vec<PathBuf> {
+        self.retry_at = None;
+        self.unreadable.keys().cloned().collect()
+    }
+
     /// Tells of a problem once, and once that it is over.
-    fn problem(&mut self, home: &Home, key: &'static str, message: Option<String>) -> ControlFlow<()> {
+    fn problem(&mut self, home: &Home, key: &'static str, message: Option<String>) -> Option<SourceEvent> {
         let place = (key, Arc::clone(&home.label));
         let news = match &message {
             Some(text) => self.problems.insert(place, text.clone()).is_none(),
             None => self.problems.remove(&place).is_some(),
         };
-        if !news {
-            return ControlFlow::Continue(());
-        }
-        self.send(SourceEvent::Problem { key, home: Arc::clone(&home.label), message })
+        news.then(|| SourceEvent::Problem { key, home: Arc::clone(&home.label), message })
     }
 
+    /// An old file may tell the limits, should no live one do.
     pub(super) fn offer_old(&mut self, home: &Arc<Home>, found: Found) {
         // A compressed file is read from its beginning alone, and is older than any limit.
         let is_packed = found.path.extension().is_some_and(|extension| extension == "zst");
@@ -197,12 +210,24 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a path is in one of `home`'s trees.
-    pub(super) fn is_in(&self, path: &Path, home: &Arc<Home>) -> bool {
-        self.places.find(path).is_some_and(|(root, _)| Arc::ptr_eq(&root.home, home))
+    /// Whether limits are still looked for in old files.
+    pub(super) fn searches(&self) -> bool {
+        self.states.iter().any(|state| !state.limits.is_done())
+    }
+
+    /// The next old file that may tell them.
+    pub(super) fn next_old(&mut self) -> Option<(Arc<Home>, PathBuf)> {
+        let state = self.states.iter_mut().find(|state| !state.limits.is_done())?;
+        Some((Arc::clone(&state.home), state.limits.next()?))
     }
 
     fn state(&mut self, home: &Arc<Home>) -> Option<&mut HomeState> {
-        self.homes.iter_mut().find(|state| Arc::ptr_eq(&state.home, home))
+        self.states.iter_mut().find(|state| Arc::ptr_eq(&state.home, home))
+    }
+}
+
+impl HomeState {
+    fn is_polled(&self) -> bool {
+        self.refused || self.trust >= Trust::Network
     }
 }

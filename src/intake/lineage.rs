@@ -27,10 +27,25 @@ const MARGIN: u64 = 1024 * 1024;
 /// A beginning is read in pieces of this size until it says whose it is.
 const STEP: u64 = 64 * 1024;
 
+/// What is known of files for the sake of others.
+#[derive(Debug, Default)]
+pub(super) struct Relations {
+    /// How many unknown files have been met.
+    pub(super) met: u64,
+    index: Option<Index>,
+}
+
+impl Relations {
+    /// There is nothing to do for now.
+    pub(super) fn rest(&mut self) {
+        self.index = None;
+    }
+}
+
 /// The session files of one home by the conversation in their names, sorted by it: ids of today's form mostly begin
 /// with a time, so the newest are last. Made when it is needed and dropped as soon as the intake has nothing more to do.
 #[derive(Debug)]
-pub(super) struct Index {
+struct Index {
     home: Arc<Home>,
     /// How many files the intake had met when this was made.
     met: u64,
@@ -44,7 +59,7 @@ pub(super) struct Index {
 impl Reader<'_> {
     /// Gives the fold of `id` the rows it wants. Where none were found, it is asked again when other files have appeared.
     pub(super) fn ask_lineage(&mut self, id: FileId) {
-        let met = self.met;
+        let met = self.relations.met;
         let Some(tail) = self.files.get_mut(id) else { return };
         // The ends of a file tell no share of copied history; the count will ask.
         if tail.count.is_some() || tail.lineage_asked == Some(met) && !tail.shared {
@@ -83,7 +98,7 @@ impl Reader<'_> {
 
     /// The files whose names say they are `thread`'s.
     pub(super) fn files_of(&self, thread: &str) -> Vec<PathBuf> {
-        let files = self.index.iter().flat_map(|index| &index.files);
+        let files = self.relations.index.iter().flat_map(|index| &index.files);
         files.filter(|(known, _)| known == thread).map(|(_, path)| path.clone()).collect()
     }
 
@@ -110,7 +125,7 @@ impl Reader<'_> {
         {
             return fold.head();
         }
-        if let Some(known) = self.index.as_ref().and_then(|index| index.heads.get(path)) {
+        if let Some(known) = self.relations.index.as_ref().and_then(|index| index.heads.get(path)) {
             return Some(known.clone());
         }
         let mut opened = Opened::open(path).ok()?;
@@ -125,26 +140,25 @@ impl Reader<'_> {
             passed += count;
         }
         let head = fold.head()?;
-        if let Some(index) = &mut self.index {
+        if let Some(index) = &mut self.relations.index {
             index.heads.insert(path.to_owned(), head.clone());
         }
         Some(head)
     }
 
     pub(super) fn make_index(&mut self, home: &Arc<Home>) {
-        let usable = |index: &Index| Arc::ptr_eq(&index.home, home) && index.met == self.met;
-        if !self.index.as_ref().is_some_and(usable) {
+        let usable = |index: &Index| Arc::ptr_eq(&index.home, home) && index.met == self.relations.met;
+        if !self.relations.index.as_ref().is_some_and(usable) {
             let (files, home) = (self.list_threads(home), Arc::clone(home));
             let (heads, rows) = (BTreeMap::new(), BTreeMap::new());
-            self.index = Some(Index { home, met: self.met, files, heads, rows });
+            self.relations.index = Some(Index { home, met: self.relations.met, files, heads, rows });
         }
     }
 
     fn list_threads(&self, home: &Arc<Home>) -> Vec<(String, PathBuf)> {
         let thread = home.agent.spec().layout.thread;
-        let folders = self.folders.keys();
-        let own = folders.filter(|folder| self.is_in(folder, home));
-        let entries = own.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+        let folders = self.watched.folders_of(home);
+        let entries = folders.filter_map(|(folder, _)| std::fs::read_dir(folder).ok()).flatten().flatten();
         let mut files: Vec<_> = entries
             .filter_map(|entry| Some((thread(entry.file_name().to_str()?)?.to_owned(), entry.path())))
             .collect();
@@ -191,7 +205,7 @@ impl Neighbours for Around<'_, '_> {
         let is_at_hand = |tail: &Tail| tail.fold.is_some() && Arc::ptr_eq(&tail.home, &self.home);
         let at_hand = reader.files.iter().filter(|(_, tail)| is_at_hand(tail) && tail.path != *own);
         let mut paths: Vec<_> = at_hand.map(|(_, tail)| tail.path.to_path_buf()).collect();
-        let listed = reader.index.iter().flat_map(|index| index.files.iter().rev());
+        let listed = reader.relations.index.iter().flat_map(|index| index.files.iter().rev());
         let old = listed.map(|(_, path)| path).filter(|path| !reader.is_awake(path) && ***path != **own);
         let (beside, elsewhere): (Vec<_>, Vec<_>) = old.partition(|path| path.parent() == own.parent());
         paths.extend(beside.into_iter().chain(elsewhere).take(MOST_HEADS).cloned());
@@ -208,12 +222,12 @@ impl Neighbours for Around<'_, '_> {
             return read_rows(agent, path, self.most, chunks);
         }
         let stamp = Stamp::look(path).ok()?;
-        let known = self.reader.index.as_ref().and_then(|index| index.rows.get(path));
+        let known = self.reader.relations.index.as_ref().and_then(|index| index.rows.get(path));
         if let Some((_, rows)) = known.filter(|(of, _)| *of == stamp) {
             return Some(rows.clone());
         }
         let rows = read_rows(agent, path, u64::MAX, chunks)?;
-        if let Some(index) = &mut self.reader.index {
+        if let Some(index) = &mut self.reader.relations.index {
             index.rows.insert(path.to_owned(), (stamp, rows.clone()));
         }
         Some(rows)

@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,13 +22,10 @@ use crate::core::time::{earlier, elapsed};
 /// Files silent for longer are not followed.
 pub(super) const LIVE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A file that was not written to for so long rests.
-const REST: Duration = Duration::from_secs(2);
-
 impl Reader<'_> {
     /// Looks at a session file: a new one, a known one that may have changed, one that may be gone.
     pub(super) fn look_at(&mut self, path: &Path) -> ControlFlow<()> {
-        let Some((root, _)) = self.places.find(path) else { return ControlFlow::Continue(()) };
+        let Some((root, _)) = self.watched.find(path) else { return ControlFlow::Continue(()) };
         let home = Arc::clone(&root.home);
         let looked = match self.files.at(path) {
             Some(id) => self.look_again(id),
@@ -39,11 +36,11 @@ impl Reader<'_> {
         };
         match looked {
             Ok(flow) => {
-                self.mended(path)?;
+                self.out.send(self.homes.mended(path))?;
                 flow
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.mended(path)?;
+                self.out.send(self.homes.mended(path))?;
                 self.missing(path)
             }
             Err(error) => self.unreadable(&home, path, &error),
@@ -91,7 +88,7 @@ impl Reader<'_> {
         }
         let now = self.now();
         if stamp.modified < earlier(now.wall, live_for) {
-            self.offer_old(home, Found { modified: stamp.modified, path: path.to_owned() });
+            self.homes.offer_old(home, Found { modified: stamp.modified, path: path.to_owned() });
             return Ok(ControlFlow::Continue(()));
         }
         if let Some(offset) = self.config.resume.remove(&stamp.identity)
@@ -129,14 +126,7 @@ impl Reader<'_> {
             Followed::Unchanged => Ok(ControlFlow::Continue(())),
             Followed::Grown => {
                 let mono = self.now().mono;
-                if let Some(tail) = self.files.get_mut(id) {
-                    tail.grown_at = mono;
-                    if tail.unfinished() > 0 {
-                        self.resting.insert(id, mono.saturating_add(REST));
-                    } else {
-                        self.resting.remove(&id);
-                    }
-                }
+                self.files.grown(id, mono);
                 Ok(self.announce(id))
             }
             Followed::StartOver => self.start_over(id, &mut opened),
@@ -146,8 +136,7 @@ impl Reader<'_> {
     /// A last line without its end counts when nothing has come behind it for a while.
     pub(super) fn check_rests(&mut self) -> ControlFlow<()> {
         let mono = self.now().mono;
-        let due = self.resting.extract_if(.., |_, at| *at <= mono).map(|(id, _)| id).collect::<Vec<_>>();
-        for id in due {
+        for id in self.files.rested(mono) {
             if self.files.get_mut(id).and_then(|tail| tail.fold.as_mut()).is_some_and(|fold| fold.end_line())
             {
                 self.announce(id)?;
@@ -183,12 +172,7 @@ impl Reader<'_> {
 
     /// Sends what the fold of `id` has learnt.
     pub(super) fn announce(&mut self, id: FileId) -> ControlFlow<()> {
-        if let Some(tail) = self.files.get_mut(id) {
-            tail.fold.iter_mut().for_each(|fold| fold.caught_up());
-            if tail.count.is_some() && !self.counting.contains(&id) {
-                self.counting.push_back(id);
-            }
-        }
+        self.files.caught_up(id);
         self.ask_lineage(id);
         self.ask_helpers(id);
         let Some(tail) = self.files.get_mut(id) else { return ControlFlow::Continue(()) };
@@ -197,27 +181,25 @@ impl Reader<'_> {
         let offset = tail.position.offset.saturating_sub(tail.unfinished());
         let read = tail.count.is_none().then_some(ReadTo { file: tail.stamp.identity, offset });
         let home = Arc::clone(&tail.home);
-        self.limits_found(&home, &update.limits);
-        self.send(SourceEvent::Updated { file: id, update: Box::new(update), read })
+        self.homes.limits_found(&home, &update.limits);
+        self.out.send([SourceEvent::Updated { file: id, update: Box::new(update), read }])
     }
 
     /// Nothing is at this path any more: the file was moved, deleted, or lost with its folder.
     fn missing(&mut self, path: &Path) -> ControlFlow<()> {
         let Some(id) = self.files.at(path) else { return ControlFlow::Continue(()) };
         self.seek_roots()?;
-        if let Some(tail) = self.files.get(id)
-            && let Some(name) = path.file_name()
-            && let Some(moved) = self
-                .folders
-                .keys()
-                .map(|folder| folder.join(name))
-                .find(|moved| Stamp::look(moved).is_ok_and(|stamp| stamp.identity == tail.stamp.identity))
-        {
-            self.files.rename(id, &moved);
-            return self.look_at(&moved);
+        if let (Some(tail), Some(name)) = (self.files.get(id), path.file_name()) {
+            let identity = tail.stamp.identity;
+            let is_it = |path: &PathBuf| Stamp::look(path).is_ok_and(|stamp| stamp.identity == identity);
+            let moved = self.watched.folders().map(|(folder, _)| folder.join(name)).find(is_it);
+            if let Some(moved) = moved {
+                self.files.rename(id, &moved);
+                return self.look_at(&moved);
+            }
         }
         self.forget(id)?;
-        let root = self.places.find(path).map(|(root, _)| root);
+        let root = self.watched.find(path).map(|(root, _)| root);
         let lost = root.filter(|root| root.is_present() && !root.path.is_dir()).map(|root| root.path.clone());
         lost.map_or(ControlFlow::Continue(()), |root| self.lost(&root))
     }
@@ -225,7 +207,7 @@ impl Reader<'_> {
     /// Follows a file no longer.
     pub(super) fn forget(&mut self, id: FileId) -> ControlFlow<()> {
         match self.files.remove(id) {
-            Some(_) => self.send(SourceEvent::Gone { file: id }),
+            Some(_) => self.out.send([SourceEvent::Gone { file: id }]),
             None => ControlFlow::Continue(()),
         }
     }
@@ -242,12 +224,8 @@ impl Reader<'_> {
 
     /// Counts one slice of the large file whose turn it is.
     pub(super) fn count(&mut self) -> ControlFlow<()> {
-        let Some(id) = self.counting.front().copied() else { return ControlFlow::Continue(()) };
         let slice = self.config.sizes.slice;
-        let Some(tail) = self.files.get_mut(id).filter(|tail| tail.count.is_some()) else {
-            self.counting.pop_front();
-            return ControlFlow::Continue(());
-        };
+        let Some((id, tail)) = self.files.next_to_count() else { return ControlFlow::Continue(()) };
         let done = Opened::open(&tail.path).and_then(|mut opened| {
             let same = opened.stamp.identity == tail.stamp.identity;
             let done = if same { tail.count(&mut opened, slice, &mut self.chunks)? } else { false };
@@ -256,13 +234,13 @@ impl Reader<'_> {
         match done {
             Ok((true, false)) => ControlFlow::Continue(()),
             Ok((true, true)) => {
-                self.counting.pop_front();
+                self.files.counted();
                 self.announce(id)
             }
             Ok((false, _)) | Err(_) => {
                 // Whatever happened to it, a look tells; if it cannot be counted now, the next event or rescan tries again.
-                self.counting.pop_front();
-                let path = tail.path.clone();
+                let path = Arc::clone(&tail.path);
+                self.files.counted();
                 self.look_at(&path)
             }
         }

@@ -4,69 +4,45 @@
 //! Without work it sleeps until the inbox or the next deadline wakes it.
 //! Read next: `folders` and `notice`, for what is done with the news.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::IntakeConfig;
 use super::exits::Exits;
 use super::files::Files;
-use super::folders::{Depth, Folder};
-use super::homes::HomeState;
+use super::folders::Depth;
+use super::homes::Homes;
 use super::inbox::{Inbox, News};
-use super::lineage::Index;
+use super::lineage::Relations;
 use super::open::{Chunks, Stamp};
-use super::places::{Kind, Places};
-use super::registers::Registered;
+use super::outbox::{Outbox, Sink};
+use super::places::Kind;
+use super::registers::Registers;
 use super::scan::Found;
 use super::tail::Tail;
 use super::watch::Watcher;
-use super::{Home, IntakeConfig};
-use crate::core::source_event::{FileId, SourceEvent};
+use super::watched::Watched;
+use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 
 /// A file that grew within this time is in use: an open tool call may be silent for as long.
 const HOT_FOR: Duration = Duration::from_secs(30 * 60);
-/// So many events wait to be told together.
-const MOST_WAITING: usize = 64;
 /// How many of the newest folders of the deepest level are listed where nothing is watched.
 const NEWEST_FOLDERS: usize = 3;
-
-type Sink<'a> = Box<dyn FnMut(SourceEvent) -> ControlFlow<()> + Send + 'a>;
 
 pub(super) struct Reader<'a> {
     pub(super) config: IntakeConfig,
     pub(super) inbox: Arc<Inbox>,
-    pub(super) watcher: Watcher,
-    sink: Sink<'a>,
-    /// What is to be told when the news at hand have been read: whoever listens wakes up once for all of it.
-    outbox: Vec<SourceEvent>,
+    pub(super) out: Outbox<'a>,
     pub(super) chunks: Chunks,
-    pub(super) homes: Vec<HomeState>,
-    pub(super) places: Places,
-    /// The folders above missing trees that are watched.
-    pub(super) waiting: BTreeSet<PathBuf>,
-    pub(super) folders: BTreeMap<PathBuf, Folder>,
+    pub(super) homes: Homes,
+    pub(super) watched: Watched,
     pub(super) files: Files,
     /// Files to look at, the newest last.
     pub(super) backlog: Vec<Found>,
-    /// When files that end inside a line will have rested.
-    pub(super) resting: BTreeMap<FileId, Duration>,
-    /// Large files whose count is not complete.
-    pub(super) counting: VecDeque<FileId>,
-    /// Files and folders that could not be read.
-    pub(super) unreadable: BTreeMap<PathBuf, Arc<Home>>,
-    /// What the agents' registers say.
-    pub(super) registers: BTreeMap<PathBuf, Registered>,
-    pub(super) exits: Exits,
-    /// When to try those of them again that failed for a reason that may pass by itself.
-    pub(super) retry_at: Option<Duration>,
-    /// How many unknown files have been met.
-    pub(super) met: u64,
-    pub(super) index: Option<Index>,
-    /// What has been told to be wrong.
-    pub(super) problems: BTreeMap<(&'static str, Arc<str>), String>,
+    pub(super) registers: Registers,
+    pub(super) relations: Relations,
     pub(super) caught_up: bool,
     rescanned_at: Duration,
     polled_at: Duration,
@@ -74,29 +50,19 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(config: IntakeConfig, inbox: Arc<Inbox>, watcher: Watcher, sink: Sink<'a>) -> Self {
+    pub(super) fn new(mut config: IntakeConfig, inbox: Arc<Inbox>, watcher: Watcher, sink: Sink<'a>) -> Self {
+        let earlier = std::mem::take(&mut config.registers);
         Self {
             chunks: Chunks::new(config.sizes.chunk, Arc::clone(&inbox)),
-            exits: Exits::new(Arc::clone(&inbox)),
+            out: Outbox::new(sink, Arc::clone(&inbox)),
+            registers: Registers::new(earlier, (!watcher.is_off()).then(|| Exits::new(Arc::clone(&inbox)))),
+            watched: Watched::new(watcher, Arc::clone(&inbox)),
             config,
             inbox,
-            watcher,
-            sink,
-            outbox: Vec::new(),
-            homes: Vec::new(),
-            places: Places::default(),
-            waiting: BTreeSet::new(),
-            folders: BTreeMap::new(),
+            homes: Homes::default(),
             files: Files::new(),
             backlog: Vec::new(),
-            resting: BTreeMap::new(),
-            counting: VecDeque::new(),
-            unreadable: BTreeMap::new(),
-            registers: BTreeMap::new(),
-            retry_at: None,
-            met: 0,
-            index: None,
-            problems: BTreeMap::new(),
+            relations: Relations::default(),
             caught_up: false,
             rescanned_at: Duration::ZERO,
             polled_at: Duration::ZERO,
@@ -114,7 +80,7 @@ impl<'a> Reader<'a> {
         (self.rescanned_at, self.polled_at, self.listed_at) = (mono, mono, mono);
         let homes = std::mem::take(&mut self.config.homes);
         self.set_homes(homes)?;
-        self.deliver()?;
+        self.out.deliver()?;
         loop {
             let news = if self.has_work() { self.inbox.take() } else { self.sleep() };
             if self.inbox.stopping() {
@@ -122,9 +88,9 @@ impl<'a> Reader<'a> {
             }
             self.read_news(news)?;
             self.look_around()?;
-            self.deliver()?;
+            self.out.deliver()?;
             self.work()?;
-            self.deliver()?;
+            self.out.deliver()?;
         }
     }
 
@@ -136,12 +102,12 @@ impl<'a> Reader<'a> {
             flow = self.work();
         }
         if flow.is_continue() {
-            let _ended = self.deliver();
+            let _ended = self.out.deliver();
         }
     }
 
     fn sleep(&mut self) -> News {
-        self.index = None;
+        self.relations.rest();
         self.backlog.shrink_to_fit();
         self.inbox.wait(self.deadline().saturating_sub(self.now().mono))
     }
@@ -151,7 +117,7 @@ impl<'a> Reader<'a> {
             self.set_homes(homes)?;
         }
         if news.verify {
-            self.verify_registers();
+            self.registers.verify(self.now());
         }
         if news.rescan {
             self.rescan(Depth::Everything)?;
@@ -161,21 +127,20 @@ impl<'a> Reader<'a> {
     }
 
     fn has_work(&self) -> bool {
-        let searching = self.homes.iter().any(|state| !state.limits.is_done());
-        searching || !self.caught_up || !self.backlog.is_empty() || !self.counting.is_empty()
+        self.homes.searches() || !self.caught_up || !self.backlog.is_empty() || self.files.is_any_to_count()
     }
 
     /// One piece of work, the most urgent one.
     fn work(&mut self) -> ControlFlow<()> {
         if let Some(found) = self.backlog.pop() {
             self.look_at(&found.path)
-        } else if self.homes.iter().any(|state| !state.limits.is_done()) {
+        } else if self.homes.searches() {
             self.search_limits()
         } else if !self.caught_up {
             self.caught_up = true;
             // A file that was not there is gone, and its number may be another one's from now on.
             self.config.resume.clear();
-            self.send(SourceEvent::CaughtUp)
+            self.out.send([SourceEvent::CaughtUp])
         } else {
             self.count()
         }
@@ -187,16 +152,17 @@ impl<'a> Reader<'a> {
         self.check_roots()?;
         self.retry_watches()?;
         if depth == Depth::Everything {
-            let roots: Vec<_> = self.places.roots.iter().filter(|root| root.is_present()).collect();
-            let roots: Vec<_> = roots.iter().map(|root| root.path.clone()).collect();
+            let roots = self.watched.roots().iter().filter(|root| root.is_present());
+            let roots: Vec<_> = roots.map(|root| root.path.clone()).collect();
             roots.iter().try_for_each(|root| self.walk(root, depth))?;
         } else {
-            let folders: Vec<_> = self.folders.keys().cloned().collect();
+            let folders: Vec<_> = self.watched.folders().map(|(path, _)| path.clone()).collect();
             folders.iter().try_for_each(|folder| self.check_folder(folder))?;
         }
         self.check_files(|_| true)?;
-        self.verify_registers();
-        self.check_registers(|_| true)?;
+        self.registers.verify(self.now());
+        self.registers.check(|_| true);
+        self.tell_registers()?;
         self.retry_unreadable()?;
         self.drop_silent()?;
         self.rest_silent();
@@ -204,10 +170,8 @@ impl<'a> Reader<'a> {
     }
 
     fn retry_unreadable(&mut self) -> ControlFlow<()> {
-        self.retry_at = None;
-        let unreadable: Vec<_> = self.unreadable.keys().cloned().collect();
-        for path in unreadable {
-            match self.places.find(&path).map(|(_, kind)| kind) {
+        for path in self.homes.retry() {
+            match self.watched.find(&path).map(|(_, kind)| kind) {
                 Some(Kind::Folder(_)) => self.walk(&path, Depth::New)?,
                 _ => self.look_at(&path)?,
             }
@@ -236,8 +200,8 @@ impl<'a> Reader<'a> {
         if due(self.rescanned_at, self.config.pace.rescan) {
             self.rescan(Depth::New)?;
             // Where nothing tells of an old file that grows, its folder does not either.
-            for root in self.places.roots.clone() {
-                if root.is_present() && self.is_polled(&root.home) {
+            for root in self.watched.roots().to_vec() {
+                if root.is_present() && self.homes.is_polled(&root.home) {
                     self.walk(&root.path, Depth::Everything)?;
                 }
             }
@@ -245,19 +209,21 @@ impl<'a> Reader<'a> {
         if self.poll_every().is_some_and(|every| due(self.polled_at, every)) {
             self.polled_at = mono;
             let cold = self.config.pace.cold;
-            let homes: Vec<_> = self.untold().collect();
+            let homes: Vec<_> = self.homes.untold().collect();
             self.check_files(|tail| {
                 homes.iter().any(|home| Arc::ptr_eq(home, &tail.home))
                     && (is_hot(tail, mono) || due(tail.polled_at, cold))
             })?;
-            self.check_registers(|home| homes.iter().any(|untold| Arc::ptr_eq(untold, home)))?;
+            self.registers.check(|home| homes.iter().any(|untold| Arc::ptr_eq(untold, home)));
+            self.tell_registers()?;
             self.seek_roots()?;
         }
-        if self.retry_at.is_some_and(|at| mono >= at) {
+        if self.homes.retry_at().is_some_and(|at| mono >= at) {
             self.retry_unreadable()?;
         }
-        self.look_again_for_ends(mono)?;
-        if self.lists() && due(self.listed_at, self.config.pace.list) {
+        self.registers.look_again(mono);
+        self.tell_registers()?;
+        if self.homes.any_is_polled() && due(self.listed_at, self.config.pace.list) {
             self.listed_at = mono;
             self.list_newest()?;
         }
@@ -266,13 +232,13 @@ impl<'a> Reader<'a> {
 
     /// Where nothing is watched: the upper levels, and the newest of the deepest folders.
     fn list_newest(&mut self) -> ControlFlow<()> {
-        for root in self.places.roots.clone() {
-            if !root.is_present() || !self.is_polled(&root.home) {
+        for root in self.watched.roots().to_vec() {
+            if !root.is_present() || !self.homes.is_polled(&root.home) {
                 continue;
             }
-            let below = self.folders.iter().filter(|(path, _)| path.starts_with(&root.path));
+            let below = self.watched.folders().filter(|(path, _)| path.starts_with(&root.path));
             let deepest = root.tree.levels.len();
-            let (deep, upper): (Vec<_>, Vec<_>) = below.partition(|(_, folder)| folder.level == deepest);
+            let (deep, upper): (Vec<_>, Vec<_>) = below.partition(|(_, level)| *level == deepest);
             let newest = deep.into_iter().rev().take(NEWEST_FOLDERS);
             let folders: Vec<_> = upper.into_iter().chain(newest).map(|(path, _)| path.clone()).collect();
             folders.iter().try_for_each(|folder| self.check_folder(folder))?;
@@ -283,19 +249,19 @@ impl<'a> Reader<'a> {
     fn deadline(&self) -> Duration {
         let rescan = self.rescanned_at.saturating_add(self.config.pace.rescan);
         let poll = self.poll_every().map(|every| self.polled_at.saturating_add(every));
-        let list = self.lists().then(|| self.listed_at.saturating_add(self.config.pace.list));
-        let rest = self.resting.values().min().copied();
-        let ends = self.look_for_ends_at();
-        [poll, list, self.retry_at, rest, ends].into_iter().flatten().fold(rescan, Duration::min)
+        let list = self.homes.any_is_polled().then(|| self.listed_at.saturating_add(self.config.pace.list));
+        let rest = self.files.next_rest();
+        let ends = self.registers.look_again_at();
+        [poll, list, self.homes.retry_at(), rest, ends].into_iter().flatten().fold(rescan, Duration::min)
     }
 
     /// How often files are looked at that nobody tells of; `None` when there are none.
     fn poll_every(&self) -> Option<Duration> {
         let mono = self.now().mono;
-        let homes: Vec<_> = self.untold().collect();
+        let homes: Vec<_> = self.homes.untold().collect();
         let untold = |tail: &Tail| homes.iter().any(|home| Arc::ptr_eq(home, &tail.home));
         let mut followed = self.files.iter().filter(|(_, tail)| untold(tail)).peekable();
-        let unwatched_root = self.places.roots.iter().any(|root| root.is_awaited() && root.is_unheard());
+        let unwatched_root = self.watched.roots().iter().any(|root| root.is_awaited() && root.is_unheard());
         if followed.peek().is_none() && !unwatched_root {
             return None;
         }
@@ -303,19 +269,9 @@ impl<'a> Reader<'a> {
         Some(if hot { self.config.pace.hot } else { self.config.pace.cold })
     }
 
-    pub(super) fn send(&mut self, event: SourceEvent) -> ControlFlow<()> {
-        self.outbox.push(event);
-        if self.outbox.len() < MOST_WAITING { ControlFlow::Continue(()) } else { self.deliver() }
-    }
-
-    fn deliver(&mut self) -> ControlFlow<()> {
-        for event in self.outbox.drain(..) {
-            if self.inbox.stopping() {
-                return ControlFlow::Break(());
-            }
-            (self.sink)(event)?;
-        }
-        ControlFlow::Continue(())
+    pub(super) fn tell_registers(&mut self) -> ControlFlow<()> {
+        let now = self.now();
+        self.out.send(self.registers.tell(now))
     }
 
     pub(super) fn now(&self) -> Now {

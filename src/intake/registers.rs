@@ -10,7 +10,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +17,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Home;
+use super::exits::Exits;
 use super::open::{Opened, Stamp};
 use super::places::Root;
-use super::reader::Reader;
 use crate::core::register::{self, Open, Register};
 use crate::core::source::layout::Layout;
 use crate::core::source_event::SourceEvent;
@@ -43,7 +42,7 @@ const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(64)];
 
 /// One register as it was read last.
 #[derive(Debug)]
-pub(super) struct Registered {
+struct Registered {
     home: Arc<Home>,
     /// By process, and whether that is a foreign one: another machine may give the same ids.
     entries: BTreeMap<(u32, bool), ProcessFile>,
@@ -66,11 +65,24 @@ struct ProcessFile {
     gone: bool,
 }
 
-impl Reader<'_> {
+/// All of them, by their folders.
+pub(super) struct Registers {
+    read: BTreeMap<PathBuf, Registered>,
+    /// What they said to an earlier reading.
+    earlier: Vec<register::Left>,
+    /// Tells of ends; `None` for a single reading.
+    exits: Option<Exits>,
+}
+
+impl Registers {
+    pub(super) fn new(earlier: Vec<register::Left>, exits: Option<Exits>) -> Self {
+        Self { read: BTreeMap::new(), earlier, exits }
+    }
+
     /// Reads a register anew.
-    pub(super) fn read_register(&mut self, root: &Root) -> ControlFlow<()> {
-        let earlier = self.config.registers.iter().find(|left| left.home == root.home.label);
-        let register = self.registers.entry(root.path.clone()).or_insert_with(|| Registered {
+    pub(super) fn read(&mut self, root: &Root) {
+        let earlier = self.earlier.iter().find(|left| left.home == root.home.label);
+        let register = self.read.entry(root.path.clone()).or_insert_with(|| Registered {
             home: Arc::clone(&root.home),
             entries: earlier.into_iter().flat_map(|left| &left.open).map(inherited).collect(),
             told: None,
@@ -79,32 +91,27 @@ impl Reader<'_> {
             changed: true,
         });
         register.read(&root.path);
-        self.tell_registers()
     }
 
     /// An entry came, changed or went.
-    pub(super) fn entry_changed(&mut self, path: &Path) {
-        if let Some(register) = path.parent().and_then(|folder| self.registers.get_mut(folder)) {
+    pub(super) fn entry_changed(&mut self, path: &Path, now: Now) {
+        if let Some(register) = path.parent().and_then(|folder| self.read.get_mut(folder)) {
             register.read_entry(path);
         }
-        self.verify_registers();
+        self.verify(now);
     }
 
-    /// Reads the registers of the homes that are `wanted`, whose changes nobody may have told.
-    pub(super) fn check_registers(&mut self, wanted: impl Fn(&Arc<Home>) -> bool) -> ControlFlow<()> {
-        for (folder, register) in &mut self.registers {
-            if wanted(&register.home) {
-                register.read(folder);
-            }
+    /// Reads those of the homes that are `wanted`, whose changes nobody may have told.
+    pub(super) fn check(&mut self, wanted: impl Fn(&Arc<Home>) -> bool) {
+        for (folder, register) in self.read.iter_mut().filter(|(_, register)| wanted(&register.home)) {
+            register.read(folder);
         }
-        self.tell_registers()
     }
 
     /// Looks whether the processes still run, unless that was done just now; tells nothing yet.
-    pub(super) fn verify_registers(&mut self) {
-        let mono = self.now().mono;
-        for register in self.registers.values_mut() {
-            if mono < register.verified_at.saturating_add(VERIFY_EVERY) {
+    pub(super) fn verify(&mut self, now: Now) {
+        for register in self.read.values_mut() {
+            if now.mono < register.verified_at.saturating_add(VERIFY_EVERY) {
                 continue;
             }
             for entry in register.entries.values_mut().filter(|entry| entry.runs == Some(true)) {
@@ -115,60 +122,56 @@ impl Reader<'_> {
     }
 
     /// Looks up the processes whose entries have gone, if it is time to.
-    pub(super) fn look_again_for_ends(&mut self, mono: Duration) -> ControlFlow<()> {
-        for register in self.registers.values_mut().filter(|register| register.is_time(mono)) {
+    pub(super) fn look_again(&mut self, mono: Duration) {
+        for register in self.read.values_mut().filter(|register| register.is_time(mono)) {
             register.changed = true;
             for entry in register.entries.values_mut().filter(|entry| entry.gone) {
                 entry.runs = None;
             }
         }
-        self.tell_registers()
     }
 
     /// When that is.
-    pub(super) fn look_for_ends_at(&self) -> Option<Duration> {
-        self.registers.values().filter_map(|register| register.again).map(|(at, _)| at).min()
+    pub(super) fn look_again_at(&self) -> Option<Duration> {
+        self.read.values().filter_map(|register| register.again).map(|(at, _)| at).min()
     }
 
-    /// Tells what has changed.
-    pub(super) fn tell_registers(&mut self) -> ControlFlow<()> {
-        let now = self.now();
+    /// What has changed.
+    pub(super) fn tell(&mut self, now: Now) -> Vec<SourceEvent> {
         let mut news = Vec::new();
         let mut any_changed = false;
-        for (folder, register) in &mut self.registers {
+        for (folder, register) in &mut self.read {
             if std::mem::take(&mut register.changed) {
                 any_changed = true;
                 let latest = register.verified(folder, now);
                 if register.told.as_ref() != Some(&latest) {
                     register.told = Some(latest.clone());
-                    news.push((Arc::clone(&register.home.label), latest));
+                    let home = Arc::clone(&register.home.label);
+                    news.push(SourceEvent::Register { home, register: Some(latest) });
                 }
             }
         }
-        if any_changed && !self.watcher.is_off() {
+        if any_changed {
             self.watch_for_ends(now.mono);
         }
-        news.into_iter().try_for_each(|(home, register)| {
-            self.send(SourceEvent::Register { home, register: Some(register) })
-        })
+        news
     }
 
     fn watch_for_ends(&mut self, mono: Duration) {
+        let Some(exits) = &mut self.exits else { return };
         let running = |register: &Registered| register.running().collect::<Vec<_>>();
-        let pids: BTreeSet<u32> = self.registers.values().flat_map(running).collect();
-        let told = self.exits.watch(&pids);
-        for register in self.registers.values_mut() {
+        let pids: BTreeSet<u32> = self.read.values().flat_map(running).collect();
+        let told = exits.watch(&pids);
+        for register in self.read.values_mut() {
             register.wait_for_ends(mono, told);
         }
     }
 
     /// The registers in `folder` are gone or of no interest any more.
-    pub(super) fn lose_registers(&mut self, folder: &Path) -> ControlFlow<()> {
-        let lost: Vec<_> = self.registers.extract_if(.., |path, _| path.starts_with(folder)).collect();
-        lost.into_iter().try_for_each(|(_, register)| {
-            let home = Arc::clone(&register.home.label);
-            self.send(SourceEvent::Register { home, register: None })
-        })
+    pub(super) fn lose(&mut self, folder: &Path) -> Vec<SourceEvent> {
+        let lost = self.read.extract_if(.., |path, _| path.starts_with(folder));
+        let lost = lost.map(|(_, register)| Arc::clone(&register.home.label));
+        lost.map(|home| SourceEvent::Register { home, register: None }).collect()
     }
 }
 

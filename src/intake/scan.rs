@@ -60,7 +60,7 @@ impl LimitsSearch {
     }
 
     /// The next file to read; none when the search is over.
-    fn next(&mut self) -> Option<PathBuf> {
+    pub(super) fn next(&mut self) -> Option<PathBuf> {
         if let Self::Listing(newest) = self {
             let newest = std::mem::take(newest).into_sorted_vec();
             *self = Self::Reading(newest.into_iter().rev().map(|Reverse(found)| found.path).collect());
@@ -78,11 +78,7 @@ impl LimitsSearch {
 impl Reader<'_> {
     /// Looks at one more old file for limits that no live file has told.
     pub(super) fn search_limits(&mut self) -> ControlFlow<()> {
-        let Some(state) = self.homes.iter_mut().find(|state| !state.limits.is_done()) else {
-            return ControlFlow::Continue(());
-        };
-        let Some(path) = state.limits.next() else { return ControlFlow::Continue(()) };
-        let home = Arc::clone(&state.home);
+        let Some((home, path)) = self.homes.next_old() else { return ControlFlow::Continue(()) };
         // A file that cannot be read now tells nothing; the next one may.
         let Ok(mut opened) = Opened::open(&path) else { return ControlFlow::Continue(()) };
         let live_since = self.config.live_since;
@@ -91,8 +87,8 @@ impl Reader<'_> {
         let Ok(Reading { mut fold, .. }) = reading else { return ControlFlow::Continue(()) };
         fold.caught_up();
         let Some(update) = fold.take_update() else { return ControlFlow::Continue(()) };
-        self.limits_found(&home, &update.limits);
-        update.limits.into_iter().try_for_each(|limits| self.send(SourceEvent::limits(limits)))
+        self.homes.limits_found(&home, &update.limits);
+        self.out.send(update.limits.into_iter().map(SourceEvent::limits))
     }
 }
 
