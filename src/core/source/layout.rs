@@ -2,7 +2,7 @@
 //!
 //! Read next: each agent's `layout`, and the intake, which finds a path's place in these trees.
 
-use crate::core::register::Entry;
+use crate::core::register::ProcessEntry;
 
 /// The trees of one agent's home folder.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub struct Entries {
     /// The process that a file is about, by its name; `None` for every other file, which is never opened.
     pub pid_of: fn(&str) -> Option<u32>,
     /// What the file of a process says; `None` when it is not that.
-    pub read: fn(u32, &[u8]) -> Option<Entry>,
+    pub read: fn(u32, &[u8]) -> Option<ProcessEntry>,
 }
 
 /// What a subfolder may be called.
