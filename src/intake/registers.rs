@@ -20,7 +20,7 @@ use super::Home;
 use super::exits::Exits;
 use super::open::{Opened, Stamp};
 use super::places::Root;
-use crate::core::register::{Open, ProcessEntry, Register};
+use crate::core::register::{self, Open, ProcessEntry, Register};
 use crate::core::source::layout::Layout;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
