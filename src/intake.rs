@@ -12,6 +12,7 @@
 //! `survey` (a look from outside).
 
 mod breath;
+mod documents;
 mod exits;
 mod files;
 mod folders;
@@ -45,6 +46,7 @@ use crate::core::source_event::{FileIdentity, SourceEvent};
 use crate::core::time::Now;
 use crate::homes::Home;
 
+pub use documents::LARGEST_DOCUMENT;
 pub(crate) use lineage::{helper_files, session_files};
 pub use survey::survey;
 

@@ -19,6 +19,7 @@ use jiff::tz::TimeZone;
 use crate::core::engine::Input;
 use crate::core::report::Event;
 use crate::core::settings::Settings;
+use crate::core::source::Agent;
 use crate::core::source_event::{FileId, SourceEvent};
 use crate::core::time::elapsed;
 use feed::Feed;
@@ -38,7 +39,18 @@ pub fn replay(
     zone: TimeZone,
     out: &mut dyn FnMut(Event),
 ) -> Vec<Problem> {
-    let (recorded, mut problems) = files::find(paths);
+    replay_of(&Agent::ALL, paths, settings, zone, out)
+}
+
+/// The same of these agents.
+pub fn replay_of(
+    agents: &[Agent],
+    paths: &[PathBuf],
+    settings: Settings,
+    zone: TimeZone,
+    out: &mut dyn FnMut(Event),
+) -> Vec<Problem> {
+    let (recorded, mut problems) = files::find(agents, paths);
     let mut queue: BinaryHeap<Reverse<(Timestamp, usize)>> = BinaryHeap::new();
     for (number, file) in recorded.iter().enumerate() {
         queue.push(Reverse((file.first_at, number)));
@@ -85,7 +97,7 @@ fn step(
     lineage: &mut Lineage<'_>,
 ) -> std::io::Result<Option<Timestamp>> {
     if slot.is_none() {
-        *slot = Feed::open(&file.path, file.agent, file.home.clone())?;
+        *slot = Feed::open(file)?;
     }
     let Some(feed) = slot else { return Ok(None) };
     let more = feed.step()?;

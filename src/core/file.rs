@@ -17,9 +17,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::limits::Snapshot;
-use crate::core::lines::LineBuffer;
+use crate::core::lines::{Line, LineBuffer};
 use crate::core::session::{Session, UsageEvent};
-use crate::core::source::{Agent, Parser};
+use crate::core::source::{Agent, Parsed, Parser};
 use crate::core::time::later;
 use fold::Fold;
 
@@ -82,6 +82,17 @@ impl SessionFile {
     pub fn push(&mut self, bytes: &[u8]) {
         let Self { lines, parser, fold } = self;
         lines.push(bytes, |line| fold.line(parser.as_mut(), line));
+    }
+
+    /// Takes a document as it is now. `key` tells it from others of the session; what was taken of it before is replaced.
+    pub fn replace(&mut self, key: &str, bytes: &[u8]) {
+        let Self { parser, fold, .. } = self;
+        parser.document(key, bytes, &mut |parsed| fold.parsed(Line::Whole(bytes), parsed));
+    }
+
+    /// Takes what a parser of its agent has told elsewhere.
+    pub fn take(&mut self, parsed: Parsed) {
+        self.fold.parsed(Line::Whole(b""), parsed);
     }
 
     /// Tells that nothing more comes for now: a last line without its end counts if it is whole, and what comes behind it

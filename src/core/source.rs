@@ -181,6 +181,23 @@ pub struct Message {
     pub call: Option<Call>,
 }
 
+impl Message {
+    /// One of the conversation's own, of which nothing else is told.
+    pub fn of(id: u128, tokens: Tokens) -> Self {
+        Self {
+            id,
+            response: Response { input: tokens.fresh_input(), ..Response::default() },
+            tokens,
+            main: true,
+            copied: false,
+            at_least: false,
+            context: None,
+            window: None,
+            call: None,
+        }
+    }
+}
+
 /// What tells two responses apart that have one message id: some gateways give every response the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Response {
@@ -354,10 +371,15 @@ impl LimitsFact {
 
 /// Whose session file begins with these bytes; `None` when no agent is recognised.
 pub fn recognise(head: &[u8]) -> Option<Agent> {
+    recognise_of(&Agent::ALL, head)
+}
+
+/// The same among these.
+pub fn recognise_of(agents: &[Agent], head: &[u8]) -> Option<Agent> {
     // A line or two may be torn or foreign; a file of which the first ones say nothing is none.
     const LINES: usize = 20;
     let lines = head.split(|byte| *byte == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace));
-    let whose = |line: &[u8]| Agent::ALL.into_iter().find(|agent| (agent.spec().is_line)(line));
+    let whose = |line: &[u8]| agents.iter().copied().find(|agent| (agent.spec().is_line)(line));
     lines
         .take(LINES)
         .find_map(|line| whose(line).or_else(|| records(line).objects.into_iter().find_map(whose)))

@@ -39,9 +39,15 @@ impl Files {
         }
     }
 
-    pub(super) fn insert(&mut self, tail: Tail) -> FileId {
+    /// An id that nothing had before.
+    pub(super) fn next_id(&mut self) -> FileId {
         let id = FileId::new(self.next);
         self.next += 1;
+        id
+    }
+
+    pub(super) fn insert(&mut self, tail: Tail) -> FileId {
+        let id = self.next_id();
         self.put(id, tail);
         id
     }

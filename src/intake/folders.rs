@@ -68,6 +68,7 @@ impl Reader<'_> {
             for id in self.files.ids(|tail| Arc::ptr_eq(&tail.home, &home)) {
                 self.forget(id)?;
             }
+            self.drop_documents(|session| !session.is_of(&home))?;
         }
         for home in homes.into_iter().filter_map(|home| self.homes.add(home)) {
             self.watched.add(&home);

@@ -27,7 +27,9 @@ impl Reader<'_> {
     pub(super) fn look_at(&mut self, path: &Path) -> ControlFlow<()> {
         let Some((root, _)) = self.watched.find(path) else { return ControlFlow::Continue(()) };
         let home = Arc::clone(&root.home);
+        let session = home.agent.spec().layout.document(path);
         let looked = match self.files.at(path) {
+            _ if let Some(session) = session => self.look_at_document(&home, session, path),
             Some(id) => self.look_again(id),
             None => match self.look_before(&home, path) {
                 ControlFlow::Continue(()) => self.look_first(&home, path, LIVE_FOR),
@@ -219,7 +221,8 @@ impl Reader<'_> {
         {
             self.forget(id)?;
         }
-        ControlFlow::Continue(())
+        let oldest = earlier(now, LIVE_FOR);
+        self.drop_documents(|session| session.modified().is_some_and(|at| at >= oldest))
     }
 
     /// Counts one slice of the large file whose turn it is.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::IntakeConfig;
+use super::documents::Documents;
 use super::exits::Exits;
 use super::files::Files;
 use super::folders::Depth;
@@ -39,6 +40,7 @@ pub(super) struct Reader<'a> {
     pub(super) homes: Homes,
     pub(super) watched: Watched,
     pub(super) files: Files,
+    pub(super) documents: Documents,
     /// Files to look at, the newest last.
     pub(super) backlog: Vec<Found>,
     pub(super) registers: Registers,
@@ -61,6 +63,7 @@ impl<'a> Reader<'a> {
             inbox,
             homes: Homes::default(),
             files: Files::new(),
+            documents: Documents::default(),
             backlog: Vec::new(),
             relations: Relations::default(),
             caught_up: false,
@@ -160,6 +163,7 @@ impl<'a> Reader<'a> {
             folders.iter().try_for_each(|folder| self.check_folder(folder))?;
         }
         self.check_files(|_| true)?;
+        self.check_documents(|_| true)?;
         self.registers.verify(self.now());
         self.registers.check(|_| true);
         self.tell_registers()?;
@@ -214,6 +218,7 @@ impl<'a> Reader<'a> {
                 homes.iter().any(|home| Arc::ptr_eq(home, &tail.home))
                     && (is_hot(tail, mono) || due(tail.polled_at, cold))
             })?;
+            self.check_documents(|home| homes.iter().any(|untold| Arc::ptr_eq(untold, home)))?;
             self.registers.check(|home| homes.iter().any(|untold| Arc::ptr_eq(untold, home)));
             self.tell_registers()?;
             self.seek_roots()?;
@@ -259,13 +264,15 @@ impl<'a> Reader<'a> {
     fn poll_every(&self) -> Option<Duration> {
         let mono = self.now().mono;
         let homes: Vec<_> = self.homes.untold().collect();
-        let untold = |tail: &Tail| homes.iter().any(|home| Arc::ptr_eq(home, &tail.home));
-        let mut followed = self.files.iter().filter(|(_, tail)| untold(tail)).peekable();
+        let files = self.files.iter().map(|(_, tail)| (&tail.home, tail.grown_at));
+        let followed = files.chain(self.documents.grown());
+        let mut followed =
+            followed.filter(|(of, _)| homes.iter().any(|home| Arc::ptr_eq(home, of))).peekable();
         let unwatched_root = self.watched.roots().iter().any(|root| root.is_awaited() && root.is_unheard());
         if followed.peek().is_none() && !unwatched_root {
             return None;
         }
-        let hot = followed.any(|(_, tail)| is_hot(tail, mono));
+        let hot = followed.any(|(_, grown_at)| mono.saturating_sub(grown_at) < HOT_FOR);
         Some(if hot { self.config.pace.hot } else { self.config.pace.cold })
     }
 

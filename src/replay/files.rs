@@ -1,6 +1,6 @@
 //! Which files a replay reads: those named, those in folders named, and whose each is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,11 @@ use jiff::Timestamp;
 
 use crate::core::file::{Head, SessionFile};
 use crate::core::source::layout::Purpose;
-use crate::core::source::{self, Agent, Spec};
+use crate::core::source::{self, Agent, Parsed, Spec};
 use crate::real_path::real;
 use crate::unpacked::Unpacked;
+
+use super::feed::told;
 
 /// How much of a file is looked at to recognise it. First lines are below 64 KB.
 const HEAD: u64 = 256 << 10;
@@ -35,6 +37,8 @@ fn folders() -> impl Iterator<Item = String> {
 #[derive(Debug, Clone)]
 pub(super) struct Recorded {
     pub(super) path: PathBuf,
+    /// The documents that it is written as, where it is; `path` is the first of them.
+    pub(super) documents: Vec<PathBuf>,
     pub(super) agent: Agent,
     pub(super) home: Arc<str>,
     pub(super) first_at: Timestamp,
@@ -61,13 +65,13 @@ impl Problem {
 
 /// Finds every file below `paths`. A file named directly is read whatever its name; in folders session files end in
 /// `.jsonl`, or `.jsonl.zst` where they are compressed.
-pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
+pub(super) fn find(agents: &[Agent], paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
     let mut found = Vec::new();
     let mut problems = Vec::new();
     let mut seen = BTreeSet::new();
     for path in paths {
         let mut files = Vec::new();
-        if let Err(error) = collect(path, &mut files, &mut problems) {
+        if let Err(error) = collect(agents, path, &mut files, &mut problems) {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             let folders = || folders().collect::<Vec<_>>().join(" and ");
             let hint = missing.then(|| format!("session files are in {}", folders()));
@@ -80,7 +84,7 @@ pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
                 any = true;
                 continue;
             }
-            match recognise(&file) {
+            match recognise_of(agents, &file) {
                 Ok(Some(recorded)) => {
                     any = true;
                     found.push(recorded);
@@ -102,10 +106,35 @@ pub(super) fn find(paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
             });
         }
     }
-    (found, problems)
+    (joined(found), problems)
 }
 
-fn collect(path: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) -> std::io::Result<()> {
+/// The documents of one session are one recording.
+fn joined(found: Vec<Recorded>) -> Vec<Recorded> {
+    let mut sessions: BTreeMap<(Agent, Arc<str>, String), usize> = BTreeMap::new();
+    let mut all: Vec<Recorded> = Vec::new();
+    for recorded in found {
+        let session = recorded.agent.spec().layout.document(&recorded.path);
+        let session = session.filter(|_| !recorded.documents.is_empty());
+        let place = session.map(|session| (recorded.agent, Arc::clone(&recorded.home), session));
+        let place = place.map(|session| *sessions.entry(session).or_insert(all.len()));
+        match place.and_then(|place| all.get_mut(place)) {
+            Some(of) => {
+                of.documents.extend(recorded.documents);
+                of.first_at = of.first_at.min(recorded.first_at);
+            }
+            None => all.push(recorded),
+        }
+    }
+    all
+}
+
+fn collect(
+    agents: &[Agent],
+    path: &Path,
+    files: &mut Vec<PathBuf>,
+    problems: &mut Vec<Problem>,
+) -> std::io::Result<()> {
     if !std::fs::metadata(path)?.is_dir() {
         files.push(path.to_owned());
         return Ok(());
@@ -117,32 +146,48 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) -
         // Links are not followed, so that no folder is walked for ever.
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            if let Err(error) = collect(&path, files, problems) {
+            if let Err(error) = collect(agents, &path, files, problems) {
                 problems.push(Problem::new(&path, &error));
             }
-        } else if kind.is_file() && is_session(&path) {
+        } else if kind.is_file() && is_session(agents, &path) {
             files.push(path);
         }
     }
     Ok(())
 }
 
-fn is_session(path: &Path) -> bool {
+fn is_session(agents: &[Agent], path: &Path) -> bool {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     [".jsonl", ".jsonl.zst"].iter().any(|ending| name.ends_with(ending))
+        || agents.iter().any(|agent| agent.spec().layout.document(path).is_some())
 }
 
 pub(super) fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
+    recognise_of(&Agent::ALL, path)
+}
+
+fn recognise_of(agents: &[Agent], path: &Path) -> std::io::Result<Option<Recorded>> {
     let mut start = Vec::new();
     Unpacked::open(path)?.take(HEAD).read_to_end(&mut start)?;
-    let Some(agent) = source::recognise(&start) else { return Ok(None) };
+    let is_one = |agent: &Agent| {
+        let layout = &agent.spec().layout;
+        layout.document(path).is_some() && layout.documents.as_ref().is_some_and(|of| (of.is_one)(&start))
+    };
+    if let Some(agent) = agents.iter().copied().find(is_one) {
+        let documents = vec![path.to_owned()];
+        let first_at = told(&documents, agent)?.first().and_then(Parsed::at).unwrap_or(Timestamp::MIN);
+        let (path, home) = (path.to_owned(), home_of(agent, path));
+        return Ok(Some(Recorded { path, documents, agent, home, first_at, head: None }));
+    }
+    let Some(agent) = source::recognise_of(agents, &start) else { return Ok(None) };
     let home = home_of(agent, path);
     let mut file = SessionFile::new(agent, home.clone(), Timestamp::MIN);
     file.locate(path);
     file.push(&start);
     file.end_line();
     let first_at = source::first_time(agent, &start).unwrap_or(Timestamp::MIN);
-    Ok(Some(Recorded { path: path.to_owned(), agent, home, first_at, head: file.head() }))
+    let (path, documents) = (path.to_owned(), Vec::new());
+    Ok(Some(Recorded { path, documents, agent, home, first_at, head: file.head() }))
 }
 
 /// The agent's home that a session file lies in; where there is none, its own folder stands for it.

@@ -33,11 +33,11 @@ mod fake;
 mod in_place_of_files;
 mod instance;
 mod intake;
-mod json;
 mod limits;
 mod links;
 #[cfg(unix)]
 mod logs;
+mod made_up;
 mod many_files;
 mod old_codex;
 mod one_instance;

@@ -2,7 +2,9 @@
 //!
 //! Read next: each agent's `layout`, and the intake, which finds a path's place in these trees.
 
-use crate::core::register::ProcessEntry;
+use std::path::Path;
+
+use crate::core::register::Entry;
 
 /// The trees of one agent's home folder.
 #[derive(Debug)]
@@ -11,12 +13,23 @@ pub struct Layout {
     pub trees: &'static [Tree],
     /// The conversation that a session file's name says it belongs to; `None` for other files.
     pub thread: fn(&str) -> Option<&str>,
+    /// Files that are written whole each time they change, where there are such.
+    pub documents: Option<Documents>,
     /// The files of its register, where it has one.
     pub register: Option<Entries>,
     /// Whether a session file with such a name may go on from another one of its conversation.
     pub goes_on: fn(&str) -> bool,
     /// The folder beside a session's file that has those of its sub-agents. It lies in a folder named like the file.
     pub helpers: Option<Tree>,
+}
+
+/// Files that are written whole each time they change. A session may have many.
+#[derive(Debug)]
+pub struct Documents {
+    /// The session that a document is of, by its path; `None` for every other file.
+    pub session: fn(&Path) -> Option<String>,
+    /// Whether a file is one, by its beginning.
+    pub is_one: fn(&[u8]) -> bool,
 }
 
 /// The home folders of an agent, as far as the settings name none.
@@ -60,7 +73,7 @@ pub struct Entries {
     /// The process that a file is about, by its name; `None` for every other file, which is never opened.
     pub pid_of: fn(&str) -> Option<u32>,
     /// What the file of a process says; `None` when it is not that.
-    pub read: fn(u32, &[u8]) -> Option<ProcessEntry>,
+    pub read: fn(u32, &[u8]) -> Option<Entry>,
 }
 
 /// What a subfolder may be called.
@@ -79,6 +92,21 @@ pub enum Name {
 }
 
 impl Layout {
+    /// No files at all.
+    pub const USUAL: Self = Self {
+        trees: &[],
+        thread: |_| None,
+        documents: None,
+        register: None,
+        goes_on: |_| false,
+        helpers: None,
+    };
+
+    /// The session that a document is of; `None` for every other file.
+    pub fn document(&self, path: &Path) -> Option<String> {
+        self.documents.as_ref().and_then(|documents| (documents.session)(path))
+    }
+
     /// The trees with session files.
     pub fn sessions(&self) -> impl Iterator<Item = &Tree> + use<'_> {
         self.trees.iter().filter(|tree| tree.purpose != Purpose::Register)

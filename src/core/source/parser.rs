@@ -14,7 +14,9 @@ use crate::core::lines::{Line, Records, records};
 /// Reads what one session has written, in order.
 pub trait Parser: Debug + Send {
     /// The next line of a file that grows.
-    fn line(&mut self, line: Line<'_>) -> Parsed;
+    fn line(&mut self, _line: Line<'_>) -> Parsed {
+        Parsed::Unreadable
+    }
 
     /// The next object of a line that is not one object.
     fn record(&mut self, object: &[u8]) -> Parsed {
@@ -52,6 +54,16 @@ pub enum Parsed {
     },
     /// Not the agent's JSON.
     Unreadable,
+}
+
+impl Parsed {
+    /// When it was written.
+    pub fn at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Line { at, .. } => *at,
+            Self::Unreadable => None,
+        }
+    }
 }
 
 impl Parsed {

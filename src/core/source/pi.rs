@@ -11,10 +11,8 @@ mod tool;
 
 use jiff::Timestamp;
 
-use super::ledger::messages::Messages;
+use super::Spec;
 use super::lenient::{Room, read};
-use super::relatives::Relatives;
-use super::{Limits, Spec};
 use entry::Entry;
 
 /// pi's row.
@@ -24,17 +22,11 @@ pub(super) static SPEC: Spec = Spec {
     short_name: "pi",
     homes: layout::HOMES,
     layout: layout::LAYOUT,
-    limits: Limits { main_family: "pi", in_files: false, are_whole: false, cached: None },
-    context_baseline: 0,
-    worktrees: None,
     parser: || Box::<reader::Reader>::default(),
-    ledger: |_| Box::<Messages>::default(),
     usage_words: &["\"usage\""],
-    relatives: Relatives::Alike,
-    stream: None,
     is_line,
     line_time,
-    time_within: 4 << 10,
+    ..Spec::USUAL
 };
 
 /// Types of entries that say nothing. One that is in neither list is counted as unknown.

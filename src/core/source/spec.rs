@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use super::layout::{Homes, Layout};
 use super::ledger::Ledger;
+use super::ledger::messages::Messages;
 use super::relatives::Relatives;
 use super::{LimitsFact, Meta, Parser, claude, codex, pi};
 
@@ -54,6 +55,34 @@ pub struct Spec {
     pub time_within: usize,
 }
 
+impl Spec {
+    /// What most agents have in common: usage by message, and no limits, register or stream.
+    pub const USUAL: Self = Self {
+        word: "",
+        card_name: "",
+        short_name: "",
+        homes: Homes { key: "", variable: "", has_commas: false, usual: &[] },
+        layout: Layout::USUAL,
+        limits: Limits { main_family: "", in_files: false, are_whole: false, cached: None },
+        context_baseline: 0,
+        worktrees: None,
+        parser: || Box::<Mute>::default(),
+        ledger: |_| Box::<Messages>::default(),
+        usage_words: &[],
+        relatives: Relatives::Alike,
+        stream: None,
+        is_line: |_| false,
+        line_time: |_| None,
+        time_within: 4 << 10,
+    };
+}
+
+/// A parser that says nothing.
+#[derive(Debug, Default)]
+struct Mute;
+
+impl Parser for Mute {}
+
 /// How an agent tells the limits of its account.
 #[derive(Debug)]
 pub struct Limits {
@@ -84,8 +113,6 @@ pub type Learnt = (Timestamp, Vec<LimitsFact>);
 pub struct Stream {
     /// The command that prints it.
     pub command: &'static str,
-    /// The options that name the folder in which the command works, where its stream does not say it.
-    pub folder_options: &'static [&'static str],
     /// Whether a line is one of it.
     pub is_line: fn(&[u8]) -> bool,
     /// A reader of one stream.

@@ -6,9 +6,12 @@ use agent_presence::core::duration;
 use agent_presence::core::time::Now;
 use jiff::{SignedDuration, Timestamp};
 
+use serde_json::json;
+
 use super::claude::Claude;
 use super::codex::{About, Codex, Counters, Limits, Source, Tool, Window};
 use super::world::World;
+use crate::made_up::Talk;
 use crate::world::discords::{Welcome, ms};
 use crate::world::machine::BEGIN;
 
@@ -83,6 +86,10 @@ fn step(world: &mut World, command: &str) {
             let (name, rest) = rest.split_once(' ').unwrap();
             claude(world, name, rest);
         }
+        ("quill", rest) => {
+            let (name, rest) = rest.split_once(' ').unwrap();
+            quill(world, name, rest);
+        }
         ("register", rest) => world.register(rest),
         _ => panic!("not understood: {command}"),
     }
@@ -147,6 +154,33 @@ fn codex(world: &mut World, name: &str, rest: &str) {
         _ => panic!("not understood: {verb}"),
     };
     world.append(name, &line);
+}
+
+/// `NAME VERB PAGE.PART …` of one of the made-up agent's talks.
+fn quill(world: &mut World, name: &str, rest: &str) {
+    let at = world.now().wall;
+    if !world.files.contains_key(name) {
+        let (id, cwd) = (name.to_owned(), "/home/u/app".to_owned());
+        let about = About { id, cwd, branch: "main".to_owned(), source: Source::Cli };
+        world.create(name, Codex::new(about), "~/.quill", "");
+        world.files.get_mut(name).unwrap().talk = Some(Talk::new(name, at));
+    }
+    let mut words = rest.split_whitespace();
+    let verb = words.next().unwrap();
+    let (page, part) = words.next().unwrap().split_once('.').unwrap();
+    let Counters { input, output, .. } = counters(words.next().unwrap_or("0/0"));
+    let mut said =
+        json!({"at": at.to_string(), "by": "quill", "model": "plume-2", "in": input, "out": output});
+    match verb {
+        "asks" => said["by"] = json!("person"),
+        "says" => {}
+        "writes" => said["writes"] = json!("x"),
+        "done" => said["done"] = json!(true),
+        _ => panic!("not understood: {verb}"),
+    }
+    let talk = world.files.get_mut(name).unwrap().talk.as_mut().unwrap();
+    let (page, text) = talk.write(page.parse().unwrap(), part.parse().unwrap(), said);
+    world.write_page(name, &page, &text);
 }
 
 /// `NAME VERB …` of one of Claude Code's sessions.

@@ -22,6 +22,7 @@ use jiff::tz::TimeZone;
 
 use super::claude::Claude;
 use super::codex::Codex;
+use crate::made_up::{QUILL, Talk};
 use crate::world::discords::Welcome;
 use crate::world::machine::{Machine, Seen};
 
@@ -35,6 +36,8 @@ pub(crate) struct File {
     pub(crate) codex: Codex,
     /// Its writer, where that is Claude Code.
     pub(crate) claude: Option<Claude>,
+    /// Its writer, where that is the made-up agent, which writes pages.
+    pub(crate) talk: Option<Talk>,
     pub(crate) home: String,
     pub(crate) bytes: Vec<u8>,
     pub(crate) model: String,
@@ -137,10 +140,26 @@ impl World {
         self.announce(name);
     }
 
+    /// Writes a page of a talk; the daemon hears of it at once.
+    pub(crate) fn write_page(&mut self, name: &str, page: &str, text: &str) {
+        let elapsed = self.elapsed;
+        let file = self.files.get_mut(name).unwrap();
+        let about = &file.codex.about;
+        self.machine.folders.insert(about.id.clone(), about.cwd.clone());
+        file.modified = elapsed;
+        if self.machine.engine().is_none() {
+            return;
+        }
+        let Some(followed) = &mut file.followed else { return self.look_first(name) };
+        followed.fold.replace(page, text.as_bytes());
+        self.announce(name);
+    }
+
     pub(crate) fn create(&mut self, name: &str, codex: Codex, home: &str, model: &str) {
         let file = File {
             codex,
             claude: None,
+            talk: None,
             home: home.to_owned(),
             bytes: Vec::new(),
             model: model.to_owned(),
@@ -202,7 +221,9 @@ impl World {
         self.next_file += 1;
         let file = self.files.get_mut(name).unwrap();
         let mut fold = SessionFile::new(file.agent(), file.home.as_str().into(), live_since);
-        if file.large {
+        if let Some(talk) = &file.talk {
+            talk.pages().for_each(|(page, text)| fold.replace(&page, text.as_bytes()));
+        } else if file.large {
             let head = file.lines.get(1).copied().unwrap();
             let tail = file.lines[file.lines.len().saturating_sub(4).max(1)];
             fold.push(&file.bytes[..head]);
@@ -325,7 +346,11 @@ impl World {
 
 impl File {
     fn agent(&self) -> Agent {
-        if self.claude.is_some() { Agent::CLAUDE } else { Agent::CODEX }
+        match (&self.claude, &self.talk) {
+            (Some(_), _) => Agent::CLAUDE,
+            (_, Some(_)) => QUILL,
+            _ => Agent::CODEX,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) const LAYOUT: Layout = Layout {
         Tree { folder: "archived_sessions", levels: &[], purpose: Purpose::Moved },
     ],
     thread,
+    documents: None,
     register: None,
     goes_on: |name| name.contains('_'),
     helpers: None,

@@ -18,9 +18,7 @@ pub(super) const LAYOUT: Layout = Layout {
         Tree { folder: "agents", levels: &[Name::Any, Name::Exactly("sessions")], purpose: Purpose::Moved },
     ],
     thread,
-    goes_on: |_| false,
-    register: None,
-    helpers: None,
+    ..Layout::USUAL
 };
 
 /// The session in a file's name; nothing of a name before it matters.

@@ -11,7 +11,7 @@ use super::{SILENT, layout, tool};
 use crate::core::fingerprint;
 use crate::core::lines::Line;
 use crate::core::source::lenient::{Room, read};
-use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Response, Surface};
+use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Surface};
 use crate::core::usage::Tokens;
 
 /// Reads the lines of one file, in order.
@@ -227,17 +227,7 @@ fn aside(entry: &Entry<'_>, model: Option<String>, usage: &Usage<'_>) -> Option<
 fn message(entry: &Entry<'_>, response: Option<&str>, tokens: Tokens) -> Message {
     let time = entry.timestamp.text().unwrap_or_default();
     let key = [entry.id.text().unwrap_or_default(), time, response.unwrap_or_default()].join("\n");
-    Message {
-        id: fingerprint::long(key.as_bytes()),
-        response: Response { input: tokens.all(), ..Response::default() },
-        tokens,
-        main: true,
-        copied: false,
-        at_least: false,
-        context: None,
-        window: None,
-        call: None,
-    }
+    Message::of(fingerprint::long(key.as_bytes()), tokens)
 }
 
 fn said(at: Option<Timestamp>, mut facts: Vec<Fact>) -> Parsed {

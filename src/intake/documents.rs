@@ -1,0 +1,180 @@
+//! Sessions that are written as documents, whole each time they change, be it one or many.
+//!
+//! Every document of a session goes into the one fold of that session. Nothing is read on from where it was: what a
+//! document said before is replaced, and what a vanished one said stays.
+//! Read next: [`crate::core::source::Parser::document`].
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Home;
+use super::notice::LIVE_FOR;
+use super::open::{Opened, Stamp};
+use super::reader::Reader;
+use crate::core::file::SessionFile;
+use crate::core::fingerprint;
+use crate::core::source_event::{FileId, FileIdentity, ReadTo, SourceEvent};
+use crate::core::time::earlier;
+
+/// The largest document that is read, in bytes.
+pub const LARGEST_DOCUMENT: u64 = 32 << 20;
+
+/// The sessions of documents that are followed.
+#[derive(Debug, Default)]
+pub(super) struct Documents {
+    sessions: BTreeMap<Key, Written>,
+}
+
+/// The home that a session is in, as configured, and its id there.
+type Key = (Arc<str>, String);
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Written {
+    id: FileId,
+    home: Arc<Home>,
+    fold: SessionFile,
+    files: BTreeMap<PathBuf, Stamp>,
+    grown_at: Duration,
+}
+
+impl Written {
+    pub(super) fn is_of(&self, home: &Arc<Home>) -> bool {
+        Arc::ptr_eq(&self.home, home)
+    }
+
+    /// When the newest of its documents was written.
+    pub(super) fn modified(&self) -> Option<Timestamp> {
+        self.files.values().map(|stamp| stamp.modified).max()
+    }
+}
+
+impl Documents {
+    /// The home of each session, and when it grew.
+    pub(super) fn grown(&self) -> impl Iterator<Item = (&Arc<Home>, Duration)> {
+        self.sessions.values().map(|session| (&session.home, session.grown_at))
+    }
+}
+
+impl Reader<'_> {
+    /// Looks at a document of the `session`: a new one, one that may have changed, one that may be gone.
+    pub(super) fn look_at_document(
+        &mut self,
+        home: &Arc<Home>,
+        session: String,
+        path: &Path,
+    ) -> io::Result<ControlFlow<()>> {
+        let key = (Arc::clone(&home.label), session);
+        let Some(stamp) = present(path)? else {
+            if let Some(session) = self.documents.sessions.get_mut(&key) {
+                session.files.remove(path);
+            }
+            return Ok(self.drop_documents(|session| !session.files.is_empty()));
+        };
+        let now = self.now();
+        if !self.documents.sessions.contains_key(&key) {
+            if stamp.modified < earlier(now.wall, LIVE_FOR) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let live_since = self.config.live_since.max(earlier(now.wall, LIVE_FOR));
+            let session = Written {
+                id: self.files.next_id(),
+                home: Arc::clone(home),
+                fold: SessionFile::new(home.agent, Arc::clone(&home.label), live_since),
+                files: BTreeMap::new(),
+                grown_at: now.mono.saturating_sub(now.since(stamp.modified)),
+            };
+            self.documents.sessions.insert(key.clone(), session);
+            // Those that are silent belong to it as well.
+            for sibling in siblings(home, &key.1, path) {
+                self.read_document(&key, &sibling)?;
+            }
+        }
+        if self.read_document(&key, path)? {
+            let mono = self.now().mono;
+            self.documents.sessions.entry(key.clone()).and_modify(|session| session.grown_at = mono);
+        }
+        Ok(self.announce_documents(&key))
+    }
+
+    /// Hands a document to its session's fold, unless it is as it was.
+    fn read_document(&mut self, key: &Key, path: &Path) -> io::Result<bool> {
+        let Some(session) = self.documents.sessions.get_mut(key) else { return Ok(false) };
+        let mut opened = Opened::open(path)?;
+        if session.files.get(path) == Some(&opened.stamp) || opened.stamp.len > LARGEST_DOCUMENT {
+            return Ok(false);
+        }
+        let mut bytes = Vec::new();
+        (&mut opened.file).take(LARGEST_DOCUMENT).read_to_end(&mut bytes)?;
+        if session.files.is_empty() {
+            session.fold.locate(path);
+        }
+        session.fold.replace(&path.to_string_lossy(), &bytes);
+        session.files.insert(path.to_owned(), opened.stamp);
+        Ok(true)
+    }
+
+    fn announce_documents(&mut self, key: &Key) -> ControlFlow<()> {
+        let Some(session) = self.documents.sessions.get_mut(key) else { return ControlFlow::Continue(()) };
+        session.fold.caught_up();
+        if session.fold.lineage_wanted().is_some() {
+            session.fold.set_lineage(&[]);
+        }
+        let Some(update) = session.fold.take_update() else { return ControlFlow::Continue(()) };
+        // It has no place in a file: as far as its figures go is as far as it was read.
+        let identity =
+            FileIdentity(fingerprint::short(key.0.as_bytes()), fingerprint::short(key.1.as_bytes()));
+        let total = update.session.usage.session_total_tokens.unwrap_or_default();
+        let read = Some(ReadTo { file: identity, offset: total.all() });
+        let (id, home) = (session.id, Arc::clone(&session.home));
+        self.homes.limits_found(&home, &update.limits);
+        self.out.send([SourceEvent::Updated { file: id, update: Box::new(update), read }])
+    }
+
+    /// Follows sessions no longer that are `wanted` no more.
+    pub(super) fn drop_documents(&mut self, wanted: impl Fn(&Written) -> bool) -> ControlFlow<()> {
+        let dropped: Vec<FileId> = self
+            .documents
+            .sessions
+            .extract_if(.., |_, session| !wanted(session))
+            .map(|(_, session)| session.id)
+            .collect();
+        self.out.send(dropped.into_iter().map(|file| SourceEvent::Gone { file }))
+    }
+
+    /// Looks at the followed documents of which no event may have told.
+    pub(super) fn check_documents(&mut self, wanted: impl Fn(&Arc<Home>) -> bool) -> ControlFlow<()> {
+        let sessions = self.documents.sessions.values().filter(|session| wanted(&session.home));
+        let changed = sessions.flat_map(|session| &session.files);
+        let changed = changed.filter(|(path, stamp)| Stamp::look(path).ok() != Some(**stamp));
+        let changed: Vec<PathBuf> = changed.map(|(path, _)| path.clone()).collect();
+        changed.iter().try_for_each(|path| self.look_at(path))
+    }
+}
+
+/// What a path is like; `None` where nothing is there.
+fn present(path: &Path) -> io::Result<Option<Stamp>> {
+    match Stamp::look(path) {
+        Ok(stamp) => Ok(Some(stamp)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The other documents of a session that lie beside one, in the order of their names.
+fn siblings(home: &Home, session: &str, path: &Path) -> Vec<PathBuf> {
+    let entries = path.parent().and_then(|folder| fs::read_dir(folder).ok());
+    let paths = entries.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    let layout = &home.agent.spec().layout;
+    let mut siblings: Vec<_> =
+        paths.filter(|path| layout.document(path).as_deref() == Some(session)).collect();
+    siblings.sort();
+    siblings
+}
