@@ -137,11 +137,7 @@ impl SessionFile {
 
     /// Tells that the file rests: nothing was written just before, so that it is not in the middle of being made.
     pub fn rest(&mut self) {
-        if let Some(about) = &mut self.fold.about {
-            about.ledger.rest();
-            self.fold.changed = true;
-            self.fold.drain();
-        }
+        self.fold.tell_ledger(|ledger| ledger.rest());
     }
 
     /// Whose rows are needed to tell inherited from own usage.
@@ -168,12 +164,7 @@ impl SessionFile {
 
     /// Answers `helpers_wanted`: the rows of each of those files.
     pub fn set_helpers(&mut self, helpers: &[Vec<UsageRow>], at_end: bool) {
-        if let Some(about) = &mut self.fold.about {
-            about.ledger.set_helpers(helpers, at_end);
-            self.fold.changed = true;
-            self.fold.news = true;
-            self.fold.drain();
-        }
+        self.fold.news |= self.fold.tell_ledger(|ledger| ledger.set_helpers(helpers, at_end));
     }
 
     /// The rows of everything that counts as this file's own; `None` while that is not decided.
@@ -191,12 +182,7 @@ impl SessionFile {
     /// Answers `lineage_wanted`: the rows of each file that may share copied history (the parent's, else siblings');
     /// empty when there is none.
     pub fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {
-        if let Some(about) = &mut self.fold.about {
-            about.ledger.set_lineage(candidates);
-            self.fold.changed = true;
-            self.fold.news = true;
-            self.fold.drain();
-        }
+        self.fold.news |= self.fold.tell_ledger(|ledger| ledger.set_lineage(candidates));
     }
 
     /// What is to be remembered of a file that has told everything, so that it can be read again later; `None` where that

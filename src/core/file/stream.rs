@@ -198,9 +198,6 @@ impl Fold {
     fn stream_fact(&mut self, at: Timestamp, fact: Fact) {
         let fact = Parsed::Line { at: Some(at), ordinal: None, fact, unknown: false };
         self.parsed(Line::Whole(&[]), fact);
-        if let Some(about) = &mut self.about {
-            about.ledger.set_lineage(&[]);
-            self.drain();
-        }
+        self.tell_ledger(|ledger| ledger.set_lineage(&[]));
     }
 }
