@@ -107,10 +107,7 @@ impl Ledger for Totals {
         match fact {
             Fact::Meta(_) => self.foreign_meta(),
             Fact::TurnStarted { turn, started_at, .. } => self.turn_started(turn.as_deref(), *started_at),
-            Fact::Count(count) => {
-                let count = Count { info: count.info, limits: count.limits.take() };
-                self.count(at, count);
-            }
+            Fact::Count(count) => self.count(at, count),
             Fact::Response { response, usage, total, .. } => {
                 self.response(at, response.as_deref(), *usage, *total);
             }
@@ -179,7 +176,7 @@ impl Ledger for Totals {
             match entry {
                 // The turn that is open when the own part begins is named before it.
                 Entry::Turn(id) => self.begin_turn(id),
-                Entry::Count { at, count } if passed >= copied => self.own_count(at, *count),
+                Entry::Count { at, mut count } if passed >= copied => self.own_count(at, &mut count),
                 Entry::Count { .. } => {}
             }
             passed += usize::from(is_row);
@@ -261,7 +258,8 @@ impl Totals {
     }
 
     /// A line with counters or limits.
-    fn count(&mut self, at: Timestamp, count: Count) {
+    fn count(&mut self, at: Timestamp, count: &mut Count) {
+        let take = |count: &mut Count| Box::new(Count { info: count.info, limits: count.limits.take() });
         if let Some(first) = self.held_since()
             && elapsed(first, at) > COPIED_WITHIN
         {
@@ -271,9 +269,8 @@ impl Totals {
         match &mut self.origin {
             Origin::Own => self.own_count(at, count),
             Origin::Copied { held } if held.is_empty() => self.copied_row(count.info),
-            Origin::Copied { held } => held.push(Entry::Count { at, count: Box::new(count) }),
+            Origin::Copied { held } => held.push(Entry::Count { at, count: take(count) }),
             Origin::Undecided { held, rows, .. } => {
-                let mut count = count;
                 if self.may_repeat {
                     // Limits are new also beside totals that are repeated.
                     self.changes.extend(count.limits.take().map(|limits| Change::Limits(at, limits)));
@@ -287,7 +284,7 @@ impl Totals {
                     }
                 }
                 *rows += usize::from(count.info.is_some());
-                held.push(Entry::Count { at, count: Box::new(count) });
+                held.push(Entry::Count { at, count: take(count) });
             }
             Origin::Following(originals) => match count.info {
                 Some(info) if originals.is_next(&row(&info)) => self.copied_row(count.info),
@@ -346,7 +343,7 @@ impl Totals {
         for entry in held {
             match entry {
                 Entry::Turn(id) => self.begin_turn(id),
-                Entry::Count { at, count } => self.own_count(at, *count),
+                Entry::Count { at, mut count } => self.own_count(at, &mut count),
             }
         }
     }
@@ -372,8 +369,8 @@ impl Totals {
         self.usage.last_turn_tokens = self.usage.session_total_tokens.map(|_| Tokens::ZERO);
     }
 
-    fn own_count(&mut self, at: Timestamp, count: Count) {
-        if let Some(limits) = count.limits {
+    fn own_count(&mut self, at: Timestamp, count: &mut Count) {
+        if let Some(limits) = count.limits.take() {
             // The same total again is of no other response.
             let fresh = count.info.is_some_and(|info| self.writers.latest() != Some(&info.total));
             self.changes.push(Change::Limits(at, LimitsFact { fresh, ..limits }));
