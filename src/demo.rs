@@ -16,7 +16,6 @@ use crate::core::publish::Publisher;
 use crate::core::report::{CardReport, ConfigReport, DaemonReport, EventKind};
 use crate::core::settings::Settings;
 use crate::core::source::Agent;
-use crate::core::source::codex;
 use crate::core::source_event::{FileId, SourceEvent};
 use crate::core::time::{Now, elapsed, later};
 use crate::daemon::discord::Links;
@@ -27,6 +26,9 @@ use crate::host::until;
 use crate::paths::Environment;
 use crate::printed::{self, Printed};
 use crate::show;
+
+/// Whose session is recorded.
+const AGENT: Agent = Agent::CODEX;
 
 /// An invented session; nobody's conversation.
 const RECORDING: &[u8] = include_bytes!("demo/recording.jsonl");
@@ -67,12 +69,12 @@ pub async fn run(
 
 /// The recording's last card with these settings and the time at its end: a stand-in where there is no session.
 pub fn last_card(settings: Settings, zone: TimeZone) -> Option<(CardReport, Timestamp)> {
-    let mut file = SessionFile::new(Agent::CODEX, "demo".into(), Timestamp::MIN);
+    let mut file = SessionFile::new(AGENT, "demo".into(), Timestamp::MIN);
     lines().for_each(|line| {
         file.push(line);
         file.push(b"\n");
     });
-    let end = lines().filter_map(codex::line_time).last()?;
+    let end = lines().filter_map(AGENT.spec().line_time).last()?;
     let now = Now { mono: Duration::ZERO, wall: end };
     let publisher = Publisher::new(0, &settings);
     let mut drive = Drive::new(Engine::new(settings, zone, publisher), Folders::AsWritten);
@@ -101,7 +103,7 @@ impl Player {
         let started = clock::now();
         let publisher = Publisher::new(0, &settings);
         let publisher = if discord { publisher } else { publisher.with_terminal(started) };
-        let times: Vec<Timestamp> = lines().filter_map(codex::line_time).collect();
+        let times: Vec<Timestamp> = lines().filter_map(AGENT.spec().line_time).collect();
         let from = times.first().copied().unwrap_or(started.wall);
         let length = elapsed(from, times.last().copied().unwrap_or(from));
         let speed = u32::try_from(length.as_secs().div_ceil(LENGTH.as_secs())).unwrap_or(1).max(1);
@@ -125,9 +127,9 @@ impl Player {
     }
 
     async fn play(&mut self) {
-        let mut file = SessionFile::new(Agent::CODEX, "demo".into(), Timestamp::MIN);
+        let mut file = SessionFile::new(AGENT, "demo".into(), Timestamp::MIN);
         for line in lines() {
-            let at = codex::line_time(line).unwrap_or(self.from);
+            let at = (AGENT.spec().line_time)(line).unwrap_or(self.from);
             self.wait(elapsed(self.from, at) / self.speed).await;
             file.push(line);
             file.push(b"\n");

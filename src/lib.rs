@@ -83,7 +83,7 @@
 //! # Reading order
 //!
 //! [`core`], then [`host`], then [`daemon`], then what you came for. A new agent is one folder in [`core::source`] with its row, its place in
-//! [`Agent::ALL`](core::source::Agent::ALL), its homes in [`paths`], and a folder of fixtures.
+//! [`Agent::ALL`](core::source::Agent::ALL), and a folder of fixtures.
 
 // What is decided.
 pub mod core;

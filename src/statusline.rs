@@ -18,20 +18,26 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::core::limits::{Snapshot, Window};
+use crate::core::settings::Sources;
 use crate::core::source::Agent;
 use crate::core::source::LimitsFact;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::files;
 use crate::folder::{Folder, Use};
-use crate::homes::Home;
-use crate::paths::StateDir;
+use crate::homes::{self, Home};
+use crate::paths::{Environment, StateDir};
 use crate::real_path::real;
 
 pub use crate::core::source::claude::statusline::Statusline;
 
 /// Whose command it is: no other agent has one.
 pub const AGENT: Agent = Agent::CLAUDE;
+
+/// Its home folders.
+pub fn homes(sources: &Sources, environment: &Environment) -> Vec<PathBuf> {
+    homes::folders(AGENT, sources.of(AGENT), environment)
+}
 
 /// The folder in the state folder.
 pub(crate) const FOLDER: &str = "statusline";
@@ -243,8 +249,8 @@ struct RealHomes(Vec<(PathBuf, Arc<str>)>);
 
 impl RealHomes {
     fn of(homes: &[Home]) -> Self {
-        let claude = homes.iter().filter(|home| home.agent == AGENT);
-        Self(claude.map(|home| (real(&home.path), Arc::clone(&home.label))).collect())
+        let own = homes.iter().filter(|home| home.agent == AGENT);
+        Self(own.map(|home| (real(&home.path), Arc::clone(&home.label))).collect())
     }
 
     /// What sessions call a home. A terminal that did not say whose it is belongs to the first one.

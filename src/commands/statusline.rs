@@ -20,7 +20,6 @@ use crate::core::settings::Sources;
 use crate::core::time::Now;
 use crate::error::{Exit, Failure};
 use crate::files::{self, write_atomically};
-use crate::homes;
 use crate::paths::{self, Environment, ensure_state_dir};
 use crate::real_path::real;
 use crate::statusline::settings::{self, Edit};
@@ -171,8 +170,8 @@ pub fn set_up(
     environment: &Environment,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    let folders = homes::folders(AGENT, sources.of(AGENT), environment);
-    let homes: Vec<PathBuf> = folders.into_iter().filter(|home| home.is_dir()).collect();
+    let homes = kept::homes(sources, environment).into_iter().filter(|home| home.is_dir());
+    let homes: Vec<PathBuf> = homes.collect();
     if homes.is_empty() {
         return Err(Failure::new("could not find Claude Code's folder")
             .hint("start Claude Code once, or set sources.claude_home in the settings file"));

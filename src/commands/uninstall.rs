@@ -4,17 +4,16 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::operate::stop;
 use crate::cli::{Autostart, StatuslineAction, Uninstall};
 use crate::error::{Exit, Failure};
 use crate::folder::Folder;
-use crate::homes;
 use crate::host::Places;
 use crate::instance::{Holding, LOCK, held_by_another};
 use crate::paths::spare_others;
-use crate::statusline::AGENT;
+use crate::statusline;
 
 /// What is in the state folder, apart from the logs. The lock is the last to go.
 const STATE: [&str; 6] =
@@ -35,11 +34,11 @@ pub fn run(
 ) -> Result<Exit, Failure> {
     spare_others("", &places.state)?;
     let sources = &places.effective.settings.sources;
-    let has_claude = status_line_homes(places).iter().any(|home| home.is_dir());
+    let has_status_line = statusline::homes(sources, &places.environment).iter().any(|home| home.is_dir());
     let parts = [
         stopped(places, out),
         super::autostart::run(&Autostart::Disable, &places.config, &places.environment, out, err),
-        if has_claude {
+        if has_status_line {
             super::statusline::set_up(StatuslineAction::Uninstall, sources, &places.environment, out)
         } else {
             Ok(Exit::Done)
@@ -119,11 +118,6 @@ fn remove_state(path: &Path) -> io::Result<()> {
     fs::remove_dir(path)
 }
 
-/// The homes in whose settings the status line may be.
-fn status_line_homes(places: &Places) -> Vec<PathBuf> {
-    homes::folders(AGENT, places.effective.settings.sources.of(AGENT), &places.environment)
-}
-
 /// What is still there, and how it goes.
 fn left(places: &Places, purged: bool) -> String {
     let mut text = String::new();
@@ -134,7 +128,7 @@ fn left(places: &Places, purged: bool) -> String {
     if !text.is_empty() {
         text.push_str("hint: `agent-presence uninstall --purge` removes them\n");
     }
-    for home in status_line_homes(places) {
+    for home in statusline::homes(&places.effective.settings.sources, &places.environment) {
         let copy = home.join("settings.json.before-agent-presence");
         if copy.exists() {
             text.push_str(&format!("left: a copy of Claude Code's settings, {}\n", copy.display()));

@@ -50,7 +50,7 @@ pub struct Call {
     /// What is asked.
     pub verb: Verb,
     /// Where the answer goes; dropping it is an answer as well: busy.
-    pub answer: oneshot::Sender<Answer>,
+    pub answer: oneshot::Sender<CallReply>,
     /// When it came.
     pub came: Duration,
 }
@@ -65,7 +65,7 @@ impl Call {
 
 /// What the loop says.
 #[derive(Debug)]
-pub enum Answer {
+pub enum CallReply {
     /// This, and no more.
     Reply(Box<Reply>),
     /// This; then whether the newcomer has taken over is told here. Dropped: it has not.
@@ -223,18 +223,20 @@ async fn serve(mut stream: Incoming, calls: &mpsc::Sender<Call>, heard: &Capacit
         answered = timeout(ANSWER, ask(calls, verb)) => answered,
     };
     match answered {
-        Ok(Some(Answer::Reply(reply))) => tell(&mut stream, &reply).await,
-        Ok(Some(Answer::Handover(reply, taken))) => hand_over(&mut stream, &reply, taken).await,
-        Ok(Some(Answer::Listen(ear))) => {
+        Ok(Some(CallReply::Reply(reply))) => tell(&mut stream, &reply).await,
+        Ok(Some(CallReply::Handover(reply, taken))) => hand_over(&mut stream, &reply, taken).await,
+        Ok(Some(CallReply::Listen(ear))) => {
             tell(&mut stream, &Reply::done()).await;
             ear.listen(stream, || clock::now().wall).await;
         }
-        Ok(Some(Answer::Events(reply, first, cursor))) => stream_events(stream, &reply, first, cursor).await,
+        Ok(Some(CallReply::Events(reply, first, cursor))) => {
+            stream_events(stream, &reply, first, cursor).await
+        }
         Ok(None) | Err(_) => tell(&mut stream, &Reply::failed(ErrorReport::of(Refusal::Busy))).await,
     }
 }
 
-async fn ask(calls: &mpsc::Sender<Call>, verb: Verb) -> Option<Answer> {
+async fn ask(calls: &mpsc::Sender<Call>, verb: Verb) -> Option<CallReply> {
     let (answer, answered) = oneshot::channel();
     calls.send(Call { verb, answer, came: clock::now().mono }).await.ok()?;
     answered.await.ok()

@@ -137,7 +137,11 @@ impl SessionFile {
 
     /// Tells that the file rests: nothing was written just before, so that it is not in the middle of being made.
     pub fn rest(&mut self) {
-        self.fold.tell_ledger(|ledger| ledger.rest());
+        if let Some(about) = &mut self.fold.about {
+            about.ledger.rest();
+            self.fold.changed = true;
+            self.fold.drain();
+        }
     }
 
     /// Whose rows are needed to tell inherited from own usage.
@@ -164,7 +168,12 @@ impl SessionFile {
 
     /// Answers `helpers_wanted`: the rows of each of those files.
     pub fn set_helpers(&mut self, helpers: &[Vec<UsageRow>], at_end: bool) {
-        self.fold.news |= self.fold.tell_ledger(|ledger| ledger.set_helpers(helpers, at_end));
+        if let Some(about) = &mut self.fold.about {
+            about.ledger.set_helpers(helpers, at_end);
+            self.fold.changed = true;
+            self.fold.news = true;
+            self.fold.drain();
+        }
     }
 
     /// The rows of everything that counts as this file's own; `None` while that is not decided.
@@ -182,7 +191,12 @@ impl SessionFile {
     /// Answers `lineage_wanted`: the rows of each file that may share copied history (the parent's, else siblings');
     /// empty when there is none.
     pub fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {
-        self.fold.news |= self.fold.tell_ledger(|ledger| ledger.set_lineage(candidates));
+        if let Some(about) = &mut self.fold.about {
+            about.ledger.set_lineage(candidates);
+            self.fold.changed = true;
+            self.fold.news = true;
+            self.fold.drain();
+        }
     }
 
     /// What is to be remembered of a file that has told everything, so that it can be read again later; `None` where that

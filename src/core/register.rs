@@ -41,7 +41,7 @@ pub struct Register {
 
 /// One entry of a register: what its file says of a process, which may have ended since.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ProcessEntry {
     /// The process.
     pub pid: u32,
     /// When the process started, in the system's own form; `None` where it does not say.

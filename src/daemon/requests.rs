@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Daemon;
 use crate::clock;
 use crate::control::log::SharedLog;
-use crate::control::server::{Answer, Call, Server};
+use crate::control::server::{Call, CallReply, Server};
 use crate::control::transport::Address;
 use crate::control::{ErrorCode, ErrorReport, EventMessage, Handover, Reply, Verb, line};
 use crate::core::backoff::Backoff;
@@ -211,7 +211,7 @@ impl Daemon<'_> {
                 return None;
             }
             Verb::Tap => {
-                let _ = answer.send(Answer::Listen(self.host.inputs.tap()));
+                let _ = answer.send(CallReply::Listen(self.host.inputs.tap()));
                 return None;
             }
             Verb::Handover { newcomer, replace } => match self.handover(&newcomer, replace) {
@@ -220,7 +220,7 @@ impl Daemon<'_> {
                     let reply = Reply { handover: Some(Box::new(handover)), ..Reply::done() };
                     let (taken, heir) = oneshot::channel();
                     self.requests.heir = Some(heir);
-                    let _ = answer.send(Answer::Handover(Box::new(reply), taken));
+                    let _ = answer.send(CallReply::Handover(Box::new(reply), taken));
                     return None;
                 }
                 Err(refusal) => (Reply::failed(ErrorReport::of(refusal)), None),
@@ -248,7 +248,7 @@ impl Daemon<'_> {
             Verb::Take | Verb::Unknown => (Reply::failed(ErrorReport::of(Refusal::Other)), None),
         };
         // A client that went away needs no answer.
-        let _ = answer.send(Answer::Reply(Box::new(reply)));
+        let _ = answer.send(CallReply::Reply(Box::new(reply)));
         input
     }
 
@@ -263,14 +263,14 @@ impl Daemon<'_> {
 
     /// What one who has come so far has missed; else what there is, and then what happens. `None` where that is not
     /// known yet.
-    fn subscribe(&self, after: Option<&Position>, now: Now) -> Option<Answer> {
+    fn subscribe(&self, after: Option<&Position>, now: Now) -> Option<CallReply> {
         let log = &self.requests.log;
         let position = log.position();
         if let Some(after) = after
             && let Some(cursor) = log.cursor_after(after)
         {
             let reply = Reply { position: Some(after.clone()), ..Reply::done() };
-            return Some(Answer::Events(Box::new(reply), Vec::new(), cursor));
+            return Some(CallReply::Events(Box::new(reply), Vec::new(), cursor));
         }
         if self.host.engine().is_inheriting() {
             return None;
@@ -282,7 +282,7 @@ impl Daemon<'_> {
             let reached = (index + 1 == count).then(|| position.clone());
             Line::from(line(&EventMessage::new(event, reached)))
         });
-        Some(Answer::Events(Box::new(reply), lines.collect(), log.cursor()))
+        Some(CallReply::Events(Box::new(reply), lines.collect(), log.cursor()))
     }
 
     fn handover(&self, newcomer: &LockRecord, replace: bool) -> Result<Handover, Refusal> {

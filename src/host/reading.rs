@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::clock;
 use crate::core::backoff::Backoff;
 use crate::core::register;
 use crate::core::source_event::{ReadTo, SourceEvent};
@@ -50,22 +49,14 @@ pub struct Reading {
     clock: Clock,
     homes: Vec<Home>,
     events: mpsc::Receiver<SourceEvent>,
-    handle: Option<IntakeHandle>,
+    handle: IntakeHandle,
     backoff: Backoff,
     /// When the thread that broke off is started again.
     again_at: Option<Instant>,
 }
 
 impl Reading {
-    /// Starts reading.
-    ///
-    /// # Errors
-    /// The system could not start a thread.
-    pub fn start(homes: Vec<Home>) -> io::Result<Self> {
-        Self::resume(Arc::new(clock::now), homes, None)
-    }
-
-    /// Goes on where an earlier reading left off, by this clock.
+    /// Reads by this clock, and goes on where an earlier reading left off.
     ///
     /// # Errors
     /// The system could not start a thread.
@@ -75,7 +66,7 @@ impl Reading {
             clock,
             homes,
             events,
-            handle: Some(handle),
+            handle,
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
             again_at: None,
         })
@@ -89,7 +80,7 @@ impl Reading {
                 self.again_at = None;
                 match begin(&self.clock, self.homes.clone(), None) {
                     Ok((events, handle)) => {
-                        (self.events, self.handle) = (events, Some(handle));
+                        (self.events, self.handle) = (events, handle);
                         return Read::StartedAgain;
                     }
                     Err(error) => self.try_later(&error.to_string()),
@@ -110,30 +101,17 @@ impl Reading {
     /// Reads these homes from now on.
     pub fn set_homes(&mut self, homes: Vec<Home>) {
         self.homes.clone_from(&homes);
-        if let Some(handle) = &self.handle {
-            handle.set_homes(homes);
-        }
+        self.handle.set_homes(homes);
     }
 
     /// Tells that time may have passed unnoticed.
     pub fn woke(&self) {
-        if let Some(handle) = &self.handle {
-            handle.woke();
-        }
+        self.handle.woke();
     }
 
     /// Tells that the loop is awake, so that a look at the processes that agents registered costs no wake-up.
     pub fn verify(&self) {
-        if let Some(handle) = &self.handle {
-            handle.verify();
-        }
-    }
-
-    /// Ends the reading, and says whether it ended in time.
-    pub fn stop(self) -> bool {
-        // A thread that waits for room in the channel has to be let go first.
-        drop(self.events);
-        self.handle.is_none_or(IntakeHandle::stop)
+        self.handle.verify();
     }
 
     fn try_later(&mut self, why: &str) {

@@ -200,7 +200,7 @@ impl Neighbours for Around<'_, '_> {
     }
 
     /// Those at hand, then those of the same folder, because copies are made there, then the newest.
-    fn others(&mut self, wanted: &dyn Fn(&Head) -> bool) -> Vec<(PathBuf, Head)> {
+    fn others(&mut self) -> Vec<PathBuf> {
         let (reader, own) = (&self.reader, &self.own);
         let is_at_hand = |tail: &Tail| tail.fold.is_some() && Arc::ptr_eq(&tail.home, &self.home);
         let at_hand = reader.files.iter().filter(|(_, tail)| is_at_hand(tail) && tail.path != *own);
@@ -209,8 +209,7 @@ impl Neighbours for Around<'_, '_> {
         let old = listed.map(|(_, path)| path).filter(|path| !reader.is_awake(path) && ***path != **own);
         let (beside, elsewhere): (Vec<_>, Vec<_>) = old.partition(|path| path.parent() == own.parent());
         paths.extend(beside.into_iter().chain(elsewhere).take(MOST_HEADS).cloned());
-        let with_head = |path: PathBuf| Some((path.clone(), self.head(&path).filter(wanted)?));
-        paths.into_iter().filter_map(with_head).collect()
+        paths
     }
 
     fn head(&mut self, path: &Path) -> Option<Head> {

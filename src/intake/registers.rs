@@ -20,7 +20,7 @@ use super::Home;
 use super::exits::Exits;
 use super::open::{Opened, Stamp};
 use super::places::Root;
-use crate::core::register::{self, Open, Register};
+use crate::core::register::{self, Open, ProcessEntry, Register};
 use crate::core::source::layout::Layout;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
@@ -58,7 +58,7 @@ struct Registered {
 /// machine or in another namespace, cannot be seen from here.
 #[derive(Debug, Default)]
 struct ProcessFile {
-    content: Option<register::Entry>,
+    content: Option<ProcessEntry>,
     /// Whether its process was running when that was looked up last; `None` when it is to be looked up.
     runs: Option<bool>,
     /// The file has gone, which says nothing while the process runs.
@@ -326,7 +326,7 @@ impl Registered {
 
 /// The entry of a process that an earlier reading knew, as if its file had gone: if it has not, that says more.
 fn inherited((session, process): (&String, &u32)) -> ((u32, bool), ProcessFile) {
-    let content = register::Entry {
+    let content = ProcessEntry {
         pid: *process,
         process_start: start_time(*process).map(|start| start.to_string()),
         pid_domain: None,

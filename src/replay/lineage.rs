@@ -98,13 +98,12 @@ impl Neighbours for Around<'_, '_> {
         files
     }
 
-    fn others(&mut self, wanted: &dyn Fn(&Head) -> bool) -> Vec<(PathBuf, Head)> {
-        let such = |file: &&Recorded| file.head.as_ref().is_some_and(wanted) && file.path != self.child.path;
-        self.given().filter(such).filter_map(|file| Some((file.path.clone(), file.head.clone()?))).collect()
+    fn others(&mut self) -> Vec<PathBuf> {
+        self.given().filter(|file| file.path != self.child.path).map(|file| file.path.clone()).collect()
     }
 
     fn head(&mut self, path: &Path) -> Option<Head> {
-        match self.given().find(|file| file.path.as_os_str() == path.as_os_str()) {
+        match self.given().find(|file| file.path == path) {
             Some(file) => file.head.clone(),
             None => recognise(path).ok().flatten()?.head,
         }

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::core::names::last_part;
+use crate::core::source::{Agent, Stream};
 
 /// A program that prints into the pipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +31,13 @@ impl RunFolders {
     pub fn new(own: Vec<PathBuf>, named: Option<&Path>, printers: &[Printer]) -> Self {
         let here = own.first().cloned().unwrap_or_default();
         let named = named.map(|named| here.join(named));
-        let codex = printers.iter().find(|printer| is_codex(&printer.arguments));
-        let told = codex.and_then(|codex| Some(codex.folder.join(told_folder(&codex.arguments)?)));
-        let folders = named.into_iter().chain(told).chain(codex.map(|codex| codex.folder.clone())).chain(own);
+        let options = |printer: &Printer| folder_options(&printer.arguments);
+        let silent = printers.iter().find_map(|printer| Some((printer, options(printer)?)));
+        let folder = silent.map(|(printer, _)| printer.folder.clone());
+        let told = silent.and_then(|(printer, options)| {
+            Some(printer.folder.join(told_folder(&printer.arguments, options)?))
+        });
+        let folders = named.into_iter().chain(told).chain(folder).chain(own);
         let folders = folders.chain(printers.iter().map(|printer| printer.folder.clone()));
         let mut distinct: Vec<String> = Vec::new();
         for folder in folders.map(|folder| folder.to_string_lossy().into_owned()) {
@@ -45,23 +50,30 @@ impl RunFolders {
     }
 }
 
-/// Whether this is Codex, or a program that runs it as a script.
-fn is_codex(arguments: &[String]) -> bool {
-    arguments
-        .iter()
-        .take_while(|argument| *argument != "--")
-        .any(|argument| last_part(argument).starts_with("codex"))
+/// How an agent is told its folder whose stream does not say it, where this is that agent or a program that runs it as a
+/// script.
+fn folder_options(arguments: &[String]) -> Option<&'static [&'static str]> {
+    let arguments = arguments.iter().take_while(|argument| *argument != "--");
+    Agent::ALL.into_iter().find_map(|agent| {
+        let Stream { command, folder_options, .. } = agent.spec().stream.as_ref()?;
+        let program = command.split(' ').next()?;
+        let is_it = arguments.clone().any(|argument| last_part(argument).starts_with(program));
+        (is_it && !folder_options.is_empty()).then_some(*folder_options)
+    })
 }
 
-/// The folder of Codex's `--cd DIR`, in each form in which it can be written.
-fn told_folder(arguments: &[String]) -> Option<&str> {
+/// The folder that one of these options names, in each form in which that can be written.
+fn told_folder<'a>(arguments: &'a [String], options: &[&str]) -> Option<&'a str> {
     let mut arguments = arguments.iter().map(String::as_str).take_while(|argument| *argument != "--");
     while let Some(argument) = arguments.next() {
-        if matches!(argument, "--cd" | "-C") {
+        if options.contains(&argument) {
             return arguments.next();
         }
-        let own = argument.strip_prefix("--cd=").or_else(|| argument.strip_prefix("-C="));
-        if let Some(folder) = own.or_else(|| argument.strip_prefix("-C")) {
+        let joined = |option: &&str| {
+            let rest = argument.strip_prefix(option)?;
+            rest.strip_prefix('=').or_else(|| (!option.starts_with("--")).then_some(rest))
+        };
+        if let Some(folder) = options.iter().find_map(joined) {
             return Some(folder);
         }
     }

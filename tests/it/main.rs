@@ -33,6 +33,7 @@ mod fake;
 mod in_place_of_files;
 mod instance;
 mod intake;
+mod json;
 mod limits;
 mod links;
 #[cfg(unix)]

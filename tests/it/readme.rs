@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use agent_presence::clock;
+use agent_presence::core::source::Agent;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
@@ -71,7 +72,8 @@ fn every_command_and_variable_is_named() {
         assert!(README.contains(&row) || README.contains(&beside), "no row for `{}`", subcommand.get_name());
     }
     let help = command.render_long_help().to_string();
-    for variable in ["AGENT_PRESENCE_", "CODEX_HOME", "XDG_", "RUST_LOG", "NO_COLOR"] {
+    let homes = Agent::ALL.map(|agent| agent.spec().homes.variable);
+    for variable in homes.into_iter().chain(["AGENT_PRESENCE_", "XDG_", "RUST_LOG", "NO_COLOR"]) {
         for name in help
             .split(|c: char| !c.is_ascii_uppercase() && c != '_')
             .filter(|name| name.starts_with(variable))

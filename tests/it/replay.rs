@@ -107,15 +107,11 @@ fn a_fork_with_its_parent_in_the_same_folder() {
 }
 
 #[test]
-fn a_fork_finds_its_parent_in_its_home_or_in_a_folder_above() {
+fn a_fork_finds_its_parent_in_its_home() {
     let name = |fixture: &str| Path::new(fixture).file_name().unwrap().to_string_lossy().into_owned();
-    for (parent, child) in [
-        (".codex/sessions/2025/11/20", ".codex/sessions/2025/11/21"),
-        (".codex/archived_sessions", ".codex/sessions/2025/11/21"),
-        ("kept", "kept"),
-        ("kept", "kept/forks"),
-    ] {
-        let (parent, child) = (format!("{parent}/{}", name(PARENT)), format!("{child}/{}", name(CHILD)));
+    for parent in [".codex/sessions/2025/11/20", ".codex/archived_sessions"] {
+        let (parent, child) =
+            (format!("{parent}/{}", name(PARENT)), format!(".codex/sessions/2025/11/21/{}", name(CHILD)));
         let home = home_with(&[(PARENT, &parent), (CHILD, &child)]);
         let events = replay(&home, &[&child]);
         assert_eq!(ended(&events, "000cfa8cfb85"), expected_total(CHILD), "{parent}");

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use agent_presence::core::source::Agent;
+
 /// From this many lines on a file says in its header why it is that long, in a sentence that begins with [`REASON`].
 const LONG: usize = 400;
 const REASON: &str = "//! Longer than other files";
@@ -59,6 +61,19 @@ const DELETERS: [(&str, &str); 11] = [
     ("src/folder/by_path.rs", "what the others in this list want"),
     ("src/statusline.rs", "what terminals said more than a week ago"),
     ("src/logging/files.rs", "logs that are older than a week"),
+];
+
+/// What names an agent outside its folder, and why that is not knowledge of it.
+const NAMING: [(&str, &str); 9] = [
+    ("src/cli.rs", "the examples are commands that people type"),
+    ("src/commands/setup.rs", "it asks about a settings file of Claude Code's"),
+    ("src/commands/statusline.rs", "the command is for Claude Code, and its messages say so"),
+    ("src/commands/uninstall.rs", "it names a copy of Claude Code's settings that it leaves"),
+    ("src/core/config/keys.rs", "what `tokens.count` is by comparison with what Codex shows"),
+    ("src/core/names.rs", "models are called so, whichever agent uses them"),
+    ("src/core/source.rs", "it has the folders of all agents"),
+    ("src/demo.rs", "the recording is of Codex"),
+    ("src/statusline.rs", "the command is for Claude Code"),
 ];
 
 /// The libraries that the program is to be made of, whatever else joins them.
@@ -126,18 +141,30 @@ fn nothing_is_left_behind() {
 }
 
 #[test]
+fn what_is_known_of_an_agent_is_in_its_folder() {
+    let names = |code: &str| {
+        let code = code.to_lowercase();
+        let mut words = code.split(|character: char| !character.is_alphanumeric());
+        words.any(|word| Agent::of_word(word).is_some())
+    };
+    let elsewhere = |source: &Source| !source.path.starts_with("src/core/source/");
+    let sources = sources("src").into_iter().filter(elsewhere).map(Source::without_tests);
+    assert_eq!(unlisted(sources, names, &NAMING), "");
+}
+
+#[test]
 fn only_known_files_are_deleted() {
     // The lock file above all: a deleted one could be locked twice, once by who still has it open.
     let deletes = |code: &str| {
         ["remove_file", "remove_dir", "remove_dir_all", "unlinkat"].iter().any(|word| calls(code, word))
     };
-    assert_eq!(unlisted("src", deletes, &DELETERS), "");
+    assert_eq!(unlisted(sources("src"), deletes, &DELETERS), "");
 }
 
 #[test]
 fn no_test_sleeps() {
     let sleeps = |code: &str| ["sleep", "sleep_until", "sleep_ms"].iter().any(|word| calls(code, word));
-    assert_eq!(unlisted("tests", sleeps, &SLEEPERS), "");
+    assert_eq!(unlisted(sources("tests"), sleeps, &SLEEPERS), "");
 }
 
 #[test]
@@ -171,10 +198,14 @@ fn the_given_libraries_are_used() {
     assert!(!runtime.contains("rt-multi-thread"), "one thread is enough: {runtime}");
 }
 
-/// Lines below `folder` that do what only the files of `list` may do, and files of `list` that do not do it any more.
-fn unlisted(folder: &str, does: impl Fn(&str) -> bool, list: &[(&str, &str)]) -> String {
+/// Lines of `sources` that do what only the files of `list` may do, and files of `list` that do not do it any more.
+fn unlisted(
+    sources: impl IntoIterator<Item = Source>,
+    does: impl Fn(&str) -> bool,
+    list: &[(&str, &str)],
+) -> String {
     let mut broken = String::new();
-    for source in sources(folder).iter().filter(|source| source.is_not_this_one()) {
+    for source in sources.into_iter().filter(Source::is_not_this_one) {
         let lines: Vec<usize> =
             source.code().filter(|(_, code)| does(code)).map(|(number, _)| number).collect();
         let listed = list.iter().any(|(path, _)| source.path == *path);
@@ -204,6 +235,14 @@ impl Source {
     /// The same without comments.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         self.lines().map(|(number, line)| (number, without_comment(line)))
+    }
+
+    /// Without the tests at its end.
+    fn without_tests(mut self) -> Self {
+        let is_all_tests = self.path.ends_with("/tests.rs");
+        let code = self.text.lines().take_while(|line| !is_all_tests && !line.ends_with("mod tests {"));
+        self.text = code.collect::<Vec<_>>().join("\n");
+        self
     }
 
     /// Whether the header has the sentence about the file's length.

@@ -10,7 +10,7 @@ use crate::core::limits::{Snapshot, say};
 use crate::core::lines::Line;
 use crate::core::session::UsageEvent;
 use crate::core::source::Agent;
-use crate::core::source::ledger::{Change, Ledger};
+use crate::core::source::ledger::Change;
 use crate::core::source::{Call, Fact, Parsed, Parser, read_line};
 
 /// Everything that lines change.
@@ -107,16 +107,6 @@ impl Fold {
                 about.fact(at, ordinal, fact);
             }
         }
-    }
-
-    /// Tells the ledger what no line does, if there is one.
-    pub(super) fn tell_ledger(&mut self, what: impl FnOnce(&mut dyn Ledger)) -> bool {
-        if let Some(about) = &mut self.about {
-            what(about.ledger.as_mut());
-            self.changed = true;
-            self.drain();
-        }
-        self.about.is_some()
     }
 
     /// Turns what the ledger found into events.

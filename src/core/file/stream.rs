@@ -198,6 +198,9 @@ impl Fold {
     fn stream_fact(&mut self, at: Timestamp, fact: Fact) {
         let fact = Parsed::Line { at: Some(at), ordinal: None, fact, unknown: false };
         self.parsed(Line::Whole(&[]), fact);
-        self.tell_ledger(|ledger| ledger.set_lineage(&[]));
+        if let Some(about) = &mut self.about {
+            about.ledger.set_lineage(&[]);
+            self.drain();
+        }
     }
 }

@@ -154,11 +154,11 @@ impl Glob {
         if !text.starts_with(&self.prefix) {
             return false;
         }
-        let mut places = Places::new(self.steps.len());
+        let mut places = GlobStates::new(self.steps.len());
         places.enter(0);
         self.pass_over(&mut places);
         for character in text.chars() {
-            let mut next = Places::new(self.steps.len());
+            let mut next = GlobStates::new(self.steps.len());
             for (place, step) in self.steps.iter().enumerate().filter(|(place, _)| places.holds(*place)) {
                 match step {
                     Step::Literal(literal) if *literal == character => next.enter(place + 1),
@@ -175,7 +175,7 @@ impl Glob {
     }
 
     /// Enters every place that can be reached without a character. All such ways lead forwards, so one pass will do.
-    fn pass_over(&self, places: &mut Places) {
+    fn pass_over(&self, places: &mut GlobStates) {
         for (place, step) in self.steps.iter().enumerate() {
             if !places.holds(place) {
                 continue;
@@ -193,9 +193,9 @@ impl Glob {
 }
 
 /// Where in its steps a glob may be.
-struct Places(Vec<bool>);
+struct GlobStates(Vec<bool>);
 
-impl Places {
+impl GlobStates {
     fn new(steps: usize) -> Self {
         Self(vec![false; steps + 1])
     }

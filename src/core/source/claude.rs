@@ -52,6 +52,7 @@ pub(super) static SPEC: Spec = Spec {
     relatives: Relatives::Alike,
     stream: Some(Stream {
         command: "claude -p --output-format stream-json --verbose",
+        folder_options: &[],
         is_line: stream::is_line,
         parser: || Box::<stream::Stream>::default(),
         from_zero: true,

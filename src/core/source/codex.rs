@@ -41,6 +41,7 @@ pub(super) static SPEC: Spec = Spec {
     relatives: Relatives::Named,
     stream: Some(Stream {
         command: "codex exec --json",
+        folder_options: &["--cd", "-C"],
         is_line: stream::is_line,
         parser: || Box::<stream::Stream>::default(),
         from_zero: false,

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::core::register::Entry;
+use crate::core::register::ProcessEntry;
 
 /// The trees of one agent's home folder.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ pub struct Entries {
     /// The process that a file is about, by its name; `None` for every other file, which is never opened.
     pub pid_of: fn(&str) -> Option<u32>,
     /// What the file of a process says; `None` when it is not that.
-    pub read: fn(u32, &[u8]) -> Option<Entry>,
+    pub read: fn(u32, &[u8]) -> Option<ProcessEntry>,
 }
 
 /// What a subfolder may be called.

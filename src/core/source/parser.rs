@@ -85,10 +85,9 @@ pub fn read_line(
     line: Line<'_>,
     mut tell: impl FnMut(Line<'_>, Parsed),
 ) {
-    let parsed = parser.line(line);
-    let bytes = match line {
-        Line::Whole(bytes) | Line::Cut(bytes) if matches!(parsed, Parsed::Unreadable) => bytes,
-        _ => return tell(line, parsed),
+    let bytes = match (parser.line(line), line) {
+        (Parsed::Unreadable, Line::Whole(bytes) | Line::Cut(bytes)) => bytes,
+        (parsed, _) => return tell(line, parsed),
     };
     let Records { objects, torn, .. } = records(bytes);
     let mut lost = torn || objects.is_empty();

@@ -64,8 +64,8 @@ pub trait Neighbours {
     fn of_session(&mut self, id: &str) -> Vec<PathBuf>;
     /// The other files of the asking file's own session.
     fn twins(&mut self) -> Vec<PathBuf>;
-    /// All other files that are worth a look and say such things of themselves, the nearest first.
-    fn others(&mut self, wanted: &dyn Fn(&Head) -> bool) -> Vec<(PathBuf, Head)>;
+    /// All other files that are worth a look, the nearest first.
+    fn others(&mut self) -> Vec<PathBuf>;
     /// What a file's beginning says.
     fn head(&mut self, path: &Path) -> Option<Head>;
     /// A file's rows, `all` of them or at least as many as the asking file could have copied.
@@ -95,8 +95,11 @@ impl Relatives {
             Self::Named => {
                 // What others made of the same history says nothing of what is repeated of it.
                 if named.is_empty() && !request.whole {
-                    let siblings = files.others(&|head| head.parent.as_ref() == Some(&request.parent));
-                    named = siblings.into_iter().map(|(path, _)| path).take(MOST_SIBLINGS).collect();
+                    let others = files.others().into_iter();
+                    let parent = |head: Head| head.parent;
+                    let is_sibling =
+                        |path: &PathBuf| files.head(path).and_then(parent).as_ref() == Some(&request.parent);
+                    named = others.filter(is_sibling).take(MOST_SIBLINGS).collect();
                 }
                 named.iter().filter_map(|path| files.rows(path, request.whole)).collect()
             }
@@ -117,15 +120,14 @@ fn alike(
     let (mut doubtful, mut originals) = (files.twins(), Vec::new());
     if request.only_named { &mut doubtful } else { &mut originals }.extend(named);
     if let Some(first_line) = request.first_line.as_ref().filter(|_| searches) {
-        let is_alike = |other: &Head| other.first_line.as_ref() == Some(first_line);
-        let is_kin = |other: &Head| other.id != head.id && (head.subagent || !other.subagent);
-        for (path, other) in files.others(&|other| is_kin(other) && (request.midway || is_alike(other))) {
-            if doubtful.contains(&path) {
+        for path in files.others() {
+            let Some(other) = files.head(&path) else { continue };
+            if other.id == head.id || other.subagent && !head.subagent || doubtful.contains(&path) {
                 continue;
             }
-            if is_alike(&other) {
+            if other.first_line.as_ref() == Some(first_line) {
                 doubtful.push(path);
-            } else if files.has_text(&path, first_line) {
+            } else if request.midway && files.has_text(&path, first_line) {
                 originals.push(path);
             }
         }
@@ -241,9 +243,8 @@ mod tests {
             Vec::new()
         }
 
-        fn others(&mut self, wanted: &dyn Fn(&Head) -> bool) -> Vec<(PathBuf, Head)> {
-            let others = self.0.iter().filter(|(_, head, _)| head.id != "own" && wanted(head));
-            others.map(|(path, head, _)| (path.into(), head.clone())).collect()
+        fn others(&mut self) -> Vec<PathBuf> {
+            self.paths(|head| head.id != "own")
         }
 
         fn head(&mut self, path: &Path) -> Option<Head> {

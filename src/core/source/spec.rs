@@ -113,6 +113,8 @@ pub type Learnt = (Timestamp, Vec<LimitsFact>);
 pub struct Stream {
     /// The command that prints it.
     pub command: &'static str,
+    /// The options that name the folder in which the command works, where its stream does not say it.
+    pub folder_options: &'static [&'static str],
     /// Whether a line is one of it.
     pub is_line: fn(&[u8]) -> bool,
     /// A reader of one stream.

@@ -89,8 +89,8 @@ impl Neighbours for Family {
         own.map(|own| self.of_session(&own)).unwrap_or_default()
     }
 
-    fn others(&mut self, wanted: &dyn Fn(&Head) -> bool) -> Vec<(PathBuf, Head)> {
-        self.others.iter().filter(|(_, head)| wanted(head)).cloned().collect()
+    fn others(&mut self) -> Vec<PathBuf> {
+        self.others.iter().map(|(path, _)| path.clone()).collect()
     }
 
     fn head(&mut self, path: &Path) -> Option<Head> {

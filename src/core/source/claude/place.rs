@@ -4,8 +4,6 @@
 
 use std::path::Path;
 
-use crate::core::source::layout::is_uuid;
-
 /// What the place of a file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Place {
@@ -22,10 +20,20 @@ impl Place {
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let above = names.skip_while(|name| *name != "subagents").nth(1);
         Self {
-            session: Some(stem).filter(|stem| is_uuid(stem)).map(str::to_owned),
-            helps: above.filter(|above| stem.starts_with("agent-") && is_uuid(above)).map(str::to_owned),
+            session: Some(stem).filter(|stem| is_session(stem)).map(str::to_owned),
+            helps: above.filter(|above| stem.starts_with("agent-") && is_session(above)).map(str::to_owned),
         }
     }
+}
+
+/// Whether a name has the form of a session's id.
+fn is_session(name: &str) -> bool {
+    const PARTS: [usize; 5] = [8, 4, 4, 4, 12];
+    let is_hex =
+        |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut parts = name.split('-');
+    PARTS.iter().all(|length| parts.next().is_some_and(|part| is_hex(part, *length)))
+        && parts.next().is_none()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::core::register::{Entry, Status};
+use crate::core::register::{ProcessEntry, Status};
 use crate::core::source::value::{field, text, timestamp};
 
 /// The process that a file of the register is about, by its name; `None` for every other file.
@@ -15,13 +15,13 @@ pub fn pid_of(name: &str) -> Option<u32> {
 }
 
 /// Reads the register's file of `pid`; `None` when it is not that.
-pub fn read(pid: u32, file: &[u8]) -> Option<Entry> {
+pub fn read(pid: u32, file: &[u8]) -> Option<ProcessEntry> {
     let file: Value = serde_json::from_slice(file).ok()?;
     if field(&file, "pid").is_some_and(|own| own.as_u64() != Some(pid.into())) {
         return None;
     }
     let time = |name: &str| field(&file, name).and_then(timestamp);
-    Some(Entry {
+    Some(ProcessEntry {
         pid,
         process_start: text(&file, "procStart").map(str::to_owned),
         pid_domain: text(&file, "pidDomain").map(str::to_owned),

@@ -107,7 +107,10 @@ impl Ledger for Totals {
         match fact {
             Fact::Meta(_) => self.foreign_meta(),
             Fact::TurnStarted { turn, started_at, .. } => self.turn_started(turn.as_deref(), *started_at),
-            Fact::Count(count) => self.count(at, count),
+            Fact::Count(count) => {
+                let count = Count { info: count.info, limits: count.limits.take() };
+                self.count(at, count);
+            }
             Fact::Response { response, usage, total, .. } => {
                 self.response(at, response.as_deref(), *usage, *total);
             }
@@ -176,7 +179,7 @@ impl Ledger for Totals {
             match entry {
                 // The turn that is open when the own part begins is named before it.
                 Entry::Turn(id) => self.begin_turn(id),
-                Entry::Count { at, mut count } if passed >= copied => self.own_count(at, &mut count),
+                Entry::Count { at, count } if passed >= copied => self.own_count(at, *count),
                 Entry::Count { .. } => {}
             }
             passed += usize::from(is_row);
@@ -258,8 +261,7 @@ impl Totals {
     }
 
     /// A line with counters or limits.
-    fn count(&mut self, at: Timestamp, count: &mut Count) {
-        let take = |count: &mut Count| Box::new(Count { info: count.info, limits: count.limits.take() });
+    fn count(&mut self, at: Timestamp, count: Count) {
         if let Some(first) = self.held_since()
             && elapsed(first, at) > COPIED_WITHIN
         {
@@ -269,8 +271,9 @@ impl Totals {
         match &mut self.origin {
             Origin::Own => self.own_count(at, count),
             Origin::Copied { held } if held.is_empty() => self.copied_row(count.info),
-            Origin::Copied { held } => held.push(Entry::Count { at, count: take(count) }),
+            Origin::Copied { held } => held.push(Entry::Count { at, count: Box::new(count) }),
             Origin::Undecided { held, rows, .. } => {
+                let mut count = count;
                 if self.may_repeat {
                     // Limits are new also beside totals that are repeated.
                     self.changes.extend(count.limits.take().map(|limits| Change::Limits(at, limits)));
@@ -284,7 +287,7 @@ impl Totals {
                     }
                 }
                 *rows += usize::from(count.info.is_some());
-                held.push(Entry::Count { at, count: take(count) });
+                held.push(Entry::Count { at, count: Box::new(count) });
             }
             Origin::Following(originals) => match count.info {
                 Some(info) if originals.is_next(&row(&info)) => self.copied_row(count.info),
@@ -343,7 +346,7 @@ impl Totals {
         for entry in held {
             match entry {
                 Entry::Turn(id) => self.begin_turn(id),
-                Entry::Count { at, mut count } => self.own_count(at, &mut count),
+                Entry::Count { at, count } => self.own_count(at, *count),
             }
         }
     }
@@ -369,8 +372,8 @@ impl Totals {
         self.usage.last_turn_tokens = self.usage.session_total_tokens.map(|_| Tokens::ZERO);
     }
 
-    fn own_count(&mut self, at: Timestamp, count: &mut Count) {
-        if let Some(limits) = count.limits.take() {
+    fn own_count(&mut self, at: Timestamp, count: Count) {
+        if let Some(limits) = count.limits {
             // The same total again is of no other response.
             let fresh = count.info.is_some_and(|info| self.writers.latest() != Some(&info.total));
             self.changes.push(Change::Limits(at, LimitsFact { fresh, ..limits }));
