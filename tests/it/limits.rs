@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use agent_presence::clock;
 use agent_presence::core::activity::Activity;
-use agent_presence::core::engine::{Engine, Input, Output};
+use agent_presence::core::engine::Input;
 use agent_presence::core::file::SessionFile;
-use agent_presence::core::publish::Publisher;
-use agent_presence::core::report::EventKind;
+use agent_presence::core::report::{Event, EventKind};
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::{FileId, SourceEvent};
-use agent_presence::core::time::{Now, later};
+use agent_presence::core::time::{elapsed, later};
+use agent_presence::replay::stage::Stage;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -236,31 +236,21 @@ fn limits_that_claude_code_keeps_itself_are_seen_by_watch_without_a_daemon() {
 /// The activities that a session goes through by itself after its lines, with the second at which each is told.
 fn activities(lines: &str, seconds: u64) -> Vec<(u64, Activity)> {
     let start: Timestamp = "2026-09-14T10:00:06Z".parse().unwrap();
-    let settings = Settings::default();
-    let mut engine = Engine::new(settings.clone(), TimeZone::UTC, Publisher::new(0, &settings));
     let mut file = SessionFile::new(Agent::CLAUDE, "home".into(), Timestamp::MIN);
     file.push(lines.as_bytes());
     file.set_lineage(&[]);
     let update = Box::new(file.take_update().unwrap());
     let updated = SourceEvent::Updated { file: FileId::new(1), update, read: None };
-    let mut now = Now { mono: Duration::ZERO, wall: start };
-    let mut input = Input::Source(updated);
     let mut told = Vec::new();
-    loop {
-        engine.handle(now, input);
-        while let Some(output) = engine.poll_output(now) {
-            if let Output::Event(event) = output
-                && let EventKind::Activity { activity, .. } = event.kind
-            {
-                told.push((now.mono.as_secs(), activity));
-            }
+    let mut hear = |event: Event| {
+        if let EventKind::Activity { activity, .. } = event.kind {
+            told.push((elapsed(start, event.at).as_secs(), activity));
         }
-        let Some((at, _)) = engine.poll_deadline().filter(|(at, _)| at.as_secs() <= seconds) else {
-            return told;
-        };
-        now = Now { mono: at, wall: later(start, at) };
-        input = Input::Tick;
-    }
+    };
+    let mut stage = Stage::new(Settings::default(), TimeZone::UTC, start);
+    stage.input(Input::Source(updated), &mut hear);
+    stage.advance(later(start, Duration::from_secs(seconds)), &mut hear);
+    told
 }
 
 #[test]

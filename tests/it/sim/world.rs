@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::time::Duration;
 
 use agent_presence::core::card::Card;
@@ -261,11 +260,6 @@ impl World {
         let Some(update) = followed.fold.take_update() else { return };
         let id = followed.id;
         self.read(id, update);
-    }
-
-    /// What friends see at this Discord, or at the terminal.
-    pub(crate) fn visible(&self, name: &str) -> Option<&Arc<Card>> {
-        self.discords.all.get(&Endpoint(name.to_owned()))?.visible.as_ref().map(|(card, _)| card)
     }
 
     // What is written down.

@@ -66,6 +66,8 @@ pub(crate) struct Discord<C> {
     answered_until: Duration,
     last_frame_at: Duration,
     woke: bool,
+    /// Whether it has answered everything, and as one should.
+    pub(crate) is_well: bool,
     /// When a handshake arrived.
     pub(crate) opened: Vec<Duration>,
     /// How a frame changed what friends see.
@@ -255,6 +257,7 @@ impl<C: PartialEq + Debug> Discords<C> {
         (discord.woke, discord.last_frame_at) = (false, now);
         let is_invalid = face.as_ref().is_some_and(|(card, reduced)| (self.refuses)(card, *reduced));
         let answer = if is_invalid { Answer::Refuses(4000) } else { discord.answer };
+        discord.is_well &= matches!(answer, Answer::AcksAfter(_));
         if matches!(answer, Answer::AcksAfter(_) | Answer::Never) && discord.visible != face {
             discord.visible.clone_from(&face);
             let is_clear_at_once = face.is_none() && wish.clears_at_once;
@@ -298,6 +301,7 @@ impl<C: Debug> Discord<C> {
             answered_until: Duration::ZERO,
             last_frame_at: Duration::ZERO,
             woke: false,
+            is_well: true,
             opened: Vec::new(),
             changes: Vec::new(),
             frames: Vec::new(),

@@ -298,7 +298,8 @@ impl Machine {
             self.seen.push(Seen { at: self.elapsed, output, is_again });
         }
         let policy = Policy::new([&self.engine().unwrap().settings().privacy], &BTreeMap::new());
-        for (card, _) in self.discords.all.values().filter_map(|discord| discord.visible.as_ref()) {
+        let well = self.discords.all.values().filter(|discord| discord.is_well);
+        for (card, _) in well.filter_map(|discord| discord.visible.as_ref()) {
             let is_shown =
                 self.folders.get(card.session()).map(|folder| policy.allows(folder, &[]).is_some());
             assert_ne!(is_shown, Some(false), "a hidden session is seen: {card:?}");

@@ -1,16 +1,16 @@
 //! Bytes as the script of one life of the daemon: what happens, and how much time passes in between.
 
-use agent_presence::core::source::Agent;
 use agent_presence::core::engine::{Input, UNTIL_RESUMED};
 use agent_presence::core::limits::{Snapshot, Window as LimitWindow};
 use agent_presence::core::publish::{Endpoint, LinkEvent};
+use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::SourceEvent;
 use agent_presence::core::usage::Tokens;
 use jiff::SignedDuration;
 
-use crate::Bytes;
-use crate::world::{Answer, Welcome, World, ms, s};
-use crate::writers::{SECRET, Window, Writer};
+use super::discords::{Answer, Welcome, ms, s};
+use super::files::World;
+use super::writers::{SECRET, Window, Writer};
 
 /// More than this tells nothing more, and takes its time.
 const STEPS: usize = 200;
@@ -48,12 +48,12 @@ const SETTINGS: [(&str, &str); 24] = [
 const JUMPS: [i64; 10] = [1, -1, 60, -60, 3600, -3600, 20_000, -20_000, 40_000_000, -40_000_000];
 
 /// Lives the script, and then heals everything. The same script always gives the same trace.
-pub fn live(data: &[u8]) -> u64 {
+pub(crate) fn live(data: &[u8]) -> u64 {
     let mut bytes = Bytes(data);
     let begin = bytes.byte();
     let mut world = World::new(begin & 1 == 1);
-    if begin & 2 == 2 {
-        world.bridge("a");
+    if let Some(client) = world.client("a") {
+        client.bridge = begin & 2 == 2;
     }
     let mut born = 0;
     for _ in 0..STEPS {
@@ -139,7 +139,7 @@ fn step(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64) {
                 Welcome::Rejects,
                 Welcome::HangsUp,
             ]);
-            world.welcome(name, welcome, code % 2 == 0);
+            world.welcome(name, welcome, code.is_multiple_of(2));
         }
         234..240 => {
             let answers = [
@@ -150,7 +150,10 @@ fn step(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64) {
                 Answer::Never,
             ];
             let name = bytes.pick(&["a", "b"]);
-            world.answer(name, bytes.pick(&answers));
+            let answer = bytes.pick(&answers);
+            if let Some(client) = world.client(name) {
+                client.answer = answer;
+            }
         }
         240..243 => {
             // What belongs to no connection, or to an earlier one, changes nothing.
@@ -172,7 +175,7 @@ fn step(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64) {
         251 => world.hand_over(),
         252 => world.stop(),
         253 => {
-            let message = (bytes.byte() % 2 == 0).then(|| "could not read it".to_owned());
+            let message = (bytes.byte().is_multiple_of(2)).then(|| "could not read it".to_owned());
             world.input(Input::Source(SourceEvent::Problem {
                 key: "unreadable",
                 home: "home".into(),
@@ -184,7 +187,8 @@ fn step(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64) {
             let observed_at = now.checked_sub(s(bytes.number())).unwrap_or(now);
             let resets_at = now.checked_add(s(bytes.number())).ok();
             let used_percent = f64::from(bytes.byte());
-            let windows = vec![LimitWindow { minutes: Some(300), used_percent, resets_at, ..Default::default() }];
+            let windows =
+                vec![LimitWindow { minutes: Some(300), used_percent, resets_at, ..Default::default() }];
             let snapshot = Snapshot {
                 agent: Agent::CLAUDE,
                 home: "home".into(),
@@ -225,7 +229,7 @@ fn line(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64, kind: u8, slot
         7 | 8 => write(world, slot, born, Writer::turn),
         9 => write(world, slot, born, Writer::ends),
         10 => {
-            let edits = bytes.byte() % 2 == 0;
+            let edits = bytes.byte().is_multiple_of(2);
             write(world, slot, born, |writer, at| writer.calls(at, edits));
         }
         11 => write(world, slot, born, Writer::done),
@@ -256,5 +260,41 @@ fn line(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64, kind: u8, slot
             world.append(slot, &garbage);
         }
         _ => write(world, slot, born, |_, _| "\r\n \n".to_owned()),
+    }
+}
+
+/// Bytes as decisions: what is left of them, taken from the front; zero when there are none.
+#[derive(Debug, Clone, Copy)]
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *first
+    }
+
+    fn number(&mut self) -> u64 {
+        u64::from(self.byte()) << 8 | u64::from(self.byte())
+    }
+
+    /// As many bytes as the next one says, at most this many.
+    fn some(&mut self, most: usize) -> &'a [u8] {
+        let length = usize::from(self.byte()).min(most).min(self.0.len());
+        let (some, rest) = self.0.split_at(length);
+        self.0 = rest;
+        some
+    }
+
+    fn text(&mut self, most: usize) -> String {
+        String::from_utf8_lossy(self.some(most)).into_owned()
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[usize::from(self.byte()) % from.len()]
     }
 }

@@ -8,15 +8,15 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Stands wherever real files hold content or a path; no output may have it.
-pub const SECRET: &str = "MARKER-SECRET";
+pub(crate) const SECRET: &str = "MARKER-SECRET";
 
 /// One session's writer. What counts is kept here by the plainest means.
 #[derive(Debug)]
-pub struct Writer {
-    pub agent: Agent,
-    pub id: String,
+pub(crate) struct Writer {
+    pub(crate) agent: Agent,
+    pub(crate) id: String,
     parent: Option<String>,
-    cwd: String,
+    pub(crate) cwd: String,
     branch: String,
     model: String,
     /// Codex: the thread's counters as last written.
@@ -28,19 +28,19 @@ pub struct Writer {
     next: u32,
     open: Vec<u32>,
     /// What the last usage event added that changed anything.
-    pub delta: Option<Tokens>,
+    pub(crate) delta: Option<Tokens>,
 }
 
 /// What a line may tell besides tokens.
 #[derive(Debug, Clone, Copy)]
-pub struct Window {
-    pub minutes: u64,
-    pub used: u8,
-    pub resets_at: Option<Timestamp>,
+pub(crate) struct Window {
+    pub(crate) minutes: u64,
+    pub(crate) used: u8,
+    pub(crate) resets_at: Option<Timestamp>,
 }
 
 impl Writer {
-    pub fn new(agent: Agent, id: String, parent: Option<String>) -> Self {
+    pub(crate) fn new(agent: Agent, id: String, parent: Option<String>) -> Self {
         Self {
             agent,
             id,
@@ -62,7 +62,7 @@ impl Writer {
     }
 
     /// All that was used, `None` before anything was.
-    pub fn total(&self) -> Option<Tokens> {
+    pub(crate) fn total(&self) -> Option<Tokens> {
         self.delta?;
         Some(match self.agent.word() {
             "codex" => self.sum,
@@ -70,7 +70,7 @@ impl Writer {
         })
     }
 
-    pub fn begin(&mut self, at: Timestamp) -> String {
+    pub(crate) fn begin(&mut self, at: Timestamp) -> String {
         match self.agent.word() {
             "codex" => {
                 let source = match &self.parent {
@@ -92,7 +92,7 @@ impl Writer {
     }
 
     /// Where and with what the agent works now.
-    pub fn moves(&mut self, at: Timestamp, cwd: &str, branch: String, model: String) -> String {
+    pub(crate) fn moves(&mut self, at: Timestamp, cwd: &str, branch: String, model: String) -> String {
         (self.cwd, self.branch) = (format!("/home/{SECRET}/{cwd}"), branch);
         if !model.is_empty() {
             self.model = model;
@@ -108,7 +108,7 @@ impl Writer {
         codex(at, "turn_context", &context.to_string())
     }
 
-    pub fn turn(&mut self, at: Timestamp) -> String {
+    pub(crate) fn turn(&mut self, at: Timestamp) -> String {
         self.next += 1;
         self.open.clear();
         match self.agent.word() {
@@ -121,7 +121,7 @@ impl Writer {
         }
     }
 
-    pub fn ends(&mut self, at: Timestamp) -> String {
+    pub(crate) fn ends(&mut self, at: Timestamp) -> String {
         self.open.clear();
         match self.agent.word() {
             "codex" => typed(
@@ -130,13 +130,11 @@ impl Writer {
                 "task_complete",
                 &json!({"turn_id": "turn", "last_agent_message": SECRET}),
             ),
-            _ => {
-                self.claude(at, "system", json!({"subtype": "turn_duration", "durationMs": 41_000}))
-            }
+            _ => self.claude(at, "system", json!({"subtype": "turn_duration", "durationMs": 41_000})),
         }
     }
 
-    pub fn calls(&mut self, at: Timestamp, edits: bool) -> String {
+    pub(crate) fn calls(&mut self, at: Timestamp, edits: bool) -> String {
         self.next += 1;
         let call = self.next;
         self.open.push(call);
@@ -167,7 +165,7 @@ impl Writer {
     }
 
     /// The oldest open call is done.
-    pub fn done(&mut self, at: Timestamp) -> String {
+    pub(crate) fn done(&mut self, at: Timestamp) -> String {
         if self.open.is_empty() {
             return String::new();
         }
@@ -190,7 +188,7 @@ impl Writer {
     }
 
     /// A response that used this.
-    pub fn uses(&mut self, at: Timestamp, used: Tokens) -> String {
+    pub(crate) fn uses(&mut self, at: Timestamp, used: Tokens) -> String {
         match self.agent.word() {
             "codex" => {
                 self.counters = self.counters.plus(&used);
@@ -207,7 +205,7 @@ impl Writer {
     }
 
     /// The last response is written once more: Codex with the same counters, Claude Code with what it has used by now.
-    pub fn uses_again(&mut self, at: Timestamp, more: u64) -> String {
+    pub(crate) fn uses_again(&mut self, at: Timestamp, more: u64) -> String {
         match self.agent.word() {
             "codex" if self.delta.is_some() => self.count(at, self.delta, &[]),
             "codex" => String::new(),
@@ -221,7 +219,7 @@ impl Writer {
     }
 
     /// Codex starts its counters over, as after a compaction.
-    pub fn starts_over(&mut self, at: Timestamp) -> String {
+    pub(crate) fn starts_over(&mut self, at: Timestamp) -> String {
         let used = Tokens { output: 1, ..Tokens::ZERO };
         if self.agent == Agent::CLAUDE || self.counters.input == 0 || self.counters.output < 2 {
             return String::new();
@@ -232,7 +230,7 @@ impl Writer {
         self.count(at, Some(used), &[])
     }
 
-    pub fn limits(&mut self, at: Timestamp, windows: &[Window]) -> String {
+    pub(crate) fn limits(&mut self, at: Timestamp, windows: &[Window]) -> String {
         match self.agent.word() {
             "codex" => self.count(at, None, windows),
             _ => String::new(),
