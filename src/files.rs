@@ -50,17 +50,24 @@ pub(crate) fn identity(_: &fs::Metadata) -> Option<(u64, u64)> {
 
 /// The same of what is at `path`, whose own the metadata are: on Windows volume and file index, for which it is opened once
 /// more. `None` where the file system has no index, or the path is longer than Windows' usual 260 characters.
+///
+/// # Errors
+/// On Windows: it is not there any more, or whatever else the system says.
 #[cfg(unix)]
-pub(crate) fn identity_at(_: &Path, metadata: &fs::Metadata) -> Option<(u64, u64)> {
-    identity(metadata)
+#[expect(clippy::unnecessary_wraps, reason = "on Windows it may have gone meanwhile")]
+pub(crate) fn identity_at(_: &Path, metadata: &fs::Metadata) -> io::Result<Option<(u64, u64)>> {
+    Ok(identity(metadata))
 }
 
 #[cfg(windows)]
-pub(crate) fn identity_at(path: &Path, _: &fs::Metadata) -> Option<(u64, u64)> {
+pub(crate) fn identity_at(path: &Path, _: &fs::Metadata) -> io::Result<Option<(u64, u64)>> {
     use winsafe::{HFILE, co};
+
+    const LONGEST: usize = 259;
+    let Some(path) = path.to_str().filter(|path| path.len() <= LONGEST) else { return Ok(None) };
     // Nothing is read of it, so it stands in no writer's way.
     let (file, _) = HFILE::CreateFile(
-        path.to_str()?,
+        path,
         co::GENERIC::default(),
         Some(co::FILE_SHARE::READ | co::FILE_SHARE::WRITE | co::FILE_SHARE::DELETE),
         None,
@@ -71,9 +78,15 @@ pub(crate) fn identity_at(path: &Path, _: &fs::Metadata) -> Option<(u64, u64)> {
         None,
         None,
     )
-    .ok()?;
-    let found = file.GetFileInformationByHandle().ok()?;
-    (found.nFileIndex() != 0).then(|| (found.dwVolumeSerialNumber.into(), found.nFileIndex()))
+    .map_err(io_error)?;
+    let found = file.GetFileInformationByHandle().map_err(io_error)?;
+    Ok((found.nFileIndex() != 0).then(|| (found.dwVolumeSerialNumber.into(), found.nFileIndex())))
+}
+
+/// What Windows said, as std says it.
+#[cfg(windows)]
+pub(crate) fn io_error(error: winsafe::co::ERROR) -> io::Error {
+    i32::try_from(error.raw()).map_or_else(|_| io::ErrorKind::Other.into(), io::Error::from_raw_os_error)
 }
 
 /// Gives the path that was really written.

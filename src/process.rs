@@ -180,6 +180,7 @@ mod system {
     use winsafe::{HPROCESS, co};
 
     use super::{Ending, Process};
+    use crate::files::io_error;
 
     /// What `GetExitCodeProcess` says of a process that runs.
     const STILL_ACTIVE: u32 = 259;
@@ -235,10 +236,6 @@ mod system {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.debug_struct("Handle").finish_non_exhaustive()
         }
-    }
-
-    fn io_error(error: co::ERROR) -> io::Error {
-        i32::try_from(error.raw()).map_or_else(|_| io::ErrorKind::Other.into(), io::Error::from_raw_os_error)
     }
 }
 

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use super::Home;
 use super::inbox::Change;
 use super::notice::LIVE_FOR;
-use super::open::Stamp;
+use super::open::{Stamp, modified};
 use super::places::{Kind, Root};
 use super::reader::Reader;
 use super::scan::Found;
@@ -182,17 +182,17 @@ impl Reader<'_> {
     /// A session file in a listing.
     fn found(&mut self, home: &Arc<Home>, entry: &DirEntry, now: Timestamp) {
         let path = entry.path();
-        let stamp = match stamp_of(entry, &path, now) {
-            Ok(stamp) => stamp,
+        let modified = match modified_of(entry, &path, now) {
+            Ok(modified) => modified,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             // A look will tell what is wrong with it.
             Err(_) => return self.backlog.push(Found { modified: now, path }),
         };
-        let found = Found { modified: stamp.modified, path };
+        let found = Found { modified, path };
         let known = self.files.at(&found.path).and_then(|id| self.files.get(id));
         match known {
-            Some(tail) if tail.stamp == stamp => {}
-            None if stamp.modified < earlier(now, LIVE_FOR) => self.homes.offer_old(home, found),
+            Some(tail) if Stamp::look(&found.path).is_ok_and(|stamp| stamp == tail.stamp) => {}
+            None if modified < earlier(now, LIVE_FOR) => self.homes.offer_old(home, found),
             Some(_) => self.backlog.push(found),
             None => {
                 self.relations.met += 1;
@@ -254,12 +254,11 @@ fn is_folder(entry: &DirEntry) -> bool {
     }
 }
 
-fn stamp_of(entry: &DirEntry, path: &Path, now: Timestamp) -> io::Result<Stamp> {
-    let metadata = entry.metadata()?;
-    if metadata.is_symlink() {
-        return Stamp::look(path);
-    }
-    let listed = Stamp::of(path, &metadata);
+/// When a listed file changed last.
+fn modified_of(entry: &DirEntry, path: &Path, now: Timestamp) -> io::Result<Timestamp> {
+    let listed = entry.metadata()?;
+    let at = modified(&listed);
     // On Windows the listing shows an open file as it was when it was last closed.
-    if cfg!(windows) && listed.modified >= earlier(now, LISTING_LAG) { Stamp::look(path) } else { Ok(listed) }
+    let is_to_be_looked_at = listed.is_symlink() || cfg!(windows) && at >= earlier(now, LISTING_LAG);
+    if is_to_be_looked_at { Ok(modified(&fs::metadata(path)?)) } else { Ok(at) }
 }

@@ -36,33 +36,35 @@ impl Opened {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = files::open(path)?;
         let metadata = file.metadata()?;
-        Ok(Self { stamp: Stamp::of(path, &metadata), file: Unpacked::new(file)? })
+        Ok(Self { stamp: Stamp::of(path, &metadata)?, file: Unpacked::new(file)? })
     }
 }
 
 impl Stamp {
     /// The state of `path` as a handle on it shows it: on Windows a folder's listing is stale while a writer holds the file.
     pub(super) fn look(path: &Path) -> io::Result<Self> {
-        Ok(Self::of(path, &std::fs::metadata(path)?))
+        Self::of(path, &std::fs::metadata(path)?)
     }
 
-    pub(super) fn of(path: &Path, metadata: &Metadata) -> Self {
-        let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
-        Self {
-            identity: identity(path, metadata),
-            len: metadata.len(),
-            modified: modified.unwrap_or(Timestamp::UNIX_EPOCH),
-        }
+    fn of(path: &Path, metadata: &Metadata) -> io::Result<Self> {
+        let identity = identity(path, metadata)?;
+        Ok(Self { identity, len: metadata.len(), modified: modified(metadata) })
     }
+}
+
+/// When it changed last, as far as the system tells.
+pub(super) fn modified(metadata: &Metadata) -> Timestamp {
+    let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+    modified.unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// What the file system calls it. Where that is not to be had it is the name, because agents keep a file's name when they
 /// move it; what was read of a file tells the rest (creation times do not: shares and Linux homes make them up).
-fn identity(path: &Path, metadata: &Metadata) -> FileIdentity {
+fn identity(path: &Path, metadata: &Metadata) -> io::Result<FileIdentity> {
     let name = || path.file_name().unwrap_or_default().to_string_lossy();
-    let (device, inode) =
-        files::identity_at(path, metadata).unwrap_or_else(|| (fingerprint::short(name().as_bytes()), 0));
-    FileIdentity(device, inode)
+    let found = files::identity_at(path, metadata)?;
+    let (device, inode) = found.unwrap_or_else(|| (fingerprint::short(name().as_bytes()), 0));
+    Ok(FileIdentity(device, inode))
 }
 
 /// One buffer for everything that is ever read.
