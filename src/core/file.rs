@@ -202,8 +202,7 @@ impl SessionFile {
     /// What is to be remembered of a file that has told everything, so that it can be read again later; `None` where that
     /// would not lead to the same figures.
     pub fn decided(&self) -> Option<Decided> {
-        let Some(about) = &self.fold.about else { return Some(Decided::default()) };
-        Some(Decided { restored: about.session.restored, ..about.ledger.decided()? })
+        self.fold.about.as_ref().map_or_else(|| Some(Decided::default()), |about| about.ledger.decided())
     }
 
     /// Tells that everything was read again to where that was. It has been told.
@@ -214,9 +213,6 @@ impl SessionFile {
         }
         self.caught_up();
         let _told = self.take_update();
-        if let Some(about) = &mut self.fold.about {
-            about.session.restored = decided.restored;
-        }
     }
 
     /// What is new since the last call; `None` when nothing is, or while nothing is known of the session yet.

@@ -91,7 +91,7 @@ pub struct Session {
     pub counting: bool,
     /// Whether more was used than the agent's version writes down.
     pub lower_bound: bool,
-    /// Whether there are figures and they are as found, with no event since.
+    /// Whether there are figures and they are as found, with no event since. The engine knows that, no file does.
     pub restored: bool,
     /// How full the context window is.
     pub context: Option<Context>,

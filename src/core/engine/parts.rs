@@ -20,27 +20,16 @@ pub(super) struct Parts(Vec<Part>);
 /// One file of a session.
 #[derive(Debug)]
 pub(super) struct Part {
-    file: FileId,
+    pub(super) file: FileId,
     pub(super) skipped: Skipped,
     /// How far the file has been read.
     pub(super) read: Option<ReadTo>,
     /// What it tells; not kept of an only file, whose session is all there is.
-    told: Option<Box<Session>>,
+    pub(super) told: Option<Box<Session>>,
     /// Whether it is followed no longer. What was used stays used.
-    is_gone: bool,
+    pub(super) is_gone: bool,
     /// Of its usage, the time of the newest that was told.
-    heard: Option<Timestamp>,
-}
-
-impl Part {
-    pub(super) fn new(
-        file: FileId,
-        skipped: Skipped,
-        read: Option<ReadTo>,
-        heard: Option<Timestamp>,
-    ) -> Self {
-        Self { file, skipped, read, told: None, is_gone: false, heard }
-    }
+    pub(super) heard: Option<Timestamp>,
 }
 
 /// What one file adds to the total.
@@ -336,6 +325,23 @@ mod tests {
         // Nothing is left of it for a file that begins anew.
         read(&mut engine, 111, (9, &lines(0, &[(10, 10)])), false);
         assert_eq!(session(&engine, 111).tokens.total, Some(10));
+    }
+
+    #[test]
+    fn what_was_told_of_a_file_is_not_told_again_when_it_is_read_again_or_is_back() {
+        let mut engine = engine();
+        let counts = [(100, 100), (150, 50), (170, 20), (175, 5)];
+        let (new, grown) = (vec![Some(100), Some(50)], vec![None, Some(20)]);
+        // It is replaced, cut, and rewritten.
+        for (count, expected) in [(2, new), (2, vec![None]), (1, vec![None]), (3, grown)] {
+            let told = read(&mut engine, 10, (1, &lines(0, &counts[..count])), true);
+            assert_eq!((session(&engine, 10).restored, told), (expected.len() == 1, expected));
+        }
+        handle(&mut engine, 10, SourceEvent::Gone { file: FileId::new(1) });
+        assert_eq!(read(&mut engine, 10, (2, &lines(0, &counts)), true), [None, Some(5)]);
+        // Another session in its place has told nothing.
+        let other = lines(0, &counts[..1]).replace("\"id\":\"s\"", "\"id\":\"other\"");
+        assert_eq!(read(&mut engine, 10, (2, &other), true), [Some(100)]);
     }
 
     /// As a program that mirrors a folder does.

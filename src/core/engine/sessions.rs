@@ -83,7 +83,8 @@ impl Engine {
         told.take_off(of_file.agent, &mut usage);
         of_file.not_after(now.wall);
         let used_at = of_file.last_token_event_at;
-        let mut session = parts.put(Part::new(file, skipped, read, heard), of_file, &before);
+        let part = Part { file, skipped, read, told: None, is_gone: false, heard };
+        let mut session = parts.put(part, of_file, &before);
         parts.tell(file, &mut usage);
         if parts.are_several() && session.usage == before.usage {
             // A file that changes nothing is no news.

@@ -124,9 +124,7 @@ impl Fold {
                 Change::Usage(event) => {
                     about.session.last_token_event_at = Some(event.at);
                     // Behind news everything is news, whatever its stamp: the clock may have been set back.
-                    about.session.restored =
-                        event.added.is_none() || event.at < self.live_since && self.events.is_empty();
-                    if about.session.restored {
+                    if event.added.is_none() || event.at < self.live_since && self.events.is_empty() {
                         self.restored =
                             Some(UsageEvent { added: None, call: None, unlisted: false, ..event });
                         continue;

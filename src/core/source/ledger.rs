@@ -33,8 +33,6 @@ pub enum Change {
 pub struct Decided {
     /// What of it belongs to other files; `None` while they were not asked.
     pub inherited: Option<Box<[messages::Mark]>>,
-    /// Whether its figures are as they were found.
-    pub restored: bool,
 }
 
 /// The figures of one file, from its first byte on.

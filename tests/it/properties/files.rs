@@ -109,9 +109,6 @@ impl Reading<'_> {
 impl Seen {
     /// Without what tells how the file was read: which figures were there before.
     fn timeless(mut self) -> Self {
-        if let Some(session) = &mut self.session {
-            session.restored = false;
-        }
         self.usage.clear();
         self
     }
@@ -242,7 +239,7 @@ fn behind_news_everything_is_news() {
     let update = file.take_update().unwrap();
     let totals = update.usage.iter().map(|event| event.usage.session_total_tokens.unwrap().blended());
     assert_eq!(totals.collect::<Vec<_>>(), [110, 220]);
-    assert!(update.usage.iter().all(|event| event.added.is_some()) && !update.session.restored);
+    assert!(update.usage.iter().all(|event| event.added.is_some()));
 }
 
 /// What may befall the bytes of a file.

@@ -207,7 +207,7 @@ impl Ledger for Messages {
         // That there is an original makes a difference also where nothing of it was met.
         let any = inherited.first().filter(|_| self.met.is_empty());
         let inherited = self.met.iter().chain(any).copied().collect();
-        Some(Decided { inherited: Some(inherited), ..Decided::default() })
+        Some(Decided { inherited: Some(inherited) })
     }
 
     fn decide_again(&mut self, decided: &Decided) {
