@@ -56,7 +56,7 @@ if command -v systemd-analyze >/dev/null; then
 fi
 dpkg --remove agent-presence >/dev/null
 for path in "${files[@]}"; do [ ! -e "$path" ] || fail "removing it left $path"; done
-left=$(find /etc /usr /opt /var -xdev -name '*agent-presence*' -print 2>/dev/null || true)
+left=$(find /etc /usr /opt /var -xdev -path /var/tmp -prune -o -name '*agent-presence*' -print 2>/dev/null || true)
 [ -z "$left" ] || fail "removing it left $left"
 [ -f "$home/.config/agent-presence/config.toml" ] || fail "it took the user's settings along"
 said "removed: none of its ${#files[@]} files is left, and the user's settings are"

@@ -92,7 +92,7 @@ install() {
         fail "could not download $archive" 'nothing was changed; see whether the network is there, then try again'
     found=$(sum_of "$work/$archive")
     [ "$found" = "$expected" ] ||
-        fail "$archive is not what was released: its sum is $found, not $expected" 'nothing was changed; try again, and if it stays so, say it to the project'
+        fail "$archive is not what was released: its sum is $found, not $expected" 'nothing was changed; try again, and if it stays so, tell the project'
     tar -xzf "$work/$archive" -C "$work" || fail "could not unpack $archive"
     from=$work/agent-presence-$VERSION-$name
     before=$("$prefix/bin/agent-presence" --version 2>/dev/null || true)
