@@ -28,7 +28,7 @@ pub struct Invocation {
 
 /// Shows friends in Discord what your coding agents are doing
 ///
-/// agent-presence runs in the background, reads the session files that Codex and Claude Code write on this
+/// agent-presence runs in the background, reads the session files that coding agents write on this
 /// computer, and keeps your Discord profile up to date: what the agent is doing, its tokens and the remaining
 /// limits. Prompts, replies, commands and file contents never leave this computer.
 #[derive(Debug, Parser)]

@@ -106,6 +106,16 @@ fn title(word: &str) -> String {
     capitalised(word)
 }
 
+/// `a, b and c`, with this word before the last one.
+pub fn listed(words: &[impl AsRef<str>], last: &str) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.split_last() {
+        Some((only, [])) => (*only).to_owned(),
+        Some((word, others)) => format!("{} {last} {word}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
 /// With a capital letter at its beginning.
 pub fn capitalised(text: &str) -> String {
     let mut characters = text.chars();

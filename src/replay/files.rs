@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::core::file::{Head, SessionFile};
+use crate::core::names::listed;
 use crate::core::source::layout::Purpose;
 use crate::core::source::{self, Agent, Parsed, Spec};
 use crate::real_path::real;
@@ -73,7 +74,7 @@ pub(super) fn find(agents: &[Agent], paths: &[PathBuf]) -> (Vec<Recorded>, Vec<P
         let mut files = Vec::new();
         if let Err(error) = collect(agents, path, &mut files, &mut problems) {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
-            let folders = || folders().collect::<Vec<_>>().join(" and ");
+            let folders = || listed(&folders().collect::<Vec<_>>(), "and");
             let hint = missing.then(|| format!("session files are in {}", folders()));
             problems.push(Problem { hint, ..Problem::new(path, &error) });
         }

@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use crate::core::names::listed;
 use crate::core::settings::{MemberList, Settings};
 use crate::core::source::Agent;
 use crate::core::source::layout::Homes;
@@ -101,7 +102,7 @@ fn switch(agent: Agent) -> Key {
 fn homes(agent: Agent) -> Key {
     let Homes { key, variable, usual, .. } = &agent.spec().homes;
     let usual: Vec<String> = usual.iter().map(|folder| format!("~/{folder}")).collect();
-    let (name, usual) = (agent.card_name(), usual.join(" and "));
+    let (name, usual) = (agent.card_name(), listed(&usual, "and"));
     Key {
         table: SOURCES,
         name: key,

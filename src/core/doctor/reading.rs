@@ -1,6 +1,7 @@
 //! What is needed to see sessions: the settings, the session folders, the system's watches.
 
 use super::{Check, Facts, Grade, HomeFacts, Sessions, ago, state_of};
+use crate::core::names::listed;
 use crate::core::source::Agent;
 
 /// The key that has a check of its own.
@@ -63,7 +64,7 @@ fn application_id(facts: &Facts) -> Check {
 fn sessions(facts: &Facts) -> Vec<Check> {
     const NAME: &str = "sessions";
     if facts.homes.is_empty() {
-        let switches = listed(&Agent::ALL.map(|agent| format!("sources.{}", agent.word())));
+        let switches = listed(&Agent::ALL.map(|agent| format!("sources.{}", agent.word())), "or");
         return vec![
             Check::new(NAME, Grade::Failure, "no agent is read")
                 .hint(format!("set {switches} to true in the settings file")),
@@ -118,23 +119,13 @@ fn no_agent(homes: &[HomeFacts]) -> Check {
     let keys: Vec<String> =
         agents.iter().map(|agent| format!("sources.{}", agent.spec().homes.key)).collect();
     let paths: Vec<&str> = homes.iter().map(|home| home.path.as_str()).collect();
-    let message = format!("no agent was used here yet: no session folder in {}", listed(&paths));
+    let message = format!("no agent was used here yet: no session folder in {}", listed(&paths, "or"));
     let hint = format!(
         "start a session in {} once; if its home is elsewhere, name it in {}",
-        listed(&names),
-        listed(&keys)
+        listed(&names, "or"),
+        listed(&keys, "or")
     );
     Check::new("sessions", Grade::Failure, message).hint(hint)
-}
-
-/// `a, b or c`.
-fn listed(words: &[impl AsRef<str>]) -> String {
-    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-    match words.split_last() {
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
-        None => String::new(),
-    }
 }
 
 fn watches(facts: &Facts) -> Check {
