@@ -14,8 +14,8 @@ VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 case $(uname -m) in aarch64 | arm64) ARCH=arm64 ;; *) ARCH=x64 ;; esac
 case $(uname -s) in Darwin) OS=macos ;; *) OS=linux ;; esac
 WORK=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server"; rm -rf "$WORK"' EXIT
+server='' pid=''
+trap 'for one in $server $pid; do kill "$one" 2>/dev/null || true; done; rm -rf "$WORK"' EXIT
 
 # as_user COMMAND...: with no setting, session or Discord of whoever runs this
 as_user() {
@@ -24,7 +24,7 @@ as_user() {
 
 # used NAME PROGRAM: the program as a user has it
 used() {
-    local code=0 pid
+    local code=0
     rm -rf "${WORK:?}/home" "$WORK/log"
     mkdir -p "$WORK/home" "$WORK/run"
     [ "$(as_user "$2" --version)" = "agent-presence $VERSION" ] || fail "$1: it is not version $VERSION"
@@ -38,6 +38,7 @@ used() {
     code=0
     kill -TERM "$pid"
     wait "$pid" || code=$?
+    pid=''
     [ "$code" = 0 ] || fail "$1: it ends with $code after SIGTERM"
     as_user "$2" uninstall --purge >/dev/null
     [ -z "$(find "$WORK/home" -name '*agent-presence*')" ] || fail "$1: uninstall left $(find "$WORK/home" -name '*agent-presence*')"
