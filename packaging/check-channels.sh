@@ -15,7 +15,12 @@ case $(uname -m) in aarch64 | arm64) ARCH=arm64 ;; *) ARCH=x64 ;; esac
 case $(uname -s) in Darwin) OS=macos ;; *) OS=linux ;; esac
 WORK=$(mktemp -d)
 server='' pid=''
-trap 'for one in $server $pid; do kill "$one" 2>/dev/null || true; done; rm -rf "$WORK"' EXIT
+clean() {
+    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+    rm -rf "$WORK"
+}
+trap clean EXIT
 
 # as_user COMMAND...: with no setting, session or Discord of whoever runs this
 as_user() {
