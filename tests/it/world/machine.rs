@@ -70,7 +70,6 @@ pub(crate) struct Machine {
     /// What a session file has told in this moment.
     burst: Vec<(FileId, Input)>,
     is_stopping: bool,
-    hides: bool,
     /// How often the daemon woke up by itself.
     pub(crate) wakeups: u32,
     /// What came out and was not taken yet.
@@ -103,7 +102,6 @@ impl Machine {
             folders: BTreeMap::new(),
             burst: Vec::new(),
             is_stopping: false,
-            hides: false,
             wakeups: 0,
             seen: Vec::new(),
         };
@@ -220,9 +218,7 @@ impl Machine {
 
     fn read_settings(&mut self) -> Settings {
         let text: Vec<&str> = self.settings.values().map(String::as_str).collect();
-        let settings = Effective::read(&text.join("\n"), &ConfigContext::default()).settings;
-        self.hides = settings.privacy.rules.iter().any(|rule| rule.show == Show::Hide);
-        settings
+        Effective::read(&text.join("\n"), &ConfigContext::default()).settings
     }
 
     // Discord clients.
@@ -341,7 +337,10 @@ impl Machine {
     /// Whether it is a frame that shows what the one before it showed.
     fn obey(&mut self, command: &LinkCommand) -> bool {
         let engine = self.engine().unwrap();
-        let clears_at_once = self.is_stopping || self.hides || engine.paused_until().is_some();
+        // A rule that was taken away is in force for a while.
+        let rules = &engine.settings().privacy.rules;
+        let hides = rules.iter().any(|rule| rule.show == Show::Hide);
+        let clears_at_once = self.is_stopping || hides || engine.paused_until().is_some();
         let wish = Wish { card: engine.card().cloned(), clears_at_once };
         let application_id = engine.settings().discord.application_id.clone();
         let mut is_again = false;
