@@ -10,7 +10,7 @@ use std::time::Duration;
 use agent_presence::core::activity::Activity;
 use agent_presence::core::card::Card;
 use agent_presence::core::config::{ConfigContext, Effective};
-use agent_presence::core::engine::{Engine, Input, Output};
+use agent_presence::core::engine::{Engine, Input, LOOSER_AFTER, Output};
 use agent_presence::core::file::FileUpdate;
 use agent_presence::core::limits::Snapshot;
 use agent_presence::core::privacy::Policy;
@@ -70,6 +70,8 @@ pub(crate) struct Machine {
     /// What a session file has told in this moment.
     burst: Vec<(FileId, Input)>,
     is_stopping: bool,
+    /// Until when a rule hides something: one that is taken away is in force for a while.
+    hides_until: Option<Duration>,
     /// How often the daemon woke up by itself.
     pub(crate) wakeups: u32,
     /// What came out and was not taken yet.
@@ -102,6 +104,7 @@ impl Machine {
             folders: BTreeMap::new(),
             burst: Vec::new(),
             is_stopping: false,
+            hides_until: None,
             wakeups: 0,
             seen: Vec::new(),
         };
@@ -218,7 +221,15 @@ impl Machine {
 
     fn read_settings(&mut self) -> Settings {
         let text: Vec<&str> = self.settings.values().map(String::as_str).collect();
-        Effective::read(&text.join("\n"), &ConfigContext::default()).settings
+        let settings = Effective::read(&text.join("\n"), &ConfigContext::default()).settings;
+        let hides = settings.privacy.rules.iter().any(|rule| rule.show == Show::Hide);
+        if hides {
+            self.hides_until = Some(Duration::MAX);
+        } else if self.hides_until.is_some_and(|until| self.elapsed <= until) {
+            // Each change begins the wait anew.
+            self.hides_until = Some(self.elapsed + LOOSER_AFTER);
+        }
+        settings
     }
 
     // Discord clients.
@@ -337,9 +348,7 @@ impl Machine {
     /// Whether it is a frame that shows what the one before it showed.
     fn obey(&mut self, command: &LinkCommand) -> bool {
         let engine = self.engine().unwrap();
-        // A rule that was taken away is in force for a while.
-        let rules = &engine.settings().privacy.rules;
-        let hides = rules.iter().any(|rule| rule.show == Show::Hide);
+        let hides = self.hides_until.is_some_and(|until| self.elapsed <= until);
         let clears_at_once = self.is_stopping || hides || engine.paused_until().is_some();
         let wish = Wish { card: engine.card().cloned(), clears_at_once };
         let application_id = engine.settings().discord.application_id.clone();
