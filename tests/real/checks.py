@@ -2,6 +2,7 @@
 import itertools
 import json
 import os
+import re
 
 def owner(row, client):
     """Whose answer it was: a helper has an id of its own in Claude Code, a thread of its own in Codex."""
@@ -14,6 +15,8 @@ class Truth:
     def __init__(self):
         self.must = []
         self.may = []
+        # Of the newest answer.
+        self.kind = None
 
     def accepts(self, total):
         sums = {sum(picked) for size in range(len(self.may) + 1) for picked in itertools.combinations(self.may, size)}
@@ -29,7 +32,12 @@ def truths(world, client):
         if row["status"] == 200:
             # Claude Code writes no line for titles and compactions; its account of the session may tell them later.
             kept = truth.may if row["kind"] != "turn" and client.NAME == "claude" else truth.must
-            kept.append(row["blended"])
+            if row["kind"] == "compact" and truth.kind == "compact" and kept:
+                # A turn that is cut in two takes two summaries, and is told as one.
+                kept[-1] += row["blended"]
+            else:
+                kept.append(row["blended"])
+            truth.kind = row["kind"]
         elif row["status"] == 0 and "cut" in row:
             # Broken off: what was known when it began may stand in the file, with one token of output.
             truth.may.append(row["cut"])
@@ -70,7 +78,7 @@ def differences(world, client):
     if world.same_turns:
         yield from turn_differences(world, client, {session for session in kept if session in told and not told[session].may})
     yield from stream_differences(world, client)
-    yield from card_differences(world)
+    yield from card_differences(world, client)
     yield from leaks(world)
     yield from world.notes
 
@@ -80,9 +88,10 @@ def turn_differences(world, client, kept):
     status = {row["id"]: row["tokens"]["last"] for row in world.status()["sessions"]}
     turns = {}
     for row in world.model.served:
-        if row["kind"] == "turn" and row.get("source") in (None, "user", "subagent"):
+        # A summary of pi's is told in the turn that it follows.
+        if (row["kind"] == "turn" or client.NAME == "pi") and row.get("source") in (None, "user", "subagent"):
             turn = turns.setdefault(owner(row, client), [])
-            if row["step"] == 0:
+            if row["step"] == 0 and row["kind"] == "turn":
                 turn.clear()
             if row["status"] == 200:
                 turn.append(row["blended"])
@@ -104,7 +113,7 @@ def stream_differences(world, client):
             yield f"tap: {said or 'nothing'}, handed out {wanted:,}"
 
 
-def card_differences(world):
+def card_differences(world, client):
     for activity, faults in world.discord.refused:
         yield f"Discord refused a card: {faults[0]} ({json.dumps(activity)[:80]})"
 
@@ -115,6 +124,27 @@ def card_differences(world):
         return all(card[name] == shown.get(name) for name in ("details", "state"))
 
     world.until(same, "the card in Discord is the card of `status`", 25)
+    if not client.HAS_LIMITS:
+        yield from tokens_alone(world.status())
+
+
+def tokens_alone(status):
+    """The card of an agent that tells no limits has the tokens of its session, and looks meant so."""
+    if status["limits"]:
+        yield f"status: limits of an agent without them: {json.dumps(status['limits'])[:80]}"
+    card = status["card"]
+    for row in status["sessions"] if card else []:
+        if row["id"] == card["session"]:
+            shown = re.fullmatch(r"\+(\S+) \| (\S+) \| (\S+) tokens", card["state"] or "")
+            told = [row["tokens"][name] for name in ("delta", "last", "total")]
+            if shown is None and told[2] or shown and not all(map(is_short_for, shown.groups(), told)):
+                yield f"the card says {card['state']!r}, its session has {told}"
+
+
+def is_short_for(text, number):
+    """Whether a figure of three digits stands for a number."""
+    value = float(text.removesuffix("K")) * (1000 if text.endswith("K") else 1)
+    return abs(value - number) <= number / 100
 
 
 def leaks(world):

@@ -9,7 +9,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 # Below these, keys are data: tool arguments, schemas, contents.
 OPAQUE = {"arguments", "input", "output", "content", "replacement_history", "tools", "base_instructions", "dynamic_tools", "state",
           "params", "shape", "toolUseResult", "snapshot", "trackedFileBackups", "attachment", "changes", "modelUsage", "metadata",
-          "environments", "schema", "rendered", "blob", "todos"}
+          "environments", "schema", "rendered", "blob", "todos", "toolsAdded"}
 
 
 def shapes(line):
@@ -36,7 +36,7 @@ def fields(value, path, depth):
         if re.fullmatch(r"[A-Za-z_]\w{0,40}", key) is None:
             continue
         yield f"field {path}: {key}"
-        if key in ("name",) and isinstance(inner, str) and value.get("type") in ("tool_use", "function_call", "custom_tool_call"):
+        if key in ("name",) and isinstance(inner, str) and value.get("type") in ("tool_use", "function_call", "custom_tool_call", "toolCall"):
             yield f"tool {inner}"
         if key in OPAQUE:
             blocks = inner if key == "content" and isinstance(inner, list) else []
@@ -71,6 +71,7 @@ def file_names(home, folder):
                 continue
             place = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "UUID", place)
             place = re.sub(r"projects/[^/]+/", "projects/PROJECT/", place)
+            place = re.sub(r"sessions/--[^/]+--/", "sessions/PROJECT/", place)
             place = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "TIME", place)
             place = re.sub(r"agent-[0-9a-z-]+\.", "agent-ID.", place)
             yield "file " + re.sub(r"\d+", "N", re.sub(r"[0-9a-f]{16,}", "HEX", place))

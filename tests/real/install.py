@@ -25,14 +25,14 @@ def newest(package):
     return told.stdout.strip() or None
 
 
-def install(root, agent, package, version):
-    """The folder of a version, installed where it is not yet; None where the registry has not got it."""
+def install(root, agent, package, version, beside):
+    """The folder of a version, installed where it is not yet, with what it needs beside it; None where the registry has not got it."""
     folder = os.path.join(root, ".build", "real", agent, version)
     done = os.path.join(folder, "installed")
     if not os.path.exists(done):
         os.makedirs(folder, exist_ok=True)
         # The version by name: under an older Node npm takes an older version without a word.
-        command = [*NPM, "install", "--prefix", folder, "--ignore-scripts", f"{package}@{version}"]
+        command = [*NPM, "install", "--prefix", folder, "--ignore-scripts", package, *beside]
         if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=600).returncode:
             shutil.rmtree(folder, ignore_errors=True)
             return None

@@ -17,7 +17,7 @@ import terminal
 from world import World
 
 ROOT = drift.ROOT
-AGENTS = ("codex", "claude")
+AGENTS = ("codex", "claude", "pi")
 
 
 def client_of(agent):
@@ -126,7 +126,7 @@ def main():
         if not versions:
             print(f"the npm registry does not answer for {client.PACKAGE}: nothing was checked")
         for version in versions:
-            folder = install.install(ROOT, agent, client.PACKAGE, version)
+            folder = install.install(ROOT, agent, f"{client.PACKAGE}@{version}", version, client.BESIDE)
             if folder is None:
                 print(f"{agent} {version}: the registry has not got it")
                 continue

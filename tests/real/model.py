@@ -1,8 +1,8 @@
 """A model server on loopback that the real agents talk to, and the log of every usage it handed out: the truth.
 
-It speaks OpenAI's Responses API (Codex) and Anthropic's Messages API (Claude Code), both as server-sent events. An answer
-is chosen by the newest `script=NAME` in the user's texts of the request; the step is the number of answers that follow it
-there. So the server keeps no state of a conversation, and several can run at once. Each answer has numbers of its own:
+It speaks OpenAI's Responses API (Codex) and Chat Completions API (pi), and Anthropic's Messages API (Claude Code), all as
+server-sent events. An answer is chosen by the newest `script=NAME` in the user's texts of the request; the step is the
+number of answers that follow it there. So the server keeps no state of a conversation, and several can run at once. Each answer has numbers of its own:
 one that is missing or counted twice shows in a sum.
 """
 import dataclasses
@@ -167,6 +167,10 @@ class _Handler(BaseHTTPRequestHandler):
                 import responses
 
                 responses.serve(self, body)
+            elif path.endswith("/chat/completions"):
+                import completions
+
+                completions.serve(self, body)
             elif path.endswith("/messages"):
                 import messages
 
@@ -189,4 +193,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def event(self, kind, **data):
         self.wfile.write(f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode())
+        self.wfile.flush()
+
+    def data(self, value):
+        """An event without a name; a text goes as it is."""
+        self.wfile.write(f"data: {value if isinstance(value, str) else json.dumps(value)}\n\n".encode())
         self.wfile.flush()

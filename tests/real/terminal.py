@@ -33,14 +33,18 @@ class Terminal:
         self._tmux("send-keys", *names)
 
     def text(self, text):
-        """Types a text, sees it stand there, and presses Enter; a client that gets both at once takes them for a paste."""
+        """Types a text and presses Enter."""
+        self.type(text)
+        self.keys("Enter")
+
+    def type(self, text):
+        """Types a text and sees it stand there; a client that gets the next key with it takes both for a paste."""
         for _ in range(3):
             self._tmux("send-keys", "-l", text)
             if self.wait_for(text[-10:], seconds=4):
                 break
             self.keys("Escape", "C-u")
         self.still(0.4, seconds=3)
-        self.keys("Enter")
 
     def still(self, how_long, seconds=20):
         """Waits until the screen has not changed for so long."""

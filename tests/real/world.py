@@ -47,6 +47,8 @@ class World:
         self.settings = f"{self.root}/config.toml"
         with open(self.settings, "w") as file:
             file.write(SETTINGS.format(discord=self.discord.path, home=self.home))
+        # Beside the usual, in the environment of this program.
+        self.more_env = {}
         self.children = []
         self.terminals = []
         self.events = []
@@ -70,13 +72,20 @@ class World:
         return {"PATH": path, "HOME": self.home, "LANG": "C.UTF-8", "TZ": "UTC", "TMPDIR": self.folder("t"), **more}
 
     def own_env(self):
-        return self.env(AGENT_PRESENCE_STATE_DIR=self.state, AGENT_PRESENCE_CONFIG=self.settings)
+        return self.env(AGENT_PRESENCE_STATE_DIR=self.state, AGENT_PRESENCE_CONFIG=self.settings, **self.more_env)
 
     def start_daemon(self):
         self._spawn([self.program, "run", "-q"], self.own_env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.until(lambda: self.status()["daemon"]["state"] == "running", "the daemon runs")
         watch = self._spawn([self.program, "watch", "--json"], self.own_env(), stdout=subprocess.PIPE, text=True)
         threading.Thread(target=self._listen, args=(watch.stdout,), daemon=True).start()
+
+    def restart_daemon(self, **more_env):
+        """The daemon and its watcher again, in another environment."""
+        for child in reversed(self.children):
+            self._end(child)
+        self.more_env = more_env
+        self.start_daemon()
 
     def _listen(self, lines):
         for line in lines:

@@ -9,6 +9,7 @@ from model import Limits, call, calls, fail, say
 
 NAME = "claude"
 PACKAGE = "@anthropic-ai/claude-code"
+BESIDE = []
 PROMPT = "PRIVATE-PROMPT"
 KEY = "sk-ant-api03-" + "fake0123456789" * 6
 TOKEN = "sk-ant-oat01-" + "fake0123456789" * 6
@@ -41,6 +42,7 @@ SCRIPTS = {
 }
 
 HELPERS = {}
+HAS_LIMITS = True
 
 
 def program(folder):

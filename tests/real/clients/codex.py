@@ -7,6 +7,7 @@ from model import Limits, call, calls, fail, say
 
 NAME = "codex"
 PACKAGE = "@openai/codex"
+BESIDE = []
 PROMPT = "PRIVATE-PROMPT"
 
 
@@ -34,6 +35,7 @@ SCRIPTS = {
 }
 
 HELPERS = {"agent": "sub", "agent-v1": "sub"}
+HAS_LIMITS = True
 
 
 def program(folder):
