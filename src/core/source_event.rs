@@ -36,7 +36,7 @@ impl FileId {
 }
 
 /// What the file system calls a file, whatever its path: the same in every process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileIdentity(pub u64, pub u64);
 
 /// How far a file has been read.

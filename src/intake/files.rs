@@ -3,9 +3,9 @@
 //!
 //! Read next: `notice`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::tail::Tail;
@@ -18,8 +18,9 @@ const REST: Duration = Duration::from_secs(2);
 pub(super) struct Files {
     /// Boxed: the map's nodes are half empty.
     tails: BTreeMap<FileId, Box<Tail>>,
-    by_path: BTreeMap<Arc<Path>, FileId>,
-    by_identity: BTreeMap<FileIdentity, FileId>,
+    /// By hashes of their paths and identities: smaller than these, and in an order in which nodes are fuller than after
+    /// ascending ones.
+    named: BTreeSet<(u64, FileId)>,
     next: u64,
     /// When files that end inside a line will have rested.
     resting: BTreeMap<FileId, Duration>,
@@ -31,8 +32,7 @@ impl Files {
     pub(super) fn new() -> Self {
         Self {
             tails: BTreeMap::new(),
-            by_path: BTreeMap::new(),
-            by_identity: BTreeMap::new(),
+            named: BTreeSet::new(),
             next: 1,
             resting: BTreeMap::new(),
             counting: VecDeque::new(),
@@ -55,16 +55,14 @@ impl Files {
     /// Puts another reading in the place of `id`.
     pub(super) fn put(&mut self, id: FileId, tail: Tail) {
         self.remove(id);
-        self.by_path.insert(Arc::clone(&tail.path), id);
-        self.by_identity.insert(tail.stamp.identity, id);
+        self.named.extend(names(&tail).map(|name| (name, id)));
         self.tails.insert(id, Box::new(tail));
     }
 
     pub(super) fn remove(&mut self, id: FileId) -> Option<Tail> {
         let tail = *self.tails.remove(&id)?;
-        self.by_path.remove(&tail.path);
-        if self.by_identity.get(&tail.stamp.identity) == Some(&id) {
-            self.by_identity.remove(&tail.stamp.identity);
+        for name in names(&tail) {
+            self.named.remove(&(name, id));
         }
         Some(tail)
     }
@@ -90,11 +88,17 @@ impl Files {
     }
 
     pub(super) fn at(&self, path: &Path) -> Option<FileId> {
-        self.by_path.get(path).copied()
+        self.find(hash(path), |tail| *tail.path == *path)
     }
 
     pub(super) fn with(&self, identity: FileIdentity) -> Option<FileId> {
-        self.by_identity.get(&identity).copied()
+        self.find(hash(&identity), |tail| tail.stamp.identity == identity)
+    }
+
+    /// Different files may have the same hash, so that each is looked at.
+    fn find(&self, name: u64, is_it: impl Fn(&Tail) -> bool) -> Option<FileId> {
+        let same = self.named.range((name, FileId::new(0))..=(name, FileId::new(u64::MAX)));
+        same.map(|(_, id)| *id).rfind(|id| self.get(*id).is_some_and(&is_it))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (FileId, &Tail)> {
@@ -152,4 +156,15 @@ impl Files {
     pub(super) fn counted(&mut self) {
         self.counting.pop_front();
     }
+}
+
+/// The hashes by which a file is found.
+fn names(tail: &Tail) -> [u64; 2] {
+    [hash(&*tail.path), hash(&tail.stamp.identity)]
+}
+
+fn hash(value: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }

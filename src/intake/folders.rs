@@ -39,7 +39,7 @@ impl Reader<'_> {
         let place = self.watched.find(path).filter(|(root, _)| root.is_present());
         match place.map(|(_, kind)| kind) {
             Some(Kind::Session) => {
-                self.relations.met += u64::from(self.files.at(path).is_none());
+                self.relations.met += u32::from(self.files.at(path).is_none());
                 self.look_at(path)
             }
             Some(Kind::Entry) => {

@@ -31,7 +31,7 @@ const STEP: u64 = 64 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Relations {
     /// How many unknown files have been met.
-    pub(super) met: u64,
+    pub(super) met: u32,
     index: Option<Index>,
 }
 
@@ -48,7 +48,7 @@ impl Relations {
 struct Index {
     home: Arc<Home>,
     /// How many files the intake had met when this was made.
-    met: u64,
+    met: u32,
     files: Vec<(String, PathBuf)>,
     /// What is known of files that are not followed.
     heads: BTreeMap<PathBuf, Head>,

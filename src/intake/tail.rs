@@ -38,7 +38,7 @@ pub(super) struct Tail {
     /// Monotonic time of the last poll.
     pub(super) polled_at: Duration,
     /// How many files the intake had met when it last looked for this one's relatives.
-    pub(super) lineage_asked: Option<u64>,
+    pub(super) lineage_asked: Option<u32>,
     /// Whether other files of the same conversation are followed.
     pub(super) shared: bool,
     /// What was known of it beyond its bytes when it came to rest.
@@ -325,6 +325,12 @@ mod tests {
     use super::*;
     use crate::core::source::Agent;
     use crate::intake::inbox::Inbox;
+
+    /// There may be many thousands, nearly all of them at rest.
+    #[test]
+    fn what_is_kept_of_a_file_is_small() {
+        assert!(size_of::<Tail>() <= 184, "{}", size_of::<Tail>());
+    }
 
     #[test]
     fn what_a_reading_brought_before_it_failed_is_told_by_the_next_one() {
