@@ -113,7 +113,7 @@ impl From<FileUpdate> for Tapped {
         // A line has its bounds. Where something is left out, every rule that hides may be about it.
         session.lost |= session.been.len() > FOLDERS;
         session.been.truncate(FOLDERS);
-        let limited_until = session.work.limited_until;
+        let limited_until = session.work.limited_until.map(|until| *until);
         let doing = session.work.calls.last().map(|(_, doing)| doing.clone());
         let doing = doing.or_else(|| session.work.just_done.map(|done| done.1));
         let text = |text: Option<Arc<str>>| text.as_deref().map(str::to_owned);
@@ -168,7 +168,7 @@ impl Tapped {
         let work = Work {
             turn_open: self.turn_open,
             calls: Vec::from_iter(doing),
-            limited_until: self.limited_until,
+            limited_until: self.limited_until.map(Box::new),
             ..Work::default()
         };
         let own = |word| Snapshot {

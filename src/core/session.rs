@@ -104,7 +104,7 @@ pub struct Session {
     /// What its sub-agents are doing. Not in its own file: [`crate::core::roster`] tells.
     pub helped: Option<Box<Helped>>,
     /// What the agent's register of running processes says of it. Not in its file: [`crate::core::register`] tells.
-    pub registration: Option<Registration>,
+    pub registration: Option<Box<Registration>>,
 }
 
 /// The context window.
@@ -160,7 +160,7 @@ pub struct Work {
     /// What was done last, where only its end is recorded.
     pub just_done: Option<Box<(Timestamp, Doing)>>,
     /// Until when the account is known to be out of its limit.
-    pub limited_until: Option<Timestamp>,
+    pub limited_until: Option<Box<Timestamp>>,
 }
 
 impl Session {
@@ -172,7 +172,7 @@ impl Session {
             done.0 = wall.min(done.0);
         }
         self.work.ended_at = self.work.ended_at.map(|at| at.min(wall));
-        if let Some(Registration::Open(open)) = &mut self.registration {
+        if let Some(Registration::Open(open)) = self.registration.as_deref_mut() {
             open.since = open.since.map(|at| at.min(wall));
         }
     }
@@ -250,7 +250,7 @@ impl Session {
 
     /// Since when its register says this; `None` when it says something else, or nothing.
     fn says(&self, wanted: Status) -> Option<Timestamp> {
-        match self.registration {
+        match self.registration.as_deref() {
             Some(Registration::Open(open)) if open.status == Some(wanted) => open.since,
             _ => None,
         }
@@ -258,13 +258,13 @@ impl Session {
 
     /// Whether nothing more will come of it.
     fn is_closed(&self) -> bool {
-        self.over || matches!(self.registration, Some(Registration::Closed(_)))
+        self.over || matches!(self.registration.as_deref(), Some(Registration::Closed(_)))
     }
 
     /// Whether it is the agent's turn, or a command of the user's own runs: its lines say so, and its register does not
     /// know better.
     fn is_turn_open(&self) -> bool {
-        let says_otherwise = match self.registration {
+        let says_otherwise = match self.registration.as_deref() {
             Some(Registration::Open(open)) => match open.status {
                 // A line that is newer than the word is of the next turn.
                 Some(Status::Idle) => open.since.is_some() && open.since >= self.last_event_at,
@@ -299,8 +299,8 @@ impl Session {
         let heard = self.last_event_at.max(helped_at).max(self.says(Status::Waiting)).max(stopped_at);
         let last = self.at_work_until().max(heard)?;
         let idle_from = later(last, idle_after);
-        match self.registration {
-            Some(Registration::Closed(at)) => Some(idle_from.min(at)),
+        match self.registration.as_deref() {
+            Some(Registration::Closed(at)) => Some(idle_from.min(*at)),
             _ => Some(idle_from),
         }
     }
@@ -324,7 +324,7 @@ impl Session {
             return Err(Activity::Idle);
         }
         if !self.is_at_work(wall) {
-            let limited = self.work.limited_until.is_some_and(|until| wall < until);
+            let limited = self.work.limited_until.as_deref().is_some_and(|until| wall < *until);
             return Err(if limited { Activity::LimitReached } else { Activity::Waiting });
         }
         if self.own_work_until().is_none_or(|until| wall >= until) {
@@ -351,7 +351,12 @@ impl Session {
         let idle_from = self.idle_from(idle_after).filter(|from| *from > wall)?;
         let just_done = self.work.just_done.as_ref().map(|done| later(done.0, JUST_DONE));
         let helped = self.help().and_then(|helped| helped.at_work_until);
-        let ends = [self.own_work_until(), helped, self.at_work_until(), self.work.limited_until];
+        let ends = [
+            self.own_work_until(),
+            helped,
+            self.at_work_until(),
+            self.work.limited_until.as_deref().copied(),
+        ];
         [just_done, Some(idle_from)].into_iter().chain(ends).flatten().filter(|at| *at > wall).min()
     }
 }

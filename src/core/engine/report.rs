@@ -63,11 +63,11 @@ impl Engine {
 
     /// Lines that could not be used, over all files followed.
     pub fn skipped(&self) -> Skipped {
-        let files = self.files.values().flat_map(|known| known.parts.iter());
-        files.fold(Skipped::default(), |sum, part| Skipped {
-            unreadable_lines: sum.unreadable_lines + part.skipped.unreadable_lines,
-            oversized_lines: sum.oversized_lines + part.skipped.oversized_lines,
-            unknown_types: sum.unknown_types + part.skipped.unknown_types,
+        let parts = self.files.values().flat_map(|known| known.parts.iter());
+        parts.filter_map(|part| part.skipped.as_deref()).fold(Skipped::default(), |sum, skipped| Skipped {
+            unreadable_lines: sum.unreadable_lines + skipped.unreadable_lines,
+            oversized_lines: sum.oversized_lines + skipped.oversized_lines,
+            unknown_types: sum.unknown_types + skipped.unknown_types,
         })
     }
 

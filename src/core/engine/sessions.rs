@@ -14,7 +14,7 @@ use super::tapped;
 use super::told::{self, Told, Word};
 use super::{Engine, EventKind};
 use crate::core::activity::Activity;
-use crate::core::file::FileUpdate;
+use crate::core::file::{FileUpdate, Skipped};
 use crate::core::register::Registers;
 use crate::core::report::UsageReport;
 use crate::core::roster;
@@ -83,6 +83,7 @@ impl Engine {
         told.take_off(of_file.agent, &mut usage);
         of_file.not_after(now.wall);
         let used_at = of_file.last_token_event_at;
+        let skipped = Some(skipped).filter(|skipped| *skipped != Skipped::default()).map(Box::new);
         let part = Part { file, skipped, read, told: None, is_gone: false, heard };
         let mut session = parts.put(part, of_file, &before);
         parts.tell(file, &mut usage);
@@ -291,7 +292,7 @@ fn hash(session: &Session) -> u64 {
 
 /// What is said of a session elsewhere than in its file.
 fn beside(session: &mut Session, registers: &Registers, windows: &BTreeMap<String, u64>) {
-    session.registration = registers.registration(session);
+    session.registration = registers.registration(session).map(Box::new);
     if session.context.is_none() {
         let window = windows.get(&session.id).copied();
         let known = session.context_used.zip(window);
@@ -306,6 +307,6 @@ mod tests {
     /// There may be many thousands, nearly all of them idle.
     #[test]
     fn what_is_known_of_a_session_is_small() {
-        assert!(size_of::<Known>() <= 736, "{}", size_of::<Known>());
+        assert!(size_of::<Known>() <= 752, "{}", size_of::<Known>());
     }
 }

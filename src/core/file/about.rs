@@ -186,20 +186,21 @@ impl About {
                 self.turns_recorded = true;
                 self.window = window.or(self.window);
                 self.session.turn = turn;
-                *work = Work { turn_open: true, limited_until: work.limited_until, ..Work::default() };
+                *work = Work { turn_open: true, limited_until: work.limited_until.take(), ..Work::default() };
             }
             // A message queued into a running turn does not restart it; an open call tells that one is running.
             Fact::Prompt => {
                 if !self.turns_recorded && work.calls.is_empty() {
                     let mut begins = Fact::TurnStarted { turn: None, started_at: None, window: None };
                     self.ledger.fact(when, None, &mut begins);
-                    *work = Work { turn_open: true, limited_until: work.limited_until, ..Work::default() };
+                    *work =
+                        Work { turn_open: true, limited_until: work.limited_until.take(), ..Work::default() };
                 }
             }
             Fact::Reply => work.may_be_over = !self.turns_recorded,
             Fact::TurnEnded => {
                 let ended_at = Some(when).filter(|_| work.turn_open).or(work.ended_at);
-                *work = Work { ended_at, limited_until: work.limited_until, ..Work::default() };
+                *work = Work { ended_at, limited_until: work.limited_until.take(), ..Work::default() };
             }
             Fact::Process(began_with) => self.session.process = began_with.map(Arc::from),
             Fact::HelpersPending => work.helpers_pending = true,
@@ -241,7 +242,7 @@ impl About {
             }
             Fact::MaybeEnded => work.may_be_over = true,
             Fact::LimitReached { until, .. } => {
-                work.limited_until = until.or(Some(later(when, LIMIT_REACHED_FOR)));
+                work.limited_until = Some(Box::new(until.unwrap_or_else(|| later(when, LIMIT_REACHED_FOR))));
             }
             Fact::Compacted(used) => {
                 self.session.context_used = used;
@@ -270,7 +271,7 @@ impl About {
             let exhausted = limits.windows.iter().filter(|window| window.used_percent >= 100.0);
             let ends = exhausted.filter_map(|window| window.resets_at).max();
             self.session.work.limited_until =
-                limits.reached.then(|| ends.unwrap_or_else(|| later(at, LIMIT_REACHED_FOR)));
+                limits.reached.then(|| Box::new(ends.unwrap_or_else(|| later(at, LIMIT_REACHED_FOR))));
         }
         self.word(at, limits)
     }
