@@ -144,9 +144,16 @@ impl Home {
         serde_json::from_str(&self.output("status --json")).unwrap()
     }
 
-    /// Asks `status --json` until it says what is `wanted`.
+    /// Asks `status --json` until the daemon says what is `wanted`. Where none answers, `status` reads the files itself,
+    /// which does not tell what a daemon has read.
     #[track_caller]
     pub(crate) fn wait_for_status(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.wait_for_any_status(what, |status| status["daemon"]["state"] == "running" && wanted(status))
+    }
+
+    /// Asks `status --json` until it says what is `wanted`, also without a daemon that answers.
+    #[track_caller]
+    pub(crate) fn wait_for_any_status(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let start = clock::now().mono;
         loop {
             let status = self.status();
