@@ -15,6 +15,7 @@ mod breath;
 mod documents;
 mod exits;
 mod files;
+mod first_lines;
 mod folders;
 mod homes;
 mod inbox;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Home;
+use super::first_lines::FirstLines;
 use super::open::{Chunks, Opened, Stamp};
 use super::reader::Reader;
 use super::tail::{Tail, located};
@@ -21,7 +22,7 @@ use crate::core::source::relatives::Neighbours;
 use crate::core::source_event::FileId;
 
 /// How many files are opened to find those that are related.
-const MOST_HEADS: usize = 256;
+pub(super) const MOST_HEADS: usize = 256;
 /// A copy's lines may be longer than the original's by what was stamped anew; this much more is read of the original.
 const MARGIN: u64 = 1024 * 1024;
 /// A beginning is read in pieces of this size until it says whose it is.
@@ -32,7 +33,7 @@ const STEP: u64 = 64 * 1024;
 pub(super) struct Relations {
     /// How many unknown files have been met.
     pub(super) met: u32,
-    index: Option<Index>,
+    pub(super) index: Option<Index>,
 }
 
 impl Relations {
@@ -45,20 +46,23 @@ impl Relations {
 /// The session files of one home by the conversation in their names, sorted by it: ids of today's form mostly begin
 /// with a time, so the newest are last. Made when it is needed and dropped as soon as the intake has nothing more to do.
 #[derive(Debug)]
-struct Index {
-    home: Arc<Home>,
+pub(super) struct Index {
+    pub(super) home: Arc<Home>,
     /// How many files the intake had met when this was made.
     met: u32,
-    files: Vec<(String, PathBuf)>,
+    pub(super) files: Vec<(String, Arc<Path>)>,
     /// What is known of files that are not followed.
-    heads: BTreeMap<PathBuf, Head>,
+    heads: BTreeMap<Arc<Path>, Head>,
     /// Rows that were read: a conversation's helpers all ask for the same.
     rows: BTreeMap<PathBuf, (Stamp, Vec<UsageRow>)>,
+    /// Made when it is needed.
+    pub(super) lines: Option<FirstLines>,
 }
 
 impl Reader<'_> {
     /// Gives the fold of `id` the rows it wants. Where none were found, it is asked again when other files have appeared.
     pub(super) fn ask_lineage(&mut self, id: FileId) {
+        self.has_come_to_hand(id);
         let met = self.relations.met;
         let Some(tail) = self.files.get_mut(id) else { return };
         // The ends of a file tell no share of copied history; the count will ask.
@@ -98,12 +102,14 @@ impl Reader<'_> {
 
     /// The files whose names say they are `thread`'s.
     pub(super) fn files_of(&self, thread: &str) -> Vec<PathBuf> {
-        let files = self.relations.index.iter().flat_map(|index| &index.files);
-        files.filter(|(known, _)| known == thread).map(|(_, path)| path.clone()).collect()
+        let files = self.relations.index.as_ref().map_or(&[][..], |index| &index.files);
+        let first = files.partition_point(|(known, _)| known.as_str() < thread);
+        let from = files.iter().skip(first);
+        from.take_while(|(known, _)| known == thread).map(|(_, path)| path.to_path_buf()).collect()
     }
 
     /// Whether a file is followed, and what was read of it is at hand.
-    fn is_awake(&self, path: &Path) -> bool {
+    pub(super) fn is_awake(&self, path: &Path) -> bool {
         self.files.at(path).and_then(|id| self.files.get(id)).is_some_and(|tail| tail.fold.is_some())
     }
 
@@ -114,12 +120,13 @@ impl Reader<'_> {
         if tail.fold.is_none() {
             let mut opened = Opened::open(path).ok()?;
             tail.wake(&mut opened, &mut self.chunks).ok().filter(|woke| *woke)?;
+            self.has_come_to_hand(id);
         }
-        Some(tail)
+        self.files.get_mut(id)
     }
 
     /// What the beginning of a file says of its relations.
-    fn head_of(&mut self, home: &Home, path: &Path) -> Option<Head> {
+    pub(super) fn head_of(&mut self, home: &Home, path: &Path) -> Option<Head> {
         if let Some(fold) =
             self.files.at(path).and_then(|id| self.files.get(id)).and_then(|tail| tail.fold.as_deref())
         {
@@ -141,7 +148,7 @@ impl Reader<'_> {
         }
         let head = fold.head()?;
         if let Some(index) = &mut self.relations.index {
-            index.heads.insert(path.to_owned(), head.clone());
+            index.heads.insert(path.into(), head.clone());
         }
         Some(head)
     }
@@ -151,16 +158,17 @@ impl Reader<'_> {
         if !self.relations.index.as_ref().is_some_and(usable) {
             let (files, home) = (self.list_threads(home), Arc::clone(home));
             let (heads, rows) = (BTreeMap::new(), BTreeMap::new());
-            self.relations.index = Some(Index { home, met: self.relations.met, files, heads, rows });
+            self.relations.index =
+                Some(Index { home, met: self.relations.met, files, heads, rows, lines: None });
         }
     }
 
-    fn list_threads(&self, home: &Arc<Home>) -> Vec<(String, PathBuf)> {
+    fn list_threads(&self, home: &Arc<Home>) -> Vec<(String, Arc<Path>)> {
         let thread = home.agent.spec().layout.thread;
         let folders = self.watched.folders_of(home);
         let entries = folders.filter_map(|(folder, _)| std::fs::read_dir(folder).ok()).flatten().flatten();
         let mut files: Vec<_> = entries
-            .filter_map(|entry| Some((thread(entry.file_name().to_str()?)?.to_owned(), entry.path())))
+            .filter_map(|entry| Some((thread(entry.file_name().to_str()?)?.to_owned(), entry.path().into())))
             .collect();
         files.sort_unstable();
         files
@@ -200,16 +208,21 @@ impl Neighbours for Around<'_, '_> {
     }
 
     /// Those at hand, then those of the same folder, because copies are made there, then the newest.
-    fn others(&mut self) -> Vec<PathBuf> {
-        let (reader, own) = (&self.reader, &self.own);
+    fn others(&mut self, first_line: Option<&str>) -> Vec<PathBuf> {
+        let own = &self.own;
+        if let Some(line) = first_line {
+            return self.reader.files_with(line, &self.home, own);
+        }
+        let reader = &self.reader;
         let is_at_hand = |tail: &Tail| tail.fold.is_some() && Arc::ptr_eq(&tail.home, &self.home);
         let at_hand = reader.files.iter().filter(|(_, tail)| is_at_hand(tail) && tail.path != *own);
-        let mut paths: Vec<_> = at_hand.map(|(_, tail)| tail.path.to_path_buf()).collect();
-        let listed = reader.relations.index.iter().flat_map(|index| index.files.iter().rev());
-        let old = listed.map(|(_, path)| path).filter(|path| !reader.is_awake(path) && ***path != **own);
-        let (beside, elsewhere): (Vec<_>, Vec<_>) = old.partition(|path| path.parent() == own.parent());
-        paths.extend(beside.into_iter().chain(elsewhere).take(MOST_HEADS).cloned());
-        paths
+        let listed = || reader.relations.index.iter().flat_map(|index| index.files.iter().rev());
+        let is_beside = |path: &Path| path.parent() == own.parent();
+        let (beside, elsewhere) =
+            (listed().filter(|(_, path)| is_beside(path)), listed().filter(|(_, path)| !is_beside(path)));
+        let old = beside.chain(elsewhere).map(|(_, path)| path);
+        let old = old.filter(|path| *path != own && !reader.is_awake(path)).take(MOST_HEADS);
+        at_hand.map(|(_, tail)| &tail.path).chain(old).map(|path| path.to_path_buf()).collect()
     }
 
     fn head(&mut self, path: &Path) -> Option<Head> {

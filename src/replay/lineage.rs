@@ -98,7 +98,7 @@ impl Neighbours for Around<'_, '_> {
         files
     }
 
-    fn others(&mut self) -> Vec<PathBuf> {
+    fn others(&mut self, _first_line: Option<&str>) -> Vec<PathBuf> {
         self.given().filter(|file| file.path != self.child.path).map(|file| file.path.clone()).collect()
     }
 

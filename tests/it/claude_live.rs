@@ -119,6 +119,27 @@ fn what_a_copy_has_from_its_original_counts_once() {
     }
 }
 
+/// It may not have been written to for long, and lie in another project's folder than its copies.
+#[test]
+fn what_copies_have_from_an_old_original_is_none_of_theirs() {
+    let home = Home::new();
+    let mut original = home.claude_session();
+    original.turn().call(4_500).call_done().end(500);
+    let (mut one, mut two) = (original.fork(false), original.fork(false));
+    one.turn().end(700);
+    original.relocate();
+    let old = std::time::SystemTime::from(clock::now().wall) - std::time::Duration::from_secs(3 * 24 * 3600);
+    fs::File::options().append(true).open(&original.path).unwrap().set_modified(old).unwrap();
+    assert_eq!(total(&home.status(), &one.id), 700, "without a daemon");
+    let daemon = home.start("run --dry-run");
+    home.wait_for_status("the first copy", |status| is_told(status) && total(status, &one.id) == 700);
+    two.turn().end(20);
+    let status =
+        home.wait_for_status("the second copy", |status| is_told(status) && total(status, &two.id) == 20);
+    assert_eq!(total(&status, &one.id), 700);
+    daemon.terminate();
+}
+
 /// Whichever of the two gets a line first counts it, and neither the order of reading nor a restart changes the sum.
 #[test]
 fn a_session_in_two_folders_has_one_total_that_goes_on() {

@@ -64,8 +64,9 @@ pub trait Neighbours {
     fn of_session(&mut self, id: &str) -> Vec<PathBuf>;
     /// The other files of the asking file's own session.
     fn twins(&mut self) -> Vec<PathBuf>;
-    /// All other files that are worth a look, the nearest first.
-    fn others(&mut self) -> Vec<PathBuf>;
+    /// All other files that are worth a look, the nearest first. Those that begin with another line than `first_line` may
+    /// be left out.
+    fn others(&mut self, first_line: Option<&str>) -> Vec<PathBuf>;
     /// What a file's beginning says.
     fn head(&mut self, path: &Path) -> Option<Head>;
     /// A file's rows, `all` of them or at least as many as the asking file could have copied.
@@ -95,7 +96,7 @@ impl Relatives {
             Self::Named => {
                 // What others made of the same history says nothing of what is repeated of it.
                 if named.is_empty() && !request.whole {
-                    let others = files.others().into_iter();
+                    let others = files.others(None).into_iter();
                     let parent = |head: Head| head.parent;
                     let is_sibling =
                         |path: &PathBuf| files.head(path).and_then(parent).as_ref() == Some(&request.parent);
@@ -120,7 +121,7 @@ fn alike(
     let (mut doubtful, mut originals) = (files.twins(), Vec::new());
     if request.only_named { &mut doubtful } else { &mut originals }.extend(named);
     if let Some(first_line) = request.first_line.as_ref().filter(|_| searches) {
-        for path in files.others() {
+        for path in files.others(Some(first_line.as_str()).filter(|_| !request.midway)) {
             let Some(other) = files.head(&path) else { continue };
             if other.id == head.id || other.subagent && !head.subagent || doubtful.contains(&path) {
                 continue;
@@ -225,8 +226,8 @@ mod tests {
         assert!(original.precedes(&copy) && !copy.precedes(&original));
     }
 
-    /// Files by path, each with its head and rows.
-    struct Table(Vec<(&'static str, Head, Vec<UsageRow>)>);
+    /// Files by path, each with its head and rows, and how often one of them was looked at.
+    struct Table(Vec<(&'static str, Head, Vec<UsageRow>)>, usize);
 
     impl Table {
         fn paths(&self, wanted: impl Fn(&Head) -> bool) -> Vec<PathBuf> {
@@ -243,11 +244,14 @@ mod tests {
             Vec::new()
         }
 
-        fn others(&mut self) -> Vec<PathBuf> {
-            self.paths(|head| head.id != "own")
+        fn others(&mut self, first_line: Option<&str>) -> Vec<PathBuf> {
+            let is_wanted =
+                |head: &Head| first_line.is_none_or(|line| head.first_line.as_deref() == Some(line));
+            self.paths(|head| head.id != "own" && is_wanted(head))
         }
 
         fn head(&mut self, path: &Path) -> Option<Head> {
+            self.1 += 1;
             self.0.iter().find(|(known, ..)| Path::new(known) == path).map(|(_, head, _)| head.clone())
         }
 
@@ -276,7 +280,7 @@ mod tests {
         others: &[(&'static str, Head, Vec<UsageRow>)],
     ) -> Vec<Vec<UsageRow>> {
         let own = file("own", Some("parent"), "1", &[(1, 1), (9, 9)]);
-        let mut table = Table(others.iter().cloned().chain([own]).collect());
+        let mut table = Table(others.iter().cloned().chain([own]).collect(), 0);
         rule.answer(Path::new("own"), request, &mut table)
     }
 
@@ -306,6 +310,16 @@ mod tests {
             (file("longer", None, "2", &[(4, 1)]), file("stranger", None, "3", &[(1, 1)]));
         let found = answers(Relatives::Alike, &request, &[later, stranger, earlier, longer]);
         assert_eq!(found, [rows(&[(4, 1)]), rows(&[(1, 1), (2, 2)])]);
+    }
+
+    #[test]
+    fn a_file_whose_first_line_is_its_own_looks_at_no_other() {
+        let request = LineageRequest { first_line: Some("1".to_owned()), ..LineageRequest::default() };
+        let own = file("own", None, "1", &[(1, 1)]);
+        let others = ["2", "3", "4"].map(|line| file("stranger", None, line, &[(1, 0)]));
+        let mut table = Table(others.into_iter().chain([own]).collect(), 0);
+        assert!(Relatives::Alike.answer(Path::new("own"), &request, &mut table).is_empty());
+        assert_eq!(table.1, 1, "but at itself");
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Neighbours for Family {
         own.map(|own| self.of_session(&own)).unwrap_or_default()
     }
 
-    fn others(&mut self) -> Vec<PathBuf> {
+    fn others(&mut self, _first_line: Option<&str>) -> Vec<PathBuf> {
         self.others.iter().map(|(path, _)| path.clone()).collect()
     }
 
