@@ -89,7 +89,7 @@ def turn_differences(world, client, kept):
     turns = {}
     for row in world.model.served:
         # A summary of pi's is told in the turn that it follows.
-        if (row["kind"] == "turn" or client.NAME == "pi") and row.get("source") in (None, "user", "subagent"):
+        if (row["kind"] == "turn" or row["kind"] == "compact" and client.NAME == "pi") and row.get("source") in (None, "user", "subagent"):
             turn = turns.setdefault(owner(row, client), [])
             if row["step"] == 0 and row["kind"] == "turn":
                 turn.clear()

@@ -184,6 +184,7 @@ def fork_here(world):
     print_(world, "script=one", "--fork", world.model.served[-1]["session"])
     if len({row["session"] for row in world.model.served}) != 3:
         world.notes.append("it made no fork: " + " / ".join(terminal.screen().split())[-300:])
+    without_summaries(world)
 
 
 def summarized_by_itself(world):
@@ -192,6 +193,18 @@ def summarized_by_itself(world):
         print_(world, *arguments)
     if all(row["kind"] == "turn" for row in world.model.served):
         world.notes.append("it made no summary")
+    without_summaries(world)
+
+
+def without_summaries(world):
+    """What a summary took is not counted where no line tells it."""
+    for path in files(world.home):
+        with open(path) as file:
+            if any(entry["type"] == "compaction" and "usage" in entry for entry in map(json.loads, file)):
+                return
+    world.cannot.append("it does not write what a summary took")
+    for row in world.model.served:
+        row["kind"] = "side" if row["kind"] == "compact" else row["kind"]
 
 
 def compaction(world):
@@ -205,6 +218,7 @@ def compaction(world):
     world.settle()
     world.prompt(terminal, f"{PROMPT} script=one")
     world.served(6)
+    without_summaries(world)
 
 
 def retry(world):
