@@ -1,21 +1,22 @@
 //! `uninstall`: what was set up is taken back, what the user wrote stays, and what is left is said.
 
+#[cfg(target_os = "linux")]
 use std::fs;
 
 use crate::support::home::Home;
 
+#[cfg(target_os = "linux")]
 const BEFORE: &str = "{\n  \"statusLine\": {\"type\": \"command\", \"command\": \"echo mine\"}\n}\n";
 
-/// A user with everything set up: settings, a status line, and on Linux a login entry.
+/// A user with everything set up: settings, a status line and a login entry.
+#[cfg(target_os = "linux")]
 fn set_up() -> Home {
     let home = Home::new();
     fs::create_dir_all(home.claude()).unwrap();
     fs::write(home.claude().join("settings.json"), BEFORE).unwrap();
     home.output("statusline install");
-    if cfg!(target_os = "linux") {
-        home.output("autostart enable --no-start");
-        assert!(home.path("home/.config/autostart/agent-presence.desktop").exists());
-    }
+    home.output("autostart enable --no-start");
+    assert!(home.path("home/.config/autostart/agent-presence.desktop").exists());
     home
 }
 
