@@ -92,7 +92,7 @@ impl Reader<'_> {
             everywhere: Ahead::new(files()),
             ..FirstLines::default()
         };
-        for (_, tail) in self.files.iter().filter(|(_, tail)| Arc::ptr_eq(&tail.home, home)) {
+        for (_, tail) in self.files.iter().filter(|(_, tail)| tail.home.agent == home.agent) {
             lines.add(Arc::clone(&tail.path), tail.fold.as_ref().and_then(|fold| fold.head()));
         }
         lines
@@ -114,7 +114,7 @@ impl Reader<'_> {
     pub(super) fn has_come_to_hand(&mut self, id: FileId) {
         if let Some(tail) = self.files.get(id)
             && let Some(index) = &mut self.relations.index
-            && let Some(lines) = index.lines.as_mut().filter(|_| Arc::ptr_eq(&index.home, &tail.home))
+            && let Some(lines) = index.lines.as_mut().filter(|_| index.agent == tail.home.agent)
         {
             lines.more = lines.more.saturating_add(1);
             lines.add(Arc::clone(&tail.path), tail.fold.as_ref().and_then(|fold| fold.head()));

@@ -91,7 +91,7 @@ impl Reader<'_> {
     /// Tries again to watch what could not be watched.
     pub(super) fn retry_watches(&mut self) -> ControlFlow<()> {
         for home in self.homes.take_refused() {
-            let folders = self.watched.folders_of(&home).rev();
+            let folders = self.watched.folders_of(|of| Arc::ptr_eq(of, &home)).rev();
             let folders: Vec<_> = folders.map(|(path, level)| (path.clone(), level)).collect();
             folders.iter().try_for_each(|(folder, level)| self.watch(&home, folder, *level))?;
             self.out.send(self.homes.tried_again(&home))?;

@@ -43,11 +43,11 @@ impl Relations {
     }
 }
 
-/// The session files of one home by the conversation in their names, sorted by it: ids of today's form mostly begin
+/// The session files of one agent by the conversation in their names, sorted by it: ids of today's form mostly begin
 /// with a time, so the newest are last. Made when it is needed and dropped as soon as the intake has nothing more to do.
 #[derive(Debug)]
 pub(super) struct Index {
-    pub(super) home: Arc<Home>,
+    pub(super) agent: Agent,
     /// How many files the intake had met when this was made.
     met: u32,
     pub(super) files: Vec<(String, Arc<Path>)>,
@@ -74,7 +74,7 @@ impl Reader<'_> {
         // No more of another file than this one could have copied from it.
         let most = tail.position.offset.saturating_mul(2).saturating_add(MARGIN);
         let (home, own) = (Arc::clone(&tail.home), Arc::clone(&tail.path));
-        self.make_index(&home);
+        self.make_index(home.agent);
         let relatives = home.agent.spec().relatives;
         let mut around = Around { reader: self, home, own: Arc::clone(&own), most };
         let rows = relatives.answer(&own, &request, &mut around);
@@ -153,19 +153,18 @@ impl Reader<'_> {
         Some(head)
     }
 
-    pub(super) fn make_index(&mut self, home: &Arc<Home>) {
-        let usable = |index: &Index| Arc::ptr_eq(&index.home, home) && index.met == self.relations.met;
+    pub(super) fn make_index(&mut self, agent: Agent) {
+        let usable = |index: &Index| index.agent == agent && index.met == self.relations.met;
         if !self.relations.index.as_ref().is_some_and(usable) {
-            let (files, home) = (self.list_threads(home), Arc::clone(home));
             let (heads, rows) = (BTreeMap::new(), BTreeMap::new());
-            self.relations.index =
-                Some(Index { home, met: self.relations.met, files, heads, rows, lines: None });
+            let (met, files) = (self.relations.met, self.list_threads(agent));
+            self.relations.index = Some(Index { agent, met, files, heads, rows, lines: None });
         }
     }
 
-    fn list_threads(&self, home: &Arc<Home>) -> Vec<(String, Arc<Path>)> {
-        let thread = home.agent.spec().layout.thread;
-        let folders = self.watched.folders_of(home);
+    fn list_threads(&self, agent: Agent) -> Vec<(String, Arc<Path>)> {
+        let thread = agent.spec().layout.thread;
+        let folders = self.watched.folders_of(|home| home.agent == agent);
         let entries = folders.filter_map(|(folder, _)| std::fs::read_dir(folder).ok()).flatten().flatten();
         let mut files: Vec<_> = entries
             .filter_map(|entry| Some((thread(entry.file_name().to_str()?)?.to_owned(), entry.path().into())))
@@ -175,7 +174,7 @@ impl Reader<'_> {
     }
 }
 
-/// The files of one home around `own`.
+/// The files around `own`, in all homes of its agent: a home may hold what was copied from another.
 struct Around<'a, 'r> {
     reader: &'a mut Reader<'r>,
     home: Arc<Home>,
@@ -214,7 +213,7 @@ impl Neighbours for Around<'_, '_> {
             return self.reader.files_with(line, &self.home, own);
         }
         let reader = &self.reader;
-        let is_at_hand = |tail: &Tail| tail.fold.is_some() && Arc::ptr_eq(&tail.home, &self.home);
+        let is_at_hand = |tail: &Tail| tail.fold.is_some() && tail.home.agent == self.home.agent;
         let at_hand = reader.files.iter().filter(|(_, tail)| is_at_hand(tail) && tail.path != *own);
         let listed = || reader.relations.index.iter().flat_map(|index| index.files.iter().rev());
         let is_beside = |path: &Path| path.parent() == own.parent();

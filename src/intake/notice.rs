@@ -58,11 +58,12 @@ impl Reader<'_> {
         if !Stamp::look(path).is_ok_and(|stamp| stamp.modified >= oldest_live) {
             return ControlFlow::Continue(());
         }
-        self.make_index(home);
+        self.make_index(home.agent);
         for other in self.files_of(thread) {
-            if other != path && self.files.at(&other).is_none() {
+            let of = self.watched.find(&other).map(|(root, _)| Arc::clone(&root.home));
+            if let Some(of) = of.filter(|_| other != path && self.files.at(&other).is_none()) {
                 // One that cannot be read now has nothing to add.
-                self.look_first(home, &other, Duration::MAX).unwrap_or(ControlFlow::Continue(()))?;
+                self.look_first(&of, &other, Duration::MAX).unwrap_or(ControlFlow::Continue(()))?;
             }
         }
         ControlFlow::Continue(())
@@ -196,6 +197,9 @@ impl Reader<'_> {
             let is_it = |path: &PathBuf| Stamp::look(path).is_ok_and(|stamp| stamp.identity == identity);
             let moved = self.watched.folders().map(|(folder, _)| folder.join(name)).find(is_it);
             if let Some(moved) = moved {
+                if let Some(under) = self.files.at(&moved) {
+                    self.forget(under)?;
+                }
                 self.files.rename(id, &moved);
                 return self.look_at(&moved);
             }

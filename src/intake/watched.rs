@@ -68,9 +68,12 @@ impl Watched {
         self.folders.iter().map(|(path, folder)| (path, folder.level))
     }
 
-    /// Those of one home.
-    pub(super) fn folders_of(&self, home: &Arc<Home>) -> impl DoubleEndedIterator<Item = (&PathBuf, usize)> {
-        let is_in = |path: &Path| self.find(path).is_some_and(|(root, _)| Arc::ptr_eq(&root.home, home));
+    /// Those of the homes that are wanted.
+    pub(super) fn folders_of(
+        &self,
+        wanted: impl Fn(&Arc<Home>) -> bool,
+    ) -> impl DoubleEndedIterator<Item = (&PathBuf, usize)> {
+        let is_in = move |path: &Path| self.find(path).is_some_and(|(root, _)| wanted(&root.home));
         self.folders().filter(move |(path, _)| is_in(path))
     }
 

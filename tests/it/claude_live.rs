@@ -178,6 +178,31 @@ fn a_session_in_two_folders_has_one_total_that_goes_on() {
     again.terminate();
 }
 
+/// As when the whole of a home is copied to where another version of the agent looks for it.
+#[test]
+fn a_session_in_two_homes_counts_once() {
+    let home = Home::new();
+    let homes = [home.path("home/.claude"), home.path("home/.config/claude")];
+    home.settings(&format!("[sources]\nclaude_home = {homes:?}\n"));
+    let daemon = home.start("run --dry-run");
+    let mut original = home.claude_session();
+    original.turn().call(4_500).call_done().end(500);
+    let id = original.id.clone();
+    let is = |expected: u64| {
+        home.wait_for_status(&format!("a total of {expected}"), |status| {
+            is_told(status) && total(status, &id) == expected
+        });
+    };
+    is(5_000);
+    let mut copy = original.copied_to(&homes[1].join("projects/-home-app"));
+    copy.turn().call(700);
+    is(5_700);
+    original.turn().end(100);
+    is(5_800);
+    assert!(!daemon.terminate().err.contains("+5,000"));
+    assert_eq!(total(&home.status(), &id), 5_800, "without a daemon");
+}
+
 /// Leaving a plan, and resuming in some versions.
 #[test]
 fn a_file_whose_lines_name_another_session_is_a_session_of_its_own() {

@@ -5,6 +5,7 @@
 mod bench;
 mod resume;
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use agent_presence::intake::{self, Ends, IntakeConfig, Sizes};
@@ -183,6 +184,25 @@ fn a_file_moved_to_the_archive_and_back_is_the_same_file() {
     let (same, text, restored) = running.update(1);
     assert_eq!((same, text.said, restored), (file, 2, false), "nothing is read again");
     assert_eq!(running.stop(), []);
+}
+
+#[test]
+fn a_file_that_is_moved_over_another_one_takes_its_place() {
+    for to_archive in [true, false] {
+        let bench = Bench::new();
+        let (path, archived) = (bench.session(1), bench.path("home/archived_sessions").join(name(1)));
+        let (from, to) = if to_archive { (path, archived) } else { (archived, path) };
+        write(&from, &meta(1));
+        write(&to, &meta(2));
+        let running = bench.start();
+        let there = running.until_caught_up().into_iter().map(updated);
+        let there = there.map(|(file, text, _)| (text.id, file)).collect::<BTreeMap<_, _>>();
+        fs::rename(&from, &to).unwrap();
+        assert_eq!(running.next(), Event::Gone { file: there[&id(2)] });
+        append(&to, &say("moved"));
+        assert_eq!(running.update(1).0, there[&id(1)]);
+        assert_eq!(running.stop(), []);
+    }
 }
 
 #[test]

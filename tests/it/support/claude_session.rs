@@ -73,8 +73,11 @@ impl ClaudeSession {
 
     /// The same file once more, as somebody copies the whole folder of a project.
     pub(crate) fn copied(&self) -> Self {
-        let folder = self.path.parent().unwrap().with_file_name("-home-copy");
-        fs::create_dir_all(&folder).unwrap();
+        self.copied_to(&self.path.parent().unwrap().with_file_name("-home-copy"))
+    }
+
+    pub(crate) fn copied_to(&self, folder: &Path) -> Self {
+        fs::create_dir_all(folder).unwrap();
         let path = folder.join(self.path.file_name().unwrap());
         fs::copy(&self.path, &path).unwrap();
         Self { path, ..self.clone() }
