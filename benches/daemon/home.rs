@@ -34,6 +34,8 @@ impl Home {
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("agent-presence-bench-").tempdir();
         let folder = folder.expect("a temporary folder");
+        // A settings file that is named has to be there.
+        fs::write(folder.path().join("config.toml"), "").expect("a settings file");
         Self { folder, began: Timestamp::now(), old: Vec::new(), live: Vec::new() }
     }
 
