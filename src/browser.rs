@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use crate::autostart::System;
 use crate::paths::Environment;
 
-/// Whether the page is being opened. Whoever asks also says its address: nobody knows whether a browser comes up.
+/// Starts opening the page; false where the user would not see it. A browser may still not appear, so callers also print
+/// the address.
 pub fn open(page: &str, environment: &Environment) -> bool {
     let is_set = |name: &str| environment.text(name).is_some();
     let (program, arguments): (_, &[&str]) = match System::current() {

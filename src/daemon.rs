@@ -105,7 +105,7 @@ pub async fn run(
     }
     let in_force = engine.settings();
     let failed = |what: &str, error: std::io::Error| Failure::new(format!("could not {what}: {error}"));
-    // Whoever can find this daemon can also end it politely.
+    // Signals are heard before the control channel opens: another process that finds this daemon can also end it.
     let signals = Signals::new().map_err(|error| failed("listen for signals", error))?;
     signals::insist();
     let requests = Requests::start(folder.path(), environment, instance, inherited.as_ref());

@@ -1,4 +1,4 @@
-//! `watch`: what happens, as it happens, for whoever looks.
+//! `watch`: prints events as they happen.
 //!
 //! The daemon tells; where none runs, the session files are followed here, by the same engine. Nothing here is shown to
 //! anybody else or written anywhere.

@@ -1,4 +1,4 @@
-//! An engine and whoever answers what it asks of the machine; the time comes from outside.
+//! The engine, driven in a time that the caller gives, with its questions about folders answered.
 //!
 //! The rules of driving: hand in what happens with [`Drive::take`], take what comes out until [`Drive::poll`] has nothing
 //! more, and come again at the engine's next deadline.

@@ -226,7 +226,7 @@ impl About {
                 }
                 self.session.branch = branch.map(Arc::from);
             }
-            // What a message was given is what fills the context, whoever paid for it.
+            // A message's input fills the context, also where its usage counts in another file.
             Fact::Message(message) => {
                 if let Some(used) = message.context {
                     self.window = message.window;

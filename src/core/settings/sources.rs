@@ -125,6 +125,10 @@ mod tests {
         let read = |text| serde_json::from_str::<Sources>(text).ok();
         assert_eq!(read(r#"{"codex":false,"another":{"a":[1]},"codex_home":["/a"]}"#), Some(expected));
         assert_eq!(read("{}"), Some(Sources::default()));
-        assert_eq!(read(r#"{"claude":"no"}"#), None, "what is hidden is not to be lost");
+        assert_eq!(
+            read(r#"{"claude":"no"}"#),
+            None,
+            "a switch that cannot be read must not turn a source on"
+        );
     }
 }

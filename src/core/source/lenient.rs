@@ -124,6 +124,17 @@ impl<'de, T: Deserialize<'de>> Lenient<'de> for Object<T> {
     }
 }
 
+/// Hands out the objects of a list, one by one; what else is in it is passed over.
+pub(in crate::core::source) fn each_object<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(
+    mut list: A,
+    mut take: impl FnMut(T),
+) -> Result<(), A::Error> {
+    while let Some(Object(object)) = list.next_element()? {
+        object.into_iter().for_each(&mut take);
+    }
+    Ok(())
+}
+
 /// Reads whatever is there.
 pub(in crate::core::source) fn lenient<'de, D: Deserializer<'de>, T: Lenient<'de>>(
     deserializer: D,

@@ -64,9 +64,7 @@ impl Parsed {
             Self::Unreadable => None,
         }
     }
-}
 
-impl Parsed {
     /// A line that says all of these, in this order.
     pub fn of(at: Option<Timestamp>, mut facts: Vec<Fact>) -> Self {
         let fact = match facts.len() {

@@ -11,8 +11,8 @@ mod tool;
 
 use jiff::Timestamp;
 
-use super::Spec;
 use super::lenient::{Room, read};
+use super::{Spec, value};
 use entry::Entry;
 
 /// pi's row.
@@ -56,9 +56,5 @@ pub fn is_line(line: &[u8]) -> bool {
 
 /// The time of a line; it stands before everything that can be long.
 pub fn line_time(line: &[u8]) -> Option<Timestamp> {
-    const KEY: &[u8] = b"\"timestamp\":\"";
-    let at = memchr::memmem::find(line, KEY)? + KEY.len();
-    let text = line.get(at..)?.get(..64).or_else(|| line.get(at..))?;
-    let end = memchr::memchr(b'"', text)?;
-    super::value::parse_time(std::str::from_utf8(text.get(..end)?).ok()?)
+    value::parse_time(value::text_after(line, b"\"timestamp\":\"")?)
 }

@@ -33,6 +33,12 @@ pub(super) fn count(float: f64) -> Option<u64> {
     float.is_finite().then(|| float.max(0.0).round() as u64)
 }
 
+/// The text behind a key, as far as it has no quote in it, in bytes that need not be a whole object.
+pub(super) fn text_after<'a>(bytes: &'a [u8], key: &[u8]) -> Option<&'a str> {
+    let rest = bytes.get(memchr::memmem::find(bytes, key)? + key.len()..)?;
+    std::str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()
+}
+
 /// RFC 3339, or epoch seconds or milliseconds as other tools write them.
 pub(super) fn timestamp(value: &Value) -> Option<Timestamp> {
     if let Some(text) = value.as_str() {

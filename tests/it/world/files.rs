@@ -39,7 +39,7 @@ pub(crate) struct World {
     machine: Machine,
     pub(crate) files: BTreeMap<usize, File>,
     next_id: u64,
-    /// Whether everything is printed, for whoever looks into a finding.
+    /// Whether every step is printed, to look into a finding.
     talks: bool,
     trace: DefaultHasher,
 }

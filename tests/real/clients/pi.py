@@ -166,8 +166,8 @@ def tokens(world):
     return [row["tokens"] for row in world.status()["sessions"]]
 
 
-def fork_here(world):
-    """A fork that is made inside the client, while it runs, and one of a session that was summarized."""
+def compacted(world):
+    """A client with two turns that it was asked to summarize."""
     terminal = interactive(world)
     for count in (2, 4):
         world.prompt(terminal, f"{PROMPT} script=run")
@@ -176,6 +176,12 @@ def fork_here(world):
     terminal.text("/compact")
     world.served(5)
     world.settle()
+    return terminal
+
+
+def fork_here(world):
+    """A fork that is made inside the client, while it runs, and one of a session that was summarized."""
+    terminal = compacted(world)
     terminal.text("/clone")
     terminal.still(1.5)
     world.prompt(terminal, f"{PROMPT} script=run")
@@ -208,14 +214,7 @@ def without_summaries(world):
 
 
 def compaction(world):
-    terminal = interactive(world)
-    for count in (2, 4):
-        world.prompt(terminal, f"{PROMPT} script=run")
-        world.served(count)
-        world.settle()
-    terminal.text("/compact")
-    world.served(5)
-    world.settle()
+    terminal = compacted(world)
     world.prompt(terminal, f"{PROMPT} script=one")
     world.served(6)
     without_summaries(world)

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::tool::Input;
 use super::usage::Usage;
-use crate::core::source::lenient::{Lenient, Object, Room, Scalar, lenient, read};
+use crate::core::source::lenient::{Lenient, Object, Room, Scalar, each_object, lenient, read};
 use crate::core::source::{Surface, value};
 
 /// A value as it is written; `None` when it is absent or null.
@@ -141,11 +141,9 @@ impl<'de> Lenient<'de> for Blocks<'de> {
         }
     }
 
-    fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+    fn list<A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
         let mut blocks = Vec::new();
-        while let Some(Object(block)) = list.next_element()? {
-            blocks.extend(block);
-        }
+        each_object(list, |block| blocks.push(block))?;
         Ok(Self(blocks))
     }
 }

@@ -15,7 +15,7 @@ pub(super) const HOMES: Homes = Homes {
 /// workflows in `<session>/subagents/workflows/wf_<hex>/`. What runs is in `sessions/<pid>.json`, beside secrets.
 pub(super) const LAYOUT: Layout = Layout {
     trees: &[
-        // First, so that what is open is known before the first session is.
+        // The register is read first: then it is known which sessions are open before the first of them is read.
         Tree { folder: "sessions", levels: &[], purpose: Purpose::Register },
         Tree {
             folder: "projects",

@@ -365,10 +365,8 @@ impl Reader {
             return facts;
         }
         let key: &[u8] = b"\"tool_use_id\":\"";
-        if let Some(at) = memchr::memmem::find(first, key) {
-            let rest = first.get(at + key.len()..).unwrap_or_default();
-            let id = memchr::memchr(b'"', rest).and_then(|end| rest.get(..end));
-            let call = id.and_then(|id| std::str::from_utf8(id).ok()).map(str::to_owned);
+        if has(key) {
+            let call = value::text_after(first, key).map(str::to_owned);
             self.turns.between_calls();
             facts.push(Fact::CallEnded { call });
         } else if !has(b"\"isMeta\":true") && !has(b"\"isCompactSummary\":true") {

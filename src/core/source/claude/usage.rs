@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::entry::{Body, Entry};
 use crate::core::fingerprint;
 use crate::core::source::Response;
-use crate::core::source::lenient::{Lenient, Object, Scalar, lenient};
+use crate::core::source::lenient::{Lenient, Object, Scalar, each_object, lenient};
 use crate::core::source::value::{field, number};
 use crate::core::usage::Tokens;
 
@@ -86,18 +86,15 @@ struct CacheCreation<'a> {
 }
 
 impl<'de> Lenient<'de> for Iterations {
-    fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+    fn list<A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
         let mut iterations = Self::default();
-        while let Some(Object(usage)) = list.next_element::<Object<Usage<'de>>>()? {
-            let Some(usage) = usage else { continue };
-            match usage.kind.text() {
-                Some("message") => {
-                    iterations.last = Some(counts(&usage)).filter(|last| !last.is_zero()).or(iterations.last);
-                }
-                Some("advisor_message") => iterations.advised = iterations.advised.plus(&counts(&usage)),
-                _ => {}
+        each_object(list, |usage: Usage<'de>| match usage.kind.text() {
+            Some("message") => {
+                iterations.last = Some(counts(&usage)).filter(|last| !last.is_zero()).or(iterations.last);
             }
-        }
+            Some("advisor_message") => iterations.advised = iterations.advised.plus(&counts(&usage)),
+            _ => {}
+        })?;
         Ok(iterations)
     }
 }

@@ -1,4 +1,4 @@
-//! A file's own usage where it is written message by message: one figure per message, whatever is written how often.
+//! The usage of a file whose agent writes it message by message. Each message counts once, however often it is written.
 //!
 //! A message of the model is written as several lines, each with the usage so far; lines of one message may stand apart,
 //! may be repeated, and are copied into forks, resumed sessions and side questions. The rules:
@@ -134,11 +134,10 @@ impl Ledger for Messages {
     }
 
     fn usage(&self) -> Usage {
-        let mut usage = self.usage;
-        if self.total_hidden {
-            usage.session_total_tokens = None;
+        Usage {
+            session_total_tokens: self.usage.session_total_tokens.filter(|_| !self.total_hidden),
+            ..self.usage
         }
-        usage
     }
 
     fn is_lower_bound(&self) -> bool {

@@ -119,11 +119,10 @@ impl Ledger for Totals {
     }
 
     fn usage(&self) -> Usage {
-        let mut usage = self.usage;
-        if self.total_hidden {
-            usage.session_total_tokens = None;
+        Usage {
+            session_total_tokens: self.usage.session_total_tokens.filter(|_| !self.total_hidden),
+            ..self.usage
         }
-        usage
     }
 
     fn before(&self) -> Tokens {

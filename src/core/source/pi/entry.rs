@@ -6,7 +6,7 @@ use serde::de::SeqAccess;
 use serde::{Deserialize, Deserializer};
 
 use super::tool::Arguments;
-use crate::core::source::lenient::{Lenient, Object, Scalar, lenient};
+use crate::core::source::lenient::{Lenient, Object, Scalar, each_object, lenient};
 use crate::core::usage::Tokens;
 
 /// The fields of a line that are ever looked at.
@@ -88,11 +88,13 @@ pub(super) struct Block<'a> {
 }
 
 impl<'de> Lenient<'de> for Calls<'de> {
-    fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+    fn list<A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
         let mut calls = Vec::new();
-        while let Some(Object(block)) = list.next_element::<Object<Block<'de>>>()? {
-            calls.extend(block.filter(|block| block.kind.is("toolCall")));
-        }
+        each_object(list, |block: Block<'de>| {
+            if block.kind.is("toolCall") {
+                calls.push(block);
+            }
+        })?;
         Ok(Self(calls))
     }
 }

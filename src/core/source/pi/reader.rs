@@ -11,6 +11,7 @@ use super::{SILENT, layout, tool};
 use crate::core::fingerprint;
 use crate::core::lines::Line;
 use crate::core::source::lenient::{Room, read};
+use crate::core::source::value::text_after;
 use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Surface};
 use crate::core::usage::Tokens;
 
@@ -54,7 +55,7 @@ impl Reader {
         if kind == "session" {
             return self.header(entry, at);
         }
-        let is_copied = self.forked_at.zip(at).is_some_and(|(forked_at, at)| at < forked_at);
+        let is_copied = self.is_copied(at);
         let mut facts = Vec::new();
         if let Some(at) = at
             && std::mem::take(&mut self.begins_later)
@@ -84,11 +85,8 @@ impl Reader {
                 }
             }
             "compaction" | "branch_summary" | "usage" => {
-                let used = entry.usage.0.as_ref().or(entry
-                    .message
-                    .0
-                    .as_ref()
-                    .and_then(|body| body.usage.0.as_ref()));
+                let beside = || entry.message.0.as_ref().and_then(|body| body.usage.0.as_ref());
+                let used = entry.usage.0.as_ref().or_else(beside);
                 facts.extend(used.and_then(|used| aside(entry, entry.model.owned(), used)));
             }
             kind => {
@@ -101,14 +99,14 @@ impl Reader {
             facts.retain(|fact| matches!(fact, Fact::Context { .. }));
             return Parsed::Line { at, ordinal: None, fact: Fact::History(facts), unknown: false };
         }
-        said(at, facts)
+        Parsed::of(at, facts)
     }
 
     fn header(&mut self, entry: &Entry<'_>, at: Option<Timestamp>) -> Parsed {
         // An export is nobody's session.
         let is_export = entry.portable.is_there() && !entry.cwd.is_there();
         let (false, Some(id)) = (self.is_known, entry.id.owned().filter(|_| !is_export)) else {
-            return said(at, Vec::new());
+            return Parsed::of(at, Vec::new());
         };
         let parent = entry.parent_session.text().or_else(|| entry.branched_from.text());
         let forked_from = parent.and_then(parent_id).filter(|parent| *parent != id);
@@ -128,7 +126,7 @@ impl Reader {
         };
         let at = at.filter(|_| !self.begins_later);
         let facts = vec![Fact::Meta(Box::new(meta)), self.context()];
-        Parsed::Line { at, ordinal: None, fact: Fact::Several(facts), unknown: false }
+        Parsed::of(at, facts)
     }
 
     fn message(&mut self, entry: &Entry<'_>, body: &Body<'_>, is_copied: bool, facts: &mut Vec<Fact>) {
@@ -178,6 +176,11 @@ impl Reader {
         }
     }
 
+    /// Whether an entry is older than the fork that it stands in.
+    fn is_copied(&self, at: Option<Timestamp>) -> bool {
+        self.forked_at.zip(at).is_some_and(|(forked_at, at)| at < forked_at)
+    }
+
     fn context(&self) -> Fact {
         Fact::Context { model: self.model.clone(), effort: self.effort.clone(), cwd: None }
     }
@@ -185,24 +188,20 @@ impl Reader {
     /// Lines with images are too long to be read. Their first bytes say whose they are.
     fn oversized(&mut self, first: &[u8]) -> Parsed {
         let at = super::line_time(first);
-        let after = |key: &[u8]| memchr::memmem::find(first, key).and_then(|at| first.get(at + key.len()..));
-        let text = |rest: &[u8]| {
-            let end = memchr::memchr(b'"', rest)?;
-            std::str::from_utf8(rest.get(..end)?).ok().map(str::to_owned)
-        };
+        let text = |key| text_after(first, key).map(str::to_owned);
+        let has = |word: &[u8]| memchr::memmem::find(first, word).is_some();
         let mut facts = Vec::new();
-        if self.forked_at.zip(at).is_some_and(|(forked_at, at)| at < forked_at) {
+        if self.is_copied(at) {
             return Parsed::Line { at, ordinal: None, fact: Fact::History(facts), unknown: false };
         }
-        if after(b"\"role\":\"user\"").is_some() {
+        if has(b"\"role\":\"user\"") {
             self.is_turn_open = true;
-            let turn = after(b"\"id\":\"").and_then(text);
-            facts.push(Fact::TurnStarted { turn, started_at: None, window: None });
-        } else if after(b"\"role\":\"toolResult\"").is_some() {
-            facts.push(Fact::CallEnded { call: after(b"\"toolCallId\":\"").and_then(text) });
+            facts.push(Fact::TurnStarted { turn: text(b"\"id\":\""), started_at: None, window: None });
+        } else if has(b"\"role\":\"toolResult\"") {
+            facts.push(Fact::CallEnded { call: text(b"\"toolCallId\":\"") });
         }
         self.last_at = at.or(self.last_at);
-        said(at, facts)
+        Parsed::of(at, facts)
     }
 }
 
@@ -228,13 +227,4 @@ fn message(entry: &Entry<'_>, response: Option<&str>, tokens: Tokens) -> Message
     let time = entry.timestamp.text().unwrap_or_default();
     let key = [entry.id.text().unwrap_or_default(), time, response.unwrap_or_default()].join("\n");
     Message::of(fingerprint::long(key.as_bytes()), tokens)
-}
-
-fn said(at: Option<Timestamp>, mut facts: Vec<Fact>) -> Parsed {
-    let fact = match facts.len() {
-        0 => Fact::Alive,
-        1 => facts.remove(0),
-        _ => Fact::Several(facts),
-    };
-    Parsed::Line { at, ordinal: None, fact, unknown: false }
 }

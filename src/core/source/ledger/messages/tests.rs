@@ -6,17 +6,7 @@ use super::*;
 
 fn message(id: u128, input: u64, output: u64) -> Message {
     let tokens = Tokens { input, output, ..Tokens::ZERO };
-    Message {
-        id,
-        response: Response { input, ..Response::default() },
-        tokens,
-        main: true,
-        copied: false,
-        at_least: false,
-        context: None,
-        window: None,
-        call: None,
-    }
+    Message::of(id, tokens)
 }
 
 fn ledger() -> Messages {
