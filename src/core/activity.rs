@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 pub enum Activity {
     /// The turn is open and no tool is running.
     Thinking,
-    /// A command or an unclassified tool is running.
+    /// A command is running.
     Running,
+    /// A tool is running of which nothing but its name is known. In JSON it is `running`.
+    Tool,
     /// A file is being changed.
     Editing,
     /// Files are being read.
@@ -32,6 +34,12 @@ pub enum Activity {
 }
 
 impl Activity {
+    /// The same, as far as JSON tells it.
+    #[must_use]
+    pub fn listed(self) -> Self {
+        if self == Self::Tool { Self::Running } else { self }
+    }
+
     /// The name of the image for it.
     pub fn icon(self) -> &'static str {
         match self {
@@ -47,6 +55,7 @@ impl Activity {
         match self {
             Self::Thinking => "Thinking",
             Self::Running => "Running a command",
+            Self::Tool => "Running a tool",
             Self::Editing => "Editing",
             Self::Reading => "Reading",
             Self::Searching => "Searching",
@@ -63,7 +72,7 @@ impl Activity {
     pub fn word(self) -> &'static str {
         match self {
             Self::Thinking => "thinking",
-            Self::Running => "running",
+            Self::Running | Self::Tool => "running",
             Self::Editing => "editing",
             Self::Reading => "reading",
             Self::Searching => "searching",

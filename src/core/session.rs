@@ -313,9 +313,9 @@ impl Session {
         }
     }
 
-    /// The kind of it.
+    /// The kind of it, as far as JSON tells it.
     pub fn activity(&self, wall: Timestamp, idle_after: Duration) -> Activity {
-        self.work_at(wall, idle_after).map_or_else(|activity| activity, |doing| doing.activity)
+        self.work_at(wall, idle_after).map_or_else(|activity| activity, |doing| doing.activity).listed()
     }
 
     /// The work that its lines name, else the kind of it that follows.

@@ -186,7 +186,8 @@ fn model(session: &SessionReport) -> String {
 }
 
 fn verb(session: &SessionReport) -> String {
-    session.activity.verb().to_owned()
+    // A report does not tell commands from other tools.
+    if session.activity == Activity::Running { "Running" } else { session.activity.verb() }.to_owned()
 }
 
 fn word(session: &SessionReport) -> String {

@@ -378,6 +378,7 @@ fn icons_say_what_the_agent_is_doing() {
     settings.card.icons = true;
     for (activity, key, text) in [
         (Activity::Running, "working", "Running a command"),
+        (Activity::Tool, "working", "Running a tool"),
         (Activity::Delegating, "working", "Delegating"),
         (Activity::Waiting, "waiting", "Waiting for input"),
         (Activity::LimitReached, "limit", "Limit reached"),

@@ -181,7 +181,7 @@ fn envelope(kind: &str, payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, 
 }
 
 fn event(payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, bool) {
-    use crate::core::activity::Activity::{Browsing, Delegating, Running};
+    use crate::core::activity::Activity::{Browsing, Delegating, Tool};
 
     let done = |activity| Fact::Done(Doing::plain(activity));
     let fact = match text(payload, "type").unwrap_or_default() {
@@ -199,7 +199,7 @@ fn event(payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, bool) {
             Fact::Tier(text(settings, "service_tier").map(str::to_owned))
         }
         "patch_apply_end" => Fact::Done(call::changed(field(payload, "changes"))),
-        "mcp_tool_call_end" => done(Running),
+        "mcp_tool_call_end" => done(Tool),
         "web_search_end" => done(Browsing),
         "sub_agent_activity" => done(Delegating),
         "item_completed" => field(payload, "item").and_then(items::completed).map_or(Fact::Alive, Fact::Done),

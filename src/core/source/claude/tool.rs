@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::core::activity::Activity::{
-    Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Waiting,
+    Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Tool, Waiting,
 };
 use crate::core::source::Doing;
 use crate::core::source::command::{self, file_name};
@@ -21,13 +21,14 @@ pub(super) struct Input<'a> {
     notebook_path: Scalar<'a>,
 }
 
-/// What a call does. A tool that is not known runs.
+/// What a call does. A tool that is not known is one.
 pub(super) fn doing(name: &str, input: Option<&Input<'_>>) -> Doing {
     let activity = match name {
         "Bash" | "PowerShell" => {
             let command = input.and_then(|input| input.command.text());
             return command.map_or(Doing::plain(Running), command::shell);
         }
+        "Monitor" | "BashOutput" | "KillShell" | "TaskOutput" | "TaskStop" => Running,
         "Edit" | "Write" | "MultiEdit" | "NotebookEdit" => {
             let path = input.and_then(|input| input.file_path.text().or_else(|| input.notebook_path.text()));
             return Doing { activity: Editing, file: path.and_then(file_name) };
@@ -39,7 +40,18 @@ pub(super) fn doing(name: &str, input: Option<&Input<'_>>) -> Doing {
         "TodoWrite" | "TaskCreate" | "TaskUpdate" | "TaskList" | "TaskGet" | "EnterPlanMode" => Planning,
         // A plan is left by asking the user for leave.
         "AskUserQuestion" | "ExitPlanMode" => Waiting,
-        _ => Running,
+        _ => Tool,
     };
     Doing::plain(activity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_a_tool_and_no_command() {
+        assert!(["mcp__docs__lookup", "Skill"].iter().all(|name| doing(name, None) == Doing::plain(Tool)));
+        assert!(["Bash", "Monitor"].iter().all(|name| doing(name, None) == Doing::plain(Running)));
+    }
 }

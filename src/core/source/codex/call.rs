@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::value::Text;
 use crate::core::activity::Activity::{
-    Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Waiting,
+    Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Tool, Waiting,
 };
 use crate::core::source::Doing;
 use crate::core::source::command::{file_name, first, heavier, patch, shell, words};
@@ -26,7 +26,7 @@ struct Command<'a> {
 pub(super) fn function(namespace: Option<&str>, name: &str, arguments: &str) -> Doing {
     let name = name.rsplit('.').next().unwrap_or(name);
     if namespace.is_some_and(|space| space.starts_with("mcp")) || name.starts_with("mcp__") {
-        return Doing::plain(Running);
+        return Doing::plain(Tool);
     }
     match name {
         "shell" | "shell_command" | "exec_command" | "local_shell" | "container.exec" => {
@@ -39,6 +39,8 @@ pub(super) fn function(namespace: Option<&str>, name: &str, arguments: &str) -> 
             }
             words(serde_json::from_str(command).ok().as_ref())
         }
+        // What a command that runs on is given to read.
+        "write_stdin" => Doing::plain(Running),
         "apply_patch" => patch(arguments),
         "update_plan" => Doing::plain(Planning),
         "view_image"
@@ -51,7 +53,7 @@ pub(super) fn function(namespace: Option<&str>, name: &str, arguments: &str) -> 
         | "list_agents" | "send_input" | "resume_agent" | "close_agent" => Doing::plain(Delegating),
         "request_user_input" | "request_permissions" => Doing::plain(Waiting),
         "web_search" | "web_fetch" | "open_page" => Doing::plain(Browsing),
-        _ => Doing::plain(Running),
+        _ => Doing::plain(Tool),
     }
 }
 
@@ -94,6 +96,7 @@ fn script(text: &str) -> Doing {
         return literal_after(rest, "cmd").map_or(Doing::plain(Running), |command| shell(&command));
     }
     let by_name = [
+        ("tools.write_stdin(", Running),
         ("tools.web", Browsing),
         ("tools.request_user_input(", Waiting),
         ("tools.spawn_agent(", Delegating),
@@ -103,7 +106,7 @@ fn script(text: &str) -> Doing {
         ("tools.view_image(", Reading),
     ];
     let found = by_name.iter().find(|(name, _)| text.contains(name));
-    Doing::plain(found.map_or(Running, |(_, activity)| *activity))
+    Doing::plain(found.map_or(Tool, |(_, activity)| *activity))
 }
 
 /// The string literal of `key: "…"` in a script; `None` when it is anything but a plain literal.
@@ -146,7 +149,7 @@ mod tests {
             ("await tools.exec_command(options)", Running),
             ("await tools.apply_patch(`*** Begin Patch\\n*** Update File: a/b.rs\\n`)", Editing),
             ("await tools.web.run({})", Browsing),
-            ("await tools.mcp__linear__issues({})", Running),
+            ("await tools.mcp__linear__issues({})", Tool),
             ("text(await tools.update_plan({}))", Planning),
         ];
         for (input, expected) in cases {

@@ -115,13 +115,13 @@ pub(super) fn completed(item: &Value) -> Option<Doing> {
         "FileChange" => Some(call::changed(field(item, "changes"))),
         "CommandExecution" => call::parsed(field(item, "parsed_cmd")),
         "WebSearch" => plain(Activity::Browsing),
-        "McpToolCall" | "DynamicToolCall" => plain(Activity::Running),
+        "McpToolCall" | "DynamicToolCall" => plain(Activity::Tool),
         "CollabAgentToolCall" | "SubAgentActivity" => plain(Activity::Delegating),
         // A pause (`clock.sleep`) that is over is nothing that is done.
         "Extension" => match text(item, "kind")?.split_once('.')? {
             ("web", _) => plain(Activity::Browsing),
             ("clock", _) => None,
-            _ => plain(Activity::Running),
+            _ => plain(Activity::Tool),
         },
         "Plan" => plain(Activity::Planning),
         "ImageView" => plain(Activity::Reading),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::head::{Head, string};
 use super::value::{counters, field, text};
 use super::{call, count, event, parse};
-use crate::core::activity::Activity::{Browsing, Delegating, Editing, Planning, Running};
+use crate::core::activity::Activity::{Browsing, Delegating, Editing, Planning, Running, Tool};
 use crate::core::lines::Line;
 use crate::core::source::{Count, CountInfo, Counters, Doing, Fact, Meta, Parsed, Parser, Surface, command};
 
@@ -99,7 +99,7 @@ impl Stream {
             }
             "exec_command_begin" => started(command::words(field(message, "command"))),
             "patch_apply_begin" => started(call::changed(field(message, "changes"))),
-            "mcp_tool_call_begin" => started(Doing::plain(Running)),
+            "mcp_tool_call_begin" => started(Doing::plain(Tool)),
             "web_search_begin" => started(Doing::plain(Browsing)),
             "exec_command_end" | "patch_apply_end" | "mcp_tool_call_end" | "web_search_end" => {
                 Fact::CallEnded { call: text(message, "call_id").map(str::to_owned) }
@@ -191,7 +191,7 @@ fn item_fact(kind: &str, item: &str, id: Option<&str>, whole: Option<&Value>) ->
             script.map_or(Doing::plain(Running), command::shell)
         }
         "file_change" => Doing::plain(Editing),
-        "mcp_tool_call" => Doing::plain(Running),
+        "mcp_tool_call" => Doing::plain(Tool),
         "web_search" => Doing::plain(Browsing),
         "collab_tool_call" => Doing::plain(Delegating),
         "todo_list" => Doing::plain(Planning),

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::core::activity::Activity::{Browsing, Delegating, Editing, Planning, Reading, Running, Searching};
+use crate::core::activity::Activity::{
+    Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Tool,
+};
 use crate::core::source::Doing;
 use crate::core::source::command::{self, file_name};
 use crate::core::source::lenient::Scalar;
@@ -19,7 +21,7 @@ pub(super) struct Arguments<'a> {
     file_path: Scalar<'a>,
 }
 
-/// What a call does. Extensions bring tools of their own; one that is not known runs.
+/// What a call does. Extensions bring tools of their own.
 pub(super) fn doing(name: &str, arguments: Option<&Arguments<'_>>) -> Doing {
     let name = name.to_ascii_lowercase();
     let activity = match name.as_str() {
@@ -36,7 +38,18 @@ pub(super) fn doing(name: &str, arguments: Option<&Arguments<'_>>) -> Doing {
         "todo" | "todo_write" => Planning,
         "web_search" | "websearch" | "web_fetch" | "fetch" | "browser" => Browsing,
         name if name.contains("subagent") || name.contains("task") => Delegating,
-        _ => Running,
+        _ => Tool,
     };
     Doing::plain(activity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_a_tool_and_no_command() {
+        assert!(["mcp__docs__lookup", "lookup"].iter().all(|name| doing(name, None) == Doing::plain(Tool)));
+        assert!(["bash"].iter().all(|name| doing(name, None) == Doing::plain(Running)));
+    }
 }
