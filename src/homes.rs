@@ -27,14 +27,15 @@ pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
     read.flat_map(|(agent, source)| homes(agent, folders(agent, source, environment))).collect()
 }
 
-/// An agent's home folders: the settings, else its variable, else the usual ones. They need not exist.
+/// An agent's home folders: the settings, else its variables, else the usual ones. They need not exist.
 ///
 /// A variable that may name several is taken whole if there is such a folder, and in parts otherwise.
 pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<PathBuf> {
-    let Homes { variable, has_commas, usual, .. } = &agent.spec().homes;
+    let Homes { variables, below, has_commas, usual, .. } = &agent.spec().homes;
     let named = || {
-        let whole = environment.path(variable)?;
-        let parts = environment.text(variable).filter(|_| *has_commas).unwrap_or_default().split(',');
+        let (name, whole) = variables.iter().find_map(|name| Some((name, environment.path(name)?)))?;
+        let whole = below.map_or_else(|| whole.clone(), |below| whole.join(below));
+        let parts = environment.text(name).filter(|_| *has_commas).unwrap_or_default().split(',');
         let parts = parts.map(|part| PathBuf::from(part.trim())).filter(|part| part.is_absolute());
         let parts: Vec<PathBuf> = parts.collect();
         Some(if parts.len() < 2 || whole.is_dir() { vec![whole] } else { parts })

@@ -33,10 +33,11 @@ pub struct CacheFile {
 /// The files of those `homes` whose agent keeps its limits: in the home, or beside the first of the usual ones.
 pub fn places(homes: &[Home], environment: &Environment) -> Vec<CacheFile> {
     let place = |home: &Home| {
-        let Spec { homes: Homes { variable, usual, .. }, limits, .. } = home.agent.spec();
+        let Spec { homes: Homes { variables, usual, .. }, limits, .. } = home.agent.spec();
         let cached = limits.cached.as_ref()?;
         let usual = environment.home().zip(usual.first()).map(|(home, usual)| home.join(usual));
-        let is_usual = environment.text(variable).is_none() && usual.as_ref() == Some(&home.path);
+        let is_usual = variables.iter().all(|name| environment.text(name).is_none())
+            && usual.as_ref() == Some(&home.path);
         let folder = if is_usual { home.path.parent()? } else { home.path.as_path() };
         Some(CacheFile { path: folder.join(cached.file), home: home.clone() })
     };

@@ -28,7 +28,13 @@ static SPEC: Spec = Spec {
     word: "quill",
     card_name: "Quill",
     short_name: "Quill",
-    homes: Homes { key: "quill_home", variable: "QUILL_HOME", has_commas: false, usual: &[".quill"] },
+    homes: Homes {
+        key: "quill_home",
+        variables: &["QUILL_HOME"],
+        below: None,
+        has_commas: false,
+        usual: &[".quill"],
+    },
     layout: Layout {
         trees: &[Tree { folder: "talks", levels: &[Name::Any], purpose: Purpose::Sessions }],
         thread: |name| name.strip_suffix(".page"),

@@ -100,14 +100,18 @@ fn switch(agent: Agent) -> Key {
 }
 
 fn homes(agent: Agent) -> Key {
-    let Homes { key, variable, usual, .. } = &agent.spec().homes;
+    let Homes { key, variables, below, usual, .. } = &agent.spec().homes;
     let usual: Vec<String> = usual.iter().map(|folder| format!("~/{folder}")).collect();
+    let named: Vec<String> = variables
+        .iter()
+        .map(|variable| below.map_or_else(|| (*variable).to_owned(), |below| format!("${variable}/{below}")))
+        .collect();
     let (name, usual) = (agent.card_name(), listed(&usual, "and"));
     Key {
         table: SOURCES,
         name: key,
         default: "[]",
-        doc: format!("{name}'s home folders; empty: {variable}, else {usual}").leak(),
+        doc: format!("{name}'s home folders; empty: {}, else {usual}", named.join(", else ")).leak(),
         apply: |settings, given| {
             given.folders().map(|homes| settings.sources.of_key(given.name, |source| source.homes = homes))
         },

@@ -37,11 +37,13 @@ pub struct Documents {
 pub struct Homes {
     /// Their key in the settings.
     pub key: &'static str,
-    /// The environment variable that names one.
-    pub variable: &'static str,
-    /// Whether other tools let it name several, with commas between them.
+    /// The environment variables that name one, of which the first that is set counts.
+    pub variables: &'static [&'static str],
+    /// Where it is below the folder that they name, if it is not that folder.
+    pub below: Option<&'static str>,
+    /// Whether other tools let them name several, with commas between them.
     pub has_commas: bool,
-    /// Below the user's home folder, where the variable is not set.
+    /// Below the user's home folder, where no variable is set.
     pub usual: &'static [&'static str],
 }
 

@@ -61,7 +61,7 @@ impl Spec {
         word: "",
         card_name: "",
         short_name: "",
-        homes: Homes { key: "", variable: "", has_commas: false, usual: &[] },
+        homes: Homes { key: "", variables: &[], below: None, has_commas: false, usual: &[] },
         layout: Layout::USUAL,
         limits: Limits { main_family: "", in_files: false, are_whole: false, cached: None },
         context_baseline: 0,

@@ -6,7 +6,8 @@ use crate::core::source::layout::{Entries, Homes, Layout, Name, Purpose, Tree, i
 /// For Claude Code the variable is one folder.
 pub(super) const HOMES: Homes = Homes {
     key: "claude_home",
-    variable: "CLAUDE_CONFIG_DIR",
+    variables: &["CLAUDE_CONFIG_DIR"],
+    below: None,
     has_commas: true,
     usual: &[".claude", ".config/claude"],
 };

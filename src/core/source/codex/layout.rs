@@ -2,8 +2,13 @@
 
 use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
 
-pub(super) const HOMES: Homes =
-    Homes { key: "codex_home", variable: "CODEX_HOME", has_commas: false, usual: &[".codex"] };
+pub(super) const HOMES: Homes = Homes {
+    key: "codex_home",
+    variables: &["CODEX_HOME"],
+    below: None,
+    has_commas: false,
+    usual: &[".codex"],
+};
 
 /// `sessions/YYYY/MM/DD/`, until July 2025 flat; moved to `archived_sessions/` by the user.
 pub(super) const LAYOUT: Layout = Layout {
