@@ -89,7 +89,7 @@ one() {
         # cross has its own toolchain, in a folder of its own: it may change what rustup has
         command -v cross >/dev/null || fail 'cross is not installed' 'cargo install cross --version 0.2.5 --locked'
         export RUSTUP_HOME=$ROOT/.build/cross-rustup
-        CARGO='' LINKER='' RUNNER='' FLAGS=()
+        CARGO='' LINKER='' RUNNER='' COMPILER='' ARCHIVER='' FLAGS=() SETTINGS=()
     else
         prepare "$target" build
     fi

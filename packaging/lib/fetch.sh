@@ -94,7 +94,8 @@ fetch_mingw() {
         binutils-mingw-w64-x86-64 gcc-mingw-w64-x86-64-win32 gcc-mingw-w64-x86-64-win32-runtime \
         mingw-w64-x86-64-dev mingw-w64-common
     ln -s x86_64-w64-mingw32-gcc-win32 "$1/usr/bin/x86_64-w64-mingw32-gcc"
-    rm -rf "${1:?}/usr/share"
+    # headers are there as well
+    find "${1:?}/usr/share" -mindepth 1 -maxdepth 1 ! -name mingw-w64 -exec rm -rf {} +
 }
 
 # Wine 10: the standard library imports bcryptprimitives.dll, which Wine 8 does not have.

@@ -55,20 +55,29 @@ mingw() {
     PATH=$TOOLS/mingw/usr/bin:$PATH
 }
 
-# zig_cc TARGET ZIG_TARGET: a C compiler driver for the linker's place; cargo-zigbuild drops the flags that zig does not take.
-zig_cc() {
-    command -v python3 >/dev/null || fail "python3 is not installed: zig is fetched with its pip"
-    once zig fetch_zig
+# zig_tool NAME ARGUMENT...: the program $TOOLS/bin/NAME, which is cargo-zigbuild's `zig ARGUMENT...`
+zig_tool() {
+    local program=$TOOLS/bin/$1
+    shift
     mkdir -p "$TOOLS/bin"
-    cat >"$TOOLS/bin/cc-$1.part" <<END
+    cat >"$program.part" <<END
 #!/bin/sh
 export CARGO_ZIGBUILD_ZIG_PATH='$TOOLS/zig/ziglang/zig' CARGO_ZIGBUILD_CACHE_DIR='$TOOLS/zig-cache'
 export ZIG_GLOBAL_CACHE_DIR='$TOOLS/zig-cache' ZIG_LOCAL_CACHE_DIR='$TOOLS/zig-cache'
-exec '$TOOLS/zig/bin/cargo-zigbuild' zig cc -- -g -fno-sanitize=all -target $2 "\$@"
+exec '$TOOLS/zig/bin/cargo-zigbuild' zig $* "\$@"
 END
-    chmod +x "$TOOLS/bin/cc-$1.part"
-    mv "$TOOLS/bin/cc-$1.part" "$TOOLS/bin/cc-$1"
-    LINKER=$TOOLS/bin/cc-$1
+    chmod +x "$program.part"
+    mv "$program.part" "$program"
+}
+
+# zig_cc TARGET ZIG_TARGET: a C compiler, which can take the linker's place as well; cargo-zigbuild drops the flags that zig
+# does not take.
+zig_cc() {
+    command -v python3 >/dev/null || fail "python3 is not installed: zig is fetched with its pip"
+    once zig fetch_zig
+    zig_tool "cc-$1" cc -- -g -fno-sanitize=all -target "$2"
+    zig_tool ar ar --
+    COMPILER=$TOOLS/bin/cc-$1 ARCHIVER=$TOOLS/bin/ar
 }
 
 # Stubs of Apple's frameworks, from the names in the locked bindings: the link is checked without a file of Apple's.
@@ -112,11 +121,11 @@ qemu_runner() {
 
 # ---- all of it
 
-# prepare TARGET [lint|build]: sets CARGO, LINKER, RUNNER and FLAGS, the flags for rustc; empty where cargo's own choice is
-# right. `lint` is for what links nothing, `build` for what runs nothing.
+# prepare TARGET [lint|build]: sets CARGO, LINKER, RUNNER, COMPILER and ARCHIVER for C, FLAGS for rustc and SETTINGS, more of
+# the environment; empty where cargo's own choice is right. `lint` is for what links nothing, `build` for what runs nothing.
 prepare() {
     local target=$1 own_std=
-    CARGO=cargo LINKER='' RUNNER='' FLAGS=()
+    CARGO=cargo LINKER='' RUNNER='' COMPILER='' ARCHIVER='' FLAGS=() SETTINGS=()
     unset SDKROOT
     if ! has_std "$target"; then
         [ -d "$TOOLS" ] || may_fetch "the standard library for $target"
@@ -130,7 +139,11 @@ prepare() {
         CARGO=$own_std/bin/cargo
         export RUSTC=$own_std/bin/rustc PATH=$own_std/bin:$PATH
     fi
-    [ "${2:-}" != lint ] || return 0
+    if [ "${2:-}" = lint ]; then
+        # what is not linked needs no C compiler: SQLite is taken for a library of the system, wherever that is
+        SETTINGS+=(LIBSQLITE3_SYS_USE_PKG_CONFIG=1 SQLITE3_LIB_DIR=/)
+        return
+    fi
     case $target in
     x86_64-pc-windows-gnu)
         mingw
@@ -143,18 +156,27 @@ prepare() {
     *-apple-darwin)
         case $HOST in *-apple-darwin) return ;; esac
         zig_cc "$target" "$([ "${target%%-*}" = x86_64 ] && echo x86_64 || echo aarch64)-macos-none"
+        LINKER=$COMPILER
         apple_stubs "$target"
         FLAGS+=("-Clink-arg=-F$TOOLS/apple/System/Library/Frameworks")
         # or rustc asks Xcode
         export SDKROOT=$TOOLS/apple
         ;;
     *-linux-gnu)
-        [ "$HOST" = "$target" ] || zig_cc "$target" "${target%%-*}-linux-gnu.2.31"
+        if [ "$HOST" != "$target" ]; then
+            zig_cc "$target" "${target%%-*}-linux-gnu.2.31"
+            LINKER=$COMPILER
+        fi
         ;;
     *-linux-musl)
+        if [ -z "$own_std" ] && same_machine "$target" && command -v musl-gcc >/dev/null; then
+            COMPILER=musl-gcc
+        elif [ "$HOST" != "$target" ]; then
+            zig_cc "$target" "${target%%-*}-linux-musl"
+        fi
         if [ -n "$own_std" ]; then
             # rustup's comes with the C library and its start-up objects, ours without: zig has them
-            zig_cc "$target" "${target%%-*}-linux-musl"
+            LINKER=$COMPILER
             FLAGS+=(-Clink-self-contained=no)
         elif ! same_machine "$target"; then
             LINKER=rust-lld
@@ -173,8 +195,10 @@ prepare() {
 
 # with_target TARGET COMMAND...: COMMAND, with the environment that cargo needs for TARGET. After `prepare TARGET`.
 with_target() {
-    local key variables=()
+    local key variables=(${SETTINGS[@]+"${SETTINGS[@]}"})
     key=CARGO_TARGET_$(printf %s "$1" | tr 'a-z-' 'A-Z_')
+    [ -z "$COMPILER" ] || variables+=("CC_${1//-/_}=$COMPILER")
+    [ -z "$ARCHIVER" ] || variables+=("AR_${1//-/_}=$ARCHIVER")
     [ -z "$LINKER" ] || variables+=("${key}_LINKER=$LINKER")
     [ -z "$RUNNER" ] || variables+=("${key}_RUNNER=$RUNNER")
     [ ${#FLAGS[@]} = 0 ] || variables+=("${key}_RUSTFLAGS=${FLAGS[*]}")
