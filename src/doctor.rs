@@ -124,11 +124,9 @@ fn unresponsive(state: &Path, cause: String) -> DaemonState {
 
 fn home(home: &Home) -> HomeFacts {
     let owned = home.clone();
-    HomeFacts {
-        agent: home.agent,
-        path: home.path.display().to_string(),
-        sessions: within(PATIENCE, move || intake::survey(&owned)).unwrap_or(Sessions::Silent),
-    }
+    let surveyed = within(PATIENCE, move || intake::survey(&owned));
+    let (sessions, databases) = surveyed.unwrap_or((Sessions::Silent, Vec::new()));
+    HomeFacts { agent: home.agent, path: home.path.display().to_string(), sessions, databases }
 }
 
 fn watch_limits() -> Option<WatchLimits> {

@@ -6,12 +6,14 @@
 //! its [row](crate::core::source::Spec) tells.
 //!
 //! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `watched`, `folders` and `scan` (which files
-//! there are), `notice` (what happened to one), `files`, `tail`, `rest` and `open` (its bytes), `lineage` (whose history
+//! there are), `notice` (what happened to one), `files`, `tail`, `rest` and `open` (its bytes), `documents` and
+//! `databases` (what is written otherwise), `lineage` (whose history
 //! it copied), `outbox` (what is told),
 //! `registers` and `exits` (which processes run), `watch`, `breath`, `inbox` and `places` (who wakes us, about what);
 //! `survey` (a look from outside).
 
 mod breath;
+mod databases;
 mod documents;
 mod exits;
 mod files;
@@ -37,6 +39,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -47,6 +50,7 @@ use crate::core::source_event::{FileIdentity, SourceEvent};
 use crate::core::time::Now;
 use crate::homes::Home;
 
+pub(crate) use databases::databases_in;
 pub use documents::LARGEST_DOCUMENT;
 pub(crate) use lineage::{helper_files, session_files};
 pub use survey::survey;
@@ -202,6 +206,11 @@ pub fn read_once(config: IntakeConfig, sink: impl FnMut(SourceEvent) -> ControlF
     let inbox = Arc::new(Inbox::default());
     let watcher = Watcher::new(Arc::clone(&inbox), Arc::clone(&config.clock), None);
     Reader::new(config, inbox, watcher, Box::new(sink)).read_once();
+}
+
+/// Whether what is at a path may be written on another machine.
+pub(crate) fn is_on_network(path: &Path) -> bool {
+    watch::trust(path) >= watch::Trust::Network
 }
 
 impl IntakeHandle {

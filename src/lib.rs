@@ -91,6 +91,7 @@ pub mod core;
 // What feeds the core and obeys it.
 pub mod control;
 pub mod daemon;
+pub mod database;
 pub mod demo;
 pub mod host;
 pub mod intake;

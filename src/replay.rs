@@ -105,7 +105,9 @@ fn step(
         feed.file.rest();
     }
     if let Some(wanted) = feed.file.lineage_wanted() {
-        feed.file.set_lineage(&lineage.answer(file, &wanted));
+        // What a database has of other sessions, its rows tell themselves.
+        let rows = if file.listed.is_some() { Vec::new() } else { lineage.answer(file, &wanted) };
+        feed.file.set_lineage(&rows);
     }
     if feed.file.helpers_wanted(!more) {
         feed.file.set_helpers(&lineage::helpers(file), !more);

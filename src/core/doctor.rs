@@ -125,6 +125,19 @@ pub struct HomeFacts {
     pub path: String,
     /// What is in it.
     pub sessions: Sessions,
+    /// The databases among that.
+    pub databases: Vec<DatabaseFacts>,
+}
+
+/// A database with sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseFacts {
+    /// Its file's name.
+    pub name: String,
+    /// The versions of the agent whose tables are in it.
+    pub versions: Vec<&'static str>,
+    /// Why not all of it is read.
+    pub unread: Option<String>,
 }
 
 /// What is in a home.

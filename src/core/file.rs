@@ -19,7 +19,8 @@ use jiff::Timestamp;
 use crate::core::limits::Snapshot;
 use crate::core::lines::{Line, LineBuffer};
 use crate::core::session::{Session, UsageEvent};
-use crate::core::source::{Agent, Parsed, Parser};
+use crate::core::source::database::Row;
+use crate::core::source::{Agent, Fact, Parsed, Parser};
 use crate::core::time::later;
 use fold::Fold;
 
@@ -88,6 +89,25 @@ impl SessionFile {
     pub fn replace(&mut self, key: &str, bytes: &[u8]) {
         let Self { parser, fold, .. } = self;
         parser.document(key, bytes, &mut |parsed| fold.parsed(Line::Whole(bytes), parsed));
+    }
+
+    /// Takes a row of a database as it is now.
+    pub fn row(&mut self, row: &Row<'_>) {
+        let Self { parser, fold, .. } = self;
+        parser.row(row, &mut |parsed| fold.parsed(Line::Whole(b""), parsed));
+    }
+
+    /// Of which rows others are to be read.
+    pub fn asks(&mut self) -> Vec<String> {
+        self.parser.asks()
+    }
+
+    /// Tells that no row comes for now.
+    pub fn settle(&mut self) {
+        let held = self.parser.settle();
+        if !matches!(held, Parsed::Line { fact: Fact::Alive, .. }) {
+            self.take(held);
+        }
     }
 
     /// Takes what a parser of its agent has told elsewhere.

@@ -6,6 +6,7 @@
 pub mod claude;
 pub mod codex;
 pub mod command;
+pub mod database;
 pub mod layout;
 pub mod ledger;
 pub mod pi;

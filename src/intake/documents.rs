@@ -17,10 +17,10 @@ use jiff::Timestamp;
 use super::Home;
 use super::notice::LIVE_FOR;
 use super::open::{Opened, Stamp};
+use super::outbox::updated;
 use super::reader::Reader;
 use crate::core::file::SessionFile;
-use crate::core::fingerprint;
-use crate::core::source_event::{FileId, FileIdentity, ReadTo, SourceEvent};
+use crate::core::source_event::{FileId, SourceEvent};
 use crate::core::time::earlier;
 
 /// The largest document that is read, in bytes.
@@ -71,6 +71,10 @@ impl Reader<'_> {
         session: String,
         path: &Path,
     ) -> io::Result<ControlFlow<()>> {
+        if self.databases.are_in(home) {
+            // They have it as well.
+            return Ok(ControlFlow::Continue(()));
+        }
         let key = (Arc::clone(&home.label), session);
         let Some(stamp) = present(path)? else {
             if let Some(session) = self.documents.sessions.get_mut(&key) {
@@ -123,19 +127,12 @@ impl Reader<'_> {
 
     fn announce_documents(&mut self, key: &Key) -> ControlFlow<()> {
         let Some(session) = self.documents.sessions.get_mut(key) else { return ControlFlow::Continue(()) };
-        session.fold.caught_up();
-        if session.fold.lineage_wanted().is_some() {
-            session.fold.set_lineage(&[]);
-        }
-        let Some(update) = session.fold.take_update() else { return ControlFlow::Continue(()) };
-        // It has no place in a file: as far as its figures go is as far as it was read.
-        let identity =
-            FileIdentity(fingerprint::short(key.0.as_bytes()), fingerprint::short(key.1.as_bytes()));
-        let total = update.session.usage.session_total_tokens.unwrap_or_default();
-        let read = Some(ReadTo { file: identity, offset: total.all() });
-        let (id, home) = (session.id, Arc::clone(&session.home));
+        let Some((update, read)) = updated(&mut session.fold, &key.0, &key.1) else {
+            return ControlFlow::Continue(());
+        };
+        let (file, home) = (session.id, Arc::clone(&session.home));
         self.homes.limits_found(&home, &update.limits);
-        self.out.send([SourceEvent::Updated { file: id, update: Box::new(update), read }])
+        self.out.send([SourceEvent::Updated { file, update, read }])
     }
 
     /// Follows sessions no longer that are `wanted` no more.

@@ -69,6 +69,7 @@ impl Reader<'_> {
                 self.forget(id)?;
             }
             self.drop_documents(|session| !session.is_of(&home))?;
+            self.drop_databases(&home)?;
         }
         for home in homes.into_iter().filter_map(|home| self.homes.add(home)) {
             self.watched.add(&home);

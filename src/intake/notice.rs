@@ -27,6 +27,10 @@ impl Reader<'_> {
     pub(super) fn look_at(&mut self, path: &Path) -> ControlFlow<()> {
         let Some((root, _)) = self.watched.find(path) else { return ControlFlow::Continue(()) };
         let home = Arc::clone(&root.home);
+        if let Some(database) = home.agent.spec().layout.database(path) {
+            self.look_at_database(&home, database);
+            return ControlFlow::Continue(());
+        }
         let session = home.agent.spec().layout.document(path);
         let looked = match self.files.at(path) {
             _ if let Some(session) = session => self.look_at_document(&home, session, path),
@@ -98,6 +102,7 @@ impl Reader<'_> {
             && offset <= self.config.sizes.whole
             && let Some(id) = self.resume(home, path, offset)?
         {
+            self.read_rows_beside(id);
             let resumed = self.announce(id);
             let flow = if resumed.is_break() { resumed } else { self.look_again(id)? };
             self.rest(id);
@@ -106,6 +111,7 @@ impl Reader<'_> {
         let mut tail = self.read(home, path, &mut Opened::open(path)?)?;
         tail.grown_at = now.mono.saturating_sub(now.since(stamp.modified));
         let id = self.files.insert(tail);
+        self.read_rows_beside(id);
         let flow = self.announce(id);
         self.rest(id);
         Ok(flow)
@@ -164,6 +170,7 @@ impl Reader<'_> {
         let mut tail = self.read(&home, &path, opened)?;
         tail.grown_at = self.now().mono;
         self.files.put(id, tail);
+        self.read_rows_beside(id);
         Ok(self.announce(id))
     }
 
@@ -225,6 +232,7 @@ impl Reader<'_> {
         {
             self.forget(id)?;
         }
+        self.drop_silent_rows()?;
         let oldest = earlier(now, LIVE_FOR);
         self.drop_documents(|session| session.modified().is_some_and(|at| at >= oldest))
     }

@@ -4,7 +4,25 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::inbox::Inbox;
-use crate::core::source_event::SourceEvent;
+use crate::core::file::{FileUpdate, SessionFile};
+use crate::core::fingerprint;
+use crate::core::source_event::{FileIdentity, ReadTo, SourceEvent};
+
+/// What is new of a session that has no file of its own to be read on in: as far as its figures go is as far as it was read.
+pub(super) fn updated(
+    fold: &mut SessionFile,
+    home: &str,
+    session: &str,
+) -> Option<(Box<FileUpdate>, Option<ReadTo>)> {
+    fold.caught_up();
+    if fold.lineage_wanted().is_some() {
+        fold.set_lineage(&[]);
+    }
+    let update = fold.take_update()?;
+    let file = FileIdentity(fingerprint::short(home.as_bytes()), fingerprint::short(session.as_bytes()));
+    let total = update.session.usage.session_total_tokens.unwrap_or_default();
+    Some((Box::new(update), Some(ReadTo { file, offset: total.all() })))
+}
 
 /// So many events wait to be told together.
 const MOST_WAITING: usize = 64;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Home;
+use super::databases::databases_in;
 use crate::core::source::layout::{Purpose, Tree};
 
 /// All trees, present or not.
@@ -79,7 +80,7 @@ impl Root {
     pub(super) fn is_read(&self, name: &str) -> bool {
         let layout = &self.home.agent.spec().layout;
         match self.tree.purpose {
-            Purpose::Sessions | Purpose::Moved => layout.is_session(name),
+            Purpose::Sessions | Purpose::Moved | Purpose::Superseded => layout.is_read(name),
             Purpose::Register => layout.pid_of(name).is_some(),
         }
     }
@@ -94,7 +95,16 @@ impl Root {
 
     /// Whether its coming is news. What is only moved is known already.
     pub(super) fn is_awaited(&self) -> bool {
-        self.tree.purpose != Purpose::Moved
+        matches!(self.tree.purpose, Purpose::Sessions | Purpose::Register)
+    }
+
+    /// Whether it is there, to be read.
+    pub(super) fn has_arrived(&self) -> bool {
+        let is_superseded = || {
+            self.tree.purpose == Purpose::Superseded
+                && !databases_in(self.home.agent, &self.home.path).is_empty()
+        };
+        self.configured.is_dir() && !is_superseded()
     }
 
     /// Whether its coming would go unnoticed.

@@ -8,7 +8,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Home;
 use super::IntakeConfig;
+use super::databases::Databases;
 use super::documents::Documents;
 use super::exits::Exits;
 use super::files::Files;
@@ -41,6 +43,7 @@ pub(super) struct Reader<'a> {
     pub(super) watched: Watched,
     pub(super) files: Files,
     pub(super) documents: Documents,
+    pub(super) databases: Databases,
     /// Files to look at, the newest last.
     pub(super) backlog: Vec<Found>,
     pub(super) registers: Registers,
@@ -64,6 +67,7 @@ impl<'a> Reader<'a> {
             homes: Homes::default(),
             files: Files::new(),
             documents: Documents::default(),
+            databases: Databases::default(),
             backlog: Vec::new(),
             relations: Relations::default(),
             caught_up: false,
@@ -130,13 +134,19 @@ impl<'a> Reader<'a> {
     }
 
     fn has_work(&self) -> bool {
-        self.homes.searches() || !self.caught_up || !self.backlog.is_empty() || self.files.is_any_to_count()
+        self.homes.searches()
+            || !self.caught_up
+            || !self.backlog.is_empty()
+            || self.files.is_any_to_count()
+            || self.has_database_to_read()
     }
 
     /// One piece of work, the most urgent one.
     fn work(&mut self) -> ControlFlow<()> {
         if let Some(found) = self.backlog.pop() {
             self.look_at(&found.path)
+        } else if self.has_database_to_read() {
+            self.read_next_database()
         } else if self.homes.searches() {
             self.search_limits()
         } else if !self.caught_up {
@@ -164,6 +174,7 @@ impl<'a> Reader<'a> {
         }
         self.check_files(|_| true)?;
         self.check_documents(|_| true)?;
+        self.check_databases(|_| true);
         self.registers.verify(self.now());
         self.registers.check(|_| true);
         self.tell_registers()?;
@@ -218,7 +229,9 @@ impl<'a> Reader<'a> {
                 homes.iter().any(|home| Arc::ptr_eq(home, &tail.home))
                     && (is_hot(tail, mono) || due(tail.polled_at, cold))
             })?;
-            self.check_documents(|home| homes.iter().any(|untold| Arc::ptr_eq(untold, home)))?;
+            let is_untold = |home: &Arc<Home>| homes.iter().any(|untold| Arc::ptr_eq(untold, home));
+            self.check_documents(is_untold)?;
+            self.check_databases(is_untold);
             self.registers.check(|home| homes.iter().any(|untold| Arc::ptr_eq(untold, home)));
             self.tell_registers()?;
             self.seek_roots()?;
@@ -257,7 +270,11 @@ impl<'a> Reader<'a> {
         let list = self.homes.any_is_polled().then(|| self.listed_at.saturating_add(self.config.pace.list));
         let rest = self.files.next_rest();
         let ends = self.registers.look_again_at();
-        [poll, list, self.homes.retry_at(), rest, ends].into_iter().flatten().fold(rescan, Duration::min)
+        let read = self.databases.due_at();
+        [poll, list, self.homes.retry_at(), rest, ends, read]
+            .into_iter()
+            .flatten()
+            .fold(rescan, Duration::min)
     }
 
     /// How often files are looked at that nobody tells of; `None` when there are none.
@@ -265,7 +282,7 @@ impl<'a> Reader<'a> {
         let mono = self.now().mono;
         let homes: Vec<_> = self.homes.untold().collect();
         let files = self.files.iter().map(|(_, tail)| (&tail.home, tail.grown_at));
-        let followed = files.chain(self.documents.grown());
+        let followed = files.chain(self.documents.grown()).chain(self.databases.grown());
         let mut followed =
             followed.filter(|(of, _)| homes.iter().any(|home| Arc::ptr_eq(home, of))).peekable();
         let unwatched_root = self.watched.roots().iter().any(|root| root.is_awaited() && root.is_unheard());

@@ -45,7 +45,9 @@ impl Tail {
     /// Gives up what was read. A file that would not come to the same when it is read again, or whose last line is not
     /// whole, keeps it.
     fn rest(&mut self) {
-        let may_rest = !self.shared && self.count.is_none() && self.position.offset <= MOST;
+        // Rows that add to a file would have to be read again with it.
+        let has_rows = self.home.agent.spec().layout.databases.is_some();
+        let may_rest = !self.shared && !has_rows && self.count.is_none() && self.position.offset <= MOST;
         if may_rest
             && self.position.is_at_line_end()
             && let Some(decided) = self.fold.as_ref().and_then(|fold| fold.decided())

@@ -9,40 +9,70 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::Home;
+use super::databases::databases_in;
 use super::watch::{self, Trust};
-use crate::core::doctor::Sessions;
+use crate::core::doctor::{DatabaseFacts, Sessions};
 use crate::core::source::layout::{Layout, Purpose, Tree};
+use crate::database::Database;
 
 /// Bounds the time that somebody else's folder of ten thousand folders costs.
 const MOST_FOLDERS: usize = 20_000;
 
-/// What is in `home`.
-pub fn survey(home: &Home) -> Sessions {
+/// What is in `home`, and which databases are among that.
+pub fn survey(home: &Home) -> (Sessions, Vec<DatabaseFacts>) {
     let layout = &home.agent.spec().layout;
     let mut found = HomeSurvey { layout, folders: 0, sessions: 0, newest: None };
-    let mut is_present = false;
-    for tree in layout.sessions() {
-        let root = home.path.join(tree.folder);
-        match found.walk(&root, tree, 0) {
-            Ok(()) => is_present |= tree.purpose == Purpose::Sessions,
-            Err(ListError { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {}
-            Err(ListError { path, cause }) => {
-                let cause = match fs::metadata(&path) {
-                    Ok(metadata) if !metadata.is_dir() => "it is not a folder".to_owned(),
-                    _ => cause.to_string(),
-                };
-                return Sessions::Unreadable { path: path.display().to_string(), cause };
+    let databases: Vec<_> =
+        databases_in(home.agent, &home.path).iter().map(|path| found.database(path)).collect();
+    (found.of(home, !databases.is_empty()), databases)
+}
+
+impl HomeSurvey {
+    fn of(mut self, home: &Home, has_database: bool) -> Sessions {
+        let found = &mut self;
+        let mut is_present = false;
+        let is_read = |tree: &&Tree| !(has_database && tree.purpose == Purpose::Superseded);
+        for tree in found.layout.sessions().filter(is_read) {
+            let root = home.path.join(tree.folder);
+            match found.walk(&root, tree, 0) {
+                Ok(()) => is_present |= tree.purpose == Purpose::Sessions,
+                Err(ListError { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {}
+                Err(ListError { path, cause }) => {
+                    let cause = match fs::metadata(&path) {
+                        Ok(metadata) if !metadata.is_dir() => "it is not a folder".to_owned(),
+                        _ => cause.to_string(),
+                    };
+                    return Sessions::Unreadable { path: path.display().to_string(), cause };
+                }
             }
         }
+        if !is_present && found.sessions == 0 {
+            return Sessions::Missing;
+        }
+        Sessions::Read {
+            folders: found.folders,
+            sessions: found.sessions,
+            newest: found.newest,
+            polled: watch::trust(&home.path) >= Trust::Network,
+        }
     }
-    if !is_present && found.sessions == 0 {
-        return Sessions::Missing;
-    }
-    Sessions::Read {
-        folders: found.folders,
-        sessions: found.sessions,
-        newest: found.newest,
-        polled: watch::trust(&home.path) >= Trust::Network,
+
+    /// Counts what is in a database.
+    fn database(&mut self, path: &Path) -> DatabaseFacts {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut facts = DatabaseFacts { name, versions: Vec::new(), unread: None };
+        let looked = self.layout.databases.as_ref().map(|databases| Database::open(path, databases));
+        let counted = looked.transpose().and_then(|database| {
+            let Some(database) = database.flatten() else { return Ok(()) };
+            facts.versions = database.versions();
+            facts.unread = database.refused().map(str::to_owned);
+            let (sessions, newest) = database.count()?;
+            self.sessions += sessions;
+            self.newest = self.newest.max(newest);
+            Ok::<_, io::Error>(())
+        });
+        facts.unread = counted.err().map(|error| error.to_string()).or(facts.unread);
+        facts
     }
 }
 

@@ -15,6 +15,7 @@ use super::open::{Chunks, Opened, Stamp};
 use super::{Ends, Home, Sizes};
 use crate::core::file::{Decided, SessionFile};
 use crate::core::fingerprint;
+use crate::database::cursor::Cursors;
 
 /// How many bytes before the offset are remembered, to notice a file that was rewritten in place.
 const ANCHOR: usize = 64;
@@ -43,6 +44,8 @@ pub(super) struct Tail {
     pub(super) shared: bool,
     /// What was known of it beyond its bytes when it came to rest.
     pub(super) decided: Decided,
+    /// How far the rows that add to it have been read.
+    pub(super) cursors: Cursors,
 }
 
 /// How far a file has been read.
@@ -233,6 +236,7 @@ impl Tail {
             lineage_asked: None,
             shared: false,
             decided: Decided::default(),
+            cursors: Cursors::default(),
         })
     }
 
@@ -267,6 +271,7 @@ impl Tail {
             lineage_asked: None,
             shared: false,
             decided: Decided::default(),
+            cursors: Cursors::default(),
         }))
     }
 

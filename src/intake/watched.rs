@@ -14,6 +14,7 @@ use super::inbox::Inbox;
 use super::open::Stamp;
 use super::places::{Kind, Places, Presence, Root};
 use super::watch::{self, WHOLE_TREES, Watcher};
+use crate::core::source::layout::Purpose;
 use crate::core::source_event::FileIdentity;
 use crate::core::time::later;
 use crate::fs_watch::WatchError;
@@ -133,7 +134,7 @@ impl Watched {
         let mut waiting = BTreeSet::new();
         for index in 0..self.places.roots.len() {
             while let Some(root) = self.places.roots.get_mut(index).filter(|root| !root.is_present()) {
-                if root.configured.is_dir() {
+                if root.has_arrived() {
                     (root.path, root.presence) = (real(&root.configured), Presence::Present);
                     let root = root.clone();
                     self.inbox.set_places(&self.places);
@@ -185,6 +186,17 @@ impl Watched {
         self.watcher.forget_only(folder);
         let below = |root: &&Root| root.is_present() && root.path.starts_with(folder);
         self.roots().iter().filter(below).map(|root| root.path.clone()).collect()
+    }
+
+    /// What earlier versions wrote in a home counts no more.
+    pub(super) fn supersede(&mut self, home: &Arc<Home>) {
+        let is_it = |root: &&Root| {
+            root.tree.purpose == Purpose::Superseded && root.is_present() && Arc::ptr_eq(&root.home, home)
+        };
+        let superseded: Vec<_> = self.roots().iter().filter(is_it).map(|root| root.path.clone()).collect();
+        for root in superseded {
+            self.lose(&root);
+        }
     }
 
     /// A folder is another one by now.

@@ -9,11 +9,14 @@ use jiff::Timestamp;
 
 use crate::core::file::{RowReader, SessionFile, UsageRow};
 use crate::core::lines::Finder;
-use crate::core::source::{self, Agent, Parsed};
-use crate::intake::LARGEST_DOCUMENT;
+use crate::core::source::database::{Row, Value};
+use crate::core::source::{self, Agent, Fact, Parsed, Parser};
+use crate::database::cursor::Cursors;
+use crate::database::{Database, Listed, Takes};
+use crate::intake::{LARGEST_DOCUMENT, databases_in};
 use crate::unpacked::Unpacked;
 
-use super::files::Recorded;
+use super::files::{Recorded, home_folder};
 
 const CHUNK: usize = 256 << 10;
 
@@ -28,9 +31,19 @@ pub(super) struct Feed {
 
 #[derive(Debug)]
 enum Source {
-    Lines(Box<Lines>),
-    /// What documents say that was not taken yet, in order.
-    Documents(VecDeque<Parsed>),
+    /// A file, and the rows that add to it.
+    Lines(Box<Lines>, VecDeque<KeptRow>),
+    /// What documents or rows say that was not taken yet, in order.
+    Told(VecDeque<Parsed>),
+}
+
+/// A row of a database that adds to a file.
+#[derive(Debug)]
+struct KeptRow {
+    at: Option<Timestamp>,
+    table: &'static str,
+    key: String,
+    values: Vec<Value>,
 }
 
 /// A file that is read line by line.
@@ -48,13 +61,16 @@ struct Lines {
 impl Feed {
     /// Opens what was recorded; `None` when nothing in it has a time.
     pub(super) fn open(recorded: &Recorded) -> std::io::Result<Option<Self>> {
-        let Recorded { path, agent, home, documents, .. } = recorded;
+        let Recorded { path, agent, home, documents, listed, .. } = recorded;
         let mut file = SessionFile::new(*agent, Arc::clone(home), Timestamp::MIN);
         file.locate(path);
-        let source = if documents.is_empty() {
-            Source::Lines(Box::new(Lines::open(path, *agent)?))
+        let source = if let Some(listed) = listed {
+            Source::Told(told_of(path, listed, *agent)?.into())
+        } else if documents.is_empty() {
+            let rows = recorded.head.as_ref().map(|head| rows_beside(path, &head.id, *agent));
+            Source::Lines(Box::new(Lines::open(path, *agent)?), rows.unwrap_or_default())
         } else {
-            Source::Documents(told(documents, *agent)?.into())
+            Source::Told(told(documents, *agent)?.into())
         };
         let mut feed = Self { at: Timestamp::MIN, file, source };
         let any = feed.look()?;
@@ -64,8 +80,20 @@ impl Feed {
     /// Feeds what comes next to the session and looks at what comes after it; false at the end.
     pub(super) fn step(&mut self) -> std::io::Result<bool> {
         let more = match &mut self.source {
-            Source::Lines(lines) => lines.step(&mut self.file)?,
-            Source::Documents(told) => {
+            Source::Lines(lines, rows) => {
+                let (any, at) = lines.look()?;
+                // A row comes with the line before it.
+                let is_due =
+                    |row: &mut KeptRow| !any || at.is_some_and(|at| row.at.is_none_or(|row| row <= at));
+                match rows.pop_front_if(is_due) {
+                    Some(row) => {
+                        row.tell(&mut self.file);
+                        any || !rows.is_empty()
+                    }
+                    None => lines.step(&mut self.file)? || !rows.is_empty(),
+                }
+            }
+            Source::Told(told) => {
                 told.pop_front().into_iter().for_each(|parsed| self.file.take(parsed));
                 true
             }
@@ -76,12 +104,93 @@ impl Feed {
     /// Finds the time of what comes next. A line without one, or torn, happens with the line before it.
     fn look(&mut self) -> std::io::Result<bool> {
         let (any, time) = match &mut self.source {
-            Source::Lines(lines) => lines.look()?,
-            Source::Documents(told) => (!told.is_empty(), told.front().and_then(Parsed::at)),
+            Source::Lines(lines, rows) => {
+                let (any, time) = lines.look()?;
+                let row = rows.front().and_then(|row| row.at);
+                (any || !rows.is_empty(), if any { [time, row].into_iter().flatten().min() } else { row })
+            }
+            Source::Told(told) => (!told.is_empty(), told.front().and_then(Parsed::at)),
         };
         self.at = time.map_or(self.at, |time| self.at.max(time));
         Ok(any)
     }
+}
+
+impl KeptRow {
+    fn tell(&self, file: &mut SessionFile) {
+        let cells: Vec<_> = self.values.iter().map(Value::cell).collect();
+        file.row(&Row { table: self.table, key: &self.key, cells: &cells, at: self.at });
+    }
+}
+
+/// Keeps rows for later.
+#[derive(Debug, Default)]
+struct Keeper(Vec<KeptRow>);
+
+impl Takes for Keeper {
+    fn row(&mut self, row: &Row<'_>) {
+        let values = row.cells.iter().map(|cell| Value::from(*cell)).collect();
+        self.0.push(KeptRow { at: row.at, table: row.table, key: row.key.to_owned(), values });
+    }
+
+    fn asks(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// The rows that the databases of its home add to a session's file, in the order of their times. A database that cannot be
+/// read adds nothing.
+fn rows_beside(path: &Path, session: &str, agent: Agent) -> VecDeque<KeptRow> {
+    let layout = &agent.spec().layout;
+    let (Some(databases), Some(home)) = (layout.databases.as_ref(), home_folder(agent, path)) else {
+        return VecDeque::new();
+    };
+    let mut rows = Keeper::default();
+    for path in databases_in(agent, home) {
+        let Ok(Some(database)) = Database::open(&path, databases) else { continue };
+        if let Some(schema) = database.schema_beside_files() {
+            let listed = Listed { id: session.to_owned(), schema };
+            let _without_it = database.read(&listed, &mut Cursors::default(), &mut rows);
+        }
+    }
+    rows.0.sort_by_key(|row| row.at);
+    rows.0.into()
+}
+
+/// Takes what a parser tells of rows.
+#[derive(Debug)]
+struct Hearer {
+    parser: Box<dyn Parser>,
+    told: Vec<Parsed>,
+}
+
+impl Takes for Hearer {
+    fn row(&mut self, row: &Row<'_>) {
+        let Self { parser, told } = self;
+        parser.row(row, &mut |parsed| told.push(parsed));
+    }
+
+    fn asks(&mut self) -> Vec<String> {
+        self.parser.asks()
+    }
+}
+
+/// What the rows of a session say, in the order of its times.
+fn told_of(path: &Path, listed: &Listed, agent: Agent) -> std::io::Result<Vec<Parsed>> {
+    let Some(databases) = agent.spec().layout.databases.as_ref() else { return Ok(Vec::new()) };
+    Database::open(path, databases)?
+        .map_or_else(|| Ok(Vec::new()), |database| told_by(&database, listed, agent))
+}
+
+/// The same of a database at hand.
+pub(super) fn told_by(database: &Database, listed: &Listed, agent: Agent) -> std::io::Result<Vec<Parsed>> {
+    let mut hearer = Hearer { parser: (agent.spec().parser)(), told: Vec::new() };
+    database.read(listed, &mut Cursors::default(), &mut hearer)?;
+    let held = hearer.parser.settle();
+    if !matches!(held, Parsed::Line { fact: Fact::Alive, .. }) {
+        hearer.told.push(held);
+    }
+    Ok(in_order(hearer.told))
 }
 
 impl Lines {
@@ -152,7 +261,11 @@ pub(super) fn told(documents: &[PathBuf], agent: Agent) -> std::io::Result<Vec<P
         parser.located(path);
         parser.document(&path.to_string_lossy(), &bytes, &mut |parsed| told.push(parsed));
     }
-    // What has no time happened with what was said before it.
+    Ok(in_order(told))
+}
+
+/// What has no time happened with what was said before it.
+fn in_order(told: Vec<Parsed>) -> Vec<Parsed> {
     let mut at = Timestamp::MIN;
     let mut timed: Vec<_> = told
         .into_iter()
@@ -162,7 +275,7 @@ pub(super) fn told(documents: &[PathBuf], agent: Agent) -> std::io::Result<Vec<P
         })
         .collect();
     timed.sort_by_key(|(at, _)| *at);
-    Ok(timed.into_iter().map(|(_, parsed)| parsed).collect())
+    timed.into_iter().map(|(_, parsed)| parsed).collect()
 }
 
 /// The usage rows of a whole file.

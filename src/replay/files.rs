@@ -12,10 +12,11 @@ use crate::core::file::{Head, SessionFile};
 use crate::core::names::listed;
 use crate::core::source::layout::Purpose;
 use crate::core::source::{self, Agent, Parsed, Spec};
+use crate::database::{Database, Listed};
 use crate::real_path::real;
 use crate::unpacked::Unpacked;
 
-use super::feed::told;
+use super::feed::{told, told_by};
 
 /// How much of a file is looked at to recognise it. First lines are below 64 KB.
 const HEAD: u64 = 256 << 10;
@@ -40,6 +41,8 @@ pub(super) struct Recorded {
     pub(super) path: PathBuf,
     /// The documents that it is written as, where it is; `path` is the first of them.
     pub(super) documents: Vec<PathBuf>,
+    /// Which session of the database at `path` it is, where that is one.
+    pub(super) listed: Option<Listed>,
     pub(super) agent: Agent,
     pub(super) home: Arc<str>,
     pub(super) first_at: Timestamp,
@@ -86,16 +89,16 @@ pub(super) fn find(agents: &[Agent], paths: &[PathBuf]) -> (Vec<Recorded>, Vec<P
                 continue;
             }
             match recognise_of(agents, &file) {
-                Ok(Some(recorded)) => {
+                Ok(recorded) if !recorded.is_empty() => {
                     any = true;
-                    found.push(recorded);
+                    found.extend(recorded);
                 }
-                Ok(None) if named => problems.push(Problem {
+                Ok(_) if named => problems.push(Problem {
                     path: file,
                     reason: "not a session file of a known agent".to_owned(),
                     hint: Some(example()),
                 }),
-                Ok(None) => {}
+                Ok(_) => {}
                 Err(error) => problems.push(Problem::new(&file, &error)),
             }
         }
@@ -107,7 +110,19 @@ pub(super) fn find(agents: &[Agent], paths: &[PathBuf]) -> (Vec<Recorded>, Vec<P
             });
         }
     }
-    (joined(found), problems)
+    (joined(without_superseded(found)), problems)
+}
+
+/// What a home's database has was copied there from its documents.
+fn without_superseded(mut found: Vec<Recorded>) -> Vec<Recorded> {
+    let of_database = |recorded: &Recorded| Some((recorded.agent, recorded.listed.as_ref()?.id.clone()));
+    let listed: BTreeSet<_> = found.iter().filter_map(of_database).collect();
+    found.retain(|recorded| {
+        let session = recorded.agent.spec().layout.document(&recorded.path);
+        let session = session.filter(|_| !recorded.documents.is_empty());
+        session.is_none_or(|session| !listed.contains(&(recorded.agent, session)))
+    });
+    found
 }
 
 /// The documents of one session are one recording.
@@ -160,35 +175,71 @@ fn collect(
 fn is_session(agents: &[Agent], path: &Path) -> bool {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     [".jsonl", ".jsonl.zst"].iter().any(|ending| name.ends_with(ending))
-        || agents.iter().any(|agent| agent.spec().layout.document(path).is_some())
+        || agents.iter().any(|agent| {
+            let layout = &agent.spec().layout;
+            layout.document(path).is_some() || layout.database(path).is_some_and(|main| main == path)
+        })
 }
 
 pub(super) fn recognise(path: &Path) -> std::io::Result<Option<Recorded>> {
-    recognise_of(&Agent::ALL, path)
+    recognise_of(&Agent::ALL, path).map(|recorded| recorded.into_iter().next())
 }
 
-fn recognise_of(agents: &[Agent], path: &Path) -> std::io::Result<Option<Recorded>> {
+fn recognise_of(agents: &[Agent], path: &Path) -> std::io::Result<Vec<Recorded>> {
     let mut start = Vec::new();
     Unpacked::open(path)?.take(HEAD).read_to_end(&mut start)?;
+    if start.starts_with(b"SQLite format 3\0") {
+        return sessions_in(agents, path);
+    }
+    recognise_file(agents, path, &start).map(|recorded| recorded.into_iter().collect())
+}
+
+/// The sessions in a database of whichever agent it is.
+fn sessions_in(agents: &[Agent], path: &Path) -> std::io::Result<Vec<Recorded>> {
+    let mut refused = None;
+    for agent in agents.iter().copied() {
+        let Some(databases) = agent.spec().layout.databases.as_ref() else { continue };
+        let database = match Database::open(path, databases) {
+            Ok(Some(database)) if !database.versions().is_empty() => database,
+            Ok(_) => continue,
+            Err(error) => {
+                refused = Some(error);
+                continue;
+            }
+        };
+        let mut found = Vec::new();
+        for listed in database.sessions(i64::MIN, true)? {
+            let told = told_by(&database, &listed, agent)?;
+            let first_at = told.first().and_then(Parsed::at).unwrap_or(Timestamp::MIN);
+            let home = path.parent().unwrap_or(path).to_string_lossy().into();
+            let (path, documents) = (path.to_owned(), Vec::new());
+            found.push(Recorded { path, documents, listed: Some(listed), agent, home, first_at, head: None });
+        }
+        return Ok(found);
+    }
+    refused.map_or_else(|| Ok(Vec::new()), Err)
+}
+
+fn recognise_file(agents: &[Agent], path: &Path, start: &[u8]) -> std::io::Result<Option<Recorded>> {
     let is_one = |agent: &Agent| {
         let layout = &agent.spec().layout;
-        layout.document(path).is_some() && layout.documents.as_ref().is_some_and(|of| (of.is_one)(&start))
+        layout.document(path).is_some() && layout.documents.as_ref().is_some_and(|of| (of.is_one)(start))
     };
     if let Some(agent) = agents.iter().copied().find(is_one) {
         let documents = vec![path.to_owned()];
         let first_at = told(&documents, agent)?.first().and_then(Parsed::at).unwrap_or(Timestamp::MIN);
         let (path, home) = (path.to_owned(), home_of(agent, path));
-        return Ok(Some(Recorded { path, documents, agent, home, first_at, head: None }));
+        return Ok(Some(Recorded { path, documents, listed: None, agent, home, first_at, head: None }));
     }
-    let Some(agent) = source::recognise_of(agents, &start) else { return Ok(None) };
+    let Some(agent) = source::recognise_of(agents, start) else { return Ok(None) };
     let home = home_of(agent, path);
     let mut file = SessionFile::new(agent, home.clone(), Timestamp::MIN);
     file.locate(path);
-    file.push(&start);
+    file.push(start);
     file.end_line();
-    let first_at = source::first_time(agent, &start).unwrap_or(Timestamp::MIN);
+    let first_at = source::first_time(agent, start).unwrap_or(Timestamp::MIN);
     let (path, documents) = (path.to_owned(), Vec::new());
-    Ok(Some(Recorded { path, documents, agent, home, first_at, head: file.head() }))
+    Ok(Some(Recorded { path, documents, listed: None, agent, home, first_at, head: file.head() }))
 }
 
 /// The agent's home that a session file lies in; where there is none, its own folder stands for it.
@@ -199,6 +250,9 @@ fn home_of(agent: Agent, path: &Path) -> Arc<str> {
 
 /// The agent's home that a session file lies in.
 pub(super) fn home_folder(agent: Agent, path: &Path) -> Option<&Path> {
-    let is_root = |folder: &&Path| agent.spec().layout.sessions().any(|tree| folder.ends_with(tree.folder));
-    path.ancestors().find(is_root)?.parent()
+    let trees = || agent.spec().layout.sessions();
+    let is_root =
+        |folder: &&Path| trees().any(|tree| !tree.folder.is_empty() && folder.ends_with(tree.folder));
+    let above = || trees().any(|tree| tree.folder.is_empty()).then(|| path.parent()).flatten();
+    path.ancestors().find(is_root).map_or_else(above, Path::parent)
 }

@@ -1,6 +1,6 @@
 //! What is needed to see sessions: the settings, the session folders, the system's watches.
 
-use super::{Check, Facts, Grade, HomeFacts, Sessions, ago, state_of};
+use super::{Check, DatabaseFacts, Facts, Grade, HomeFacts, Sessions, ago, state_of};
 use crate::core::names::listed;
 use crate::core::source::Agent;
 
@@ -108,7 +108,27 @@ fn sessions(facts: &Facts) -> Vec<Check> {
             }
         }
     };
-    facts.homes.iter().map(check).collect()
+    facts.homes.iter().flat_map(|home| [check(home)].into_iter().chain(databases(home))).collect()
+}
+
+/// The tables of each database in a home, and what is not read of it.
+fn databases(home: &HomeFacts) -> impl Iterator<Item = Check> {
+    const NAME: &str = "sessions";
+    let agent = home.agent.card_name();
+    home.databases.iter().map(move |DatabaseFacts { name, versions, unread }| match unread {
+        Some(why) => {
+            let (cause, hint) =
+                why.split_once("; hint: ").unwrap_or((why, "it is looked at again by itself"));
+            Check::new(NAME, Grade::Warning, format!("{agent}: could not read {name}: {cause}")).hint(hint)
+        }
+        None if versions.is_empty() => {
+            Check::new(NAME, Grade::Skipped, format!("{agent}: {name} has no table with sessions"))
+        }
+        None => {
+            let versions = listed(versions, "and");
+            Check::new(NAME, Grade::Ok, format!("{agent}: {name} has the tables of {versions}"))
+        }
+    })
 }
 
 /// No agent has ever been here, which is one thing to say, however many homes were looked for.

@@ -2,8 +2,9 @@
 //!
 //! Read next: each agent's `layout`, and the intake, which finds a path's place in these trees.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::database::Databases;
 use crate::core::register::ProcessEntry;
 
 /// The trees of one agent's home folder.
@@ -15,6 +16,8 @@ pub struct Layout {
     pub thread: fn(&str) -> Option<&str>,
     /// Files that are written whole each time they change, where there are such.
     pub documents: Option<Documents>,
+    /// Databases that its sessions are in, or figures of them, where there are such.
+    pub databases: Option<Databases>,
     /// The files of its register, where it has one.
     pub register: Option<Entries>,
     /// Whether a session file with such a name may go on from another one of its conversation.
@@ -65,6 +68,8 @@ pub enum Purpose {
     Sessions,
     /// Sessions that began elsewhere are moved here. Not worth a watch while it does not exist.
     Moved,
+    /// Sessions of versions before there was a database. Not read where there is one.
+    Superseded,
     /// The agent's register of running processes.
     Register,
 }
@@ -99,6 +104,7 @@ impl Layout {
         trees: &[],
         thread: |_| None,
         documents: None,
+        databases: None,
         register: None,
         goes_on: |_| false,
         helpers: None,
@@ -109,6 +115,12 @@ impl Layout {
         self.documents.as_ref().and_then(|documents| (documents.session)(path))
     }
 
+    /// The database that a file belongs to, by its path; `None` for every other file.
+    pub fn database(&self, path: &Path) -> Option<PathBuf> {
+        let main = self.databases.as_ref()?.main(path.file_name()?.to_str()?)?;
+        Some(path.with_file_name(main))
+    }
+
     /// The trees with session files.
     pub fn sessions(&self) -> impl Iterator<Item = &Tree> + use<'_> {
         self.trees.iter().filter(|tree| tree.purpose != Purpose::Register)
@@ -117,6 +129,12 @@ impl Layout {
     /// Whether a file's name is that of a session file.
     pub fn is_session(&self, name: &str) -> bool {
         (self.thread)(name).is_some()
+    }
+
+    /// Whether a file of this name is read for sessions.
+    pub fn is_read(&self, name: &str) -> bool {
+        let is_database = |databases: &Databases| databases.main(name).is_some();
+        self.is_session(name) || self.databases.as_ref().is_some_and(is_database)
     }
 
     /// The process that a file of the register is about, by its name.

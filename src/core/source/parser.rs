@@ -8,6 +8,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::database::Row;
 use super::{Agent, Fact};
 use crate::core::lines::{Line, Records, records};
 
@@ -25,6 +26,14 @@ pub trait Parser: Debug + Send {
 
     /// A document as it is now, with everything in it that was there before. `key` tells it from others of its session.
     fn document(&mut self, _key: &str, _bytes: &[u8], _tell: &mut dyn FnMut(Parsed)) {}
+
+    /// A row of a database as it is now, whatever was told of it before.
+    fn row(&mut self, _row: &Row<'_>, _tell: &mut dyn FnMut(Parsed)) {}
+
+    /// Of which rows others are to be read, asked at each look when the session's own rows were told.
+    fn asks(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Where the file lies, before its first byte: its name may say whose it is.
     fn located(&mut self, _path: &Path) {}

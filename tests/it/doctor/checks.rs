@@ -45,7 +45,7 @@ fn read(folders: usize) -> Sessions {
 }
 
 fn home(agent: Agent, sessions: Sessions) -> HomeFacts {
-    HomeFacts { agent, path: format!("/home/ada/.{}", agent.word()), sessions }
+    HomeFacts { agent, path: format!("/home/ada/.{}", agent.word()), sessions, databases: Vec::new() }
 }
 
 fn folder(mode: u32) -> StateFound {

@@ -32,6 +32,7 @@ pub(super) const LAYOUT: Layout = Layout {
     ],
     thread,
     documents: None,
+    databases: None,
     register: Some(Entries { pid_of: registry::pid_of, read: registry::read }),
     // A project's folder may have been copied.
     goes_on: |_| true,

@@ -22,6 +22,7 @@ pub(super) const LAYOUT: Layout = Layout {
     ],
     thread,
     documents: None,
+    databases: None,
     register: None,
     goes_on: |name| name.contains('_'),
     helpers: None,
