@@ -248,6 +248,9 @@ pub struct Setup {
     /// Let Claude Code's status line tell its limits: `yes`, as with `statusline install`, or `no` to leave it as it is
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no(), ignore_case = true, hide_possible_values = true)]
     pub statusline: Option<bool>,
+    /// Listen to the servers of agents that have one (Codex), which tell when an approval waits: `yes` or `no`
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no(), ignore_case = true, hide_possible_values = true)]
+    pub listen: Option<bool>,
 }
 
 /// The two words that are offered, and what else people write for them.

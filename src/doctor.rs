@@ -18,8 +18,8 @@ use crate::control::Verb;
 use crate::control::client::{self, Contact};
 use crate::core::config::Issue;
 use crate::core::doctor::{
-    Client, Config, DaemonState, Facts, HomeFacts, Lock, Login, RecordState, Running, Sessions, StateFolder,
-    StateFound, WatchLimits,
+    Client, Config, DaemonState, Facts, HomeFacts, LiveFacts, LiveFound, Lock, Login, RecordState, Running,
+    Sessions, StateFolder, StateFound, WatchLimits,
 };
 use crate::core::report::StatusReport;
 use crate::core::settings::Clients;
@@ -81,6 +81,7 @@ pub fn gather(places: &Places) -> Result<Facts, Failure> {
         application_id: (!id.is_empty())
             .then(|| (id.clone(), origin.map(|value| value.origin.to_string()).unwrap_or_default())),
         homes: places.homes.iter().map(home).collect(),
+        live: live(places, &daemon)?,
         watches: watch_limits(),
         clients: clients(&places.environment, &settings.discord.clients, may_try)?,
         clients_named: settings.discord.clients != Clients::All,
@@ -100,7 +101,7 @@ fn line(places: &Places, issue: &Issue) -> String {
 }
 
 fn running(status: StatusReport) -> DaemonState {
-    let StatusReport { daemon, links, .. } = status;
+    let StatusReport { daemon, links, config, .. } = status;
     DaemonState::Running(Running {
         pid: daemon.pid,
         version: daemon.version,
@@ -109,6 +110,7 @@ fn running(status: StatusReport) -> DaemonState {
         paused_until: daemon.paused_until,
         to_discord: daemon.sink.as_deref() == Some("discord"),
         links,
+        problems: config.issues,
     })
 }
 
@@ -127,6 +129,46 @@ fn home(home: &Home) -> HomeFacts {
     let surveyed = within(PATIENCE, move || intake::survey(&owned));
     let (sessions, databases) = surveyed.unwrap_or((Sessions::Silent, Vec::new()));
     HomeFacts { agent: home.agent, path: home.path.display().to_string(), sessions, databases }
+}
+
+/// The agents' own servers, where they are to be listened to. Nothing is said to them; a daemon has its own word.
+fn live(places: &Places, daemon: &DaemonState) -> Result<Vec<LiveFacts>, Failure> {
+    let mut found = Vec::new();
+    for home in &places.homes {
+        let agent = home.agent;
+        let is_wanted = places.effective.settings.sources.of(agent).is_live;
+        let Some(live) = agent.spec().live.as_ref().filter(|_| is_wanted) else { continue };
+        let socket = home.path.join(live.socket);
+        let told = match daemon {
+            DaemonState::Running(running) => running.problems.iter().find(|text| text.contains(live.key)),
+            _ => None,
+        };
+        let there = match told {
+            Some(problem) => LiveFound::Unfit(problem.clone()),
+            None => look(&socket)?,
+        };
+        found.push(LiveFacts { agent, socket: socket.display().to_string(), found: there });
+    }
+    Ok(found)
+}
+
+#[cfg(unix)]
+fn look(socket: &Path) -> Result<LiveFound, Failure> {
+    let reach = async { tokio::time::timeout(PATIENCE, tokio::net::UnixStream::connect(socket)).await };
+    let reached = client::block_on(reach)?;
+    Ok(match reached {
+        Ok(Ok(stream)) => match crate::user::check_peer(&stream) {
+            Ok(()) => LiveFound::Listens,
+            Err(error) => LiveFound::Unfit(error.to_string()),
+        },
+        Ok(Err(_)) => LiveFound::Nobody,
+        Err(_) => LiveFound::Unfit("it does not answer".to_owned()),
+    })
+}
+
+#[cfg(not(unix))]
+fn look(_: &Path) -> Result<LiveFound, Failure> {
+    Ok(LiveFound::Unfit("not on this system".to_owned()))
 }
 
 fn watch_limits() -> Option<WatchLimits> {

@@ -7,6 +7,8 @@ pub mod clock_watch;
 pub mod drive;
 pub mod finding;
 pub mod inputs;
+#[cfg_attr(not(unix), path = "host/live_elsewhere.rs")]
+pub mod live;
 pub mod reading;
 pub mod state;
 pub mod statusline;

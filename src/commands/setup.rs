@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, Write};
+use std::path::Path;
 
 use clap::ValueEnum;
 use toml::Value;
@@ -127,6 +128,8 @@ pub fn run<R: BufRead>(
     try_with_discord(&places, &mut talk)?;
     let changes = shown(setup, before, &mut talk);
     write(&mut places, context, &changes, &mut talk)?;
+    let changes = listen(setup, &places, &mut talk);
+    write(&mut places, context, &changes, &mut talk)?;
     let login = login(setup, &places, &mut talk);
     let statusline = statusline(setup, &places, &mut talk);
     finish(&places, &mut talk, out)?;
@@ -204,6 +207,28 @@ fn shown<R: BufRead>(setup: &Setup, before: &Effective, talk: &mut Talk<'_, R>) 
     };
     let changed = all.into_iter().filter(|(_, shown, current)| wanted.contains(shown) != *current);
     changed.filter_map(|(name, _, current)| change("privacy", name, (!current).into())).collect()
+}
+
+/// Whether agents' own servers are listened to. Asked only where one has been.
+fn listen<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (agent, source) in places.effective.settings.sources.iter() {
+        let Some(live) = agent.spec().live.as_ref() else { continue };
+        let mut homes = places.homes.iter().filter(|home| home.agent == agent);
+        let has_been = homes.any(|home| home.path.join(live.socket).parent().is_some_and(Path::is_dir));
+        let wanted = match setup.listen {
+            Some(answer) => answer,
+            None if !has_been => continue,
+            None if !talk.can_ask() => {
+                talk.say(&format!("sources.{} is left as it is; --listen changes it\n", live.key));
+                continue;
+            }
+            None => talk.confirm(live.question, source.is_live).unwrap_or(source.is_live),
+        };
+        changes
+            .extend((wanted != source.is_live).then(|| change("sources", live.key, wanted.into())).flatten());
+    }
+    changes
 }
 
 /// What may be shown, if it is to be other than `now`.

@@ -83,6 +83,8 @@ pub struct Facts {
     pub application_id: Option<(String, String)>,
     /// The homes that are read.
     pub homes: Vec<HomeFacts>,
+    /// The agents' own servers that the settings ask to listen to.
+    pub live: Vec<LiveFacts>,
     /// How many watches and watchers the system allows, where it has such limits.
     pub watches: Option<WatchLimits>,
     /// The Discord clients found, or the ones that the settings name.
@@ -138,6 +140,28 @@ pub struct DatabaseFacts {
     pub versions: Vec<&'static str>,
     /// Why not all of it is read.
     pub unread: Option<String>,
+}
+
+/// One agent's own server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveFacts {
+    /// Whose it is.
+    pub agent: Agent,
+    /// Its socket.
+    pub socket: String,
+    /// What is there.
+    pub found: LiveFound,
+}
+
+/// What is at the place of an agent's own server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LiveFound {
+    /// Nothing, or nobody who takes connections.
+    Nobody,
+    /// A server of this user's.
+    Listens,
+    /// Something that is not listened to, and why.
+    Unfit(String),
 }
 
 /// What is in a home.
@@ -227,6 +251,8 @@ pub struct Running {
     pub to_discord: bool,
     /// Its connections.
     pub links: Vec<LinkStatus>,
+    /// What it says that there is to mend.
+    pub problems: Vec<String>,
 }
 
 /// What login starts.

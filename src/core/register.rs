@@ -23,6 +23,9 @@ use crate::core::time::{earlier, elapsed, later};
 /// For so long after a session was closed its last lines may still be stamped.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// What a server says of a session may be stamped so much earlier than the line that it is about.
+const SAME_TIME: Duration = Duration::from_secs(2);
+
 /// Closed sessions are remembered as long as sessions are listed.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
@@ -65,8 +68,18 @@ pub struct Open {
     pub status: Option<Status>,
     /// Since when.
     pub since: Option<Timestamp>,
-    /// The process that has it open.
-    pub process: u32,
+    /// The process that has it open and may go over to another session; `None` where a server has many open at once. What a
+    /// process says holds until it says otherwise; a server's word is as old as it was said.
+    pub process: Option<u32>,
+}
+
+impl Open {
+    /// The same of a session with a line of then: it is news where a server spoke before that.
+    fn before(self, line: Option<Timestamp>) -> Self {
+        let is_outdated =
+            self.process.is_none() && self.since.is_none_or(|since| Some(later(since, SAME_TIME)) < line);
+        if is_outdated { Self { status: None, ..self } } else { self }
+    }
 }
 
 /// What a registered session is doing.
@@ -151,7 +164,7 @@ impl Registers {
     pub fn leave(&self) -> Vec<Left> {
         let left = |(home, known): (&Arc<str>, &Known)| Left {
             home: Arc::clone(home),
-            open: known.register.open.iter().map(|(session, open)| (session.clone(), open.process)).collect(),
+            open: processes(&known.register).map(|(session, process)| (session.clone(), process)).collect(),
             closed: known.closed.clone(),
         };
         self.homes.iter().map(left).collect()
@@ -193,11 +206,11 @@ impl Registers {
     pub fn registration(&self, session: &Session) -> Option<Registration> {
         let known = self.homes.get(&session.home)?;
         let Known { register, closed, .. } = known;
-        // A sub-agent is in no register and ends with the session it works for.
+        // A sub-agent that is in no register ends with the session it works for.
         let registered = session.parent.as_deref().unwrap_or(&session.id);
-        if registered == session.id {
+        if registered == session.id || register.open.contains_key(&session.id) {
             match known.open(session) {
-                Some(Ok(open)) => return Some(Registration::Open(open)),
+                Some(Ok(open)) => return Some(Registration::Open(open.before(session.last_event_at))),
                 Some(Err(left_at)) => return Some(Registration::Closed(left_at)),
                 None => {}
             }
@@ -208,14 +221,20 @@ impl Registers {
     }
 }
 
+/// The open sessions of a register that are a process's own.
+fn processes(register: &Register) -> impl Iterator<Item = (&String, u32)> {
+    register.open.iter().filter_map(|(session, open)| Some((session, open.process?)))
+}
+
 impl Known {
     /// A session that was open with `process` is it no more, unless the register says so.
-    fn ceased(&mut self, wall: Timestamp, session: String, process: u32) {
+    fn ceased(&mut self, wall: Timestamp, session: String, process: Option<u32>) {
         let open = &self.register.open;
         if open.contains_key(&session) {
             return;
         }
-        if let Some((next, said)) = open.iter().find(|(_, open)| open.process == process) {
+        let same = |open: &Open| process.is_some() && open.process == process;
+        if let Some((next, said)) = open.iter().find(|(_, open)| same(open)) {
             let at = said.since.map_or(wall, |since| since.min(wall));
             for before in self.left_for.values_mut().filter(|before| before.session == session) {
                 before.session.clone_from(next);

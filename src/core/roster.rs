@@ -40,6 +40,8 @@ pub struct Helped {
     pub at_work_until: Option<Timestamp>,
     /// The same of those that have written since the session's newest turn ended.
     pub outlive_until: Option<Timestamp>,
+    /// Since when one of them awaits the user, as a register says.
+    pub awaits_user_since: Option<Timestamp>,
 }
 
 impl Helped {
@@ -48,6 +50,7 @@ impl Helped {
         let until = helper.own_work_until();
         self.last_event_at = self.last_event_at.max(helper.last_event_at);
         self.at_work_until = self.at_work_until.max(until);
+        self.awaits_user_since = self.awaits_user_since.max(helper.awaits_user_since());
         let ended_at = session.work.ended_at.map(|at| later(at, LAST_LINES));
         if ended_at.is_some() && helper.last_event_at > ended_at {
             self.outlive_until = self.outlive_until.max(until);

@@ -208,7 +208,7 @@ impl Session {
     fn busy_until(&self) -> Option<Timestamp> {
         let busy_since = self.says(Status::Busy)?;
         let is_news = self.last_event_at.is_none_or(|last| busy_since > last) && !self.over;
-        is_news.then(|| later(busy_since, TURN_SILENCE))
+        (is_news && self.awaits_user_since().is_none()).then(|| later(busy_since, TURN_SILENCE))
     }
 
     /// Until when its sub-agents are at work for it.
@@ -245,7 +245,7 @@ impl Session {
         let helped_at = self.helped.as_ref().and_then(|helped| helped.last_event_at);
         let pending_at = self.work.ended_at.filter(|_| self.work.helpers_pending);
         let newest = helped_at.max(pending_at.map(|at| later(at, REGISTER_LAG))).max(self.last_event_at);
-        self.says(Status::Waiting).is_some() || self.says(Status::Idle).is_some_and(|at| Some(at) >= newest)
+        self.awaits_user_since().is_some() || self.says(Status::Idle).is_some_and(|at| Some(at) >= newest)
     }
 
     /// Since when its register says this; `None` when it says something else, or nothing.
@@ -254,6 +254,11 @@ impl Session {
             Some(Registration::Open(open)) if open.status == Some(wanted) => open.since,
             _ => None,
         }
+    }
+
+    /// Since when a register says that the user is awaited, by it or by one of its sub-agents.
+    pub(crate) fn awaits_user_since(&self) -> Option<Timestamp> {
+        self.says(Status::Waiting).max(self.helped.as_ref().and_then(|helped| helped.awaits_user_since))
     }
 
     /// Whether nothing more will come of it.
@@ -273,7 +278,8 @@ impl Session {
             },
             Some(Registration::Closed(_)) | None => false,
         };
-        (self.work.turn_open || self.work.user_command) && !self.is_closed() && !says_otherwise
+        let is_at_work = self.work.turn_open || self.work.user_command;
+        is_at_work && !self.is_closed() && !says_otherwise && self.awaits_user_since().is_none()
     }
 
     /// The newest line that tells of it.
@@ -296,7 +302,7 @@ impl Session {
         let worked_until = self.turn_until().max(self.helpers_until());
         let stopped_at = self.says(Status::Idle).zip(worked_until).map(|(at, until)| at.min(until));
         let helped_at = self.helped.as_ref().and_then(|helped| helped.last_event_at);
-        let heard = self.last_event_at.max(helped_at).max(self.says(Status::Waiting)).max(stopped_at);
+        let heard = self.last_event_at.max(helped_at).max(self.awaits_user_since()).max(stopped_at);
         let last = self.at_work_until().max(heard)?;
         let idle_from = later(last, idle_after);
         match self.registration.as_deref() {
@@ -351,12 +357,8 @@ impl Session {
         let idle_from = self.idle_from(idle_after).filter(|from| *from > wall)?;
         let just_done = self.work.just_done.as_ref().map(|done| later(done.0, JUST_DONE));
         let helped = self.help().and_then(|helped| helped.at_work_until);
-        let ends = [
-            self.own_work_until(),
-            helped,
-            self.at_work_until(),
-            self.work.limited_until.as_deref().copied(),
-        ];
+        let limited = self.work.limited_until.as_deref().copied();
+        let ends = [self.own_work_until(), helped, self.at_work_until(), limited];
         [just_done, Some(idle_from)].into_iter().chain(ends).flatten().filter(|at| *at > wall).min()
     }
 }

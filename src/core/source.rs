@@ -9,6 +9,7 @@ pub mod command;
 pub mod database;
 pub mod layout;
 pub mod ledger;
+pub mod listener;
 pub mod pi;
 pub mod relatives;
 

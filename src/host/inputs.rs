@@ -6,6 +6,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::live::Servers;
 use super::reading::{Left, Read, Reading};
 use super::state;
 use super::statusline::{Keeping, StatuslineWatch};
@@ -21,13 +22,15 @@ use crate::statusline::{self, cached};
 
 use super::Places;
 
-/// The session files, what terminals say of limits, what agents keep of them, and what `tap` hears.
+/// The session files, what terminals say of limits, what agents keep of them, what their own servers say, and what `tap`
+/// hears.
 pub struct Inputs {
     environment: Environment,
     sources: Sources,
     reading: Reading,
     terminals: StatuslineWatch,
     taps: Taps,
+    servers: Servers,
     has_looked: bool,
 }
 
@@ -46,6 +49,7 @@ impl Inputs {
         Ok(Self {
             reading: Reading::resume(Arc::new(clock::now), homes.clone(), left)?,
             terminals: StatuslineWatch::new(keeping, homes.clone(), cached::places(&homes, environment)),
+            servers: Servers::new(&homes, &settings.sources),
             taps: Taps::new(homes),
             sources: settings.sources.clone(),
             environment: environment.clone(),
@@ -59,13 +63,17 @@ impl Inputs {
             biased;
             read = self.reading.next() => match read {
                 Read::Event(event) => vec![event],
-                Read::StartedAgain => return vec![Input::SourcesLost],
+                Read::StartedAgain => {
+                    self.servers.tell_again();
+                    return vec![Input::SourcesLost];
+                }
             },
             said = self.terminals.next() => {
                 self.has_looked = true;
                 said
             }
             told = self.taps.next() => told,
+            heard = self.servers.next() => heard,
         };
         events.into_iter().map(Input::Source).collect()
     }
@@ -102,6 +110,7 @@ impl Inputs {
             let homes = homes::of(sources, &self.environment);
             self.terminals.set_homes(homes.clone(), cached::places(&homes, &self.environment));
             self.taps.set_homes(homes.clone());
+            self.servers.set(&homes, sources);
             self.reading.set_homes(homes);
         }
     }

@@ -256,7 +256,7 @@ impl Registered {
                 register.unseen.insert(content.session.clone());
             } else if entry.runs == Some(true) {
                 let status = content.status.filter(|_| !entry.gone);
-                let open = Open { status, since: content.updated_at, process: *pid };
+                let open = Open { status, since: content.updated_at, process: Some(*pid) };
                 let known = register.open.entry(content.session.clone()).or_insert(open);
                 if open.since > known.since {
                     *known = open;

@@ -19,6 +19,8 @@ mod claude_open;
 mod cli;
 mod codex;
 #[cfg(unix)]
+mod codex_live;
+#[cfg(unix)]
 mod completions;
 mod config;
 mod config_file;

@@ -310,3 +310,21 @@ fn off_a_terminal_only_a_flag_changes_claude_code_s_status_line() {
     assert_eq!(home.run("statusline uninstall").code, Some(0));
     assert_eq!(status_line(&home), "my-line");
 }
+
+#[test]
+fn an_agent_s_own_server_is_asked_about_where_one_has_been() {
+    let (home, _discord, _) = newcomer();
+    let key = || fs::read_to_string(home.config()).unwrap().contains("codex_live = true");
+    fs::create_dir_all(home.codex().join("app-server-control")).unwrap();
+    let (result, said, _) = converse(&home, &Setup::default(), "\n\n\nn\n");
+    assert!(result.is_ok() && !key(), "{said}");
+    assert!(said.contains("user agent that Codex sends to its model provider. Listen? [y/N]"), "{said}");
+    let (result, said, _) = converse(&home, &Setup::default(), "\n\ny\nn\n");
+    assert!(result.is_ok() && key(), "{said}");
+    assert_eq!(home.run("setup --listen no").code, Some(0));
+    assert!(!key());
+    let ended = home.run("setup");
+    assert!(ended.err.contains("sources.codex_live is left as it is; --listen changes it"), "{}", ended.err);
+    assert_eq!(home.run("setup --listen yes").code, Some(0));
+    assert!(key());
+}

@@ -34,7 +34,7 @@ def read(headers, body, path):
         kind = "compact"
     elif kind != "turn" or not body.get("tools") and not any(item.get("type") == "additional_tools" for item in items):
         kind = "turn" if kind == "turn" and script else "side"
-    return {"session": thread, "helper": thread != (headers.get("session-id") or thread), "agent": about.get("agent_name"), "kind": kind, "script": script, "step": step,
+    return {"session": thread, "helper": thread != (headers.get("session-id") or thread), "agent": about.get("agent_name"), "kind": kind, "script": script, "step": step, "user_agent": headers.get("user-agent"),
             "length": len(items), "request_kind": about.get("request_kind"), "source": about.get("thread_source"), "turn": about.get("turn_id")}
 
 

@@ -9,6 +9,7 @@ use crate::core::names::listed;
 use crate::core::settings::{MemberList, Settings};
 use crate::core::source::Agent;
 use crate::core::source::layout::Homes;
+use crate::core::source::listener::Live;
 use crate::core::usage::Count;
 
 use super::Complaint;
@@ -37,7 +38,8 @@ impl Key {
 
     /// Whether more may be shown than its owner wants where it is lost: what its default shows, it can take away.
     pub fn protects(&self) -> bool {
-        self.table == SOURCES || (self.table, self.name) == (DISCORD, "clients")
+        let is_source = self.table == SOURCES && self.default != "false";
+        is_source || (self.table, self.name) == (DISCORD, "clients")
     }
 }
 
@@ -83,7 +85,8 @@ pub fn tables() -> impl Iterator<Item = &'static str> {
 
 /// All settings, table by table, except `[[privacy.rule]]`, which may stand more than once.
 pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
-    let sources = Agent::ALL.map(switch).into_iter().chain(Agent::ALL.map(homes));
+    let live = Agent::ALL.into_iter().filter_map(|agent| agent.spec().live.as_ref()).map(live);
+    let sources = Agent::ALL.map(switch).into_iter().chain(Agent::ALL.map(homes)).chain(live);
     [BEFORE_SOURCES, &sources.collect::<Vec<_>>(), AFTER_SOURCES].concat()
 });
 
@@ -114,6 +117,18 @@ fn homes(agent: Agent) -> Key {
         doc: format!("{name}'s home folders; empty: {}, else {usual}", named.join(", else ")).leak(),
         apply: |settings, given| {
             given.folders().map(|homes| settings.sources.of_key(given.name, |source| source.homes = homes))
+        },
+    }
+}
+
+fn live(live: &'static Live) -> Key {
+    Key {
+        table: SOURCES,
+        name: live.key,
+        default: "false",
+        doc: live.doc,
+        apply: |settings, given| {
+            given.flag().map(|flag| settings.sources.of_key(given.name, |source| source.is_live = flag))
         },
     }
 }

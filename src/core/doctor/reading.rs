@@ -1,6 +1,6 @@
 //! What is needed to see sessions: the settings, the session folders, the system's watches.
 
-use super::{Check, DatabaseFacts, Facts, Grade, HomeFacts, Sessions, ago, state_of};
+use super::{Check, DatabaseFacts, Facts, Grade, HomeFacts, LiveFacts, LiveFound, Sessions, ago, state_of};
 use crate::core::names::listed;
 use crate::core::source::Agent;
 
@@ -14,6 +14,7 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     let mut checks = config(facts);
     checks.push(application_id(facts));
     checks.extend(sessions(facts));
+    checks.extend(facts.live.iter().filter_map(live));
     checks.push(watches(facts));
     checks
 }
@@ -146,6 +147,24 @@ fn no_agent(homes: &[HomeFacts]) -> Check {
         listed(&keys, "or")
     );
     Check::new("sessions", Grade::Failure, message).hint(hint)
+}
+
+fn live(facts: &LiveFacts) -> Option<Check> {
+    let LiveFacts { agent, socket, found } = facts;
+    let live = agent.spec().live.as_ref()?;
+    let (agent, name, key) = (agent.card_name(), live.name, live.key);
+    Some(match found {
+        LiveFound::Nobody => {
+            Check::new(name, Grade::Skipped, format!("{agent}: none is running at {socket}"))
+        }
+        LiveFound::Listens => Check::new(name, Grade::Ok, format!("{agent}: one is listened to at {socket}")),
+        LiveFound::Unfit(cause) => Check::new(
+            name,
+            Grade::Warning,
+            format!("{agent}: the one at {socket} is not listened to: {cause}"),
+        )
+        .hint(format!("sources.{key} = false does without it; everything else is read as before")),
+    })
 }
 
 fn watches(facts: &Facts) -> Check {

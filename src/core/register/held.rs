@@ -91,7 +91,7 @@ impl Held {
         let mut candidates = register.open.iter().filter(|(id, open)| {
             let is_silent = |own: &Heard| own.cwd == session.cwd && own.last <= later(begun, LAST_WORDS);
             let goes_on = open.since.is_some_and(|since| since >= earlier(begun, LAST_WORDS));
-            goes_on && self.sessions.get(*id).is_some_and(is_silent)
+            open.process.is_some() && goes_on && self.sessions.get(*id).is_some_and(is_silent)
         });
         let (registered, _) = candidates.next()?;
         candidates.next().is_none().then_some(registered)

@@ -30,7 +30,7 @@ fn register(open: &[&str], left: &[&str], empty_since: Option<i64>) -> Option<Re
 
 /// Of a process that is called like its session.
 fn said(id: &str) -> Open {
-    Open { process: id.bytes().fold(0, |sum, byte| sum * 31 + u32::from(byte)), ..Open::default() }
+    Open { process: Some(id.bytes().fold(0, |sum, byte| sum * 31 + u32::from(byte))), ..Open::default() }
 }
 
 fn open(id: &str) -> Option<Registration> {
@@ -102,12 +102,12 @@ fn a_process_that_ended_without_a_word_closes_its_session_alone() {
 
 /// What one process says, of the session with this id.
 fn one(id: &str, since: i64) -> Option<Register> {
-    let open = Open { status: Some(Status::Waiting), since: Some(at(since)), process: 7 };
+    let open = Open { status: Some(Status::Waiting), since: Some(at(since)), process: Some(7) };
     Some(Register { open: [(id.to_owned(), open)].into(), ..Register::default() })
 }
 
 fn waiting(since: i64) -> Option<Registration> {
-    let open = Open { status: Some(Status::Waiting), since: Some(at(since)), process: 7 };
+    let open = Open { status: Some(Status::Waiting), since: Some(at(since)), process: Some(7) };
     Some(Registration::Open(open))
 }
 
@@ -237,4 +237,31 @@ fn what_was_closed_stays_closed_for_the_next_daemon() {
         next.learn(at(30), "home".into(), register(&["b"], &[], None));
     }
     assert_eq!(next.registration(&session("b", "home", 5)), open("b"));
+}
+
+#[test]
+fn a_server_s_word_is_as_old_as_it_was_said() {
+    let mut registers = Registers::default();
+    let word = Open { status: Some(Status::Waiting), since: Some(at(10)), process: None };
+    let register = Register { open: [("a".to_owned(), word)].into(), ..Register::default() };
+    registers.learn(at(10), "home".into(), Some(register));
+    let said = |last| match registers.registration(&session("a", "home", last)) {
+        Some(Registration::Open(open)) => open.status,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([said(5), said(12), said(13)], [Some(Status::Waiting), Some(Status::Waiting), None]);
+}
+
+#[test]
+fn sessions_of_one_server_are_closed_one_by_one() {
+    let mut registers = Registers::default();
+    let open = |ids: &[&str]| Register {
+        open: ids.iter().map(|id| ((*id).to_owned(), Open::default())).collect(),
+        ..Register::default()
+    };
+    registers.learn(at(10), "home".into(), Some(open(&["a", "b"])));
+    registers.learn(at(20), "home".into(), Some(open(&["b"])));
+    assert_eq!(registers.registration(&session("a", "home", 19)), closed(20));
+    assert_eq!(registers.registration(&session("b", "home", 19)), Some(Registration::Open(Open::default())));
+    assert!(registers.leave().iter().all(|left| left.open.is_empty()), "no process to be looked up");
 }

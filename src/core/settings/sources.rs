@@ -19,9 +19,11 @@ pub struct Source {
     pub is_read: bool,
     /// Its homes; empty: the usual ones.
     pub homes: Vec<PathBuf>,
+    /// Whether its own server is listened to.
+    pub is_live: bool,
 }
 
-static USUAL: Source = Source { is_read: true, homes: Vec::new() };
+static USUAL: Source = Source { is_read: true, homes: Vec::new(), is_live: false };
 
 impl Default for Sources {
     fn default() -> Self {
@@ -47,8 +49,9 @@ impl Sources {
 
     /// Sets what is read of the agent that has this key.
     pub(crate) fn of_key(&mut self, key: &str, set: impl FnOnce(&mut Source)) {
-        let is_it =
-            |(agent, _): &(&Agent, &mut Source)| [agent.word(), agent.spec().homes.key].contains(&key);
+        let is_it = |(agent, _): &(&Agent, &mut Source)| {
+            [agent.word(), agent.spec().homes.key].contains(&key) || agent.live_key() == Some(key)
+        };
         if let Some((_, source)) = self.0.iter_mut().find(is_it) {
             set(source);
         }
@@ -62,7 +65,7 @@ impl Sources {
 
 impl Source {
     fn and(&self, other: &Self) -> Self {
-        let Self { is_read, homes } = self;
+        let Self { is_read, homes, is_live } = self;
         let common = homes.iter().filter(|home| other.homes.contains(home)).cloned();
         // An empty list is the usual ones, of which it is not known here which they are.
         let common =
@@ -70,6 +73,7 @@ impl Source {
         Self {
             is_read: *is_read && other.is_read && common.is_some(),
             homes: common.unwrap_or_else(|| homes.clone()),
+            is_live: *is_live && other.is_live,
         }
     }
 }
@@ -80,15 +84,17 @@ impl Serialize for Sources {
         #[derive(Serialize)]
         #[serde(untagged)]
         enum Value<'a> {
-            IsRead(bool),
+            Flag(bool),
             Homes(&'a [PathBuf]),
         }
 
         serializer.collect_map(self.iter().flat_map(|(agent, source)| {
-            [
-                (agent.word(), Value::IsRead(source.is_read)),
+            let live = agent.live_key().map(|key| (key, Value::Flag(source.is_live)));
+            let usual = [
+                (agent.word(), Value::Flag(source.is_read)),
                 (agent.spec().homes.key, Value::Homes(&source.homes)),
-            ]
+            ];
+            usual.into_iter().chain(live)
         }))
     }
 }
@@ -104,6 +110,9 @@ impl<'de> Deserialize<'de> for Sources {
             if let Some(value) = values.remove(agent.spec().homes.key) {
                 source.homes = serde_json::from_value(value).map_err(D::Error::custom)?;
             }
+            if let Some(value) = agent.live_key().and_then(|key| values.remove(key)) {
+                source.is_live = serde_json::from_value(value).map_err(D::Error::custom)?;
+            }
         }
         Ok(sources)
     }
@@ -115,15 +124,18 @@ mod tests {
 
     #[test]
     fn daemons_hand_it_on_by_the_keys_of_the_settings_file() {
-        let text = r#"{"codex":false,"codex_home":["/a"],"claude":true,"claude_home":[]}"#;
+        let text = r#"{"codex":false,"codex_home":["/a"],"codex_live":true,"claude":true,"claude_home":[]}"#;
         let sources: Sources = serde_json::from_str(text).unwrap();
         let mut expected = Sources::default();
-        *expected.of_mut(Agent::CODEX) = Source { is_read: false, homes: vec!["/a".into()] };
+        *expected.of_mut(Agent::CODEX) = Source { is_read: false, homes: vec!["/a".into()], is_live: true };
         assert_eq!(sources, expected);
         assert!(serde_json::to_string(&sources).unwrap().starts_with(text.trim_end_matches('}')));
         // Of another version.
         let read = |text| serde_json::from_str::<Sources>(text).ok();
-        assert_eq!(read(r#"{"codex":false,"another":{"a":[1]},"codex_home":["/a"]}"#), Some(expected));
+        assert_eq!(
+            read(r#"{"codex":false,"another":{"a":[1]},"codex_home":["/a"],"codex_live":true}"#),
+            Some(expected)
+        );
         assert_eq!(read("{}"), Some(Sources::default()));
         assert_eq!(
             read(r#"{"claude":"no"}"#),

@@ -57,6 +57,7 @@ pub(super) static SPEC: Spec = Spec {
         parser: || Box::<stream::Stream>::default(),
         from_zero: true,
     }),
+    live: None,
     is_line,
     line_time,
     time_within: LINE_LIMIT,

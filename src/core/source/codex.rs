@@ -5,6 +5,7 @@
 //! Most lines (prompts, replies, reasoning, tool output) are recognised by their first bytes and never parsed.
 //! Read next: `call` for what a tool call is about, `limits` for the eras of `rate_limits`.
 
+mod app_server;
 mod call;
 mod head;
 mod items;
@@ -46,6 +47,7 @@ pub(super) static SPEC: Spec = Spec {
         parser: || Box::<stream::Stream>::default(),
         from_zero: false,
     }),
+    live: Some(app_server::LIVE),
     is_line,
     line_time,
     time_within: 4 << 10,

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use super::layout::{Homes, Layout};
 use super::ledger::Ledger;
 use super::ledger::messages::Messages;
+use super::listener::Live;
 use super::relatives::Relatives;
 use super::{LimitsFact, Meta, Parser, claude, codex, pi};
 
@@ -47,6 +48,8 @@ pub struct Spec {
     pub relatives: Relatives,
     /// What it prints, where `tap` can read that.
     pub stream: Option<Stream>,
+    /// A server of its own that tells what its sessions do, where it has one.
+    pub live: Option<Live>,
     /// Whether a line is one that the agent writes.
     pub is_line: fn(&[u8]) -> bool,
     /// The time of a line, as far as its first bytes tell it.
@@ -71,6 +74,7 @@ impl Spec {
         usage_words: &[],
         relatives: Relatives::Alike,
         stream: None,
+        live: None,
         is_line: |_| false,
         line_time: |_| None,
         time_within: 4 << 10,
@@ -162,6 +166,11 @@ impl Agent {
     /// The name that friends see on the card.
     pub const fn card_name(self) -> &'static str {
         self.0.card_name
+    }
+
+    /// The key in the settings that has its own server listened to, where it has one.
+    pub fn live_key(self) -> Option<&'static str> {
+        self.0.live.as_ref().map(|live| live.key)
     }
 
     fn place(self) -> usize {

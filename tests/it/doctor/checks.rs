@@ -3,8 +3,8 @@
 
 use agent_presence::core::config::{ConfigContext, Effective};
 use agent_presence::core::doctor::{
-    Check, Client, Config, DaemonState, Facts, Grade, HomeFacts, Lock, Login, RecordState, Running, Sessions,
-    StateFolder, StateFound, WatchLimits, checks, is_healthy,
+    Check, Client, Config, DaemonState, Facts, Grade, HomeFacts, LiveFacts, LiveFound, Lock, Login,
+    RecordState, Running, Sessions, StateFolder, StateFound, WatchLimits, checks, is_healthy,
 };
 use agent_presence::core::publish::{LinkState, LinkStatus};
 use agent_presence::core::source::Agent;
@@ -37,6 +37,7 @@ fn running() -> Running {
         paused_until: None,
         to_discord: true,
         links: vec![link()],
+        problems: Vec::new(),
     }
 }
 
@@ -59,6 +60,7 @@ fn healthy() -> Facts {
         config: Config { path: "/config.toml".to_owned(), exists: true, issues: Vec::new() },
         application_id: Some(("1234567890123456789".to_owned(), "file, line 2".to_owned())),
         homes: vec![home(Agent::CODEX, read(10))],
+        live: Vec::new(),
         watches: Some(WatchLimits { watches: 65_536, instances: 128, is_one_free: true }),
         clients: vec![Client {
             name: "Discord".to_owned(),
@@ -161,6 +163,23 @@ fn settings() {
         |facts| with_settings(facts, "[discord]\napplication_id = \"123\""),
         "failure application id: line 2: discord.application_id: expected 17 to 20 digits in quotes, found \"123\"",
         "https://discord.com/developers/applications",
+    );
+}
+
+#[test]
+fn servers_of_agents() {
+    let found = |found: LiveFound| {
+        move |facts: &mut Facts| {
+            let socket = "/home/ada/.codex/s".to_owned();
+            facts.live = vec![LiveFacts { agent: Agent::CODEX, socket, found }];
+        }
+    };
+    check(found(LiveFound::Nobody), "skipped app server: Codex: none is running at /home/ada/.codex/s", "");
+    check(found(LiveFound::Listens), "ok app server: Codex: one is listened to at /home/ada/.codex/s", "");
+    check(
+        found(LiveFound::Unfit("another user listens there".to_owned())),
+        "warning app server: Codex: the one at /home/ada/.codex/s is not listened to: another user listens there",
+        "sources.codex_live = false",
     );
 }
 

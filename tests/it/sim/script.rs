@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agent_presence::core::duration;
+use agent_presence::core::source::Agent;
 use agent_presence::core::time::Now;
 use jiff::{SignedDuration, Timestamp};
 
@@ -90,7 +91,8 @@ fn step(world: &mut World, command: &str) {
             let (name, rest) = rest.split_once(' ').unwrap();
             quill(world, name, rest);
         }
-        ("register", rest) => world.register(rest),
+        ("register", rest) => world.register(Agent::CLAUDE, rest),
+        ("server", rest) => world.register(Agent::CODEX, rest),
         _ => panic!("not understood: {command}"),
     }
 }

@@ -191,12 +191,15 @@ impl World {
 
     /// Claude Code's register says something: `gone`, `nobody`, or who is open and what they do, `NAME=waiting`; `NAME=left`
     /// was killed. `NAME@PROCESS` is a session of a process that has or had another one open.
-    pub(crate) fn register(&mut self, words: &str) {
+    ///
+    /// Codex's app server says the same of its threads, which are no processes' own.
+    pub(crate) fn register(&mut self, agent: Agent, words: &str) {
         let now = self.now().wall;
         let mut register = Register::default();
         for (name, status) in words.split_whitespace().filter_map(|word| word.split_once('=')) {
             let (session, process) = name.split_once('@').unwrap_or((name, name));
             let process = process.bytes().fold(0, |sum, byte| sum * 31 + u32::from(byte));
+            let process = (agent == Agent::CLAUDE).then_some(process);
             let status = match status {
                 "left" => {
                     register.left.insert(session.to_owned());
@@ -210,9 +213,12 @@ impl World {
             };
             register.open.insert(session.to_owned(), Open { status, since: Some(now), process });
         }
-        register.empty_since = register.open.is_empty().then_some(now);
+        register.empty_since = (agent == Agent::CLAUDE && register.open.is_empty()).then_some(now);
         let register = (words != "gone").then_some(register);
-        self.input(Input::Source(SourceEvent::Register { home: "~/.claude".into(), register }));
+        self.input(Input::Source(SourceEvent::Register {
+            home: format!("~/.{}", agent.word()).into(),
+            register,
+        }));
     }
 
     fn look_first(&mut self, name: &str) {

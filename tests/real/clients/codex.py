@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import time
 
 from model import Limits, call, calls, fail, say
 
@@ -31,10 +32,12 @@ SCRIPTS = {
     "failure": [fail(400)],
     "slow": [say("word " * 200, slow=20)],
     "reached": [fail(429, reached=True)],
+    "agent-ask": [call("spawn_agent", {"task_name": "counter", "message": f"{PROMPT} script=ask"}, "collaboration"),
+                  call("wait_agent", {"timeout_ms": 20000}, "collaboration"), say()],
     "ask": [run("touch asked", sandbox_permissions="require_escalated", justification="PRIVATE-REASON"), say()],
 }
 
-HELPERS = {"agent": "sub", "agent-v1": "sub"}
+HELPERS = {"agent": "sub", "agent-v1": "sub", "agent-ask": "ask"}
 HAS_LIMITS = True
 
 
@@ -217,6 +220,38 @@ def permission(world):
     world.served(2)
 
 
+def permission_heard(world):
+    prepare(world, "read-only", "on-request")
+    with open(world.settings) as file:
+        text = file.read()
+    with open(world.settings, "w") as file:
+        file.write(text.replace("[sources]", "[sources]\ncodex_live = true"))
+    world.restart_daemon()
+    for script in ("ask", "agent-ask"):
+        terminal = interactive(world)
+        world.until(lambda: os.path.exists(f"{world.home}/.codex/app-server-control/app-server-control.sock"), "the app server's socket", 60)
+        before = len(world.events)
+        world.prompt(terminal, f"{PROMPT} script={script}")
+        terminal.wait_for("Would you like", "Allow", seconds=30)
+        shown = time.time()
+        world.until(lambda: any(waits(event) for event in world.events[before:]), "an event of the waiting approval", 5)
+        heard = min((event["heard"] for event in world.events[before:] if waits(event)), default=shown + 99)
+        if heard > shown + 0.3:
+            world.notes.append(f"the approval was told {heard - shown:.1f} s after it was on the screen")
+        world.activity("waiting")
+        terminal.keys("y")
+        terminal.keys("Enter")
+        world.settle()
+        world.close_clients()
+    agents = {row.get("user_agent") for row in world.model.served}
+    if not any("(agent-presence; " in (agent or "") for agent in agents):
+        world.notes.append(f"the user agent is not as README.md says: {agents}")
+
+
+def waits(event):
+    return event["event"] == "activity" and event["activity"] == "waiting"
+
+
 def limits(world):
     world.model.limits = Limits(40, 20)
     exec_(world, "script=one")
@@ -258,7 +293,7 @@ def two_at_once(world):
 SCENARIOS = {
     "one answer": one_answer, "tools": tools, "many responses": many_responses, "sub-agent": sub_agent, "resume": resume,
     "fork": fork, "edited message": edited, "compaction": compaction, "retry": retry, "failure": failure,
-    "interrupted": interrupted, "killed": killed, "permission": permission, "limits fall": limits,
+    "interrupted": interrupted, "killed": killed, "permission": permission, "permission heard": permission_heard, "limits fall": limits,
     "limit reached": limit_reached, "tap": tap, "two at once": two_at_once,
 }
-INTERACTIVE = {"edited message", "compaction", "interrupted", "permission"}
+INTERACTIVE = {"edited message", "compaction", "interrupted", "permission", "permission heard"}

@@ -1,0 +1,368 @@
+//! Listens to the servers that agents run themselves, where the settings say so: one connection a home.
+//!
+//! A server comes and goes; its socket's folder tells. Nothing is polled: a socket that takes no connection is tried a few
+//! times, then again when it is another one. What a server says is a register like any other.
+//! Only a server of this user's is spoken to. Messages are dropped once the listener has read them; none is logged.
+//! Read next: [`crate::core::source::listener`], for what is said and heard.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use jiff::Timestamp;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::clock;
+use crate::core::register::Register;
+use crate::core::settings::Sources;
+use crate::core::source::listener::{Heard, Listener, Live};
+use crate::core::source_event::SourceEvent;
+use crate::fs_watch::{Pace, Watch};
+use crate::homes::Home;
+use crate::user;
+
+/// A server makes its folder, a lock and its socket at once.
+const PACE: Pace = Pace {
+    quiet: Duration::from_millis(20),
+    at_most: Duration::from_millis(100),
+    look_every: Duration::from_secs(60),
+};
+
+/// How long a server may take to accept, to shake hands and to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A socket is there a moment before somebody listens to it.
+const AGAIN: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
+
+/// A connection that held so long was a good one.
+const GOOD: Duration = Duration::from_secs(60);
+
+/// A list of ten thousand threads is smaller.
+const LARGEST_MESSAGE: usize = 1 << 20;
+
+/// The same buffers for every connection: most messages are some hundred bytes.
+const BUFFER: usize = 4 << 10;
+
+/// Words that wait for the loop.
+const INBOX: usize = 16;
+
+/// Every server that is listened to. Belongs inside a tokio runtime.
+#[derive(Debug)]
+pub struct Servers {
+    servers: Vec<Server>,
+    watch: Watch,
+    connections: JoinSet<()>,
+    sender: mpsc::Sender<Word>,
+    heard: mpsc::Receiver<Word>,
+    /// What is to be told that no server says.
+    pending: Vec<SourceEvent>,
+}
+
+#[derive(Debug)]
+struct Server {
+    home: Home,
+    live: &'static Live,
+    is_connected: bool,
+    /// The socket that was tried last, and how often it has failed.
+    tried: Option<Identity>,
+    failures: usize,
+    /// What it has said.
+    register: Option<Register>,
+    /// What is wrong with it, as it was told.
+    problem: Option<String>,
+}
+
+/// What tells one socket from the next at the same place.
+type Identity = (u64, u64, i64, i64);
+
+/// What a connection tells.
+#[derive(Debug)]
+struct Word {
+    server: usize,
+    said: Said,
+}
+
+#[derive(Debug)]
+enum Said {
+    /// This, of all sessions.
+    Register(Register),
+    /// The connection is over, after it had held this long.
+    Ended { end: End, held: Duration },
+}
+
+/// Why a connection is over.
+#[derive(Debug)]
+enum End {
+    /// Nobody is there, or no more.
+    Gone(String),
+    /// Somebody else is there, or something else.
+    Unfit(String),
+}
+
+impl Servers {
+    /// Listens to the servers of those of `homes` whose agents have one, as the settings want it.
+    pub fn new(homes: &[Home], sources: &Sources) -> Self {
+        let wanted = homes.iter().filter(|home| sources.of(home.agent).is_live);
+        let servers: Vec<Server> = wanted
+            .filter_map(|home| Some(Server::new(home.clone(), home.agent.spec().live.as_ref()?)))
+            .collect();
+        let sockets: Vec<PathBuf> = servers.iter().map(Server::socket).collect();
+        let mut watch = Watch::new("servers of agents", PACE, move |event| {
+            event.paths.iter().any(|path| sockets.iter().any(|socket| is_about(path, socket)))
+        });
+        if !servers.is_empty() {
+            watch.look_by(Instant::now());
+        }
+        let (sender, heard) = mpsc::channel(INBOX);
+        Self { servers, watch, connections: JoinSet::new(), sender, heard, pending: Vec::new() }
+    }
+
+    /// The same with other homes or settings: what servers said that are listened to no more is void.
+    pub fn set(&mut self, homes: &[Home], sources: &Sources) {
+        let mut next = Self::new(homes, sources);
+        next.pending = self.servers.iter_mut().flat_map(Server::forget).collect();
+        *self = next;
+    }
+
+    /// Tells everything again, to a listener that has lost it.
+    pub fn tell_again(&mut self) {
+        self.pending.extend(self.servers.iter().filter_map(|server| {
+            let register = server.register.clone()?;
+            Some(SourceEvent::Register { home: Arc::clone(&server.home.label), register: Some(register) })
+        }));
+    }
+
+    /// Waits for what comes next. Nothing is lost when the wait is given up.
+    pub async fn next(&mut self) -> Vec<SourceEvent> {
+        loop {
+            if !self.pending.is_empty() {
+                return std::mem::take(&mut self.pending);
+            }
+            tokio::select! {
+                biased;
+                Some(word) = self.heard.recv() => self.take(word),
+                () = self.watch.wait() => self.look(),
+            }
+        }
+    }
+
+    fn take(&mut self, Word { server, said }: Word) {
+        let Some(server) = self.servers.get_mut(server) else { return };
+        let events = match said {
+            Said::Register(register) => server.says(register),
+            Said::Ended { end, held } => {
+                let (End::Gone(cause) | End::Unfit(cause)) = &end;
+                tracing::debug!(home = %server.home.label, cause, "no longer listening to {}", server.live.name);
+                let events = server.ended(end, held);
+                if let Some(wait) = AGAIN.get(server.failures.saturating_sub(1)) {
+                    self.watch.look_by(Instant::now() + *wait);
+                }
+                events
+            }
+        };
+        self.pending.extend(events);
+    }
+
+    /// Watches for sockets, and connects to those that have come.
+    fn look(&mut self) {
+        while self.connections.try_join_next().is_some() {}
+        let servers = &self.servers;
+        if !self.watch.follow(|| servers.iter().flat_map(Server::folders).collect()) {
+            self.watch.look_later();
+        }
+        for (number, server) in self.servers.iter_mut().enumerate() {
+            if server.is_worth_a_try() {
+                server.is_connected = true;
+                let (sender, socket, live) = (self.sender.clone(), server.socket(), server.live);
+                self.connections.spawn(async move {
+                    let begun = Instant::now();
+                    let end = listen(&socket, live, number, &sender).await;
+                    // The loop has ended where nobody takes it.
+                    let _ = sender
+                        .send(Word { server: number, said: Said::Ended { end, held: begun.elapsed() } })
+                        .await;
+                });
+            }
+        }
+    }
+}
+
+impl Server {
+    fn new(home: Home, live: &'static Live) -> Self {
+        Self { home, live, is_connected: false, tried: None, failures: 0, register: None, problem: None }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.home.path.join(self.live.socket)
+    }
+
+    /// What tells that its socket comes: the folder of it, or the nearest one above that is there, and the one that it may
+    /// be a link into.
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        let socket = self.socket();
+        let above = socket.ancestors().skip(1).find(|folder| folder.is_dir());
+        let target = std::fs::read_link(&socket).ok().and_then(|target| target.parent().map(Path::to_owned));
+        // What others write into is full of other things.
+        let target =
+            target.filter(|folder| folder.is_dir() && user::exposed(&folder.join("socket")).is_none());
+        above.map(Path::to_owned).into_iter().chain(target).collect()
+    }
+
+    fn is_worth_a_try(&mut self) -> bool {
+        let Some(found) = (!self.is_connected).then(|| identity(&self.socket())).flatten() else {
+            return false;
+        };
+        if self.tried.replace(found) != Some(found) {
+            self.failures = 0;
+        }
+        self.failures <= AGAIN.len()
+    }
+
+    fn says(&mut self, register: Register) -> Vec<SourceEvent> {
+        let is_first = self.register.is_none();
+        if is_first {
+            tracing::info!(home = %self.home.label, "listening to {}'s {}", self.home.agent.card_name(), self.live.name);
+        }
+        self.register = Some(register.clone());
+        let home = Arc::clone(&self.home.label);
+        let mut events = vec![SourceEvent::Register { home, register: Some(register) }];
+        events.extend(self.suffers(None));
+        events
+    }
+
+    fn ended(&mut self, end: End, held: Duration) -> Vec<SourceEvent> {
+        self.is_connected = false;
+        if held >= GOOD {
+            self.failures = 0;
+        }
+        self.failures += 1;
+        let mut events = Vec::from_iter(self.silent());
+        if let End::Unfit(cause) = end {
+            self.failures = usize::MAX / 2;
+            let (agent, name, socket) = (self.home.agent.card_name(), self.live.name, self.socket());
+            let key = self.live.key;
+            let message = format!(
+                "could not listen to {agent}'s {name} at {}: {cause}; it is left alone (sources.{key})",
+                socket.display()
+            );
+            events.extend(self.suffers(Some(message)));
+        }
+        events
+    }
+
+    /// Nothing is known any more of what it said.
+    fn silent(&mut self) -> Option<SourceEvent> {
+        let home = Arc::clone(&self.home.label);
+        self.register.take().map(|_| SourceEvent::Register { home, register: None })
+    }
+
+    /// Tells of a problem, or that it is over.
+    fn suffers(&mut self, problem: Option<String>) -> Option<SourceEvent> {
+        let is_news = std::mem::replace(&mut self.problem, problem.clone()) != problem;
+        let (key, home) = (self.live.key, Arc::clone(&self.home.label));
+        is_news.then_some(SourceEvent::Problem { key, home, message: problem })
+    }
+
+    fn forget(&mut self) -> Vec<SourceEvent> {
+        self.silent().into_iter().chain(self.suffers(None)).collect()
+    }
+}
+
+/// Whether a change of `path` may be about `socket`: of the folders on the way to it, of what is beside it, or of a folder
+/// elsewhere that it leads into.
+fn is_about(path: &Path, socket: &Path) -> bool {
+    let home = socket.ancestors().nth(2).unwrap_or(socket);
+    socket.starts_with(path) || path.parent() == socket.parent() || !path.starts_with(home)
+}
+
+fn identity(socket: &Path) -> Option<Identity> {
+    let found = std::fs::metadata(socket).ok()?;
+    Some((found.dev(), found.ino(), found.ctime(), found.ctime_nsec()))
+}
+
+/// Listens until the connection is over.
+async fn listen(socket: &Path, live: &Live, server: usize, sender: &mpsc::Sender<Word>) -> End {
+    let mut stream = match timeout(PATIENCE, reach(socket)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(end)) => return end,
+        Err(_) => return End::Gone("it does not answer".to_owned()),
+    };
+    let mut listener = (live.listener)();
+    let end = converse(&mut stream, listener.as_mut(), server, sender).await;
+    // Whether or not it gets through: the closed socket says the same.
+    let _ = timeout(PATIENCE, stream.close(None)).await;
+    end
+}
+
+/// Connects, and is sure of whose the server is before anything is said.
+async fn reach(socket: &Path) -> Result<WebSocketStream<UnixStream>, End> {
+    let gone = |error: std::io::Error| End::Gone(error.to_string());
+    let unfit = |error: &dyn std::fmt::Display| End::Unfit(error.to_string());
+    let stream = UnixStream::connect(socket).await.map_err(gone)?;
+    user::check_peer(&stream).map_err(|error| unfit(&error))?;
+    let sizes = WebSocketConfig::default()
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(Some(LARGEST_MESSAGE))
+        .max_frame_size(Some(LARGEST_MESSAGE));
+    match client_async_with_config("ws://localhost/", stream, Some(sizes)).await {
+        Ok((stream, _)) => Ok(stream),
+        Err(tungstenite::Error::Io(error)) => Err(gone(error)),
+        Err(_) => Err(unfit(&"it does not speak WebSocket")),
+    }
+}
+
+async fn converse(
+    stream: &mut WebSocketStream<UnixStream>,
+    listener: &mut dyn Listener,
+    server: usize,
+    sender: &mpsc::Sender<Word>,
+) -> End {
+    let gone = |error: tungstenite::Error| End::Gone(error.to_string());
+    let mut said = vec![listener.greeting()];
+    let mut is_answered = false;
+    loop {
+        for text in said.drain(..) {
+            match timeout(PATIENCE, stream.send(Message::text(text))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return gone(error),
+                Err(_) => return End::Gone("it takes nothing".to_owned()),
+            }
+        }
+        let next = if is_answered { Ok(stream.next().await) } else { timeout(PATIENCE, stream.next()).await };
+        let message = match next {
+            Ok(Some(Ok(Message::Text(text)))) => text,
+            Ok(Some(Ok(Message::Close(_))) | None) => {
+                return End::Gone("it closed the connection".to_owned());
+            }
+            Ok(Some(Ok(_))) => continue,
+            Ok(Some(Err(tungstenite::Error::Capacity(_)))) => {
+                return End::Unfit("its messages are too large".to_owned());
+            }
+            Ok(Some(Err(error))) => return gone(error),
+            Err(_) => return End::Gone("it does not answer".to_owned()),
+        };
+        let at: Timestamp = clock::now().wall;
+        match listener.hear(at, message.as_bytes()) {
+            Heard::Nothing => {}
+            Heard::Reply(texts) => said = texts,
+            Heard::News => {
+                is_answered = true;
+                let word = Word { server, said: Said::Register(listener.register()) };
+                if sender.send(word).await.is_err() {
+                    return End::Gone("nobody listens".to_owned());
+                }
+            }
+            Heard::Foreign => return End::Unfit("it speaks another protocol".to_owned()),
+        }
+    }
+}
