@@ -15,6 +15,7 @@ use crate::clock;
 use crate::control::tap::Ear;
 use crate::core::engine::Input;
 use crate::core::settings::{Settings, Sources};
+use crate::core::source_event::SourceEvent;
 use crate::homes;
 use crate::intake::{self, IntakeConfig};
 use crate::paths::Environment;
@@ -75,12 +76,21 @@ impl Inputs {
             told = self.taps.next() => told,
             heard = self.servers.next() => heard,
         };
-        events.into_iter().map(Input::Source).collect()
+        events.into_iter().map(|event| self.pass(event)).collect()
     }
 
     /// What session files have brought already.
     pub fn waiting(&mut self) -> impl Iterator<Item = Input> {
-        std::iter::from_fn(|| self.reading.try_next()).map(Input::Source)
+        std::iter::from_fn(|| self.reading.try_next().map(|event| self.pass(event)))
+    }
+
+    fn pass(&mut self, event: SourceEvent) -> Input {
+        if let SourceEvent::Updated { update, .. } = &event
+            && update.session.agent.spec().live.is_some()
+        {
+            self.servers.updated(&update.session);
+        }
+        Input::Source(event)
     }
 
     /// An ear for one more `tap`.

@@ -2,10 +2,12 @@
 //!
 //! A server comes and goes; its socket's folder tells. Nothing is polled: a socket that takes no connection is tried a few
 //! times, then again when it is another one. What a server says is a register like any other.
+//! Whoever speaks to a server first gives it its name, which is the agent's own to give: it is spoken to once a session has
+//! written something since it began.
 //! Only a server of this user's is spoken to. Messages are dropped once the listener has read them; none is logged.
 //! Read next: [`crate::core::source::listener`], for what is said and heard.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::clock;
 use crate::core::register::Register;
+use crate::core::session::Session;
 use crate::core::settings::Sources;
 use crate::core::source::listener::{Heard, Listener, Live};
 use crate::core::source_event::SourceEvent;
@@ -59,6 +62,8 @@ const INBOX: usize = 16;
 #[derive(Debug)]
 pub struct Servers {
     servers: Vec<Server>,
+    /// The newest line of the sessions of each home whose agent has a server, whether or not that is listened to.
+    lines: BTreeMap<Arc<str>, Timestamp>,
     watch: Watch,
     connections: JoinSet<()>,
     sender: mpsc::Sender<Word>,
@@ -123,13 +128,15 @@ impl Servers {
             watch.look_by(Instant::now());
         }
         let (sender, heard) = mpsc::channel(INBOX);
-        Self { servers, watch, connections: JoinSet::new(), sender, heard, pending: Vec::new() }
+        let lines = BTreeMap::new();
+        Self { servers, lines, watch, connections: JoinSet::new(), sender, heard, pending: Vec::new() }
     }
 
     /// The same with other homes or settings: what servers said that are listened to no more is void.
     pub fn set(&mut self, homes: &[Home], sources: &Sources) {
         let mut next = Self::new(homes, sources);
         next.pending = self.servers.iter_mut().flat_map(Server::forget).collect();
+        next.lines = std::mem::take(&mut self.lines);
         *self = next;
     }
 
@@ -139,6 +146,19 @@ impl Servers {
             let register = server.register.clone()?;
             Some(SourceEvent::Register { home: Arc::clone(&server.home.label), register: Some(register) })
         }));
+    }
+
+    /// A session of an agent that has a server was updated.
+    pub fn updated(&mut self, session: &Session) {
+        let Some(at) = session.last_event_at else { return };
+        let line = self.lines.entry(Arc::clone(&session.home)).or_insert(Timestamp::MIN);
+        if *line < at {
+            *line = at;
+            let is_awaited = |server: &Server| server.home.label == session.home && !server.is_connected;
+            if self.servers.iter().any(is_awaited) {
+                self.watch.look_by(Instant::now());
+            }
+        }
     }
 
     /// Waits for what comes next. Nothing is lost when the wait is given up.
@@ -180,7 +200,8 @@ impl Servers {
             self.watch.look_later();
         }
         for (number, server) in self.servers.iter_mut().enumerate() {
-            if server.is_worth_a_try() {
+            let line = self.lines.get(&server.home.label).copied();
+            if server.is_worth_a_try(line) {
                 server.is_connected = true;
                 let (sender, socket, live) = (self.sender.clone(), server.socket(), server.live);
                 self.connections.spawn(async move {
@@ -198,7 +219,8 @@ impl Servers {
 
 impl Server {
     fn new(home: Home, live: &'static Live) -> Self {
-        Self { home, live, is_connected: false, tried: None, failures: 0, register: None, problem: None }
+        let (tried, register, problem) = (None, None, None);
+        Self { home, live, is_connected: false, tried, failures: 0, register, problem }
     }
 
     fn socket(&self) -> PathBuf {
@@ -217,10 +239,15 @@ impl Server {
         above.map(Path::to_owned).into_iter().chain(target).collect()
     }
 
-    fn is_worth_a_try(&mut self) -> bool {
+    /// Whether its socket is there, has not failed too often, and is older than the newest `line` of its home.
+    fn is_worth_a_try(&mut self, line: Option<Timestamp>) -> bool {
         let Some(found) = (!self.is_connected).then(|| identity(&self.socket())).flatten() else {
             return false;
         };
+        let (.., seconds, _) = found;
+        if line.is_none_or(|at| at.as_second() < seconds) {
+            return false;
+        }
         if self.tried.replace(found) != Some(found) {
             self.failures = 0;
         }

@@ -4,6 +4,7 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use crate::core::session::Session;
 use crate::core::settings::Sources;
 use crate::core::source_event::SourceEvent;
 use crate::homes::Home;
@@ -32,6 +33,9 @@ impl Servers {
 
     /// There is nothing to tell.
     pub fn tell_again(&mut self) {}
+
+    /// A session of an agent that has a server was updated.
+    pub fn updated(&mut self, _: &Session) {}
 
     /// Waits for what comes next.
     pub async fn next(&mut self) -> Vec<SourceEvent> {

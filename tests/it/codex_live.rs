@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
+use agent_presence::clock;
 use futures_util::{SinkExt as _, StreamExt as _};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Runtime;
@@ -59,6 +61,18 @@ impl AppServer {
         self.expect("initialized");
         self.expect("thread/loaded/list");
         self.say(&json!({"id": 1, "result": {"data": threads, "nextCursor": null}}));
+    }
+
+    /// Whether somebody has connected.
+    fn has_a_client(&self) -> bool {
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = self.listener.accept() => true,
+                // The system is asked in between.
+                () = async { for _ in 0..8 { tokio::task::yield_now().await } } => false,
+            }
+        })
     }
 
     fn expect(&mut self, method: &str) {
@@ -123,9 +137,9 @@ fn wait_for(home: &Home, session: &CodexSession, activity: &str) {
 fn an_approval_that_waits_is_on_the_card_and_gone_when_it_is_given() {
     let (home, daemon) = listening();
     let mut session = home.session();
+    let mut server = AppServer::start(&home);
     session.turn().call();
     daemon.wait_for_output("Running a command");
-    let mut server = AppServer::start(&home);
     server.greet(&[&session.id]);
     server.waits(&session);
     daemon.wait_for_output("Waiting for input");
@@ -142,10 +156,10 @@ fn an_approval_that_waits_is_on_the_card_and_gone_when_it_is_given() {
 fn a_newer_line_of_the_file_is_stronger_than_an_older_word() {
     let (home, _daemon) = listening();
     let mut session = home.session();
-    session.turn().call();
     let mut server = AppServer::start(&home);
+    session.turn().call();
     server.greet(&[&session.id]);
-    let long_ago = agent_presence::clock::now().wall.as_millisecond() - 60_000;
+    let long_ago = clock::now().wall.as_millisecond() - 60_000;
     let status = json!({"type": "active", "activeFlags": ["waitingOnApproval"]});
     let params = json!({"threadId": session.id, "status": status});
     server.say(&json!({"method": "thread/status/changed", "params": params, "emittedAtMs": long_ago}));
@@ -161,14 +175,15 @@ fn a_newer_line_of_the_file_is_stronger_than_an_older_word() {
 fn a_thread_that_is_closed_takes_its_card_away_and_a_silent_server_says_nothing() {
     let (home, daemon) = listening();
     let mut session = home.session();
-    session.turn().call();
     let mut server = AppServer::start(&home);
+    session.turn().call();
     server.greet(&[&session.id]);
     server.waits(&session);
     wait_for(&home, &session, "waiting");
     drop(server);
     wait_for(&home, &session, "running");
     let mut server = AppServer::start(&home);
+    session.call_done().call();
     server.greet(&[]);
     server.goes_on(&session);
     server.status(&session, &json!({"type": "notLoaded"}));
@@ -180,9 +195,9 @@ fn a_thread_that_is_closed_takes_its_card_away_and_a_silent_server_says_nothing(
 fn it_is_heard_where_it_appears_goes_and_comes_back() {
     let (home, daemon) = listening();
     let mut session = home.session();
-    session.turn().call();
     for _ in 0..3 {
         let mut server = AppServer::start(&home);
+        session.turn().call();
         server.greet(&[&session.id]);
         server.waits(&session);
         wait_for(&home, &session, "waiting");
@@ -200,18 +215,11 @@ fn nothing_is_listened_to_unless_the_settings_want_it() {
     let home = Home::new();
     switch(&home, false);
     let mut session = home.session();
-    session.turn().call();
     let mut server = AppServer::start(&home);
+    session.turn().call();
     let daemon = home.start("run --dry-run");
     daemon.wait_for_output("Running a command");
-    let came = server.runtime.block_on(async {
-        tokio::select! {
-            biased;
-            _ = server.listener.accept() => true,
-            () = std::future::ready(()) => false,
-        }
-    });
-    assert!(!came);
+    assert!(!server.has_a_client());
     switch(&home, true);
     server.greet(&[&session.id]);
     server.waits(&session);
@@ -220,12 +228,35 @@ fn nothing_is_listened_to_unless_the_settings_want_it() {
     wait_for(&home, &session, "running");
 }
 
+/// Codex takes the first client's name for its own.
+#[test]
+fn nobody_is_greeted_before_codex_itself_has_written_a_line() {
+    let (home, daemon) = listening();
+    let mut session = home.session();
+    session.turn().call();
+    let session_line = clock::now().wall;
+    daemon.wait_for_output("Running a command");
+    // Its last line is of an earlier second than the socket, of which the system's clock is some milliseconds late.
+    let next_second = Timestamp::from_millisecond((session_line.as_second() + 1) * 1_000 + 50).unwrap();
+    while clock::now().wall < next_second {
+        std::thread::yield_now();
+    }
+    let mut server = AppServer::start(&home);
+    // Whatever the daemon does with its socket it has done once it has heard of another session.
+    let mut claude = home.claude_session();
+    claude.turn().call(4_500);
+    home.wait_for_status("another session", |status| status["sessions"].as_array().unwrap().len() == 2);
+    assert!(!server.has_a_client());
+    session.call_done().call();
+    server.greet(&[&session.id]);
+}
+
 #[test]
 fn what_is_not_wanted_leaves_no_trace() {
     let (home, daemon) = listening();
     let mut session = home.session();
-    session.turn().call();
     let mut server = AppServer::start(&home);
+    session.turn().call();
     server.greet(&[&session.id]);
     for method in ["thread/started", "item/started", "thread/name/updated"] {
         server.say(&json!({"method": method, "params": {"threadId": session.id, "text": SECRET}}));
@@ -266,8 +297,8 @@ fn a_server_of_another_shape_is_left_alone_and_named() {
     for (play, why) in plays {
         let (home, daemon) = listening();
         let mut session = home.session();
-        session.turn().call();
         let mut server = AppServer::start(&home);
+        session.turn().call();
         play(&mut server);
         daemon.wait_for_log(why);
         let status = home.status();
