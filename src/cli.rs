@@ -14,6 +14,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::core::names::one_line;
+use crate::core::template::Template;
 use crate::error::Exit;
 use crate::paths::Environment;
 
@@ -156,6 +157,8 @@ pub enum Command {
     Preview,
     /// Show what happens, as it happens: a dashboard, or lines off a terminal
     Watch(Watch),
+    /// Print one line for a status bar: limits and activity, or any words of the card
+    Bar(Bar),
     /// Feed session files through the engine and print what would have been shown
     Replay(Replay),
     /// Copy what an agent prints, unchanged, and report the usage in it
@@ -368,6 +371,63 @@ pub struct Watch {
     /// Print the usage lines alone, without time, agent and session
     #[arg(long)]
     pub bare: bool,
+}
+
+/// `bar`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  agent-presence bar
+  agent-presence bar --follow --format waybar
+  agent-presence bar --agent codex --template '{limits} · {tokens}'
+
+With --follow it prints the line again whenever it changes, and at no other time. Asks the daemon, also the next one that
+takes over from it; without one the session files are followed here. Ends with its reader. A bar is your own screen: it
+shows the project and the branch where the template has them, and the file where privacy.file allows it.")]
+pub struct Bar {
+    /// Go on, and print the line again whenever it changes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// What reads it: plain, waybar, i3blocks, tmux, or json for any other
+    #[arg(
+        long,
+        value_name = "BAR",
+        default_value = "plain",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub format: BarFormat,
+    /// The line, of the words of `card.details`; what is known goes in their place
+    #[arg(long, value_name = "TEXT", value_parser = template, default_value = "{limits} · {activity}")]
+    pub template: Template,
+    /// Only what is of this agent
+    #[arg(long, value_name = "AGENT", value_parser = any_agent(), hide_possible_values = true)]
+    pub agent: Option<Agent>,
+}
+
+fn template(text: &str) -> Result<Template, String> {
+    Template::parse(text)
+}
+
+fn any_agent() -> impl TypedValueParser<Value = Agent> {
+    let value = |agent: Agent| PossibleValue::new(agent.word()).help(agent.card_name());
+    PossibleValuesParser::new(Agent::ALL.map(value))
+        .try_map(|word| Agent::of_word(&word).ok_or("unknown agent"))
+}
+
+/// `--format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BarFormat {
+    /// The line alone: polybar, SketchyBar, and whatever shows what a command prints
+    Plain,
+    /// A JSON object as Waybar's custom modules read it
+    Waybar,
+    /// A JSON object as i3blocks reads it
+    I3blocks,
+    /// The line in tmux's format language
+    Tmux,
+    /// A JSON object with all that there is to say
+    Json,
 }
 
 /// `replay`

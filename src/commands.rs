@@ -1,6 +1,7 @@
 //! What each command does. Data goes to the writer that is passed in; everything else is the caller's to print.
 
 pub mod autostart;
+pub mod bar;
 pub mod completions;
 pub mod config;
 pub mod doctor;

@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | from bytes to sessions | [`lines`], [`source`], [`usage`], [`limits`], [`activity`], [`session`], [`mod@file`], [`fingerprint`] |
 //! | from sessions to a card | [`register`], [`roster`], [`privacy`], [`names`], [`numbers`], [`template`], [`values`], [`fit`], [`card`] |
+//! | the same words in a status bar | [`bar`] |
 //! | from a card to Discord | [`publish`] |
 //! | everything behind one door | [`source_event`], [`engine`], [`report`], [`event_log`], [`mod@record`] |
 //! | what is wrong, and what mends it | [`doctor`] |
@@ -18,6 +19,7 @@
 
 pub mod activity;
 pub mod backoff;
+pub mod bar;
 pub mod card;
 pub mod config;
 pub mod doctor;

@@ -8,7 +8,6 @@
 pub mod view;
 
 mod card;
-mod due;
 mod head;
 mod help;
 mod keys;
@@ -19,8 +18,6 @@ mod sessions;
 mod stack;
 mod text;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
 use ratatui::crossterm::event::Event as Typed;
@@ -37,14 +34,11 @@ use crate::core::report::StatusReport;
 use crate::daemon::signals::Signals;
 use crate::error::{Exit, Failure};
 use crate::host::{Places, until};
-use crate::watch::feed::{Feed, Update};
+use crate::watch::feed::Update;
 use crate::watch::lines::{Form, Lines};
 use crate::watch::reader;
+use crate::watch::reports::{News, Pending, Reports, pending};
 
-/// So much of what happens together is shown together.
-const TOGETHER: Duration = Duration::from_millis(100);
-/// After a report was not to be had.
-const AGAIN: Duration = Duration::from_secs(2);
 /// How long a notice stays.
 const NOTICE: Duration = Duration::from_secs(4);
 
@@ -66,18 +60,15 @@ pub fn run(places: Places, colour: bool) -> Result<Exit, Failure> {
             lines: Lines::new(Form::Bare, places.zone.clone()),
             news: Vec::new(),
             place,
-            asking: None,
             telling: None,
-            ask_at: Some(clock::now().mono),
             notice_until: None,
             is_old: true,
         };
         let gone = reader::gone();
         tokio::pin!(gone);
-        let mut feed = Feed::start(places);
+        let mut reports = Reports::start(places);
         loop {
             shown.draw(&mut screen).map_err(failed)?;
-            let moment = shown.next_moment();
             tokio::select! {
                 () = signals.next() => break,
                 () = &mut gone => break,
@@ -95,22 +86,20 @@ pub fn run(places: Places, colour: bool) -> Result<Exit, Failure> {
                     // The terminal is gone.
                     None => break,
                 },
-                update = feed.next() => {
-                    shown.updated(update);
-                    while let Some(update) = feed.try_next() {
-                        shown.updated(update);
-                    }
+                news = reports.next() => match news {
+                    News::Update(update) => shown.updated(update),
+                    News::Report(report) => shown.reported(report.map(|report| *report)),
+                },
+                told = pending(&mut shown.telling) => {
+                    shown.told(told);
+                    reports.ask_in(Duration::ZERO);
                 }
-                report = pending(&mut shown.asking) => shown.reported(report),
-                told = pending(&mut shown.telling) => shown.told(told),
-                () = until(moment) => shown.moment(&feed),
+                () = until(shown.notice_until) => shown.unsay(),
             }
         }
         Ok(Exit::Done)
     })?
 }
-
-type Pending<T> = Option<Pin<Box<dyn Future<Output = T>>>>;
 
 /// What is on the screen, and what is on its way there.
 struct Board {
@@ -119,10 +108,7 @@ struct Board {
     /// Usage lines that wait for the report that goes with them.
     news: Vec<UsageEntry>,
     place: Address,
-    asking: Pending<Option<StatusReport>>,
     telling: Pending<Result<Reply, AskError>>,
-    /// When a report is to be asked for, by the monotonic clock.
-    ask_at: Option<Duration>,
     notice_until: Option<Duration>,
     /// Whether the screen shows something else.
     is_old: bool,
@@ -136,12 +122,6 @@ impl Board {
         Ok(())
     }
 
-    /// Asks for a report after a while, unless that is due sooner.
-    fn ask_in(&mut self, wait: Duration) {
-        let at = clock::now().mono.saturating_add(wait);
-        self.ask_at = Some(self.ask_at.map_or(at, |sooner| sooner.min(at)));
-    }
-
     fn updated(&mut self, update: Update) {
         match update {
             Update::Event(event) => {
@@ -149,17 +129,12 @@ impl Board {
                 self.news.extend(text.and_then(|text| UsageEntry::of(&event, text.trim_end())));
             }
             Update::Attached => self.stand(Standing::Attached),
-            Update::Lost => {
-                self.stand(Standing::Lost);
-                self.ask_at = None;
-                return;
-            }
+            Update::Lost => self.stand(Standing::Lost),
             Update::Alone { cause } => {
                 self.stand(Standing::Alone);
                 self.view.cause = cause;
             }
         }
-        self.ask_in(TOGETHER);
     }
 
     fn stand(&mut self, standing: Standing) {
@@ -179,13 +154,10 @@ impl Board {
                     self.view.keep(entry);
                 }
             }
-            None if self.view.standing == Standing::Lost => {}
-            None => {
-                if self.view.standing == Standing::Attached && self.view.report.is_some() {
-                    self.stand(Standing::Silent);
-                }
-                self.ask_in(AGAIN);
+            None if self.view.standing == Standing::Attached && self.view.report.is_some() => {
+                self.stand(Standing::Silent);
             }
+            None => {}
         }
     }
 
@@ -234,7 +206,6 @@ impl Board {
             Err(error) => error.to_string(),
         };
         self.say(notice);
-        self.ask_in(Duration::ZERO);
     }
 
     fn say(&mut self, notice: String) {
@@ -243,41 +214,9 @@ impl Board {
         self.notice_until = Some(clock::now().mono.saturating_add(NOTICE));
     }
 
-    /// When something has to be done though nothing happens.
-    fn next_moment(&self) -> Option<Duration> {
-        let ask_at = self.ask_at.filter(|_| self.asking.is_none());
-        let due = self
-            .view
-            .report
-            .as_ref()
-            .filter(|_| self.asking.is_none() && self.view.standing != Standing::Lost);
-        let due = due.and_then(|report| clock::now().mono_at(due::next(report, &self.view.zone)?));
-        [ask_at, due, self.notice_until].into_iter().flatten().min()
-    }
-
-    fn moment(&mut self, feed: &Feed) {
-        let now = clock::now().mono;
-        if self.notice_until.is_some_and(|until| until <= now) {
-            self.notice_until = None;
-            self.view.notice = None;
-            self.is_old = true;
-        }
-        let is_due = self.ask_at.is_none_or(|at| at <= now);
-        if is_due && self.asking.is_none() {
-            self.ask_at = None;
-            self.asking = Some(Box::pin(feed.status()));
-        }
-    }
-}
-
-/// Waits for an answer, for ever where none was asked for. Nothing is lost when the wait is given up.
-async fn pending<T>(answer: &mut Pending<T>) -> T {
-    match answer {
-        Some(waiting) => {
-            let told = waiting.await;
-            *answer = None;
-            told
-        }
-        None => std::future::pending().await,
+    fn unsay(&mut self) {
+        self.notice_until = None;
+        self.view.notice = None;
+        self.is_old = true;
     }
 }

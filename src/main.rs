@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use agent_presence::browser;
-use agent_presence::cli::{self, Command, Invocation, Run};
+use agent_presence::cli::{self, Color, Command, Invocation, Run};
 use agent_presence::commands;
 use agent_presence::commands::setup::Talk;
 use agent_presence::config_file::{self, ConfigFile};
@@ -73,7 +73,11 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
     // `status` and the daemon have places of their own for it.
     if matches!(
         &invocation.command,
-        Command::Preview | Command::Watch(_) | Command::Replay(_) | Command::Run(Run { demo: true, .. })
+        Command::Preview
+            | Command::Watch(_)
+            | Command::Bar(_)
+            | Command::Replay(_)
+            | Command::Run(Run { demo: true, .. })
     ) {
         commands::config::report(&effective, &config, &mut err);
     }
@@ -98,6 +102,14 @@ fn run(invocation: &Invocation) -> Result<Exit, Failure> {
                 return dashboard::run(places, colour);
             }
             commands::watch::run(watch, places, &mut out, &mut err)
+        }
+        Command::Bar(bar) => {
+            // What a bar reads is no terminal, and has colours all the same.
+            let colour = match invocation.global.color {
+                Color::Auto => places.environment.text("NO_COLOR").is_none(),
+                other => other == Color::Always,
+            };
+            commands::bar::run(bar, places, colour, &mut out)
         }
         Command::Stop => commands::operate::stop(&places),
         Command::Pause(pause) => commands::operate::pause(&places, pause, &mut out),

@@ -1,8 +1,9 @@
 //! Text for people: the card as friends see it, events as lines, the status report.
 //!
 //! Nothing here is coloured and nothing is cut; every line is complete without either.
-//! Read next: `status`, which draws the status report, and the preview.
+//! Read next: `status`, which draws the status report, and the preview; `bar`, the line for status bars.
 
+mod bar;
 mod status;
 
 use std::fmt::Write as _;
@@ -15,6 +16,7 @@ use crate::core::numbers::usage_line;
 use crate::core::report::{CardReport, Event, EventKind, SessionReport, UsageReport};
 use crate::core::usage::Tokens;
 
+pub use bar::{BarForm, BarLook, bar};
 pub use status::{looks, no_card, preview, status};
 
 /// How much of a session's id stands in a line: of most ids the beginning is a time, which sessions share.

@@ -1,9 +1,12 @@
-//! `watch`: prints events as they happen.
+//! `watch` and `bar`: what happens, as it happens.
 //!
 //! The daemon tells; where none runs, the session files are followed here, by the same engine. Nothing here is shown to
 //! anybody else or written anywhere.
-//! Read next: [`feed`], where the events come from; [`lines`], what is printed of them; [`reader`], when to stop.
+//! Read next: [`feed`], where the events come from; [`lines`], what is printed of them; [`reports`], the state that follows from
+//! them; [`reader`], when to stop.
 
+mod due;
 pub mod feed;
 pub mod lines;
 pub mod reader;
+pub mod reports;

@@ -41,7 +41,7 @@ pub fn preview(places: &Places, out: &mut dyn Write) -> Result<Exit, Failure> {
 }
 
 /// The running daemon's report, or why there is none.
-fn asked(places: &Places) -> Result<Result<StatusReport, DaemonReport>, Failure> {
+pub(super) fn asked(places: &Places) -> Result<Result<StatusReport, DaemonReport>, Failure> {
     Ok(match client::ask_daemon(&places.state, &places.environment, &Verb::Status)? {
         Contact::Reply(reply) => {
             reply.status.map(|report| *report).ok_or_else(|| unresponsive(&places.state))

@@ -156,6 +156,8 @@ pub struct Engine {
     outputs: VecDeque<Output>,
     timers: Timers,
     problems: BTreeMap<(&'static str, Arc<str>), String>,
+    /// Whether every session that was there at the start is known.
+    caught_up: bool,
     paused_until: Option<Timestamp>,
 }
 
@@ -189,6 +191,7 @@ impl Engine {
             outputs: VecDeque::new(),
             timers: Timers::default(),
             problems: BTreeMap::new(),
+            caught_up: false,
             paused_until: None,
         };
         this.set_privacy();
@@ -219,6 +222,7 @@ impl Engine {
                 self.by_session.clear();
                 self.inherited.files = None;
                 self.registers = Registers::default();
+                self.caught_up = false;
             }
             Input::Remembered(snapshots) => {
                 self.limits.learn(snapshots);
@@ -341,6 +345,7 @@ impl Engine {
             SourceEvent::Limits(word) => self.learn(now, [*word]),
             SourceEvent::CaughtUp => {
                 self.inherited.files = None;
+                self.untold_status |= !std::mem::replace(&mut self.caught_up, true);
                 self.outputs.push_back(Output::CaughtUp);
                 // Nobody has the card yet just because its file was read first.
                 self.roster = Roster::default();

@@ -193,6 +193,31 @@ pub enum WindowState {
     Reset,
 }
 
+/// How it stands with a window of which so much is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// More than 60 %.
+    Good,
+    /// More than 30 %.
+    Fair,
+    /// More than 10 %.
+    Low,
+    /// Less.
+    Critical,
+}
+
+impl Standing {
+    /// How it stands where so much is left.
+    pub fn of(remaining_percent: u8) -> Self {
+        match remaining_percent {
+            61.. => Self::Good,
+            31..=60 => Self::Fair,
+            11..=30 => Self::Low,
+            ..=10 => Self::Critical,
+        }
+    }
+}
+
 /// What is left of a window, rounded as Codex rounds: `100 - round(used)`.
 pub fn remaining_percent(used_percent: f64) -> u8 {
     let used = if used_percent.is_finite() { used_percent.clamp(0.0, 100.0).round() } else { 100.0 };

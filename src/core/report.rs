@@ -44,6 +44,9 @@ pub struct StatusReport {
     pub config: ConfigReport,
     /// Lines that could not be used.
     pub skipped: Skipped,
+    /// Whether session files are still being read, so that there may be more than is said here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reading: bool,
 }
 
 /// The daemon, as `status` found it.
@@ -138,10 +141,16 @@ pub struct SessionReport {
     pub id: String,
     /// Whose.
     pub agent: Agent,
+    /// The agent's home folder, as configured.
+    #[serde(default)]
+    pub home: String,
     /// How the user reaches it.
     pub surface: Surface,
     /// Whether it is on the card.
     pub shown: bool,
+    /// Whether it may be: helpers of other sessions never are.
+    #[serde(default = "yes")]
+    pub visible: bool,
     /// Name of the project's folder.
     pub project: Option<String>,
     /// The git branch.
@@ -154,6 +163,9 @@ pub struct SessionReport {
     pub service_tier: Option<String>,
     /// What the agent is doing.
     pub activity: Activity,
+    /// Name of the file at hand, where cards may show it.
+    #[serde(default)]
+    pub file: Option<String>,
     /// When it began.
     pub started_at: Option<Timestamp>,
     /// Its newest line.
@@ -177,8 +189,13 @@ pub struct SessionReport {
     pub context: Option<Context>,
 }
 
+/// What earlier versions do not tell.
+fn yes() -> bool {
+    true
+}
+
 impl SessionReport {
-    /// `session` as it stands at `now`.
+    /// `session` as it stands at `now`, without the name of the file at hand.
     pub fn new(
         session: &Session,
         shown: bool,
@@ -190,14 +207,17 @@ impl SessionReport {
         Self {
             id: session.id.clone(),
             agent: session.agent,
+            home: session.home.to_string(),
             surface: session.surface,
             shown,
+            visible: session.visible,
             project: session.project().map(str::to_owned),
             branch: text(&session.branch),
             model: text(&session.model),
             effort: text(&session.effort),
             service_tier: text(&session.service_tier),
             activity: session.activity(now.wall, idle_after),
+            file: None,
             started_at: session.started_at,
             last_event_at: session.last_event_at,
             last_usage_at: session.last_token_event_at,
@@ -366,8 +386,8 @@ mod tests {
     #[test]
     fn a_report_can_be_read_back_without_what_it_leaves_out() {
         let json = serde_json::json!({
-            "id": "s", "agent": "codex", "surface": "cli", "shown": false, "project": null, "branch": null,
-            "model": null, "effort": null, "service_tier": null, "activity": "waiting", "started_at": null,
+            "id": "s", "agent": "codex", "home": "", "surface": "cli", "shown": false, "visible": true, "project": null, "branch": null,
+            "model": null, "effort": null, "service_tier": null, "activity": "waiting", "file": null, "started_at": null,
             "last_event_at": null, "last_usage_at": null, "restored": false, "counting": false, "parent": null,
             "tokens": {"delta": null, "last": null, "total": null},
             "usage": {"delta": null, "last": null, "total": null}, "context": null,

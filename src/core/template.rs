@@ -110,6 +110,11 @@ impl Template {
         Self::pair(Word::Limits, Word::Tokens)
     }
 
+    /// `{limits} · {activity}`
+    pub fn default_bar() -> Self {
+        Self::pair(Word::Limits, Word::Activity)
+    }
+
     fn pair(first: Word, second: Word) -> Self {
         let slot = |before: &str, word| Slot { before: before.to_owned(), brackets: None, word };
         Self {
@@ -245,7 +250,7 @@ mod tests {
 
     #[test]
     fn defaults_are_what_their_source_says() {
-        for template in [Template::default_details(), Template::default_state()] {
+        for template in [Template::default_details(), Template::default_state(), Template::default_bar()] {
             assert_eq!(Template::parse(template.source()).as_ref(), Ok(&template));
         }
     }

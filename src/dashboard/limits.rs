@@ -7,7 +7,7 @@ use super::paint::{Paint, Role};
 use super::stack::{Keep, Section};
 use super::text::{Builder, columns, cut, left, right};
 use super::view::View;
-use crate::core::limits::{WindowView, main_family};
+use crate::core::limits::{Standing, WindowView, main_family};
 use crate::core::names::{last_part, visible};
 use crate::core::report::{LimitsReport, StatusReport};
 use crate::core::time::{clock, clock_as};
@@ -155,11 +155,11 @@ fn painted(line: Builder, remaining: u8, bar: usize) -> Builder {
 
 /// How it stands with so much left, and the word for it.
 fn level(remaining: u8) -> (Role, &'static str) {
-    match remaining {
-        61.. => (Role::Good, "good"),
-        31..=60 => (Role::Fair, "fair"),
-        1..=30 => (Role::Low, "low"),
-        0 => (Role::Low, "used up"),
+    match Standing::of(remaining) {
+        _ if remaining == 0 => (Role::Low, "used up"),
+        Standing::Good => (Role::Good, "good"),
+        Standing::Fair => (Role::Fair, "fair"),
+        Standing::Low | Standing::Critical => (Role::Low, "low"),
     }
 }
 

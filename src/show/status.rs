@@ -179,15 +179,15 @@ fn session_text(session: &SessionReport, now: Timestamp) -> String {
     text
 }
 
-fn triplet(tokens: &Triplet, counting: bool) -> String {
+pub(super) fn triplet(tokens: &Triplet, counting: bool) -> String {
     if *tokens == Triplet::default() {
         return "no figures yet".to_owned();
     }
     format!("{} tokens", figures(tokens, counting, compact).join(" | "))
 }
 
-fn limits_text(limits: &LimitsReport, report: &StatusReport, zone: &TimeZone) -> String {
-    let now = report.now;
+/// Whose limits: the agent or the family's name, the home where there are several, the plan.
+pub(super) fn owner(limits: &LimitsReport, report: &StatusReport) -> String {
     let mut owner = neutralise(limits.name.as_deref().unwrap_or(limits.agent.card_name()));
     let is_other_home = |other: &LimitsReport| other.agent == limits.agent && other.home != limits.home;
     if report.limits.iter().any(is_other_home) {
@@ -196,6 +196,12 @@ fn limits_text(limits: &LimitsReport, report: &StatusReport, zone: &TimeZone) ->
     if let Some(plan) = &limits.plan {
         let _ = write!(owner, " · {}", neutralise(plan));
     }
+    owner
+}
+
+fn limits_text(limits: &LimitsReport, report: &StatusReport, zone: &TimeZone) -> String {
+    let now = report.now;
+    let mut owner = owner(limits, report);
     if limits.stale {
         let at = limits.observed_at;
         let _ = write!(owner, " (as of {}, {})", clock(at, now, zone), ago(at, now));

@@ -3,6 +3,4 @@
 mod reports;
 #[cfg(unix)]
 mod terminal;
-#[cfg(unix)]
-mod tmux;
 mod view;

@@ -12,6 +12,7 @@ mod agreement;
 #[cfg(unix)]
 mod arrpc;
 mod autostart;
+mod bar;
 mod card;
 mod claude;
 mod claude_live;

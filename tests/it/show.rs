@@ -11,8 +11,8 @@ fn report() -> Value {
     let usage = json!({"delta": null, "last": null, "total": null});
     let session = |id: &str, agent: &str, minutes: u32| {
         json!({
-            "id": format!("01a1e7d0-6a00-7001-8a00-5c1e{id}"), "agent": agent, "surface": "cli", "shown": false,
-            "project": "app", "branch": "main", "model": "gpt-5.6-sol", "effort": "high", "service_tier": null,
+            "id": format!("01a1e7d0-6a00-7001-8a00-5c1e{id}"), "agent": agent, "home": "/home/you/.codex", "surface": "cli",
+            "shown": false, "visible": true, "file": null, "project": "app", "branch": "main", "model": "gpt-5.6-sol", "effort": "high", "service_tier": null,
             "activity": "running", "started_at": "2026-11-20T09:00:00Z",
             "last_event_at": format!("2026-11-20T09:{:02}:30Z", 59 - minutes), "last_usage_at": null, "restored": false,
             "counting": false, "parent": null, "tokens": {"delta": 1893, "last": 24112, "total": 46177},
@@ -46,7 +46,7 @@ fn report() -> Value {
             with(session("c1a0de00", "claude", 3), json!({"activity": "waiting", "surface": "vscode", "effort": null,
                 "model": "claude-opus-5", "branch": null, "lower_bound": true, "context": null})),
             with(session("01a1f8e4", "codex", 5), json!({"activity": "thinking", "model": null, "context": null,
-                "parent": "01a1e7d0-6a00-7001-8a00-5c1e01a1f8c4", "tokens": {"delta": null, "last": null, "total": null}})),
+                "visible": false, "parent": "01a1e7d0-6a00-7001-8a00-5c1e01a1f8c4", "tokens": {"delta": null, "last": null, "total": null}})),
             with(session("01a1f8f4", "codex", 40), json!({"activity": "limit_reached", "surface": "exec", "counting": true,
                 "service_tier": "fast", "tokens": {"delta": 270, "last": null, "total": 1_234_567}})),
         ],
@@ -59,7 +59,7 @@ fn report() -> Value {
 }
 
 /// The report with other values: a path of keys and what stands there.
-fn but(changes: &[(&str, Value)]) -> StatusReport {
+pub(crate) fn but(changes: &[(&str, Value)]) -> StatusReport {
     let mut report = report();
     for (path, value) in changes {
         match report.pointer_mut(path) {

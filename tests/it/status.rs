@@ -39,8 +39,8 @@ fn the_report_has_every_field_of_its_contract() {
             "started_at": "time", "member_list": "text", "session": "text",
         },
         "sessions": [{
-            "id": "text", "agent": "text", "surface": "text", "shown": "bool", "project": "text", "branch": "text",
-            "model": "text", "effort": "text", "service_tier": "null", "activity": "text", "started_at": "time",
+            "id": "text", "agent": "text", "home": "text", "surface": "text", "shown": "bool", "visible": "bool", "project": "text", "branch": "text",
+            "model": "text", "effort": "text", "service_tier": "null", "activity": "text", "file": "null", "started_at": "time",
             "last_event_at": "time", "last_usage_at": "time", "restored": "bool", "counting": "bool", "parent": "null",
             "tokens": {"delta": "number", "last": "number", "total": "number"},
             "usage": {"delta": tokens, "last": tokens, "total": tokens},

@@ -15,6 +15,9 @@ pub(crate) mod fixtures;
 pub(crate) mod home;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod schema;
+#[cfg(unix)]
+pub(crate) mod tmux;
 
 /// Whether the tests are compiled for an emulator.
 pub(crate) const SLOW_MACHINE: bool = option_env!("SLOW_MACHINE").is_some();

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::{Engine, UNTIL_RESUMED};
 use crate::core::card::{Card, CardFacts, CardWindow};
-use crate::core::limits::WindowView;
 use crate::core::privacy::Allowed;
 use crate::core::session::Session;
 use crate::core::settings::Settings;
@@ -48,10 +47,6 @@ impl Engine {
         let settings = &self.settings;
         let doing = session.doing(now.wall, settings.card.idle_after);
         let limits = self.limits.main(session.agent, &session.home);
-        let window = |view: WindowView| {
-            let remaining_percent = view.remaining_percent?;
-            Some(CardWindow { label: view.label, remaining_percent, resets_at: view.resets_at })
-        };
         let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
         CardFacts {
             agent: session.agent,
@@ -67,7 +62,7 @@ impl Engine {
             total: session.usage.session_total_tokens,
             context_remaining_percent: session.context.map(|context| context.remaining_percent),
             windows: limits
-                .map(|limits| limits.views(now).into_iter().filter_map(window).collect())
+                .map(|limits| limits.views(now).iter().filter_map(CardWindow::of).collect())
                 .unwrap_or_default(),
             limits_as_of: limits.filter(|limits| limits.is_stale(now)).map(|limits| limits.observed_at),
             started_at: session.timer_from.or(session.started_at).map_or(now.wall, |from| from.min(now.wall)),

@@ -29,6 +29,7 @@ impl Engine {
             links: self.links(now),
             config: ConfigReport { path, issues },
             skipped: self.skipped(),
+            reading: !self.caught_up,
         }
     }
 
@@ -73,7 +74,12 @@ impl Engine {
 
     pub(super) fn report(&self, session: &Session, now: Now) -> SessionReport {
         let shown = self.wished.as_ref().is_some_and(|card| card.session() == session.id);
-        SessionReport::new(session, shown, self.settings.tokens.count, now, self.settings.card.idle_after)
+        let idle_after = self.settings.card.idle_after;
+        let names_file = self.allows(session).is_some_and(|allowed| allowed.file);
+        SessionReport {
+            file: session.doing(now.wall, idle_after).file.filter(|_| names_file),
+            ..SessionReport::new(session, shown, self.settings.tokens.count, now, idle_after)
+        }
     }
 
     /// The figures of every live session, as restored usage, for one who begins to listen.

@@ -11,12 +11,12 @@ use agent_presence::dashboard::view::View;
 use jiff::tz::TimeZone;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::tmux::Terminal;
 use crate::support::SECRET;
 use crate::support::codex_session::CodexSession;
 use crate::support::fake_discord::FakeDiscord;
 use crate::support::home::Home;
 use crate::support::process::Process;
+use crate::support::tmux::Terminal;
 
 /// What a user does: something before, the dashboard, something after. It says whether the terminal's own settings are
 /// what they were.

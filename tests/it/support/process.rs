@@ -6,13 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::{PATIENCE, SECRET};
+use super::{PATIENCE, SECRET, schema};
 
 /// A program that was started; killed when dropped.
 ///
-/// Nothing that one prints may hold content of session files, so that is checked for each.
+/// Nothing that one prints may hold content of session files, and JSON is as the schema says: that is checked for each.
 pub(crate) struct Process {
     child: Child,
+    arguments: Vec<String>,
     shared: Arc<Shared>,
     readers: Vec<JoinHandle<()>>,
     /// `stop`, in the same home.
@@ -55,6 +56,7 @@ impl Process {
         let err = read(child.stderr.take().unwrap(), &shared, |said| &mut said.err);
         Self {
             child,
+            arguments: command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect(),
             shared,
             readers: vec![out, err],
             #[cfg(windows)]
@@ -173,6 +175,7 @@ impl Drop for Process {
         if !std::thread::panicking() {
             let said = self.shared.lock();
             assert!(!said.out.contains(SECRET) && !said.err.contains(SECRET), "{said:#?}");
+            schema::check_printed(&self.arguments, &said.out);
         }
     }
 }

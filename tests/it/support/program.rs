@@ -48,7 +48,10 @@ impl Home {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+        let output = self.command(arguments).output().unwrap();
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        super::schema::check_printed(&arguments, &String::from_utf8_lossy(&output.stdout));
+        output
     }
 }
 

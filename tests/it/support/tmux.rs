@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use agent_presence::clock;
 
-use crate::support::PATIENCE;
-use crate::support::home::Home;
+use super::PATIENCE;
+use super::home::Home;
 
 /// One terminal; its server ends with it.
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     socket: PathBuf,
 }
 
@@ -18,10 +18,10 @@ impl Terminal {
     /// A terminal of this size in which a shell runs `script`; `None`, and a word about it, where there is no tmux.
     ///
     /// The shell knows the program as `$program` and has the home's environment, with a `TERM` of its own.
-    pub(super) fn start(home: &Home, (width, height): (u16, u16), script: &str) -> Option<Self> {
+    pub(crate) fn start(home: &Home, (width, height): (u16, u16), script: &str) -> Option<Self> {
         let version = Command::new("tmux").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !version.is_ok_and(|status| status.success()) {
-            eprintln!("skipped: the dashboard was not tested in a terminal, there is no `tmux` in PATH");
+            eprintln!("skipped: not tested in a terminal, there is no `tmux` in PATH");
             return None;
         }
         // A server that is ending may still answer at its socket.
@@ -41,35 +41,35 @@ impl Terminal {
     }
 
     /// What is on it, without the blanks at the ends of lines.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.said(&["capture-pane", "-p"])
     }
 
     /// The same with colours.
-    pub(super) fn coloured(&self) -> String {
+    pub(crate) fn coloured(&self) -> String {
         self.said(&["capture-pane", "-p", "-e"])
     }
 
     /// What tmux knows of it.
-    pub(super) fn fact(&self, name: &str) -> String {
+    pub(crate) fn fact(&self, name: &str) -> String {
         self.said(&["display-message", "-p", &format!("#{{{name}}}")]).trim().to_owned()
     }
 
     /// Types keys, as tmux calls them.
-    pub(super) fn send(&self, keys: &str) {
+    pub(crate) fn send(&self, keys: &str) {
         let mut arguments = vec!["send-keys"];
         arguments.extend(keys.split(' '));
         self.said(&arguments);
     }
 
     /// Gives the window another size.
-    pub(super) fn resize(&self, (width, height): (u16, u16)) {
+    pub(crate) fn resize(&self, (width, height): (u16, u16)) {
         self.said(&["resize-window", "-x", &width.to_string(), "-y", &height.to_string()]);
     }
 
     /// Waits until what is on it is what is `wanted`, and gives it.
     #[track_caller]
-    pub(super) fn wait_for(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn wait_for(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let start = clock::now().mono;
         loop {
             let text = self.text();
@@ -82,7 +82,7 @@ impl Terminal {
 
     /// Waits until `text` is on it.
     #[track_caller]
-    pub(super) fn wait_for_text(&self, text: &str) -> String {
+    pub(crate) fn wait_for_text(&self, text: &str) -> String {
         self.wait_for(text, |there| there.contains(text))
     }
 
