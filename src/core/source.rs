@@ -11,11 +11,13 @@ pub mod layout;
 pub mod ledger;
 pub mod listener;
 pub mod pi;
+pub mod qwen;
 pub mod relatives;
 
 mod counters;
 mod lenient;
 mod parser;
+mod parts;
 mod spec;
 mod times;
 mod value;
@@ -171,6 +173,8 @@ pub struct Message {
     pub tokens: Tokens,
     /// Whether it is of the conversation itself and not of a helper's that is written into the same file.
     pub main: bool,
+    /// Whether it is beside the conversation: it adds to the total, and is no part of the turn.
+    pub is_aside: bool,
     /// Whether the line says that it was copied from another file.
     pub copied: bool,
     /// Whether the agent's version is known to write less than was used.
@@ -191,6 +195,7 @@ impl Message {
             response: Response { input: tokens.fresh_input(), ..Response::default() },
             tokens,
             main: true,
+            is_aside: false,
             copied: false,
             at_least: false,
             context: None,

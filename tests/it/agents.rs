@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use crate::support::fixtures::{all, check_all, read, root};
 
-const AGENTS: [Agent; 1] = [Agent::PI];
+const AGENTS: [Agent; 2] = [Agent::PI, Agent::QWEN];
 
 #[test]
 fn every_fixture_gives_what_its_fact_says() {

@@ -125,7 +125,10 @@ pub fn is_line(line: &[u8]) -> bool {
     };
     match entry.kind.text() {
         Some("user" | "assistant" | "system" | "attachment" | "progress") => {
-            entry.session_id.is_there() && (entry.uuid.is_there() || entry.message.0.is_some())
+            // Others write lines of the same types, with the same ids.
+            let is_foreign = entry.system_payload.is_there()
+                || entry.message.0.as_ref().is_some_and(|message| message.parts.is_there());
+            !is_foreign && entry.session_id.is_there() && (entry.uuid.is_there() || entry.message.0.is_some())
         }
         Some("summary") => entry.leaf_uuid.is_there(),
         Some("file-history-snapshot" | "file-history-delta") => entry.message_id.is_there(),

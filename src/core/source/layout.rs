@@ -92,6 +92,8 @@ pub enum Name {
     Uuid,
     /// This.
     Exactly(&'static str),
+    /// One of these.
+    OneOf(&'static [&'static str]),
     /// Anything that begins with this.
     BeginsWith(&'static str),
     /// Anything.
@@ -150,6 +152,7 @@ impl Name {
             Self::Digits(count) => name.len() == *count && name.bytes().all(|byte| byte.is_ascii_digit()),
             Self::Uuid => is_uuid(name),
             Self::Exactly(expected) => name == *expected,
+            Self::OneOf(expected) => expected.contains(&name),
             Self::BeginsWith(prefix) => name.starts_with(prefix),
             Self::Any => true,
         }

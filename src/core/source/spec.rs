@@ -17,7 +17,7 @@ use super::ledger::Ledger;
 use super::ledger::messages::Messages;
 use super::listener::Live;
 use super::relatives::Relatives;
-use super::{LimitsFact, Meta, Parser, claude, codex, pi};
+use super::{LimitsFact, Meta, Parser, claude, codex, pi, qwen};
 
 /// What there is to know of an agent.
 #[derive(Debug)]
@@ -140,8 +140,11 @@ impl Agent {
     /// pi, and what is built on it: Oh My Pi, OpenClaw.
     pub const PI: Self = Self(&pi::SPEC);
 
+    /// Qwen Code.
+    pub const QWEN: Self = Self(&qwen::SPEC);
+
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 3] = [Self::CODEX, Self::CLAUDE, Self::PI];
+    pub const ALL: [Self; 4] = [Self::CODEX, Self::CLAUDE, Self::PI, Self::QWEN];
 
     /// The agent of a row.
     pub const fn new(spec: &'static Spec) -> Self {

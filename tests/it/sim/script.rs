@@ -93,8 +93,24 @@ fn step(world: &mut World, command: &str) {
         }
         ("register", rest) => world.register(Agent::CLAUDE, rest),
         ("server", rest) => world.register(Agent::CODEX, rest),
-        _ => panic!("not understood: {command}"),
+        (agent, rest) => {
+            let agent = Agent::of_word(agent).unwrap_or_else(|| panic!("not understood: {command}"));
+            let (name, line) = rest.split_once(' ').unwrap();
+            other(world, agent, name, line);
+        }
     }
+}
+
+/// `NAME LINE` of a session of any agent, `@` in it being the time. The session's id is its name.
+fn other(world: &mut World, agent: Agent, name: &str, line: &str) {
+    let at = world.now().wall;
+    if !world.files.contains_key(name) {
+        let (id, cwd) = (name.to_owned(), "/home/u/app".to_owned());
+        let about = About { id, cwd, branch: "main".to_owned(), source: Source::Cli };
+        world.create(name, Codex::new(about), &format!("~/.{}", agent.word()), "");
+        world.files.get_mut(name).unwrap().other = Some(agent);
+    }
+    world.append(name, &format!("{}\n", line.replace('@', &at.to_string())));
 }
 
 /// `NAME VERB …` of one session. The first verb makes the file.

@@ -37,6 +37,8 @@ pub(crate) struct File {
     pub(crate) claude: Option<Claude>,
     /// Its writer, where that is the made-up agent, which writes pages.
     pub(crate) talk: Option<Talk>,
+    /// Whose it is, where it is none of those above and not Codex's: the script has its lines.
+    pub(crate) other: Option<Agent>,
     pub(crate) home: String,
     pub(crate) bytes: Vec<u8>,
     pub(crate) model: String,
@@ -159,6 +161,7 @@ impl World {
             codex,
             claude: None,
             talk: None,
+            other: None,
             home: home.to_owned(),
             bytes: Vec::new(),
             model: model.to_owned(),
@@ -346,11 +349,8 @@ impl World {
 
 impl File {
     fn agent(&self) -> Agent {
-        match (&self.claude, &self.talk) {
-            (Some(_), _) => Agent::CLAUDE,
-            (_, Some(_)) => QUILL,
-            _ => Agent::CODEX,
-        }
+        let written = self.claude.as_ref().map(|_| Agent::CLAUDE).or(self.talk.as_ref().map(|_| QUILL));
+        written.or(self.other).unwrap_or(Agent::CODEX)
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Entry<'a> {
     #[serde(borrow)]
     pub(super) subtype: Scalar<'a>,
     #[serde(borrow)]
+    pub(super) system_payload: Scalar<'a>,
+    #[serde(borrow)]
     pub(super) uuid: Scalar<'a>,
     #[serde(borrow)]
     pub(super) parent_uuid: Scalar<'a>,
@@ -99,6 +101,8 @@ pub(super) struct Entry<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Body<'a> {
+    #[serde(borrow)]
+    pub(super) parts: Scalar<'a>,
     #[serde(borrow)]
     pub(super) id: Scalar<'a>,
     #[serde(borrow)]

@@ -287,6 +287,7 @@ impl Reader {
             response: usage::response(entry, written, self.steps),
             tokens,
             main: !entry.is_sidechain.flag(),
+            is_aside: false,
             copied: self.in_history,
             at_least: usage::at_least(entry, body),
             context,

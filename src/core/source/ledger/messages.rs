@@ -354,7 +354,7 @@ impl Messages {
         self.at_least = self.at_least.saturating_sub(usize::from(known.is_some_and(|best| best.at_least)));
         let replace = |sum: Tokens| sum.minus(&before).plus(&tokens);
         self.usage.session_total_tokens = Some(replace(self.usage.session_total_tokens.unwrap_or_default()));
-        if turn == self.turn.number {
+        if turn == self.turn.number && !message.is_aside {
             self.turn.used = replace(self.turn.used);
         }
         self.usage.last_turn_tokens = (!self.turn.torn).then_some(self.turn.used);
@@ -362,8 +362,11 @@ impl Messages {
         if added.is_zero() {
             return;
         }
-        self.usage.session_delta_tokens = Some(added);
-        let (turn, usage) = (self.turn.id.clone(), self.usage());
+        let usage = Usage { session_delta_tokens: Some(added), ..self.usage() };
+        if !message.is_aside {
+            self.usage.session_delta_tokens = Some(added);
+        }
+        let turn = self.turn.id.clone();
         let added = Some(added).filter(|_| !history);
         let call = message.call.clone();
         self.changes.push(Change::Usage(UsageEvent { at, turn, usage, added, call, unlisted: false }));
