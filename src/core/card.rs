@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::core::activity::Activity;
 use crate::core::fit;
-use crate::core::limits::WindowView;
+use crate::core::limits::{Pace, WindowView};
 use crate::core::privacy::Allowed;
 use crate::core::settings::{MemberList, Settings};
 use crate::core::source::Agent;
@@ -61,13 +61,20 @@ pub struct CardWindow {
     pub remaining_percent: u8,
     /// When the window starts anew.
     pub resets_at: Option<Timestamp>,
+    /// Whether it lasts until then.
+    pub pace: Option<Pace>,
 }
 
 impl CardWindow {
     /// What a card shows of a window; nothing after its reset.
     pub fn of(view: &WindowView) -> Option<Self> {
         let remaining_percent = view.remaining_percent?;
-        Some(Self { label: view.label.clone(), remaining_percent, resets_at: view.resets_at })
+        Some(Self {
+            label: view.label.clone(),
+            remaining_percent,
+            resets_at: view.resets_at,
+            pace: view.pace,
+        })
     }
 }
 

@@ -3,9 +3,10 @@
 //! Limits belong to an account, not to a session. A [`Snapshot`] is the word of one source, or what all sources say
 //! together; a [`WindowView`] is what may still be said of it now. Nothing here is shown after its reset, and nothing
 //! absent is shown as 0 or 100.
-//! Read next: `word`, for the words of one source; `sources`, the rule by which several agree; `book`, which keeps them.
+//! Read next: `pace`, how long a window lasts; `word`, for the words of one source; `sources`, the rule by which several agree; `book`, which keeps them.
 
 mod book;
+mod pace;
 mod sources;
 mod word;
 
@@ -19,6 +20,7 @@ use crate::core::source::Agent;
 use crate::core::time::{Now, later};
 
 pub use book::LimitsBook;
+pub use pace::{Pace, Reading};
 pub use word::say;
 
 /// How old a snapshot may be before it is marked stale (Codex: `RATE_LIMIT_STALE_THRESHOLD_MINUTES`).
@@ -47,6 +49,9 @@ pub struct Window {
     /// When it was learnt, where that is earlier than the rest of the word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learnt_at: Option<Timestamp>,
+    /// The first reading of this window, where another one than this is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Reading>,
 }
 
 impl Window {
@@ -144,10 +149,23 @@ impl Snapshot {
                 if view.minutes.is_some_and(|minutes| minutes < length) && view.remaining_percent.is_some() {
                     view.remaining_percent = Some(0);
                     view.capped_by = Some("weekly".to_owned());
+                    view.pace = None;
                 }
             }
         }
         views
+    }
+
+    /// The pace of a window; none where that is not known any more, or nothing is left.
+    fn pace(&self, window: &Window, now: Now) -> Option<Pace> {
+        let seen_at = self.seen_at(window);
+        let is_fresh = !self.is_stale(now) && now.since(seen_at) <= STALE_AFTER;
+        window.pace(seen_at, now.wall).filter(|_| is_fresh && remaining_percent(window.used_percent) > 0)
+    }
+
+    /// When windows are used up by their pace.
+    pub fn empty_at(&self, now: Now) -> impl Iterator<Item = Timestamp> {
+        self.windows.iter().filter_map(move |window| self.pace(window, now)?.empty_at())
     }
 
     fn view(&self, window: &Window, now: Now) -> WindowView {
@@ -160,6 +178,7 @@ impl Snapshot {
             resets_at: window.resets_at,
             state: if reset { WindowState::Reset } else { WindowState::Current },
             capped_by: None,
+            pace: self.pace(window, now).filter(|_| !reset),
         }
     }
 }
@@ -181,6 +200,9 @@ pub struct WindowView {
     pub state: WindowState,
     /// The window whose exhaustion leaves nothing of this one.
     pub capped_by: Option<String>,
+    /// Whether it lasts until its reset, at the speed at which it has been used.
+    #[serde(default)]
+    pub pace: Option<Pace>,
 }
 
 /// Whether a window's values still hold.
@@ -245,7 +267,7 @@ pub fn label(minutes: Option<u64>) -> String {
 mod tests {
     use super::*;
 
-    fn at(seconds: i64) -> Now {
+    pub(super) fn now(seconds: i64) -> Now {
         Now { mono: Duration::ZERO, wall: Timestamp::from_second(seconds).unwrap() }
     }
 
@@ -274,7 +296,7 @@ mod tests {
     }
 
     fn remaining(snapshot: &Snapshot, now: i64) -> Vec<(String, Option<u8>)> {
-        snapshot.views(at(now)).into_iter().map(|view| (view.label, view.remaining_percent)).collect()
+        snapshot.views(self::now(now)).into_iter().map(|view| (view.label, view.remaining_percent)).collect()
     }
 
     #[test]
@@ -325,7 +347,7 @@ mod tests {
     #[test]
     fn an_exhausted_week_caps_the_shorter_windows() {
         let snapshot = snapshot(0, &[(300, 10.0, Some(50)), (10_080, 100.0, Some(90))]);
-        let views = snapshot.views(at(1));
+        let views = snapshot.views(now(1));
         assert_eq!((views[0].remaining_percent, views[0].capped_by.as_deref()), (Some(0), Some("weekly")));
         assert_eq!((views[1].remaining_percent, views[1].capped_by.as_deref()), (Some(0), None));
         assert_eq!(remaining(&snapshot, 60), [("5h".to_owned(), None), ("weekly".to_owned(), Some(0))]);

@@ -31,11 +31,13 @@ pub enum Word {
     Limits,
     /// `{context}`: what remains of the context window.
     Context,
+    /// `{pace}`: whether the limits last until their resets.
+    Pace,
 }
 
 impl Word {
     /// Every word, in the order in which help lists them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Agent,
         Self::Activity,
         Self::Project,
@@ -46,6 +48,7 @@ impl Word {
         Self::Tokens,
         Self::Limits,
         Self::Context,
+        Self::Pace,
     ];
 
     /// The word as it stands between the braces.
@@ -61,6 +64,7 @@ impl Word {
             Self::Tokens => "tokens",
             Self::Limits => "limits",
             Self::Context => "context",
+            Self::Pace => "pace",
         }
     }
 }
@@ -304,7 +308,7 @@ mod tests {
             ("{Model}", "unknown word `{Model}`, the nearest is `{model}`"),
             (
                 "{a\nb}",
-                "unknown word `{a b}`, known are `{agent}` `{activity}` `{project}` `{branch}` `{file}` `{model}` `{effort}` `{tokens}` `{limits}` `{context}`",
+                "unknown word `{a b}`, known are `{agent}` `{activity}` `{project}` `{branch}` `{file}` `{model}` `{effort}` `{tokens}` `{limits}` `{context}` `{pace}`",
             ),
             ("{model", "`{` without a `}` after it (write `{{` for the brace itself)"),
             ("model}", "`}` without a `{` before it (write `}}` for the brace itself)"),

@@ -15,6 +15,8 @@ pub enum Timer {
     LimitReset,
     /// Limits have not been heard of for so long that they may be others.
     LimitsStale,
+    /// A window of limits was to be used up.
+    LimitEmpty,
     /// The session on the card gives way to another one.
     Turn,
     /// Settings that show more than those before come into force.
@@ -39,6 +41,7 @@ impl fmt::Display for Timer {
             Self::Activity => "activity",
             Self::LimitReset => "limit reset",
             Self::LimitsStale => "limits stale",
+            Self::LimitEmpty => "limit used up",
             Self::Turn => "another session waits",
             Self::Settings => "settings that show more",
             Self::Pause => "the pause ends",

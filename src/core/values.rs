@@ -102,6 +102,7 @@ impl Values<'_> {
             Word::Tokens => self.tokens(level),
             Word::Limits => self.limits(level),
             Word::Context => self.context(level),
+            Word::Pace => self.pace(level),
         }
     }
 
@@ -162,6 +163,24 @@ impl Values<'_> {
     fn context(&self, level: Level) -> Option<String> {
         let left = self.facts.context_remaining_percent.filter(|_| level.keeps(Part::Context))?;
         Some(format!("context {}% left", left.min(100)))
+    }
+
+    /// `5h empty about 16:40`: the window that is used up first, else `lasts until reset`. The window has its name where the
+    /// same does not hold of all that are shown.
+    fn pace(&self, level: Level) -> Option<String> {
+        if !level.keeps(Part::Context) {
+            return None;
+        }
+        let windows = || self.windows().map(|(_, window)| window);
+        let known = || windows().filter_map(|window| Some((window, window.pace?)));
+        let first = known().filter_map(|(window, pace)| Some((pace.empty_at()?, window, pace)));
+        let (window, pace) = first
+            .min_by_key(|(at, ..)| *at)
+            .map(|(_, window, pace)| (window, pace))
+            .or_else(|| known().next())?;
+        let text = pace.text(self.now, self.zone);
+        let holds_of_all = windows().all(|other| other.pace == Some(pace));
+        Some(if holds_of_all { text } else { format!("{} {text}", window.label) })
     }
 
     /// `in 40.3K (+ 262K cached) · out 5.86K (reasoning 4.47K) · context 87% left · 5h resets 14:20`

@@ -7,7 +7,7 @@ use super::paint::{Paint, Role};
 use super::stack::{Keep, Section};
 use super::text::{Builder, columns, cut, left, right};
 use super::view::View;
-use crate::core::limits::{Standing, WindowView, main_family};
+use crate::core::limits::{Pace, Standing, WindowView, main_family};
 use crate::core::names::{last_part, visible};
 use crate::core::report::{LimitsReport, StatusReport};
 use crate::core::time::{clock, clock_as};
@@ -16,6 +16,9 @@ use crate::core::time::{clock, clock_as};
 const WIDE: usize = 76;
 const LONGEST_BAR: usize = 40;
 const OWNER: usize = 22;
+/// Columns of a word for how it stands, and of a few words.
+const WORD: usize = 7;
+const SAID: usize = 12;
 
 /// Every window of every account.
 pub(super) fn section(
@@ -88,12 +91,15 @@ fn told(
             .add(format!("  has reset{when}; not known since"), Role::Quiet)
             .line();
     };
-    let (role, word) = level(remaining);
+    let (role, word) = pace(window, view, report).unwrap_or_else(|| level(remaining));
+    let is_paced =
+        report.limits.iter().flat_map(|limits| &limits.windows).any(|window| window.pace.is_some());
+    let (bar, said) = if is_paced { (bar.saturating_sub(SAID - WORD), SAID) } else { (bar, WORD) };
     let reset = window.resets_at.map(|at| format!("resets {}", clock(at))).unwrap_or_default();
     let line = painted(line, remaining, bar)
         .add(format!("  {}", right(&format!("{remaining}% left"), 9)), Role::Strong)
         .add(
-            format!("  {}", left(if limits.stale { "stale" } else { word }, 7)),
+            format!("  {}", left(if limits.stale { "stale" } else { &word }, said)),
             if limits.stale { Role::Fair } else { role },
         )
         .add(format!("  {reset}"), Role::Plain);
@@ -113,7 +119,7 @@ fn narrow(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Vec
     let name_of = |(limits, window): (_, &WindowView)| columns(&whose(limits)) + columns(&window.label);
     let room = all().map(name_of).max().unwrap_or(0).min(width / 3);
     // Where there is room, it is said since when the values are not sure any more.
-    let said = if width >= 50 { 12 } else { 7 };
+    let said = if width >= 50 { SAID } else { WORD };
     let mut lines = Vec::new();
     for (limits, window) in all() {
         let label = visible(&window.label);
@@ -128,14 +134,15 @@ fn narrow(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Vec
             continue;
         };
         let age = format!("as of {}", short_clock(limits.observed_at, view, report));
-        let (role, word) = match level(remaining) {
-            _ if limits.stale && columns(&age) <= said => (Role::Fair, age.as_str()),
-            _ if limits.stale => (Role::Fair, "stale"),
-            level => level,
+        let paced = pace(window, view, report).filter(|(_, word)| columns(word) <= said);
+        let (role, word) = match paced.unwrap_or_else(|| level(remaining)) {
+            _ if limits.stale && columns(&age) <= said => (Role::Fair, age),
+            _ if limits.stale => (Role::Fair, "stale".to_owned()),
+            told => told,
         };
         let line = painted(line, remaining, bar)
             .add(right(&format!("{remaining}%"), 5), Role::Strong)
-            .add(format!(" {}", left(word, said)), role)
+            .add(format!(" {}", left(&word, said)), role)
             .add(format!(" {}", right(&reset, 7)), Role::Plain);
         lines.push(line.line());
     }
@@ -153,14 +160,23 @@ fn painted(line: Builder, remaining: u8, bar: usize) -> Builder {
     line.add("█".repeat(full), level(remaining).0).add("░".repeat(bar - full), Role::Quiet)
 }
 
+/// Whether it lasts, in a word or two, where that is known.
+fn pace(window: &WindowView, view: &View, report: &StatusReport) -> Option<(Role, String)> {
+    Some(match window.pace? {
+        Pace::Lasts => (Role::Good, "lasts".to_owned()),
+        Pace::Empty { empty_at } => (Role::Low, format!("empty {}", short_clock(empty_at, view, report))),
+    })
+}
+
 /// How it stands with so much left, and the word for it.
-fn level(remaining: u8) -> (Role, &'static str) {
-    match Standing::of(remaining) {
+fn level(remaining: u8) -> (Role, String) {
+    let (role, word) = match Standing::of(remaining) {
         _ if remaining == 0 => (Role::Low, "used up"),
         Standing::Good => (Role::Good, "good"),
         Standing::Fair => (Role::Fair, "fair"),
         Standing::Low | Standing::Critical => (Role::Low, "low"),
-    }
+    };
+    (role, word.to_owned())
 }
 
 fn labels<'a>(limits: impl Iterator<Item = &'a LimitsReport>) -> usize {

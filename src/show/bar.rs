@@ -170,7 +170,8 @@ fn window_text(window: &WindowView, report: &StatusReport, zone: &TimeZone) -> S
     let label = visible(&window.label);
     let Some(left) = window.remaining_percent else { return format!("{label}: has reset since") };
     let resets = window.resets_at.map(|at| format!(", resets {}", clock(at, report.now, zone)));
-    format!("{label}: {left}% left{}", resets.unwrap_or_default())
+    let pace = window.pace.map(|pace| format!(", {}", pace.text(report.now, zone)));
+    format!("{label}: {left}% left{}{}", resets.unwrap_or_default(), pace.unwrap_or_default())
 }
 
 fn session_text(session: &SessionReport) -> String {

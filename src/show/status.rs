@@ -207,11 +207,21 @@ fn limits_text(limits: &LimitsReport, report: &StatusReport, zone: &TimeZone) ->
         let _ = write!(owner, " (as of {}, {})", clock(at, now, zone), ago(at, now));
     }
     let mut text = format!("  {owner}\n");
-    let longest = limits.windows.iter().map(|window| window.label.chars().count()).max().unwrap_or_default();
-    for window in &limits.windows {
-        let padding = longest.saturating_sub(window.label.chars().count());
-        let label = capitalised(&window.label);
-        let _ = writeln!(text, "    {label} limit: {:padding$}{}", "", window_text(window, now, zone));
+    let told: Vec<(String, String, String)> = limits
+        .windows
+        .iter()
+        .map(|window| {
+            let pace = window.pace.map(|pace| format!("  {}", pace.text(now, zone))).unwrap_or_default();
+            (format!("{} limit:", capitalised(&window.label)), window_text(window, now, zone), pace)
+        })
+        .collect();
+    let longest = |part: fn(&(String, String, String)) -> &str| {
+        told.iter().map(|line| part(line).chars().count()).max().unwrap_or_default()
+    };
+    let (labels, texts) = (longest(|(label, ..)| label), longest(|(_, text, _)| text));
+    for (label, told, pace) in &told {
+        let line = format!("    {label:labels$} {told:texts$}{pace}");
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     text
 }

@@ -7,13 +7,14 @@ use crate::core::limits::{STALE_AFTER, WindowState};
 use crate::core::report::StatusReport;
 use crate::core::time::later;
 
-/// The next moment at which another report than this one would be given: a window starts anew, limits grow stale, a
-/// pause ends, or times of today become those of yesterday.
+/// The next moment at which another report than this one would be given: a window starts anew or was to be used up,
+/// limits grow stale, a pause ends, or times of today become those of yesterday.
 pub(super) fn next(report: &StatusReport, zone: &TimeZone) -> Option<Timestamp> {
     let resets = report.limits.iter().flat_map(|limits| {
         let current = limits.windows.iter().filter(|window| window.state == WindowState::Current);
         let stale = (!limits.stale).then(|| later(limits.observed_at, STALE_AFTER));
-        current.filter_map(|window| window.resets_at).chain(stale)
+        let empty = limits.windows.iter().filter_map(|window| window.pace?.empty_at());
+        current.filter_map(|window| window.resets_at).chain(stale).chain(empty)
     });
     let tomorrow = report.now.to_zoned(zone.clone()).tomorrow().and_then(|day| day.start_of_day());
     let moments = resets.chain(report.daemon.paused_until).chain(tomorrow.map(|day| day.timestamp()));
@@ -57,6 +58,10 @@ mod tests {
         check("20T14:20:00", |report| report["limits"][0]["stale"] = json!(true));
         check("20T10:01:00", |report| report["daemon"]["paused_until"] = json!("2026-11-20T10:01:00Z"));
         check("21T00:00:00", |report| report["limits"] = json!([]));
+        check("20T10:02:00", |report| {
+            report["limits"][0]["windows"][0]["pace"] =
+                json!({"state": "empty", "empty_at": "2026-11-20T10:02:00Z"});
+        });
         // What is over does not come again.
         check("21T00:00:00", |report| {
             report["limits"][0]["stale"] = json!(true);

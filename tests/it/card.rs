@@ -16,6 +16,7 @@ use agent_presence::core::usage::{Tokens, Triplet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+mod pace;
 mod properties;
 
 fn time(text: &str) -> Timestamp {
@@ -28,7 +29,7 @@ fn now() -> Now {
 }
 
 fn window(label: &str, remaining_percent: u8, resets_at: &str) -> CardWindow {
-    CardWindow { label: label.to_owned(), remaining_percent, resets_at: Some(time(resets_at)) }
+    CardWindow { label: label.to_owned(), remaining_percent, resets_at: Some(time(resets_at)), pace: None }
 }
 
 /// The session of the contract's examples.

@@ -75,6 +75,67 @@ fn left(status: &Value) -> Vec<(String, String, u64)> {
     windows.collect()
 }
 
+/// A session that has told of its limits at these minutes before now.
+fn told(home: &Home, readings: &[(i64, f64)]) -> Timestamp {
+    let now = clock::now().wall;
+    let at = |minutes: i64| Timestamp::from_second(now.as_second() - minutes * 60).unwrap();
+    let id = "0199c0de-0000-7000-8000-000000000009";
+    let line = |minutes, kind: &str, payload: Value| {
+        json!({"timestamp": at(minutes), "type": kind, "payload": payload}).to_string() + "\n"
+    };
+    let begun = readings[0].0 + 1;
+    let meta =
+        json!({"id": id, "timestamp": at(begun), "cwd": "/app", "source": "cli", "cli_version": "0.160.0"});
+    let resets_at = later(at(0), SHORT).as_second();
+    let count = |used: f64| {
+        let window = json!({"used_percent": used, "window_minutes": 300, "resets_at": resets_at});
+        json!({"type": "token_count", "info": null, "rate_limits": {"limit_id": "codex", "primary": window}})
+    };
+    let turn = json!({"type": "task_started", "turn_id": "t"});
+    let mut text = line(begun, "session_meta", meta) + &line(begun, "event_msg", turn);
+    text.extend(readings.iter().map(|(minutes, used)| line(*minutes, "event_msg", count(*used))));
+    let folder = home.codex().join("sessions/2026/11/20");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(format!("rollout-2026-11-20T10-00-00-{id}.jsonl")), text).unwrap();
+    at(0)
+}
+
+/// The same without a daemon, with one, with the next one, and after its file has gone.
+#[test]
+fn pace_is_the_same_for_everybody_and_is_kept() {
+    let home = Home::new();
+    let now = told(&home, &[(60, 10.0), (30, 40.0), (0, 70.0)]);
+    // 60 points an hour: 30 more in half an hour.
+    let expected = json!({"state": "empty", "empty_at": later(now, Duration::from_secs(1_800))});
+    let pace = |status: &Value| status["limits"][0]["windows"][0]["pace"].clone();
+    assert_eq!(pace(&home.status()), expected);
+    let first = home.start("run");
+    home.wait_for_status("the pace", |status| pace(status) == expected);
+    let second = home.start("run");
+    assert_eq!(first.wait_for_end().code, Some(0));
+    home.wait_for_status("the pace", |status| {
+        status["daemon"]["pid"] == second.pid() && pace(status) == expected
+    });
+    assert!(home.output("bar --template {pace}").starts_with("empty about "));
+    second.terminate();
+    fs::remove_dir_all(home.codex()).unwrap();
+    assert_eq!(pace(&home.status()), expected);
+    let _third = home.start("run");
+    home.wait_for_status("the pace", |status| pace(status) == expected);
+}
+
+#[test]
+fn stale_limits_and_readings_close_together_have_no_pace() {
+    for readings in
+        [&[(60, 10.0), (30, 40.0), (16, 70.0)][..], &[(9, 10.0), (0, 70.0)], &[(60, 10.0), (0, 11.5)]]
+    {
+        let home = Home::new();
+        told(&home, readings);
+        assert_eq!(home.status()["limits"][0]["windows"][0]["pace"], Value::Null, "{readings:?}");
+        assert_eq!(home.output("bar --template {pace}"), "\n");
+    }
+}
+
 fn claude(five_hours: u64, weekly: u64) -> Vec<(String, String, u64)> {
     [("5h", five_hours), ("weekly", weekly)]
         .map(|(label, left)| ("claude".to_owned(), label.to_owned(), left))

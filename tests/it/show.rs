@@ -6,6 +6,8 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use snapbox::{assert_data_eq, str};
 
+mod limits;
+
 /// A daemon that shows one of several sessions.
 fn report() -> Value {
     let usage = json!({"delta": null, "last": null, "total": null});
@@ -25,7 +27,7 @@ fn report() -> Value {
     };
     let window = |label: &str, left: u8, resets_at: &str| {
         json!({"label": label, "minutes": null, "used_percent": 100 - left, "remaining_percent": left,
-            "resets_at": resets_at, "state": "current", "capped_by": null})
+            "resets_at": resets_at, "state": "current", "capped_by": null, "pace": null})
     };
     let limits = json!({
         "agent": "codex", "home": "/home/you/.codex", "family": "codex", "name": null, "plan": "plus",
@@ -229,67 +231,6 @@ no card: no session is active
 
 preview: no card: no session is active
 hint: see one with `agent-presence run --demo`
-
-"#]]
-    );
-}
-
-#[test]
-fn limits_are_old_used_up_over_or_of_several_homes() {
-    let limits = |changes: &[(&str, Value)]| section(&status(changes), "limits");
-    let stale = ("/limits/0/stale", json!(true));
-    assert_data_eq!(
-        limits(&[stale, ("/limits/0/observed_at", json!("2026-11-20T09:28:00Z"))]),
-        str![[r#"
-limits
-  Codex · plus (as of 09:28, 32 min ago)
-    5h limit:     [█████████████░░░░░░░] 64% left (resets 14:20)
-    Weekly limit: [█████████░░░░░░░░░░░] 47% left (resets 09:00 on 23 Nov)
-
-"#]]
-    );
-    let used_up = [
-        ("/limits/0/windows/0/remaining_percent", json!(0)),
-        ("/limits/0/windows/0/capped_by", json!("weekly")),
-        ("/limits/0/windows/1/remaining_percent", json!(0)),
-    ];
-    assert_data_eq!(
-        limits(&used_up),
-        str![[r#"
-limits
-  Codex · plus
-    5h limit:     [░░░░░░░░░░░░░░░░░░░░] 0% left (resets 14:20), weekly limit reached
-    Weekly limit: [░░░░░░░░░░░░░░░░░░░░] 0% left (resets 09:00 on 23 Nov)
-
-"#]]
-    );
-    let over = [
-        ("/limits/0/windows/0/remaining_percent", json!(null)),
-        ("/limits/0/windows/1/resets_at", json!(null)),
-    ];
-    assert_data_eq!(
-        limits(&over),
-        str![[r#"
-limits
-  Codex · plus
-    5h limit:     has reset since
-    Weekly limit: [█████████░░░░░░░░░░░] 47% left
-
-"#]]
-    );
-    let one = report()["limits"][0].clone();
-    let mut two = [one.clone(), one];
-    two[1]["home"] = json!("/home/you/work");
-    assert_data_eq!(
-        limits(&[("/limits", json!(two))]),
-        str![[r#"
-limits
-  Codex in /home/you/.codex · plus
-    5h limit:     [█████████████░░░░░░░] 64% left (resets 14:20)
-    Weekly limit: [█████████░░░░░░░░░░░] 47% left (resets 09:00 on 23 Nov)
-  Codex in /home/you/work · plus
-    5h limit:     [█████████████░░░░░░░] 64% left (resets 14:20)
-    Weekly limit: [█████████░░░░░░░░░░░] 47% left (resets 09:00 on 23 Nov)
 
 "#]]
     );

@@ -27,7 +27,7 @@ fn the_report_has_every_field_of_its_contract() {
     let tokens = json!({"cache_write": "number", "cached_input": "number", "input": "number", "output": "number", "reasoning": "number"});
     let window = json!({
         "label": "text", "minutes": "number", "used_percent": "number", "remaining_percent": "number",
-        "resets_at": "time", "state": "text", "capped_by": "null",
+        "resets_at": "time", "state": "text", "capped_by": "null", "pace": "null",
     });
     let expected = json!({
         "schema": "number", "version": "text", "now": "time",

@@ -170,7 +170,7 @@ static BEFORE_SOURCES: &[Key] = &[
         table: "card",
         name: "details",
         default: r#""{activity} · {model}""#,
-        doc: "the card's first line; words: {agent} {activity} {project} {branch} {file} {model} {effort} {tokens} {limits} {context}",
+        doc: "the card's first line; words: {agent} {activity} {project} {branch} {file} {model} {effort} {tokens} {limits} {context} {pace}",
         apply: |settings, given| given.template().map(|template| settings.card.details = template),
     },
     Key {

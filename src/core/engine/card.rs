@@ -82,11 +82,13 @@ impl Engine {
             limits().flat_map(|limits| limits.windows.iter().filter_map(|one| limits.expires_at(one)));
         let resets = resets.filter_map(just_after).min();
         let stale = limits().filter_map(|limits| just_after(limits.stale_at())).min();
+        let empty = limits().flat_map(|limits| limits.empty_at(now)).filter_map(just_after).min();
         let pause = self.paused_until.filter(|until| *until != UNTIL_RESUMED);
         let turn = self.roster.deadline().filter(|at| *at > now.mono);
         self.timers.set(Timer::Activity, activity);
         self.timers.set(Timer::LimitReset, resets);
         self.timers.set(Timer::LimitsStale, stale);
+        self.timers.set(Timer::LimitEmpty, empty);
         self.timers.set(Timer::Turn, turn);
         self.timers.set(Timer::Settings, self.in_force.deadline());
         self.timers.set(Timer::Pause, pause.and_then(|until| now.mono_at(until)));
@@ -101,6 +103,7 @@ mod tests {
     use super::*;
     use crate::core::engine::Input;
     use crate::core::file::SessionFile;
+    use crate::core::limits::Pace;
     use crate::core::publish::Publisher;
     use crate::core::source::Agent;
     use crate::core::source_event::{FileId, SourceEvent};
@@ -183,6 +186,20 @@ mod tests {
         assert_ne!(bench.engine.poll_deadline(), reset, "nobody sees it");
         bench.engine.handle(now(12, 12), Input::Resume);
         assert_eq!(bench.engine.poll_deadline(), reset);
+    }
+
+    #[test]
+    fn a_pace_ends_when_its_time_has_come() {
+        let mut bench = Bench::new();
+        bench.line(now(5, 5), 5, "event_msg", &limits(18_000).replace("36.0", "6.0"));
+        bench.turn(now(10, 10), 10);
+        bench.line(now(1_205, 1_205), 1_205, "event_msg", &limits(18_000).replace("36.0", "96.0"));
+        let due = bench.engine.poll_deadline();
+        // 90 points in 20 minutes: 4 more in 53 seconds.
+        assert_eq!(due, Some((Duration::from_millis(1_258_001), Timer::LimitEmpty)));
+        let pace = |bench: &Bench, second| bench.engine.limits_report(now(1_205, second))[0].windows[0].pace;
+        assert_eq!(pace(&bench, 1_257).and_then(Pace::empty_at), Some(at(1_258)));
+        assert_eq!(pace(&bench, 1_258), None);
     }
 
     #[test]

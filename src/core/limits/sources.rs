@@ -57,12 +57,23 @@ pub(super) fn merged<'a>(words: impl Iterator<Item = &'a Snapshot> + Clone) -> O
     let source = chosen.iter().copied().max_by_key(Value::age)?;
     let mut by_age: Vec<&Snapshot> = words.collect();
     by_age.sort_by_key(|word| std::cmp::Reverse((word.observed_at, word.source_session.as_deref())));
+    let first = |chosen: &Value<'_>| {
+        let earlier = values.iter().filter(|value| value.window.is_before(chosen.window));
+        let first = earlier.map(|value| value.word.first_of(value.window));
+        let holds = first.filter(|first| void_before.is_none_or(|void| first.at >= void));
+        holds.filter(|first| first.used_percent < chosen.window.used_percent).min_by_key(|first| first.at)
+    };
+    let window = |chosen: &Value<'_>| Window {
+        learnt_at: Some(chosen.seen_at).filter(|at| *at < source.seen_at),
+        first: first(chosen),
+        ..chosen.window.clone()
+    };
     let mut said = Snapshot {
         observed_at: source.seen_at,
         source_session: source.word.source_session.clone(),
         name: by_age.iter().find_map(|word| word.name.clone()),
         plan: by_age.iter().find_map(|word| word.plan.clone()),
-        windows: chosen.iter().map(|v| Window { learnt_at: None, ..v.window.clone() }).collect(),
+        windows: chosen.iter().map(window).collect(),
         since: None,
         fresh: false,
         fell_at: None,

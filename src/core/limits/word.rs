@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Snapshot, Window};
+use super::pace::earlier_of;
+use super::{Reading, Snapshot, Window};
 use crate::core::time::{earlier, elapsed};
 
 /// Resets this close to each other are of one window.
@@ -50,6 +51,12 @@ impl Snapshot {
         self.agent.spec().limits.are_whole
     }
 
+    /// The first reading of `window` that it knows of.
+    pub(super) fn first_of(&self, window: &Window) -> Reading {
+        let own = Reading { at: self.learnt_at(window), used_percent: window.used_percent };
+        window.first.filter(|first| first.at <= own.at).unwrap_or(own)
+    }
+
     pub(super) fn find(&self, window: &Window) -> Option<&Window> {
         self.windows.iter().find(|known| known.is_same_as(window))
     }
@@ -77,6 +84,9 @@ impl Snapshot {
             said.observed_at = if word.fresh { word.observed_at } else { before.observed_at };
             said.fresh |= before.fresh;
             said.since = said.since.filter(|since| *since < said.observed_at);
+            for window in &mut said.windows {
+                window.first = earlier_of(window.first, word.find(window).and_then(|again| again.first));
+            }
             return said;
         }
         // A terminal is drawn again when a window is over, and may have heard nothing since.
@@ -90,8 +100,15 @@ impl Snapshot {
                     && window.is_fall_from(known)
             })
         };
-        if !fell_since && word.windows.iter().any(falls) {
+        let falls = !fell_since && word.windows.iter().any(falls);
+        if falls {
             said.fell_at = said.fell_at.max(Some(word.observed_at));
+        }
+        if !falls && !fell_since {
+            for window in &mut said.windows {
+                let known = before.find(window).filter(|known| known.is_before(window));
+                window.first = earlier_of(window.first, known.map(|known| before.first_of(known)));
+            }
         }
         if !word.is_whole() {
             let absent = before.windows.iter().filter(|known| word.find(known).is_none());
@@ -122,6 +139,7 @@ impl Snapshot {
         self.fell_at = self.fell_at.map(held);
         for window in &mut self.windows {
             window.learnt_at = window.learnt_at.map(held);
+            window.first = window.first.map(|first| Reading { at: held(first.at), ..first });
         }
         self.observed_at = held(self.observed_at);
     }
@@ -135,6 +153,14 @@ impl Window {
     /// Whether both are values of the same limit.
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
         (self.minutes, self.credits) == (other.minutes, other.credits)
+    }
+
+    /// Whether this is an earlier reading of the window that `later` is one of, as far as use and reset tell.
+    pub(super) fn is_before(&self, later: &Self) -> bool {
+        let resets = self.resets_at.zip(later.resets_at);
+        self.is_same_as(later)
+            && self.used_percent <= later.used_percent
+            && resets.is_some_and(|(one, other)| elapsed(one.min(other), one.max(other)) <= SAME_RESET)
     }
 
     fn says_the_same(&self, other: &Self) -> bool {

@@ -67,6 +67,17 @@ fn names_are_shown_where_the_template_has_them() {
 }
 
 #[test]
+fn pace_is_a_word_and_in_the_tooltip() {
+    let pace = [("/limits/0/windows/0/pace", json!({"state": "empty", "empty_at": "2026-11-20T13:05:40Z"}))];
+    check(&pace, "{limits} · {pace}", "5h 64% · weekly 47% left · 5h empty about 13:05");
+    let bar = json(&pace, BarForm::Waybar, "waybar");
+    assert_eq!(
+        bar["tooltip"].as_str().unwrap().lines().nth(1),
+        Some("5h: 64% left, resets 14:20, empty about 13:05")
+    );
+}
+
+#[test]
 fn limits_stay_while_nobody_works() {
     check(&idle(), USUAL, "5h 64% · weekly 47% left");
     check(&idle(), "{activity} {tokens} {model}", "");

@@ -99,8 +99,10 @@ fn facts() -> impl Strategy<Value = CardFacts> {
         },
     );
     let label = prop_oneof![Just("5h".to_owned()), Just("weekly".to_owned()), name()];
-    let window = (label, any::<u8>(), option::of(moment()))
-        .prop_map(|(label, remaining_percent, resets_at)| CardWindow { label, remaining_percent, resets_at });
+    let window =
+        (label, any::<u8>(), option::of(moment())).prop_map(|(label, remaining_percent, resets_at)| {
+            CardWindow { label, remaining_percent, resets_at, pace: None }
+        });
     let who =
         (prop::sample::select(vec![Agent::CODEX, Agent::CLAUDE]), name(), prop::sample::select(activities));
     let names =

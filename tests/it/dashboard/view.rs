@@ -185,6 +185,15 @@ fn every_state_of_a_window() {
 }
 
 #[test]
+fn how_long_windows_last() {
+    let mut report = busy();
+    report["limits"][0]["windows"][0]["pace"] = json!({"state": "empty", "empty_at": "2026-11-20T13:05:40Z"});
+    report["limits"][0]["windows"][1]["pace"] = json!({"state": "lasts"});
+    report["limits"][1]["windows"][1]["pace"] = json!({"state": "empty", "empty_at": "2026-11-23T07:00:00Z"});
+    check("paces", &view(report), &[(40, 16), (60, 24), (80, 30), (120, 30), (140, 30)]);
+}
+
+#[test]
 fn figures_that_are_not_known_and_figures_that_are_not_complete() {
     let mut report = idle();
     let mut unknown = session("019e9c60-0900-70d9-85ef-00861d062709", "codex", "thinking", [0, 0, 0], 0);

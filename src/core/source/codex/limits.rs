@@ -138,7 +138,7 @@ fn credit_limit(limit: &Value, at: Option<Timestamp>) -> Option<Window> {
 
 fn credits(remaining_percent: f64, resets_at: Option<Timestamp>) -> Window {
     let used_percent = (100.0 - remaining_percent).clamp(0.0, 100.0);
-    Window { minutes: None, used_percent, resets_at, credits: true, learnt_at: None }
+    Window { minutes: None, used_percent, resets_at, credits: true, ..Window::default() }
 }
 
 /// 0.40: `primary_used_percent`, `primary_window_minutes`, …; the second window was briefly called weekly.
