@@ -11,8 +11,8 @@ use std::fs;
 use agent_presence::intake::{self, Ends, IntakeConfig, Sizes};
 
 use bench::{
-    Bench, Event, Running, append, fork, id, limits, meta, name, often, percent, say, set_modified, updated,
-    used, write,
+    Bench, Event, Running, append, fork, id, limits, meta, name, often, percent, replace, say, set_modified,
+    updated, used, write,
 };
 
 #[test]
@@ -156,7 +156,7 @@ fn a_file_replaced_in_place_with_the_same_time_starts_over() {
     let before = fs::metadata(&path).unwrap();
     write(&staged, &[meta(1), say("migrated"), used(bench.at(1), 10)].concat());
     set_modified(&staged, before.modified().unwrap().try_into().unwrap());
-    fs::rename(&staged, &path).unwrap();
+    replace(&staged, &path);
     let (same, _, restored) = running.update(1);
     assert!(same == file && restored);
     assert_eq!(running.heard(), [10], "once");
@@ -197,7 +197,7 @@ fn a_file_that_is_moved_over_another_one_takes_its_place() {
         let running = bench.start();
         let there = running.until_caught_up().into_iter().map(updated);
         let there = there.map(|(file, text, _)| (text.id, file)).collect::<BTreeMap<_, _>>();
-        fs::rename(&from, &to).unwrap();
+        replace(&from, &to);
         assert_eq!(running.next(), Event::Gone { file: there[&id(2)] });
         append(&to, &say("moved"));
         assert_eq!(running.update(1).0, there[&id(1)]);
@@ -355,7 +355,7 @@ fn a_large_file_replaced_while_it_is_counted_starts_over() {
     let running = Running::new(small(bench.config()), 0);
     assert!(running.update(1).1.provisional);
     write(&bench.path("home/staged"), &format!("{}{}", meta(1), say("short")));
-    fs::rename(bench.path("home/staged"), &path).unwrap();
+    replace(&bench.path("home/staged"), &path);
     let (_, text, restored) = running.until_said("short");
     assert!(restored && text.said == 1 && !text.provisional);
 }

@@ -9,7 +9,7 @@
 
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
+use agent_presence::clock;
 use agent_presence::core::engine::{Engine, Input, Output};
 use agent_presence::core::publish::Publisher;
 use agent_presence::core::report::EventKind;
@@ -186,6 +187,16 @@ pub(super) fn write(path: &Path, text: &str) {
 
 pub(super) fn append(path: &Path, text: &str) {
     OpenOptions::new().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+/// Moves a file over another one. Wine, other than Windows, denies that for the moment in which the other one is open.
+pub(super) fn replace(from: &Path, to: &Path) {
+    let until = clock::now().mono + PATIENCE;
+    while let Err(error) = fs::rename(from, to) {
+        let open = cfg!(windows) && error.kind() == ErrorKind::PermissionDenied;
+        assert!(open && clock::now().mono < until, "{error}");
+        std::thread::yield_now();
+    }
 }
 
 pub(super) fn set_modified(path: &Path, at: Timestamp) {
