@@ -138,7 +138,7 @@ mod system {
 
     pub(super) fn look(pid: u32) -> Option<Process> {
         let mut ps = std::process::Command::new("/bin/ps");
-        ps.args(["-o", "lstart=", "-o", "uid=", "-o", "comm=", "-p", &pid.to_string()]);
+        ps.args(["-o", "stat=", "-o", "lstart=", "-o", "uid=", "-o", "comm=", "-p", &pid.to_string()]);
         ps.env("LC_ALL", "C").env("TZ", "UTC");
         super::process_in_ps(str::from_utf8(&ps.output().ok()?.stdout).ok()?)
     }
@@ -253,10 +253,15 @@ fn is_zombie(stat: &str) -> bool {
     matches!(state, Some("Z" | "X"))
 }
 
-/// `Fri Nov 20 07:00:31 2026     501 /usr/local/bin/agent-presence`, the time in UTC.
+/// `Ss   Fri Nov 20 07:00:31 2026     501 /usr/local/bin/agent-presence`, the time in UTC; the state `Z` is of a process that
+/// has ended and only waits for its parent to notice.
 #[cfg(any(test, all(unix, not(any(target_os = "linux", target_os = "android")))))]
 fn process_in_ps(line: &str) -> Option<Process> {
-    let mut rest = line.trim();
+    let (state, mut rest) = line.trim().split_once(char::is_whitespace)?;
+    rest = rest.trim_start();
+    if state.starts_with('Z') {
+        return None;
+    }
     let mut words = Vec::new();
     for _ in 0..6 {
         let (word, after) = rest.split_once(char::is_whitespace)?;
@@ -289,13 +294,14 @@ mod tests {
 
     #[test]
     fn a_process_as_ps_writes_it() {
-        let line = "Fri Nov 20 07:00:31 2026       501 /Applications/Agent Presence/agent-presence\n";
+        let line = "Ss+  Fri Nov 20 07:00:31 2026       501 /Applications/Agent Presence/agent-presence\n";
         let exe = Some("/Applications/Agent Presence/agent-presence".into());
         let process =
             Process { start_time: Some(1_795_158_031), exe, exe_file: None, uid: Some(501), sid: None };
         assert_eq!(process_in_ps(line), Some(process));
         let start_time = |line| process_in_ps(line).and_then(|process| process.start_time);
-        assert_eq!(start_time("Sun Nov  1 07:00:31 2026 0 sh"), Some(1_793_516_431));
+        assert_eq!(start_time("S Sun Nov  1 07:00:31 2026 0 sh"), Some(1_793_516_431));
+        assert_eq!(process_in_ps("Z+   Fri Nov 20 07:00:31 2026       501 (sh)"), None, "it has ended");
         assert_eq!(process_in_ps(""), None);
     }
 

@@ -1,7 +1,7 @@
-//! Tells when a registered process ends, where the system has an event for that.
+//! Tells when a registered process ends, by the system's own event.
 //!
-//! A thread sleeps until any of them ends (on Windows a thread for each), and asks for a look at the registers, which tells
-//! which ended. Where there is no such event, `registers` looks again after a while.
+//! A thread sleeps until any of them ends (on Windows a thread for each). Where the system does not tell, `registers` looks
+//! again after a while.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -119,7 +119,7 @@ mod system {
                 let _nothing_to_read = rustix::io::read(&self.wake, &mut [0; 8]);
                 if !ended.is_empty() {
                     lock(&self.held).retain(|pid, _| !ended.contains(pid));
-                    inbox.verify();
+                    inbox.ended(ended);
                 }
             }
         }
@@ -171,7 +171,7 @@ mod system {
             let thread = Builder::new().name("exits".to_owned()).stack_size(STACK);
             let tell = move || {
                 if process.WaitForSingleObject(None).is_ok() {
-                    inbox.verify();
+                    inbox.ended([pid]);
                 }
             };
             thread.spawn(tell).ok()
@@ -179,22 +179,92 @@ mod system {
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 mod system {
     use std::collections::BTreeSet;
     use std::sync::Arc;
 
+    use nix::errno::Errno;
+    use nix::sys::event::{EvFlags, EventFilter, FilterFlag, KEvent, Kqueue};
+
     use super::Inbox;
 
-    pub(super) struct Exits;
+    pub(super) struct Exits {
+        inbox: Arc<Inbox>,
+        /// There once something was to be watched.
+        queue: Option<Arc<Kqueue>>,
+    }
 
     impl Exits {
-        pub(super) fn new(_: Arc<Inbox>) -> Self {
-            Self
+        pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+            Self { inbox, queue: None }
         }
 
+        /// One that is watched already stays so, and one that is not wanted any more is looked up once for nothing.
         pub(super) fn watch(&mut self, pids: &BTreeSet<u32>) -> bool {
-            pids.is_empty()
+            if pids.is_empty() {
+                return true;
+            }
+            let Some(queue) = self.queue() else { return false };
+            let watched = pids.iter().filter(|pid| {
+                let flags = EvFlags::EV_ADD | EvFlags::EV_ONESHOT;
+                usize::try_from(**pid).is_ok_and(|pid| {
+                    change(&queue, pid, EventFilter::EVFILT_PROC, flags, FilterFlag::NOTE_EXIT).is_ok()
+                })
+            });
+            watched.count() == pids.len()
+        }
+
+        fn queue(&mut self) -> Option<Arc<Kqueue>> {
+            if self.queue.is_none() {
+                let queue = Arc::new(Kqueue::new().ok()?);
+                let none = FilterFlag::empty();
+                change(&queue, 0, EventFilter::EVFILT_USER, EvFlags::EV_ADD | EvFlags::EV_CLEAR, none)
+                    .ok()?;
+                let (of_thread, inbox) = (Arc::clone(&queue), Arc::clone(&self.inbox));
+                let thread = std::thread::Builder::new().name("exits".to_owned());
+                thread.spawn(move || tell(&of_thread, &inbox)).ok()?;
+                self.queue = Some(queue);
+            }
+            self.queue.clone()
+        }
+    }
+
+    impl Drop for Exits {
+        fn drop(&mut self) {
+            if let Some(queue) = &self.queue {
+                let (flags, end) = (EvFlags::empty(), FilterFlag::NOTE_TRIGGER);
+                // It was added with the queue.
+                let _there = change(queue, 0, EventFilter::EVFILT_USER, flags, end);
+            }
+        }
+    }
+
+    /// Without room for events it is done at once and takes none from the thread.
+    fn change(
+        queue: &Kqueue,
+        what: usize,
+        filter: EventFilter,
+        flags: EvFlags,
+        more: FilterFlag,
+    ) -> Result<usize, Errno> {
+        queue.kevent(&[KEvent::new(what, filter, flags, more, 0, 0)], &mut [], None)
+    }
+
+    /// Until the event of a user's own, which is the end.
+    fn tell(queue: &Kqueue, inbox: &Inbox) {
+        let none = KEvent::new(0, EventFilter::EVFILT_USER, EvFlags::empty(), FilterFlag::empty(), 0, 0);
+        let mut events = [none; 16];
+        loop {
+            let found = match queue.kevent(&[], &mut events, None) {
+                Ok(count) => events.get(..count).unwrap_or_default(),
+                Err(Errno::EINTR) => &[],
+                Err(_) => return,
+            };
+            if found.iter().any(|event| event.filter() == Ok(EventFilter::EVFILT_USER)) {
+                return;
+            }
+            inbox.ended(found.iter().filter_map(|event| u32::try_from(event.ident()).ok()));
         }
     }
 }

@@ -4,7 +4,7 @@
 //! The watcher's callback only ever adds here.
 //! Read next: `reader`, which empties it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,6 +24,8 @@ pub(super) struct News {
     pub(super) homes: Option<Vec<Home>>,
     /// Look whether registered processes still run.
     pub(super) verify: bool,
+    /// Registered processes of which the system says that they have ended.
+    pub(super) ended: BTreeSet<u32>,
 }
 
 /// What happened to a path.
@@ -47,7 +49,7 @@ pub(super) struct Inbox {
 
 impl News {
     fn is_empty(&self) -> bool {
-        self.paths.is_empty() && !self.rescan && !self.verify && self.homes.is_none()
+        self.paths.is_empty() && !self.rescan && !self.verify && self.ended.is_empty() && self.homes.is_none()
     }
 }
 
@@ -91,6 +93,10 @@ impl Inbox {
 
     pub(super) fn verify(&self) {
         self.tell(|news| news.verify = true);
+    }
+
+    pub(super) fn ended(&self, pids: impl IntoIterator<Item = u32>) {
+        self.tell(|news| news.ended.extend(pids));
     }
 
     pub(super) fn stop(&self) {

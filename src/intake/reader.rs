@@ -126,6 +126,7 @@ impl<'a> Reader<'a> {
         if news.verify {
             self.registers.verify(self.now());
         }
+        self.registers.ended(&news.ended);
         if news.rescan {
             self.rescan(Depth::Everything)?;
         }

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,13 @@ use jiff::Timestamp;
 
 use super::Home;
 use super::exits::Exits;
-use super::open::{Opened, Stamp};
+use super::open::Stamp;
 use super::places::Root;
 use crate::core::register::{self, Open, ProcessEntry, Register};
 use crate::core::source::layout::Layout;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
+use crate::files;
 use crate::process::{Named, counts_in, start_time};
 
 /// Larger files are no entries.
@@ -32,7 +33,7 @@ const LARGEST: u64 = 64 * 1024;
 /// More entries than this are not read: a folder with so many is none of an agent's.
 const MOST: usize = 1_000;
 
-/// How often processes are looked up at most: macOS starts a program for each.
+/// How often processes of which nothing is told are looked up at most: macOS starts a program for each.
 const VERIFY_EVERY: Duration =
     Duration::from_secs(if cfg!(any(target_os = "linux", windows)) { 0 } else { 10 });
 
@@ -111,14 +112,15 @@ impl Registers {
     /// Looks whether the processes still run, unless that was done just now; tells nothing yet.
     pub(super) fn verify(&mut self, now: Now) {
         for register in self.read.values_mut() {
-            if now.mono < register.verified_at.saturating_add(VERIFY_EVERY) {
-                continue;
-            }
-            for entry in register.entries.values_mut().filter(|entry| entry.runs == Some(true)) {
-                entry.runs = None;
-                register.changed = true;
+            if now.mono >= register.verified_at.saturating_add(VERIFY_EVERY) {
+                register.doubt(|_| true);
             }
         }
+    }
+
+    /// The same for these, of which the system says that they have ended.
+    pub(super) fn ended(&mut self, pids: &BTreeSet<u32>) {
+        self.read.values_mut().for_each(|register| register.doubt(|pid| pids.contains(&pid)));
     }
 
     /// Looks up the processes whose entries have gone, if it is time to.
@@ -202,7 +204,7 @@ impl Registered {
     fn read_entry(&mut self, path: &Path) {
         let Some((pid, form)) = self.pid_of(path).zip(self.layout().register.as_ref()) else { return };
         self.changed = true;
-        match read_file(path) {
+        match files::read(path, LARGEST) {
             Ok(bytes) => {
                 let content = (form.read)(pid, &bytes);
                 // One that is just being written is what it was until it is whole again.
@@ -275,6 +277,13 @@ impl Registered {
         register
     }
 
+    /// Whether these still run is to be looked up.
+    fn doubt(&mut self, which: impl Fn(u32) -> bool) {
+        for ((pid, _), entry) in &mut self.entries {
+            self.changed |= entry.runs.take_if(|runs| *runs && which(*pid)).is_some();
+        }
+    }
+
     /// The processes that run.
     fn running(&self) -> impl Iterator<Item = u32> {
         self.entries.iter().filter(|(_, entry)| entry.runs == Some(true)).map(|((pid, _), _)| *pid)
@@ -338,30 +347,27 @@ fn inherited((session, process): (&String, &u32)) -> ((u32, bool), ProcessFile) 
     ((*process, false), ProcessFile { content: Some(content), runs: None, gone: true })
 }
 
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let opened = Opened::open(path)?;
-    let mut bytes = Vec::new();
-    opened.file.take(LARGEST).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::source::Agent;
 
-    #[test]
-    fn where_nothing_tells_of_ends_they_are_looked_for_ever_more_seldom() {
-        let home = Home { agent: Agent::CLAUDE, path: "/h".into(), label: "/h".into() };
-        let entry = ProcessFile { gone: true, runs: Some(true), content: None };
-        let mut register = Registered {
-            home: Arc::new(home),
-            entries: [((7, false), entry)].into(),
+    /// Of processes that ran until just now, whose entries have gone, each in a session with its number.
+    fn register(pids: &[u32]) -> Registered {
+        let ran = |(key, entry)| (key, ProcessFile { runs: Some(true), ..entry });
+        Registered {
+            home: Arc::new(Home { agent: Agent::CLAUDE, path: "/h".into(), label: "/h".into() }),
+            entries: pids.iter().map(|pid| ran(inherited((&pid.to_string(), pid)))).collect(),
             told: None,
             verified_at: Duration::ZERO,
             again: None,
             changed: false,
-        };
+        }
+    }
+
+    #[test]
+    fn where_nothing_tells_of_ends_they_are_looked_for_ever_more_seldom() {
+        let mut register = register(&[7]);
         let mut looked_at = Vec::new();
         for second in 0..1_000 {
             let mono = Duration::from_secs(second);
@@ -376,5 +382,17 @@ mod tests {
         register.entries.clear();
         register.wait_for_ends(Duration::from_secs(1_001), false);
         assert_eq!(register.again, None, "nothing to look for");
+    }
+
+    #[test]
+    fn an_end_that_is_told_is_looked_up_at_once() {
+        const NOBODY: u32 = u32::MAX - 3;
+        let mut registers = Registers::new(Vec::new(), None);
+        registers.read.insert("/h".into(), register(&[NOBODY - 4, NOBODY]));
+        registers.ended(&[NOBODY].into());
+        let told = registers.tell(Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH });
+        let [SourceEvent::Register { register: Some(told), .. }] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(told.left, [NOBODY.to_string()].into());
+        assert!(told.open.contains_key(&(NOBODY - 4).to_string()), "nothing is told of it");
     }
 }

@@ -251,10 +251,6 @@ fn a_killed_process_does_not_wait_for_ever() {
     process.says(&home, &claude, "waiting");
     wait_until(&home, &claude, "waiting");
     process.dies();
-    // Where the system tells nobody of it, the next look does.
-    if cfg!(target_os = "macos") {
-        wait_until(&home, &claude, "idle");
-    }
     daemon.wait_for_output("no card");
     assert!(process.entry(&home).exists());
 }
