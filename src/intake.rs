@@ -52,6 +52,7 @@ use crate::homes::Home;
 
 pub(crate) use databases::databases_in;
 pub use documents::LARGEST_DOCUMENT;
+pub(crate) use documents::noted_folder;
 pub(crate) use lineage::{helper_files, session_files};
 pub use survey::survey;
 

@@ -91,6 +91,29 @@ impl SessionFile {
         parser.document(key, bytes, &mut |parsed| fold.parsed(Line::Whole(bytes), parsed));
     }
 
+    /// Takes the next bytes of one of its session's files, whose lines are cut there.
+    pub fn grow(&mut self, lines: &mut LineBuffer, bytes: &[u8]) {
+        let Self { parser, fold, .. } = self;
+        lines.push(bytes, |line| fold.line(parser.as_mut(), line));
+        // What is one object cannot go on.
+        lines.end(|line| fold.line(parser.as_mut(), line));
+    }
+
+    /// Tells where its session works, unless its lines do.
+    pub fn works_in(&mut self, folder: &str) {
+        self.fold.works_in(folder);
+    }
+
+    /// Tells whether nothing more will come of its session: all that it was written into is gone.
+    pub fn set_over(&mut self, over: bool) {
+        if let Some(about) = &mut self.fold.about
+            && about.session.over != over
+        {
+            about.session.over = over;
+            self.fold.changed = true;
+        }
+    }
+
     /// Takes a row of a database as it is now.
     pub fn row(&mut self, row: &Row<'_>) {
         let Self { parser, fold, .. } = self;

@@ -7,6 +7,7 @@ pub mod claude;
 pub mod codex;
 pub mod command;
 pub mod database;
+pub mod gemini;
 pub mod layout;
 pub mod ledger;
 pub mod listener;

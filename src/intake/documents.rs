@@ -1,7 +1,8 @@
-//! Sessions that are written as documents, whole each time they change, be it one or many.
+//! Sessions that are written as documents, be it one or many.
 //!
-//! Every document of a session goes into the one fold of that session. Nothing is read on from where it was: what a
-//! document said before is replaced, and what a vanished one said stays.
+//! Every document of a session goes into the one fold of that session. One that is written whole each time it changes is
+//! read whole again: what it said before is replaced. Of one that grows line by line what is new is read. What a vanished one
+//! said stays; when all are gone, the session is over.
 //! Read next: [`crate::core::source::Parser::document`].
 
 use std::collections::BTreeMap;
@@ -16,12 +17,17 @@ use jiff::Timestamp;
 
 use super::Home;
 use super::notice::LIVE_FOR;
-use super::open::{Opened, Stamp};
+use super::open::{Chunks, Opened, Stamp};
 use super::outbox::updated;
 use super::reader::Reader;
+use super::tail::Position;
 use crate::core::file::SessionFile;
+use crate::core::lines::LineBuffer;
+use crate::core::source::Agent;
+use crate::core::source::layout;
 use crate::core::source_event::{FileId, SourceEvent};
 use crate::core::time::earlier;
+use crate::files;
 
 /// The largest document that is read, in bytes.
 pub const LARGEST_DOCUMENT: u64 = 32 << 20;
@@ -41,8 +47,20 @@ pub(super) struct Written {
     id: FileId,
     home: Arc<Home>,
     fold: SessionFile,
-    files: BTreeMap<PathBuf, Stamp>,
+    files: BTreeMap<PathBuf, Part>,
+    /// When the newest of its documents was written, of those that are gone as well.
+    modified: Timestamp,
+    /// Whether it is known where it works, if its documents do not say so.
+    is_placed: bool,
     grown_at: Duration,
+}
+
+/// One of its documents, as far as it was read.
+#[derive(Debug)]
+struct Part {
+    stamp: Stamp,
+    position: Position,
+    lines: LineBuffer,
 }
 
 impl Written {
@@ -51,8 +69,36 @@ impl Written {
     }
 
     /// When the newest of its documents was written.
-    pub(super) fn modified(&self) -> Option<Timestamp> {
-        self.files.values().map(|stamp| stamp.modified).max()
+    pub(super) fn modified(&self) -> Timestamp {
+        self.modified
+    }
+
+    /// Takes what a document says that is `known` so far; it was opened just now.
+    fn read(
+        &mut self,
+        (path, grows): (&Path, bool),
+        known: Option<Part>,
+        opened: &mut Opened,
+        chunks: &mut Chunks,
+    ) -> io::Result<Part> {
+        let stamp = opened.stamp;
+        let known = known.filter(|known| grows && known.stamp.identity == stamp.identity);
+        let mut part = match known {
+            Some(known) if known.position.holds(opened)? => Part { stamp, ..known },
+            _ => Part { stamp, position: Position::default(), lines: LineBuffer::default() },
+        };
+        if grows {
+            let Part { position, lines, .. } = &mut part;
+            chunks.stream(&mut opened.file, position.offset, u64::MAX, |bytes| {
+                self.fold.grow(lines, bytes);
+                position.pass(bytes);
+            })?;
+        } else {
+            let mut bytes = Vec::new();
+            (&mut opened.file).take(LARGEST_DOCUMENT).read_to_end(&mut bytes)?;
+            self.fold.replace(&path.to_string_lossy(), &bytes);
+        }
+        Ok(part)
     }
 }
 
@@ -79,8 +125,9 @@ impl Reader<'_> {
         let Some(stamp) = present(path)? else {
             if let Some(session) = self.documents.sessions.get_mut(&key) {
                 session.files.remove(path);
+                session.fold.set_over(session.files.is_empty());
             }
-            return Ok(self.drop_documents(|session| !session.files.is_empty()));
+            return Ok(self.announce_documents(&key));
         };
         let now = self.now();
         if !self.documents.sessions.contains_key(&key) {
@@ -93,6 +140,8 @@ impl Reader<'_> {
                 home: Arc::clone(home),
                 fold: SessionFile::new(home.agent, Arc::clone(&home.label), live_since),
                 files: BTreeMap::new(),
+                modified: Timestamp::UNIX_EPOCH,
+                is_placed: false,
                 grown_at: now.mono.saturating_sub(now.since(stamp.modified)),
             };
             self.documents.sessions.insert(key.clone(), session);
@@ -112,16 +161,27 @@ impl Reader<'_> {
     fn read_document(&mut self, key: &Key, path: &Path) -> io::Result<bool> {
         let Some(session) = self.documents.sessions.get_mut(key) else { return Ok(false) };
         let mut opened = Opened::open(path)?;
-        if session.files.get(path) == Some(&opened.stamp) || opened.stamp.len > LARGEST_DOCUMENT {
+        let Stamp { len, modified, .. } = opened.stamp;
+        let grows = documents_of(session.home.agent).is_some_and(|documents| (documents.grows)(path));
+        if session.files.get(path).is_some_and(|known| known.stamp == opened.stamp)
+            || !grows && len > LARGEST_DOCUMENT
+        {
             return Ok(false);
         }
-        let mut bytes = Vec::new();
-        (&mut opened.file).take(LARGEST_DOCUMENT).read_to_end(&mut bytes)?;
         if session.files.is_empty() {
             session.fold.locate(path);
         }
-        session.fold.replace(&path.to_string_lossy(), &bytes);
-        session.files.insert(path.to_owned(), opened.stamp);
+        if !session.is_placed
+            && let Some(folder) = noted_folder(session.home.agent, path)
+        {
+            session.fold.works_in(&folder);
+            session.is_placed = true;
+        }
+        let known = session.files.remove(path);
+        let part = session.read((path, grows), known, &mut opened, &mut self.chunks)?;
+        session.fold.set_over(false);
+        session.modified = session.modified.max(modified);
+        session.files.insert(path.to_owned(), part);
         Ok(true)
     }
 
@@ -150,10 +210,25 @@ impl Reader<'_> {
     pub(super) fn check_documents(&mut self, wanted: impl Fn(&Arc<Home>) -> bool) -> ControlFlow<()> {
         let sessions = self.documents.sessions.values().filter(|session| wanted(&session.home));
         let changed = sessions.flat_map(|session| &session.files);
-        let changed = changed.filter(|(path, stamp)| Stamp::look(path).ok() != Some(**stamp));
+        let changed = changed.filter(|(path, part)| Stamp::look(path).ok() != Some(part.stamp));
         let changed: Vec<PathBuf> = changed.map(|(path, _)| path.clone()).collect();
         changed.iter().try_for_each(|path| self.look_at(path))
     }
+}
+
+fn documents_of(agent: Agent) -> Option<&'static layout::Documents> {
+    agent.spec().layout.documents.as_ref()
+}
+
+/// The folder in which the session of a document works, as the file beside it says that is for that.
+pub(crate) fn noted_folder(agent: Agent, document: &Path) -> Option<String> {
+    /// Longer paths are none.
+    const MOST: u64 = 8 << 10;
+    let note = (documents_of(agent)?.note)(document)?;
+    let noted = String::from_utf8(files::read(&note, MOST).ok()?).ok()?;
+    let folder = noted.trim_end_matches(['\r', '\n']);
+    let is_whole = folder.starts_with(['/', '\\']) || folder.get(1..2) == Some(":");
+    is_whole.then(|| folder.to_owned())
 }
 
 /// What a path is like; `None` where nothing is there.

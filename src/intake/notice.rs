@@ -234,7 +234,7 @@ impl Reader<'_> {
         }
         self.drop_silent_rows()?;
         let oldest = earlier(now, LIVE_FOR);
-        self.drop_documents(|session| session.modified().is_some_and(|at| at >= oldest))
+        self.drop_documents(|session| session.modified() >= oldest)
     }
 
     /// Counts one slice of the large file whose turn it is.

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::core::file::{RowReader, SessionFile, UsageRow};
-use crate::core::lines::Finder;
+use crate::core::lines::{Finder, Line, LineBuffer};
 use crate::core::source::database::{Row, Value};
-use crate::core::source::{self, Agent, Fact, Parsed, Parser};
+use crate::core::source::{self, Agent, Fact, Parsed, Parser, read_line};
 use crate::database::cursor::Cursors;
 use crate::database::{Database, Listed, Takes};
-use crate::intake::{LARGEST_DOCUMENT, databases_in};
+use crate::intake::{LARGEST_DOCUMENT, databases_in, noted_folder};
 use crate::unpacked::Unpacked;
 
 use super::files::{Recorded, home_folder};
@@ -64,6 +64,7 @@ impl Feed {
         let Recorded { path, agent, home, documents, listed, .. } = recorded;
         let mut file = SessionFile::new(*agent, Arc::clone(home), Timestamp::MIN);
         file.locate(path);
+        noted_folder(*agent, path).iter().for_each(|folder| file.works_in(folder));
         let source = if let Some(listed) = listed {
             Source::Told(told_of(path, listed, *agent)?.into())
         } else if documents.is_empty() {
@@ -256,9 +257,18 @@ pub(super) fn told(documents: &[PathBuf], agent: Agent) -> std::io::Result<Vec<P
     let mut parser = (agent.spec().parser)();
     let mut told = Vec::new();
     for path in documents {
+        parser.located(path);
+        if agent.spec().layout.documents.as_ref().is_some_and(|documents| (documents.grows)(path)) {
+            let mut lines = LineBuffer::default();
+            let mut line = |line: Line<'_>| {
+                read_line(agent, parser.as_mut(), line, |_, parsed| told.push(parsed));
+            };
+            each_chunk(path, |bytes| lines.push(bytes, &mut line))?;
+            lines.end(line);
+            continue;
+        }
         let mut bytes = Vec::new();
         Unpacked::open(path)?.take(LARGEST_DOCUMENT).read_to_end(&mut bytes)?;
-        parser.located(path);
         parser.document(&path.to_string_lossy(), &bytes, &mut |parsed| told.push(parsed));
     }
     Ok(in_order(told))

@@ -2,6 +2,7 @@
 //!
 //! Each agent has a module of its own here for what is its own alone.
 
+mod gemini;
 mod pi;
 
 use agent_presence::core::settings::Settings;
@@ -11,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use crate::support::fixtures::{all, check_all, read, root};
 
-const AGENTS: [Agent; 2] = [Agent::PI, Agent::QWEN];
+const AGENTS: [Agent; 3] = [Agent::PI, Agent::GEMINI, Agent::QWEN];
 
 #[test]
 fn every_fixture_gives_what_its_fact_says() {

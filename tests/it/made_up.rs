@@ -38,7 +38,11 @@ static SPEC: Spec = Spec {
     layout: Layout {
         trees: &[Tree { folder: "talks", levels: &[Name::Any], purpose: Purpose::Sessions }],
         thread: |name| name.strip_suffix(".page"),
-        documents: Some(Documents { session: talk, is_one: |head| head.starts_with(b"{\"talk\":") }),
+        documents: Some(Documents {
+            session: talk,
+            is_one: |head| head.starts_with(b"{\"talk\":"),
+            ..Documents::USUAL
+        }),
         ..Layout::USUAL
     },
     parser: || Box::<Pages>::default(),

@@ -21,6 +21,8 @@ pub(super) struct Fold {
     pub(super) live_since: Timestamp,
     pub(super) caught_up: bool,
     pub(super) about: Option<About>,
+    /// Where its session works that does not say so, until there is one.
+    folder: Option<String>,
     pub(super) skipped: Skipped,
     pub(super) changed: bool,
     pub(super) news: bool,
@@ -39,6 +41,7 @@ impl Fold {
             live_since,
             caught_up: false,
             about: None,
+            folder: None,
             skipped: Skipped::default(),
             changed: false,
             news: false,
@@ -96,7 +99,8 @@ impl Fold {
     fn fact(&mut self, at: Option<Timestamp>, ordinal: Option<u64>, fact: Fact) {
         self.news |= !matches!(fact, Fact::Alive | Fact::ContinuedIn(_));
         match (&mut self.about, fact) {
-            (slot @ None, Fact::Meta(meta)) => {
+            (slot @ None, Fact::Meta(mut meta)) => {
+                meta.cwd = meta.cwd.or(self.folder.take());
                 let about = slot.insert(About::new(self.agent, &self.home, *meta));
                 about.session.lost = self.since_jump.jumped;
             }
@@ -106,6 +110,17 @@ impl Fold {
                 self.since_jump.see(&fact);
                 about.fact(at, ordinal, fact);
             }
+        }
+    }
+
+    pub(super) fn works_in(&mut self, folder: &str) {
+        match &mut self.about {
+            Some(about) if about.session.cwd.is_none() => {
+                about.session.move_to(folder);
+                self.changed = true;
+            }
+            Some(_) => {}
+            None => self.folder = Some(folder.to_owned()),
         }
     }
 

@@ -14,7 +14,7 @@ pub struct Layout {
     pub trees: &'static [Tree],
     /// The conversation that a session file's name says it belongs to; `None` for other files.
     pub thread: fn(&str) -> Option<&str>,
-    /// Files that are written whole each time they change, where there are such.
+    /// Files of which a session may have many that say the same, where there are such.
     pub documents: Option<Documents>,
     /// Databases that its sessions are in, or figures of them, where there are such.
     pub databases: Option<Databases>,
@@ -26,13 +26,22 @@ pub struct Layout {
     pub helpers: Option<Tree>,
 }
 
-/// Files that are written whole each time they change. A session may have many.
+/// Files of which a session may have many. What one says another one may say again, newer or older.
 #[derive(Debug)]
 pub struct Documents {
-    /// The session that a document is of, by its path; `None` for every other file.
+    /// The session that a document is of, by its path; `None` for every other file. All of a session's lie in one folder.
     pub session: fn(&Path) -> Option<String>,
     /// Whether a file is one, by its beginning.
     pub is_one: fn(&[u8]) -> bool,
+    /// Whether a document grows line by line. The others are written whole each time they change.
+    pub grows: fn(&Path) -> bool,
+    /// The file that names the folder in which the session of a document works.
+    pub note: fn(&Path) -> Option<PathBuf>,
+}
+
+impl Documents {
+    /// None at all; others are written whole, and tell themselves where their session works.
+    pub const USUAL: Self = Self { session: |_| None, is_one: |_| false, grows: |_| false, note: |_| None };
 }
 
 /// The home folders of an agent, as far as the settings name none.

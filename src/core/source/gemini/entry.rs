@@ -1,0 +1,144 @@
+//! The shape of a line, and of a whole document: its messages have the shape of a line's. Every field is optional; what is
+//! not named here is never decoded.
+
+use serde::de::SeqAccess;
+use serde::{Deserialize, Deserializer};
+
+use crate::core::source::lenient::{Lenient, Object, Scalar, each_object, lenient};
+use crate::core::source::parts::{Called, Parts};
+use crate::core::usage::Tokens;
+
+/// The fields that are ever looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Entry<'a> {
+    #[serde(borrow)]
+    pub(super) session_id: Scalar<'a>,
+    #[serde(borrow)]
+    project_hash: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) start_time: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) last_updated: Scalar<'a>,
+    /// Of a session.
+    #[serde(borrow, rename = "kind")]
+    pub(super) sort: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) directories: List<Scalar<'a>>,
+    #[serde(borrow)]
+    pub(super) id: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) timestamp: Scalar<'a>,
+    /// Of a message.
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) content: Option<Parts<'a>>,
+    #[serde(borrow)]
+    pub(super) model: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) tokens: Object<Used<'a>>,
+    #[serde(borrow)]
+    pub(super) tool_calls: List<Object<Called<'a>>>,
+    #[serde(borrow, rename = "$set")]
+    pub(super) set: Object<Set<'a>>,
+    #[serde(borrow, rename = "$rewindTo")]
+    pub(super) rewind_to: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) messages: Messages<'a>,
+}
+
+impl Entry<'_> {
+    /// Whether it says whose file it is.
+    pub(super) fn is_header(&self) -> bool {
+        self.session_id.text().is_some() && (self.project_hash.is_there() || self.start_time.is_there())
+    }
+}
+
+/// What changes of a session.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Set<'a> {
+    #[serde(borrow)]
+    pub(super) last_updated: Scalar<'a>,
+    /// All of them, as they are now.
+    #[serde(borrow)]
+    pub(super) messages: Messages<'a>,
+}
+
+/// Messages, where there is a list of them.
+#[derive(Debug, Default)]
+pub(super) struct Messages<'a>(pub(super) Option<Vec<Entry<'a>>>);
+
+impl<'de> Lenient<'de> for Messages<'de> {
+    fn list<A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
+        let mut messages = Vec::new();
+        each_object(list, |message| messages.push(message))?;
+        Ok(Self(Some(messages)))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Messages<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient::<D, Messages<'de>>(deserializer)
+    }
+}
+
+/// What is in a list; nothing where there is none.
+#[derive(Debug)]
+pub(super) struct List<T>(pub(super) Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Lenient<'de> for List<T> {
+    fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut all = Vec::new();
+        while let Some(one) = list.next_element()? {
+            all.push(one);
+        }
+        Ok(Self(all))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient(deserializer)
+    }
+}
+
+/// What a response used. `input` is with what was cached, `output` without `thoughts`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Used<'a> {
+    #[serde(borrow)]
+    input: Scalar<'a>,
+    #[serde(borrow)]
+    cached: Scalar<'a>,
+    #[serde(borrow)]
+    output: Scalar<'a>,
+    #[serde(borrow)]
+    thoughts: Scalar<'a>,
+    #[serde(borrow)]
+    tool: Scalar<'a>,
+}
+
+impl Used<'_> {
+    /// In the contract's kinds; `None` where it is nothing but zeros.
+    pub(super) fn tokens(&self) -> Option<Tokens> {
+        let count = |number: &Scalar<'_>| number.number().unwrap_or(0);
+        let (input, thoughts) = (count(&self.input), count(&self.thoughts));
+        let cached = count(&self.cached).min(input);
+        let tokens = Tokens {
+            input: (input - cached).saturating_add(count(&self.tool)),
+            cached_input: cached,
+            cache_write: 0,
+            output: count(&self.output).saturating_add(thoughts),
+            reasoning: thoughts,
+        };
+        (!tokens.is_zero()).then_some(tokens)
+    }
+}

@@ -1,0 +1,233 @@
+//! What the messages of one session say, whichever of its files they are in.
+//!
+//! A message is written again under its id when more is known of it, and all of them again when a session is resumed or
+//! what a failed turn left is taken out; so each prompt and each call is told once, by its id. A turn begins with the
+//! user's prompt. Its end is in no line: calls are written when they are over, so that behind a text there may come
+//! more. The turn stays open until a notice ends it, or it has been silent for long.
+//! Read next: [`super::entry`], for the shape of a message.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::entry::{Entry, Used};
+use super::{KINDS, layout};
+use crate::core::fingerprint;
+use crate::core::lines::Line;
+use crate::core::source::lenient::{Room, read};
+use crate::core::source::parts::Parts;
+use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Response, Surface};
+
+/// Reads the messages of one session.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    is_known: bool,
+    /// The session that it is a sub-agent of.
+    parent: Option<String>,
+    is_helper: bool,
+    /// What was told already: messages, and how far calls have come.
+    told: BTreeSet<u64>,
+    /// The prompt of the turn at hand.
+    prompt: Option<u64>,
+    /// How often the user went back to an earlier message. An id that comes again behind that is of another response.
+    rewinds: u32,
+}
+
+/// How a message is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// For itself, as it happens.
+    Now,
+    /// With all others, while a turn runs.
+    Again,
+    /// With all others, before anything that is not known yet can run.
+    Before,
+}
+
+impl Parser for Reader {
+    fn line(&mut self, line: Line<'_>) -> Parsed {
+        let bytes = match line {
+            Line::Whole(bytes) | Line::Cut(bytes) => bytes,
+            Line::Oversized(first) => return Parsed::of(super::line_time(first), Vec::new()),
+        };
+        let mut room = Room::default();
+        read(bytes, &mut room).map_or(Parsed::Unreadable, |entry| self.entry(&entry))
+    }
+
+    fn document(&mut self, _key: &str, bytes: &[u8], tell: &mut dyn FnMut(Parsed)) {
+        let mut room = Room::default();
+        let Some(entry) = read::<Entry<'_>>(bytes, &mut room) else { return tell(Parsed::Unreadable) };
+        if !entry.is_header() {
+            return;
+        }
+        tell(self.header(&entry));
+        for message in entry.messages.0.iter().flatten() {
+            tell(self.entry(message));
+        }
+    }
+
+    fn located(&mut self, path: &Path) {
+        self.parent = layout::parent(path).map(str::to_owned);
+    }
+
+    fn jump(&mut self) {
+        self.prompt = None;
+    }
+}
+
+impl Reader {
+    fn entry(&mut self, entry: &Entry<'_>) -> Parsed {
+        let mut facts = Vec::new();
+        if let Some(set) = &entry.set.0 {
+            if let Some(messages) = &set.messages.0 {
+                self.repeated(messages, &mut facts);
+            }
+            return Parsed::of(set.last_updated.time(), facts);
+        }
+        if entry.rewind_to.is_there() {
+            self.rewinds = self.rewinds.wrapping_add(1);
+            self.end(&mut facts);
+            return Parsed::of(None, facts);
+        }
+        if entry.is_header() {
+            return self.header(entry);
+        }
+        let kind = entry.kind.text().unwrap_or_default();
+        let at = entry.timestamp.time();
+        if !KINDS.contains(&kind) {
+            return Parsed::Line { at, ordinal: None, fact: Fact::Alive, unknown: true };
+        }
+        self.message(kind, entry, Said::Now, &mut facts);
+        Parsed::of(at, facts)
+    }
+
+    /// The first one says whose the files are; each further one that the session was resumed.
+    fn header(&mut self, entry: &Entry<'_>) -> Parsed {
+        let at = entry.start_time.time();
+        if std::mem::replace(&mut self.is_known, true) {
+            return Parsed::of(at, Vec::new());
+        }
+        self.is_helper = entry.sort.is("subagent") || self.parent.is_some();
+        let meta = Meta {
+            id: entry.session_id.owned().unwrap_or_default(),
+            started_at: at,
+            file_begun_at: at,
+            cwd: entry.directories.0.first().and_then(|folder| folder.owned()).filter(|_| self.is_helper),
+            surface: Surface::Cli,
+            visible: true,
+            parent: self.parent.take(),
+            subagent: self.is_helper,
+            ..Meta::default()
+        };
+        Parsed::of(at, vec![Fact::Meta(Box::new(meta))])
+    }
+
+    /// All messages, as they are from now on. Those that were not known are of an earlier time; a turn whose prompt is not
+    /// among them is undone.
+    fn repeated(&mut self, messages: &[Entry<'_>], facts: &mut Vec<Fact>) {
+        let before = self.prompt;
+        let said = if before.is_some() { Said::Again } else { Said::Before };
+        for message in messages {
+            if let Some(kind) = message.kind.text() {
+                self.message(kind, message, said, facts);
+            }
+        }
+        let is_there = |prompt| messages.iter().any(|message| key(message) == Some(prompt));
+        if self.prompt.is_some() && !before.is_some_and(is_there) {
+            self.end(facts);
+        }
+    }
+
+    fn message(&mut self, kind: &str, entry: &Entry<'_>, said: Said, facts: &mut Vec<Fact>) {
+        let Some(id) = key(entry) else { return };
+        let mut is_new = self.told.insert(id);
+        if said == Said::Now && self.rewinds > 0 {
+            is_new = self.told.insert(id ^ u64::from(self.rewinds));
+        }
+        let nothing = Parts::default();
+        let content = entry.content.as_ref().unwrap_or(&nothing);
+        match kind {
+            "user" if is_new && said != Said::Again && is_prompt(content) => {
+                self.prompt = Some(id);
+                facts.push(Fact::TurnStarted { turn: entry.id.owned(), started_at: None, window: None });
+            }
+            "gemini" => self.answer(entry, (id, is_new), said, facts),
+            "error" if is_new && said == Said::Now => self.end(facts),
+            "info" if is_new && said == Said::Now && is_notice_of_end(content) => self.end(facts),
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, entry: &Entry<'_>, (id, is_new): (u64, bool), said: Said, facts: &mut Vec<Fact>) {
+        if let Some(model) = entry.model.owned() {
+            facts.push(Fact::Context { model: Some(model), effort: None, cwd: None });
+        }
+        if let Some(tokens) = entry.tokens.0.as_ref().and_then(Used::tokens) {
+            let name = entry.id.text().unwrap_or_default();
+            let response = Response { input: tokens.fresh_input(), step: self.rewinds, request: None };
+            facts.push(Fact::Message(Box::new(Message {
+                response,
+                context: Some(tokens.all().saturating_sub(tokens.output)).filter(|_| said == Said::Now),
+                call: Call { model: entry.model.owned(), finish_reason: None }.known(),
+                ..Message::of(fingerprint::long(name.as_bytes()), tokens)
+            })));
+        }
+        let calls: Vec<_> = entry.tool_calls.0.iter().filter_map(|call| call.0.as_ref()).collect();
+        let is_cancelled = !calls.is_empty() && calls.iter().all(|call| call.status.is("cancelled"));
+        let mut working = Vec::new();
+        for (place, call) in calls.iter().enumerate() {
+            let name = call.id.owned().unwrap_or_else(|| format!("{id} {place}"));
+            let mut is_first =
+                |state: &str| self.told.insert(fingerprint::short(format!("{name} {state}").as_bytes()));
+            if !matches!(call.status.text(), Some("success" | "error" | "cancelled")) {
+                if is_first("begun") {
+                    working.push(Fact::CallStarted { call: Some(name), doing: call.doing() });
+                }
+                continue;
+            }
+            let (was_begun, is_first) = (!is_first("begun"), is_first("done"));
+            if is_first {
+                working.push(if was_begun {
+                    Fact::CallEnded { call: Some(name) }
+                } else {
+                    Fact::Done(call.doing())
+                });
+            }
+        }
+        // A message of which only its tokens are new, or nothing, is no sign of work.
+        if said == Said::Now && (is_new || !working.is_empty()) {
+            facts.push(Fact::Working);
+            facts.extend(working);
+            let is_done = calls.iter().any(|call| call.name.is("complete_task"));
+            if is_cancelled || self.is_helper && is_done {
+                self.prompt = None;
+                facts.push(Fact::TurnEnded);
+            } else {
+                self.prompt = self.prompt.or(Some(id));
+            }
+        }
+    }
+
+    fn end(&mut self, facts: &mut Vec<Fact>) {
+        self.prompt = None;
+        facts.push(Fact::TurnEnded);
+    }
+}
+
+/// What tells a message from the others.
+fn key(entry: &Entry<'_>) -> Option<u64> {
+    entry.id.text().map(|id| fingerprint::short(id.as_bytes()))
+}
+
+/// Whether the user asks something: neither a tool's result, nor what the program says for the user, nor a command to it.
+fn is_prompt(content: &Parts<'_>) -> bool {
+    const OTHERS: [&str; 5] = ["/", "?", "<session_context>", "<hook_context>", "This is the Gemini CLI"];
+    let text = content.text.text().unwrap_or_default().trim_start();
+    content.results.is_empty() && !OTHERS.iter().any(|other| text.starts_with(other))
+}
+
+/// Whether it tells that a turn was cancelled or failed. The rest of what the program tells the user ends nothing.
+fn is_notice_of_end(content: &Parts<'_>) -> bool {
+    const ENDS: [&str; 5] = ["cancel", "fail", "error", "interrupt", "abort"];
+    let text = content.text.text().unwrap_or_default().to_lowercase();
+    ENDS.iter().any(|word| text.contains(word))
+}
