@@ -6,9 +6,8 @@
 //! its [row](crate::core::source::Spec) tells.
 //!
 //! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `watched`, `folders` and `scan` (which files
-//! there are), `notice` (what happened to one), `files`, `tail`, `rest` and `open` (its bytes), `documents` and
-//! `databases` (what is written otherwise), `lineage` (whose history
-//! it copied), `outbox` (what is told),
+//! there are), `notice` (what happened to one), `files`, `file_path`, `tail`, `rest` and `open` (its bytes),
+//! `documents` and `databases` (what is written otherwise), `lineage` (whose history it copied), `outbox` (what is told),
 //! `registers` and `exits` (which processes run), `watch`, `breath`, `inbox` and `places` (who wakes us, about what);
 //! `survey` (a look from outside).
 
@@ -16,6 +15,7 @@ mod breath;
 mod databases;
 mod documents;
 mod exits;
+mod file_path;
 mod files;
 mod first_lines;
 mod folders;

@@ -23,7 +23,7 @@ use super::LONGEST_REQUEST;
 use crate::core::activity::Activity;
 use crate::core::file::{FileUpdate, Skipped};
 use crate::core::limits::Snapshot;
-use crate::core::session::{Context, Session, UsageEvent, Work};
+use crate::core::session::{Context, Model, Session, UsageEvent, Work};
 use crate::core::source::Agent;
 use crate::core::source::{Doing, Surface};
 use crate::core::usage::Usage;
@@ -123,12 +123,12 @@ impl From<FileUpdate> for Tapped {
             cwd: text(session.cwd),
             been: session.been.iter().map(|folder| (**folder).to_owned()).collect(),
             lost: session.lost,
-            model: text(session.model),
-            effort: text(session.effort),
+            model: text(session.model.name.clone()),
+            effort: text(session.model.effort.clone()),
             started_at: session.started_at,
             last_event_at: session.last_event_at,
             last_usage_at: session.last_token_event_at,
-            turn: session.turn,
+            turn: session.turn.map(String::from),
             turn_open: session.work.turn_open,
             activity: doing.as_ref().map(|doing| doing.activity),
             file: doing.and_then(|doing| doing.file),
@@ -195,16 +195,18 @@ impl Tapped {
                 been: self.been.into_iter().map(Arc::from).collect(),
                 lost: self.lost,
                 branch: None,
-                model: self.model.map(Arc::from),
-                effort: self.effort.map(Arc::from),
-                service_tier: None,
+                model: Arc::new(Model {
+                    name: self.model.map(Arc::from),
+                    effort: self.effort.map(Arc::from),
+                    service_tier: None,
+                }),
                 file_begun_at: None,
                 before: None,
                 started_at: self.started_at,
                 timer_from: self.started_at,
                 last_event_at: self.last_event_at,
                 last_token_event_at: self.last_usage_at,
-                turn: self.turn,
+                turn: self.turn.map(String::into_boxed_str),
                 usage: self.usage,
                 counting: false,
                 lower_bound: false,

@@ -115,7 +115,7 @@ impl Roster {
 
 impl<'a> Candidate<'a> {
     fn key(&self) -> (Agent, &'a str) {
-        (self.session.agent, &self.session.id)
+        self.session.key()
     }
 }
 
@@ -128,15 +128,18 @@ fn weigh(session: &Session, now: Now, idle_after: Duration) -> Option<Candidate<
     })
 }
 
-/// What the sub-agents of every session that has some are doing.
+/// What the sub-agents of every session that has some are doing. `sessions` are in the order of their keys.
 pub fn helped(sessions: &[&Session]) -> BTreeMap<String, Helped> {
-    let by_id: BTreeMap<&str, &Session> =
-        sessions.iter().map(|session| (session.id.as_str(), *session)).collect();
+    let parent_of = |helper: &Session| {
+        let parent = (helper.agent, helper.parent.as_deref()?);
+        let place = sessions.binary_search_by_key(&parent, |session| session.key()).ok()?;
+        sessions.get(place).copied()
+    };
     let mut helped: BTreeMap<String, Helped> = BTreeMap::new();
     for helper in sessions {
         let mut at = *helper;
         for _ in 0..GENERATIONS {
-            let Some(parent) = at.parent.as_deref().and_then(|parent| by_id.get(parent)) else { break };
+            let Some(parent) = parent_of(at) else { break };
             helped.entry(parent.id.clone()).or_default().add(helper, parent);
             at = parent;
         }

@@ -4,6 +4,7 @@
 //! the agent is doing, whether it is still at work) is asked with the time as an argument.
 //! Read next: [`crate::core::roster`], which chooses among sessions.
 
+mod context;
 mod folders;
 
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use crate::core::source::Agent;
 use crate::core::source::{Call, Doing, Surface};
 use crate::core::time::later;
 use crate::core::usage::{Tokens, Usage};
+
+pub use context::Context;
 
 /// How long a tool may run without a line before it is taken for dead. Builds and tests are silent.
 pub const CALL_SILENCE: Duration = Duration::from_secs(30 * 60);
@@ -65,12 +68,8 @@ pub struct Session {
     pub lost: bool,
     /// The git branch.
     pub branch: Option<Arc<str>>,
-    /// The model, as the agent names it.
-    pub model: Option<Arc<str>>,
-    /// The reasoning effort, as the agent names it.
-    pub effort: Option<Arc<str>>,
-    /// The service tier, where one was chosen.
-    pub service_tier: Option<Arc<str>>,
+    /// The model that works in it.
+    pub model: Arc<Model>,
     /// When this file of the session was begun, where its copies say the same.
     pub file_begun_at: Option<Timestamp>,
     /// Of the total, what the session had used before this file, as its counters tell.
@@ -84,7 +83,7 @@ pub struct Session {
     /// The newest line's time that changed the tokens.
     pub last_token_event_at: Option<Timestamp>,
     /// The turn at hand, by the agent's own id.
-    pub turn: Option<String>,
+    pub turn: Option<Box<str>>,
     /// The token figures.
     pub usage: Usage,
     /// Whether the total is provisional because the file has not been read whole yet.
@@ -107,39 +106,15 @@ pub struct Session {
     pub registration: Option<Box<Registration>>,
 }
 
-/// The context window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Context {
-    /// Tokens in it.
-    pub used_tokens: u64,
-    /// Its size in tokens.
-    pub window: u64,
-    /// What is left, 0 to 100.
-    pub remaining_percent: u8,
-}
-
-impl Context {
-    /// `used` tokens in a window of `window`, as the agent tells what is left: without what it takes off both. More than
-    /// fits is an estimate and means full.
-    pub fn new(agent: Agent, used: u64, window: u64) -> Self {
-        let baseline = agent.spec().context_baseline;
-        let used_tokens = used.min(window);
-        Self { used_tokens, window, remaining_percent: context_left(used_tokens, window, baseline) }
-    }
-}
-
-/// Codex's own formula (`protocol.rs`, `percent_of_context_window_remaining`): `baseline` tokens are in every window.
-fn context_left(used: u64, window: u64, baseline: u64) -> u8 {
-    if window <= baseline {
-        return 0;
-    }
-    let size = window - baseline;
-    let left = size.saturating_sub(used.saturating_sub(baseline));
-    #[expect(clippy::cast_precision_loss, reason = "windows are far below 2^52")]
-    let percent = (left as f64 / size as f64 * 100.0).clamp(0.0, 100.0).round();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held between 0 and 100")]
-    let percent = percent as u8;
-    percent
+/// A model and how it is asked, in the agent's own words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Model {
+    /// Its name.
+    pub name: Option<Arc<str>>,
+    /// The reasoning effort.
+    pub effort: Option<Arc<str>>,
+    /// The service tier, where one was chosen.
+    pub service_tier: Option<Arc<str>>,
 }
 
 /// What a session's lines say of the work at hand.
@@ -164,6 +139,11 @@ pub struct Work {
 }
 
 impl Session {
+    /// Which of all agents' sessions it is.
+    pub fn key(&self) -> (Agent, &str) {
+        (self.agent, &self.id)
+    }
+
     /// Nothing was written later than now. Stamps that say so are from before the clock was set back, and would keep
     /// the session alive until it is as late again.
     pub fn not_after(&mut self, wall: Timestamp) {
@@ -379,20 +359,4 @@ pub struct UsageEvent {
     /// Whether no line of usage told it: it is what the agent's own account of the session has beyond them.
     #[serde(default)]
     pub unlisted: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn context_left_is_codex_own_formula() {
-        let codex = |used, window| Context::new(Agent::CODEX, used, window);
-        assert_eq!(codex(42_976, 258_400).remaining_percent, 87);
-        assert_eq!(codex(0, 258_400).remaining_percent, 100);
-        let full = Context { used_tokens: 258_400, window: 258_400, remaining_percent: 0 };
-        assert_eq!(codex(940_499, 258_400), full);
-        assert_eq!(codex(1, 12_000).remaining_percent, 0);
-        assert_eq!(Context::new(Agent::CLAUDE, 16_000, 200_000).remaining_percent, 92);
-    }
 }

@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::Duration;
 
+use super::file_path::{FilePath, SharedFolders};
 use super::tail::Tail;
 use crate::core::source_event::{FileId, FileIdentity};
 
@@ -21,6 +22,7 @@ pub(super) struct Files {
     /// By hashes of their paths and identities: smaller than these, and in an order in which nodes are fuller than after
     /// ascending ones.
     named: BTreeSet<(u64, FileId)>,
+    folders: SharedFolders,
     next: u64,
     /// When files that end inside a line will have rested.
     resting: BTreeMap<FileId, Duration>,
@@ -33,6 +35,7 @@ impl Files {
         Self {
             tails: BTreeMap::new(),
             named: BTreeSet::new(),
+            folders: SharedFolders::default(),
             next: 1,
             resting: BTreeMap::new(),
             counting: VecDeque::new(),
@@ -53,8 +56,9 @@ impl Files {
     }
 
     /// Puts another reading in the place of `id`.
-    pub(super) fn put(&mut self, id: FileId, tail: Tail) {
+    pub(super) fn put(&mut self, id: FileId, mut tail: Tail) {
         self.remove(id);
+        self.folders.share(&mut tail.path);
         self.named.extend(names(&tail).map(|name| (name, id)));
         self.tails.insert(id, Box::new(tail));
     }
@@ -64,13 +68,14 @@ impl Files {
         for name in names(&tail) {
             self.named.remove(&(name, id));
         }
+        self.folders.leave(&tail.path);
         Some(tail)
     }
 
     /// The same file has another path now.
     pub(super) fn rename(&mut self, id: FileId, path: &Path) {
         if let Some(mut tail) = self.remove(id) {
-            tail.path = path.into();
+            tail.path = FilePath::new(path);
             self.put(id, tail);
         }
     }
@@ -88,7 +93,7 @@ impl Files {
     }
 
     pub(super) fn at(&self, path: &Path) -> Option<FileId> {
-        self.find(hash(path), |tail| *tail.path == *path)
+        self.find(hash(path), |tail| tail.path.is(path))
     }
 
     pub(super) fn with(&self, identity: FileIdentity) -> Option<FileId> {
@@ -160,7 +165,7 @@ impl Files {
 
 /// The hashes by which a file is found.
 fn names(tail: &Tail) -> [u64; 2] {
-    [hash(&*tail.path), hash(&tail.stamp.identity)]
+    [hash(&*tail.path.whole()), hash(&tail.stamp.identity)]
 }
 
 fn hash(value: &(impl Hash + ?Sized)) -> u64 {

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::vec;
 
 use super::Home;
+use super::file_path::FilePath;
 use super::lineage::MOST_HEADS;
 use super::reader::Reader;
+use super::tail::Tail;
 use crate::core::source::relatives::Head;
 use crate::core::source_event::FileId;
 
@@ -17,33 +19,39 @@ use crate::core::source_event::FileId;
 /// file's only, which then has no other file to compare itself with.
 #[derive(Debug, Default)]
 pub(super) struct FirstLines {
-    files: BTreeMap<String, BTreeSet<Arc<Path>>>,
+    files: BTreeMap<String, BTreeSet<PathBuf>>,
     /// How many files came to hand since this was made. Those at hand take no other file's place among those looked at.
     more: usize,
     /// Those of a folder that are still to be looked at.
-    beside: BTreeMap<PathBuf, Ahead>,
+    beside: BTreeMap<Arc<Path>, Ahead>,
     /// The same of all folders.
     everywhere: Ahead,
 }
 
-/// Files to look at, the newest first.
+/// Files to look at, by their places in the index, the newest first.
 #[derive(Debug, Default)]
 struct Ahead {
-    files: vec::IntoIter<Arc<Path>>,
+    files: vec::IntoIter<usize>,
     /// How many were opened.
     opened: usize,
 }
 
 impl Ahead {
-    fn new<'a>(files: impl DoubleEndedIterator<Item = &'a Arc<Path>>) -> Self {
-        Self { files: files.rev().cloned().collect::<Vec<_>>().into_iter(), opened: 0 }
+    fn new(files: impl DoubleEndedIterator<Item = usize>) -> Self {
+        Self { files: files.rev().collect::<Vec<_>>().into_iter(), opened: 0 }
     }
 }
 
 impl FirstLines {
-    fn add(&mut self, path: Arc<Path>, head: Option<Head>) {
+    fn add(&mut self, path: PathBuf, head: Option<Head>) {
         if let Some(line) = head.and_then(|head| head.first_line) {
             self.files.entry(line).or_default().insert(path);
+        }
+    }
+
+    fn add_known(&mut self, tail: &Tail) {
+        if let Some(fold) = &tail.fold {
+            self.add(tail.path.whole(), fold.head());
         }
     }
 }
@@ -65,8 +73,7 @@ impl Reader<'_> {
             lines.everywhere = everywhere;
         }
         lines.beside.extend(beside);
-        let files = lines.files.get(line).into_iter().flatten().rev().filter(|path| ***path != *own);
-        let files = files.map(|path| path.to_path_buf());
+        let files = lines.files.get(line).into_iter().flatten().rev().filter(|path| **path != *own).cloned();
         let (mut files, mut old): (Vec<_>, Vec<_>) = files.partition(|path| self.is_awake(path));
         old.sort_by_key(|path| path.parent() != own.parent());
         old.truncate(MOST_HEADS);
@@ -79,29 +86,28 @@ impl Reader<'_> {
 
     fn first_lines(&self, home: &Arc<Home>) -> FirstLines {
         let files = self.relations.index.as_ref().map_or(&[][..], |index| &index.files);
-        let files = || files.iter().map(|(_, path)| path);
-        let mut beside = BTreeMap::<&Path, Vec<_>>::new();
-        for path in files() {
-            beside.entry(path.parent().unwrap_or(path)).or_default().push(path);
+        let mut beside = BTreeMap::<Arc<Path>, Vec<usize>>::new();
+        for (place, file) in files.iter().enumerate() {
+            beside.entry(Arc::clone(file.folder())).or_default().push(place);
         }
         let beside = beside.into_iter();
         let mut lines = FirstLines {
-            beside: beside
-                .map(|(folder, files)| (folder.to_owned(), Ahead::new(files.into_iter())))
-                .collect(),
-            everywhere: Ahead::new(files()),
+            beside: beside.map(|(folder, files)| (folder, Ahead::new(files.into_iter()))).collect(),
+            everywhere: Ahead::new(0..files.len()),
             ..FirstLines::default()
         };
         for (_, tail) in self.files.iter().filter(|(_, tail)| tail.home.agent == home.agent) {
-            lines.add(Arc::clone(&tail.path), tail.fold.as_ref().and_then(|fold| fold.head()));
+            lines.add_known(tail);
         }
         lines
     }
 
     fn look_ahead(&mut self, home: &Home, ahead: &mut Ahead, most: usize, lines: &mut FirstLines) {
         while ahead.opened < most
-            && let Some(path) = ahead.files.next()
+            && let Some(place) = ahead.files.next()
         {
+            let file = self.relations.index.as_ref().and_then(|index| index.files.get(place));
+            let Some(path) = file.map(FilePath::whole) else { continue };
             if !self.is_awake(&path) {
                 ahead.opened += 1;
                 let head = self.head_of(home, &path);
@@ -117,7 +123,7 @@ impl Reader<'_> {
             && let Some(lines) = index.lines.as_mut().filter(|_| index.agent == tail.home.agent)
         {
             lines.more = lines.more.saturating_add(1);
-            lines.add(Arc::clone(&tail.path), tail.fold.as_ref().and_then(|fold| fold.head()));
+            lines.add_known(tail);
         }
     }
 }

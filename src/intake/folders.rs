@@ -205,8 +205,8 @@ impl Reader<'_> {
     /// A folder is gone, and what was in it.
     pub(super) fn lost(&mut self, folder: &Path) -> ControlFlow<()> {
         let is_root = self.watched.lose(folder);
-        for id in self.files.ids(|tail| tail.path.starts_with(folder)) {
-            if let Some(path) = self.files.get(id).map(|tail| tail.path.clone()) {
+        for id in self.files.ids(|tail| tail.path.folder().starts_with(folder)) {
+            if let Some(path) = self.files.get(id).map(|tail| tail.path.whole()) {
                 self.look_at(&path)?;
             }
         }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Home;
+use super::file_path::FilePath;
 use super::first_lines::FirstLines;
 use super::open::{Chunks, Opened, Stamp};
 use super::reader::Reader;
@@ -50,9 +51,9 @@ pub(super) struct Index {
     pub(super) agent: Agent,
     /// How many files the intake had met when this was made.
     met: u32,
-    pub(super) files: Vec<(String, Arc<Path>)>,
+    pub(super) files: Vec<FilePath>,
     /// What is known of files that are not followed.
-    heads: BTreeMap<Arc<Path>, Head>,
+    heads: BTreeMap<PathBuf, Head>,
     /// Rows that were read: a conversation's helpers all ask for the same.
     rows: BTreeMap<PathBuf, (Stamp, Vec<UsageRow>)>,
     /// Made when it is needed.
@@ -73,10 +74,10 @@ impl Reader<'_> {
         tail.lineage_asked = Some(met);
         // No more of another file than this one could have copied from it.
         let most = tail.position.offset.saturating_mul(2).saturating_add(MARGIN);
-        let (home, own) = (Arc::clone(&tail.home), Arc::clone(&tail.path));
+        let (home, own) = (Arc::clone(&tail.home), tail.path.whole());
         self.make_index(home.agent);
         let relatives = home.agent.spec().relatives;
-        let mut around = Around { reader: self, home, own: Arc::clone(&own), most };
+        let mut around = Around { reader: self, home, own: own.clone(), most };
         let rows = relatives.answer(&own, &request, &mut around);
         if let Some(tail) = self.files.get_mut(id)
             && let Some(fold) = &mut tail.fold
@@ -92,7 +93,7 @@ impl Reader<'_> {
             return;
         }
         let agent = tail.home.agent;
-        let files = helper_files(agent, &tail.path);
+        let files = helper_files(agent, &tail.path.whole());
         let rows: Vec<_> =
             files.iter().filter_map(|path| read_rows(agent, path, u64::MAX, &mut self.chunks)).collect();
         if let Some(tail) = self.files.get_mut(id) {
@@ -102,10 +103,11 @@ impl Reader<'_> {
 
     /// The files whose names say they are `thread`'s.
     pub(super) fn files_of(&self, thread: &str) -> Vec<PathBuf> {
-        let files = self.relations.index.as_ref().map_or(&[][..], |index| &index.files);
-        let first = files.partition_point(|(known, _)| known.as_str() < thread);
-        let from = files.iter().skip(first);
-        from.take_while(|(known, _)| known == thread).map(|(_, path)| path.to_path_buf()).collect()
+        let Some(index) = &self.relations.index else { return Vec::new() };
+        let compared = |file: &FilePath| thread_of(index.agent, file).cmp(&Some(thread));
+        let first = index.files.partition_point(|file| compared(file).is_lt());
+        let from = index.files.iter().skip(first);
+        from.take_while(|file| compared(file).is_eq()).map(FilePath::whole).collect()
     }
 
     /// Whether a file is followed, and what was read of it is at hand.
@@ -148,7 +150,7 @@ impl Reader<'_> {
         }
         let head = fold.head()?;
         if let Some(index) = &mut self.relations.index {
-            index.heads.insert(path.into(), head.clone());
+            index.heads.insert(path.to_owned(), head.clone());
         }
         Some(head)
     }
@@ -162,23 +164,31 @@ impl Reader<'_> {
         }
     }
 
-    fn list_threads(&self, agent: Agent) -> Vec<(String, Arc<Path>)> {
-        let thread = agent.spec().layout.thread;
-        let folders = self.watched.folders_of(|home| home.agent == agent);
-        let entries = folders.filter_map(|(folder, _)| std::fs::read_dir(folder).ok()).flatten().flatten();
-        let mut files: Vec<_> = entries
-            .filter_map(|entry| Some((thread(entry.file_name().to_str()?)?.to_owned(), entry.path().into())))
-            .collect();
-        files.sort_unstable();
+    fn list_threads(&self, agent: Agent) -> Vec<FilePath> {
+        let mut files = Vec::new();
+        for (folder, _) in self.watched.folders_of(|home| home.agent == agent) {
+            let folder = Arc::from(folder.as_path());
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+            let listed = entries.map(|entry| FilePath::within(&folder, &entry.file_name()));
+            files.extend(listed.filter(|file| thread_of(agent, file).is_some()));
+        }
+        files.sort_unstable_by(|one, other| {
+            thread_of(agent, one).cmp(&thread_of(agent, other)).then_with(|| one.cmp(other))
+        });
         files
     }
+}
+
+/// The conversation in the name of a file.
+fn thread_of(agent: Agent, file: &FilePath) -> Option<&str> {
+    file.name().and_then(agent.spec().layout.thread)
 }
 
 /// The files around `own`, in all homes of its agent: a home may hold what was copied from another.
 struct Around<'a, 'r> {
     reader: &'a mut Reader<'r>,
     home: Arc<Home>,
-    own: Arc<Path>,
+    own: PathBuf,
     most: u64,
 }
 
@@ -214,14 +224,13 @@ impl Neighbours for Around<'_, '_> {
         }
         let reader = &self.reader;
         let is_at_hand = |tail: &Tail| tail.fold.is_some() && tail.home.agent == self.home.agent;
-        let at_hand = reader.files.iter().filter(|(_, tail)| is_at_hand(tail) && tail.path != *own);
+        let at_hand = reader.files.iter().filter(|(_, tail)| is_at_hand(tail) && !tail.path.is(own));
         let listed = || reader.relations.index.iter().flat_map(|index| index.files.iter().rev());
-        let is_beside = |path: &Path| path.parent() == own.parent();
-        let (beside, elsewhere) =
-            (listed().filter(|(_, path)| is_beside(path)), listed().filter(|(_, path)| !is_beside(path)));
-        let old = beside.chain(elsewhere).map(|(_, path)| path);
-        let old = old.filter(|path| *path != own && !reader.is_awake(path)).take(MOST_HEADS);
-        at_hand.map(|(_, tail)| &tail.path).chain(old).map(|path| path.to_path_buf()).collect()
+        let is_beside = |file: &&FilePath| Some(&**file.folder()) == own.parent();
+        let (beside, elsewhere) = (listed().filter(is_beside), listed().filter(|file| !is_beside(file)));
+        let old = beside.chain(elsewhere).filter(|file| !file.is(own)).map(FilePath::whole);
+        let old = old.filter(|path| !reader.is_awake(path)).take(MOST_HEADS);
+        at_hand.map(|(_, tail)| tail.path.whole()).chain(old).collect()
     }
 
     fn head(&mut self, path: &Path) -> Option<Head> {

@@ -121,7 +121,7 @@ impl Reader<'_> {
     fn resume(&mut self, home: &Arc<Home>, path: &Path, offset: u64) -> io::Result<Option<FileId>> {
         let now = self.now();
         let mut opened = Opened::open(path)?;
-        let tail = Tail::resume(home, path.to_owned(), &mut opened, offset, &mut self.chunks)?;
+        let tail = Tail::resume(home, path, &mut opened, offset, &mut self.chunks)?;
         Ok(tail.map(|mut tail| {
             tail.grown_at = now.mono.saturating_sub(now.since(opened.stamp.modified));
             self.files.insert(tail)
@@ -130,7 +130,7 @@ impl Reader<'_> {
 
     fn look_again(&mut self, id: FileId) -> io::Result<ControlFlow<()>> {
         let Some(tail) = self.files.get_mut(id) else { return Ok(ControlFlow::Continue(())) };
-        let mut opened = Opened::open(&tail.path)?;
+        let mut opened = Opened::open(&tail.path.whole())?;
         match tail.follow(&mut opened, &mut self.chunks)? {
             Followed::Unchanged => Ok(ControlFlow::Continue(())),
             Followed::Grown => {
@@ -157,7 +157,7 @@ impl Reader<'_> {
     /// The path of `id` leads to other content.
     fn start_over(&mut self, id: FileId, opened: &mut Opened) -> io::Result<ControlFlow<()>> {
         let Some(old) = self.files.get(id) else { return Ok(ControlFlow::Continue(())) };
-        let (home, path) = (Arc::clone(&old.home), old.path.clone());
+        let (home, path) = (Arc::clone(&old.home), old.path.whole());
         if let Some(moved) = self.files.with(opened.stamp.identity)
             && moved != id
             && !self.is_there(moved)
@@ -177,7 +177,7 @@ impl Reader<'_> {
     /// Reads a file anew. What is older than any live file is not live.
     fn read(&mut self, home: &Arc<Home>, path: &Path, opened: &mut Opened) -> io::Result<Tail> {
         let live_since = self.config.live_since.max(earlier(self.now().wall, LIVE_FOR));
-        Tail::read(home, path.to_owned(), opened, live_since, &self.config.sizes, &mut self.chunks)
+        Tail::read(home, path, opened, live_since, &self.config.sizes, &mut self.chunks)
     }
 
     /// Sends what the fold of `id` has learnt.
@@ -241,7 +241,7 @@ impl Reader<'_> {
     pub(super) fn count(&mut self) -> ControlFlow<()> {
         let slice = self.config.sizes.slice;
         let Some((id, tail)) = self.files.next_to_count() else { return ControlFlow::Continue(()) };
-        let done = Opened::open(&tail.path).and_then(|mut opened| {
+        let done = Opened::open(&tail.path.whole()).and_then(|mut opened| {
             let same = opened.stamp.identity == tail.stamp.identity;
             let done = if same { tail.count(&mut opened, slice, &mut self.chunks)? } else { false };
             Ok((same, done))
@@ -254,7 +254,7 @@ impl Reader<'_> {
             }
             Ok((false, _)) | Err(_) => {
                 // Whatever happened to it, a look tells; if it cannot be counted now, the next event or rescan tries again.
-                let path = Arc::clone(&tail.path);
+                let path = tail.path.whole();
                 self.files.counted();
                 self.look_at(&path)
             }
@@ -269,7 +269,7 @@ impl Reader<'_> {
 
     fn is_there(&self, id: FileId) -> bool {
         self.files.get(id).is_some_and(|tail| {
-            Stamp::look(&tail.path).is_ok_and(|stamp| stamp.identity == tail.stamp.identity)
+            Stamp::look(&tail.path.whole()).is_ok_and(|stamp| stamp.identity == tail.stamp.identity)
         })
     }
 }

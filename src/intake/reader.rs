@@ -200,8 +200,8 @@ impl<'a> Reader<'a> {
         for id in self.files.ids(wanted) {
             let Some(tail) = self.files.get_mut(id) else { continue };
             tail.polled_at = mono;
-            if !Stamp::look(&tail.path).is_ok_and(|stamp| stamp == tail.stamp) {
-                let path = tail.path.clone();
+            let path = tail.path.whole();
+            if !Stamp::look(&path).is_ok_and(|stamp| stamp == tail.stamp) {
                 self.look_at(&path)?;
             }
         }

@@ -16,7 +16,7 @@ use crate::core::file::SessionFile;
 use crate::core::source_event::FileId;
 
 /// So few stay awake.
-const FEW: usize = 256;
+const FEW: usize = 64;
 
 /// Larger files are not read twice, in bytes.
 const MOST: u64 = 4 * 1024 * 1024;
@@ -63,7 +63,7 @@ impl Tail {
             return Ok(true);
         }
         let fold = SessionFile::new(self.home.agent, Arc::clone(&self.home.label), Timestamp::MAX);
-        let (mut fold, mut position) = (located(fold, &self.path), Position::default());
+        let (mut fold, mut position) = (located(fold, &self.path.whole()), Position::default());
         chunks.stream(&mut opened.file, 0, self.position.offset, |bytes| {
             fold.push(bytes);
             position.pass(bytes);
@@ -106,8 +106,7 @@ mod tests {
             Arc::new(Home { agent: Agent::CLAUDE, path: folder.path().to_owned(), label: "home".into() });
         let (sizes, mut chunks) = (Sizes::default(), Chunks::new(4096, Arc::new(Inbox::default())));
         let mut opened = Opened::open(&path).unwrap();
-        let mut tail =
-            Tail::read(&home, path.clone(), &mut opened, Timestamp::MAX, &sizes, &mut chunks).unwrap();
+        let mut tail = Tail::read(&home, &path, &mut opened, Timestamp::MAX, &sizes, &mut chunks).unwrap();
         let told = |tail: &mut Tail, others: &[Vec<UsageRow>]| {
             let fold = tail.fold.as_mut().unwrap();
             fold.caught_up();

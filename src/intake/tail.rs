@@ -5,12 +5,13 @@
 //! Read next: `rest`, for a file that is read on only after a long time; `reader`, which decides when.
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::file_path::FilePath;
 use super::open::{Chunks, Opened, Stamp};
 use super::{Ends, Home, Sizes};
 use crate::core::file::{Decided, SessionFile};
@@ -24,7 +25,7 @@ const ANCHOR: usize = 64;
 #[derive(Debug)]
 pub(super) struct Tail {
     pub(super) home: Arc<Home>,
-    pub(super) path: Arc<Path>,
+    pub(super) path: FilePath,
     pub(super) stamp: Stamp,
     pub(super) position: Position,
     /// How far it had been read when that was last told.
@@ -210,13 +211,13 @@ impl Tail {
     /// Reads a file for the first time. A large one gives its ends now and the rest to [`Tail::count`].
     pub(super) fn read(
         home: &Arc<Home>,
-        path: PathBuf,
+        path: &Path,
         opened: &mut Opened,
         live_since: Timestamp,
         sizes: &Sizes,
         chunks: &mut Chunks,
     ) -> io::Result<Self> {
-        let new = || located(SessionFile::new(home.agent, Arc::clone(&home.label), live_since), &path);
+        let new = || located(SessionFile::new(home.agent, Arc::clone(&home.label), live_since), path);
         let reading = if opened.stamp.len <= sizes.whole || opened.file.is_packed() {
             Reading::whole(new(), opened, chunks)?
         } else {
@@ -225,7 +226,7 @@ impl Tail {
         let count = (!reading.whole).then(|| Count { fold: new(), offset: 0 });
         Ok(Self {
             home: Arc::clone(home),
-            path: path.into(),
+            path: FilePath::new(path),
             stamp: opened.stamp,
             followed: reading.position.offset,
             position: reading.position,
@@ -243,13 +244,13 @@ impl Tail {
     /// Reads a file for the first time, but only to where an earlier reading has told all of it; `None` when it is shorter.
     pub(super) fn resume(
         home: &Arc<Home>,
-        path: PathBuf,
+        path: &Path,
         opened: &mut Opened,
         offset: u64,
         chunks: &mut Chunks,
     ) -> io::Result<Option<Self>> {
         // Whatever the stamps say, nothing in it is live.
-        let mut fold = located(SessionFile::new(home.agent, Arc::clone(&home.label), Timestamp::MAX), &path);
+        let mut fold = located(SessionFile::new(home.agent, Arc::clone(&home.label), Timestamp::MAX), path);
         let mut position = Position::default();
         let passed = chunks.stream(&mut opened.file, 0, offset, |bytes| {
             fold.push(bytes);
@@ -259,7 +260,7 @@ impl Tail {
         fold.end_line();
         Ok((passed == offset).then(|| Self {
             home: Arc::clone(home),
-            path: path.into(),
+            path: FilePath::new(path),
             // It is the rest that a look at it will find to have come.
             stamp: Stamp { len: offset, modified: Timestamp::UNIX_EPOCH, ..opened.stamp },
             followed: offset,
@@ -334,7 +335,7 @@ mod tests {
     /// There may be many thousands, nearly all of them at rest.
     #[test]
     fn what_is_kept_of_a_file_is_small() {
-        assert!(size_of::<Tail>() <= 184, "{}", size_of::<Tail>());
+        assert!(size_of::<Tail>() <= 200, "{}", size_of::<Tail>());
     }
 
     #[test]
@@ -346,8 +347,7 @@ mod tests {
             Arc::new(Home { agent: Agent::CODEX, path: folder.path().to_owned(), label: "home".into() });
         let (sizes, mut chunks) = (Sizes::default(), Chunks::new(64, Arc::new(Inbox::default())));
         let mut opened = Opened::open(&path).unwrap();
-        let mut tail =
-            Tail::read(&home, path.clone(), &mut opened, Timestamp::MIN, &sizes, &mut chunks).unwrap();
+        let mut tail = Tail::read(&home, &path, &mut opened, Timestamp::MIN, &sizes, &mut chunks).unwrap();
 
         std::fs::write(&path, "one\ntwo\n").unwrap();
         // A reading that fails behind the last byte comes as far as this.

@@ -7,6 +7,7 @@
 mod tests;
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -167,10 +168,8 @@ impl Parts {
             if session.context.is_none() && session.context_used.is_none() {
                 (session.context, session.context_used) = (figures.context, figures.context_used);
             }
-            if session.model.is_none() {
-                session.model.clone_from(&figures.model);
-                session.effort.clone_from(&figures.effort);
-                session.service_tier.clone_from(&figures.service_tier);
+            if session.model.name.is_none() {
+                session.model = Arc::clone(&figures.model);
             }
         }
         for (_, told) in told() {

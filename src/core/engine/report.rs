@@ -99,7 +99,7 @@ impl Engine {
 pub(super) fn restored(session: &Session) -> UsageEvent {
     UsageEvent {
         at: session.last_token_event_at.unwrap_or(Timestamp::UNIX_EPOCH),
-        turn: session.turn.clone(),
+        turn: session.turn.as_deref().map(str::to_owned),
         usage: session.usage,
         added: None,
         call: None,

@@ -1,36 +1,54 @@
-//! Texts that many sessions have in common: folders, branches, models. Each is kept once.
+//! What many sessions have in common: folders, branches, models. Each is kept once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::core::session::Session;
+use crate::core::session::{Model, Session};
 
 /// So few are not worth looking through.
 const FEW: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    texts: BTreeSet<Arc<str>>,
+    texts: Pool<str>,
+    models: Pool<Model>,
+}
+
+#[derive(Debug)]
+struct Pool<T: ?Sized> {
+    all: BTreeSet<Arc<T>>,
     /// How many were in use when that was last counted.
     in_use: usize,
 }
 
+impl<T: ?Sized> Default for Pool<T> {
+    fn default() -> Self {
+        Self { all: BTreeSet::new(), in_use: 0 }
+    }
+}
+
 impl Shared {
-    /// Gives `session` the texts of those before it.
+    /// Gives `session` what those before it had.
     pub(super) fn share(&mut self, session: &mut Session) {
-        let Session { parent, cwd, been, branch, model, effort, service_tier, .. } = session;
-        let texts = [parent, cwd, branch, model, effort, service_tier].into_iter().flatten();
-        for text in texts.chain(been) {
-            match self.texts.get(text) {
-                Some(known) => *text = Arc::clone(known),
-                None => {
-                    self.texts.insert(Arc::clone(text));
-                }
+        let Session { parent, cwd, been, branch, model, .. } = session;
+        for text in [parent, cwd, branch].into_iter().flatten().chain(been) {
+            self.texts.share(text);
+        }
+        self.models.share(model);
+    }
+}
+
+impl<T: ?Sized + Ord> Pool<T> {
+    fn share(&mut self, one: &mut Arc<T>) {
+        match self.all.get(one) {
+            Some(known) => *one = Arc::clone(known),
+            None => {
+                self.all.insert(Arc::clone(one));
             }
         }
-        if self.texts.len() > FEW.max(self.in_use.saturating_mul(2)) {
-            self.texts.retain(|text| Arc::strong_count(text) > 1);
-            self.in_use = self.texts.len();
+        if self.all.len() > FEW.max(self.in_use.saturating_mul(2)) {
+            self.all.retain(|one| Arc::strong_count(one) > 1);
+            self.in_use = self.all.len();
         }
     }
 }
@@ -62,8 +80,10 @@ mod tests {
             let mut other = session(&format!("branch-{number}"));
             shared.share(&mut other);
             assert!(Arc::ptr_eq(kept.cwd.as_ref().unwrap(), other.cwd.as_ref().unwrap()));
+            assert!(Arc::ptr_eq(&kept.model, &other.model));
         }
-        assert!(shared.texts.len() <= FEW + 1, "{}", shared.texts.len());
-        assert!(shared.texts.contains("main"));
+        let texts = shared.texts.all;
+        assert!(texts.len() <= FEW + 1, "{}", texts.len());
+        assert!(texts.contains("main"));
     }
 }

@@ -69,9 +69,7 @@ impl About {
             been: Vec::new(),
             lost: false,
             branch: meta.branch.as_deref().map(Arc::from),
-            model: None,
-            effort: None,
-            service_tier: None,
+            model: Arc::default(),
             file_begun_at: meta.file_begun_at,
             before: None,
             started_at: meta.started_at,
@@ -175,17 +173,20 @@ impl About {
             | Fact::ContinuedIn(_)
             | Fact::Alive => {}
             Fact::Context { model, effort, cwd } => {
-                self.session.model = model.map(Arc::from).or(self.session.model.take());
-                self.session.effort = effort.map(Arc::from);
+                let known = Arc::make_mut(&mut self.session.model);
+                known.name = model.map(Arc::from).or(known.name.take());
+                known.effort = effort.map(Arc::from);
                 if let Some(folder) = cwd {
                     self.session.move_to(&folder);
                 }
             }
-            Fact::Tier(tier) => self.session.service_tier = tier.map(Arc::from),
+            Fact::Tier(tier) => {
+                Arc::make_mut(&mut self.session.model).service_tier = tier.map(Arc::from);
+            }
             Fact::TurnStarted { turn, window, .. } => {
                 self.turns_recorded = true;
                 self.window = window.or(self.window);
-                self.session.turn = turn;
+                self.session.turn = turn.map(String::into_boxed_str);
                 *work = Work { turn_open: true, limited_until: work.limited_until.take(), ..Work::default() };
             }
             // A message queued into a running turn does not restart it; an open call tells that one is running.

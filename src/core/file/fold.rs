@@ -145,7 +145,7 @@ impl Fold {
                         continue;
                     }
                     // Where usage is not written per call, the session's model is the one that was called.
-                    let model = || about.session.model.as_deref().map(str::to_owned);
+                    let model = || about.session.model.name.as_deref().map(str::to_owned);
                     let by_model = || Call { model: model(), finish_reason: None }.known();
                     let call = if event.unlisted { None } else { event.call.or_else(by_model) };
                     self.events.push(UsageEvent { call, ..event });

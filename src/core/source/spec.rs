@@ -200,6 +200,9 @@ impl Eq for Agent {}
 
 impl Ord for Agent {
     fn cmp(&self, other: &Self) -> Ordering {
+        if self == other {
+            return Ordering::Equal;
+        }
         self.place().cmp(&other.place()).then_with(|| self.word().cmp(other.word()))
     }
 }

@@ -300,7 +300,7 @@ pub(super) fn updated(event: Event) -> (FileId, Text, bool) {
     let session = update.session;
     let text = Text {
         id: session.id,
-        last: session.model.map(|model| model.to_string()),
+        last: session.model.name.as_ref().map(ToString::to_string),
         said: update.skipped.unknown_types,
         provisional: session.counting,
         usage: update.usage.iter().filter(|event| event.added.is_some()).map(|event| event.at).collect(),

@@ -209,7 +209,7 @@ fn a_jump_keeps_to_what_the_rest_tells() {
                 );
             }
             if reading.file.tail_suffices() {
-                assert_eq!(session.model, counted.model, "{at}");
+                assert_eq!(session.model.name, counted.model.name, "{at}");
                 assert_eq!(session.work, counted.work, "{at}");
             }
             // The count, which takes its place.

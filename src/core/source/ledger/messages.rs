@@ -203,8 +203,8 @@ impl Ledger for Messages {
         if self.shared || has_accounts || !self.held.is_empty() {
             return None;
         }
-        // That there is an original makes a difference also where nothing of it was met.
-        let any = inherited.first().filter(|_| self.met.is_empty());
+        // That there is an original makes a difference to copied lines also where nothing of it was met.
+        let any = inherited.first().filter(|_| self.met.is_empty() && self.copied);
         let inherited = self.met.iter().chain(any).copied().collect();
         Some(Decided { inherited: Some(inherited) })
     }
