@@ -12,6 +12,7 @@ use super::file_path::FilePath;
 use super::lineage::MOST_HEADS;
 use super::reader::Reader;
 use super::tail::Tail;
+use crate::core::fingerprint;
 use crate::core::source::relatives::Head;
 use crate::core::source_event::FileId;
 
@@ -19,7 +20,8 @@ use crate::core::source_event::FileId;
 /// file's only, which then has no other file to compare itself with.
 #[derive(Debug, Default)]
 pub(super) struct FirstLines {
-    files: BTreeMap<String, BTreeSet<PathBuf>>,
+    at_hand: BTreeSet<(Line, FileId)>,
+    looked_at: BTreeSet<(Line, Place)>,
     /// How many files came to hand since this was made. Those at hand take no other file's place among those looked at.
     more: usize,
     /// Those of a folder that are still to be looked at.
@@ -28,32 +30,35 @@ pub(super) struct FirstLines {
     everywhere: Ahead,
 }
 
-/// Files to look at, by their places in the index, the newest first.
+/// A line's fingerprint: a few files too many do no harm.
+type Line = u64;
+
+/// Where a file stands in the index.
+type Place = usize;
+
+/// Files to look at, the newest first.
 #[derive(Debug, Default)]
 struct Ahead {
-    files: vec::IntoIter<usize>,
+    files: vec::IntoIter<Place>,
     /// How many were opened.
     opened: usize,
 }
 
 impl Ahead {
-    fn new(files: impl DoubleEndedIterator<Item = usize>) -> Self {
+    fn new(files: impl DoubleEndedIterator<Item = Place>) -> Self {
         Self { files: files.rev().collect::<Vec<_>>().into_iter(), opened: 0 }
     }
 }
 
 impl FirstLines {
-    fn add(&mut self, path: PathBuf, head: Option<Head>) {
-        if let Some(line) = head.and_then(|head| head.first_line) {
-            self.files.entry(line).or_default().insert(path);
-        }
+    fn add(&mut self, id: FileId, tail: &Tail) {
+        let line = tail.fold.as_ref().and_then(|fold| line_of(fold.head()?));
+        self.at_hand.extend(line.map(|line| (line, id)));
     }
+}
 
-    fn add_known(&mut self, tail: &Tail) {
-        if let Some(fold) = &tail.fold {
-            self.add(tail.path.whole(), fold.head());
-        }
-    }
+fn line_of(head: Head) -> Option<Line> {
+    head.first_line.map(|line| fingerprint::short(line.as_bytes()))
 }
 
 impl Reader<'_> {
@@ -73,7 +78,13 @@ impl Reader<'_> {
             lines.everywhere = everywhere;
         }
         lines.beside.extend(beside);
-        let files = lines.files.get(line).into_iter().flatten().rev().filter(|path| **path != *own).cloned();
+        let line = fingerprint::short(line.as_bytes());
+        let at_hand = lines.at_hand.range((line, FileId::new(0))..=(line, FileId::new(u64::MAX)));
+        let at_hand = at_hand.filter_map(|(_, id)| Some(&self.files.get(*id)?.path));
+        let looked_at = lines.looked_at.range((line, Place::MIN)..=(line, Place::MAX));
+        let looked_at = looked_at.filter_map(|(_, place)| self.listed(*place));
+        let files: BTreeSet<_> = at_hand.chain(looked_at).filter(|file| !file.is(own)).collect();
+        let files = files.into_iter().rev().map(FilePath::whole);
         let (mut files, mut old): (Vec<_>, Vec<_>) = files.partition(|path| self.is_awake(path));
         old.sort_by_key(|path| path.parent() != own.parent());
         old.truncate(MOST_HEADS);
@@ -86,7 +97,7 @@ impl Reader<'_> {
 
     fn first_lines(&self, home: &Arc<Home>) -> FirstLines {
         let files = self.relations.index.as_ref().map_or(&[][..], |index| &index.files);
-        let mut beside = BTreeMap::<Arc<Path>, Vec<usize>>::new();
+        let mut beside = BTreeMap::<Arc<Path>, Vec<Place>>::new();
         for (place, file) in files.iter().enumerate() {
             beside.entry(Arc::clone(file.folder())).or_default().push(place);
         }
@@ -96,22 +107,25 @@ impl Reader<'_> {
             everywhere: Ahead::new(0..files.len()),
             ..FirstLines::default()
         };
-        for (_, tail) in self.files.iter().filter(|(_, tail)| tail.home.agent == home.agent) {
-            lines.add_known(tail);
+        for (id, tail) in self.files.iter().filter(|(_, tail)| tail.home.agent == home.agent) {
+            lines.add(id, tail);
         }
         lines
+    }
+
+    fn listed(&self, place: Place) -> Option<&FilePath> {
+        self.relations.index.as_ref()?.files.get(place)
     }
 
     fn look_ahead(&mut self, home: &Home, ahead: &mut Ahead, most: usize, lines: &mut FirstLines) {
         while ahead.opened < most
             && let Some(place) = ahead.files.next()
         {
-            let file = self.relations.index.as_ref().and_then(|index| index.files.get(place));
-            let Some(path) = file.map(FilePath::whole) else { continue };
+            let Some(path) = self.listed(place).map(FilePath::whole) else { continue };
             if !self.is_awake(&path) {
                 ahead.opened += 1;
-                let head = self.head_of(home, &path);
-                lines.add(path, head);
+                let line = self.head_of(home, &path).and_then(line_of);
+                lines.looked_at.extend(line.map(|line| (line, place)));
             }
         }
     }
@@ -123,7 +137,7 @@ impl Reader<'_> {
             && let Some(lines) = index.lines.as_mut().filter(|_| index.agent == tail.home.agent)
         {
             lines.more = lines.more.saturating_add(1);
-            lines.add_known(tail);
+            lines.add(id, tail);
         }
     }
 }
