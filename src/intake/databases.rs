@@ -253,7 +253,7 @@ impl Reader<'_> {
         let Some(schema) = database.schema_beside_files() else { return Ok(false) };
         let Some(fold) = &mut tail.fold else { return Ok(false) };
         let listed = Listed { id: session.id, schema };
-        database.read(&listed, &mut tail.cursors, fold.as_mut())?;
+        database.read(&listed, tail.cursors.get_or_insert_default(), fold.as_mut())?;
         fold.settle();
         Ok(true)
     }
