@@ -9,6 +9,7 @@ use super::{Engine, Known, Output};
 use crate::core::activity::Activity;
 use crate::core::card::Card;
 use crate::core::privacy::{Allowed, Answer, Policy, Question};
+use crate::core::publish::Publisher;
 use crate::core::session::Session;
 use crate::core::settings::Privacy;
 use crate::core::source::Agent;
@@ -109,7 +110,7 @@ impl Engine {
         // What could not be found out again is as it was.
         places.found.patterns.extend(answer.patterns);
         places.found.patterns.retain(|pattern, _| places.patterns.contains(pattern));
-        let sessions = with_origins(&self.files, &self.dormant);
+        let sessions = to_be_placed(&self.files, &self.dormant, &self.publisher);
         let folders: BTreeSet<&str> = sessions.into_iter().flat_map(Session::folders).collect();
         places.found.folders.retain(|folder, _| folders.contains(folder.as_str()));
         places.rebuild(self.in_force.privacy());
@@ -128,7 +129,7 @@ impl Engine {
 
     fn ask(&mut self, now: Now) {
         let idle_after = self.settings.card.idle_after;
-        let sessions = with_origins(&self.files, &self.dormant);
+        let sessions = to_be_placed(&self.files, &self.dormant, &self.publisher);
         let origins: BTreeSet<&str> = sessions.iter().flat_map(|session| session.origins()).collect();
         let matters = |session: &&Session| {
             session.activity(now.wall, idle_after) != Activity::Idle || origins.contains(session.id.as_str())
@@ -156,7 +157,7 @@ impl Engine {
         let places = &mut self.places;
         let sessions = || self.files.values().map(|known| &known.session);
         let mut hidden = places.gone.clone();
-        for session in with_origins(&self.files, &self.dormant) {
+        for session in to_be_placed(&self.files, &self.dormant, &self.publisher) {
             if places.hides(session) {
                 hidden.insert((session.agent, session.id.clone()));
             }
@@ -203,15 +204,17 @@ impl Engine {
     }
 }
 
-/// The sessions that are listed, and those from which they came: they may have ended long ago.
-fn with_origins<'a>(
+/// The sessions that are listed, and of those that have ended the ones from which others came or whose card is still seen.
+fn to_be_placed<'a>(
     files: &'a BTreeMap<FileId, Box<Known>>,
     dormant: &'a BTreeMap<FileId, Box<Known>>,
+    publisher: &Publisher<Card>,
 ) -> Vec<&'a Session> {
-    let listed = || files.values().map(|known| &known.session);
-    let origins: BTreeSet<&str> = listed().flat_map(Session::origins).collect();
-    let ended = dormant.values().map(|known| &known.session).filter(|_| !origins.is_empty());
-    listed().chain(ended.filter(|session| origins.contains(session.id.as_str()))).collect()
+    let origins: BTreeSet<&str> = files.values().flat_map(|known| known.session.origins()).collect();
+    let is_seen = |one: &Session| publisher.shows_any(|card| card.session() == one.id);
+    let is_wanted = |one: &&Session| origins.contains(one.id.as_str()) || is_seen(one);
+    let ended = dormant.values().map(|known| &known.session).filter(is_wanted);
+    files.values().map(|known| &known.session).chain(ended).collect()
 }
 
 #[cfg(test)]
@@ -223,10 +226,8 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::core::engine::Input;
-    use crate::core::engine::Progress;
+    use crate::core::engine::{Input, Progress};
     use crate::core::file::SessionFile;
-    use crate::core::publish::Publisher;
     use crate::core::settings::{PrivacyRule, Settings, Show};
     use crate::core::source_event::{FileId, FileIdentity, ReadTo, SourceEvent};
     use crate::core::time::later;
