@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use super::word::SAME_RESET;
-use super::{Snapshot, Window};
+use super::{Reading, Snapshot, Window};
 use crate::core::time::elapsed;
 
 /// When the newest fall was, of any source.
@@ -61,7 +61,9 @@ pub(super) fn merged<'a>(words: impl Iterator<Item = &'a Snapshot> + Clone) -> O
         let earlier = values.iter().filter(|value| value.window.is_before(chosen.window));
         let first = earlier.map(|value| value.word.first_of(value.window));
         let holds = first.filter(|first| void_before.is_none_or(|void| first.at >= void));
-        holds.filter(|first| first.used_percent < chosen.window.used_percent).min_by_key(|first| first.at)
+        let is_lower =
+            |first: &Reading| first.at < chosen.seen_at && first.used_percent < chosen.window.used_percent;
+        holds.filter(is_lower).min_by_key(|first| first.at)
     };
     let window = |chosen: &Value<'_>| Window {
         learnt_at: Some(chosen.seen_at).filter(|at| *at < source.seen_at),
