@@ -12,7 +12,7 @@ use crate::core::activity::Activity;
 use crate::core::card::{CardFacts, CardWindow};
 use crate::core::fit::Level;
 use crate::core::limits::{Standing, main_family};
-use crate::core::names::visible;
+use crate::core::names::{neutralise, visible};
 use crate::core::privacy::Allowed;
 use crate::core::report::{LimitsReport, SessionReport, StatusReport};
 use crate::core::source::Agent;
@@ -122,9 +122,16 @@ impl<'a> Bar<'a> {
                 Allowed { project: uses(Word::Project), branch: uses(Word::Branch), file: uses(Word::File) };
             let names = Names::new(&facts, allowed, [template, template]);
             let values = Values { facts: &facts, names: &names, zone, now: report.now };
+            // Whose limits they are stands before them, unless the template has a place of its own for that.
+            let owner = facts.home.as_deref().map(neutralise).filter(|_| !uses(Word::Home));
             template.render(|word| {
                 let is_known = session.is_some() || word != Word::Activity;
-                values.of(word, Level::Full).filter(|_| is_known).map(|value| escape(&visible(&value)))
+                let value = values.of(word, Level::Full).filter(|_| is_known)?;
+                let value = match (&owner, word) {
+                    (Some(owner), Word::Limits) => format!("{owner} {value}"),
+                    _ => value,
+                };
+                Some(escape(&visible(&value)))
             })
         });
         Self {
@@ -162,6 +169,9 @@ fn facts(
         branch: text(|session| &session.branch),
         model: text(|session| &session.model),
         effort: text(|session| &session.effort),
+        home: limits
+            .and_then(|limits| limits.home_name.clone())
+            .or_else(|| text(|session| &session.home_name)),
         triplet: session.map_or(Triplet::default(), |session| session.tokens),
         counting: session.is_some_and(|session| session.counting),
         total: session.and_then(|session| session.usage.session_total_tokens),

@@ -36,6 +36,8 @@ pub struct CardFacts {
     pub model: Option<String>,
     /// The reasoning effort as the agent names it.
     pub effort: Option<String>,
+    /// What the user calls the agent's home.
+    pub home: Option<String>,
     /// The triplet, counted as the settings say.
     pub triplet: Triplet,
     /// Whether the total is still being counted.

@@ -372,8 +372,8 @@ impl Engine {
     }
 
     fn learn(&mut self, now: Now, words: impl IntoIterator<Item = Snapshot>) {
-        let said = self.limits.learn(words);
-        let reports: Vec<LimitsReport> = said.into_iter().map(|said| LimitsReport::new(said, now)).collect();
+        let said: Vec<Snapshot> = self.limits.learn(words).into_iter().cloned().collect();
+        let reports: Vec<LimitsReport> = said.iter().map(|said| self.report_limits(said, now)).collect();
         for report in reports {
             self.tell(now.wall, EventKind::Limits(Box::new(report)));
         }

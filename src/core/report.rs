@@ -2,6 +2,9 @@
 //!
 //! Everything here is made to be shown, so nothing here holds content or a path taken from a session file.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -144,6 +147,9 @@ pub struct SessionReport {
     /// The agent's home folder, as configured.
     #[serde(default)]
     pub home: String,
+    /// What the user calls it.
+    #[serde(default)]
+    pub home_name: Option<String>,
     /// How the user reaches it.
     pub surface: Surface,
     /// Whether it is on the card.
@@ -195,7 +201,7 @@ fn yes() -> bool {
 }
 
 impl SessionReport {
-    /// `session` as it stands at `now`, without the name of the file at hand.
+    /// `session` as it stands at `now`, without the names of the file at hand and of its home.
     pub fn new(
         session: &Session,
         shown: bool,
@@ -208,6 +214,7 @@ impl SessionReport {
             id: session.id.clone(),
             agent: session.agent,
             home: session.home.to_string(),
+            home_name: None,
             surface: session.surface,
             shown,
             visible: session.visible,
@@ -239,6 +246,9 @@ pub struct LimitsReport {
     pub agent: Agent,
     /// The home folder they were found in.
     pub home: String,
+    /// What the user calls it.
+    #[serde(default)]
+    pub home_name: Option<String>,
     /// Limit id.
     pub family: String,
     /// The family's name.
@@ -256,11 +266,12 @@ pub struct LimitsReport {
 }
 
 impl LimitsReport {
-    /// `snapshot` as it may be told at `now`.
+    /// `snapshot` as it may be told at `now`, without the name of its home.
     pub fn new(snapshot: &Snapshot, now: Now) -> Self {
         Self {
             agent: snapshot.agent,
             home: snapshot.home.to_string(),
+            home_name: None,
             family: snapshot.family.clone(),
             name: snapshot.name.clone(),
             plan: snapshot.plan.clone(),
@@ -374,25 +385,5 @@ impl UsageReport {
     /// What this event added.
     pub fn added(&self) -> Option<&Tokens> {
         self.usage.session_delta_tokens.as_ref().filter(|_| !self.restored)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A daemon and the one who asks it may be of different versions: what is left out of the JSON is no reason to
-    /// refuse it.
-    #[test]
-    fn a_report_can_be_read_back_without_what_it_leaves_out() {
-        let json = serde_json::json!({
-            "id": "s", "agent": "codex", "home": "", "surface": "cli", "shown": false, "visible": true, "project": null, "branch": null,
-            "model": null, "effort": null, "service_tier": null, "activity": "waiting", "file": null, "started_at": null,
-            "last_event_at": null, "last_usage_at": null, "restored": false, "counting": false, "parent": null,
-            "tokens": {"delta": null, "last": null, "total": null},
-            "usage": {"delta": null, "last": null, "total": null}, "context": null,
-        });
-        let report: SessionReport = serde_json::from_value(json.clone()).unwrap();
-        assert_eq!(serde_json::to_value(report).unwrap(), json);
     }
 }

@@ -33,11 +33,13 @@ pub enum Word {
     Context,
     /// `{pace}`: whether the limits last until their resets.
     Pace,
+    /// `{home}`: what the user calls the agent's home.
+    Home,
 }
 
 impl Word {
     /// Every word, in the order in which help lists them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Agent,
         Self::Activity,
         Self::Project,
@@ -49,6 +51,7 @@ impl Word {
         Self::Limits,
         Self::Context,
         Self::Pace,
+        Self::Home,
     ];
 
     /// The word as it stands between the braces.
@@ -65,6 +68,7 @@ impl Word {
             Self::Limits => "limits",
             Self::Context => "context",
             Self::Pace => "pace",
+            Self::Home => "home",
         }
     }
 }
@@ -308,7 +312,7 @@ mod tests {
             ("{Model}", "unknown word `{Model}`, the nearest is `{model}`"),
             (
                 "{a\nb}",
-                "unknown word `{a b}`, known are `{agent}` `{activity}` `{project}` `{branch}` `{file}` `{model}` `{effort}` `{tokens}` `{limits}` `{context}` `{pace}`",
+                "unknown word `{a b}`, known are `{agent}` `{activity}` `{project}` `{branch}` `{file}` `{model}` `{effort}` `{tokens}` `{limits}` `{context}` `{pace}` `{home}`",
             ),
             ("{model", "`{` without a `}` after it (write `{{` for the brace itself)"),
             ("model}", "`}` without a `{` before it (write `}}` for the brace itself)"),

@@ -36,6 +36,7 @@ pub(crate) struct Names {
     file: Option<String>,
     model: Option<String>,
     effort: Option<String>,
+    home: Option<String>,
 }
 
 impl Names {
@@ -76,6 +77,7 @@ impl Names {
             file,
             model: shown(uses(Word::Model), &facts.model, model_name),
             effort: shown(uses(Word::Effort), &facts.effort, neutralise),
+            home: shown(uses(Word::Home), &facts.home, neutralise),
         }
     }
 }
@@ -103,6 +105,7 @@ impl Values<'_> {
             Word::Limits => self.limits(level),
             Word::Context => self.context(level),
             Word::Pace => self.pace(level),
+            Word::Home => self.names.home.clone(),
         }
     }
 

@@ -193,16 +193,19 @@ fn owner(limits: &LimitsReport, report: &StatusReport) -> String {
     if let Some(plan) = limits.plan.as_ref().filter(|_| is_main) {
         text = format!("{text} {plan}");
     }
-    if has_double(limits, report) {
-        text = format!("{text} ({})", last_part(&limits.home));
+    match &limits.home_name {
+        Some(name) => text = format!("{name} · {text}"),
+        None if has_double(limits, report) => text = format!("{text} ({})", last_part(&limits.home)),
+        None => {}
     }
     visible(&text)
 }
 
 /// The same in a word, where that is possible.
 fn short_owner(limits: &LimitsReport, report: &StatusReport) -> String {
-    match &limits.name {
-        Some(name) if limits.family != main_family(limits.agent) => visible(name),
+    match (&limits.name, &limits.home_name) {
+        (Some(name), _) if limits.family != main_family(limits.agent) => visible(name),
+        (_, Some(name)) => visible(name),
         _ if has_double(limits, report) => visible(last_part(&limits.home)),
         _ => limits.agent.spec().short_name.to_owned(),
     }

@@ -186,11 +186,15 @@ pub(super) fn triplet(tokens: &Triplet, counting: bool) -> String {
     format!("{} tokens", figures(tokens, counting, compact).join(" | "))
 }
 
-/// Whose limits: the agent or the family's name, the home where there are several, the plan.
+/// Whose limits: the home's name, the agent or the family's name, the home where there are several and this one has no
+/// name, the plan.
 pub(super) fn owner(limits: &LimitsReport, report: &StatusReport) -> String {
     let mut owner = neutralise(limits.name.as_deref().unwrap_or(limits.agent.card_name()));
+    if let Some(name) = &limits.home_name {
+        owner = format!("{} · {owner}", neutralise(name));
+    }
     let is_other_home = |other: &LimitsReport| other.agent == limits.agent && other.home != limits.home;
-    if report.limits.iter().any(is_other_home) {
+    if limits.home_name.is_none() && report.limits.iter().any(is_other_home) {
         let _ = write!(owner, " in {}", one_line(&limits.home));
     }
     if let Some(plan) = &limits.plan {

@@ -43,6 +43,7 @@ fn facts() -> CardFacts {
         branch: Some("feature/x".to_owned()),
         model: Some("gpt-5.6-sol".to_owned()),
         effort: Some("high".to_owned()),
+        home: Some("work".to_owned()),
         triplet: Triplet { delta: Some(1_893), last: Some(24_112), total: Some(46_177) },
         counting: false,
         total: Some(Tokens {
@@ -121,8 +122,8 @@ fn activity_names_file_and_project_where_nothing_else_does() {
 #[test]
 fn every_word() {
     assert_eq!(
-        line("{agent}/{project}/{branch}/{file}/{model}/{effort}", &facts()),
-        "Codex/app/feature/x/main.rs/GPT-5.6 Sol/high"
+        line("{agent}/{project}/{branch}/{file}/{model}/{effort}/{home}", &facts()),
+        "Codex/app/feature/x/main.rs/GPT-5.6 Sol/high/work"
     );
     assert_eq!(line("{tokens}", &facts()), "+1.89K | 24.1K | 46.2K tokens");
     assert_eq!(line("{limits}", &facts()), "5h 64% · weekly 47% left");

@@ -49,6 +49,7 @@ fn card(activity: Activity) -> Arc<Card> {
         branch: None,
         model: Some("gpt-5.6-sol".to_owned()),
         effort: None,
+        home: None,
         triplet: Triplet::default(),
         counting: false,
         total: None,

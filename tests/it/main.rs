@@ -32,6 +32,7 @@ mod doctor;
 #[cfg(unix)]
 mod endpoints;
 mod fake;
+mod homes;
 #[cfg(target_os = "linux")]
 mod in_place_of_files;
 mod instance;

@@ -30,7 +30,7 @@ fn report() -> Value {
             "resets_at": resets_at, "state": "current", "capped_by": null, "pace": null})
     };
     let limits = json!({
-        "agent": "codex", "home": "/home/you/.codex", "family": "codex", "name": null, "plan": "plus",
+        "agent": "codex", "home": "/home/you/.codex", "home_name": null, "family": "codex", "name": null, "plan": "plus",
         "observed_at": "2026-11-20T09:59:30Z", "stale": false, "source_session": null,
         "windows": [window("5h", 64, "2026-11-20T14:20:00Z"), window("weekly", 47, "2026-11-23T09:00:00Z")],
     });

@@ -39,7 +39,7 @@ fn the_report_has_every_field_of_its_contract() {
             "started_at": "time", "member_list": "text", "session": "text",
         },
         "sessions": [{
-            "id": "text", "agent": "text", "home": "text", "surface": "text", "shown": "bool", "visible": "bool", "project": "text", "branch": "text",
+            "id": "text", "agent": "text", "home": "text", "home_name": "null", "surface": "text", "shown": "bool", "visible": "bool", "project": "text", "branch": "text",
             "model": "text", "effort": "text", "service_tier": "null", "activity": "text", "file": "null", "started_at": "time",
             "last_event_at": "time", "last_usage_at": "time", "restored": "bool", "counting": "bool", "parent": "null",
             "tokens": {"delta": "number", "last": "number", "total": "number"},
@@ -47,7 +47,7 @@ fn the_report_has_every_field_of_its_contract() {
             "context": {"used_tokens": "number", "window": "number", "remaining_percent": "number"},
         }],
         "limits": [{
-            "agent": "text", "home": "text", "family": "text", "name": "null", "plan": "text", "observed_at": "time",
+            "agent": "text", "home": "text", "home_name": "null", "family": "text", "name": "null", "plan": "text", "observed_at": "time",
             "stale": "bool", "source_session": "text", "windows": [window, window],
         }],
         "links": [],

@@ -116,7 +116,12 @@ fn homes(agent: Agent) -> Key {
         default: "[]",
         doc: format!("{name}'s home folders; empty: {}, else {usual}", named.join(", else ")).leak(),
         apply: |settings, given| {
-            given.folders().map(|homes| settings.sources.of_key(given.name, |source| source.homes = homes))
+            given.homes().map(|homes| {
+                settings.sources.of_key(given.name, |source| {
+                    source.homes = homes.iter().map(|(path, _)| path.clone()).collect();
+                    source.names = homes.into_iter().filter_map(|(path, name)| Some((path, name?))).collect();
+                });
+            })
         },
     }
 }
@@ -170,7 +175,7 @@ static BEFORE_SOURCES: &[Key] = &[
         table: "card",
         name: "details",
         default: r#""{activity} · {model}""#,
-        doc: "the card's first line; words: {agent} {activity} {project} {branch} {file} {model} {effort} {tokens} {limits} {context} {pace}",
+        doc: "the card's first line; words: {agent} {activity} {project} {branch} {file} {model} {effort} {tokens} {limits} {context} {pace} {home}",
         apply: |settings, given| given.template().map(|template| settings.card.details = template),
     },
     Key {

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::{Complaint, ConfigContext};
 use crate::core::duration;
@@ -16,6 +16,9 @@ use crate::core::template::Template;
 
 /// More than that of a reason nobody reads.
 pub(super) const LONGEST_REASON: usize = 300;
+
+/// The longest name of a home, in characters.
+const LONGEST_HOME: usize = 32;
 
 /// The log levels that can be written.
 pub(super) const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace", "off"];
@@ -128,10 +131,43 @@ impl Given<'_> {
         Ok(Clients::Only(endpoints.collect::<Result<_, _>>()?))
     }
 
-    /// Absolute folders; `~` is the home folder. A single text is a list of one.
-    pub(super) fn folders(&self) -> Result<Vec<PathBuf>, Complaint> {
-        let folders = self.texts().ok_or_else(|| self.expected("a list of folders"))?;
-        folders.into_iter().map(|folder| expand(folder, self.context).map(PathBuf::from)).collect()
+    /// Absolute folders, each with its name if it has one; `~` is the home folder. A single one is a list of one.
+    pub(super) fn homes(&self) -> Result<Vec<(PathBuf, Option<String>)>, Complaint> {
+        let one = |value: &DeValue<'_>| {
+            let (path, name) = match value {
+                DeValue::String(path) => (path.as_ref(), None),
+                DeValue::Table(home) => self.named_home(home)?,
+                _ => return Err(self.expected("a list of folders")),
+            };
+            Ok((PathBuf::from(expand(path, self.context)?), name))
+        };
+        match self.value {
+            DeValue::Array(list) => list.iter().map(|item| one(item.get_ref())).collect(),
+            value => Ok(vec![one(value)?]),
+        }
+    }
+
+    /// `{ path = "~/.codex-work", name = "work" }`
+    fn named_home<'a>(&self, home: &'a DeTable<'_>) -> Result<(&'a str, Option<String>), Complaint> {
+        let hint = format!("write {} = [{{ path = \"~/folder\", name = \"work\" }}]", self.name);
+        let refuse = |message: String| Complaint::new(message).with_hint(hint.clone());
+        let known = |key: &str| matches!(key, "path" | "name");
+        if let Some((key, _)) = home.iter().find(|(key, _)| !known(key.get_ref())) {
+            return Err(refuse(format!("a home has no `{}`", shortened(key.get_ref()))));
+        }
+        let path = home.get("path").ok_or_else(|| refuse("a home needs a `path`".to_owned()))?.get_ref();
+        let path =
+            path.as_str().ok_or_else(|| refuse(format!("expected a folder, found {}", found(path))))?;
+        let Some(name) = home.get("name").map(|name| name.get_ref()) else { return Ok((path, None)) };
+        let is_fit =
+            |name: &&str| (1..=LONGEST_HOME).contains(&name.chars().count()) && names::visible(name) == *name;
+        match name.as_str().filter(is_fit) {
+            Some(name) => Ok((path, Some(name.to_owned()))),
+            None => Err(refuse(format!(
+                "expected a name of 1 to {LONGEST_HOME} characters, found {}",
+                found(name)
+            ))),
+        }
     }
 
     pub(super) fn log_level(&self) -> Result<String, Complaint> {

@@ -57,6 +57,7 @@ impl Engine {
             branch: text(&session.branch),
             model: text(&session.model.name),
             effort: text(&session.model.effort),
+            home: settings.sources.name_of(session.agent, &session.home).map(str::to_owned),
             triplet: session.usage.triplet(settings.tokens.count),
             counting: session.counting,
             total: session.usage.session_total_tokens,

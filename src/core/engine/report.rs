@@ -5,11 +5,13 @@ use jiff::Timestamp;
 use super::Engine;
 use crate::core::activity::Activity;
 use crate::core::file::Skipped;
+use crate::core::limits::Snapshot;
 use crate::core::report::{
     CardReport, ConfigReport, DaemonReport, Event, EventKind, LimitsReport, NoCard, SessionReport,
     StatusReport, UsageReport,
 };
 use crate::core::session::{Session, UsageEvent};
+use crate::core::source::Agent;
 use crate::core::time::Now;
 
 impl Engine {
@@ -52,7 +54,18 @@ impl Engine {
 
     /// The limits as they may be told now.
     pub fn limits_report(&self, now: Now) -> Vec<LimitsReport> {
-        self.limits.iter().map(|snapshot| LimitsReport::new(snapshot, now)).collect()
+        self.limits.iter().map(|snapshot| self.report_limits(snapshot, now)).collect()
+    }
+
+    pub(super) fn report_limits(&self, snapshot: &Snapshot, now: Now) -> LimitsReport {
+        LimitsReport {
+            home_name: self.home_name(snapshot.agent, &snapshot.home),
+            ..LimitsReport::new(snapshot, now)
+        }
+    }
+
+    fn home_name(&self, agent: Agent, home: &str) -> Option<String> {
+        self.settings.sources.name_of(agent, home).map(str::to_owned)
     }
 
     /// The sessions, freshest first.
@@ -77,6 +90,7 @@ impl Engine {
         let idle_after = self.settings.card.idle_after;
         let names_file = self.allows(session).is_some_and(|allowed| allowed.file);
         SessionReport {
+            home_name: self.home_name(session.agent, &session.home),
             file: session.doing(now.wall, idle_after).file.filter(|_| names_file),
             ..SessionReport::new(session, shown, self.settings.tokens.count, now, idle_after)
         }

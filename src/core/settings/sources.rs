@@ -19,11 +19,13 @@ pub struct Source {
     pub is_read: bool,
     /// Its homes; empty: the usual ones.
     pub homes: Vec<PathBuf>,
+    /// What the user calls some of them.
+    pub names: BTreeMap<PathBuf, String>,
     /// Whether its own server is listened to.
     pub is_live: bool,
 }
 
-static USUAL: Source = Source { is_read: true, homes: Vec::new(), is_live: false };
+static USUAL: Source = Source { is_read: true, homes: Vec::new(), names: BTreeMap::new(), is_live: false };
 
 impl Default for Sources {
     fn default() -> Self {
@@ -47,6 +49,12 @@ impl Sources {
         self.0.entry(agent).or_insert_with(|| USUAL.clone())
     }
 
+    /// What the user calls a home of an agent.
+    pub fn name_of(&self, agent: Agent, home: &str) -> Option<&str> {
+        let mut names = self.of(agent).names.iter();
+        names.find(|(path, _)| path.to_string_lossy() == home).map(|(_, name)| name.as_str())
+    }
+
     /// Sets what is read of the agent that has this key.
     pub(crate) fn of_key(&mut self, key: &str, set: impl FnOnce(&mut Source)) {
         let is_it = |(agent, _): &(&Agent, &mut Source)| {
@@ -65,7 +73,7 @@ impl Sources {
 
 impl Source {
     fn and(&self, other: &Self) -> Self {
-        let Self { is_read, homes, is_live } = self;
+        let Self { is_read, homes, names, is_live } = self;
         let common = homes.iter().filter(|home| other.homes.contains(home)).cloned();
         // An empty list is the usual ones, of which it is not known here which they are.
         let common =
@@ -73,9 +81,14 @@ impl Source {
         Self {
             is_read: *is_read && other.is_read && common.is_some(),
             homes: common.unwrap_or_else(|| homes.clone()),
+            names: names.clone(),
             is_live: *is_live && other.is_live,
         }
     }
+}
+
+fn names_key(agent: Agent) -> String {
+    format!("{}_names", agent.spec().homes.key)
 }
 
 /// As daemons hand it to each other: by the keys of the settings file.
@@ -86,15 +99,18 @@ impl Serialize for Sources {
         enum Value<'a> {
             Flag(bool),
             Homes(&'a [PathBuf]),
+            Names(&'a BTreeMap<PathBuf, String>),
         }
 
         serializer.collect_map(self.iter().flat_map(|(agent, source)| {
-            let live = agent.live_key().map(|key| (key, Value::Flag(source.is_live)));
+            let live = agent.live_key().map(|key| (key.to_owned(), Value::Flag(source.is_live)));
+            // Beside the homes, because an earlier version knows no names.
+            let names = Some((names_key(agent), Value::Names(&source.names)));
             let usual = [
-                (agent.word(), Value::Flag(source.is_read)),
-                (agent.spec().homes.key, Value::Homes(&source.homes)),
+                (agent.word().to_owned(), Value::Flag(source.is_read)),
+                (agent.spec().homes.key.to_owned(), Value::Homes(&source.homes)),
             ];
-            usual.into_iter().chain(live)
+            usual.into_iter().chain(names.filter(|_| !source.names.is_empty())).chain(live)
         }))
     }
 }
@@ -103,12 +119,15 @@ impl<'de> Deserialize<'de> for Sources {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut values = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
         let mut sources = Self::default();
-        for (agent, source) in &mut sources.0 {
+        for (&agent, source) in &mut sources.0 {
             if let Some(value) = values.remove(agent.word()) {
                 source.is_read = serde_json::from_value(value).map_err(D::Error::custom)?;
             }
             if let Some(value) = values.remove(agent.spec().homes.key) {
                 source.homes = serde_json::from_value(value).map_err(D::Error::custom)?;
+            }
+            if let Some(value) = values.remove(&names_key(agent)) {
+                source.names = serde_json::from_value(value).map_err(D::Error::custom)?;
             }
             if let Some(value) = agent.live_key().and_then(|key| values.remove(key)) {
                 source.is_live = serde_json::from_value(value).map_err(D::Error::custom)?;
@@ -124,17 +143,26 @@ mod tests {
 
     #[test]
     fn daemons_hand_it_on_by_the_keys_of_the_settings_file() {
-        let text = r#"{"codex":false,"codex_home":["/a"],"codex_live":true,"claude":true,"claude_home":[]}"#;
+        let text = r#"{"codex":false,"codex_home":["/a"],"codex_home_names":{"/a":"work"},"codex_live":true,"claude":true,"claude_home":[]}"#;
         let sources: Sources = serde_json::from_str(text).unwrap();
         let mut expected = Sources::default();
-        *expected.of_mut(Agent::CODEX) = Source { is_read: false, homes: vec!["/a".into()], is_live: true };
+        *expected.of_mut(Agent::CODEX) = Source {
+            is_read: false,
+            homes: vec!["/a".into()],
+            names: [("/a".into(), "work".to_owned())].into(),
+            is_live: true,
+        };
         assert_eq!(sources, expected);
         assert!(serde_json::to_string(&sources).unwrap().starts_with(text.trim_end_matches('}')));
         // Of another version.
         let read = |text| serde_json::from_str::<Sources>(text).ok();
         assert_eq!(
             read(r#"{"codex":false,"another":{"a":[1]},"codex_home":["/a"],"codex_live":true}"#),
-            Some(expected)
+            Some({
+                expected.of_mut(Agent::CODEX).names.clear();
+                expected
+            }),
+            "without names"
         );
         assert_eq!(read("{}"), Some(Sources::default()));
         assert_eq!(

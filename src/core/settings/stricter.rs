@@ -136,7 +136,10 @@ mod tests {
         let both = settings("[sources]\ncodex_home = [\"/a\", \"/b\"]")
             .and(&settings("[sources]\ncodex_home = [\"/b\", \"/c\"]"));
         let both = both.sources.of(Agent::CODEX).clone();
-        assert_eq!(both, Source { is_read: true, homes: vec!["/b".into()], is_live: false });
+        assert_eq!(
+            both,
+            Source { homes: vec!["/b".into()], ..settings("").sources.of(Agent::CODEX).clone() }
+        );
     }
 
     #[test]

@@ -78,6 +78,16 @@ fn pace_is_a_word_and_in_the_tooltip() {
 }
 
 #[test]
+fn the_name_of_a_home_stands_before_its_limits() {
+    let named = [("/limits/0/home_name", json!("work"))];
+    check(&named, USUAL, "work 5h 64% · weekly 47% left · Running a command");
+    check(&named, "{home}: {limits}", "work: 5h 64% · weekly 47% left");
+    check(&named, "{activity}", "Running a command");
+    let bar = json(&named, BarForm::Waybar, "waybar");
+    assert!(bar["tooltip"].as_str().unwrap().starts_with("work · Codex · plus\n5h: 64% left"));
+}
+
+#[test]
 fn limits_stay_while_nobody_works() {
     check(&idle(), USUAL, "5h 64% · weekly 47% left");
     check(&idle(), "{activity} {tokens} {model}", "");

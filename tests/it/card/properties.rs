@@ -105,14 +105,13 @@ fn facts() -> impl Strategy<Value = CardFacts> {
         });
     let who =
         (prop::sample::select(vec![Agent::CODEX, Agent::CLAUDE]), name(), prop::sample::select(activities));
-    let names =
-        [option::of(name()), option::of(name()), option::of(name()), option::of(name()), option::of(name())];
+    let names = [name(), name(), name(), name(), name(), name()].map(option::of);
     let triplet = [option::of(figure()), option::of(figure()), option::of(figure())];
     let figures = (triplet, any::<bool>(), option::of(tokens), option::of(any::<u8>()));
     let limits = (prop::collection::vec(window, 0..5), option::of(moment()), moment());
     (who, names, figures, limits).prop_map(|(who, names, figures, limits)| {
         let (agent, session, activity) = who;
-        let [file, project, branch, model, effort] = names;
+        let [file, project, branch, model, effort, home] = names;
         let ([delta, last, total_figure], counting, total, context_remaining_percent) = figures;
         let (windows, limits_as_of, started_at) = limits;
         CardFacts {
@@ -124,6 +123,7 @@ fn facts() -> impl Strategy<Value = CardFacts> {
             branch,
             model,
             effort,
+            home,
             triplet: Triplet { delta, last, total: total_figure },
             counting,
             total,

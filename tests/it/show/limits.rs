@@ -62,6 +62,8 @@ limits
 
 "#]]
     );
+    let named = [("/limits/0/home_name", json!("work"))];
+    assert!(limits(&named).starts_with("limits\n  work · Codex · plus\n"), "{}", limits(&named));
     let one = report()["limits"][0].clone();
     let mut two = [one.clone(), one];
     two[1]["home"] = json!("/home/you/work");
