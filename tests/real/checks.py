@@ -88,10 +88,10 @@ def turn_differences(world, client, kept):
     status = {row["id"]: row["tokens"]["last"] for row in world.status()["sessions"]}
     turns = {}
     for row in world.model.served:
-        # A summary of pi's is told in the turn that it follows.
+        # A summary of pi's is told in the turn that it follows. The calls of Copilot CLI's helpers are of its own session.
         if (row["kind"] == "turn" or row["kind"] == "compact" and client.NAME == "pi") and row.get("source") in (None, "user", "subagent"):
             turn = turns.setdefault(owner(row, client), [])
-            if row["step"] == 0 and row["kind"] == "turn":
+            if row["step"] == 0 and row["kind"] == "turn" and not row.get("inside"):
                 turn.clear()
             if row["status"] == 200:
                 turn.append(row["blended"])

@@ -1,5 +1,6 @@
-"""OpenAI's Chat Completions API, as far as pi uses it."""
+"""OpenAI's Chat Completions API, as far as pi and Copilot CLI use it."""
 import json
+import re
 import time
 
 from model import newest_script
@@ -17,14 +18,20 @@ def read(model, headers, body):
     prompts = [texts_of(message.get("content")) if message.get("role") == "user" else "" for message in messages]
     script, place = newest_script(prompts)
     step = sum(1 for message in messages[place + 1:] if message.get("role") == "assistant") if script else 0
-    session = headers.get("x-session-affinity")
+    session = headers.get("x-session-affinity") or folder_of(messages[:1])
     if session is None and model.served:
         # A summary is asked for without its session: it is that of the newest answer.
         session = model.served[-1]["session"]
     # Tools are offered with everything but the request for a summary.
     kind = "turn" if body.get("tools") else "compact"
     return {"session": session, "agent": None, "kind": kind, "script": script, "step": step, "length": len(messages),
-            "model": body.get("model")}
+            "model": body.get("model"), "inside": "subagent" in headers.get("x-interaction-type", "")}
+
+
+def folder_of(messages):
+    """Copilot CLI's session, whose folder is named in its instructions."""
+    found = re.search(r"session-state[/\\\\]+([0-9a-f-]{36})", json.dumps(messages))
+    return found and found[1]
 
 
 def serve(handler, body):

@@ -17,7 +17,7 @@ import terminal
 from world import World
 
 ROOT = drift.ROOT
-AGENTS = ("codex", "claude", "pi")
+AGENTS = ("codex", "claude", "pi", "copilot")
 
 
 def client_of(agent):
