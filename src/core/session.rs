@@ -128,6 +128,8 @@ pub struct Work {
     pub helpers_pending: bool,
     /// Whether a command of the user's own runs, in no turn.
     pub user_command: bool,
+    /// Whether a decision of the user's is awaited, as its lines tell.
+    pub user_awaited: bool,
     /// Whether the agent has said something since, where the end of turns is not recorded.
     pub may_be_over: bool,
     /// The tools at work, oldest first, with the agent's ids.
@@ -193,7 +195,7 @@ impl Session {
 
     /// Until when its sub-agents are at work for it.
     fn helped_until(&self) -> Option<Timestamp> {
-        let until = self.helpers_until()?;
+        let until = self.helpers_until().filter(|_| !self.work.user_awaited)?;
         let goes_on = self.is_turn_open()
             || self.turn_until().is_none() && !self.is_closed() && !self.helpers_are_over();
         goes_on.then_some(until)
@@ -230,15 +232,15 @@ impl Session {
 
     /// Since when its register says this; `None` when it says something else, or nothing.
     fn says(&self, wanted: Status) -> Option<Timestamp> {
-        match self.registration.as_deref() {
-            Some(Registration::Open(open)) if open.status == Some(wanted) => open.since,
-            _ => None,
-        }
+        let Registration::Open(open) = self.registration.as_deref()? else { return None };
+        open.since.filter(|_| open.status == Some(wanted))
     }
 
-    /// Since when a register says that the user is awaited, by it or by one of its sub-agents.
+    /// Since when the user is awaited, by it or by one of its sub-agents, as its lines or a register say.
     pub(crate) fn awaits_user_since(&self) -> Option<Timestamp> {
-        self.says(Status::Waiting).max(self.helped.as_ref().and_then(|helped| helped.awaits_user_since))
+        let by_lines = self.last_event_at.filter(|_| self.work.user_awaited);
+        let by_helpers = self.helped.as_ref().and_then(|helped| helped.awaits_user_since);
+        self.says(Status::Waiting).max(by_lines).max(by_helpers)
     }
 
     /// Whether nothing more will come of it.

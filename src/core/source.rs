@@ -6,6 +6,7 @@
 pub mod claude;
 pub mod codex;
 pub mod command;
+pub mod copilot;
 pub mod database;
 pub mod gemini;
 pub mod layout;
@@ -24,7 +25,7 @@ mod times;
 mod value;
 
 pub use counters::Counters;
-pub use parser::{Parsed, Parser, read_line};
+pub use parser::{Parsed, Parser, read_line, recognise, recognise_of};
 pub use spec::{Agent, Cached, Learnt, Limits, Spec, Stream};
 pub use times::{first_time, line_time, uuid7_time};
 
@@ -35,7 +36,6 @@ use jiff::Timestamp;
 
 use crate::core::activity::Activity;
 use crate::core::limits::{Snapshot, Window};
-use crate::core::lines::records;
 use crate::core::usage::Tokens;
 
 /// What one line says, in our words. Nothing of a conversation's content is in it.
@@ -109,6 +109,12 @@ pub enum Fact {
     Message(Box<Message>),
     /// What the whole session has spent so far by the agent's own account, sub-agents included.
     Spent(Tokens),
+    /// A process begins to write: the agent's accounts of it are of its own.
+    Run,
+    /// What one call used, by the agent's database. Lines may tell of the same call.
+    Stored(Box<Message>),
+    /// A call of the model of which nothing is told but, at best, its output.
+    Untold(u64),
     /// The model answers: its turn is open, and whatever limit was reached is over.
     Working,
     /// The turn may be over here; nothing says so.
@@ -128,6 +134,8 @@ pub enum Fact {
     Process(Option<String>),
     /// Helpers go on after the end of the turn that started them.
     HelpersPending,
+    /// A permission, an answer or another decision of the user's is awaited (true), or none is any more.
+    UserAwaited(bool),
     /// A command that the user runs, and not the agent, begins (true) or is done.
     UserCommand(bool),
     /// A request was refused because a limit of the account was reached.
@@ -375,20 +383,4 @@ impl LimitsFact {
             refusal: false,
         }
     }
-}
-
-/// Whose session file begins with these bytes; `None` when no agent is recognised.
-pub fn recognise(head: &[u8]) -> Option<Agent> {
-    recognise_of(&Agent::ALL, head)
-}
-
-/// The same among these.
-pub fn recognise_of(agents: &[Agent], head: &[u8]) -> Option<Agent> {
-    // A line or two may be torn or foreign; a file of which the first ones say nothing is none.
-    const LINES: usize = 20;
-    let lines = head.split(|byte| *byte == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace));
-    let whose = |line: &[u8]| agents.iter().copied().find(|agent| (agent.spec().is_line)(line));
-    lines
-        .take(LINES)
-        .find_map(|line| whose(line).or_else(|| records(line).objects.into_iter().find_map(whose)))
 }

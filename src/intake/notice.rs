@@ -250,6 +250,7 @@ impl Reader<'_> {
             Ok((true, false)) => ControlFlow::Continue(()),
             Ok((true, true)) => {
                 self.files.counted();
+                self.read_rows_beside(id);
                 self.announce(id)
             }
             Ok((false, _)) | Err(_) => {

@@ -2,6 +2,7 @@
 //!
 //! Each agent has a module of its own here for what is its own alone.
 
+mod copilot;
 mod gemini;
 mod pi;
 
@@ -12,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use crate::support::fixtures::{all, check_all, read, root};
 
-const AGENTS: [Agent; 3] = [Agent::PI, Agent::GEMINI, Agent::QWEN];
+const AGENTS: [Agent; 4] = [Agent::PI, Agent::COPILOT, Agent::GEMINI, Agent::QWEN];
 
 #[test]
 fn every_fixture_gives_what_its_fact_says() {

@@ -4,6 +4,7 @@
 
 pub(crate) mod claude;
 pub(crate) mod codex;
+mod copilot;
 mod script;
 pub(crate) mod world;
 

@@ -170,6 +170,8 @@ impl About {
             | Fact::Count(_)
             | Fact::Response { .. }
             | Fact::Spent(_)
+            | Fact::Run
+            | Fact::Untold(_)
             | Fact::ContinuedIn(_)
             | Fact::Alive => {}
             Fact::Context { model, effort, cwd } => {
@@ -205,6 +207,7 @@ impl About {
             }
             Fact::Process(began_with) => self.session.process = began_with.map(Arc::from),
             Fact::HelpersPending => work.helpers_pending = true,
+            Fact::UserAwaited(awaited) => work.user_awaited = awaited,
             Fact::UserCommand(runs) => work.user_command = runs,
             Fact::CallStarted { call, doing } => {
                 work.turn_open = true;
@@ -228,7 +231,7 @@ impl About {
                 self.session.branch = branch.map(Arc::from);
             }
             // A message's input fills the context, also where its usage counts in another file.
-            Fact::Message(message) => {
+            Fact::Message(message) | Fact::Stored(message) => {
                 if let Some(used) = message.context {
                     self.window = message.window;
                     self.session.context_used = Some(used);

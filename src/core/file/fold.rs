@@ -12,6 +12,7 @@ use crate::core::session::UsageEvent;
 use crate::core::source::Agent;
 use crate::core::source::ledger::Change;
 use crate::core::source::{Call, Fact, Parsed, Parser, read_line};
+use crate::core::usage::Usage;
 
 /// Everything that lines change.
 #[derive(Debug)]
@@ -165,9 +166,9 @@ impl Fold {
         about.session.before = Some(about.ledger.before()).filter(|before| !before.is_zero()).map(Box::new);
         about.session.lower_bound = about.ledger.is_lower_bound();
         let mut usage = std::mem::take(&mut self.events);
-        if let Some(restored) = self.restored.take() {
-            usage.insert(0, restored);
-        }
+        // Figures that were told once may not be known any more.
+        let is_known = about.session.usage != Usage::default();
+        usage.splice(0..0, self.restored.take().filter(|_| is_known));
         Some(FileUpdate {
             session: about.session.clone(),
             usage,
@@ -206,7 +207,7 @@ impl SinceJump {
                 self.usage |= count.info.is_some();
                 self.limits |= count.limits.as_ref().is_some_and(|limits| !limits.windows.is_empty());
             }
-            Fact::Message(message) => self.usage |= message.context.is_some(),
+            Fact::Message(message) | Fact::Stored(message) => self.usage |= message.context.is_some(),
             Fact::Context { .. } => self.model = true,
             Fact::TurnStarted { .. } | Fact::Prompt => self.turn = true,
             _ => {}

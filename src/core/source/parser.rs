@@ -108,3 +108,19 @@ pub fn read_line(
         tell(line, Parsed::Unreadable);
     }
 }
+
+/// Whose session file begins with these bytes; `None` when no agent is recognised.
+pub fn recognise(head: &[u8]) -> Option<Agent> {
+    recognise_of(&Agent::ALL, head)
+}
+
+/// The same among these.
+pub fn recognise_of(agents: &[Agent], head: &[u8]) -> Option<Agent> {
+    // A line or two may be torn or foreign; a file of which the first ones say nothing is none.
+    const LINES: usize = 20;
+    let lines = head.split(|byte| *byte == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace));
+    let whose = |line: &[u8]| agents.iter().copied().find(|agent| (agent.spec().is_line)(line));
+    lines
+        .take(LINES)
+        .find_map(|line| whose(line).or_else(|| records(line).objects.into_iter().find_map(whose)))
+}

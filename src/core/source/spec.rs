@@ -17,7 +17,7 @@ use super::ledger::Ledger;
 use super::ledger::messages::Messages;
 use super::listener::Live;
 use super::relatives::Relatives;
-use super::{LimitsFact, Meta, Parser, claude, codex, gemini, pi, qwen};
+use super::{LimitsFact, Meta, Parser, claude, codex, copilot, gemini, pi, qwen};
 
 /// What there is to know of an agent.
 #[derive(Debug)]
@@ -140,6 +140,9 @@ impl Agent {
     /// pi, and what is built on it: Oh My Pi, OpenClaw.
     pub const PI: Self = Self(&pi::SPEC);
 
+    /// GitHub Copilot CLI.
+    pub const COPILOT: Self = Self(&copilot::SPEC);
+
     /// Gemini CLI.
     pub const GEMINI: Self = Self(&gemini::SPEC);
 
@@ -147,7 +150,7 @@ impl Agent {
     pub const QWEN: Self = Self(&qwen::SPEC);
 
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 5] = [Self::CODEX, Self::CLAUDE, Self::PI, Self::GEMINI, Self::QWEN];
+    pub const ALL: [Self; 6] = [Self::CODEX, Self::CLAUDE, Self::PI, Self::COPILOT, Self::GEMINI, Self::QWEN];
 
     /// The agent of a row.
     pub const fn new(spec: &'static Spec) -> Self {

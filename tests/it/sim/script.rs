@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::claude::Claude;
 use super::codex::{About, Codex, Counters, Limits, Source, Tool, Window};
+use super::copilot::Copilot;
 use super::world::World;
-use crate::made_up::Talk;
+use crate::made_up::{QUILL, Talk};
 use crate::world::discords::{Welcome, ms};
 use crate::world::machine::BEGIN;
 
@@ -87,6 +88,10 @@ fn step(world: &mut World, command: &str) {
             let (name, rest) = rest.split_once(' ').unwrap();
             claude(world, name, rest);
         }
+        ("copilot", rest) => {
+            let (name, rest) = rest.split_once(' ').unwrap();
+            copilot(world, name, rest);
+        }
         ("quill", rest) => {
             let (name, rest) = rest.split_once(' ').unwrap();
             quill(world, name, rest);
@@ -108,7 +113,7 @@ fn other(world: &mut World, agent: Agent, name: &str, line: &str) {
         let (id, cwd) = (name.to_owned(), "/home/u/app".to_owned());
         let about = About { id, cwd, branch: "main".to_owned(), source: Source::Cli };
         world.create(name, Codex::new(about), &format!("~/.{}", agent.word()), "");
-        world.files.get_mut(name).unwrap().other = Some(agent);
+        world.files.get_mut(name).unwrap().agent = agent;
     }
     world.append(name, &format!("{}\n", line.replace('@', &at.to_string())));
 }
@@ -181,7 +186,8 @@ fn quill(world: &mut World, name: &str, rest: &str) {
         let (id, cwd) = (name.to_owned(), "/home/u/app".to_owned());
         let about = About { id, cwd, branch: "main".to_owned(), source: Source::Cli };
         world.create(name, Codex::new(about), "~/.quill", "");
-        world.files.get_mut(name).unwrap().talk = Some(Talk::new(name, at));
+        let file = world.files.get_mut(name).unwrap();
+        (file.talk, file.agent) = (Some(Talk::new(name, at)), QUILL);
     }
     let mut words = rest.split_whitespace();
     let verb = words.next().unwrap();
@@ -213,7 +219,8 @@ fn claude(world: &mut World, name: &str, rest: &str) {
         };
         let writer = Claude::new(name, &about.cwd);
         world.create(name, Codex::new(about), "~/.claude", "");
-        world.files.get_mut(name).unwrap().claude = Some(writer);
+        let file = world.files.get_mut(name).unwrap();
+        (file.claude, file.agent) = (Some(writer), Agent::CLAUDE);
     }
     let claude = world.files.get_mut(name).unwrap().claude.as_mut().unwrap();
     let (verb, numbers) = rest.split_once(' ').unwrap_or((rest, "10/10"));
@@ -230,6 +237,38 @@ fn claude(world: &mut World, name: &str, rest: &str) {
         "shell" => claude.command(at),
         "shelled" => claude.command_done(at),
         "breaks" => claude.interrupted(at),
+        _ => panic!("not understood: {verb}"),
+    };
+    world.append(name, &line);
+}
+
+/// `NAME VERB …` of one of Copilot CLI's sessions.
+fn copilot(world: &mut World, name: &str, rest: &str) {
+    let at = world.now().wall;
+    if !world.files.contains_key(name) {
+        let (id, cwd) = (name.to_owned(), "/home/u/app".to_owned());
+        let about = About { id, cwd, branch: "main".to_owned(), source: Source::Cli };
+        let (writer, first) = Copilot::new(name, &about.cwd, at);
+        world.create(name, Codex::new(about), "~/.copilot", "");
+        let file = world.files.get_mut(name).unwrap();
+        (file.copilot, file.agent) = (Some(writer), Agent::COPILOT);
+        world.append(name, &first);
+    }
+    let copilot = world.files.get_mut(name).unwrap().copilot.as_mut().unwrap();
+    let (verb, numbers) = rest.split_once(' ').unwrap_or((rest, "10/10"));
+    let Counters { input, output, .. } = counters(numbers);
+    let line = match verb {
+        "turn" => copilot.turn(at),
+        "runs" => copilot.runs(at, Some(input), output),
+        "asks" => copilot.asks(at),
+        "answered" => copilot.answered(at),
+        "done" => copilot.done(at),
+        "end" => copilot.end(at, Some(input), output),
+        "breaks" => copilot.breaks(at),
+        "exits" => copilot.exits(at, input, output),
+        "resumes" => copilot.resumes(at),
+        "old-runs" => copilot.runs(at, None, output),
+        "old-end" => copilot.end(at, None, output),
         _ => panic!("not understood: {verb}"),
     };
     world.append(name, &line);

@@ -21,7 +21,8 @@ use jiff::tz::TimeZone;
 
 use super::claude::Claude;
 use super::codex::Codex;
-use crate::made_up::{QUILL, Talk};
+use super::copilot::Copilot;
+use crate::made_up::Talk;
 use crate::world::discords::Welcome;
 use crate::world::machine::{Machine, Seen};
 
@@ -35,10 +36,11 @@ pub(crate) struct File {
     pub(crate) codex: Codex,
     /// Its writer, where that is Claude Code.
     pub(crate) claude: Option<Claude>,
+    /// The same of Copilot CLI.
+    pub(crate) copilot: Option<Copilot>,
     /// Its writer, where that is the made-up agent, which writes pages.
     pub(crate) talk: Option<Talk>,
-    /// Whose it is, where it is none of those above and not Codex's: the script has its lines.
-    pub(crate) other: Option<Agent>,
+    pub(crate) agent: Agent,
     pub(crate) home: String,
     pub(crate) bytes: Vec<u8>,
     pub(crate) model: String,
@@ -160,8 +162,9 @@ impl World {
         let file = File {
             codex,
             claude: None,
+            copilot: None,
             talk: None,
-            other: None,
+            agent: Agent::CODEX,
             home: home.to_owned(),
             bytes: Vec::new(),
             model: model.to_owned(),
@@ -185,7 +188,7 @@ impl World {
     pub(crate) fn counted(&mut self, name: &str) {
         let live_since = self.live_since;
         let file = self.files.get_mut(name).unwrap();
-        let mut fold = SessionFile::new(file.agent(), file.home.as_str().into(), live_since);
+        let mut fold = SessionFile::new(file.agent, file.home.as_str().into(), live_since);
         fold.push(&file.bytes);
         let followed = file.followed.as_mut().unwrap();
         followed.fold = fold;
@@ -228,7 +231,7 @@ impl World {
         let (elapsed, live_since, id) = (self.elapsed, self.live_since, FileId::new(self.next_file));
         self.next_file += 1;
         let file = self.files.get_mut(name).unwrap();
-        let mut fold = SessionFile::new(file.agent(), file.home.as_str().into(), live_since);
+        let mut fold = SessionFile::new(file.agent, file.home.as_str().into(), live_since);
         if let Some(talk) = &file.talk {
             talk.pages().for_each(|(page, text)| fold.replace(&page, text.as_bytes()));
         } else if file.large {
@@ -344,13 +347,6 @@ impl World {
         let next = next.map(|(at, timer)| format!("{} ({timer})", offset(self.at(at))));
         let wakeups = std::mem::take(&mut self.wakeups);
         self.note(&format!("next {}; {wakeups} wake-ups so far", next.as_deref().unwrap_or("nothing")));
-    }
-}
-
-impl File {
-    fn agent(&self) -> Agent {
-        let written = self.claude.as_ref().map(|_| Agent::CLAUDE).or(self.talk.as_ref().map(|_| QUILL));
-        written.or(self.other).unwrap_or(Agent::CODEX)
     }
 }
 

@@ -1,0 +1,169 @@
+//! What the end of a process tells: the sums of each model, of the whole session.
+//!
+//! They go on over resumed processes, those of early versions are of the process alone. What one adds is by how much it
+//! is above the largest one before. A sum that falls is a new count.
+
+use std::collections::BTreeMap;
+
+use crate::core::source::Counters;
+use crate::core::usage::Tokens;
+
+/// The ends of the processes of one session.
+#[derive(Debug, Default)]
+pub(super) struct Exits {
+    models: BTreeMap<String, Model>,
+    /// What all ends together have told.
+    sum: Tokens,
+    /// Whether something before them is not known that they may tell again.
+    is_lost: bool,
+    /// The same of messages that were copied, until the copy of an end tells of them.
+    is_copy_untold: bool,
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    /// The newest sum.
+    told: Counters,
+    /// What copied lines tell that no sum before them did.
+    copied: Counters,
+    /// The output of the messages of the process at hand.
+    output: u64,
+}
+
+impl Exits {
+    /// A message of the model's, with its output.
+    pub(super) fn message(&mut self, model: &str, output: u64) {
+        let model = self.models.entry(model.to_owned()).or_default();
+        model.output = model.output.saturating_add(output);
+    }
+
+    /// A call that was copied from another session. Sums of this one go on from it.
+    pub(super) fn copied_call(&mut self, model: &str, used: &Counters) {
+        let model = self.models.entry(model.to_owned()).or_default();
+        model.copied = plus(&model.copied, used);
+    }
+
+    /// A message that was copied, of which no line tells what it used.
+    pub(super) fn copied_message(&mut self) {
+        self.is_copy_untold = true;
+    }
+
+    /// Lines were left out.
+    pub(super) fn lose(&mut self) {
+        self.is_lost = true;
+    }
+
+    /// A process begins.
+    pub(super) fn begin(&mut self) {
+        self.models.values_mut().for_each(|model| model.output = 0);
+    }
+
+    /// The end of a process that was copied from another session.
+    pub(super) fn copied_end(&mut self, sums: &[(String, Counters)]) {
+        self.is_copy_untold &= sums.is_empty();
+        for (name, sum) in sums {
+            let model = self.models.entry(name.clone()).or_default();
+            (model.told, model.copied) = (*sum, Counters::default());
+        }
+    }
+
+    /// The end of a process. What all of them together have told; `None` where that cannot be known.
+    pub(super) fn end(&mut self, sums: &[(String, Counters)]) -> Option<Tokens> {
+        for (name, sum) in sums {
+            let model = self.models.entry(name.clone()).or_default();
+            let before = plus(&model.told, &model.copied);
+            let is_of_process_alone = model.output > 0
+                && sum.output == model.output
+                && sum.output != before.output.saturating_add(model.output);
+            let added = if is_of_process_alone || is_below(sum, &before) { *sum } else { sum.minus(&before) };
+            self.sum = self.sum.plus(&added.tokens());
+            *model = Model { told: *sum, ..Model::default() };
+        }
+        self.begin();
+        Some(self.sum).filter(|_| !self.is_lost && !self.is_copy_untold)
+    }
+}
+
+/// Whether a sum has fallen. Reasoning is left out of sums as soon as one call does not tell it.
+fn is_below(sum: &Counters, before: &Counters) -> bool {
+    Counters { reasoning: before.reasoning, ..*sum }.is_below(before)
+}
+
+fn plus(one: &Counters, other: &Counters) -> Counters {
+    Counters {
+        input: one.input.saturating_add(other.input),
+        cached_input: one.cached_input.saturating_add(other.cached_input),
+        cache_write: one.cache_write.saturating_add(other.cache_write),
+        output: one.output.saturating_add(other.output),
+        reasoning: one.reasoning.saturating_add(other.reasoning),
+        total: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(model: &str, input: u64, output: u64) -> (String, Counters) {
+        (model.to_owned(), Counters { input, output, reasoning: output / 2, ..Counters::default() })
+    }
+
+    fn blended(told: Option<Tokens>) -> Option<u64> {
+        told.map(|told| told.blended())
+    }
+
+    #[test]
+    fn sums_go_on_over_resumed_processes() {
+        let mut exits = Exits::default();
+        assert_eq!(blended(exits.end(&[sum("haiku", 10, 35)])), Some(45));
+        assert_eq!(blended(exits.end(&[sum("haiku", 10, 35), sum("mini", 800, 88)])), Some(45 + 888));
+        assert_eq!(blended(exits.end(&[sum("haiku", 20, 40), sum("mini", 800, 88)])), Some(45 + 888 + 15));
+    }
+
+    #[test]
+    fn a_sum_that_falls_is_a_new_count() {
+        let mut exits = Exits::default();
+        exits.end(&[sum("haiku", 100, 30)]);
+        assert_eq!(blended(exits.end(&[sum("haiku", 20, 5)])), Some(130 + 25));
+        assert_eq!(blended(exits.end(&[sum("haiku", 30, 9)])), Some(130 + 39));
+    }
+
+    #[test]
+    fn reasoning_that_is_told_no_more_is_no_fall() {
+        let mut exits = Exits::default();
+        exits.end(&[sum("haiku", 100, 30)]);
+        let (model, without) = sum("haiku", 110, 40);
+        let told = exits.end(&[(model, Counters { reasoning: 0, ..without })]);
+        assert_eq!(blended(told), Some(150));
+    }
+
+    #[test]
+    fn sums_of_a_process_alone_are_known_by_its_messages() {
+        let mut exits = Exits::default();
+        exits.message("haiku", 30);
+        exits.end(&[sum("haiku", 100, 30)]);
+        exits.begin();
+        exits.message("haiku", 50);
+        assert_eq!(blended(exits.end(&[sum("haiku", 400, 50)])), Some(130 + 450));
+        exits.begin();
+        exits.message("haiku", 7);
+        assert_eq!(blended(exits.end(&[sum("haiku", 500, 57)])), Some(130 + 450 + 107));
+    }
+
+    #[test]
+    fn what_was_copied_is_not_counted() {
+        let mut exits = Exits::default();
+        exits.copied_end(&[sum("haiku", 100, 30)]);
+        exits.copied_call("haiku", &sum("", 5, 5).1);
+        assert_eq!(blended(exits.end(&[sum("haiku", 117, 40)])), Some(17));
+        exits.copied_message();
+        assert_eq!(exits.end(&[sum("haiku", 117, 40)]), None, "it may have what that message used");
+    }
+
+    #[test]
+    fn no_figures_change_nothing() {
+        let mut exits = Exits::default();
+        exits.end(&[sum("haiku", 100, 30)]);
+        assert_eq!(blended(exits.end(&[])), Some(130));
+    }
+}

@@ -1,0 +1,72 @@
+//! What a tool call is about, by the tool's name.
+
+use serde::Deserialize;
+
+use crate::core::activity::Activity::{
+    Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Tool, Waiting,
+};
+use crate::core::source::Doing;
+use crate::core::source::command::{self, file_name};
+use crate::core::source::lenient::Scalar;
+
+/// The little of a call's arguments that is looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Arguments<'a> {
+    #[serde(borrow)]
+    command: Scalar<'a>,
+    #[serde(borrow)]
+    path: Scalar<'a>,
+    #[serde(borrow)]
+    file_path: Scalar<'a>,
+}
+
+/// What a call does; `None` of one that only names what comes next.
+pub(super) fn doing(name: &str, arguments: Option<&Arguments<'_>>) -> Option<Doing> {
+    let activity = match name {
+        "bash" | "shell" | "powershell" | "local_shell" => {
+            let command = arguments.and_then(|arguments| arguments.command.text());
+            return Some(command.map_or(Doing::plain(Running), command::shell));
+        }
+        "edit" | "create" | "apply_patch" | "str_replace_editor" | "str_replace" | "insert" => {
+            let path = arguments.and_then(|given| given.path.text().or_else(|| given.file_path.text()));
+            return Some(Doing { activity: Editing, file: path.and_then(file_name) });
+        }
+        "read_bash" | "write_bash" | "stop_bash" | "list_bash" | "read_powershell" | "write_powershell"
+        | "stop_powershell" | "list_powershell" => Running,
+        "view" | "show_file" => Reading,
+        "grep" | "glob" | "rg" | "search_code_subagent" => Searching,
+        "web_fetch" | "web_search" => Browsing,
+        "task" | "read_agent" | "list_agents" | "write_agent" => Delegating,
+        "update_todo" => Planning,
+        // A plan is left by asking the user for leave.
+        "ask_user" | "exit_plan_mode" => Waiting,
+        "report_intent" => return None,
+        _ => Tool,
+    };
+    Some(Doing::plain(activity))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools() {
+        let activity = |name| doing(name, None).map(|doing| doing.activity);
+        for (name, expected) in [
+            ("bash", Some(Running)),
+            ("powershell", Some(Running)),
+            ("create", Some(Editing)),
+            ("view", Some(Reading)),
+            ("rg", Some(Searching)),
+            ("web_search", Some(Browsing)),
+            ("task", Some(Delegating)),
+            ("ask_user", Some(Waiting)),
+            ("report_intent", None),
+            ("github-mcp-server-search_code", Some(Tool)),
+        ] {
+            assert_eq!(activity(name), expected, "{name}");
+        }
+    }
+}
