@@ -53,8 +53,8 @@ fn examples_and_environment() -> String {
         let gap = if names.len() < 30 { "" } else { "\n                                 " };
         format!("  {names:<31}{gap}{meaning}")
     };
-    let variables = Agent::ALL.iter().flat_map(|agent| agent.spec().homes.variables);
-    let variables = row(variables.map(|name| (*name).to_owned()).collect(), "the agents' homes");
+    let variables = Agent::ALL.iter().flat_map(|agent| agent.spec().homes.named());
+    let variables = row(variables.map(str::to_owned).collect(), "the agents' homes");
     let usual = Agent::ALL.into_iter().filter_map(|agent| agent.spec().homes.usual.first());
     let homes = usual.map(|folder| format!("~/{folder}")).collect();
     let homes = row(homes, "the agents' homes, of which only session files are read");

@@ -1,7 +1,8 @@
 //! The agents' home folders, and which of them are read by settings and environment.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::core::settings::{Source, Sources};
@@ -21,6 +22,17 @@ pub struct Home {
     pub label: Arc<str>,
 }
 
+impl Home {
+    /// The folder and the name of the database that this home is, where it is no folder with some.
+    pub fn database(&self) -> Option<(&Path, &str)> {
+        let is_named_so = || self.path.extension().is_some_and(|ending| ending == "db");
+        let is_one = self.agent.spec().layout.databases.is_some()
+            && (self.path.is_file() || is_named_so() && !self.path.is_dir());
+        let name = self.path.file_name().and_then(OsStr::to_str).filter(|_| is_one)?;
+        Some((self.path.parent()?, name))
+    }
+}
+
 /// Every home of every agent that is switched on.
 pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
     let read = sources.iter().filter(|(_, source)| source.is_read);
@@ -31,10 +43,12 @@ pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
 ///
 /// A variable that may name several is taken whole if there is such a folder, and in parts otherwise.
 pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<PathBuf> {
-    let Homes { variables, below, has_commas, usual, .. } = &agent.spec().homes;
+    let Homes { variables, below, files, has_commas, usual, .. } = &agent.spec().homes;
     let named = || {
         let (name, whole) = variables.iter().find_map(|name| Some((name, environment.path(name)?)))?;
-        let whole = below.map_or_else(|| whole.clone(), |below| whole.join(below));
+        if !below.is_empty() {
+            return Some(below.iter().map(|below| whole.join(below)).collect());
+        }
         let parts = environment.text(name).filter(|_| *has_commas).unwrap_or_default().split(',');
         let parts = parts.map(|part| PathBuf::from(part.trim())).filter(|part| part.is_absolute());
         let parts: Vec<PathBuf> = parts.collect();
@@ -42,7 +56,15 @@ pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<
     };
     let usual = || environment.home().map(|home| usual.iter().map(|folder| home.join(folder)).collect());
     let chosen = Some(source.homes.clone()).filter(|homes| !homes.is_empty());
+    let is_chosen = chosen.is_some();
     let mut all: Vec<PathBuf> = chosen.or_else(named).or_else(usual).unwrap_or_default();
+    // A relative one is below the first home; one in memory has no file.
+    let first = all.first().cloned();
+    let file = |name: &&str| {
+        let file = environment.text(name).filter(|file| !is_chosen && !file.starts_with(':'))?;
+        first.as_ref().map(|first| first.join(file))
+    };
+    all.extend(files.iter().filter_map(file));
     let mut known = BTreeSet::new();
     all.retain(|folder| known.insert(folder.clone()));
     all

@@ -21,8 +21,9 @@ fn not_at_login() -> impl Iterator<Item = (&'static str, String)> {
         ("AGENT_PRESENCE_STATE_DIR", "set it for the whole login session".to_owned()),
     ];
     let homes = Agent::ALL.into_iter().flat_map(|agent| {
-        let Homes { key, variables, .. } = agent.spec().homes;
-        variables.iter().map(move |variable| (*variable, format!("set sources.{key} in the settings file")))
+        let homes: &'static Homes = &agent.spec().homes;
+        let Homes { key, .. } = homes;
+        homes.named().map(move |variable| (variable, format!("set sources.{key} in the settings file")))
     });
     own.into_iter().chain(homes)
 }

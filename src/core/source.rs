@@ -12,6 +12,7 @@ pub mod gemini;
 pub mod layout;
 pub mod ledger;
 pub mod listener;
+pub mod opencode;
 pub mod pi;
 pub mod qwen;
 pub mod relatives;
@@ -186,6 +187,8 @@ pub struct Message {
     pub is_aside: bool,
     /// Whether the line says that it was copied from another file.
     pub copied: bool,
+    /// Whether it is written again in place, so that what it says last counts.
+    pub replaces: bool,
     /// Whether the agent's version is known to write less than was used.
     pub at_least: bool,
     /// How full the context was, where the message is of the session's own.
@@ -206,6 +209,7 @@ impl Message {
             main: true,
             is_aside: false,
             copied: false,
+            replaces: false,
             at_least: false,
             context: None,
             window: None,

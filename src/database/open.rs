@@ -65,11 +65,10 @@ fn access(path: &Path) -> io::Result<Option<Access>> {
     if !header.starts_with(b"SQLite format 3\0") {
         return Err(invalid("the database is none"));
     }
-    Ok(Some(match (beside("-wal"), header.get(MEANS) == Some(&WAL)) {
-        (true, _) if beside("-shm") => Access::Shared,
-        (true, _) => Access::Unindexed,
-        (false, true) => Access::Still,
-        (false, false) => Access::Shared,
+    Ok(Some(match (header.get(MEANS) == Some(&WAL), beside("-wal")) {
+        (true, false) => Access::Still,
+        (true, true) if !beside("-shm") => Access::Unindexed,
+        _ => Access::Shared,
     }))
 }
 

@@ -301,6 +301,9 @@ impl Reader<'_> {
 /// The databases in a home.
 pub(crate) fn databases_in(agent: Agent, home: &Path) -> Vec<PathBuf> {
     let layout = &agent.spec().layout;
+    if layout.databases.is_some() && home.is_file() {
+        return vec![home.to_owned()];
+    }
     let entries = fs::read_dir(home).into_iter().flatten().flatten();
     let mut found: Vec<_> = entries
         .map(|entry| entry.path())

@@ -5,7 +5,7 @@
 //! said stays; when all are gone, the session is over.
 //! Read next: [`crate::core::source::Parser::document`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -240,13 +240,22 @@ fn present(path: &Path) -> io::Result<Option<Stamp>> {
     }
 }
 
-/// The other documents of a session that lie beside one, in the order of their names.
+/// The other documents of a session, beside one and in the folders that are called like it, in the order of their names,
+/// behind the one that says what it is.
 fn siblings(home: &Home, session: &str, path: &Path) -> Vec<PathBuf> {
-    let entries = path.parent().and_then(|folder| fs::read_dir(folder).ok());
-    let paths = entries.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
     let layout = &home.agent.spec().layout;
+    let called = layout.sessions().map(|tree| home.path.join(tree.folder).join(session));
+    let folders: BTreeSet<_> = called.chain(path.parent().map(Path::to_owned)).collect();
+    let entries = folders.into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
     let mut siblings: Vec<_> =
         paths.filter(|path| layout.document(path).as_deref() == Some(session)).collect();
-    siblings.sort();
-    siblings
+    siblings.sort_by_key(|path| (!layout.is_head(path), path.clone()));
+    let heads = layout.documents.as_ref().and_then(|documents| documents.heads);
+    let head = heads.and_then(|tree| {
+        let folders = fs::read_dir(home.path.join(tree)).into_iter().flatten().flatten();
+        let heads = folders.map(|folder| folder.path().join(format!("{session}.json")));
+        heads.into_iter().find(|path| layout.is_head(path) && path.is_file())
+    });
+    head.into_iter().chain(siblings).collect()
 }

@@ -27,7 +27,7 @@ impl Reader<'_> {
     pub(super) fn look_at(&mut self, path: &Path) -> ControlFlow<()> {
         let Some((root, _)) = self.watched.find(path) else { return ControlFlow::Continue(()) };
         let home = Arc::clone(&root.home);
-        if let Some(database) = home.agent.spec().layout.database(path) {
+        if let Some(database) = root.database(path) {
             self.look_at_database(&home, database);
             return ControlFlow::Continue(());
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Home;
 use super::databases::databases_in;
+use crate::core::source::database::written_on;
 use crate::core::source::layout::{Purpose, Tree};
 
 /// All trees, present or not.
@@ -22,6 +23,8 @@ pub(super) struct Places {
 pub(super) struct Root {
     pub(super) home: Arc<Home>,
     pub(super) tree: &'static Tree,
+    /// The one database in it that is read, where the home is no more than that.
+    only: Option<String>,
     /// Where it was configured to be.
     pub(super) configured: PathBuf,
     /// Where it really is or will be, as the watcher will call it.
@@ -52,11 +55,14 @@ pub(super) enum Kind {
 impl Places {
     pub(super) fn add(&mut self, home: &Arc<Home>) {
         let layout = &home.agent.spec().layout;
-        for tree in layout.trees {
-            let configured = home.path.join(tree.folder);
+        let file = home.database();
+        for tree in layout.trees.iter().filter(|tree| file.is_none() || tree.folder.is_empty()) {
+            let folder = file.map_or(home.path.as_path(), |(folder, _)| folder);
+            let configured = folder.join(tree.folder);
             self.roots.push(Root {
                 home: Arc::clone(home),
                 tree,
+                only: file.map(|(_, name)| name.to_owned()),
                 path: configured.clone(),
                 configured,
                 presence: Presence::Missing,
@@ -79,9 +85,20 @@ impl Root {
     /// Whether a file of this name is read. No other file is ever opened.
     pub(super) fn is_read(&self, name: &str) -> bool {
         let layout = &self.home.agent.spec().layout;
+        if let Some(only) = &self.only {
+            return written_on(name) == only;
+        }
         match self.tree.purpose {
             Purpose::Sessions | Purpose::Moved | Purpose::Superseded => layout.is_read(name),
             Purpose::Register => layout.pid_of(name).is_some(),
+        }
+    }
+
+    /// The database that a file belongs to.
+    pub(super) fn database(&self, path: &Path) -> Option<PathBuf> {
+        match &self.only {
+            Some(only) => self.is_read(path.file_name()?.to_str()?).then(|| path.with_file_name(only)),
+            None => self.home.agent.spec().layout.database(path),
         }
     }
 

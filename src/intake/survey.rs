@@ -30,8 +30,9 @@ pub fn survey(home: &Home) -> (Sessions, Vec<DatabaseFacts>) {
 impl HomeSurvey {
     fn of(mut self, home: &Home, has_database: bool) -> Sessions {
         let found = &mut self;
-        let mut is_present = false;
-        let is_read = |tree: &&Tree| !(has_database && tree.purpose == Purpose::Superseded);
+        let is_folder = home.database().is_none();
+        let mut is_present = !is_folder && has_database;
+        let is_read = |tree: &&Tree| is_folder && !(has_database && tree.purpose == Purpose::Superseded);
         for tree in found.layout.sessions().filter(is_read) {
             let root = home.path.join(tree.folder);
             match found.walk(&root, tree, 0) {
@@ -55,6 +56,12 @@ impl HomeSurvey {
             newest: found.newest,
             polled: watch::trust(&home.path) >= Trust::Network,
         }
+    }
+
+    /// Whether it is one of several documents, of which another one says what their session is.
+    fn is_a_part(&self, path: &Path) -> bool {
+        let has_heads = self.layout.documents.as_ref().is_some_and(|documents| documents.heads.is_some());
+        has_heads && !self.layout.is_head(path)
     }
 
     /// Counts what is in a database.
@@ -104,7 +111,7 @@ impl HomeSurvey {
                     Err(gone) if gone.cause.kind() == io::ErrorKind::NotFound => {}
                     result => result?,
                 }
-            } else if self.layout.is_session(name) {
+            } else if self.layout.is_session(name) && !self.is_a_part(&entry.path()) {
                 self.sessions += 1;
                 let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
                 let modified = modified.and_then(|time| Timestamp::try_from(time).ok());

@@ -256,7 +256,9 @@ impl Lines {
 pub(super) fn told(documents: &[PathBuf], agent: Agent) -> std::io::Result<Vec<Parsed>> {
     let mut parser = (agent.spec().parser)();
     let mut told = Vec::new();
-    for path in documents {
+    let (heads, others): (Vec<_>, Vec<_>) =
+        documents.iter().partition(|path| agent.spec().layout.is_head(path));
+    for path in heads.into_iter().chain(others) {
         parser.located(path);
         if agent.spec().layout.documents.as_ref().is_some_and(|documents| (documents.grows)(path)) {
             let mut lines = LineBuffer::default();

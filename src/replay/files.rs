@@ -31,7 +31,8 @@ fn folders() -> impl Iterator<Item = String> {
     Agent::ALL.into_iter().filter_map(|agent| {
         let Spec { homes, layout, .. } = agent.spec();
         let tree = layout.trees.iter().find(|tree| tree.purpose == Purpose::Sessions)?;
-        Some(format!("~/{}/{}", homes.usual.first()?, tree.folder))
+        let folder = format!("~/{}/{}", homes.usual.first()?, tree.folder);
+        Some(folder.trim_end_matches('/').to_owned())
     })
 }
 

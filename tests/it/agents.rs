@@ -4,6 +4,7 @@
 
 mod copilot;
 mod gemini;
+pub(crate) mod opencode;
 mod pi;
 
 use agent_presence::core::settings::Settings;

@@ -31,7 +31,8 @@ static SPEC: Spec = Spec {
     homes: Homes {
         key: "quill_home",
         variables: &["QUILL_HOME"],
-        below: None,
+        below: &[],
+        files: &[],
         has_commas: false,
         usual: &[".quill"],
     },

@@ -28,6 +28,7 @@ mod config_file;
 mod control;
 mod daemon;
 mod dashboard;
+mod databases;
 mod doctor;
 #[cfg(unix)]
 mod endpoints;

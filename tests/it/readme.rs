@@ -72,7 +72,7 @@ fn every_command_and_variable_is_named() {
         assert!(README.contains(&row) || README.contains(&beside), "no row for `{}`", subcommand.get_name());
     }
     let help = command.render_long_help().to_string();
-    let homes = Agent::ALL.into_iter().flat_map(|agent| agent.spec().homes.variables.iter().copied());
+    let homes = Agent::ALL.into_iter().flat_map(|agent| agent.spec().homes.named());
     for variable in homes.into_iter().chain(["AGENT_PRESENCE_", "XDG_", "RUST_LOG", "NO_COLOR"]) {
         for name in help
             .split(|c: char| !c.is_ascii_uppercase() && c != '_')

@@ -98,13 +98,13 @@ daemon running (pid 4242, since 09:58)
 └ 1:02:03 elapsed
 
 sessions (tokens: delta | last | total)
-* codex   01a1f8c4 running       +1.89K | 24.1K | 46.2K tokens
+* codex    01a1f8c4 running       +1.89K | 24.1K | 46.2K tokens
     gpt-5.6-sol high · app on main · context 87% left · just now
-  codex   01a1f8e4 thinking      no figures yet
+  codex    01a1f8e4 thinking      no figures yet
     sub-agent of 01a1f8c4 · app on main · 5 min ago
-  claude  c1a0de00 waiting       +1.89K | 24.1K | 46.2K tokens
+  claude   c1a0de00 waiting       +1.89K | 24.1K | 46.2K tokens
     claude-opus-5 · app · VS Code · at least: its version writes down too little · 3 min ago
-  codex   01a1f8f4 limit reached +270 | – | ~1.23M tokens
+  codex    01a1f8f4 limit reached +270 | – | ~1.23M tokens
     gpt-5.6-sol high · fast · app on main · exec run · context 87% left · still counting · 40 min ago
 
 limits

@@ -156,7 +156,7 @@ fn people_read_the_same() {
     for expected in [
         "┌ Codex\n│ Running a command · GPT-5.6 Sol\n│ 5h 64% · weekly 47% left · +4.5K | 4.5K | 4.5K tokens\n└ 10:0",
         &format!(
-            "\n* codex   {short} running       +4.5K | 4.5K | 4.5K tokens\n    gpt-5.6-sol high · app on main · context 99% left · "
+            "\n* codex    {short} running       +4.5K | 4.5K | 4.5K tokens\n    gpt-5.6-sol high · app on main · context 99% left · "
         ),
         "\n    5h limit:     [█████████████░░░░░░░] 64% left (resets ",
         "\n    Weekly limit: [█████████░░░░░░░░░░░] 47% left (resets ",

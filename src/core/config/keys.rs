@@ -103,18 +103,25 @@ fn switch(agent: Agent) -> Key {
 }
 
 fn homes(agent: Agent) -> Key {
-    let Homes { key, variables, below, usual, .. } = &agent.spec().homes;
+    let Homes { key, variables, below, files, usual, .. } = &agent.spec().homes;
     let usual: Vec<String> = usual.iter().map(|folder| format!("~/{folder}")).collect();
     let named: Vec<String> = variables
         .iter()
-        .map(|variable| below.map_or_else(|| (*variable).to_owned(), |below| format!("${variable}/{below}")))
+        .map(|variable| match below {
+            [] => (*variable).to_owned(),
+            below => {
+                listed(&below.iter().map(|below| format!("${variable}/{below}")).collect::<Vec<_>>(), "and")
+            }
+        })
         .collect();
+    let beside =
+        if files.is_empty() { String::new() } else { format!("; and what {} name", listed(files, "and")) };
     let (name, usual) = (agent.card_name(), listed(&usual, "and"));
     Key {
         table: SOURCES,
         name: key,
         default: "[]",
-        doc: format!("{name}'s home folders; empty: {}, else {usual}", named.join(", else ")).leak(),
+        doc: format!("{name}'s home folders; empty: {}, else {usual}{beside}", named.join(", else ")).leak(),
         apply: |settings, given| {
             given.homes().map(|homes| {
                 settings.sources.of_key(given.name, |source| {

@@ -71,10 +71,15 @@ impl Written {
     }
 }
 
+/// The database that a file may belong to, by its name: itself, or the file beside it in which it is written on.
+pub fn written_on(name: &str) -> &str {
+    name.strip_suffix("-wal").unwrap_or(name)
+}
+
 impl Databases {
-    /// The database that a file in a home belongs to, by its name: itself, or the file beside it in which it is written on.
+    /// The database that a file in a home belongs to, by its name.
     pub fn main<'a>(&self, name: &'a str) -> Option<&'a str> {
-        let main = name.strip_suffix("-wal").unwrap_or(name);
+        let main = written_on(name);
         (self.is_one)(main).then_some(main)
     }
 }

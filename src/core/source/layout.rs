@@ -2,6 +2,7 @@
 //!
 //! Read next: each agent's `layout`, and the intake, which finds a path's place in these trees.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::database::Databases;
@@ -26,7 +27,8 @@ pub struct Layout {
     pub helpers: Option<Tree>,
 }
 
-/// Files of which a session may have many. What one says another one may say again, newer or older.
+/// Files of which a session may have many. What one says another one may say again, newer or older. One that is called like its session says what that
+/// is, and comes before the others.
 #[derive(Debug)]
 pub struct Documents {
     /// The session that a document is of, by its path; `None` for every other file. All of a session's lie in one folder.
@@ -37,11 +39,14 @@ pub struct Documents {
     pub grows: fn(&Path) -> bool,
     /// The file that names the folder in which the session of a document works.
     pub note: fn(&Path) -> Option<PathBuf>,
+    /// The tree in whose subfolders those that are called like their sessions lie, where it is another one.
+    pub heads: Option<&'static str>,
 }
 
 impl Documents {
     /// None at all; others are written whole, and tell themselves where their session works.
-    pub const USUAL: Self = Self { session: |_| None, is_one: |_| false, grows: |_| false, note: |_| None };
+    pub const USUAL: Self =
+        Self { session: |_| None, is_one: |_| false, grows: |_| false, note: |_| None, heads: None };
 }
 
 /// The home folders of an agent, as far as the settings name none.
@@ -51,8 +56,10 @@ pub struct Homes {
     pub key: &'static str,
     /// The environment variables that name one, of which the first that is set counts.
     pub variables: &'static [&'static str],
-    /// Where it is below the folder that they name, if it is not that folder.
-    pub below: Option<&'static str>,
+    /// Where they are below the folder that such a variable names; none: that folder is one.
+    pub below: &'static [&'static str],
+    /// The environment variables that name a database, wherever that is.
+    pub files: &'static [&'static str],
     /// Whether other tools let them name several, with commas between them.
     pub has_commas: bool,
     /// Below the user's home folder, where no variable is set.
@@ -109,6 +116,13 @@ pub enum Name {
     Any,
 }
 
+impl Homes {
+    /// All variables that say where sessions are.
+    pub fn named(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.variables.iter().chain(self.files).copied()
+    }
+}
+
 impl Layout {
     /// No files at all.
     pub const USUAL: Self = Self {
@@ -130,6 +144,11 @@ impl Layout {
     pub fn database(&self, path: &Path) -> Option<PathBuf> {
         let main = self.databases.as_ref()?.main(path.file_name()?.to_str()?)?;
         Some(path.with_file_name(main))
+    }
+
+    /// Whether a document says what its session is.
+    pub fn is_head(&self, path: &Path) -> bool {
+        self.document(path).is_some_and(|session| path.file_stem() == Some(OsStr::new(&session)))
     }
 
     /// The trees with session files.

@@ -17,7 +17,7 @@ use super::ledger::Ledger;
 use super::ledger::messages::Messages;
 use super::listener::Live;
 use super::relatives::Relatives;
-use super::{LimitsFact, Meta, Parser, claude, codex, copilot, gemini, pi, qwen};
+use super::{LimitsFact, Meta, Parser, claude, codex, copilot, gemini, opencode, pi, qwen};
 
 /// What there is to know of an agent.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Spec {
         word: "",
         card_name: "",
         short_name: "",
-        homes: Homes { key: "", variables: &[], below: None, has_commas: false, usual: &[] },
+        homes: Homes { key: "", variables: &[], below: &[], files: &[], has_commas: false, usual: &[] },
         layout: Layout::USUAL,
         limits: Limits { main_family: "", in_files: false, are_whole: false, cached: None },
         context_baseline: 0,
@@ -140,6 +140,9 @@ impl Agent {
     /// pi, and what is built on it: Oh My Pi, OpenClaw.
     pub const PI: Self = Self(&pi::SPEC);
 
+    /// OpenCode, and what keeps its sessions as it does: Kilo CLI, MiMo.
+    pub const OPENCODE: Self = Self(&opencode::SPEC);
+
     /// GitHub Copilot CLI.
     pub const COPILOT: Self = Self(&copilot::SPEC);
 
@@ -150,7 +153,8 @@ impl Agent {
     pub const QWEN: Self = Self(&qwen::SPEC);
 
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 6] = [Self::CODEX, Self::CLAUDE, Self::PI, Self::COPILOT, Self::GEMINI, Self::QWEN];
+    pub const ALL: [Self; 7] =
+        [Self::CODEX, Self::CLAUDE, Self::PI, Self::OPENCODE, Self::COPILOT, Self::GEMINI, Self::QWEN];
 
     /// The agent of a row.
     pub const fn new(spec: &'static Spec) -> Self {

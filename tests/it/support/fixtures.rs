@@ -39,7 +39,13 @@ fn expectations(folder: &Path, found: &mut Vec<PathBuf>) {
 pub(crate) fn all(agent: Agent) -> Vec<PathBuf> {
     let mut found = Vec::new();
     expectations(&root(agent), &mut found);
-    found.iter().map(|expected| session_file_of(expected)).collect()
+    // What is not written into files has its rows in SQL.
+    let files = found.iter().filter(|expected| !is_sql(expected));
+    files.map(|expected| session_file_of(expected)).collect()
+}
+
+fn is_sql(expected: &Path) -> bool {
+    PathBuf::from(expected.to_string_lossy().replace(".expected.json", ".sql")).is_file()
 }
 
 fn session_file_of(expected: &Path) -> PathBuf {
@@ -230,6 +236,13 @@ fn differences(expected: &Value, actual: &Value, at: &str, found: &mut Vec<Strin
 fn is_same_time(a: &Value, b: &Value) -> bool {
     let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     time(a).is_some() && time(a) == time(b)
+}
+
+/// In what an update is not as it is expected to be.
+pub(crate) fn unlike(expected: &Value, update: FileUpdate) -> Vec<String> {
+    let mut found = Vec::new();
+    differences(expected, &Seen::new(update).json(), "", &mut found);
+    found
 }
 
 /// Reads the fixtures of an agent with the names that are wanted.

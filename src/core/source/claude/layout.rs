@@ -7,7 +7,8 @@ use crate::core::source::layout::{Entries, Homes, Layout, Name, Purpose, Tree, i
 pub(super) const HOMES: Homes = Homes {
     key: "claude_home",
     variables: &["CLAUDE_CONFIG_DIR"],
-    below: None,
+    below: &[],
+    files: &[],
     has_commas: true,
     usual: &[".claude", ".config/claude"],
 };

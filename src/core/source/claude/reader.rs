@@ -289,6 +289,7 @@ impl Reader {
             main: !entry.is_sidechain.flag(),
             is_aside: false,
             copied: self.in_history,
+            replaces: false,
             at_least: usage::at_least(entry, body),
             context,
             window,

@@ -8,7 +8,8 @@ use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
 pub(super) const HOMES: Homes = Homes {
     key: "copilot_home",
     variables: &["COPILOT_HOME"],
-    below: None,
+    below: &[],
+    files: &[],
     has_commas: false,
     usual: &[".copilot"],
 };

@@ -8,7 +8,8 @@ use crate::core::source::layout::{Documents, Homes, Layout, Name, Purpose, Tree,
 pub(super) const HOMES: Homes = Homes {
     key: "gemini_home",
     variables: &["GEMINI_CLI_HOME"],
-    below: Some(".gemini"),
+    below: &[".gemini"],
+    files: &[],
     has_commas: false,
     usual: &[".gemini"],
 };
@@ -22,7 +23,7 @@ pub(super) const LAYOUT: Layout = Layout {
         purpose: Purpose::Sessions,
     }],
     thread,
-    documents: Some(Documents { session, is_one, grows, note }),
+    documents: Some(Documents { session, is_one, grows, note, ..Documents::USUAL }),
     ..Layout::USUAL
 };
 

@@ -4,7 +4,7 @@
 //! may be repeated, and are copied into forks, resumed sessions and side questions. The rules:
 //!
 //! - of the lines of one message the best speaks for it, whole: of the conversation itself before a helper's, then the
-//!   greatest output, then the most tokens, then the later one;
+//!   greatest output, then the most tokens, then the later one; where a message is written again in place, the last one;
 //! - lines with one id are of several responses where a gateway gives every response the same id; how they are told
 //!   apart is [`Response::is`](crate::core::source::Response::is);
 //! - what another file is the first to have is not counted here; which messages those are is asked once, when the first
@@ -118,7 +118,7 @@ impl Best {
     /// Ties go to the later line.
     fn yields_to(&self, message: &Message) -> bool {
         let rank = |main: bool, tokens: &Tokens| (main, tokens.output, tokens.all());
-        rank(message.main, &message.tokens) >= rank(self.main, &self.tokens)
+        message.replaces || rank(message.main, &message.tokens) >= rank(self.main, &self.tokens)
     }
 }
 
@@ -341,7 +341,9 @@ impl Messages {
         if is_inherited {
             return;
         }
-        if known.is_some_and(|known| !known.yields_to(message)) {
+        // What is going to be filled says nothing yet.
+        let is_empty = known.is_none() && message.replaces && tokens.is_zero();
+        if is_empty || known.is_some_and(|known| !known.yields_to(message)) {
             return;
         }
         let (before, turn) = known.map_or((Tokens::ZERO, self.turn.number), |best| (best.tokens, best.turn));

@@ -5,7 +5,8 @@ use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
 pub(super) const HOMES: Homes = Homes {
     key: "pi_home",
     variables: &["PI_CODING_AGENT_DIR"],
-    below: None,
+    below: &[],
+    files: &[],
     has_commas: false,
     usual: &[".pi/agent", ".omp/agent", ".openclaw"],
 };

@@ -5,7 +5,8 @@ use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
 pub(super) const HOMES: Homes = Homes {
     key: "qwen_home",
     variables: &["QWEN_RUNTIME_DIR", "QWEN_HOME"],
-    below: None,
+    below: &[],
+    files: &[],
     has_commas: false,
     usual: &[".qwen"],
 };

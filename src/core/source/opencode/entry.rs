@@ -1,0 +1,174 @@
+//! The shape of the JSON in rows and documents. Every field is optional; what is not named here is never decoded.
+
+use serde::de::SeqAccess;
+use serde::{Deserialize, Deserializer};
+
+use super::tool::Input;
+use crate::core::source::lenient::{Lenient, Object, Scalar, each_object, lenient};
+use crate::core::usage::Tokens;
+
+/// A message, a part of one, or what a document says of a session.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Entry<'a> {
+    #[serde(borrow)]
+    pub(super) id: Scalar<'a>,
+    #[serde(borrow, rename = "sessionID")]
+    pub(super) session: Scalar<'a>,
+    #[serde(borrow, rename = "parentID")]
+    pub(super) parent: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) directory: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) role: Scalar<'a>,
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) time: Object<Times<'a>>,
+    #[serde(borrow, rename = "modelID")]
+    pub(super) model_id: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) variant: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) model: Object<Model<'a>>,
+    #[serde(borrow)]
+    pub(super) path: Object<Place<'a>>,
+    #[serde(borrow)]
+    pub(super) tokens: Object<Used<'a>>,
+    #[serde(borrow)]
+    pub(super) finish: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) error: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) content: Tools<'a>,
+    #[serde(borrow)]
+    pub(super) tool: Scalar<'a>,
+    #[serde(borrow, rename = "callID")]
+    pub(super) call: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) state: Object<State<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Times<'a> {
+    #[serde(borrow)]
+    pub(super) created: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) completed: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) start: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) end: Scalar<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Model<'a> {
+    #[serde(borrow)]
+    pub(super) id: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) variant: Scalar<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Place<'a> {
+    #[serde(borrow)]
+    pub(super) cwd: Scalar<'a>,
+}
+
+/// What a response used. `input` is without what was cached, `output` without `reasoning`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Used<'a> {
+    #[serde(borrow)]
+    input: Scalar<'a>,
+    #[serde(borrow)]
+    output: Scalar<'a>,
+    #[serde(borrow)]
+    reasoning: Scalar<'a>,
+    #[serde(borrow)]
+    cache: Object<Cache<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Cache<'a> {
+    #[serde(borrow)]
+    read: Scalar<'a>,
+    #[serde(borrow)]
+    write: Scalar<'a>,
+}
+
+/// How far a tool has come.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct State<'a> {
+    #[serde(borrow)]
+    pub(super) status: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) input: Object<Input<'a>>,
+    #[serde(borrow)]
+    pub(super) time: Object<Times<'a>>,
+}
+
+/// The tools among what a response consists of. Its texts are not kept.
+#[derive(Debug, Default)]
+pub(super) struct Tools<'a>(pub(super) Vec<Tool<'a>>);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Tool<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) id: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) name: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) state: Object<State<'a>>,
+    #[serde(borrow)]
+    pub(super) time: Object<Times<'a>>,
+}
+
+impl<'de> Lenient<'de> for Tools<'de> {
+    fn list<A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
+        let mut tools = Vec::new();
+        each_object(list, |tool: Tool<'de>| {
+            if tool.kind.is("tool") {
+                tools.push(tool);
+            }
+        })?;
+        Ok(Self(tools))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Tools<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient::<D, Tools<'de>>(deserializer)
+    }
+}
+
+impl State<'_> {
+    /// Whether the tool is done, however it ended.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.status.text(), Some("completed" | "error"))
+    }
+}
+
+impl Used<'_> {
+    /// In the contract's kinds.
+    pub(super) fn tokens(&self) -> Tokens {
+        let count = |number: &Scalar<'_>| number.number().unwrap_or(0);
+        let cached = |of: fn(&Cache<'_>) -> Option<u64>| self.cache.0.as_ref().and_then(of).unwrap_or(0);
+        let reasoning = count(&self.reasoning);
+        Tokens {
+            input: count(&self.input),
+            cached_input: cached(|cache| cache.read.number()),
+            cache_write: cached(|cache| cache.write.number()),
+            output: count(&self.output).saturating_add(reasoning),
+            reasoning,
+        }
+    }
+}
