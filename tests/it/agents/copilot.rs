@@ -4,9 +4,11 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use agent_presence::core::file::SessionFile;
 use agent_presence::core::report::EventKind;
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
+use agent_presence::core::usage::{Tokens, Usage};
 use agent_presence::replay::replay;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -14,7 +16,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::claude::totals_of_replay;
-use crate::support::fixtures::root;
+use crate::support::fixtures::{all, read, root};
 use crate::support::home::Home;
 
 const ID: &str = "44444444-4444-4444-8444-444444444444";
@@ -151,14 +153,42 @@ fn rows_of_the_database_count_where_lines_tell_nothing() {
     assert_eq!(files(&folder), before, "nothing is left behind");
 }
 
+/// Whether a file is read line by line as it grows or whole makes no difference, and what events added is the total.
+#[test]
+fn a_session_that_grows_comes_to_what_it_comes_to_when_it_is_read_whole() {
+    let mut checked = 0;
+    for path in all(Agent::COPILOT) {
+        let text = fs::read_to_string(&path).unwrap();
+        let mut file = SessionFile::new(Agent::COPILOT, "home".into(), Timestamp::MIN);
+        file.locate(&path);
+        let (mut added, mut usage) = (Tokens::ZERO, Usage::default());
+        for line in text.split_inclusive('\n') {
+            file.push(line.as_bytes());
+            file.caught_up();
+            let Some(update) = file.take_update() else { continue };
+            let news = update.usage.iter().filter_map(|event| event.added);
+            added = news.fold(added, |sum, tokens| sum.plus(&tokens));
+            usage = update.session.usage;
+        }
+        let whole = read(Agent::COPILOT, &path, text.as_bytes(), usize::MAX >> 1).unwrap().session.usage;
+        assert_eq!(usage, whole, "{}", path.display());
+        if let Some(total) = whole.session_total_tokens {
+            assert_eq!(added, total, "{}", path.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 20);
+}
+
 /// Rows are faster than lines, or slower; newer versions tell a call in both, and the end of the process repeats all of it.
 #[test]
 fn what_is_told_twice_while_a_session_grows_counts_once() {
     let home = Home::new();
-    home.settings("[record]\nenabled = true\n");
+    let settings = fs::read_to_string(home.config()).unwrap();
+    home.settings(&format!("{settings}[record]\nenabled = true\n"));
     let mut writer = Writer::new(&home.path("home/.copilot"));
     writer.start(100);
-    let daemon = home.start("run --dry-run");
+    let mut daemon = home.start("run");
     home.wait_for_status("the daemon", |_| true);
     let wait = |what: &str, expected: Value| {
         home.wait_for_status(what, |status| tokens(status) == expected);
@@ -177,6 +207,9 @@ fn what_is_told_twice_while_a_session_grows_counts_once() {
     writer.exit(60, [900, 30, 600, 200]);
     writer.prompt(50);
     wait("the next prompt", triplet(60, 0, 330));
+    let before = std::mem::replace(&mut daemon, home.start("run"));
+    assert_eq!(before.wait_for_end().code, Some(0));
+    wait("what the next daemon read", triplet(60, 0, 330));
     writer.call(40, [10, 3, 0, 0]);
     wait("its row", triplet(13, 13, 343));
     assert_eq!(daemon.terminate().code, Some(0));

@@ -234,7 +234,9 @@ def interrupted(world):
     world.activity("thinking")
     terminal.wait_for("word word")
     for _ in range(2):
+        # Two at once would be another key.
         terminal.keys("Escape")
+        terminal.still(0.1, seconds=0.3)
     world.activity("waiting", "idle")
 
 

@@ -3,7 +3,8 @@
 //!
 //! All tell of the same calls, each as far as it goes. So nothing of them is ever added: a process used what its lines or
 //! its rows tell, whichever is more, and all processes up to an end what they used or what that end says, whichever is
-//! more. What comes first does not matter then, nor how late the rest comes.
+//! more. What comes first does not matter then, nor how late the rest comes. Where lines tell every call an end says
+//! nothing more: it may be that of another process that had the session open, too.
 //!
 //! Where calls are known to have been made that nothing tells of, there is no total until an end tells it: none is better
 //! than a wrong one.
@@ -95,6 +96,9 @@ impl Stretch {
 
     fn of(runs: &[Run]) -> Self {
         let mut stretch = Self::default();
+        // Rows are left out, so that it does not matter when they come.
+        let tells_all =
+            runs.iter().all(|run| run.untold.is_none()) && runs.iter().any(|run| !run.lines.is_zero());
         for run in runs {
             stretch.known = stretch.known.plus(&run.used());
             stretch.turns = stretch.turns.saturating_add(run.turns);
@@ -104,7 +108,7 @@ impl Stretch {
         }
         let end = runs.last().and_then(|run| run.end);
         stretch.is_ended = end.is_some();
-        stretch.used = most(&stretch.known, &end.unwrap_or_default());
+        stretch.used = most(&stretch.known, &end.filter(|_| !tells_all).unwrap_or_default());
         stretch
     }
 

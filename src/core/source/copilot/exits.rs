@@ -1,12 +1,16 @@
 //! What the end of a process tells: the sums of each model, of the whole session.
 //!
 //! They go on over resumed processes, those of early versions are of the process alone. What one adds is by how much it
-//! is above the largest one before. A sum that falls is a new count.
+//! is above the largest one before. A sum that falls is a new count, unless it was told before: then it is that of another
+//! process, which had the session open and did nothing.
 
 use std::collections::BTreeMap;
 
 use crate::core::source::Counters;
 use crate::core::usage::Tokens;
+
+/// So many sums of a model are known again.
+const MOST_EARLIER: usize = 64;
 
 /// The ends of the processes of one session.
 #[derive(Debug, Default)]
@@ -24,6 +28,8 @@ pub(super) struct Exits {
 struct Model {
     /// The newest sum.
     told: Counters,
+    /// Those before it.
+    earlier: Vec<Counters>,
     /// What copied lines tell that no sum before them did.
     copied: Counters,
     /// The output of the messages of the process at hand.
@@ -62,8 +68,7 @@ impl Exits {
     pub(super) fn copied_end(&mut self, sums: &[(String, Counters)]) {
         self.is_copy_untold &= sums.is_empty();
         for (name, sum) in sums {
-            let model = self.models.entry(name.clone()).or_default();
-            (model.told, model.copied) = (*sum, Counters::default());
+            self.models.entry(name.clone()).or_default().tell(*sum);
         }
     }
 
@@ -75,12 +80,27 @@ impl Exits {
             let is_of_process_alone = model.output > 0
                 && sum.output == model.output
                 && sum.output != before.output.saturating_add(model.output);
+            if model.earlier.contains(sum) && !is_of_process_alone {
+                continue;
+            }
             let added = if is_of_process_alone || is_below(sum, &before) { *sum } else { sum.minus(&before) };
             self.sum = self.sum.plus(&added.tokens());
-            *model = Model { told: *sum, ..Model::default() };
+            model.tell(*sum);
         }
         self.begin();
         Some(self.sum).filter(|_| !self.is_lost && !self.is_copy_untold)
+    }
+}
+
+impl Model {
+    fn tell(&mut self, sum: Counters) {
+        let before = std::mem::replace(&mut self.told, sum);
+        self.copied = Counters::default();
+        if before != sum {
+            self.earlier.push(before);
+            let surplus = self.earlier.len().saturating_sub(MOST_EARLIER);
+            self.earlier.drain(..surplus);
+        }
     }
 }
 
@@ -126,6 +146,15 @@ mod tests {
         exits.end(&[sum("haiku", 100, 30)]);
         assert_eq!(blended(exits.end(&[sum("haiku", 20, 5)])), Some(130 + 25));
         assert_eq!(blended(exits.end(&[sum("haiku", 30, 9)])), Some(130 + 39));
+    }
+
+    #[test]
+    fn a_sum_that_was_told_before_is_that_of_another_process() {
+        let mut exits = Exits::default();
+        exits.end(&[sum("haiku", 100, 30)]);
+        exits.end(&[sum("haiku", 150, 40)]);
+        assert_eq!(blended(exits.end(&[sum("haiku", 100, 30)])), Some(190));
+        assert_eq!(blended(exits.end(&[sum("haiku", 160, 40)])), Some(200));
     }
 
     #[test]

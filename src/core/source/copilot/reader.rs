@@ -257,8 +257,7 @@ impl Reader {
         if let Some((model, output)) = data.model.text().zip(output) {
             self.exits.message(model, output);
         }
-        let is_call = output.is_some() || data.model.text().is_some() || data.api_call_id.text().is_some();
-        if is_call && !self.tells_calls {
+        if is_call(data) && !self.tells_calls {
             facts.push(Fact::Untold(output.unwrap_or_default()));
         }
     }
@@ -317,7 +316,7 @@ impl Reader {
                 if data.model.text().is_some() {
                     facts.push(self.chosen(&data.model, data));
                 }
-                if data.output_tokens.is_there() && !self.tells_calls {
+                if is_call(data) && !self.tells_calls {
                     self.exits.copied_message();
                 }
             }
@@ -356,6 +355,11 @@ fn is_helpers(entry: &Entry<'_>, data: &Data<'_>) -> bool {
     entry.agent_id.text().is_some()
         || data.parent_tool_call_id.text().is_some()
         || data.source.begins("agent-")
+}
+
+/// Whether a message is a model's. The agent writes some in its place.
+fn is_call(data: &Data<'_>) -> bool {
+    data.output_tokens.is_there() || data.model.text().is_some() || data.api_call_id.text().is_some()
 }
 
 fn place(told: &Folder<'_>) -> Option<Fact> {

@@ -89,6 +89,21 @@ fn an_end_repeats_what_lines_told() {
     assert_eq!(figures(&without_a_compaction).2, Some(176));
 }
 
+/// Two processes that had the session open: the end of the first one does not know what the other one told.
+#[test]
+fn where_lines_tell_every_call_an_end_adds_nothing() {
+    let heard = [
+        (0, Begins),
+        (1, Asks),
+        (2, Begins),
+        (3, Asks),
+        (4, Line(100, 27)),
+        (5, End(100, 27)),
+        (6, End(400, 90)),
+    ];
+    assert_eq!(figures(&heard), (Some(127), Some(127), Some(127), 127));
+}
+
 #[test]
 fn output_alone_is_no_total() {
     let running = [(0, Begins), (1, Asks), (2, Says(20)), (3, Says(10))];
