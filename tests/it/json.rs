@@ -112,14 +112,27 @@ fn everything_that_is_printed_is_in_the_schema() {
     bar(&home, &mut schema);
 
     let discord = FakeDiscord::in_folder(&home.path("run"));
-    home.session().limits(36.0, 95.0).turn().tokens(4_500);
+    let settings = fs::read_to_string(home.config()).unwrap();
+    home.settings(&format!("{settings}[record]\nenabled = true\n"));
+    let mut session = home.session();
+    session.limits(36.0, 95.0).turn().tokens(4_500);
     let daemon = home.start("run");
     discord.wait_for_presence("the session", |_| true);
     schema.check("status", &home.wait_for_status("a connection", |status| !status["links"][0].is_null()));
     schema.check("doctor", &read(&home.run("doctor --json").out));
     schema.check("autostart", &read(&home.run("autostart status --json").out));
     bar(&home, &mut schema);
-    drop(daemon);
+    session.tokens(100);
+    home.wait_for_status("the figures", |status| status["sessions"][0]["tokens"]["total"] == 4_600);
+    daemon.terminate();
+    let mut recorded = 0;
+    for month in fs::read_dir(home.state().join("record")).unwrap() {
+        for line in fs::read_to_string(month.unwrap().path()).unwrap().lines() {
+            schema.check("usage_event", &read(line));
+            recorded += 1;
+        }
+    }
+    assert_eq!(recorded, 2);
 
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     for agent in Agent::ALL {

@@ -91,7 +91,7 @@ pub(super) fn earlier_of(one: Option<Reading>, other: Option<Reading>) -> Option
 #[cfg(test)]
 mod tests {
     use super::super::tests::{now, snapshot};
-    use super::super::{LimitsBook, Snapshot, say};
+    use super::super::{LimitsBook, Snapshot, main_family, say};
     use super::*;
     use crate::core::source::Agent;
 
@@ -109,23 +109,30 @@ mod tests {
     }
 
     fn pace(book: &LimitsBook, minute: i64) -> Option<String> {
-        let said = book.main(Agent::CODEX, &"home".into())?;
+        let said = book.iter().next()?;
         let view = said.views(now(minute * MINUTE)).into_iter().next()?;
         Some(view.pace?.text(now(minute * MINUTE).wall, &TimeZone::UTC))
     }
 
-    /// The pace at a minute of the first hour of 1970 after readings of one session: heard one by one, read at once, kept
-    /// and read again.
+    /// The pace at a minute of 1970 after readings of one session of any agent: heard one by one, read at once, kept and
+    /// read again.
     #[track_caller]
     fn check(readings: &[(i64, f64)], minute: i64, expected: Option<&str>) {
-        let words = words("a", readings);
+        for agent in [Agent::CODEX, Agent::CLAUDE] {
+            let of_agent = |word| Snapshot { agent, family: main_family(agent).to_owned(), ..word };
+            check_words(words("a", readings).into_iter().map(of_agent).collect(), minute, expected);
+        }
+    }
+
+    #[track_caller]
+    fn check_words(words: Vec<Snapshot>, minute: i64, expected: Option<&str>) {
         let mut live = LimitsBook::default();
         for word in &words {
             live.learn([word.clone()]);
         }
         assert_eq!(pace(&live, minute).as_deref(), expected, "heard one by one");
         let mut pending = Vec::new();
-        words.iter().cloned().for_each(|word| say(&mut pending, word));
+        words.into_iter().for_each(|word| say(&mut pending, word));
         let mut read = LimitsBook::default();
         read.learn(pending.clone());
         assert_eq!(pace(&read, minute).as_deref(), expected, "read at once");
