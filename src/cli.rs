@@ -9,6 +9,8 @@ use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::core::event_log::Position;
+use crate::core::remote::alive;
 use crate::core::source::Agent;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
@@ -354,7 +356,7 @@ pub struct Pause {
 }
 
 /// `watch`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
   agent-presence watch
@@ -371,6 +373,22 @@ pub struct Watch {
     /// Print the usage lines alone, without time, agent and session
     #[arg(long)]
     pub bare: bool,
+    /// For another machine's `[[remote]]`: say hello first, and give a sign of life after this time without a line, e.g. 60s
+    #[arg(long, value_name = "TIME", requires = "json", value_parser = sign_of_life)]
+    pub alive: Option<Duration>,
+    /// Go on behind this event, as far as that is still known
+    #[arg(long, value_name = "STREAM:SEQ", requires = "alive", value_parser = position)]
+    pub since: Option<Position>,
+}
+
+fn sign_of_life(text: &str) -> Result<Duration, String> {
+    let time = crate::core::duration::parse(text)?;
+    let fits = alive::SHORTEST <= time && time <= alive::LONGEST;
+    fits.then_some(time).ok_or_else(|| "it is a time from 100ms to 1h".to_owned())
+}
+
+fn position(text: &str) -> Result<Position, String> {
+    Position::parse(text).ok_or_else(|| "it is a stream and a number, as in `s:7`".to_owned())
 }
 
 /// `bar`

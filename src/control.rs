@@ -23,6 +23,7 @@
 //! Read next: [`transport`], the only file that knows sockets and pipes; [`server`]; [`client`].
 
 pub mod client;
+mod handover;
 pub mod log;
 pub mod server;
 pub mod subscription;
@@ -31,16 +32,12 @@ pub mod transport;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::core::engine::Progress;
 use crate::core::event_log::Position;
-use crate::core::limits::Snapshot;
-use crate::core::publish::Budget;
-use crate::core::register::Left;
-use crate::core::report::{CardReport, Event, StatusReport};
-use crate::core::settings::Settings;
+use crate::core::report::{Event, StatusReport};
 use crate::core::takeover::{LockRecord, Refusal};
+
+pub use handover::Handover;
 
 /// The version of the form of messages.
 pub const PROTOCOL: u32 = 1;
@@ -71,6 +68,9 @@ pub enum Verb {
         /// How far the one who asks had come; absent: it is new here.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Position>,
+        /// Whether it is another machine, which is told everything of the sessions of this one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        far: bool,
     },
     /// To give way to the process that asks.
     Handover {
@@ -157,6 +157,9 @@ pub struct Reply {
     /// For `subscribe`: from where it goes on, if nothing restored comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
+    /// For `subscribe`: what the positions to come are places in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
 }
 
 impl Reply {
@@ -171,6 +174,7 @@ impl Reply {
             handover: None,
             paused_until: None,
             position: None,
+            stream: None,
         }
     }
 
@@ -242,58 +246,6 @@ impl ErrorCode {
     }
 }
 
-/// What one daemon leaves to the next. What is in the session files is not in it, only how much of it was told: it
-/// is read again, and gives the same figures and the same timer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Handover {
-    /// The process that hands over.
-    pub pid: u32,
-    /// Its [`LockRecord::token`].
-    pub token: String,
-    /// What it has spent of Discord's patience.
-    #[serde(default)]
-    pub budget: Budget,
-    /// The last word on limits of each source.
-    #[serde(default)]
-    pub limits: Vec<Snapshot>,
-    /// Until when it is paused.
-    #[serde(default)]
-    pub paused_until: Option<Timestamp>,
-    /// The last event that was told. Nothing is told between this word and the end.
-    #[serde(default)]
-    pub position: Option<Position>,
-    /// The newest events up to there that a subscriber may not have heard yet.
-    #[serde(default)]
-    pub unheard: Vec<EventMessage>,
-    /// When this was written.
-    #[serde(default)]
-    pub at: Option<Timestamp>,
-    /// How far each session file was read, and what was told of it.
-    #[serde(default)]
-    pub positions: Vec<Progress>,
-    /// The card that is shown.
-    #[serde(default)]
-    pub card: Option<CardReport>,
-    /// What the agents' registers said.
-    #[serde(default)]
-    pub registers: Vec<Left>,
-    /// The settings that it used last.
-    #[serde(default)]
-    pub settings: Value,
-    /// Those that it obeyed, as far as they show less than newer ones.
-    #[serde(default)]
-    pub obeyed: Vec<Value>,
-}
-
-impl Handover {
-    /// The settings that were used last, and those that were obeyed. What another version wrote and this one does not
-    /// understand is as if it had not been told.
-    pub fn settings(&self) -> (Option<Settings>, Vec<Settings>) {
-        let settings = |value: &Value| Settings::deserialize(value).ok();
-        (settings(&self.settings), self.obeyed.iter().filter_map(settings).collect())
-    }
-}
-
 /// One event for a subscriber.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventMessage<E = Event> {
@@ -326,6 +278,7 @@ pub(crate) fn line<T: Serialize>(message: &T) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::publish::Budget;
 
     fn code(line: &str) -> ErrorCode {
         Request::parse(line.as_bytes()).unwrap_err().code
@@ -348,8 +301,9 @@ mod tests {
         let until = "2026-11-20T12:00:00Z".parse().unwrap();
         for verb in [
             Verb::Status,
-            Verb::Subscribe { after: None },
-            Verb::Subscribe { after: Some(Position { stream: "s".to_owned(), seq: 7 }) },
+            Verb::Subscribe { after: None, far: false },
+            Verb::Subscribe { after: None, far: true },
+            Verb::Subscribe { after: Some(Position { stream: "s".to_owned(), seq: 7 }), far: false },
             Verb::Handover { newcomer: Box::new(LockRecord::own()), replace: true },
             Verb::Take,
             Verb::Stop,

@@ -9,6 +9,7 @@
 //! | | |
 //! | --- | --- |
 //! | from bytes to sessions | [`lines`], [`source`], [`usage`], [`limits`], [`activity`], [`session`], [`mod@file`], [`fingerprint`] |
+//! | from other machines | [`remote`] |
 //! | from sessions to a card | [`register`], [`roster`], [`privacy`], [`names`], [`numbers`], [`template`], [`values`], [`fit`], [`card`] |
 //! | the same words in a status bar | [`bar`] |
 //! | from a card to Discord | [`publish`] |
@@ -38,6 +39,7 @@ pub mod privacy;
 pub mod publish;
 pub mod record;
 pub mod register;
+pub mod remote;
 pub mod report;
 pub mod roster;
 pub mod session;

@@ -37,6 +37,7 @@ use crate::core::time::Now;
 use crate::error::{Exit, Failure};
 use crate::host::inputs::Inputs;
 use crate::host::reading::Left;
+use crate::host::remotes::Remotes;
 use crate::host::state::{self, Keeper};
 use crate::host::statusline::Keeping;
 use crate::host::{Host, until};
@@ -109,8 +110,11 @@ pub async fn run(
     let signals = Signals::new().map_err(|error| failed("listen for signals", error))?;
     signals::insist();
     let requests = Requests::start(folder.path(), environment, instance, inherited.as_ref());
+    let remotes = inherited.as_ref().map(|inherited| inherited.remotes.clone()).unwrap_or_default();
+    let remotes = Remotes::start(&in_force.remotes, remotes);
     let inputs = Inputs::start(in_force, environment, Keeping::All(folder.clone()), left)
-        .map_err(|error| failed("start reading session files", error))?;
+        .map_err(|error| failed("start reading session files", error))?
+        .and(remotes);
     let mut daemon = Daemon {
         endpoints: (options.sink == Sink::Discord).then(|| {
             let places = EndpointDirs::new(|name| environment.path(name).map(Into::into));
@@ -139,8 +143,12 @@ pub async fn run(
         ending: false,
     };
     tracing::info!(pid = instance.record.pid, version = env!("CARGO_PKG_VERSION"), "started");
-    remembered.extend(inherited.into_iter().flat_map(|inherited| inherited.limits));
-    daemon.host.take([Input::Remembered(remembered)].into_iter().chain(paused_until.map(Input::Pause)));
+    remembered.extend(inherited.iter().flat_map(|inherited| inherited.limits.clone()));
+    // What an earlier daemon heard of other machines is no news, and what files bring comes behind it.
+    let known = daemon.host.inputs.remotes.ready();
+    let begin = [Input::Remembered(remembered)].into_iter().chain(paused_until.map(Input::Pause));
+    let far = inherited.as_ref().is_some_and(|inherited| inherited.is_far_heard).then_some(Input::Far);
+    daemon.host.take(begin.chain(far).chain(known));
     daemon.turn().await;
     // Cards on standard output are all that a dry run is for.
     let is_dry_run = daemon.options.sink == Sink::Terminal;
@@ -283,7 +291,7 @@ impl Daemon<'_> {
     async fn end(mut self) {
         let limits = self.host.engine().limits().cloned().collect();
         // Its reading has nothing to finish, and may be in the middle of a large file.
-        drop(self.host);
+        self.host.close(FAREWELL).await;
         self.keeper.finish(limits);
         self.record.finish(clock::now().wall);
         self.requests.close().await;

@@ -124,13 +124,13 @@ impl Board {
 
     fn updated(&mut self, update: Update) {
         match update {
-            Update::Event(event) => {
+            Update::Event(event, _) => {
                 let text = self.lines.line(&event);
                 self.news.extend(text.and_then(|text| UsageEntry::of(&event, text.trim_end())));
             }
-            Update::Attached => self.stand(Standing::Attached),
+            Update::Attached { .. } => self.stand(Standing::Attached),
             Update::Lost => self.stand(Standing::Lost),
-            Update::Alone { cause } => {
+            Update::Alone { cause, .. } => {
                 self.stand(Standing::Alone);
                 self.view.cause = cause;
             }

@@ -4,6 +4,8 @@
 //! Without one a socket is tried and closed again, before the first byte.
 //! Read next: [`crate::core::doctor`], which judges.
 
+mod remotes;
+
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -82,6 +84,7 @@ pub fn gather(places: &Places) -> Result<Facts, Failure> {
             .then(|| (id.clone(), origin.map(|value| value.origin.to_string()).unwrap_or_default())),
         homes: places.homes.iter().map(home).collect(),
         live: live(places, &daemon)?,
+        remotes: remotes::tried(&settings.remotes)?,
         watches: watch_limits(),
         clients: clients(&places.environment, &settings.discord.clients, may_try)?,
         clients_named: settings.discord.clients != Clients::All,

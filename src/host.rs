@@ -10,6 +10,7 @@ pub mod inputs;
 #[cfg_attr(not(unix), path = "host/live_elsewhere.rs")]
 pub mod live;
 pub mod reading;
+pub mod remotes;
 pub mod state;
 pub mod statusline;
 pub mod taps;
@@ -26,6 +27,7 @@ use self::clock_watch::{ClockWatch, JumpDetector};
 use self::drive::{Drive, Folders};
 use self::finding::Finding;
 use self::inputs::Inputs;
+use self::remotes::Remotes;
 use self::statusline::Keeping;
 use self::zone::ZoneWatch;
 use crate::clock;
@@ -33,6 +35,7 @@ use crate::config_file::ConfigFile;
 use crate::core::config::Effective;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::publish::Publisher;
+use crate::core::remote::RemoteReport;
 use crate::core::report::{ConfigReport, DaemonReport, StatusReport};
 use crate::homes::Home;
 use crate::paths::Environment;
@@ -69,7 +72,9 @@ impl Places {
         let now = clock::now();
         drive.take(now, inputs);
         while drive.poll(now).is_some() {}
-        drive.status(now, daemon, self.config_report())
+        let remotes = self.effective.settings.remotes.iter().filter(|remote| remote.enabled);
+        let remotes = remotes.map(|remote| RemoteReport::unheard(&remote.name)).collect();
+        StatusReport { remotes, ..drive.status(now, daemon, self.config_report()) }
     }
 
     /// An engine that shows its card to nobody.
@@ -102,17 +107,27 @@ impl Host {
         }
     }
 
-    /// Begins to follow what happens, and neither shows nor writes anything. Belongs inside a tokio runtime.
+    /// Begins to follow what happens, and neither shows nor writes anything; on other machines as well, if so wanted. Belongs
+    /// inside a tokio runtime.
     ///
     /// # Errors
     /// The system could not start a thread.
-    pub fn look_on(places: &Places) -> io::Result<Self> {
+    pub fn look_on(places: &Places, with_remotes: bool) -> io::Result<Self> {
         let engine = places.engine();
         let keeping = Keeping::Nothing(places.state.clone());
-        let inputs = Inputs::start(engine.settings(), &places.environment, keeping, None)?;
+        let remotes = match with_remotes {
+            true => Remotes::start(&engine.settings().remotes, Vec::new()),
+            false => Remotes::default(),
+        };
+        let inputs = Inputs::start(engine.settings(), &places.environment, keeping, None)?.and(remotes);
         let mut host = Self::new(engine, inputs, &places.environment);
         host.take(inputs::kept(places));
         Ok(host)
+    }
+
+    /// Ends what was started on other machines, and gives it so long; everything else ends at once.
+    pub async fn close(self, deadline: Duration) {
+        self.inputs.close(deadline).await;
     }
 
     /// The engine, for reports.
@@ -167,7 +182,7 @@ impl Host {
     pub fn poll(&mut self) -> Option<Output> {
         let output = self.drive.poll(clock::now())?;
         match &output {
-            Output::Settings(settings) => self.inputs.follow(&settings.sources),
+            Output::Settings(settings) => self.inputs.follow(settings),
             // An agent may have been started for the first time, and made its files.
             Output::Register => self.inputs.look_again(),
             _ => {}
@@ -178,7 +193,8 @@ impl Host {
     /// The status report.
     pub fn status(&mut self, daemon: DaemonReport, config: ConfigReport) -> StatusReport {
         self.follow_zone();
-        self.drive.status(clock::now(), daemon, config)
+        let remotes = self.inputs.remotes.reports();
+        StatusReport { remotes, ..self.drive.status(clock::now(), daemon, config) }
     }
 }
 

@@ -47,9 +47,11 @@ pub fn event(event: &Event, zone: &TimeZone) -> Option<String> {
         }
         EventKind::Card { card: Some(shown) } => Some(format!("{time}\n{}", card(shown, event.at))),
         EventKind::Card { card: None } => Some(format!("{time} no card\n")),
-        EventKind::Session { .. } | EventKind::Activity { .. } | EventKind::Limits(_) | EventKind::Status => {
-            None
-        }
+        EventKind::Session { .. }
+        | EventKind::Activity { .. }
+        | EventKind::Limits(_)
+        | EventKind::Status
+        | EventKind::About { .. } => None,
     }
 }
 

@@ -1,12 +1,17 @@
 //! `watch` off a terminal: a line for each event.
 
 use std::io::Write;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 
 use crate::cli::Watch;
+use crate::clock;
 use crate::control::client::block_on;
 use crate::error::{Exit, Failure};
 use crate::host::Places;
-use crate::watch::feed::{Feed, Update};
+use crate::watch::alive::Alive;
+use crate::watch::feed::{Feed, Listener, Update};
 use crate::watch::lines::{Form, Lines};
 use crate::watch::reader;
 
@@ -27,10 +32,20 @@ pub fn run(
     };
     block_on(async {
         let lines = Lines::new(form, places.zone.clone());
-        tokio::select! {
-            biased;
-            () = reader::gone() => Ok(Exit::Done),
-            result = print(Feed::start(places), lines, out, err) => super::written(result),
+        let listener = Listener { after: command.since.clone(), is_far: command.alive.is_some() };
+        let feed = Feed::start(places, listener);
+        match command.alive {
+            Some(every) => tokio::select! {
+                biased;
+                () = reader::gone() => Ok(Exit::Done),
+                () = reader::input_ended() => Ok(Exit::Done),
+                result = tell(feed, every, out) => super::written(result),
+            },
+            None => tokio::select! {
+                biased;
+                () = reader::gone() => Ok(Exit::Done),
+                result = print(feed, lines, out, err) => super::written(result),
+            },
         }
     })?
 }
@@ -48,13 +63,13 @@ async fn print(
         // What is there already is written at once.
         while let Some(update) = next {
             match update {
-                Update::Event(event) => text.extend(lines.line(&event)),
-                Update::Alone { cause } => {
+                Update::Event(event, _) => text.extend(lines.line(&event)),
+                Update::Alone { cause, .. } => {
                     is_alone = true;
                     // Whoever reads the events need not read this.
                     let _ = writeln!(err, "{cause}; following the session files without it");
                 }
-                Update::Attached => {
+                Update::Attached { .. } => {
                     if std::mem::take(&mut is_alone) {
                         let _ = writeln!(err, "a daemon is running; its events follow");
                     }
@@ -65,5 +80,32 @@ async fn print(
         }
         out.write_all(text.as_bytes())?;
         out.flush()?;
+    }
+}
+
+/// Tells another machine, which hears within `every` that somebody is there.
+async fn tell(mut feed: Feed, every: Duration, out: &mut dyn Write) -> std::io::Result<()> {
+    let mut alive = Alive::new(every);
+    let mut due = Instant::now() + every;
+    loop {
+        let mut text = String::new();
+        match timeout_at(due, feed.next()).await {
+            Ok(first) => {
+                let mut next = Some(first);
+                while let Some(update) = next {
+                    text += &alive.lines(clock::now(), &update);
+                    next = feed.try_next();
+                }
+            }
+            Err(_) => {
+                text = alive.sign(clock::now());
+                due = Instant::now() + every;
+            }
+        }
+        if !text.is_empty() {
+            out.write_all(text.as_bytes())?;
+            out.flush()?;
+            due = Instant::now() + every;
+        }
     }
 }

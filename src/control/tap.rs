@@ -218,6 +218,7 @@ impl Tapped {
                 helped: None,
                 context_used: None,
                 registration: None,
+                far: None,
             },
             usage: self.events,
             limits,

@@ -13,6 +13,7 @@ pub mod keys;
 mod overrides;
 mod places;
 mod reload;
+mod remotes;
 mod rules;
 mod text;
 mod value;
@@ -28,7 +29,8 @@ use crate::core::names::shortened;
 use crate::core::nearest::nearest;
 use crate::core::settings::Settings;
 use keys::{KEYS, Key, PRIVACY, RULE};
-use places::LineIndex;
+use places::{LineIndex, key_at};
+use remotes::REMOTE;
 use value::Given;
 
 pub use reload::{Change, InUse};
@@ -141,6 +143,8 @@ pub struct Effective {
     pub values: Vec<EffectiveValue>,
     /// The line of each of `settings.privacy.rules`.
     pub rule_lines: Vec<usize>,
+    /// The line of each of `settings.remotes`.
+    pub remote_lines: Vec<usize>,
     /// Whether nothing was written at all: a file that is empty, or not there.
     pub is_blank: bool,
 }
@@ -151,7 +155,10 @@ impl Effective {
         let mut reading =
             DocumentReader { text, places: LineIndex::new(text), context, effective: Self::defaults() };
         match DeTable::parse(text) {
-            Ok(document) => reading.document(document.get_ref()),
+            Ok(document) => {
+                reading.document(document.get_ref());
+                reading.check_rules_for_remotes();
+            }
             Err(error) => {
                 let start = error.span().map(|span| span.start);
                 let key = start.and_then(|start| key_at(text, start)).map(|key| format!(" (at {key})"));
@@ -184,6 +191,7 @@ impl Effective {
             issues: Vec::new(),
             values: KEYS.iter().map(default).collect(),
             rule_lines: Vec::new(),
+            remote_lines: Vec::new(),
             is_blank: false,
         }
     }
@@ -212,19 +220,6 @@ pub fn missing_application_id(settings: &Settings) -> Option<Issue> {
         ),
         withholds: false,
     })
-}
-
-/// The key whose line holds this place of a file that is not TOML, as far as its lines tell.
-fn key_at(text: &str, start: usize) -> Option<String> {
-    let before = text.get(..start)?;
-    let begin = before.rfind('\n').map_or(0, |end| end + 1);
-    let (name, _) = text.get(begin..)?.lines().next()?.split_once('=')?;
-    let is_name =
-        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
-    let name = Some(name.trim()).filter(|name| is_name(name))?;
-    let header = text.get(..begin)?.lines().rev().find(|line| line.trim_start().starts_with('['));
-    let table = header.map(|line| line.trim().trim_matches(['[', ']'])).filter(|table| is_name(table));
-    Some(table.map(|table| format!("{table}.{name}")).unwrap_or_else(|| name.to_owned()))
 }
 
 /// What is wrong with one value, before it is known where it stands.
@@ -266,6 +261,7 @@ impl DocumentReader<'_> {
         for (name, value) in document {
             let known = keys::tables().any(|table| table == name.get_ref());
             match value.get_ref() {
+                _ if name.get_ref() == REMOTE => self.remotes(value),
                 DeValue::Table(table) if known => self.table(name.get_ref(), table),
                 other if known => {
                     let complaint =
@@ -308,7 +304,7 @@ impl DocumentReader<'_> {
     /// What stands beside `[privacy]` and is not known may be meant to hide something, unless it is plain what else it is.
     fn unknown_at_top(&mut self, at: usize, name: &str, value: &DeValue<'_>) {
         let key = keys::KEYS.iter().find(|key| key.name == name);
-        let near = nearest(name, &keys::tables().chain([RULE]).collect::<Vec<_>>());
+        let near = nearest(name, &keys::tables().chain([RULE, REMOTE]).collect::<Vec<_>>());
         let near = near.map(|near| if near == RULE { PRIVACY } else { near });
         let is_rule = near == Some(PRIVACY) || looks_like_rules(value);
         let is_plain = match key {
@@ -320,6 +316,7 @@ impl DocumentReader<'_> {
             (None, _) if is_rule => {
                 Some("write each rule below [[privacy.rule]], with `path` and `show`".to_owned())
             }
+            (None, Some(REMOTE)) => Some("did you mean [[remote]]?".to_owned()),
             (None, Some(table)) => Some(format!("did you mean [{table}]?")),
             (None, None) => {
                 let tables: Vec<String> = keys::tables().map(|table| format!("[{table}]")).collect();

@@ -4,10 +4,11 @@
 //! somebody does something; a warning may do harm, or goes away by itself. Texts name what is the user's own: paths,
 //! settings and Discord's words, never content of a session.
 //!
-//! Read next: [`reading`], what is needed to see sessions; [`showing`], what is needed to show them; [`standing`],
+//! Read next: [`reading`], what is needed to see sessions; [`remotes`], those of other machines; [`showing`], what is needed to show them; [`standing`],
 //! what is needed to keep running.
 
 pub mod reading;
+pub mod remotes;
 pub mod showing;
 pub mod standing;
 
@@ -85,6 +86,8 @@ pub struct Facts {
     pub homes: Vec<HomeFacts>,
     /// The agents' own servers that the settings ask to listen to.
     pub live: Vec<LiveFacts>,
+    /// What came of trying each remote.
+    pub remotes: Vec<remotes::RemoteFacts>,
     /// How many watches and watchers the system allows, where it has such limits.
     pub watches: Option<WatchLimits>,
     /// The Discord clients found, or the ones that the settings name.

@@ -77,6 +77,10 @@ pub enum Input {
     Located(Answer),
     /// The user's time zone is another one.
     Zone(TimeZone),
+    /// Another machine listens: from now on what lasts of sessions is told as well.
+    Far,
+    /// A remote stands otherwise than before, which is no matter of the engine's; listeners are told.
+    Remotes,
     /// The machine slept, or a clock jumped.
     Woke,
     /// A deadline has come.
@@ -159,6 +163,8 @@ pub struct Engine {
     /// Whether every session that was there at the start is known.
     caught_up: bool,
     paused_until: Option<Timestamp>,
+    /// Whether another machine listens.
+    is_far_heard: bool,
 }
 
 impl Engine {
@@ -193,6 +199,7 @@ impl Engine {
             problems: BTreeMap::new(),
             caught_up: false,
             paused_until: None,
+            is_far_heard: false,
         };
         this.set_privacy();
         this
@@ -247,6 +254,8 @@ impl Engine {
             Input::Zone(zone) => {
                 (self.zone, self.built) = (zone, None);
             }
+            Input::Far => self.is_far_heard = true,
+            Input::Remotes => self.untold_status = true,
             Input::Woke => self.publisher.woke(now),
             Input::Tick => {}
             Input::ShutDown => self.publisher.shut_down(now),

@@ -30,6 +30,21 @@ pub struct Position {
     pub seq: u64,
 }
 
+impl Position {
+    /// `stream:7`
+    pub fn parse(text: &str) -> Option<Self> {
+        let (stream, seq) = text.rsplit_once(':')?;
+        let seq = seq.parse().ok()?;
+        (!stream.is_empty()).then(|| Self { stream: stream.to_owned(), seq })
+    }
+}
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.stream, self.seq)
+    }
+}
+
 /// What is kept, and for whom. One task adds, others read.
 #[derive(Debug)]
 pub struct EventLog {

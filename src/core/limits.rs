@@ -27,7 +27,7 @@ pub use word::say;
 pub const STALE_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// What a limit of credits is called.
-const CREDITS: &str = "credits";
+pub(crate) const CREDITS: &str = "credits";
 
 /// The family of an agent whose windows are on the card.
 pub fn main_family(agent: Agent) -> &'static str {

@@ -117,14 +117,14 @@ impl NamePattern {
 
     /// Whether the name of a folder fits.
     pub fn matches(&self, name: &str) -> bool {
-        self.0.matches(&Folder::new(Spelling::new(name)))
+        self.0.matches(&Folder::new(Spelling::here(name)))
     }
 }
 
 /// All ways to write a folder that are known without asking the machine, as the systems write them: also decomposed, for
 /// systems on which that is another name.
 pub fn spellings(path: &str) -> Vec<String> {
-    let own = Spelling::new(path);
+    let own = Spelling::here(path);
     let twin = own.twin();
     let ways = std::iter::once(own).chain(twin);
     ways.flat_map(|way| [way.decomposed(), way.text]).collect()
@@ -184,7 +184,7 @@ impl Policy {
         if !own.is_absolute() {
             return self.allows_unknown();
         }
-        let ways = std::iter::once(own).chain(others.iter().map(|other| Spelling::new(other)));
+        let ways = std::iter::once(own).chain(others.iter().map(|other| Spelling::here(other)));
         let ways: Vec<Folder> = ways
             .flat_map(|way| {
                 let original = way.original();
@@ -315,6 +315,31 @@ mod tests {
         assert_eq!(open.allows("/data/open/x", &[]), FULL);
         assert_eq!(open.allows("/in", &[]), SWITCHES, "a link opens nothing");
         assert_eq!(policy.allows("/home/u/clients/open", &["/data/clients/open".to_owned()]), FULL);
+    }
+
+    #[test]
+    fn a_folder_on_a_remote_is_under_its_own_rules_and_under_plain_ones() {
+        let rules = [
+            ("devbox:/srv/app/**", Show::Hide),
+            ("/srv/**", Show::Generic),
+            ("/open", Show::Full),
+            ("laptop:**", Show::Full),
+        ];
+        let policy = linked(&rules, &[("/open", "/data/open/**")]);
+        assert_eq!(policy.allows("devbox:/srv/app/x", &[]), None);
+        assert_eq!(policy.allows("devbox:/srv/other", &[]), GENERIC);
+        assert_eq!(policy.allows("/srv/app/x", &[]), GENERIC, "here is no devbox");
+        assert_eq!(policy.allows("devbox:/open/x", &[]), FULL, "as written");
+        assert_eq!(policy.allows("devbox:/data/open/x", &[]), SWITCHES, "a link here leads nowhere there");
+        assert_eq!(policy.allows("/data/open/x", &[]), FULL);
+        assert_eq!(policy.allows("laptop:/home/u", &[]), FULL);
+        assert_eq!(policy.allows("laptop:app", &[]), None, "a relative folder is not known");
+        let same = super::tests::policy(&[("devbox:/a", Show::Full), ("/a", Show::Hide)]);
+        assert_eq!(same.allows("devbox:/a/b", &[]), FULL, "the one that names the machine is about less");
+        let far_windows = super::tests::policy(&[(r"win:C:\Work", Show::Hide)]);
+        assert_eq!(far_windows.allows("win:c:/work/x", &[]), None);
+        assert_eq!(far_windows.allows("win:/mnt/c/work/x", &[]), None);
+        assert_eq!(far_windows.allows("c:/work/x", &[]), SWITCHES);
     }
 
     #[test]

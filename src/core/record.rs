@@ -116,6 +116,7 @@ mod tests {
         UsageReport {
             session: session.to_owned(),
             agent: Agent::CODEX,
+            host: None,
             turn: None,
             tokens: Triplet::default(),
             usage: Usage { session_total_tokens: total, ..Usage::default() },

@@ -1,6 +1,11 @@
 //! What is told to people and programs: the status report and the events, with the field names of the contract.
 //!
-//! Everything here is made to be shown, so nothing here holds content or a path taken from a session file.
+//! Everything here is made to be shown, so nothing here holds content or a path taken from a session file; [`PlaceReport`]
+//! alone does, which only the user's other machines get.
+
+mod limits;
+mod place;
+mod usage;
 
 #[cfg(test)]
 mod tests;
@@ -13,13 +18,17 @@ use serde::{Deserialize, Serialize};
 use crate::core::activity::Activity;
 use crate::core::card::Card;
 use crate::core::file::Skipped;
-use crate::core::limits::{Snapshot, WindowView};
 use crate::core::publish::LinkStatus;
-use crate::core::session::{Context, Session, UsageEvent};
+use crate::core::remote::{RemoteReport, far};
+use crate::core::session::{Context, Session};
 use crate::core::source::Agent;
-use crate::core::source::{Call, Surface};
+use crate::core::source::Surface;
 use crate::core::time::Now;
-use crate::core::usage::{Count, Tokens, Triplet, Usage};
+use crate::core::usage::{Count, Triplet, Usage};
+
+pub use limits::LimitsReport;
+pub use place::PlaceReport;
+pub use usage::UsageReport;
 
 /// `status --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,6 +52,9 @@ pub struct StatusReport {
     pub limits: Vec<LimitsReport>,
     /// One entry per Discord client.
     pub links: Vec<LinkStatus>,
+    /// One entry per `[[remote]]`.
+    #[serde(default)]
+    pub remotes: Vec<RemoteReport>,
     /// The settings file.
     pub config: ConfigReport,
     /// Lines that could not be used.
@@ -137,7 +149,7 @@ pub enum NoCard {
     Other,
 }
 
-/// One session as JSON.
+/// One session as JSON. Of another version and another machine it may have fewer fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionReport {
     /// The agent's own id.
@@ -150,9 +162,14 @@ pub struct SessionReport {
     /// What the user calls it.
     #[serde(default)]
     pub home_name: Option<String>,
+    /// The remote that tells of it; `None`: its files are on this machine.
+    #[serde(default)]
+    pub host: Option<Arc<str>>,
     /// How the user reaches it.
+    #[serde(default)]
     pub surface: Surface,
     /// Whether it is on the card.
+    #[serde(default)]
     pub shown: bool,
     /// Whether it may be: helpers of other sessions never are.
     #[serde(default = "yes")]
@@ -179,8 +196,10 @@ pub struct SessionReport {
     /// Its newest change of tokens.
     pub last_usage_at: Option<Timestamp>,
     /// Whether the figures are as found at the start.
+    #[serde(default)]
     pub restored: bool,
     /// Whether the total is still being counted.
+    #[serde(default)]
     pub counting: bool,
     /// Whether more was used than the agent's version writes down.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -188,11 +207,16 @@ pub struct SessionReport {
     /// The session that started it.
     pub parent: Option<String>,
     /// The triplet.
+    #[serde(default)]
     pub tokens: Triplet,
     /// The triplet by kind.
+    #[serde(default)]
     pub usage: Usage,
     /// The context window.
     pub context: Option<Context>,
+    /// What only the user's other machines need to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Box<PlaceReport>>,
 }
 
 /// What earlier versions do not tell.
@@ -213,7 +237,8 @@ impl SessionReport {
         Self {
             id: session.id.clone(),
             agent: session.agent,
-            home: session.home.to_string(),
+            home: far::parts(&session.home).1.to_owned(),
+            host: session.host().cloned(),
             home_name: None,
             surface: session.surface,
             shown,
@@ -235,50 +260,7 @@ impl SessionReport {
             tokens: session.usage.triplet(count),
             usage: session.usage,
             context: session.context,
-        }
-    }
-}
-
-/// One family of one account's limits as JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LimitsReport {
-    /// Whose.
-    pub agent: Agent,
-    /// The home folder they were found in.
-    pub home: String,
-    /// What the user calls it.
-    #[serde(default)]
-    pub home_name: Option<String>,
-    /// Limit id.
-    pub family: String,
-    /// The family's name.
-    pub name: Option<String>,
-    /// The account's plan.
-    pub plan: Option<String>,
-    /// When the values were true.
-    pub observed_at: Timestamp,
-    /// Whether that is so long ago that it must be said.
-    pub stale: bool,
-    /// The session whose event this was.
-    pub source_session: Option<String>,
-    /// The windows, shortest first.
-    pub windows: Vec<WindowView>,
-}
-
-impl LimitsReport {
-    /// `snapshot` as it may be told at `now`, without the name of its home.
-    pub fn new(snapshot: &Snapshot, now: Now) -> Self {
-        Self {
-            agent: snapshot.agent,
-            home: snapshot.home.to_string(),
-            home_name: None,
-            family: snapshot.family.clone(),
-            name: snapshot.name.clone(),
-            plan: snapshot.plan.clone(),
-            observed_at: snapshot.observed_at,
-            stale: snapshot.is_stale(now),
-            source_session: snapshot.source_session.clone(),
-            windows: snapshot.views(now),
+            place: None,
         }
     }
 }
@@ -305,7 +287,18 @@ pub struct Event {
 impl Event {
     /// Whether `watch --json` and `replay --json` print it.
     pub fn is_printed(&self) -> bool {
-        !matches!(self.kind, EventKind::Status)
+        !matches!(self.kind, EventKind::Status | EventKind::About { .. })
+    }
+
+    /// The remote that tells of it.
+    pub fn host(&self) -> Option<&str> {
+        match &self.kind {
+            EventKind::Usage(usage) => usage.host.as_deref(),
+            EventKind::Activity { host, .. } => host.as_deref(),
+            EventKind::Limits(limits) => limits.host.as_deref(),
+            EventKind::Session { session, .. } | EventKind::About { session } => session.host.as_deref(),
+            EventKind::Status | EventKind::Card { .. } => None,
+        }
     }
 }
 
@@ -321,6 +314,9 @@ pub enum EventKind {
         session: String,
         /// Whose.
         agent: Agent,
+        /// The remote that tells of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<Arc<str>>,
         /// What it does.
         activity: Activity,
     },
@@ -334,6 +330,12 @@ pub enum EventKind {
         /// The session.
         session: Box<SessionReport>,
     },
+    /// What lasts of a session is something else, for the user's other machines: its model, its folder, how full its context
+    /// is.
+    About {
+        /// The session.
+        session: Box<SessionReport>,
+    },
     /// The status report says something else that no other event tells: of links, a pause, the settings, problems, or
     /// sessions long idle. For those who show the report.
     Status,
@@ -342,48 +344,4 @@ pub enum EventKind {
         /// The card; `None` when it was cleared.
         card: Option<CardReport>,
     },
-}
-
-/// A usage event as JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct UsageReport {
-    /// The session.
-    pub session: String,
-    /// Whose.
-    pub agent: Agent,
-    /// The turn, by the agent's own id.
-    pub turn: Option<String>,
-    /// The triplet after the event.
-    pub tokens: Triplet,
-    /// The triplet by kind.
-    pub usage: Usage,
-    /// Whether this announces figures that were there before; otherwise `usage.delta` is what this event added.
-    pub restored: bool,
-    /// The call of a model that this came from, where the source tells.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub call: Option<Call>,
-    /// Whether no line of usage told it: it is what the agent's own account of the session has beyond them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unlisted: bool,
-}
-
-impl UsageReport {
-    /// `event` of `session`.
-    pub fn new(session: &Session, event: &UsageEvent, count: Count) -> Self {
-        Self {
-            session: session.id.clone(),
-            agent: session.agent,
-            turn: event.turn.clone(),
-            tokens: event.usage.triplet(count),
-            usage: event.usage,
-            restored: event.added.is_none(),
-            call: event.call.clone(),
-            unlisted: event.unlisted,
-        }
-    }
-
-    /// What this event added.
-    pub fn added(&self) -> Option<&Tokens> {
-        self.usage.session_delta_tokens.as_ref().filter(|_| !self.restored)
-    }
 }

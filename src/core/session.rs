@@ -5,6 +5,7 @@
 //! Read next: [`crate::core::roster`], which chooses among sessions.
 
 mod context;
+mod far;
 mod folders;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::core::time::later;
 use crate::core::usage::{Tokens, Usage};
 
 pub use context::Context;
+pub use far::Far;
 
 /// How long a tool may run without a line before it is taken for dead. Builds and tests are silent.
 pub const CALL_SILENCE: Duration = Duration::from_secs(30 * 60);
@@ -104,6 +106,8 @@ pub struct Session {
     pub helped: Option<Box<Helped>>,
     /// What the agent's register of running processes says of it. Not in its file: [`crate::core::register`] tells.
     pub registration: Option<Box<Registration>>,
+    /// Where its files are not on this machine.
+    pub far: Option<Box<Far>>,
 }
 
 /// A model and how it is asked, in the agent's own words.
@@ -154,6 +158,9 @@ impl Session {
             done.0 = wall.min(done.0);
         }
         self.work.ended_at = self.work.ended_at.map(|at| at.min(wall));
+        if let Some(far) = self.far.as_deref_mut() {
+            far.vouched_at = far.vouched_at.map(|at| at.min(wall));
+        }
         if let Some(Registration::Open(open)) = self.registration.as_deref_mut() {
             open.since = open.since.map(|at| at.min(wall));
         }
@@ -183,7 +190,7 @@ impl Session {
         } else {
             TURN_SILENCE
         };
-        Some(later(self.last_event_at?, patience))
+        Some(later(self.alive_at()?, patience))
     }
 
     /// Until when its register's word is believed that it is at work, where no line has said so yet.

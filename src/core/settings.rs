@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::remote::far;
 use crate::core::template::Template;
 use crate::core::usage::Count;
 
@@ -27,6 +28,8 @@ pub struct Settings {
     pub tokens: Tokens,
     /// `[sources]`
     pub sources: Sources,
+    /// `[[remote]]`
+    pub remotes: Vec<Remote>,
     /// `[privacy]`
     pub privacy: Privacy,
     /// `[publish]`
@@ -142,6 +145,13 @@ pub struct Privacy {
     pub rules: Vec<PrivacyRule>,
 }
 
+impl Privacy {
+    /// The rules that name no other machine.
+    pub fn rules_here(&self) -> impl Iterator<Item = &PrivacyRule> {
+        self.rules.iter().filter(|rule| !far::is_far(&rule.path))
+    }
+}
+
 /// One `[[privacy.rule]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrivacyRule {
@@ -149,6 +159,17 @@ pub struct PrivacyRule {
     pub path: String,
     /// What a session in such a folder shows.
     pub show: Show,
+}
+
+/// One `[[remote]]`: another machine whose sessions count as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remote {
+    /// What it is called here.
+    pub name: String,
+    /// The program that reaches it, and its arguments.
+    pub command: Vec<String>,
+    /// Whether it is listened to.
+    pub enabled: bool,
 }
 
 /// What a card may tell about one session.

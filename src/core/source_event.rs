@@ -18,6 +18,8 @@ pub struct FileId(u64);
 impl FileId {
     /// No file has a number as high as a stream's.
     const STREAMS: u64 = 1 << 63;
+    /// And no stream of this machine one as high as a remote's.
+    const REMOTES: u64 = 1 << 62;
 
     /// The id with this number.
     pub fn new(number: u64) -> Self {
@@ -26,7 +28,12 @@ impl FileId {
 
     /// The id of what an agent prints instead of writing it into a file.
     pub fn stream(number: u64) -> Self {
-        Self(number | Self::STREAMS)
+        Self(number & !Self::REMOTES | Self::STREAMS)
+    }
+
+    /// The id of a session that a remote tells of.
+    pub fn remote(number: u64) -> Self {
+        Self(number | Self::STREAMS | Self::REMOTES)
     }
 
     /// Whether this is no file but a stream.

@@ -124,6 +124,14 @@ pub(crate) fn compare_versions(one: &str, other: &str) -> Option<Ordering> {
     Some(version(one)?.cmp(&version(other)?))
 }
 
+/// Whether both are of one major version, as far as that can be read.
+pub(crate) fn is_same_major(one: &str, other: &str) -> bool {
+    match (version(one), version(other)) {
+        (Some(([one, ..], _)), Some(([other, ..], _))) => one == other,
+        _ => true,
+    }
+}
+
 fn version(text: &str) -> Option<([u64; 3], bool)> {
     let text = text.split_once('+').map_or(text, |(version, _)| version);
     let (numbers, pre_release) = text.split_once('-').map_or((text, None), |(n, p)| (n, Some(p)));

@@ -202,11 +202,17 @@ impl Daemon<'_> {
             Verb::Subscribe { .. } if self.requests.is_handing_over() => {
                 (Reply::failed(ErrorReport::of(Refusal::Busy)), None)
             }
-            Verb::Subscribe { after } => {
-                match self.subscribe(after.as_ref(), now) {
+            Verb::Subscribe { after, far } => {
+                if far {
+                    self.host.take([Input::Far]);
+                }
+                match self.subscribe(after.as_ref(), far, now) {
                     // A client that went away needs no answer.
                     Some(events) => drop(answer.send(events)),
-                    None => self.requests.early.push(Call { verb: Verb::Subscribe { after }, answer, came }),
+                    None => {
+                        let verb = Verb::Subscribe { after, far };
+                        self.requests.early.push(Call { verb, answer, came });
+                    }
                 }
                 return None;
             }
@@ -263,21 +269,24 @@ impl Daemon<'_> {
 
     /// What one who has come so far has missed; else what there is, and then what happens. `None` where that is not
     /// known yet.
-    fn subscribe(&self, after: Option<&Position>, now: Now) -> Option<CallReply> {
+    fn subscribe(&self, after: Option<&Position>, far: bool, now: Now) -> Option<CallReply> {
         let log = &self.requests.log;
         let position = log.position();
+        let stream = Some(position.stream.clone());
         if let Some(after) = after
             && let Some(cursor) = log.cursor_after(after)
         {
-            let reply = Reply { position: Some(after.clone()), ..Reply::done() };
+            let reply = Reply { position: Some(after.clone()), stream, ..Reply::done() };
             return Some(CallReply::Events(Box::new(reply), Vec::new(), cursor));
         }
         if self.host.engine().is_inheriting() {
             return None;
         }
-        let restored = self.host.engine().restored(now);
+        let engine = self.host.engine();
+        let restored = if far { engine.introduction(now) } else { engine.restored(now) };
         let count = restored.len();
-        let reply = Reply { position: (count == 0).then(|| position.clone()), ..Reply::done() };
+        let begin = (count == 0).then(|| position.clone());
+        let reply = Reply { position: begin, stream, ..Reply::done() };
         let lines = restored.into_iter().enumerate().map(|(index, event)| {
             let reached = (index + 1 == count).then(|| position.clone());
             Line::from(line(&EventMessage::new(event, reached)))
@@ -296,6 +305,8 @@ impl Daemon<'_> {
             at: Some(now.wall),
             positions: engine.progress(),
             registers: engine.registers(),
+            remotes: self.host.inputs.remotes.leave(),
+            is_far_heard: engine.is_far_heard(),
             card: engine.shown_report(),
             settings: serde_json::to_value(self.settings.settings()).unwrap_or_default(),
             obeyed: engine.obeyed().filter_map(|settings| serde_json::to_value(settings).ok()).collect(),

@@ -25,7 +25,7 @@ impl Daemon<'_> {
                 let line = show::ended_text(session);
                 tracing::info!(agent = session.agent.word(), session = show::short_id(&session.id), "{line}");
             }
-            EventKind::Activity { session, agent, activity } => {
+            EventKind::Activity { session, agent, activity, .. } => {
                 tracing::debug!(
                     agent = agent.word(),
                     session = show::short_id(session),

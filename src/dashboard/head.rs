@@ -9,6 +9,7 @@ use super::view::{Standing, UsageEntry, View};
 use crate::core::engine::UNTIL_RESUMED;
 use crate::core::names::visible;
 use crate::core::publish::{LinkState, LinkStatus};
+use crate::core::remote::{RemoteReport, RemoteState};
 use crate::core::report::StatusReport;
 use crate::core::time::{clock, clock_as};
 use crate::show;
@@ -86,7 +87,34 @@ pub(super) fn links(view: &View, report: &StatusReport, width: usize, paint: Pai
         };
         body.push(Builder::new(width, paint).add("  ", Role::Plain).add(why, Role::Quiet).line());
     }
+    body.extend(report.remotes.iter().map(|remote| remote_line(view, report, remote, width, paint)));
     Section { title: "Links".to_owned(), head: None, body, keep: Keep::First, least: 2, rank: 4 }
+}
+
+fn remote_line(
+    view: &View,
+    report: &StatusReport,
+    remote: &RemoteReport,
+    width: usize,
+    paint: Paint,
+) -> Line<'static> {
+    let role = match remote.state {
+        RemoteState::Connected => Role::Good,
+        RemoteState::Connecting | RemoteState::Waiting => Role::Fair,
+        RemoteState::Rejected => Role::Low,
+    };
+    let line = Builder::new(width, paint)
+        .add("  ", Role::Plain)
+        .add(visible(&remote.name), Role::Strong)
+        .add(format!("  {}", remote.state), role);
+    let line = match remote.last_heard_at {
+        Some(at) => line.add(format!("  heard {}", clock(at, report.now, &view.zone)), Role::Plain),
+        None => line,
+    };
+    match &remote.last_error {
+        Some(error) => line.add(format!("  {}", visible(error)), Role::Low).line(),
+        None => line.line(),
+    }
 }
 
 fn link_line(

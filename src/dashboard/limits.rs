@@ -195,7 +195,7 @@ fn owner(limits: &LimitsReport, report: &StatusReport) -> String {
     }
     match &limits.home_name {
         Some(name) => text = format!("{name} · {text}"),
-        None if has_double(limits, report) => text = format!("{text} ({})", last_part(&limits.home)),
+        None if has_double(limits, report) => text = format!("{text} ({})", place(limits)),
         None => {}
     }
     visible(&text)
@@ -206,9 +206,14 @@ fn short_owner(limits: &LimitsReport, report: &StatusReport) -> String {
     match (&limits.name, &limits.home_name) {
         (Some(name), _) if limits.family != main_family(limits.agent) => visible(name),
         (_, Some(name)) => visible(name),
-        _ if has_double(limits, report) => visible(last_part(&limits.home)),
+        _ if has_double(limits, report) => visible(place(limits)),
         _ => limits.agent.spec().short_name.to_owned(),
     }
+}
+
+/// What tells one account from another of the same agent.
+fn place(limits: &LimitsReport) -> &str {
+    limits.host.as_deref().unwrap_or_else(|| last_part(&limits.home))
 }
 
 /// Whether there is the same family in another home.

@@ -178,7 +178,11 @@ fn agent(session: &SessionReport) -> String {
 }
 
 fn project(session: &SessionReport) -> String {
-    named(session.project.as_deref())
+    let project = named(session.project.as_deref());
+    match &session.host {
+        Some(host) => format!("{project} @{}", visible(host)),
+        None => project,
+    }
 }
 
 fn model(session: &SessionReport) -> String {

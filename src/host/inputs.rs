@@ -5,9 +5,11 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::live::Servers;
 use super::reading::{Left, Read, Reading};
+use super::remotes::Remotes;
 use super::state;
 use super::statusline::{Keeping, StatuslineWatch};
 use super::taps::Taps;
@@ -23,8 +25,8 @@ use crate::statusline::{self, cached};
 
 use super::Places;
 
-/// The session files, what terminals say of limits, what agents keep of them, what their own servers say, and what `tap`
-/// hears.
+/// The session files, what terminals say of limits, what agents keep of them, what their own servers say, what `tap` hears,
+/// and other machines.
 pub struct Inputs {
     environment: Environment,
     sources: Sources,
@@ -32,6 +34,8 @@ pub struct Inputs {
     terminals: StatuslineWatch,
     taps: Taps,
     servers: Servers,
+    /// Other machines.
+    pub remotes: Remotes,
     has_looked: bool,
 }
 
@@ -52,10 +56,17 @@ impl Inputs {
             terminals: StatuslineWatch::new(keeping, homes.clone(), cached::places(&homes, environment)),
             servers: Servers::new(&homes, &settings.sources),
             taps: Taps::new(homes),
+            remotes: Remotes::default(),
             sources: settings.sources.clone(),
             environment: environment.clone(),
             has_looked: false,
         })
+    }
+
+    /// Listens to these other machines as well.
+    #[must_use]
+    pub fn and(self, remotes: Remotes) -> Self {
+        Self { remotes, ..self }
     }
 
     /// Waits for what comes next. Nothing is lost when the wait is given up.
@@ -75,6 +86,7 @@ impl Inputs {
             }
             told = self.taps.next() => told,
             heard = self.servers.next() => heard,
+            inputs = self.remotes.next() => return inputs,
         };
         events.into_iter().map(|event| self.pass(event)).collect()
     }
@@ -103,8 +115,14 @@ impl Inputs {
         std::mem::take(&mut self.has_looked)
     }
 
+    pub(super) async fn close(self, deadline: Duration) {
+        let Self { remotes, .. } = self;
+        remotes.close(deadline).await;
+    }
+
     /// Looks at everything again, because time may have passed unnoticed.
-    pub(super) fn woke(&self) {
+    pub(super) fn woke(&mut self) {
+        self.remotes.woke();
         self.reading.woke();
     }
 
@@ -113,8 +131,10 @@ impl Inputs {
         self.reading.verify();
     }
 
-    /// Reads the homes of these sources from now on.
-    pub(super) fn follow(&mut self, sources: &Sources) {
+    /// Follows the sources and the remotes of these settings from now on.
+    pub(super) fn follow(&mut self, settings: &Settings) {
+        self.remotes.follow(&settings.remotes, Vec::new());
+        let sources = &settings.sources;
         if *sources != self.sources {
             self.sources.clone_from(sources);
             let homes = homes::of(sources, &self.environment);

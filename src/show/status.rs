@@ -15,6 +15,7 @@ use crate::core::names::{capitalised, neutralise, one_line};
 use crate::core::numbers::{compact, figures};
 use crate::core::publish::codes::REJECTED_HINT;
 use crate::core::publish::{LinkState, LinkStatus};
+use crate::core::remote::RemoteReport;
 use crate::core::report::{CardReport, LimitsReport, NoCard, SessionReport, StatusReport};
 use crate::core::source::{Agent, Surface};
 use crate::core::time::{ago, clock};
@@ -69,6 +70,8 @@ pub fn status(report: &StatusReport, zone: &TimeZone) -> String {
     let limits: Vec<String> = report.limits.iter().map(|limits| limits_text(limits, report, zone)).collect();
     section(&mut text, "limits", &limits);
     section(&mut text, "links", &links(report));
+    let remotes: Vec<String> = report.remotes.iter().map(|remote| remote_text(remote, report.now)).collect();
+    section(&mut text, "remotes", &remotes);
     let problems: Vec<String> =
         report.config.issues.iter().map(|issue| format!("  {}\n", issue.replace('\n', "\n  "))).collect();
     section(&mut text, "problems", &problems);
@@ -162,6 +165,7 @@ fn session_text(session: &SessionReport, now: Timestamp) -> String {
         Surface::Cli | Surface::Unknown => None,
     };
     let details = [
+        session.host.as_deref().map(|host| format!("on {}", neutralise(host))),
         session.parent.as_ref().map(|parent| format!("sub-agent of {}", short_id(parent))),
         model,
         session.service_tier.as_deref().map(neutralise),
@@ -190,10 +194,15 @@ pub(super) fn triplet(tokens: &Triplet, counting: bool) -> String {
 /// name, the plan.
 pub(super) fn owner(limits: &LimitsReport, report: &StatusReport) -> String {
     let mut owner = neutralise(limits.name.as_deref().unwrap_or(limits.agent.card_name()));
+    if let Some(host) = &limits.host {
+        let _ = write!(owner, " on {}", neutralise(host));
+    }
     if let Some(name) = &limits.home_name {
         owner = format!("{} · {owner}", neutralise(name));
     }
-    let is_other_home = |other: &LimitsReport| other.agent == limits.agent && other.home != limits.home;
+    let is_other_home = |other: &LimitsReport| {
+        (other.agent, &other.host) == (limits.agent, &limits.host) && other.home != limits.home
+    };
     if limits.home_name.is_none() && report.limits.iter().any(is_other_home) {
         let _ = write!(owner, " in {}", one_line(&limits.home));
     }
@@ -248,6 +257,17 @@ fn links(report: &StatusReport) -> Vec<String> {
         return vec!["  none: no running Discord was found\n".to_owned()];
     }
     report.links.iter().map(|link| link_text(link, report.now)).collect()
+}
+
+fn remote_text(remote: &RemoteReport, now: Timestamp) -> String {
+    let version = remote.version.as_ref().map(|version| format!(" (agent-presence {})", one_line(version)));
+    let heard = remote.last_heard_at.map(|at| format!(", heard {}", ago(at, now)));
+    let [version, heard] = [version, heard].map(Option::unwrap_or_default);
+    let mut text = format!("  {} {}{version}{heard}\n", one_line(&remote.name), remote.state);
+    if let Some(error) = &remote.last_error {
+        let _ = writeln!(text, "    {}", one_line(error));
+    }
+    text
 }
 
 fn link_text(link: &LinkStatus, now: Timestamp) -> String {

@@ -12,11 +12,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
 use crate::clock;
-use crate::control::subscription::{SubscribeError, Subscription};
+use crate::control::subscription::{SubscribeError, Subscription, Told};
 use crate::control::transport::Address;
 use crate::control::{ErrorCode, Verb, client};
 use crate::core::backoff::Backoff;
-use crate::core::engine::Output;
+use crate::core::engine::{Input, Output};
 use crate::core::event_log::Position;
 use crate::core::report::{DaemonReport, Event, StatusReport};
 use crate::host::{Host, Places};
@@ -37,17 +37,24 @@ const QUEUE: usize = 256;
 /// What comes next.
 #[derive(Debug)]
 pub enum Update {
-    /// Something happened.
-    Event(Box<Event>),
+    /// Something happened; how far whoever has heard it has come, where that can be said.
+    Event(Box<Event>, Option<Position>),
     /// The events are a daemon's from here on. Unless it goes on exactly where the last one left off, the restored usage
     /// of every live session comes first.
-    Attached,
+    Attached {
+        /// What the positions are places in.
+        stream: Option<String>,
+        /// Whether it goes on exactly where the last one left off, or where it was asked to begin.
+        goes_on: bool,
+    },
     /// The daemon went away; it is looked for.
     Lost,
     /// The events come from the session files from here on, the restored usage of every live session first.
     Alone {
         /// Why no daemon tells them.
         cause: String,
+        /// What the positions are places in.
+        stream: String,
     },
 }
 
@@ -58,14 +65,24 @@ pub struct Feed {
     questions: mpsc::Sender<Question>,
 }
 
+/// Who listens.
+#[derive(Debug, Clone, Default)]
+pub struct Listener {
+    /// How far it has come, if it comes back.
+    pub after: Option<Position>,
+    /// Whether it is another machine. It is told everything of the sessions of this one, and nothing that other machines
+    /// tell this one.
+    pub is_far: bool,
+}
+
 type Question = oneshot::Sender<StatusReport>;
 
 impl Feed {
     /// Begins to listen. Belongs inside a tokio runtime; ends when it is dropped.
-    pub fn start(places: Places) -> Self {
+    pub fn start(places: Places, listener: Listener) -> Self {
         let (sender, updates) = mpsc::channel(QUEUE);
         let (questions, asked) = mpsc::channel(1);
-        tokio::spawn(Feeding { places, updates: sender, questions: asked }.run());
+        tokio::spawn(Feeding { places, listener, updates: sender, questions: asked }.run());
         Self { updates, questions }
     }
 
@@ -99,6 +116,7 @@ struct NobodyListens;
 
 struct Feeding {
     places: Places,
+    listener: Listener,
     updates: mpsc::Sender<Update>,
     questions: mpsc::Receiver<Question>,
 }
@@ -110,17 +128,21 @@ impl Feeding {
     }
 
     async fn feed(&mut self) -> Result<(), NobodyListens> {
-        let mut after = None;
+        let mut after = self.listener.after.take();
         let mut patience = match held_by_another(&self.places.state) {
             Holding::Held => STARTING,
             Holding::Free | Holding::Unknown => Duration::ZERO,
         };
         loop {
-            let subscription = match self.look_for_daemon(after.take(), patience).await {
+            let subscription = match self.look_for_daemon(after.clone(), patience).await {
                 Ok(subscription) => subscription,
-                Err(cause) => self.follow_files(&cause).await?,
+                Err(cause) => {
+                    after = None;
+                    self.follow_files(&cause).await?
+                }
             };
-            after = self.relay(subscription).await?;
+            let goes_on = subscription.position().is_some() && subscription.position() == after.as_ref();
+            after = self.relay(subscription, goes_on).await?;
             patience = RETURNING;
         }
     }
@@ -134,7 +156,7 @@ impl Feeding {
         let start = clock::now().mono;
         let mut backoff = Backoff::new(SHORTEST_WAIT, LONGEST_WAIT);
         loop {
-            let error = match Subscription::open(&self.place(), after.clone()).await {
+            let error = match self.subscribe(after.clone()).await {
                 Ok(subscription) => return Ok(subscription),
                 Err(error) => error,
             };
@@ -146,12 +168,16 @@ impl Feeding {
     }
 
     /// Tells what the daemon tells, until it goes away. Returns how far it had come.
-    async fn relay(&mut self, mut subscription: Subscription) -> Result<Option<Position>, NobodyListens> {
-        self.tell(Update::Attached).await?;
+    async fn relay(
+        &mut self,
+        mut subscription: Subscription,
+        goes_on: bool,
+    ) -> Result<Option<Position>, NobodyListens> {
+        self.tell(Update::Attached { stream: subscription.stream.clone(), goes_on }).await?;
         loop {
             tokio::select! {
-                event = subscription.next() => match event {
-                    Some(event) => self.tell(Update::Event(Box::new(event))).await?,
+                told = subscription.next() => match told {
+                    Some(Told { event, position }) => self.tell(Update::Event(Box::new(event), position)).await?,
                     None => break,
                 },
                 Some(question) = self.questions.recv() => {
@@ -177,13 +203,28 @@ impl Feeding {
             SubscribeError::Ask(client::AskError::Away(_)) => "no daemon is running".to_owned(),
             other => format!("the daemon cannot be asked: {other}"),
         };
-        self.tell(Update::Alone { cause }).await?;
-        let mut host = Host::look_on(&self.places).ok();
-        let place = self.place();
+        // The events of every such time are a stream of their own, which nobody can come back to.
+        let stream = format!("{}-{:x}", std::process::id(), clock::now().wall.as_nanosecond());
+        let mut at = Position { stream: stream.clone(), seq: 0 };
+        self.tell(Update::Alone { cause, stream }).await?;
+        let mut host = Host::look_on(&self.places, !self.listener.is_far).ok();
+        if let Some(host) = host.as_mut().filter(|_| self.listener.is_far) {
+            host.take([Input::Far]);
+        }
+        let known = host
+            .as_ref()
+            .filter(|_| self.listener.is_far)
+            .map(|host| host.engine().introduction(clock::now()));
+        for event in known.into_iter().flatten() {
+            self.tell(Update::Event(Box::new(event), None)).await?;
+        }
+        let (place, is_far) = (self.place(), self.listener.is_far);
         let daemon = async {
             loop {
                 sleep(CALMLY).await;
-                if let Ok(subscription) = Subscription::open(&place, None).await {
+                if let Ok(subscription) = Subscription::open(&place, None, is_far).await
+                    && (!is_far || subscription.stream.is_some())
+                {
                     return subscription;
                 }
             }
@@ -214,10 +255,20 @@ impl Feeding {
             }
             while let Some(output) = host.as_mut().and_then(Host::poll) {
                 if let Output::Event(event) = output {
-                    self.tell(Update::Event(event)).await?;
+                    at.seq += 1;
+                    self.tell(Update::Event(event, Some(at.clone()))).await?;
                 }
             }
         }
+    }
+
+    /// The daemon, if it lets us in. One that cannot say everything to another machine is of no use for that.
+    async fn subscribe(&self, after: Option<Position>) -> Result<Subscription, SubscribeError> {
+        let subscription = Subscription::open(&self.place(), after, self.listener.is_far).await?;
+        if self.listener.is_far && subscription.stream.is_none() {
+            return Err(SubscribeError::Older);
+        }
+        Ok(subscription)
     }
 
     fn place(&self) -> Address {
@@ -233,6 +284,7 @@ impl Feeding {
 fn is_final(error: &SubscribeError) -> bool {
     match error {
         SubscribeError::Ask(_) => false,
+        SubscribeError::Older => true,
         SubscribeError::Refused(reply) => {
             reply.error.as_ref().is_none_or(|error| error.code != ErrorCode::Busy)
         }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::due;
-use super::feed::{Feed, Update};
+use super::feed::{Feed, Listener, Update};
 use crate::clock;
 use crate::core::report::StatusReport;
 use crate::host::clock_watch::ClockWatch;
@@ -54,7 +54,7 @@ impl Reports {
     pub fn start(places: Places) -> Self {
         Self {
             zone: places.zone.clone(),
-            feed: Feed::start(places),
+            feed: Feed::start(places, Listener::default()),
             clock_watch: ClockWatch::start(),
             asking: None,
             ask_at: Some(clock::now().mono),
@@ -77,8 +77,8 @@ impl Reports {
                 update = self.feed.next() => {
                     self.is_lost = match update {
                         Update::Lost => true,
-                        Update::Event(_) => self.is_lost,
-                        Update::Attached | Update::Alone { .. } => false,
+                        Update::Event(..) => self.is_lost,
+                        Update::Attached { .. } | Update::Alone { .. } => false,
                     };
                     if self.is_lost {
                         self.ask_at = None;

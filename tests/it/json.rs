@@ -6,8 +6,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use agent_presence::core::remote::alive::{Beside, Hello, SCHEMA as SCHEMA_OF_LINES};
+use agent_presence::core::remote::{RemoteReport, RemoteState};
+use agent_presence::core::report::{Event, PlaceReport};
 use agent_presence::core::source::Agent;
-use serde_json::{Map, Value};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
 
 use crate::support::fake_discord::FakeDiscord;
 use crate::support::home::Home;
@@ -144,10 +148,81 @@ fn everything_that_is_printed_is_in_the_schema() {
         }
         assert!(checked() > before, "{}", folder.display());
     }
+    for (name, value) in told_to_another_machine() {
+        schema.check(name, &value);
+    }
     println!("{} JSON documents are as the schema says", checked());
     // What is only seen while much is read.
     schema.seen.insert("status.reading".to_owned());
     assert_eq!(schema.unseen(), [""; 0], "fields of the schema that nothing prints");
+}
+
+/// The form of everything that `watch --alive` tells; what it tells is in `watch/far.rs`.
+fn told_to_another_machine() -> Vec<(&'static str, Value)> {
+    let at = Timestamp::UNIX_EPOCH;
+    let text = |text: &str| Some(text.to_owned());
+    let place = PlaceReport {
+        cwd: text("/srv/app"),
+        been: vec!["/srv".to_owned()],
+        lost: true,
+        forked_from: text("s"),
+        timer_from: Some(at),
+        file: text("main.rs"),
+        tool: true,
+    };
+    let hello = Hello {
+        schema: SCHEMA_OF_LINES,
+        version: "1.0.0".to_owned(),
+        at,
+        agents: vec!["codex".to_owned()],
+        stream: "s".to_owned(),
+        restored: true,
+        alive: Some(60.0),
+    };
+    let remote = RemoteReport {
+        name: "devbox".to_owned(),
+        state: RemoteState::Connected,
+        version: text("1.0.0"),
+        last_heard_at: Some(at),
+        last_error: None,
+    };
+    let tokens = json!({"delta": 1, "last": 1, "total": 1});
+    let usage = json!({"delta": null, "last": null, "total": null});
+    let limits = json!({"agent": "codex", "host": "devbox", "home": "", "home_name": null, "family": "codex", "name": null, "plan": null,
+        "observed_at": at, "stale": false, "source_session": null, "windows": []});
+    let session = json!({"id": "s", "agent": "codex", "host": "devbox", "home": "/root/.codex", "home_name": "work", "surface": "cli", "shown": false, "visible": true, "file": null,
+        "project": null, "branch": null, "model": null, "effort": null, "service_tier": null, "activity": "idle",
+        "started_at": null, "last_event_at": null, "last_usage_at": null, "restored": true, "counting": false,
+        "parent": null, "tokens": tokens, "usage": usage, "context": null, "place": place});
+    let kinds = [
+        (
+            "usage_event",
+            "usage",
+            json!({"session": "s", "agent": "codex", "host": "devbox", "turn": null,
+            "tokens": tokens, "usage": usage, "restored": true}),
+        ),
+        (
+            "activity_event",
+            "activity",
+            json!({"session": "s", "agent": "codex", "host": "devbox", "activity": "idle"}),
+        ),
+        ("limits_event", "limits", limits.clone()),
+        ("session_event", "session", json!({"session": session})),
+        ("card_event", "card", json!({"card": null})),
+    ];
+    let events = kinds.into_iter().map(|(name, event, mut value)| {
+        value["at"] = json!(at);
+        value["event"] = json!(event);
+        // It is read as an event and printed as one.
+        let mut value = serde_json::to_value(serde_json::from_value::<Event>(value).unwrap()).unwrap();
+        value["seq"] = json!(7);
+        (name, value)
+    });
+    let value = |what: &Beside| serde_json::to_value(what).unwrap();
+    let beside =
+        [("hello_event", value(&Beside::Hello(hello))), ("alive_event", value(&Beside::Alive { at }))];
+    let limits = ("limits", limits.clone());
+    events.chain(beside).chain([limits]).chain([("remote", serde_json::to_value(remote).unwrap())]).collect()
 }
 
 #[test]

@@ -61,6 +61,7 @@ mod readme;
 mod real_path;
 mod record;
 mod reload;
+mod remotes;
 mod replay;
 mod resting;
 mod settings_watch;

@@ -39,7 +39,7 @@ fn the_report_has_every_field_of_its_contract() {
             "started_at": "time", "member_list": "text", "session": "text",
         },
         "sessions": [{
-            "id": "text", "agent": "text", "home": "text", "home_name": "null", "surface": "text", "shown": "bool", "visible": "bool", "project": "text", "branch": "text",
+            "id": "text", "agent": "text", "host": "null", "home": "text", "home_name": "null", "surface": "text", "shown": "bool", "visible": "bool", "project": "text", "branch": "text",
             "model": "text", "effort": "text", "service_tier": "null", "activity": "text", "file": "null", "started_at": "time",
             "last_event_at": "time", "last_usage_at": "time", "restored": "bool", "counting": "bool", "parent": "null",
             "tokens": {"delta": "number", "last": "number", "total": "number"},
@@ -51,6 +51,7 @@ fn the_report_has_every_field_of_its_contract() {
             "stale": "bool", "source_session": "text", "windows": [window, window],
         }],
         "links": [],
+        "remotes": [],
         "config": {"path": "text", "issues": []},
         "skipped": {"unreadable_lines": "number", "oversized_lines": "number", "unknown_types": "number"},
     });

@@ -2,5 +2,6 @@
 
 mod consumer;
 mod ends;
+mod far;
 mod forms;
 mod stream;

@@ -26,6 +26,19 @@ impl LineIndex {
     }
 }
 
+/// The key whose line holds this place of a file that is not TOML, as far as its lines tell.
+pub(super) fn key_at(text: &str, start: usize) -> Option<String> {
+    let before = text.get(..start)?;
+    let begin = before.rfind('\n').map_or(0, |end| end + 1);
+    let (name, _) = text.get(begin..)?.lines().next()?.split_once('=')?;
+    let is_name =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
+    let name = Some(name.trim()).filter(|name| is_name(name))?;
+    let header = text.get(..begin)?.lines().rev().find(|line| line.trim_start().starts_with('['));
+    let table = header.map(|line| line.trim().trim_matches(['[', ']'])).filter(|table| is_name(table));
+    Some(table.map(|table| format!("{table}.{name}")).unwrap_or_else(|| name.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -138,6 +138,9 @@ impl Effective {
         if self.settings.privacy.rules != before.settings.privacy.rules {
             changes.push("privacy.rule".to_owned());
         }
+        if self.settings.remotes != before.settings.remotes {
+            changes.push("remote".to_owned());
+        }
         changes
     }
 }

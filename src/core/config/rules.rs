@@ -10,6 +10,7 @@ use super::value::{self, Given};
 use super::{Complaint, ConfigContext, DocumentReader, Severity};
 use crate::core::names::last_part;
 use crate::core::nearest::nearest;
+use crate::core::remote::far;
 use crate::core::settings::{PrivacyRule, Show};
 
 const KEY: &str = "privacy.rule";
@@ -128,12 +129,35 @@ fn pattern(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
         return Err(refuse("a character in a path that is not seen")
             .with_hint("type the path anew, or write `?` for it"));
     }
+    let (name, path) = far::parts(path);
+    if let Some(name) = name {
+        // What `~` and a variable are there, is not known here.
+        if !(path.starts_with(['/', '\\']) || path.starts_with("**") || far::is_drive(path)) {
+            return Err(refuse("expected an absolute path on the remote")
+                .with_hint("behind the remote's name begin it with `/` or `**`"));
+        }
+        check(path, path, &refuse)?;
+        return Ok(far::named(name, path).to_string());
+    }
     let spelled = value::with_variables(path, context)?;
+    check(path, &spelled, &refuse)?;
+    let path = spelled;
+    if path.starts_with("**") {
+        return Ok(path);
+    }
+    value::expand(&path, context).map_err(|complaint| match path.starts_with('~') {
+        true => complaint,
+        false => refuse("expected an absolute path").with_hint("begin it with `/`, `~/` or `**/`"),
+    })
+}
+
+/// That `path`, with its variables `spelled` out, means here what it says.
+fn check(path: &str, spelled: &str, refuse: &impl Fn(&str) -> Complaint) -> Result<(), Complaint> {
     if spelled.contains(['[', ']', '{', '}', '|']) || GROUPS.iter().any(|group| spelled.contains(group)) {
         return Err(refuse("`[…]`, `{…}`, `!(…)` and `|` are not known")
             .with_hint("write one rule for each path, and `?` for such a character in a name"));
     }
-    if is_list(&spelled) {
+    if is_list(spelled) {
         return Err(refuse("expected one path, found several").with_hint("write one rule for each path"));
     }
     if path.contains("***") {
@@ -144,12 +168,5 @@ fn pattern(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
     if names.any(|name| name == "..") {
         return Err(refuse("`..` behind a wildcard").with_hint("write the path without `..`"));
     }
-    let path = value::with_variables(path, context)?;
-    if path.starts_with("**") {
-        return Ok(path);
-    }
-    value::expand(&path, context).map_err(|complaint| match path.starts_with('~') {
-        true => complaint,
-        false => refuse("expected an absolute path").with_hint("begin it with `/`, `~/` or `**/`"),
-    })
+    Ok(())
 }

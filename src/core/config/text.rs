@@ -16,6 +16,14 @@ const RULE: &str = "
 #show = \"generic\"
 ";
 
+const REMOTE: &str = "
+# Another machine whose sessions count as well: a command that runs agent-presence there. No shell, no port
+#[[remote]]
+#name = \"devbox\"
+#command = [\"ssh\", \"-T\", \"-o\", \"BatchMode=yes\", \"devbox\", \"agent-presence\", \"watch\", \"--json\", \"--alive\", \"60s\"]
+#enabled = true
+";
+
 /// The file that `config init` writes: every setting with its meaning and its default, all commented out.
 pub fn commented() -> String {
     let mut text = HEADER.to_owned();
@@ -24,8 +32,10 @@ pub fn commented() -> String {
         for key in keys::in_table(table) {
             text.push_str(&format!("# {}\n#{} = {}\n", key.doc, key.name, key.default));
         }
-        if table == "privacy" {
-            text.push_str(RULE);
+        match table {
+            "privacy" => text.push_str(RULE),
+            "sources" => text.push_str(REMOTE),
+            _ => {}
         }
     }
     text
@@ -39,7 +49,9 @@ pub fn markdown() -> String {
     }
     text.push_str(
         "| `[[privacy.rule]]` | none | `path` (a glob) and `show` (`hide`, `generic` or `full`): \
-         what sessions in a folder show |\n",
+         what sessions in a folder show |\n\
+         | `[[remote]]` | none | `name`, `command` (a list: a program and its arguments) and `enabled`: \
+         another machine whose sessions count as well |\n",
     );
     text
 }
@@ -55,9 +67,25 @@ impl Effective {
                 let line = format!("{} = {}", entry.key.name, entry.value);
                 text.push_str(&format!("{line:<40}  # {}\n", entry.origin));
             }
-            if table == "privacy" {
-                text.push_str(&self.shown_rules());
+            match table {
+                "privacy" => text.push_str(&self.shown_rules()),
+                "sources" => text.push_str(&self.shown_remotes()),
+                _ => {}
             }
+        }
+        text
+    }
+
+    fn shown_remotes(&self) -> String {
+        let mut text = String::new();
+        for (remote, line) in self.settings.remotes.iter().zip(&self.remote_lines) {
+            let (name, command) =
+                (toml::Value::from(remote.name.as_str()), toml::Value::from(remote.command.clone()));
+            let (header, origin) = ("[[remote]]", Origin::File { line: *line });
+            let enabled = remote.enabled;
+            text.push_str(&format!(
+                "\n{header:<40}  # {origin}\nname = {name}\ncommand = {command}\nenabled = {enabled}\n"
+            ));
         }
         text
     }

@@ -11,6 +11,7 @@ use super::{Complaint, ConfigContext};
 use crate::core::duration;
 use crate::core::names;
 use crate::core::nearest::nearest;
+use crate::core::remote::far;
 use crate::core::settings::{Clients, LONGEST_IMAGE, is_image};
 use crate::core::template::Template;
 
@@ -170,6 +171,16 @@ impl Given<'_> {
         }
     }
 
+    /// A program and its arguments, which no shell divides.
+    pub(super) fn command(&self) -> Result<Vec<String>, Complaint> {
+        let expected = "a list of a program and its arguments";
+        let words = self.texts().filter(|_| self.value.is_array()).ok_or_else(|| self.expected(expected))?;
+        match words.first() {
+            Some(program) if !program.is_empty() => Ok(words.into_iter().map(str::to_owned).collect()),
+            _ => Err(Complaint::new(format!("expected {expected}, found no program"))),
+        }
+    }
+
     pub(super) fn log_level(&self) -> Result<String, Complaint> {
         let text = self.text(&alternatives(LEVELS))?;
         match log_filter(text) {
@@ -248,18 +259,12 @@ pub(super) fn log_filter(text: &str) -> Result<(), String> {
 /// every system, so that one file serves several.
 pub(super) fn expand(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
     let path = &with_variables(path, context)?;
-    let is_drive = |path: &str| {
-        let mut characters = path.chars();
-        characters.next().is_some_and(|letter| letter.is_ascii_alphabetic())
-            && characters.next() == Some(':')
-            && characters.next().is_some_and(|slash| matches!(slash, '/' | '\\'))
-    };
     if let Some(rest) = path.strip_prefix('~')
         && (rest.is_empty() || rest.starts_with(['/', '\\']))
     {
         return Ok(format!("{}{rest}", home_folder("~", context)?));
     }
-    if path.starts_with(['/', '\\']) || is_drive(path) {
+    if path.starts_with(['/', '\\']) || far::is_drive(path) {
         return Ok(path.clone());
     }
     Err(Complaint::new(format!("expected an absolute path, found {}", quoted(path)))

@@ -16,6 +16,7 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     checks.extend(sessions(facts));
     checks.extend(facts.live.iter().filter_map(live));
     checks.push(watches(facts));
+    checks.extend(facts.remotes.iter().map(super::remotes::check));
     checks
 }
 

@@ -56,6 +56,11 @@ impl Engine {
         self.registers.leave()
     }
 
+    /// Whether another machine listens, or did.
+    pub fn is_far_heard(&self) -> bool {
+        self.is_far_heard
+    }
+
     /// Whether files may be missing that the engine before knew.
     pub fn is_inheriting(&self) -> bool {
         self.inherited.files.is_some()
@@ -157,7 +162,7 @@ mod tests {
                 EventKind::Session { ended: true, .. } => "ends".to_owned(),
                 EventKind::Session { .. } => "appears".to_owned(),
                 EventKind::Limits(_) => "limits".to_owned(),
-                EventKind::Status => return None,
+                EventKind::Status | EventKind::About { .. } => return None,
                 EventKind::Card { card } => format!("card {}", card.is_some()),
             }),
             _ => None,

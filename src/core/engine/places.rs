@@ -96,7 +96,7 @@ impl Places {
 impl Engine {
     /// Other settings are in force.
     pub(super) fn set_privacy(&mut self) {
-        let rules = self.in_force.privacy().flat_map(|privacy| &privacy.rules);
+        let rules = self.in_force.privacy().flat_map(Privacy::rules_here);
         self.places.patterns = rules.map(|rule| rule.path.clone()).collect();
         self.places.rebuild(self.in_force.privacy());
         self.places.is_stale = true;
@@ -135,7 +135,7 @@ impl Engine {
             session.activity(now.wall, idle_after) != Activity::Idle || origins.contains(session.id.as_str())
         };
         let folders: BTreeSet<&str> =
-            sessions.into_iter().filter(matters).flat_map(Session::folders).collect();
+            sessions.into_iter().filter(matters).flat_map(Session::folders_here).collect();
         let places = &mut self.places;
         let is_new = |folder: &&str| !places.found.folders.contains_key(*folder);
         places.is_waiting = folders.iter().any(is_new);

@@ -29,6 +29,7 @@ impl Engine {
             sessions: self.sessions_report(now),
             limits: self.limits_report(now),
             links: self.links(now),
+            remotes: Vec::new(),
             config: ConfigReport { path, issues },
             skipped: self.skipped(),
             reading: !self.caught_up,
@@ -94,6 +95,26 @@ impl Engine {
             file: session.doing(now.wall, idle_after).file.filter(|_| names_file),
             ..SessionReport::new(session, shown, self.settings.tokens.count, now, idle_after)
         }
+    }
+
+    /// The same with what only the user's other machines need to know.
+    pub(super) fn about(&self, session: &Session, now: Now) -> SessionReport {
+        self.report(session, now).placed(session, now, self.settings.card.idle_after)
+    }
+
+    /// What another machine that begins to listen is told first: every live session of this one with its figures, and
+    /// the limits.
+    pub fn introduction(&self, now: Now) -> Vec<Event> {
+        let is_here = |event: &Event| event.host().is_none();
+        let live = |session: &&Session| {
+            session.far.is_none()
+                && session.activity(now.wall, self.settings.card.idle_after) != Activity::Idle
+        };
+        let sessions = self.sessions().into_iter().filter(live);
+        let about = sessions.map(|session| EventKind::About { session: Box::new(self.about(session, now)) });
+        let limits = self.limits_report(now).into_iter().map(|limits| EventKind::Limits(Box::new(limits)));
+        let told = about.chain(limits).map(|kind| Event { at: now.wall, kind });
+        told.chain(self.restored(now)).filter(is_here).collect()
     }
 
     /// The figures of every live session, as restored usage, for one who begins to listen.

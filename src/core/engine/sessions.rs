@@ -112,8 +112,28 @@ impl Engine {
         self.untold_status |= earlier.is_none() && activity == Activity::Idle;
         self.shared.share(&mut session);
         self.files.insert(place, Box::new(Known { session, parts, told, late_start }));
+        self.describe(now, place);
         self.say(now, place, words);
         self.learn(now, limits);
+    }
+
+    /// Tells what lasts of the session at `place`, where that is news. What lasts of one that nobody knows is untold.
+    fn describe(&mut self, now: Now, place: FileId) {
+        if !self.is_far_heard {
+            return;
+        }
+        let Some(known) = self.files.get(&place) else { return };
+        if known.told.has_ended() || known.session.far.is_some() {
+            return;
+        }
+        let report = self.about(&known.session, now);
+        let mut hasher = DefaultHasher::new();
+        serde_json::to_vec(&report.lasting()).unwrap_or_default().hash(&mut hasher);
+        #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one")]
+        let about = hasher.finish() as u32;
+        if self.files.get_mut(&place).is_some_and(|known| known.told.describe(about)) {
+            self.tell(now.wall, EventKind::About { session: Box::new(report) });
+        }
     }
 
     /// Tells listeners these words on the session at `place`.
@@ -126,7 +146,8 @@ impl Engine {
                 EventKind::Session { ended, session: Box::new(self.report(session, now)) }
             }
             Word::Activity(activity) => {
-                EventKind::Activity { session: session.id.clone(), agent: session.agent, activity }
+                let (id, agent, host) = (session.id.clone(), session.agent, session.host().cloned());
+                EventKind::Activity { session: id, agent, host, activity }
             }
             Word::Usage(event) => {
                 EventKind::Usage(UsageReport::new(session, &event, self.settings.tokens.count))
@@ -236,11 +257,16 @@ impl Engine {
             beside(&mut known.session, &self.registers, &self.windows);
             known.not_after(now.wall);
         }
-        let any_helper = self.files.values().any(|known| known.session.parent.is_some());
-        let mut helped = if any_helper { roster::helped(&self.sessions()) } else { BTreeMap::new() };
+        // What helpers on another machine do for their session is in what the remote says of it.
+        let here = |session: &&Session| session.far.is_none();
+        let any_helper =
+            self.files.values().any(|known| known.session.parent.is_some() && here(&&known.session));
+        let sessions = if any_helper { self.sessions() } else { Vec::new() };
+        let mut helped = roster::helped(&sessions.into_iter().filter(here).collect::<Vec<_>>());
         let mut heard = Vec::new();
         for (place, known) in &mut self.files {
-            known.session.helped = helped.remove(&known.session.id).map(Box::new);
+            let helped = helped.remove(&known.session.id).filter(|_| here(&&known.session));
+            known.session.helped = helped.map(Box::new);
             // Until all files were met, who helps whom is not known.
             if self.inherited.files.is_none() {
                 let words = known.told.turn(known.session.activity(now.wall, idle_after));
@@ -248,6 +274,7 @@ impl Engine {
             }
         }
         for (place, words) in heard {
+            self.describe(now, place);
             self.say(now, place, words);
         }
     }
@@ -303,6 +330,6 @@ mod tests {
     /// There may be many thousands, nearly all of them idle.
     #[test]
     fn what_is_known_of_a_session_is_small() {
-        assert!(size_of::<Known>() <= 704, "{}", size_of::<Known>());
+        assert!(size_of::<Known>() <= 712, "{}", size_of::<Known>());
     }
 }

@@ -80,7 +80,9 @@ impl Engine {
         let known = *self.files.remove(&stream)?;
         let total = known.session.usage.session_total_tokens;
         let until = known.session.last_event_at;
-        let streamed = total.map(|total| Streamed { total, settled: false, until });
+        // A remote tells the session's whole total.
+        let settled = known.session.far.is_some();
+        let streamed = total.map(|total| Streamed { total, settled, until });
         Some(Known { told: known.told.give_way(streamed), parts: Parts::default(), ..known })
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Told {
     untold: bool,
     /// What the session's stream has told that its file is going to tell.
     streamed: Option<Box<Streamed>>,
+    /// What was told last of what lasts of it.
+    about: u32,
 }
 
 /// One thing that listeners hear.
@@ -41,7 +43,7 @@ pub(super) enum Word {
 
 impl Default for Told {
     fn default() -> Self {
-        Self { activity: Activity::Idle, ended: true, untold: false, streamed: None }
+        Self { activity: Activity::Idle, ended: true, untold: false, streamed: None, about: 0 }
     }
 }
 
@@ -93,6 +95,11 @@ impl Told {
         begins.into_iter().chain([Word::Activity(activity)]).chain(ends).collect()
     }
 
+    /// What lasts of it is this now; whether that is to be told.
+    pub(super) fn describe(&mut self, about: u32) -> bool {
+        std::mem::replace(&mut self.about, about) != about
+    }
+
     /// The session is over.
     pub(super) fn end(&mut self) -> Option<Word> {
         (!std::mem::replace(&mut self.ended, true)).then_some(Word::Ends)
@@ -106,7 +113,7 @@ impl Told {
     /// An earlier engine has told everything up to here: nothing is heard. `any`: usage was found.
     pub(super) fn inherit(&mut self, earlier: Progress, any: bool) -> Vec<Word> {
         let untold = earlier.untold && (self.untold || any);
-        *self = Self { activity: earlier.activity, ended: earlier.ended, untold, streamed: None };
+        *self = Self { activity: earlier.activity, ended: earlier.ended, untold, ..Self::default() };
         Vec::new()
     }
 

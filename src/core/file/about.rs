@@ -87,6 +87,7 @@ impl About {
             over: false,
             helped: None,
             registration: None,
+            far: None,
         };
         Self {
             ledger: (agent.spec().ledger)(&meta),

@@ -11,6 +11,15 @@ pub(super) struct Pattern {
     exact: Glob,
     folded: Glob,
     ignores_case: bool,
+    machine: Machine,
+}
+
+/// On which machines a pattern holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Machine {
+    Any,
+    This,
+    Remote(String),
 }
 
 impl Pattern {
@@ -20,16 +29,18 @@ impl Pattern {
         if !spelling.text.contains(['*', '?']) {
             spelling.text.push_str("/**");
         }
-        Self::of(&spelling)
+        let machine = spelling.host.take().map_or(Machine::Any, Machine::Remote);
+        Self::of(&spelling, machine)
     }
 
-    /// A pattern that means no more than it says.
+    /// A pattern that means no more than it says, on this machine.
     pub(super) fn exactly(pattern: &str) -> Self {
-        Self::of(&Spelling::new(pattern))
+        Self::of(&Spelling::here(pattern), Machine::This)
     }
 
-    fn of(spelling: &Spelling) -> Self {
+    fn of(spelling: &Spelling, machine: Machine) -> Self {
         Self {
+            machine,
             exact: Glob::new(&spelling.text),
             folded: Glob::new(&spelling.folded()),
             ignores_case: spelling.ignores_case,
@@ -38,12 +49,17 @@ impl Pattern {
 
     /// How many characters of the pattern stand for themselves.
     pub(super) fn literals(&self) -> usize {
-        self.exact.literals
+        match &self.machine {
+            Machine::Any | Machine::This => self.exact.literals,
+            // Of two that say the same, the one that names the machine is about less.
+            Machine::Remote(name) => self.exact.literals + name.len() + 1,
+        }
     }
 
     /// Whether it holds for every folder there is.
     pub(super) fn is_everything(&self) -> bool {
-        self.exact.literals == 0
+        self.machine == Machine::Any
+            && self.exact.literals == 0
             && matches!(
                 *self.exact.steps,
                 [Step::Across] | [Step::Optional, Step::Literal('/'), Step::Across]
@@ -51,19 +67,26 @@ impl Pattern {
     }
 
     pub(super) fn matches(&self, folder: &Folder) -> bool {
-        folder.spellings.iter().any(|spelling| {
-            if self.ignores_case || spelling.ignores_case {
-                self.folded.matches(&spelling.folded)
-            } else {
-                self.exact.matches(&spelling.text)
-            }
-        })
+        let holds_there = match &self.machine {
+            Machine::Any => true,
+            Machine::This => folder.host.is_none(),
+            Machine::Remote(name) => folder.host.as_ref() == Some(name),
+        };
+        holds_there
+            && folder.spellings.iter().any(|spelling| {
+                if self.ignores_case || spelling.ignores_case {
+                    self.folded.matches(&spelling.folded)
+                } else {
+                    self.exact.matches(&spelling.text)
+                }
+            })
     }
 }
 
 /// A folder as it is compared with patterns: one way to write it, in all forms that mean the same.
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
+    host: Option<String>,
     spellings: Vec<Compared>,
 }
 
@@ -82,7 +105,8 @@ impl Folder {
             ignores_case: spelling.ignores_case,
             text: spelling.text,
         };
-        Self { spellings: std::iter::once(spelling).chain(twin).map(compared).collect() }
+        let host = spelling.host.clone();
+        Self { host, spellings: std::iter::once(spelling).chain(twin).map(compared).collect() }
     }
 }
 

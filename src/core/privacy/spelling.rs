@@ -5,6 +5,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::core::remote::far;
 use crate::core::source::Agent;
 
 /// Systems that ignore case in every path.
@@ -13,6 +14,8 @@ const IGNORES_CASE_HERE: bool = cfg!(any(windows, target_os = "macos"));
 /// One way to write a folder, or a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Spelling {
+    /// The remote that it is on, or that it is about.
+    pub(super) host: Option<String>,
     /// `/` between the names, none at the end, without `.`, `..` and doubled separators, composed.
     pub(super) text: String,
     /// Whether it is a path of a system that ignores case.
@@ -20,13 +23,20 @@ pub(super) struct Spelling {
 }
 
 impl Spelling {
+    /// A path that may name a remote.
     pub(super) fn new(path: &str) -> Self {
+        let (host, path) = far::parts(path);
+        Self { host: host.map(str::to_owned), ..Self::here(path) }
+    }
+
+    /// A path on this machine.
+    pub(super) fn here(path: &str) -> Self {
         let composed: String = path.nfc().map(|c| if c == '\\' { '/' } else { c }).collect();
         let text = joined(without_prefix(&composed));
         let is_windows = path.contains('\\') || path.starts_with("//") || drive(&text).is_some();
         let is_macos = ["/users/", "/volumes/"].iter().any(|root| begins(&text, root));
         let ignores_case = IGNORES_CASE_HERE || is_windows || is_macos || wsl_drive(&text).is_some();
-        Self { text, ignores_case }
+        Self { host: None, text, ignores_case }
     }
 
     /// The text in which paths are compared where case does not count. Windows also ignores dots and blanks at the end
@@ -55,7 +65,7 @@ impl Spelling {
             (None, Some((letter, rest))) => format!("{letter}:{rest}"),
             (None, None) => return None,
         };
-        Some(Self { text, ignores_case: true })
+        Some(Self { host: self.host.clone(), text, ignores_case: true })
     }
 
     /// The folder of the repository that corresponds to it, where it is in a worktree that an agent made.
@@ -63,7 +73,7 @@ impl Spelling {
         let mut worktrees = Agent::ALL.into_iter().filter_map(|agent| agent.spec().worktrees);
         let (repository, rest) = worktrees.find_map(|worktrees| self.text.split_once(worktrees))?;
         let below = rest.split_once('/').map(|(_, below)| format!("/{below}")).unwrap_or_default();
-        Some(Self { text: format!("{repository}{below}"), ignores_case: self.ignores_case })
+        Some(Self { text: format!("{repository}{below}"), ..self.clone() })
     }
 }
 

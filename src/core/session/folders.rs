@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::core::names;
+use crate::core::remote::far;
 
 /// More folders than this one session has hardly worked in; what goes beyond is lost.
 const FOLDERS: usize = 256;
@@ -39,6 +40,11 @@ impl Session {
         self.cwd.as_deref().into_iter().chain(self.been.iter().map(Arc::as_ref))
     }
 
+    /// Those of them that are on this machine, where it can be found out what they are.
+    pub fn folders_here(&self) -> impl Iterator<Item = &str> {
+        self.folders().filter(|folder| !far::is_far(folder))
+    }
+
     /// The sessions that it came from, by the agent's own ids.
     pub fn origins(&self) -> impl Iterator<Item = &str> {
         [&self.parent, &self.forked_from].into_iter().flatten().map(Arc::as_ref)
@@ -46,6 +52,9 @@ impl Session {
 
     /// The name of the project's folder.
     pub fn project(&self) -> Option<&str> {
-        names::project(self.cwd.as_deref()?)
+        match &self.far {
+            Some(far) => far.project.as_deref(),
+            None => names::project(self.cwd.as_deref()?),
+        }
     }
 }

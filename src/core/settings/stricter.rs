@@ -10,12 +10,13 @@ impl Settings {
     /// These settings, as far as `other` shows the same or more; what is not a matter of more or less is as here. Rules are
     /// as here as well: which folder they show more of is only known folder by folder.
     pub fn and(&self, other: &Self) -> Self {
-        let Self { discord, card, tokens, sources, privacy, publish, record, log, withheld } = self;
+        let Self { discord, card, tokens, sources, remotes, privacy, publish, record, log, withheld } = self;
         Self {
             discord: discord.and(&other.discord),
             card: card.and(&other.card),
             tokens: tokens.clone(),
             sources: sources.and(&other.sources),
+            remotes: common(remotes, &other.remotes),
             privacy: privacy.and(&other.privacy),
             publish: publish.clone(),
             record: record.clone(),
@@ -111,6 +112,7 @@ mod tests {
         check("[discord]\nclients = [\"/a\"]", "");
         check("[discord]\nclients = [\"/a\"]", "[discord]\nclients = [\"/a\", \"/b\"]");
         check("[sources]\ncodex = false", "");
+        check("", "[[remote]]\nname = \"devbox\"\ncommand = [\"ssh\", \"devbox\"]");
         check("[sources]\nclaude_home = [\"/a\"]", "[sources]\nclaude_home = [\"/a\", \"/b\"]");
         check("[[privacy.rule]]\npath = \"/a\"\nshow = \"hide\"", "");
     }

@@ -61,6 +61,7 @@ fn healthy() -> Facts {
         application_id: Some(("1234567890123456789".to_owned(), "file, line 2".to_owned())),
         homes: vec![home(Agent::CODEX, read(10))],
         live: Vec::new(),
+        remotes: Vec::new(),
         watches: Some(WatchLimits { watches: 65_536, instances: 128, is_one_free: true }),
         clients: vec![Client {
             name: "Discord".to_owned(),

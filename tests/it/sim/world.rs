@@ -362,7 +362,7 @@ fn told(event: &Event) -> Option<String> {
             Some(format!("{} {what} {}", session.id, triplet(session.tokens)))
         }
         EventKind::Limits(limits) => Some(format!("limits {}", limits_text(limits))),
-        EventKind::Status | EventKind::Card { .. } => None,
+        EventKind::Status | EventKind::About { .. } | EventKind::Card { .. } => None,
     }
 }
 

@@ -75,7 +75,7 @@ impl Consumer {
         let event: Event = serde_json::from_str(line).unwrap();
         match event.kind {
             EventKind::Usage(usage) => self.account(&usage),
-            EventKind::Status => panic!("{line}"),
+            EventKind::Status | EventKind::About { .. } => panic!("{line}"),
             EventKind::Activity { activity, .. } => self.others.push(format!("activity {}", activity.word())),
             EventKind::Limits(_) => self.others.push("limits".to_owned()),
             EventKind::Session { ended, .. } => self.others.push(format!("session ended: {ended}")),

@@ -396,7 +396,7 @@ impl Machine {
                 };
                 assert!(is_true, "the event tells of what is not shown: {event:?}");
             }
-            EventKind::Limits(_) | EventKind::Status => {}
+            EventKind::Limits(_) | EventKind::Status | EventKind::About { .. } => {}
         }
     }
 }

@@ -1,0 +1,61 @@
+//! What the end of a remote's command says: whether it is tried again soon, or somebody has to mend something.
+
+use crate::core::names::{shortened, visible};
+
+/// What is wrong with a program that does not know how to tell another machine.
+pub(super) const TOO_OLD: &str = concat!(
+    "the agent-presence there does not say hello; agent-presence ",
+    env!("CARGO_PKG_VERSION"),
+    " or later is needed there, and --alive in the command"
+);
+
+/// What shells, `ssh` and `docker` return where a program is not there, or may not be started.
+const NOT_FOUND: i32 = 127;
+const NOT_STARTED: i32 = 126;
+/// What this program returns where an argument is not known.
+const USAGE: i32 = 2;
+
+/// What programs say where waiting does not help.
+const TO_BE_MENDED: [&str; 6] = [
+    "permission denied",
+    "host key verification failed",
+    "command not found",
+    "executable file not found",
+    "is not recognized",
+    "no such file or directory",
+];
+
+/// How a command has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// Its exit code; none where a signal ended it, or where it was never started.
+    pub code: Option<i32>,
+    /// Why it could not be started.
+    pub not_started: Option<String>,
+    /// The last line of its standard error.
+    pub said: String,
+}
+
+impl Ending {
+    /// Whether somebody has to mend something before it can be other.
+    pub(super) fn is_to_be_mended(&self) -> bool {
+        let said = self.said.to_lowercase();
+        self.not_started.is_some()
+            || [Some(NOT_FOUND), Some(NOT_STARTED), Some(USAGE)].contains(&self.code)
+            || TO_BE_MENDED.iter().any(|words| said.contains(words))
+    }
+
+    /// Why, in one harmless line.
+    pub(super) fn text(&self) -> String {
+        let said = shortened(&visible(&self.said), 160);
+        let is_too_old = said.contains("--alive") || said.contains("unrecognized subcommand");
+        match (&self.not_started, self.code) {
+            (Some(why), _) => format!("could not start the command: {why}"),
+            (None, Some(USAGE)) if is_too_old => TOO_OLD.to_owned(),
+            (None, Some(0)) if said.is_empty() => "the command has ended".to_owned(),
+            (None, Some(code)) if said.is_empty() => format!("the command has ended with code {code}"),
+            (None, None) if said.is_empty() => "the command was ended by a signal".to_owned(),
+            (None, _) => said,
+        }
+    }
+}

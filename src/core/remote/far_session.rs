@@ -1,0 +1,284 @@
+//! One session of a remote: as it was told last, and as a file that tells the same would give it.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::far;
+use crate::core::activity::Activity;
+use crate::core::file::{FileUpdate, Skipped};
+use crate::core::report::{PlaceReport, SessionReport, UsageReport};
+use crate::core::session::{Far, Model, Session, UsageEvent, Work};
+use crate::core::source::{Agent, Doing, Surface};
+use crate::core::source_event::{FileId, FileIdentity, ReadTo, SourceEvent};
+use crate::core::time::later;
+use crate::core::usage::{Triplet, Usage};
+
+/// A limit that was reached is reached until the remote says otherwise; so long at most.
+const LIMITED: Duration = Duration::from_secs(24 * 3600);
+
+/// Agent and the agent's own id.
+pub(super) type Id = (Agent, String);
+
+/// Usage to be told, and what is odd about it.
+pub(super) type Change = (Option<UsageEvent>, Option<&'static str>);
+
+/// What is known of one session.
+#[derive(Debug)]
+pub(super) struct FarSession {
+    file: u64,
+    report: SessionReport,
+    /// A home that stands for the one that is not told.
+    home: Option<String>,
+    turn: Option<String>,
+    vouched_at: Option<Timestamp>,
+    updates: u64,
+    /// Whether its figures were told by no event.
+    untold: bool,
+    /// Whether the remote has named it since it told everything anew.
+    pub(super) is_named: bool,
+}
+
+impl FarSession {
+    /// Nothing but its id is known.
+    pub(super) fn new(file: u64, (agent, id): Id) -> Self {
+        let report = SessionReport {
+            id,
+            agent,
+            host: None,
+            home: String::new(),
+            home_name: None,
+            surface: Surface::Unknown,
+            shown: false,
+            visible: true,
+            project: None,
+            branch: None,
+            model: None,
+            effort: None,
+            service_tier: None,
+            activity: Activity::Idle,
+            file: None,
+            started_at: None,
+            last_event_at: None,
+            last_usage_at: None,
+            restored: false,
+            counting: false,
+            lower_bound: false,
+            parent: None,
+            tokens: Triplet::default(),
+            usage: Usage::default(),
+            context: None,
+            place: None,
+        };
+        Self::left(file, report, 0)
+    }
+
+    /// As an earlier daemon knew it.
+    pub(super) fn left(file: u64, report: SessionReport, updates: u64) -> Self {
+        Self {
+            file,
+            report,
+            home: None,
+            turn: None,
+            vouched_at: None,
+            updates,
+            untold: false,
+            is_named: false,
+        }
+    }
+
+    /// What is known was told again, or is other than before.
+    pub(super) fn set(&mut self, at: Timestamp, report: SessionReport, ended: bool) {
+        let known = std::mem::replace(&mut self.report, report);
+        let report = &mut self.report;
+        report.last_event_at = report.last_event_at.or(known.last_event_at).or(Some(at));
+        if report.place.is_none() {
+            report.place = known.place;
+        }
+        if report.usage == Usage::default() {
+            report.usage = known.usage;
+        }
+        // The event that brought them about tells them; it comes next.
+        self.untold |= report.usage != known.usage;
+        if ended {
+            report.activity = Activity::Idle;
+        }
+    }
+
+    /// Its figures are these now.
+    pub(super) fn set_usage(&mut self, at: Timestamp, usage: UsageReport) -> Change {
+        let UsageReport { turn, usage, restored, call, unlisted, .. } = usage;
+        let known = std::mem::replace(&mut self.report.usage, usage);
+        self.turn.clone_from(&turn);
+        let untold = std::mem::take(&mut self.untold);
+        if restored && known == usage && !untold {
+            return (None, None);
+        }
+        let total = |usage: &Usage| usage.session_total_tokens.map(|total| total.all());
+        let fell = !restored && !untold && total(&usage) < total(&known);
+        let added = usage.session_delta_tokens.filter(|_| !restored && !fell);
+        self.report.restored = added.is_none();
+        if restored && self.report.last_event_at.is_none() {
+            (self.report.last_event_at, self.report.activity) = (Some(at), Activity::Waiting);
+        }
+        if !restored {
+            self.report.last_event_at = self.report.last_event_at.max(Some(at));
+            self.report.last_usage_at = Some(at);
+            if self.report.activity == Activity::Idle {
+                self.report.activity = Activity::Thinking;
+            }
+        }
+        let event = UsageEvent { at, turn, usage, added, call, unlisted };
+        (Some(event), fell.then_some("a session's total fell, which it never does"))
+    }
+
+    /// It does this now; whether that is something else.
+    pub(super) fn set_activity(&mut self, at: Timestamp, activity: Activity) -> bool {
+        if activity != Activity::Idle {
+            self.report.last_event_at = self.report.last_event_at.max(Some(at));
+        }
+        std::mem::replace(&mut self.report.activity, activity) != activity
+    }
+
+    /// The remote was heard just now; whether that matters, because it is at work.
+    pub(super) fn vouch(&mut self, wall: Timestamp) -> bool {
+        let at_work =
+            !matches!(self.report.activity, Activity::Idle | Activity::Waiting | Activity::LimitReached);
+        self.vouched_at = at_work.then_some(wall);
+        at_work
+    }
+
+    pub(super) fn agent(&self) -> Agent {
+        self.report.agent
+    }
+
+    pub(super) fn last_event_at(&self) -> Option<Timestamp> {
+        self.report.last_event_at
+    }
+
+    /// The agent's home folder there, if it is known.
+    pub(super) fn home(&self) -> Option<&str> {
+        let told = Some(self.report.home.as_str()).filter(|home| !home.is_empty());
+        told.or(self.home.as_deref())
+    }
+
+    /// It is not told in which home it is, and there is but one.
+    pub(super) fn stand_in(&mut self, home: &str) {
+        self.home = Some(home.to_owned());
+    }
+
+    pub(super) fn file(&self) -> FileId {
+        FileId::remote(self.file)
+    }
+
+    /// Whether nothing was told of it before.
+    pub(super) fn is_new(&self) -> bool {
+        self.updates == 0
+    }
+
+    pub(super) fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    pub(super) fn report(&self) -> &SessionReport {
+        &self.report
+    }
+
+    /// What a file that says the same would give. `first`: nothing of it was told here before.
+    pub(super) fn update(&mut self, name: &Arc<str>, event: Option<UsageEvent>, first: bool) -> SourceEvent {
+        if !first || self.updates == 0 {
+            self.updates += 1;
+        }
+        let hash = |what: &dyn Fn(&mut DefaultHasher)| {
+            let mut hasher = DefaultHasher::new();
+            what(&mut hasher);
+            hasher.finish()
+        };
+        let whose = hash(&|hasher| name.hash(hasher));
+        let which = hash(&|hasher| (self.report.agent.word(), &self.report.id).hash(hasher));
+        let read = ReadTo { file: FileIdentity(whose, which), offset: self.updates };
+        let update = FileUpdate {
+            session: self.session(name),
+            usage: event.into_iter().collect(),
+            limits: Vec::new(),
+            skipped: Skipped::default(),
+            first,
+        };
+        SourceEvent::Updated { file: self.file(), update: Box::new(update), read: Some(read) }
+    }
+
+    fn session(&self, name: &Arc<str>) -> Session {
+        let SessionReport { place, .. } = &self.report;
+        let report = &self.report;
+        let unplaced = PlaceReport::default();
+        let place = place.as_deref().unwrap_or(&unplaced);
+        let text = |text: &Option<String>| text.as_deref().map(Arc::from);
+        Session {
+            agent: report.agent,
+            id: report.id.clone(),
+            home: far::named(name, self.home().unwrap_or_default()),
+            surface: report.surface,
+            visible: report.parent.is_none() && report.visible,
+            parent: text(&report.parent),
+            forked_from: text(&place.forked_from),
+            process: None,
+            cwd: place
+                .cwd
+                .as_deref()
+                .filter(|folder| !folder.is_empty())
+                .map(|folder| far::named(name, folder)),
+            been: place.been.iter().map(|folder| far::named(name, folder)).collect(),
+            lost: place.lost,
+            branch: text(&report.branch),
+            model: Arc::new(Model {
+                name: text(&report.model),
+                effort: text(&report.effort),
+                service_tier: text(&report.service_tier),
+            }),
+            file_begun_at: None,
+            before: None,
+            started_at: report.started_at,
+            timer_from: place.timer_from.or(report.started_at),
+            last_event_at: report.last_event_at,
+            last_token_event_at: report.last_usage_at,
+            turn: self.turn.as_deref().map(Box::from),
+            usage: report.usage,
+            counting: report.counting,
+            lower_bound: report.lower_bound,
+            restored: report.restored,
+            context: report.context,
+            context_used: None,
+            work: self.work(place),
+            over: report.activity == Activity::Idle,
+            helped: None,
+            registration: None,
+            far: Some(Box::new(Far {
+                host: Arc::clone(name),
+                project: report.project.clone(),
+                vouched_at: self.vouched_at,
+            })),
+        }
+    }
+
+    /// What makes it do what the remote says that it does.
+    fn work(&self, place: &PlaceReport) -> Work {
+        let since = self.report.last_event_at;
+        match self.report.activity {
+            Activity::Idle | Activity::Waiting => Work { ended_at: since, ..Work::default() },
+            Activity::LimitReached => {
+                let until = since.map(|since| Box::new(later(since, LIMITED)));
+                Work { ended_at: since, limited_until: until, ..Work::default() }
+            }
+            Activity::Thinking => Work { turn_open: true, ..Work::default() },
+            activity => {
+                let is_tool = activity == Activity::Running && place.tool;
+                let activity = if is_tool { Activity::Tool } else { activity };
+                let file = place.file.clone().or_else(|| self.report.file.clone());
+                let doing = Doing { activity, file };
+                Work { turn_open: true, calls: vec![(None, doing)], ..Work::default() }
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Limits as they are told.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::core::limits::{Snapshot, WindowView};
+use crate::core::remote::far;
+use crate::core::source::Agent;
+use crate::core::time::Now;
+
+/// One family of one account's limits as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitsReport {
+    /// Whose.
+    pub agent: Agent,
+    /// The remote that tells of them; `None`: they were learnt on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The home folder they were found in.
+    pub home: String,
+    /// What the user calls it.
+    #[serde(default)]
+    pub home_name: Option<String>,
+    /// Limit id.
+    pub family: String,
+    /// The family's name.
+    pub name: Option<String>,
+    /// The account's plan.
+    pub plan: Option<String>,
+    /// When the values were true.
+    pub observed_at: Timestamp,
+    /// Whether that is so long ago that it must be said.
+    #[serde(default)]
+    pub stale: bool,
+    /// The session whose event this was.
+    pub source_session: Option<String>,
+    /// The windows, shortest first.
+    pub windows: Vec<WindowView>,
+}
+
+impl LimitsReport {
+    /// `snapshot` as it may be told at `now`, without the name of its home.
+    pub fn new(snapshot: &Snapshot, now: Now) -> Self {
+        let (host, home) = far::parts(&snapshot.home);
+        Self {
+            agent: snapshot.agent,
+            host: host.map(str::to_owned),
+            home: home.to_owned(),
+            home_name: None,
+            family: snapshot.family.clone(),
+            name: snapshot.name.clone(),
+            plan: snapshot.plan.clone(),
+            observed_at: snapshot.observed_at,
+            stale: snapshot.is_stale(now),
+            source_session: snapshot.source_session.clone(),
+            windows: snapshot.views(now),
+        }
+    }
+}
