@@ -7,14 +7,35 @@ mod gemini;
 pub(crate) mod opencode;
 mod pi;
 
+use std::path::PathBuf;
+
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source::{Agent, recognise};
+use agent_presence::homes;
+use agent_presence::paths::Environment;
 use agent_presence::replay::replay;
 use jiff::tz::TimeZone;
 
 use crate::support::fixtures::{all, check_all, read, root};
 
 const AGENTS: [Agent; 4] = [Agent::PI, Agent::COPILOT, Agent::GEMINI, Agent::QWEN];
+
+#[test]
+fn homes_by_the_variables_of_their_agents() {
+    let folders = |agent: Agent, variables: &[(&str, &str)]| {
+        let environment = Environment::new(variables.iter().copied(), None);
+        homes::folders(agent, Settings::default().sources.of_mut(agent), &environment)
+    };
+    for (agent, variables, expected) in [
+        (Agent::GEMINI, &[("GEMINI_CLI_HOME", "/g")][..], "/g/.gemini"),
+        (Agent::QWEN, &[("QWEN_HOME", "/h")], "/h"),
+        (Agent::QWEN, &[("QWEN_HOME", "/h"), ("QWEN_RUNTIME_DIR", "/r")], "/r"),
+    ] {
+        if cfg!(unix) {
+            assert_eq!(folders(agent, variables), [PathBuf::from(expected)], "{agent:?} {variables:?}");
+        }
+    }
+}
 
 #[test]
 fn every_fixture_gives_what_its_fact_says() {

@@ -1,9 +1,10 @@
-"""OpenAI's Chat Completions API, as far as pi and Copilot CLI use it."""
+"""OpenAI's Chat Completions API, as far as pi, Copilot CLI and Qwen Code use it."""
 import json
 import re
 import time
 
 from model import newest_script
+from tags import newest_tag
 
 
 def texts_of(content):
@@ -19,11 +20,21 @@ def read(model, headers, body):
     script, place = newest_script(prompts)
     step = sum(1 for message in messages[place + 1:] if message.get("role") == "assistant") if script else 0
     session = headers.get("x-session-affinity") or folder_of(messages[:1])
-    if session is None and model.served:
+    if session is None and model.served and not newest_tag(prompts):
         # A summary is asked for without its session: it is that of the newest answer.
         session = model.served[-1]["session"]
     # Tools are offered with everything but the request for a summary.
     kind = "turn" if body.get("tools") else "compact"
+    asked = [text for text in prompts if text]
+    if newest_tag(prompts) or session is None:
+        # Of Qwen Code, whose requests name no session: the end of an agent in the background begins a turn by itself, and
+        # what nobody has asked is beside the conversation.
+        session = newest_tag(prompts) or (model.served[-1]["session"] if model.served else None)
+        if "<task-notification>" in asked[-1]:
+            place = max(place for place, text in enumerate(prompts) if text)
+            script, step = "notified", sum(1 for message in messages[place + 1:] if message.get("role") == "assistant")
+        elif "script=" not in asked[-1] or "script=beside" in asked[-1]:
+            kind = "aside"
     return {"session": session, "agent": None, "kind": kind, "script": script, "step": step, "length": len(messages),
             "model": body.get("model"), "inside": "subagent" in headers.get("x-interaction-type", "")}
 

@@ -17,7 +17,7 @@ import terminal
 from world import World
 
 ROOT = drift.ROOT
-AGENTS = ("codex", "claude", "pi", "copilot")
+AGENTS = ("codex", "claude", "pi", "copilot", "gemini", "qwen")
 
 
 def client_of(agent):
@@ -79,6 +79,7 @@ def play(client, version, folder, options):
             world.start_daemon()
             scenario(world)
             world.settle()
+            getattr(client, "identify", lambda world: None)(world)
             found = list(dict.fromkeys(checks.differences(world, client)))
             files = client.files(world.home)
             seen |= drift.of_files(files) | set(drift.file_names(world.home, f".{client.NAME}"))

@@ -1,7 +1,7 @@
 """A model server on loopback that the real agents talk to, and the log of every usage it handed out: the truth.
 
-It speaks OpenAI's Responses API (Codex) and Chat Completions API (pi), and Anthropic's Messages API (Claude Code), all as
-server-sent events. An answer is chosen by the newest `script=NAME` in the user's texts of the request; the step is the
+It speaks OpenAI's Responses API (Codex) and Chat Completions API (pi, Qwen Code), Anthropic's Messages API (Claude Code) and
+Gemini's (Gemini CLI), all as server-sent events. An answer is chosen by the newest `script=NAME` in the user's texts of the request; the step is the
 number of answers that follow it there. So the server keeps no state of a conversation, and several can run at once. Each answer has numbers of its own:
 one that is missing or counted twice shows in a sum.
 """
@@ -175,6 +175,10 @@ class _Handler(BaseHTTPRequestHandler):
                 import messages
 
                 messages.serve(self, body, raw)
+            elif path.endswith("enerateContent"):
+                import generate
+
+                generate.serve(self, path, body)
             elif path.endswith("/count_tokens"):
                 self.plain(200, {"input_tokens": len(raw) // 4})
             else:

@@ -56,6 +56,8 @@ class World:
         # What this version of the client does not write down or cannot do.
         self.cannot = []
         self.streams = []
+        # Of agents whose requests do not name their session: its id, by the tag of its prompts.
+        self.tags = {}
         self.without_files = False
         # Whether a turn begins with a prompt alone, as it does where no client starts one by itself.
         self.same_turns = True

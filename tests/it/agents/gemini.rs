@@ -30,7 +30,7 @@ struct Writer {
 
 impl Writer {
     fn at(&self, second: i64) -> String {
-        (self.begun + SignedDuration::from_secs(second)).strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+        (self.begun + SignedDuration::from_secs(second)).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
     }
 
     fn header(&self, second: i64) -> Value {
@@ -167,6 +167,32 @@ impl Live {
     }
 }
 
+/// The first era writes all of a session again each time.
+#[tokio::test]
+async fn a_document_that_is_written_again_adds_what_it_grew_by() {
+    const DOCUMENT: &str = "session-2026-04-01T10-00-55555555.json";
+    let home = tempfile::tempdir().unwrap();
+    let mut live = Live::new(home.path());
+    let writer = Writer { begun: clock::now().wall + SignedDuration::from_millis(1) };
+    let asked = writer.prompt(0, "u1");
+    for (messages, known) in [
+        (vec![asked.clone(), writer.answer(0, "g1", 50, 10)], 1),
+        (vec![asked.clone(), writer.answer(0, "g1", 50, 50)], 2),
+        (vec![asked.clone(), writer.answer(0, "g1", 50, 50), writer.answer(1, "g2", 10, 5)], 3),
+        // Gone back to the first prompt, and on from there.
+        (vec![asked.clone(), writer.answer(2, "g3", 3, 2)], 4),
+    ] {
+        fs::write(live.chats.join(DOCUMENT), writer.document(&messages).to_string()).unwrap();
+        live.until(|live| live.events.len() == known).await;
+    }
+    assert_eq!(live.events, [(60, 60, false), (40, 100, false), (15, 115, false), (5, 120, false)]);
+    // The copy in lines that a resume makes of it.
+    let copied = [writer.header(0), asked, writer.answer(2, "g3", 3, 2), writer.answer(3, "g4", 1, 1)];
+    live.append("session-2026-04-20T10-00-55555555.jsonl", &lines(&copied));
+    live.until(|live| live.events.len() == 5).await;
+    assert_eq!(live.events[4], (2, 122, false));
+}
+
 /// Gemini CLI deletes the files of a session that was resumed when it is started the next time.
 #[tokio::test]
 async fn what_vanishes_takes_nothing_away_and_is_not_told_again() {
@@ -174,7 +200,8 @@ async fn what_vanishes_takes_nothing_away_and_is_not_told_again() {
     const SECOND: &str = "session-2026-06-11T10-05-55555555.jsonl";
     let home = tempfile::tempdir().unwrap();
     let mut live = Live::new(home.path());
-    let writer = Writer { begun: clock::now().wall };
+    // What is written down in milliseconds is not to be of before the look.
+    let writer = Writer { begun: clock::now().wall + SignedDuration::from_millis(1) };
     live.append(FIRST, &lines(&[writer.header(0), writer.prompt(0, "u1"), writer.answer(0, "g1", 50, 10)]));
     live.until(|live| live.events.len() == 1).await;
     live.append(FIRST, &lines(&[writer.answer(0, "g1", 50, 50)]));

@@ -14,7 +14,7 @@ use super::{KINDS, layout};
 use crate::core::fingerprint;
 use crate::core::lines::Line;
 use crate::core::source::lenient::{Room, read};
-use crate::core::source::parts::Parts;
+use crate::core::source::parts::{Called, Parts};
 use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Response, Surface};
 
 /// Reads the messages of one session.
@@ -24,6 +24,8 @@ pub(super) struct Reader {
     /// The session that it is a sub-agent of.
     parent: Option<String>,
     is_helper: bool,
+    /// Whether a sub-agent has its prompt.
+    is_asked: bool,
     /// What was told already: messages, and how far calls have come.
     told: BTreeSet<u64>,
     /// The prompt of the turn at hand.
@@ -146,7 +148,7 @@ impl Reader {
         let nothing = Parts::default();
         let content = entry.content.as_ref().unwrap_or(&nothing);
         match kind {
-            "user" if is_new && said != Said::Again && is_prompt(content) => {
+            "user" if is_new && said != Said::Again && self.asks(content) => {
                 self.prompt = Some(id);
                 facts.push(Fact::TurnStarted { turn: entry.id.owned(), started_at: None, window: None });
             }
@@ -197,14 +199,19 @@ impl Reader {
         if said == Said::Now && (is_new || !working.is_empty()) {
             facts.push(Fact::Working);
             facts.extend(working);
-            let is_done = calls.iter().any(|call| call.name.is("complete_task"));
-            if is_cancelled || self.is_helper && is_done {
+            let is_done = |call: &&Called<'_>| call.name.is("complete_task") && call.status.is("success");
+            if is_cancelled || self.is_helper && calls.iter().any(is_done) {
                 self.prompt = None;
                 facts.push(Fact::TurnEnded);
             } else {
                 self.prompt = self.prompt.or(Some(id));
             }
         }
+    }
+
+    /// Whether it is a prompt that begins a turn. What a sub-agent is asked after its first prompt is of its one turn.
+    fn asks(&mut self, content: &Parts<'_>) -> bool {
+        is_prompt(content) && !(self.is_helper && std::mem::replace(&mut self.is_asked, true))
     }
 
     fn end(&mut self, facts: &mut Vec<Fact>) {

@@ -70,6 +70,16 @@ pub(super) struct Body<'a> {
 pub(super) struct Done<'a> {
     #[serde(borrow)]
     pub(super) call_id: Scalar<'a>,
+    #[serde(borrow)]
+    pub(super) result_display: Object<Display<'a>>,
+}
+
+/// What the program shows of a result.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Display<'a> {
+    #[serde(borrow)]
+    pub(super) status: Scalar<'a>,
 }
 
 /// What a `system` line says.

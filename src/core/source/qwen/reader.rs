@@ -16,6 +16,9 @@ use crate::core::source::parts::Parts;
 use crate::core::source::value::text_after;
 use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Surface};
 
+/// More agents than this are not at work at once; a file that says so has lost their ends.
+const MOST_PENDING: usize = 32;
+
 /// Reads the lines of one file, in order.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
@@ -26,6 +29,8 @@ pub(super) struct Reader {
     /// Whether bytes were left out before the file was known.
     is_torn: bool,
     turn: Turn,
+    /// The calls whose agents go on in the background.
+    pending: Vec<String>,
     cwd: Option<String>,
     branch: Option<String>,
 }
@@ -88,9 +93,17 @@ impl Reader {
             // What is sent into a turn that runs is a part of it.
             "user" if self.turn == Turn::Open && entry.subtype.is("mid_turn_user_message") => {}
             "user" if is_prompt(entry, parts) => self.begin(entry, &mut facts),
+            "user" if entry.subtype.is("notification") => self.notified(parts, &mut facts),
             "assistant" => self.answer(entry, parts, &mut facts),
             "tool_result" => {
-                let named = entry.tool_call_result.0.as_ref().and_then(|done| done.call_id.owned());
+                let done = entry.tool_call_result.0.as_ref();
+                let named = done.and_then(|done| done.call_id.owned());
+                let display = done.and_then(|done| done.result_display.0.as_ref());
+                if display.is_some_and(|display| display.status.is("background"))
+                    && self.pending.len() < MOST_PENDING
+                {
+                    self.pending.extend(named.clone());
+                }
                 let results = parts.results.iter().map(|result| result.id.owned());
                 let ended: Vec<_> = if parts.results.is_empty() { vec![named] } else { results.collect() };
                 facts.extend(ended.into_iter().map(|call| Fact::CallEnded { call }));
@@ -196,7 +209,21 @@ impl Reader {
     fn end(&mut self, how: Turn, facts: &mut Vec<Fact>) {
         if self.turn == Turn::Open {
             self.turn = how;
-            facts.push(Fact::TurnEnded);
+            self.over(facts);
+        }
+    }
+
+    fn over(&self, facts: &mut Vec<Fact>) {
+        facts.push(Fact::TurnEnded);
+        facts.extend((!self.pending.is_empty()).then_some(Fact::HelpersPending));
+    }
+
+    /// An agent in the background is done; an answer to that is a turn of its own.
+    fn notified(&mut self, parts: &Parts<'_>, facts: &mut Vec<Fact>) {
+        let text = parts.text.text().unwrap_or_default();
+        self.pending.retain(|call| !text.contains(call.as_str()));
+        if self.turn != Turn::Open {
+            self.over(facts);
         }
     }
 
