@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::core::settings::{Source, Sources};
 use crate::core::source::Agent;
-use crate::core::source::layout::Homes;
+use crate::core::source::layout::{Elsewhere, Homes};
+use crate::files;
 use crate::paths::Environment;
 use crate::real_path::real;
 
@@ -39,7 +40,11 @@ pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
     read.flat_map(|(agent, source)| homes(agent, folders(agent, source, environment))).collect()
 }
 
-/// An agent's home folders: the settings, else its variables, else the usual ones. They need not exist.
+/// Larger files are no settings of an agent's, in bytes.
+const LARGEST_SETTINGS: u64 = 1 << 20;
+
+/// An agent's home folders: the settings, else its variables, else the usual ones, and the folders that the agent's own
+/// settings in them name for sessions. They need not exist.
 ///
 /// A variable that may name several is taken whole if there is such a folder, and in parts otherwise.
 pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<PathBuf> {
@@ -65,9 +70,23 @@ pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<
         first.as_ref().map(|first| first.join(file))
     };
     all.extend(files.iter().filter_map(file));
+    let elsewhere: Vec<_> = all.iter().filter_map(|home| elsewhere(agent, home, environment)).collect();
+    all.extend(elsewhere);
     let mut known = BTreeSet::new();
     all.retain(|folder| known.insert(folder.clone()));
     all
+}
+
+/// The folder that the agent's own settings in `home` name for sessions. One that depends on where the agent was started is
+/// not known.
+fn elsewhere(agent: Agent, home: &Path, environment: &Environment) -> Option<PathBuf> {
+    let Elsewhere { file, folder } = agent.spec().layout.elsewhere.as_ref()?;
+    let folder = folder(&files::read(&home.join(file), LARGEST_SETTINGS).ok()?)?;
+    let folder = match folder.strip_prefix("~/") {
+        Some(below) => environment.home()?.join(below),
+        None => PathBuf::from(folder),
+    };
+    folder.is_absolute().then_some(folder)
 }
 
 /// One home per folder: a usual one may be a link to another.

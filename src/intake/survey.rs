@@ -12,7 +12,7 @@ use super::Home;
 use super::databases::databases_in;
 use super::watch::{self, Trust};
 use crate::core::doctor::{DatabaseFacts, Sessions};
-use crate::core::source::layout::{Layout, Purpose, Tree};
+use crate::core::source::layout::{Layout, Purpose, Tree, Unread};
 use crate::database::Database;
 
 /// Bounds the time that somebody else's folder of ten thousand folders costs.
@@ -22,9 +22,16 @@ const MOST_FOLDERS: usize = 20_000;
 pub fn survey(home: &Home) -> (Sessions, Vec<DatabaseFacts>) {
     let layout = &home.agent.spec().layout;
     let mut found = HomeSurvey { layout, folders: 0, sessions: 0, newest: None };
-    let databases: Vec<_> =
+    let mut databases: Vec<_> =
         databases_in(home.agent, &home.path).iter().map(|path| found.database(path)).collect();
-    (found.of(home, !databases.is_empty()), databases)
+    let sessions = found.of(home, !databases.is_empty());
+    let unread = layout.unread.iter().filter(|unread| home.path.join(unread.file).is_file());
+    databases.extend(unread.map(|Unread { file, why }| DatabaseFacts {
+        name: (*file).to_owned(),
+        versions: Vec::new(),
+        unread: Some((*why).to_owned()),
+    }));
+    (sessions, databases)
 }
 
 impl HomeSurvey {

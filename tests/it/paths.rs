@@ -85,6 +85,30 @@ fn several_claude_homes_have_commas_between_them() {
     assert_eq!(named("CLAUDE_CONFIG_DIR", &comma)[1], [comma]);
 }
 
+/// The strongest alone counts, of what the environment says; what pi's own settings say counts beside the home they are in.
+#[test]
+fn pi_may_keep_its_sessions_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let [agent, flat] = ["agent", "flat"].map(|name| folder.path().join(name));
+    std::fs::create_dir(&agent).unwrap();
+    let named = |variables: &[(&str, &Path)]| {
+        folders(Agent::PI, Sources::default().of(Agent::PI), &environment(variables))
+    };
+    let [session_folder, home] = ["PI_CODING_AGENT_SESSION_DIR", "PI_CODING_AGENT_DIR"];
+    let settings = |said: &str| std::fs::write(agent.join("settings.json"), said).unwrap();
+    for (said, elsewhere) in [
+        (format!("{{\"theme\":1,\"sessionDir\":{:?}}}", flat.to_str().unwrap()), Some(flat.clone())),
+        ("{\"sessionDir\":\"~/talks\"}".to_owned(), Some(root().join("home/talks"))),
+        ("{\"sessionDir\":\"below/the/project\"}".to_owned(), None),
+        ("{\"sessionDir\":".to_owned(), None),
+    ] {
+        settings(&said);
+        let expected: Vec<_> = [agent.clone()].into_iter().chain(elsewhere).collect();
+        assert_eq!(named(&[(home, &agent)]), expected, "{said}");
+        assert_eq!(named(&[(home, &agent), (session_folder, &flat)]), [flat.clone()], "{said}");
+    }
+}
+
 #[test]
 fn without_a_home_folder_it_says_what_to_set() {
     let nobody = Environment::default();

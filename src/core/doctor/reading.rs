@@ -72,7 +72,8 @@ fn sessions(facts: &Facts) -> Vec<Check> {
                 .hint(format!("set {switches} to true in the settings file")),
         ];
     }
-    if facts.homes.len() > 1 && facts.homes.iter().all(|home| home.sessions == Sessions::Missing) {
+    let is_empty = |home: &HomeFacts| home.sessions == Sessions::Missing && home.databases.is_empty();
+    if facts.homes.len() > 1 && facts.homes.iter().all(is_empty) {
         return vec![no_agent(&facts.homes)];
     }
     // One agent is enough: most people do not have both.

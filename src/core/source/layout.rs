@@ -19,6 +19,10 @@ pub struct Layout {
     pub documents: Option<Documents>,
     /// Databases that its sessions are in, or figures of them, where there are such.
     pub databases: Option<Databases>,
+    /// Files of sessions that are not read, by their names in a home.
+    pub unread: &'static [Unread],
+    /// Its own settings, where they may name a folder for sessions.
+    pub elsewhere: Option<Elsewhere>,
     /// The files of its register, where it has one.
     pub register: Option<Entries>,
     /// Whether a session file with such a name may go on from another one of its conversation.
@@ -47,6 +51,24 @@ impl Documents {
     /// None at all; others are written whole, and tell themselves where their session works.
     pub const USUAL: Self =
         Self { session: |_| None, is_one: |_| false, grows: |_| false, note: |_| None, heads: None };
+}
+
+/// A file of sessions that is not read.
+#[derive(Debug)]
+pub struct Unread {
+    /// Its name in a home.
+    pub file: &'static str,
+    /// What it is, and what to do for sessions that are read: `…; hint: …`.
+    pub why: &'static str,
+}
+
+/// An agent's own settings.
+#[derive(Debug)]
+pub struct Elsewhere {
+    /// The file's name in a home.
+    pub file: &'static str,
+    /// The folder that they name for sessions, which is read like a home.
+    pub folder: fn(&[u8]) -> Option<String>,
 }
 
 /// The home folders of an agent, as far as the settings name none.
@@ -130,6 +152,8 @@ impl Layout {
         thread: |_| None,
         documents: None,
         databases: None,
+        unread: &[],
+        elsewhere: None,
         register: None,
         goes_on: |_| false,
         helpers: None,

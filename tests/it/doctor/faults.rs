@@ -126,6 +126,16 @@ fn fault_2_no_session_folder() {
 }
 
 #[test]
+fn fault_2_sessions_that_are_not_read() {
+    let (home, _discord) = Healthy::without_daemon();
+    let agent = home.path("home/.pi/agent");
+    fs::create_dir_all(agent.join("sessions")).unwrap();
+    fs::write(agent.join("sessions/00000000-1111-4111-8111-111111111111.jsonl"), "{}\n").unwrap();
+    fs::write(agent.join("sessions.sqlite"), "").unwrap();
+    fault(&home, "sessions", "warning", "pi: could not read sessions.sqlite", "PERSISTENT_STORE");
+}
+
+#[test]
 fn fault_3_no_application_id() {
     let (mut home, _discord) = Healthy::without_daemon();
     home.unset("AGENT_PRESENCE_APPLICATION_ID");

@@ -34,6 +34,8 @@ pub(super) const LAYOUT: Layout = Layout {
     thread,
     documents: None,
     databases: None,
+    unread: &[],
+    elsewhere: None,
     register: Some(Entries { pid_of: registry::pid_of, read: registry::read }),
     // A project's folder may have been copied.
     goes_on: |_| true,

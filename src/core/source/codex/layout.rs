@@ -24,6 +24,8 @@ pub(super) const LAYOUT: Layout = Layout {
     thread,
     documents: None,
     databases: None,
+    unread: &[],
+    elsewhere: None,
     register: None,
     goes_on: |name| name.contains('_'),
     helpers: None,

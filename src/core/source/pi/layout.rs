@@ -1,10 +1,12 @@
 //! Where pi keeps its session files, and how they are called.
 
-use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
+use serde::Deserialize;
+
+use crate::core::source::layout::{Elsewhere, Homes, Layout, Name, Purpose, Tree, Unread, is_uuid};
 
 pub(super) const HOMES: Homes = Homes {
     key: "pi_home",
-    variables: &["PI_CODING_AGENT_DIR"],
+    variables: &["PI_CODING_AGENT_SESSION_DIR", "PI_CODING_AGENT_DIR"],
     below: &[],
     files: &[],
     has_commas: false,
@@ -20,8 +22,23 @@ pub(super) const LAYOUT: Layout = Layout {
         Tree { folder: "agents", levels: &[Name::Any, Name::Exactly("sessions")], purpose: Purpose::Moved },
     ],
     thread,
+    unread: &[Unread {
+        file: "sessions.sqlite",
+        why: "an experiment of pi's, which is not read; hint: without PERSISTENT_STORE=sqlite pi writes session files",
+    }],
+    elsewhere: Some(Elsewhere { file: "settings.json", folder: session_folder }),
     ..Layout::USUAL
 };
+
+fn session_folder(settings: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Settings {
+        #[serde(rename = "sessionDir")]
+        folder: String,
+    }
+
+    serde_json::from_slice(settings).ok().map(|Settings { folder }| folder)
+}
 
 /// The session in a file's name; nothing of a name before it matters.
 pub(super) fn thread(name: &str) -> Option<&str> {
@@ -41,5 +58,14 @@ mod tests {
         assert_eq!(thread(&format!("{ID}.jsonl")), Some(ID));
         assert_eq!(thread("settings.jsonl"), None);
         assert_eq!(thread(&format!("{ID}.json")), None);
+    }
+
+    #[test]
+    fn the_folder_that_settings_name() {
+        let folder = |text: &str| session_folder(text.as_bytes());
+        assert_eq!(folder(r#"{"theme":"dark","sessionDir":"~/talks"}"#).as_deref(), Some("~/talks"));
+        for text in ["", "{}", "[]", r#"{"sessionDir":1}"#, r#"{"sessionDir":"/a""#] {
+            assert_eq!(folder(text), None, "{text}");
+        }
     }
 }
