@@ -1,4 +1,4 @@
-//! One log file a day, seven kept, for their owner alone.
+//! One log file a day, seven kept, none larger than 20 MB, for their owner alone.
 //!
 //! Writing never fails for the caller: a line that cannot be written is lost, and the next one tries again.
 
@@ -12,6 +12,11 @@ use crate::folder::{Folder, Use};
 use crate::paths::StateDir;
 
 const KEPT: usize = 7;
+/// From this size on a file gets no more lines, in bytes. Whoever writes the last one says so.
+const FULL: u64 = 20_000_000 - 2 * LONGEST;
+/// No line is longer, in bytes.
+const LONGEST: u64 = 32 * 1024;
+const IS_FULL: &[u8] = b"the log of this day is full: what comes later today is not written\n";
 const PREFIX: &str = "agent-presence.";
 const SUFFIX: &str = ".log";
 
@@ -49,10 +54,13 @@ impl DailyFiles {
             self.open = Some((today, file));
             remove_old(&folder);
         }
-        match &mut self.open {
-            Some((_, file)) => file.write_all(line),
-            None => Ok(()),
+        let Some((_, file)) = &mut self.open else { return Ok(()) };
+        let (before, length) = (file.metadata()?.len(), line.len() as u64);
+        if before >= FULL || length > LONGEST {
+            return Ok(());
         }
+        file.write_all(line)?;
+        if before + length >= FULL { file.write_all(IS_FULL) } else { Ok(()) }
     }
 }
 
@@ -146,6 +154,26 @@ mod tests {
         files.today = || twentieth().tomorrow().unwrap();
         files.write_all(b"after\n").unwrap();
         assert_eq!(names(folder.path()), ["agent-presence.2026-11-20.log", "agent-presence.2026-11-21.log"]);
+    }
+
+    /// Also over restarts: nothing is said twice.
+    #[test]
+    fn a_day_has_so_much_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = ensure_state_dir(folder.path()).unwrap();
+        let path = folder.path().join("agent-presence.2026-11-20.log");
+        File::create(&path).unwrap().set_len(FULL - 6).unwrap();
+        for line in ["one\n", "two\n", "three\n"] {
+            DailyFiles::with_calendar(&state, twentieth).write_all(line.as_bytes()).unwrap();
+        }
+        let log = fs::read(&path).unwrap();
+        let end = log.split_at(usize::try_from(FULL).unwrap() - 6).1;
+        assert_eq!(end, [b"one\ntwo\n", IS_FULL].concat());
+        assert!(log.len() <= 20_000_000);
+
+        let mut files = DailyFiles::with_calendar(&state, || twentieth().tomorrow().unwrap());
+        files.write_all(b"after\n").unwrap();
+        assert_eq!(fs::read(folder.path().join("agent-presence.2026-11-21.log")).unwrap(), b"after\n");
     }
 
     #[cfg(unix)]

@@ -105,7 +105,7 @@ fn pi_may_keep_its_sessions_elsewhere() {
         settings(&said);
         let expected: Vec<_> = [agent.clone()].into_iter().chain(elsewhere).collect();
         assert_eq!(named(&[(home, &agent)]), expected, "{said}");
-        assert_eq!(named(&[(home, &agent), (session_folder, &flat)]), [flat.clone()], "{said}");
+        assert_eq!(named(&[(home, &agent), (session_folder, &flat)]), std::slice::from_ref(&flat), "{said}");
     }
 }
 
