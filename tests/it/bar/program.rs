@@ -102,7 +102,7 @@ fn it_ends_with_its_reader() {
 /// The status line of tmux as somebody sees it: a client of it is in a terminal, which is another tmux.
 #[cfg(unix)]
 #[test]
-fn tmux_shows_it_and_ends_it() {
+fn tmux_shows_it() {
     use crate::support::tmux::Terminal;
 
     let home = Home::new();
@@ -114,6 +114,8 @@ fn tmux_shows_it_and_ends_it() {
         tmux set -g status-right '#($program bar --follow --format tmux --template \"{limits} #[bold]{activity}\")'
         exec cat""##;
     let Some(terminal) = Terminal::start(&home, (120, 6), script) else { return };
+    // A server is no child of the terminal that it was started in.
+    let _inner = Terminal::at(home.path("home/inner"));
     terminal.wait_for_text("5h 64% · weekly 5% left Thinking");
     assert!(terminal.coloured().contains("\u{1b}[38;2;224;27;36m5h 64%"), "{}", terminal.coloured());
     session.end();

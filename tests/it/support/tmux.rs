@@ -40,6 +40,11 @@ impl Terminal {
         Some(terminal)
     }
 
+    /// The one whose server listens at `socket`, to be ended with this value.
+    pub(crate) fn at(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
     /// What is on it, without the blanks at the ends of lines.
     pub(crate) fn text(&self) -> String {
         self.said(&["capture-pane", "-p"])
