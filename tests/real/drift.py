@@ -74,6 +74,7 @@ def file_names(home, folder):
             place = re.sub(r"sessions/--[^/]+--/", "sessions/PROJECT/", place)
             place = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "TIME", place)
             place = re.sub(r"agent-[0-9a-z-]+\.", "agent-ID.", place)
+            place = re.sub(r"session-[0-9a-f]{8}\.", "session-ID.", place)
             yield "file " + re.sub(r"\d+", "N", re.sub(r"[0-9a-f]{16,}", "HEX", place))
 
 

@@ -233,10 +233,11 @@ def interrupted(world):
     world.prompt(terminal, f"{PROMPT} script=slow")
     world.activity("thinking")
     terminal.wait_for("word word")
-    for _ in range(2):
-        # Two at once would be another key.
+    for _ in range(3):
         terminal.keys("Escape")
-        terminal.still(0.1, seconds=0.3)
+        if terminal.wait_for("again to interrupt", seconds=1):
+            terminal.keys("Escape")
+            break
     world.activity("waiting", "idle")
 
 
