@@ -68,7 +68,10 @@ impl Inbox {
         };
         let places = Arc::clone(&lock(&self.places));
         let mut any = false;
-        for path in event.paths.into_iter().filter(|path| places.matters(path)) {
+        // As root, SQLite sets the owner of what it reads: such a change may be our own.
+        let of_metadata = matches!(event.kind, EventKind::Modify(ModifyKind::Metadata(_)));
+        let is_own = |path: &PathBuf| of_metadata && places.is_database(path);
+        for path in event.paths.into_iter().filter(|path| places.matters(path) && !is_own(path)) {
             self.tell(|news| {
                 let known = news.paths.entry(path).or_insert(change);
                 *known = change.max(*known);
@@ -137,4 +140,27 @@ impl Inbox {
 /// What a panicking thread left behind is still a set of paths.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{DataChange, MetadataKind};
+
+    use super::*;
+    use crate::core::source::Agent;
+
+    #[test]
+    fn the_owner_of_a_database_is_no_news() {
+        let inbox = Inbox::default();
+        let mut places = Places::default();
+        places.add(&Arc::new(Home { agent: Agent::COPILOT, path: "/h".into(), label: "/h".into() }));
+        inbox.set_places(&places);
+        let heard =
+            |kind, path: &str| inbox.heard(notify::Event::new(EventKind::Modify(kind)).add_path(path.into()));
+        let (owner, data) =
+            (ModifyKind::Metadata(MetadataKind::Ownership), ModifyKind::Data(DataChange::Content));
+        assert!(!heard(owner, "/h/session-store.db-wal"));
+        assert!(heard(data, "/h/session-store.db-wal"));
+        assert!(heard(owner, "/h/session-state/11111111-1111-4111-8111-111111111111.jsonl"));
+    }
 }

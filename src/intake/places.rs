@@ -75,6 +75,12 @@ impl Places {
         self.roots.iter().find_map(|root| Some((root, root.kind(path)?)))
     }
 
+    /// Whether `path` is a file of a database.
+    pub(super) fn is_database(&self, path: &Path) -> bool {
+        let of = |root: &Root| root.home.agent.spec().layout.database(path);
+        self.find(path).and_then(|(root, _)| of(root)).is_some()
+    }
+
     /// Whether an event for `path` is worth a look: it is in a tree, or a tree may come or go with it.
     pub(super) fn matters(&self, path: &Path) -> bool {
         self.roots.iter().any(|root| root.path.starts_with(path)) || self.find(path).is_some()
@@ -177,6 +183,22 @@ mod tests {
             (&format!("/h/archived_sessions/2026/{file}"), None),
         ] {
             assert_eq!(places.find(Path::new(path)).map(|(_, kind)| kind), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn databases_and_what_they_are_written_on_in() {
+        let mut places = Places::default();
+        let home = Home { agent: Agent::COPILOT, path: "/h".into(), label: "/h".into() };
+        places.add(&Arc::new(home));
+        let id = "11111111-1111-4111-8111-111111111111";
+        for (path, expected) in [
+            ("/h/session-store.db", true),
+            ("/h/session-store.db-wal", true),
+            ("/h/session-store.db-shm", false),
+            (&format!("/h/session-state/{id}/events.jsonl"), false),
+        ] {
+            assert_eq!(places.is_database(Path::new(path)), expected, "{path}");
         }
     }
 
