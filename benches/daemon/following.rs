@@ -58,17 +58,25 @@ impl Pair {
 pub(crate) fn latency(programs: &Programs, appends: usize, print: &mut dyn FnMut(Row)) {
     let mut corpus = Corpus::new(1);
     let mut pair = Pair::start(programs, &mut corpus, 1000, 1);
+    let here = Home::new();
+    let far_discord = Discord::listen(here.path("listener.sock"));
+    let _listener = here.listener(&programs.daemon, far_discord.path(), &pair.home);
+    far_discord.settle(QUIET);
     let mut took = [Vec::new(), Vec::new()];
+    let mut took_there = Vec::new();
     for _ in 0..appends {
         sleep(PACE);
-        pair.discords.iter().for_each(Discord::forget);
+        pair.discords.iter().chain([&far_discord]).for_each(Discord::forget);
         let began = Instant::now();
         pair.home.live()[0].append_usage(&mut corpus);
         for (took, discord) in took.iter_mut().zip(&pair.discords) {
             took.push(discord.next().duration_since(began));
         }
+        took_there.push(far_discord.next().duration_since(began));
     }
     let [ours, floor] = took.each_ref().map(|took| milliseconds(percentile(took, 50)));
+    let there = milliseconds(percentile(&took_there, 50));
+    print(Row::new("append on a remote to frame here, median", "ms", there, Some(ours)));
     print(Row::new("append to frame, median", "ms", ours, Some(floor)).goal(Goal::TimesFloor(3.0)));
     let [ours, floor] = took.each_ref().map(|took| milliseconds(percentile(took, 95)));
     print(Row::new("append to frame, 95th percentile", "ms", ours, Some(floor)));

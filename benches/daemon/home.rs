@@ -133,9 +133,26 @@ impl Home {
 
     /// The daemon as login starts it: nobody reads its standard error.
     pub(crate) fn daemon(&self, program: &Path, discord: &Path) -> Program {
+        self.daemon_with(program, discord, "")
+    }
+
+    /// One that listens to the same program in `far`, as to another machine, and reads nothing itself.
+    pub(crate) fn listener(&self, program: &Path, discord: &Path, far: &Self) -> Program {
+        let command = far.command(program);
+        let variables =
+            command.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)));
+        let variables = variables.map(|(name, value)| format!("{name}={value}"));
+        let words = ["/usr/bin/env", "-i"].map(str::to_owned).into_iter().chain(variables);
+        let program_there = program.to_str().expect("a path that can be written").to_owned();
+        let arguments = ["watch", "--json", "--alive", "60s"].map(str::to_owned);
+        let words: Vec<String> = words.chain([program_there]).chain(arguments).collect();
+        self.daemon_with(program, discord, &format!("[[remote]]\nname = \"far\"\ncommand = {words:?}\n"))
+    }
+
+    fn daemon_with(&self, program: &Path, discord: &Path, more: &str) -> Program {
         let config = format!(
             "[discord]\napplication_id = \"1234567890123456789\"\nclients = [{discord:?}]\n\
-             [publish]\nsettle = \"0ms\"\nmin_interval = \"1s\"\ntokens_interval = \"1s\"\n"
+             [publish]\nsettle = \"0ms\"\nmin_interval = \"1s\"\ntokens_interval = \"1s\"\n{more}"
         );
         fs::write(self.path("config.toml"), config).expect("a settings file");
         let mut command = self.command(program);

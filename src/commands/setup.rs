@@ -4,6 +4,8 @@
 //! settings file only the answered keys change ([`edit`]). What is asked and told goes to standard error, the card to
 //! standard output.
 
+mod wsl;
+
 use std::fs;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
@@ -11,7 +13,7 @@ use std::path::Path;
 use clap::ValueEnum;
 use toml::Value;
 
-use crate::cli::{self, Autostart, Enable, Setup, Shown, StatuslineAction};
+use crate::cli::{self, Enable, Setup, Shown, StatuslineAction};
 use crate::control::Verb;
 use crate::control::client::{self, Contact};
 use crate::core::config::keys::{self, Key};
@@ -132,6 +134,7 @@ pub fn run<R: BufRead>(
     write(&mut places, context, &changes, &mut talk)?;
     let login = login(setup, &places, &mut talk);
     let statusline = statusline(setup, &places, &mut talk);
+    talk.say(&wsl::offer(&places).unwrap_or_default());
     finish(&places, &mut talk, out)?;
     login.and(statusline)
 }
@@ -334,18 +337,9 @@ fn login<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>) -> 
     }
     let enable = cli::Autostart::Enable(Enable { no_start: false, print: false });
     let mut told = Vec::new();
-    let result = enable_login(&enable, places, &mut told, talk);
+    let result = super::autostart::run(&enable, &places.config, &places.environment, &mut told, talk.err);
     talk.say(&String::from_utf8_lossy(&told));
     result
-}
-
-fn enable_login<R: BufRead>(
-    enable: &Autostart,
-    places: &Places,
-    told: &mut Vec<u8>,
-    talk: &mut Talk<'_, R>,
-) -> Result<Exit, Failure> {
-    super::autostart::run(enable, &places.config, &places.environment, told, talk.err)
 }
 
 /// Asked only where Claude Code is.
@@ -394,7 +388,7 @@ fn finish<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>, out: &mut dyn Wri
         text.push_str(&format!("  {}: {}\n", check.name, check.message));
         text.extend(check.hint.iter().map(|hint| format!("    hint: {hint}\n")));
     }
-    let heading = if text.is_empty() { "Nothing is missing.\n" } else { "Still missing:\n" };
-    talk.say(&format!("{heading}{text}"));
+    talk.say(if text.is_empty() { "Nothing is missing.\n" } else { "Still missing:\n" });
+    talk.say(&text);
     Ok(Exit::Done)
 }

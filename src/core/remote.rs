@@ -14,6 +14,7 @@ mod link;
 mod sane;
 #[cfg(test)]
 mod tests;
+pub mod wsl;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -88,6 +88,42 @@ fn a_healthy_set_up_has_no_fault() {
     assert!(healthy.daemon.is_running());
 }
 
+/// Each remote's command is tried once.
+#[cfg(unix)]
+#[test]
+fn remotes_are_tried() {
+    let (home, _discord) = Healthy::without_daemon();
+    let there = Home::new();
+    let far = there.command("watch --json --alive 60s");
+    let variables = far.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)));
+    let variables: Vec<String> = variables.map(|(name, value)| format!("{name}={value}")).collect();
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let good =
+        [words(&["/usr/bin/env", "-i"]), variables, words(&[env!("CARGO_BIN_EXE_agent-presence")])].concat();
+    let good = [good, words(&["watch", "--json", "--alive", "60s"])].concat();
+    let remote =
+        |name: &str, command: &[String]| format!("[[remote]]\nname = {name:?}\ncommand = {command:?}\n");
+    let away = "echo 'ssh: connect to host x port 22: No route to host' >&2; exit 255";
+    let settings = std::fs::read_to_string(home.config()).unwrap();
+    home.settings(
+        &[
+            settings,
+            remote("good", &good),
+            remote("missing", &words(&["/no/such/program"])),
+            remote("away", &words(&["/bin/sh", "-c", away])),
+        ]
+        .concat(),
+    );
+    let checks = doctor(&home);
+    let tried: Vec<_> = checks.iter().filter(|check| check["name"] == "remote").collect();
+    let states: Vec<_> = tried.iter().map(|check| check["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["ok", "failure", "warning"], "{tried:#?}");
+    let message = |place: usize| tried[place]["message"].as_str().unwrap();
+    assert_eq!(message(0), concat!("good: agent-presence ", env!("CARGO_PKG_VERSION"), " answers"));
+    assert!(message(1).starts_with("missing: could not start the command"), "{}", message(1));
+    assert_eq!(message(2), "away: ssh: connect to host x port 22: No route to host");
+}
+
 #[test]
 fn a_read_only_home_is_looked_at_without_a_trace() {
     let (home, discord) = Healthy::without_daemon();

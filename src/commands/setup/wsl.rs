@@ -1,0 +1,22 @@
+//! Offers to listen to WSL, where Windows has it: the lines to add, as nobody but the user knows what is installed there.
+
+use std::process::{Command, Stdio};
+
+use crate::core::remote::wsl;
+use crate::host::Places;
+
+/// What to say; nothing where there is no WSL, or somebody is listened to already.
+pub(super) fn offer(places: &Places) -> Option<String> {
+    if !cfg!(windows) || !places.effective.settings.remotes.is_empty() {
+        return None;
+    }
+    let mut list = Command::new("wsl.exe");
+    list.args(["--list", "--quiet"]).stdin(Stdio::null()).stderr(Stdio::null());
+    let listed = list.output().ok().filter(|output| output.status.success())?;
+    let system = wsl::systems(&listed.stdout).into_iter().next()?;
+    Some(format!(
+        "WSL is here ({system}). To show its sessions, install agent-presence there and add to {}:\n\n{}\n",
+        places.config.path.display(),
+        wsl::lines(&system)
+    ))
+}
