@@ -94,7 +94,8 @@ fn connect(path: &Path, access: Access) -> io::Result<Connection> {
             // So that the index is kept in memory.
             connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
         }
-        connection.execute_batch("PRAGMA query_only = 1; BEGIN")?;
+        // What is sorted stays in memory, so that nothing of it is left in a temporary file.
+        connection.execute_batch("PRAGMA query_only = 1; PRAGMA temp_store = MEMORY; BEGIN")?;
         Ok(connection)
     };
     open().map_err(told)
