@@ -1,5 +1,6 @@
 //! Sessions in databases that are written while they are read: what listeners hear of it, and what hostile databases do.
 
+mod daemon;
 mod hostile;
 mod live;
 

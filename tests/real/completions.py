@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions API, as far as pi, Copilot CLI and Qwen Code use it."""
+"""OpenAI's Chat Completions API, as far as pi, OpenCode, Copilot CLI and Qwen Code use it."""
 import json
 import re
 import time
@@ -23,8 +23,8 @@ def read(model, headers, body):
     if session is None and model.served and not newest_tag(prompts):
         # A summary is asked for without its session: it is that of the newest answer.
         session = model.served[-1]["session"]
-    # Tools are offered with everything but the request for a summary.
-    kind = "turn" if body.get("tools") else "compact"
+    # Tools are offered with everything but the request for a summary. A title is asked of a small model.
+    kind = "turn" if body.get("tools") else "side" if "small" in str(body.get("model")) else "compact"
     asked = [text for text in prompts if text]
     if newest_tag(prompts) or session is None:
         # Of Qwen Code, whose requests name no session: the end of an agent in the background begins a turn by itself, and

@@ -1,8 +1,10 @@
 """What the real agents write that no fixture shows: line types, fields, tool names, file names. Names alone, never contents."""
+import contextlib
 import glob
 import json
 import os
 import re
+import sqlite3
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -56,10 +58,22 @@ def fields(value, path, depth):
 def of_files(paths):
     found = set()
     for path in paths:
-        with open(path, "rb") as file:
-            for line in file:
-                found.update(shapes(line))
+        for line in lines(path):
+            found.update(shapes(line))
     return found
+
+
+def lines(path):
+    """The lines of a file; of a database the JSON in its rows."""
+    with open(path, "rb") as file:
+        if file.read(16) != b"SQLite format 3\0":
+            file.seek(0)
+            yield from file
+            return
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for table in tables & {"message", "part", "session_message"}:
+            yield from (row[0] for row in database.execute(f"SELECT data FROM {table}"))
 
 
 def file_names(home, folder):

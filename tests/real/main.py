@@ -17,7 +17,7 @@ import terminal
 from world import World
 
 ROOT = drift.ROOT
-AGENTS = ("codex", "claude", "pi", "copilot", "gemini", "qwen")
+AGENTS = ("codex", "claude", "pi", "opencode", "copilot", "gemini", "qwen")
 
 
 def client_of(agent):
