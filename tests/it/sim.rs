@@ -5,6 +5,7 @@
 pub(crate) mod claude;
 pub(crate) mod codex;
 mod copilot;
+mod rows;
 mod script;
 pub(crate) mod world;
 

@@ -92,6 +92,10 @@ fn step(world: &mut World, command: &str) {
             let (name, rest) = rest.split_once(' ').unwrap();
             copilot(world, name, rest);
         }
+        ("opencode", rest) => {
+            let (name, rest) = rest.split_once(' ').unwrap();
+            opencode(world, name, rest);
+        }
         ("quill", rest) => {
             let (name, rest) = rest.split_once(' ').unwrap();
             quill(world, name, rest);
@@ -106,14 +110,28 @@ fn step(world: &mut World, command: &str) {
     }
 }
 
+/// `NAME ROW` of a session in a database.
+fn opencode(world: &mut World, name: &str, row: &str) {
+    let at = world.now().wall;
+    if !world.files.contains_key(name) {
+        create(world, Agent::OPENCODE, name);
+    }
+    world.files.get_mut(name).unwrap().rows.write(row, at);
+    world.row_written(name);
+}
+
+fn create(world: &mut World, agent: Agent, name: &str) {
+    let (id, cwd) = (name.to_owned(), "/home/u/app".to_owned());
+    let about = About { id, cwd, branch: "main".to_owned(), source: Source::Cli };
+    world.create(name, Codex::new(about), &format!("~/.{}", agent.word()), "");
+    world.files.get_mut(name).unwrap().agent = agent;
+}
+
 /// `NAME LINE` of a session of any agent, `@` in it being the time. The session's id is its name.
 fn other(world: &mut World, agent: Agent, name: &str, line: &str) {
     let at = world.now().wall;
     if !world.files.contains_key(name) {
-        let (id, cwd) = (name.to_owned(), "/home/u/app".to_owned());
-        let about = About { id, cwd, branch: "main".to_owned(), source: Source::Cli };
-        world.create(name, Codex::new(about), &format!("~/.{}", agent.word()), "");
-        world.files.get_mut(name).unwrap().agent = agent;
+        create(world, agent, name);
     }
     world.append(name, &format!("{}\n", line.replace('@', &at.to_string())));
 }

@@ -22,6 +22,7 @@ use jiff::tz::TimeZone;
 use super::claude::Claude;
 use super::codex::Codex;
 use super::copilot::Copilot;
+use super::rows::Rows;
 use crate::made_up::Talk;
 use crate::world::discords::Welcome;
 use crate::world::machine::{Machine, Seen};
@@ -40,6 +41,8 @@ pub(crate) struct File {
     pub(crate) copilot: Option<Copilot>,
     /// Its writer, where that is the made-up agent, which writes pages.
     pub(crate) talk: Option<Talk>,
+    /// Its rows, where it is in a database.
+    pub(crate) rows: Rows,
     pub(crate) agent: Agent,
     pub(crate) home: String,
     pub(crate) bytes: Vec<u8>,
@@ -158,12 +161,28 @@ impl World {
         self.announce(name);
     }
 
+    /// A row of a session in a database was written; the daemon hears of it at once.
+    pub(crate) fn row_written(&mut self, name: &str) {
+        let elapsed = self.elapsed;
+        let file = self.files.get_mut(name).unwrap();
+        let about = &file.codex.about;
+        self.machine.folders.insert(about.id.clone(), about.cwd.clone());
+        file.modified = elapsed;
+        if self.machine.engine().is_none() {
+            return;
+        }
+        let Some(followed) = &mut file.followed else { return self.look_first(name) };
+        file.rows.newest(name, &mut followed.fold);
+        self.announce(name);
+    }
+
     pub(crate) fn create(&mut self, name: &str, codex: Codex, home: &str, model: &str) {
         let file = File {
             codex,
             claude: None,
             copilot: None,
             talk: None,
+            rows: Rows::default(),
             agent: Agent::CODEX,
             home: home.to_owned(),
             bytes: Vec::new(),
@@ -234,6 +253,8 @@ impl World {
         let mut fold = SessionFile::new(file.agent, file.home.as_str().into(), live_since);
         if let Some(talk) = &file.talk {
             talk.pages().for_each(|(page, text)| fold.replace(&page, text.as_bytes()));
+        } else if file.agent == Agent::OPENCODE {
+            file.rows.all(name, &mut fold);
         } else if file.large {
             let head = file.lines.get(1).copied().unwrap();
             let tail = file.lines[file.lines.len().saturating_sub(4).max(1)];

@@ -142,7 +142,7 @@ def killed(world):
     world.settle()
     world.kill(child)
     # What the killed process was handed out is in no row.
-    world.model.served[-1]["kind"] = "side"
+    [row for row in world.model.served if row["kind"] == "turn"][-1]["kind"] = "side"
     print_(world, "script=one", "--continue")
     world.activity("waiting", "idle")
 
