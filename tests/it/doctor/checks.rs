@@ -3,8 +3,8 @@
 
 use agent_presence::core::config::{ConfigContext, Effective};
 use agent_presence::core::doctor::{
-    Check, Client, Config, DaemonState, Facts, Grade, HomeFacts, LiveFacts, LiveFound, Lock, Login,
-    RecordState, Running, Sessions, StateFolder, StateFound, WatchLimits, checks, is_healthy,
+    Check, Client, Config, DaemonState, DatabaseFacts, Facts, Grade, HomeFacts, LiveFacts, LiveFound, Lock,
+    Login, RecordState, Running, Sessions, StateFolder, StateFound, WatchLimits, checks, is_healthy,
 };
 use agent_presence::core::publish::{LinkState, LinkStatus};
 use agent_presence::core::source::Agent;
@@ -223,6 +223,30 @@ fn sessions() {
         |facts| facts.homes = vec![home(Agent::CODEX, empty)],
         "warning sessions: Codex: no session in /home/ada/.codex yet",
         "start a session",
+    );
+}
+
+#[test]
+fn databases() {
+    let with = |versions: &[&'static str], unread: Option<&str>| {
+        let (name, versions) = ("opencode.db".to_owned(), versions.to_vec());
+        let databases = vec![DatabaseFacts { name, versions, unread: unread.map(str::to_owned) }];
+        HomeFacts { databases, ..home(Agent::OPENCODE, read(1)) }
+    };
+    check(
+        |facts| facts.homes.push(with(&["2.x", "1.2 to 1.18"], None)),
+        "ok sessions: OpenCode: opencode.db has the tables of 2.x and 1.2 to 1.18",
+        "",
+    );
+    check(
+        |facts| facts.homes.push(with(&[], None)),
+        "skipped sessions: OpenCode: opencode.db has no table with sessions",
+        "",
+    );
+    check(
+        |facts| facts.homes.push(with(&["2.x"], Some("the database is locked by another program"))),
+        "warning sessions: OpenCode: could not read opencode.db: the database is locked by another program",
+        "it is looked at again by itself",
     );
 }
 

@@ -20,7 +20,7 @@ use agent_presence::core::usage::Triplet;
 use jiff::tz::TimeZone;
 
 use super::claude::Claude;
-use super::codex::Codex;
+use super::codex::{About, Codex};
 use super::copilot::Copilot;
 use super::rows::Rows;
 use crate::made_up::Talk;
@@ -41,7 +41,6 @@ pub(crate) struct File {
     pub(crate) copilot: Option<Copilot>,
     /// Its writer, where that is the made-up agent, which writes pages.
     pub(crate) talk: Option<Talk>,
-    /// Its rows, where it is in a database.
     pub(crate) rows: Rows,
     pub(crate) agent: Agent,
     pub(crate) home: String,
@@ -131,48 +130,33 @@ impl World {
 
     /// Appends to a session file; the daemon hears of it at once.
     pub(crate) fn append(&mut self, name: &str, line: &str) {
-        let elapsed = self.elapsed;
         let file = self.files.get_mut(name).unwrap();
-        let about = &file.codex.about;
-        self.machine.folders.insert(about.id.clone(), about.cwd.clone());
         file.lines.push(file.bytes.len());
         file.bytes.extend_from_slice(line.as_bytes());
-        file.modified = elapsed;
-        if self.machine.engine().is_none() {
-            return;
-        }
-        let Some(followed) = &mut file.followed else { return self.look_first(name) };
-        followed.fold.push(line.as_bytes());
-        self.announce(name);
+        self.written(name, |_, fold| fold.push(line.as_bytes()));
     }
 
     /// Writes a page of a talk; the daemon hears of it at once.
     pub(crate) fn write_page(&mut self, name: &str, page: &str, text: &str) {
-        let elapsed = self.elapsed;
-        let file = self.files.get_mut(name).unwrap();
-        let about = &file.codex.about;
-        self.machine.folders.insert(about.id.clone(), about.cwd.clone());
-        file.modified = elapsed;
-        if self.machine.engine().is_none() {
-            return;
-        }
-        let Some(followed) = &mut file.followed else { return self.look_first(name) };
-        followed.fold.replace(page, text.as_bytes());
-        self.announce(name);
+        self.written(name, |_, fold| fold.replace(page, text.as_bytes()));
     }
 
     /// A row of a session in a database was written; the daemon hears of it at once.
     pub(crate) fn row_written(&mut self, name: &str) {
+        self.written(name, |rows, fold| rows.newest(name, fold));
+    }
+
+    fn written(&mut self, name: &str, tell: impl FnOnce(&Rows, &mut SessionFile)) {
         let elapsed = self.elapsed;
         let file = self.files.get_mut(name).unwrap();
-        let about = &file.codex.about;
-        self.machine.folders.insert(about.id.clone(), about.cwd.clone());
+        let About { id, cwd, .. } = file.codex.about.clone();
+        self.machine.folders.insert(id, cwd);
         file.modified = elapsed;
         if self.machine.engine().is_none() {
             return;
         }
         let Some(followed) = &mut file.followed else { return self.look_first(name) };
-        file.rows.newest(name, &mut followed.fold);
+        tell(&file.rows, &mut followed.fold);
         self.announce(name);
     }
 
