@@ -1,6 +1,6 @@
 //! agent-presence shows friends in Discord what your coding agents are doing.
 //!
-//! This page is the map. How to use the program is in the README; what it promises to the outside is tested in
+//! This page is the map. How to use the program is in the README and in `docs`; what it promises to the outside is tested in
 //! `tests/`. The library exists for the binary and the tests: no other program is meant to build on its interface.
 //!
 //! # The picture
@@ -75,7 +75,7 @@
 //! - **Polling.** An idle daemon does not wake up, except for a rescan every five minutes. Where a system gives no
 //!   events, the few live files are looked at instead.
 //! - **A queue of cards.** There is a wish and what each link shows. A slow Discord gets the newest card, not all of them.
-//! - **Guesses.** An approval that is awaited is said only where an agent writes that down, as Claude Code does. A
+//! - **Guesses.** An approval that is awaited is said only where an agent tells it. A
 //!   figure that is not known is shown as `–`, a limit that is not known not at all.
 //! - **A network connection.** The program talks to local sockets and pipes alone.
 //! - **Shared state.** One task owns everything that decides; threads and tasks beside it only send.

@@ -1,4 +1,4 @@
-//! The README is true: its console blocks are executed, its tables are compared with the code.
+//! The README and the pages of `docs` are true: console blocks are executed, tables are compared with the code.
 //!
 //! A block is one or more `$ command` lines, each followed by what it prints. `...` stands for any lines, `[..]` for
 //! anything in a line; times are not compared. `agent-presence` and `cargo run` are the binary under test, in a home of
@@ -13,19 +13,35 @@ use agent_presence::core::source::Agent;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
-const README: &str = include_str!("../../README.md");
+/// The pages for users, in the order in which their examples are followed.
+const PAGES: [(&str, &str); 13] = [
+    ("README.md", include_str!("../../README.md")),
+    ("docs/install.md", include_str!("../../docs/install.md")),
+    ("docs/setup.md", include_str!("../../docs/setup.md")),
+    ("docs/commands.md", include_str!("../../docs/commands.md")),
+    ("docs/settings.md", SETTINGS),
+    ("docs/privacy.md", include_str!("../../docs/privacy.md")),
+    ("docs/remotes.md", include_str!("../../docs/remotes.md")),
+    ("docs/bars.md", include_str!("../../docs/bars.md")),
+    ("docs/json.md", include_str!("../../docs/json.md")),
+    ("docs/details.md", include_str!("../../docs/details.md")),
+    ("docs/troubleshooting.md", include_str!("../../docs/troubleshooting.md")),
+    ("CONTRIBUTING.md", include_str!("../../CONTRIBUTING.md")),
+    ("SECURITY.md", include_str!("../../SECURITY.md")),
+];
+const SETTINGS: &str = include_str!("../../docs/settings.md");
 const GATE: &str = include_str!("../../.ci/run");
 
 /// A session of the last hour. `"@-90"` is 90 seconds ago as a time, `@+90` in 90 seconds as Unix time.
 const SESSION: &str = include_str!("readme/session.jsonl");
 
-/// What the README calls the home folder and Discord's socket.
+/// What the pages call the home folder and Discord's socket.
 const HOME: &str = "/home/you";
 #[cfg(unix)]
 const SOCKET: &str = "/run/user/1000/discord-ipc-0";
 
 #[test]
-fn commands_do_as_the_readme_says() {
+fn commands_do_as_the_pages_say() {
     let home = Home::new();
     for example in examples().iter().filter(|example| !is_demo(example)) {
         match example.arguments() {
@@ -45,7 +61,7 @@ fn commands_do_as_the_readme_says() {
 }
 
 #[test]
-fn the_demo_does_as_the_readme_says() {
+fn the_demo_does_as_the_pages_say() {
     let examples = examples();
     let demo = examples.iter().find(|example| is_demo(example)).unwrap();
     let Arguments::OfTheBinary(arguments) = demo.arguments() else { panic!("{}", demo.command) };
@@ -58,8 +74,8 @@ fn the_demo_does_as_the_readme_says() {
 fn the_settings_are_those_of_the_code() {
     let table = agent_presence::core::config::markdown();
     assert!(
-        README.contains(&format!("-->\n{table}<!--")),
-        "the README's table of settings should be\n{table}"
+        SETTINGS.contains(&format!("-->\n{table}<!--")),
+        "the table of docs/settings.md should be\n{table}"
     );
 }
 
@@ -69,7 +85,7 @@ fn every_command_and_variable_is_named() {
     for subcommand in command.get_subcommands() {
         let row = format!("\n| `{}", subcommand.get_name());
         let beside = format!(", `{}` |", subcommand.get_name());
-        assert!(README.contains(&row) || README.contains(&beside), "no row for `{}`", subcommand.get_name());
+        assert!(is_said(&row) || is_said(&beside), "no row for `{}`", subcommand.get_name());
     }
     let help = command.render_long_help().to_string();
     let homes = Agent::ALL.into_iter().flat_map(|agent| agent.spec().homes.named());
@@ -78,20 +94,36 @@ fn every_command_and_variable_is_named() {
             .split(|c: char| !c.is_ascii_uppercase() && c != '_')
             .filter(|name| name.starts_with(variable))
         {
-            assert!(README.contains(&format!("`{name}`")), "{name} is not in the README");
+            assert!(is_said(&format!("`{name}`")), "{name} is on no page");
         }
     }
 }
 
 #[test]
-fn what_the_readme_links_to_is_there() {
-    for target in README.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        let is_file = !target.contains("://") && !target.contains('`');
-        assert!(!is_file || Path::new(env!("CARGO_MANIFEST_DIR")).join(target).exists(), "{target}");
+fn what_pages_link_to_is_there() {
+    for (page, text) in PAGES {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let is_file = !target.contains("://") && !target.contains('`');
+            assert!(!is_file || folder.parent().unwrap().join(target).exists(), "{target} in {page}");
+        }
     }
 }
 
-/// One command of the README and what it prints.
+#[test]
+fn every_page_is_found_from_the_readme() {
+    let (_, readme) = PAGES[0];
+    for (page, _) in &PAGES[1..] {
+        assert!(readme.contains(&format!("]({page})")), "{page}");
+    }
+}
+
+/// Whether one of the pages says so.
+fn is_said(text: &str) -> bool {
+    PAGES.iter().any(|(_, page)| page.contains(text))
+}
+
+/// One command of a page and what it prints.
 struct Example {
     command: String,
     expected: String,
@@ -104,7 +136,15 @@ enum Arguments {
 
 impl Example {
     fn arguments(&self) -> Arguments {
-        let words = |rest: &str| rest.split_whitespace().map(str::to_owned).collect();
+        // Every second piece stands between quotes.
+        let words = |rest: &str| {
+            let pieces = rest.split('\'').enumerate();
+            let words = pieces.flat_map(|(place, piece)| match place % 2 {
+                0 => piece.split_whitespace().map(str::to_owned).collect(),
+                _ => vec![piece.to_owned()],
+            });
+            words.collect()
+        };
         let command = self.command.as_str();
         match command.strip_prefix("agent-presence ").or(command.strip_prefix("cargo run --release -- ")) {
             Some(rest) => Arguments::OfTheBinary(words(rest)),
@@ -123,7 +163,7 @@ fn is_demo(example: &Example) -> bool {
 fn examples() -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
     let mut in_block = false;
-    for line in README.lines() {
+    for line in PAGES.iter().flat_map(|(_, page)| page.lines()) {
         match line {
             "```console" => in_block = true,
             "```" => in_block = false,
@@ -136,7 +176,7 @@ fn examples() -> Vec<Example> {
             },
         }
     }
-    assert!(examples.len() >= 5, "the README has lost its console blocks");
+    assert!(examples.len() >= 5, "the pages have lost their console blocks");
     examples
 }
 
@@ -183,7 +223,7 @@ impl Home {
         text.replace(self.0.path().to_str().unwrap(), HOME).replace('\\', "/")
     }
 
-    /// Follows the README's second step, runs the daemon until it has said everything, and ends it.
+    /// Follows the second step, runs the daemon until it has said everything, and ends it.
     #[cfg(unix)]
     fn check_daemon(&self, example: &Example) {
         use std::io::{BufRead, BufReader};
@@ -192,7 +232,7 @@ impl Home {
         use crate::support::fake_discord::FakeDiscord;
 
         let discord = FakeDiscord::in_folder(self.0.path());
-        let id = README.lines().find(|line| line.starts_with("application_id = ")).unwrap();
+        let id = application_id();
         let written = fs::read_to_string(self.settings()).unwrap();
         let clients = format!("clients = [{:?}]", discord.endpoint());
         let edited = written.replace("#application_id = \"\"", id).replace("#clients = \"all\"", &clients);
@@ -219,9 +259,15 @@ impl Home {
     #[cfg(not(unix))]
     fn check_daemon(&self, _: &Example) {
         let written = fs::read_to_string(self.settings()).unwrap();
-        let id = README.lines().find(|line| line.starts_with("application_id = ")).unwrap();
+        let id = application_id();
         fs::write(self.settings(), written.replace("#application_id = \"\"", id)).unwrap();
     }
+}
+
+/// The line of the settings that the pages give for an example.
+fn application_id() -> &'static str {
+    let mut lines = PAGES.iter().flat_map(|(_, page)| page.lines());
+    lines.find(|line| line.starts_with("application_id = ")).unwrap()
 }
 
 /// The session as it would have been written by now.

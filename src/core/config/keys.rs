@@ -1,6 +1,6 @@
 //! The one table of all settings: key, default, meaning, and where its value goes.
 //!
-//! The reader, `config init`, `config show` and the README's table are all made from it. The defaults are stated
+//! The reader, `config init`, `config show` and the table of `docs/settings.md` are all made from it. The defaults are stated
 //! here as people write them and in [`crate::core::settings`] as values; a test holds the two together.
 
 use std::sync::LazyLock;

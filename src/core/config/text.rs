@@ -1,4 +1,4 @@
-//! Texts made from the table of settings: the file of `config init`, the lines of `config show`, the README's table.
+//! Texts made from the table of settings: the file of `config init`, the lines of `config show`, the table of `docs/settings.md`.
 
 use super::rules::SHOW;
 use super::{Effective, Origin, keys};
@@ -41,7 +41,7 @@ pub fn commented() -> String {
     text
 }
 
-/// The README's table of settings, as Markdown.
+/// The settings' table of `docs/settings.md`, as Markdown.
 pub fn markdown() -> String {
     let mut text = "| key | default | what |\n| --- | --- | --- |\n".to_owned();
     for key in keys::KEYS.iter() {

@@ -245,7 +245,7 @@ def permission_heard(world):
         world.close_clients()
     agents = {row.get("user_agent") for row in world.model.served}
     if not any("(agent-presence; " in (agent or "") for agent in agents):
-        world.notes.append(f"the user agent is not as README.md says: {agents}")
+        world.notes.append(f"the user agent is not as docs/details.md says: {agents}")
 
 
 def waits(event):
