@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+#[cfg(target_os = "linux")]
 mod lives;
 mod pair;
 mod scripted;

@@ -2,6 +2,7 @@
 
 use super::{Check, DatabaseFacts, Facts, Grade, HomeFacts, LiveFacts, LiveFound, Sessions, ago, state_of};
 use crate::core::names::listed;
+use crate::core::remote::RemoteState;
 use crate::core::source::Agent;
 
 /// The key that has a check of its own.
@@ -65,7 +66,8 @@ fn application_id(facts: &Facts) -> Check {
 
 fn sessions(facts: &Facts) -> Vec<Check> {
     const NAME: &str = "sessions";
-    if facts.homes.is_empty() {
+    let is_heard = facts.remotes.iter().any(|remote| remote.report.state == RemoteState::Connected);
+    if facts.homes.is_empty() && !is_heard {
         let switches = listed(&Agent::ALL.map(|agent| format!("sources.{}", agent.word())), "or");
         return vec![
             Check::new(NAME, Grade::Failure, "no agent is read")
@@ -73,11 +75,11 @@ fn sessions(facts: &Facts) -> Vec<Check> {
         ];
     }
     let is_empty = |home: &HomeFacts| home.sessions == Sessions::Missing && home.databases.is_empty();
-    if facts.homes.len() > 1 && facts.homes.iter().all(is_empty) {
+    if !is_heard && facts.homes.len() > 1 && facts.homes.iter().all(is_empty) {
         return vec![no_agent(&facts.homes)];
     }
-    // One agent is enough: most people do not have both.
-    let is_any = facts.homes.iter().any(|home| matches!(home.sessions, Sessions::Read { .. }));
+    // One agent is enough, here or there: most people do not have both.
+    let is_any = is_heard || facts.homes.iter().any(|home| matches!(home.sessions, Sessions::Read { .. }));
     let check = |home: &HomeFacts| {
         let HomeFacts { agent, path, .. } = home;
         let agent = agent.card_name();

@@ -78,10 +78,9 @@ impl Process {
             if !is_over {
                 drop(child.stdin.take());
                 group.ask();
-                // One that does not end itself is ended below.
+                // One that does not end itself is ended with the group.
                 let _ = timeout(GRACE, child.wait()).await;
             }
-            drop(group);
         });
         Ok(Self { task, stop })
     }

@@ -1,12 +1,16 @@
 //! Every judgement, by facts that no machine has to be brought to.
 //! Longer than other files because it is a list: each judgement stands alone.
 
+use std::time::Duration;
+
 use agent_presence::core::config::{ConfigContext, Effective};
+use agent_presence::core::doctor::remotes::RemoteFacts;
 use agent_presence::core::doctor::{
     Check, Client, Config, DaemonState, DatabaseFacts, Facts, Grade, HomeFacts, LiveFacts, LiveFound, Lock,
     Login, RecordState, Running, Sessions, StateFolder, StateFound, WatchLimits, checks, is_healthy,
 };
 use agent_presence::core::publish::{LinkState, LinkStatus};
+use agent_presence::core::remote::{RemoteReport, RemoteState};
 use agent_presence::core::source::Agent;
 use jiff::{SignedDuration, Timestamp};
 
@@ -92,6 +96,25 @@ fn with_settings(facts: &mut Facts, text: &str) {
 
 fn text(check: &Check) -> String {
     format!("{} {}: {}", check.state.word(), check.name, check.message)
+}
+
+#[test]
+fn agents_on_another_machine_are_enough() {
+    let report = RemoteReport {
+        state: RemoteState::Connected,
+        version: Some("0.1.0".to_owned()),
+        last_error: None,
+        ..RemoteReport::unheard("devbox")
+    };
+    let mut facts = healthy();
+    facts.homes = vec![home(Agent::CODEX, Sessions::Missing), home(Agent::CLAUDE, Sessions::Missing)];
+    assert!(!is_healthy(&checks(&facts)));
+    facts.remotes = vec![RemoteFacts { report, apart: Duration::from_secs(3600) }];
+    assert!(is_healthy(&checks(&facts)));
+    let lines: Vec<String> = checks(&facts).iter().map(text).collect();
+    let said =
+        "ok remote: devbox: agent-presence 0.1.0 answers; its clock is off by 60 min, which is corrected";
+    assert!(lines.iter().any(|line| line == said), "{lines:#?}");
 }
 
 #[test]

@@ -40,7 +40,6 @@ fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn one_that_was_killed_is_started_again_and_nothing_is_told_twice() {
     let pair = Pair::new("");
@@ -67,7 +66,6 @@ fn one_that_was_killed_is_started_again_and_nothing_is_told_twice() {
     drop(far_daemon);
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn one_that_is_stopped_is_found_by_the_missing_sign_of_life() {
     let pair = Pair::new("");
@@ -86,7 +84,6 @@ fn one_that_is_stopped_is_found_by_the_missing_sign_of_life() {
     drop(daemon);
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn the_command_ends_with_the_daemon_however_that_ends() {
     for kill in [false, true] {
