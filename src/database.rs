@@ -271,7 +271,7 @@ impl Database {
                 }
                 let written = quoted(table.written.column());
                 let sql = format!(
-                    "SELECT DISTINCT {} FROM {name} WHERE rowid > ?1 AND ({written} IS NULL OR {written} >= ?2)",
+                    "SELECT DISTINCT {} FROM {name} NOT INDEXED WHERE rowid > ?1 AND ({written} IS NULL OR {written} >= ?2)",
                     quoted(table.of)
                 );
                 let mut statement = self.connection.prepare(&sql)?;
