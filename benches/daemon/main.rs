@@ -18,6 +18,8 @@ mod corpus;
 #[cfg(unix)]
 mod counting;
 #[cfg(unix)]
+mod database;
+#[cfg(unix)]
 mod discord;
 #[cfg(unix)]
 mod following;
@@ -52,7 +54,7 @@ fn main() {
     }
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
     let quick = has("--quick");
-    const ALL: [&str; 6] = ["latency", "idle", "growth", "start", "counting", "single"];
+    const ALL: [&str; 7] = ["latency", "idle", "growth", "start", "counting", "single", "database"];
     let wanted = |name: &str| has(name) || !ALL.iter().any(|name| has(name));
     let daemon = PathBuf::from(env!("CARGO_BIN_EXE_agent-presence"));
     let floor = daemon.with_file_name("examples").join("floor");
@@ -96,6 +98,10 @@ fn main() {
         }
         if wanted("single") {
             starting::single(&programs, if quick { 1 } else { 5 }, &mut print);
+        }
+        if wanted("database") {
+            let (megabytes, changes) = if quick { (200, 3) } else { (8000, 20) };
+            database::database(&programs, megabytes, changes, &mut print);
         }
         let rows = idle.map(std::thread::ScopedJoinHandle::join);
         rows.into_iter().flatten().flatten().for_each(print);

@@ -25,6 +25,13 @@ pub(crate) fn memory(pid: u32) -> [f64; 2] {
     })
 }
 
+/// Bytes that were read so far, by whatever call.
+pub(crate) fn bytes_read(pid: u32) -> f64 {
+    let counts = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let read = counts.lines().find_map(|line| line.strip_prefix("rchar:"));
+    read.and_then(|read| read.trim().parse().ok()).unwrap_or(f64::NAN)
+}
+
 /// Counts the system calls of a process and its threads, by `strace`.
 pub(crate) struct Calls {
     strace: Child,

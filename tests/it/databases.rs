@@ -73,8 +73,9 @@ fn write_message(writer: &Connection, id: &str, session: &str, created: i64, upd
         .unwrap();
 }
 
+/// The next millisecond: the one at hand may have begun before whatever looks on did.
 fn now() -> i64 {
-    clock::now().wall.as_millisecond()
+    clock::now().wall.as_millisecond() + 1
 }
 
 fn home(path: &Path) -> Home {

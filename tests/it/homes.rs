@@ -98,8 +98,12 @@ fn a_name_stands_before_the_limits_of_its_home() {
     assert_eq!(home.output("bar"), "work 5h 64% · weekly 47% left · Thinking\n");
 
     let _daemon = home.start("run --dry-run");
-    let named =
-        |name: &'static str| move |status: &Value| status["card"]["details"] == format!("{name}: Thinking");
+    let named = |name: &'static str| {
+        move |status: &Value| {
+            let is_all_there = status["limits"].as_array().is_some_and(|limits| limits.len() == 2);
+            is_all_there && status["card"]["details"] == format!("{name}: Thinking")
+        }
+    };
     check(&home.wait_for_status("the card", named("work")), "work");
     settings("customer");
     check(&home.wait_for_status("the new name", named("customer")), "customer");
