@@ -115,6 +115,17 @@ impl Home {
             ("CODEX_HOME", self.codex()),
             ("CLAUDE_CONFIG_DIR", self.path("home/.claude")),
         ];
+        if cfg!(windows) {
+            // There the user's own home is not asked of the environment.
+            let homes = [
+                ("COPILOT_HOME", "home/.copilot"),
+                ("GEMINI_CLI_HOME", "home"),
+                ("PI_CODING_AGENT_DIR", "home/.pi/agent"),
+                ("QWEN_HOME", "home/.qwen"),
+                ("XDG_DATA_HOME", "home/.local/share"),
+            ];
+            command.envs(homes.map(|(name, place)| (name, self.path(place))));
+        }
         command.env("TZ", "UTC").envs(places).envs(&self.variables);
         command
     }
