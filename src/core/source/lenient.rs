@@ -73,6 +73,11 @@ impl<'a> Scalar<'a> {
         }
     }
 
+    /// The same, of which an absent one is 0.
+    pub(in crate::core::source) fn count(&self) -> u64 {
+        self.number().unwrap_or(0)
+    }
+
     /// RFC 3339, or epoch seconds or milliseconds as other tools write them.
     pub(in crate::core::source) fn time(&self) -> Option<Timestamp> {
         match self {
@@ -92,6 +97,29 @@ pub(in crate::core::source) struct Object<T>(pub(super) Option<T>);
 impl<T> Default for Object<T> {
     fn default() -> Self {
         Self(None)
+    }
+}
+
+/// What is in a list; `None` where there is none.
+#[derive(Debug)]
+pub(in crate::core::source) struct List<T>(pub(super) Option<Vec<T>>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> List<T> {
+    pub(in crate::core::source) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten()
+    }
+}
+
+impl<T> List<Object<T>> {
+    /// The objects; what else is in it is passed over.
+    pub(in crate::core::source) fn objects(&self) -> impl Iterator<Item = &T> {
+        self.iter().filter_map(|one| one.0.as_ref())
     }
 }
 
@@ -124,6 +152,16 @@ impl<'de, T: Deserialize<'de>> Lenient<'de> for Object<T> {
     }
 }
 
+impl<'de, T: Deserialize<'de>> Lenient<'de> for List<T> {
+    fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut all = Vec::new();
+        while let Some(one) = list.next_element()? {
+            all.push(one);
+        }
+        Ok(Self(Some(all)))
+    }
+}
+
 /// Hands out the objects of a list, one by one; what else is in it is passed over.
 pub(in crate::core::source) fn each_object<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(
     mut list: A,
@@ -149,6 +187,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient(deserializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         lenient(deserializer)
     }

@@ -285,10 +285,10 @@ impl Stream {
         if let Some(usage) = &part.usage.0 {
             let tokens = pending.tokens;
             pending.tokens = Tokens {
-                input: usage.input_tokens.number().unwrap_or(0).max(tokens.input),
-                cached_input: usage.cache_read_input_tokens.number().unwrap_or(0).max(tokens.cached_input),
-                cache_write: usage.cache_creation_input_tokens.number().unwrap_or(0).max(tokens.cache_write),
-                output: usage.output_tokens.number().unwrap_or(0).max(tokens.output),
+                input: usage.input_tokens.count().max(tokens.input),
+                cached_input: usage.cache_read_input_tokens.count().max(tokens.cached_input),
+                cache_write: usage.cache_creation_input_tokens.count().max(tokens.cache_write),
+                output: usage.output_tokens.count().max(tokens.output),
                 reasoning: tokens.reasoning,
             };
         }

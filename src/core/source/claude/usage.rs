@@ -129,16 +129,15 @@ pub(super) fn context(usage: &Usage<'_>) -> Option<u64> {
 
 /// The counts of a usage object itself.
 pub(super) fn counts(usage: &Usage<'_>) -> Tokens {
-    let count = |number: &Scalar<'_>| number.number().unwrap_or(0);
     // Until 2.1.152 the sum could be missing where its parts were there.
     let parts = usage.cache_creation.0.as_ref().map_or(0, |parts| {
-        count(&parts.ephemeral_5m_input_tokens).saturating_add(count(&parts.ephemeral_1h_input_tokens))
+        parts.ephemeral_5m_input_tokens.count().saturating_add(parts.ephemeral_1h_input_tokens.count())
     });
     Tokens {
-        input: count(&usage.input_tokens),
-        cached_input: count(&usage.cache_read_input_tokens),
-        cache_write: count(&usage.cache_creation_input_tokens).max(parts),
-        output: count(&usage.output_tokens),
+        input: usage.input_tokens.count(),
+        cached_input: usage.cache_read_input_tokens.count(),
+        cache_write: usage.cache_creation_input_tokens.count().max(parts),
+        output: usage.output_tokens.count(),
         reasoning: 0,
     }
 }

@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess};
+use serde::de::{IgnoredAny, MapAccess};
 use serde::{Deserialize, Deserializer};
 
 use super::tool::Arguments;
 use crate::core::source::Counters;
-use crate::core::source::lenient::{Lenient, Object, Scalar, lenient};
+use crate::core::source::lenient::{Lenient, List, Object, Scalar, lenient};
 
 /// The envelope.
 #[derive(Debug, Default, Deserialize)]
@@ -73,7 +73,8 @@ pub(super) struct Data<'a> {
     pub(super) source: Scalar<'a>,
     #[serde(borrow)]
     pub(super) output_tokens: Scalar<'a>,
-    pub(super) tool_requests: Requests,
+    /// The tools that a message asks for; only their number is of use.
+    pub(super) tool_requests: List<IgnoredAny>,
     #[serde(borrow)]
     pub(super) parent_tool_call_id: Scalar<'a>,
     #[serde(borrow)]
@@ -105,26 +106,6 @@ pub(super) struct Folder<'a> {
     pub(super) branch: Scalar<'a>,
 }
 
-/// How many tools a message asks for; `None` where it does not say.
-#[derive(Debug, Default)]
-pub(super) struct Requests(pub(super) Option<usize>);
-
-impl<'de> Lenient<'de> for Requests {
-    fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
-        let mut count = 0;
-        while list.next_element::<IgnoredAny>()?.is_some() {
-            count += 1;
-        }
-        Ok(Self(Some(count)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Requests {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lenient(deserializer)
-    }
-}
-
 /// What was used, of one call or of many. Input includes both kinds of cached input, output includes reasoning.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -154,13 +135,12 @@ impl Usage<'_> {
     /// The figures; `None` where the provider gave none, which is not the same as zeros.
     pub(super) fn counters(&self) -> Option<Counters> {
         let output = self.output_tokens.number()?;
-        let count = |number: &Scalar<'_>| number.number().unwrap_or(0);
         Some(Counters {
             input: self.input_tokens.number()?,
-            cached_input: count(&self.cache_read_tokens),
-            cache_write: count(&self.cache_write_tokens),
+            cached_input: self.cache_read_tokens.count(),
+            cache_write: self.cache_write_tokens.count(),
             output,
-            reasoning: count(&self.reasoning_tokens).min(output),
+            reasoning: self.reasoning_tokens.count().min(output),
             total: 0,
         })
     }

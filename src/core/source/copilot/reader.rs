@@ -117,7 +117,7 @@ impl Reader {
         facts.push(Fact::Run);
     }
 
-    /// What a line says whoever's it is. Whether that is all.
+    /// Reads what a line means the same of the session and of its sub-agents; says whether it means nothing more.
     fn told_by_any(&mut self, kind: &str, entry: &Entry<'_>, data: &Data<'_>, facts: &mut Vec<Fact>) -> bool {
         match kind {
             "session.usage_record" => {
@@ -263,7 +263,7 @@ impl Reader {
     }
 
     fn message(&mut self, data: &Data<'_>, facts: &mut Vec<Fact>) {
-        self.is_last = data.tool_requests.0.unwrap_or_default() == 0;
+        self.is_last = data.tool_requests.iter().next().is_none();
         if data.model.text().is_some() {
             facts.push(self.chosen(&data.model, data));
         }

@@ -1,10 +1,9 @@
 //! The shape of a line, and of a whole document: its messages have the shape of a line's. Every field is optional; what is
 //! not named here is never decoded.
 
-use serde::de::SeqAccess;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use crate::core::source::lenient::{Lenient, Object, Scalar, each_object, lenient};
+use crate::core::source::lenient::{List, Object, Scalar};
 use crate::core::source::parts::{Called, Parts};
 use crate::core::usage::Tokens;
 
@@ -45,7 +44,7 @@ pub(super) struct Entry<'a> {
     #[serde(borrow, rename = "$rewindTo")]
     pub(super) rewind_to: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) messages: Messages<'a>,
+    pub(super) messages: List<Object<Entry<'a>>>,
 }
 
 impl Entry<'_> {
@@ -63,51 +62,7 @@ pub(super) struct Set<'a> {
     pub(super) last_updated: Scalar<'a>,
     /// All of them, as they are now.
     #[serde(borrow)]
-    pub(super) messages: Messages<'a>,
-}
-
-/// Messages, where there is a list of them.
-#[derive(Debug, Default)]
-pub(super) struct Messages<'a>(pub(super) Option<Vec<Entry<'a>>>);
-
-impl<'de> Lenient<'de> for Messages<'de> {
-    fn list<A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
-        let mut messages = Vec::new();
-        each_object(list, |message| messages.push(message))?;
-        Ok(Self(Some(messages)))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Messages<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lenient::<D, Messages<'de>>(deserializer)
-    }
-}
-
-/// What is in a list; nothing where there is none.
-#[derive(Debug)]
-pub(super) struct List<T>(pub(super) Vec<T>);
-
-impl<T> Default for List<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Lenient<'de> for List<T> {
-    fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
-        let mut all = Vec::new();
-        while let Some(one) = list.next_element()? {
-            all.push(one);
-        }
-        Ok(Self(all))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lenient(deserializer)
-    }
+    pub(super) messages: List<Object<Entry<'a>>>,
 }
 
 /// What a response used. `input` is with what was cached, `output` without `thoughts`.
@@ -129,14 +84,13 @@ pub(super) struct Used<'a> {
 impl Used<'_> {
     /// In the contract's kinds; `None` where it is nothing but zeros.
     pub(super) fn tokens(&self) -> Option<Tokens> {
-        let count = |number: &Scalar<'_>| number.number().unwrap_or(0);
-        let (input, thoughts) = (count(&self.input), count(&self.thoughts));
-        let cached = count(&self.cached).min(input);
+        let (input, thoughts) = (self.input.count(), self.thoughts.count());
+        let cached = self.cached.count().min(input);
         let tokens = Tokens {
-            input: (input - cached).saturating_add(count(&self.tool)),
+            input: (input - cached).saturating_add(self.tool.count()),
             cached_input: cached,
             cache_write: 0,
-            output: count(&self.output).saturating_add(thoughts),
+            output: self.output.count().saturating_add(thoughts),
             reasoning: thoughts,
         };
         (!tokens.is_zero()).then_some(tokens)

@@ -13,7 +13,7 @@ use super::entry::{Entry, Used};
 use super::{KINDS, layout};
 use crate::core::fingerprint;
 use crate::core::lines::Line;
-use crate::core::source::lenient::{Room, read};
+use crate::core::source::lenient::{List, Object, Room, read};
 use crate::core::source::parts::{Called, Parts};
 use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Response, Surface};
 
@@ -62,7 +62,7 @@ impl Parser for Reader {
             return;
         }
         tell(self.header(&entry));
-        for message in entry.messages.0.iter().flatten() {
+        for message in entry.messages.objects() {
             tell(self.entry(message));
         }
     }
@@ -80,8 +80,8 @@ impl Reader {
     fn entry(&mut self, entry: &Entry<'_>) -> Parsed {
         let mut facts = Vec::new();
         if let Some(set) = &entry.set.0 {
-            if let Some(messages) = &set.messages.0 {
-                self.repeated(messages, &mut facts);
+            if set.messages.0.is_some() {
+                self.repeated(&set.messages, &mut facts);
             }
             return Parsed::of(set.last_updated.time(), facts);
         }
@@ -113,7 +113,7 @@ impl Reader {
             id: entry.session_id.owned().unwrap_or_default(),
             started_at: at,
             file_begun_at: at,
-            cwd: entry.directories.0.first().and_then(|folder| folder.owned()).filter(|_| self.is_helper),
+            cwd: entry.directories.iter().next().and_then(|folder| folder.owned()).filter(|_| self.is_helper),
             surface: Surface::Cli,
             visible: true,
             parent: self.parent.take(),
@@ -125,15 +125,15 @@ impl Reader {
 
     /// All messages, as they are from now on. Those that were not known are of an earlier time; a turn whose prompt is not
     /// among them is undone.
-    fn repeated(&mut self, messages: &[Entry<'_>], facts: &mut Vec<Fact>) {
+    fn repeated(&mut self, messages: &List<Object<Entry<'_>>>, facts: &mut Vec<Fact>) {
         let before = self.prompt;
         let said = if before.is_some() { Said::Again } else { Said::Before };
-        for message in messages {
+        for message in messages.objects() {
             if let Some(kind) = message.kind.text() {
                 self.message(kind, message, said, facts);
             }
         }
-        let is_there = |prompt| messages.iter().any(|message| key(message) == Some(prompt));
+        let is_there = |prompt| messages.objects().any(|message| key(message) == Some(prompt));
         if self.prompt.is_some() && !before.is_some_and(is_there) {
             self.end(facts);
         }
@@ -173,7 +173,7 @@ impl Reader {
                 ..Message::of(fingerprint::long(name.as_bytes()), tokens)
             })));
         }
-        let calls: Vec<_> = entry.tool_calls.0.iter().filter_map(|call| call.0.as_ref()).collect();
+        let calls: Vec<_> = entry.tool_calls.objects().collect();
         let is_cancelled = !calls.is_empty() && calls.iter().all(|call| call.status.is("cancelled"));
         let mut working = Vec::new();
         for (place, call) in calls.iter().enumerate() {

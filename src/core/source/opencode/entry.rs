@@ -1,10 +1,9 @@
 //! The shape of the JSON in rows and documents. Every field is optional; what is not named here is never decoded.
 
-use serde::de::SeqAccess;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::tool::Input;
-use crate::core::source::lenient::{Lenient, Object, Scalar, each_object, lenient};
+use crate::core::source::lenient::{List, Object, Scalar};
 use crate::core::usage::Tokens;
 
 /// A message, a part of one, or what a document says of a session.
@@ -40,7 +39,7 @@ pub(super) struct Entry<'a> {
     #[serde(borrow)]
     pub(super) error: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) content: Tools<'a>,
+    content: List<Object<Tool<'a>>>,
     #[serde(borrow)]
     pub(super) tool: Scalar<'a>,
     #[serde(borrow, rename = "callID")]
@@ -113,10 +112,7 @@ pub(super) struct State<'a> {
     pub(super) time: Object<Times<'a>>,
 }
 
-/// The tools among what a response consists of. Its texts are not kept.
-#[derive(Debug, Default)]
-pub(super) struct Tools<'a>(pub(super) Vec<Tool<'a>>);
-
+/// One part of what a response consists of. Of texts nothing is kept.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Tool<'a> {
@@ -132,21 +128,10 @@ pub(super) struct Tool<'a> {
     pub(super) time: Object<Times<'a>>,
 }
 
-impl<'de> Lenient<'de> for Tools<'de> {
-    fn list<A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
-        let mut tools = Vec::new();
-        each_object(list, |tool: Tool<'de>| {
-            if tool.kind.is("tool") {
-                tools.push(tool);
-            }
-        })?;
-        Ok(Self(tools))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Tools<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lenient::<D, Tools<'de>>(deserializer)
+impl<'a> Entry<'a> {
+    /// The tools of a response that has them in itself.
+    pub(super) fn tools(&self) -> impl Iterator<Item = &Tool<'a>> {
+        self.content.objects().filter(|part| part.kind.is("tool"))
     }
 }
 
@@ -160,14 +145,13 @@ impl State<'_> {
 impl Used<'_> {
     /// In the contract's kinds.
     pub(super) fn tokens(&self) -> Tokens {
-        let count = |number: &Scalar<'_>| number.number().unwrap_or(0);
-        let cached = |of: fn(&Cache<'_>) -> Option<u64>| self.cache.0.as_ref().and_then(of).unwrap_or(0);
-        let reasoning = count(&self.reasoning);
+        let cached = |of: fn(&Cache<'_>) -> u64| self.cache.0.as_ref().map_or(0, of);
+        let reasoning = self.reasoning.count();
         Tokens {
-            input: count(&self.input),
-            cached_input: cached(|cache| cache.read.number()),
-            cache_write: cached(|cache| cache.write.number()),
-            output: count(&self.output).saturating_add(reasoning),
+            input: self.input.count(),
+            cached_input: cached(|cache| cache.read.count()),
+            cache_write: cached(|cache| cache.write.count()),
+            output: self.output.count().saturating_add(reasoning),
             reasoning,
         }
     }

@@ -2,11 +2,10 @@
 //!
 //! `compaction.retainedTail` repeats messages with their usage, and is not named here for that reason.
 
-use serde::de::SeqAccess;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::tool::Arguments;
-use crate::core::source::lenient::{Lenient, Object, Scalar, each_object, lenient};
+use crate::core::source::lenient::{List, Object, Scalar};
 use crate::core::usage::Tokens;
 
 /// The fields of a line that are ever looked at.
@@ -52,7 +51,7 @@ pub(super) struct Body<'a> {
     #[serde(borrow)]
     pub(super) role: Scalar<'a>,
     #[serde(borrow)]
-    pub(super) content: Calls<'a>,
+    content: List<Object<Block<'a>>>,
     #[serde(borrow)]
     pub(super) model: Scalar<'a>,
     #[serde(borrow)]
@@ -69,11 +68,7 @@ pub(super) struct Body<'a> {
     pub(super) tool_call_id: Scalar<'a>,
 }
 
-/// The calls among the blocks of a message's content. Its texts are not kept.
-#[derive(Debug, Default)]
-pub(super) struct Calls<'a>(pub(super) Vec<Block<'a>>);
-
-/// One block of a message's content.
+/// One block of a message's content. Of texts nothing is kept.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Block<'a> {
@@ -87,21 +82,10 @@ pub(super) struct Block<'a> {
     pub(super) arguments: Object<Arguments<'a>>,
 }
 
-impl<'de> Lenient<'de> for Calls<'de> {
-    fn list<A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
-        let mut calls = Vec::new();
-        each_object(list, |block: Block<'de>| {
-            if block.kind.is("toolCall") {
-                calls.push(block);
-            }
-        })?;
-        Ok(Self(calls))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Calls<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lenient::<D, Calls<'de>>(deserializer)
+impl<'a> Body<'a> {
+    /// The calls among the blocks of its content.
+    pub(super) fn calls(&self) -> impl Iterator<Item = &Block<'a>> {
+        self.content.objects().filter(|block| block.kind.is("toolCall"))
     }
 }
 
@@ -124,14 +108,13 @@ pub(super) struct Usage<'a> {
 impl Usage<'_> {
     /// In the contract's kinds; `None` where it is nothing but zeros.
     pub(super) fn tokens(&self) -> Option<Tokens> {
-        let count = |number: &Scalar<'_>| number.number().unwrap_or(0);
-        let output = count(&self.output);
+        let output = self.output.count();
         let tokens = Tokens {
-            input: count(&self.input),
-            cached_input: count(&self.cache_read),
-            cache_write: count(&self.cache_write),
+            input: self.input.count(),
+            cached_input: self.cache_read.count(),
+            cache_write: self.cache_write.count(),
             output,
-            reasoning: count(&self.reasoning).min(output),
+            reasoning: self.reasoning.count().min(output),
         };
         (!tokens.is_zero()).then_some(tokens)
     }

@@ -163,7 +163,7 @@ impl Reader {
             facts.push(Fact::Message(Box::new(Message { context, call: call.known(), ..known })));
         }
         facts.push(Fact::Working);
-        for block in &body.content.0 {
+        for block in body.calls() {
             let doing = tool::doing(block.name.text().unwrap_or_default(), block.arguments.0.as_ref());
             facts.push(Fact::CallStarted { call: block.id.owned(), doing });
         }

@@ -171,16 +171,15 @@ impl Event<'_> {
 ///
 /// Whether the output has the thoughts in it depends on the provider, so it is what the sum has beyond the input.
 fn tokens([input, cached, output, thoughts, all]: [&Scalar<'_>; 5]) -> Option<Tokens> {
-    let count = |number: &Scalar<'_>| number.number().unwrap_or(0);
-    let input = count(input);
-    let cached = count(cached).min(input);
-    let output = all.number().filter(|all| *all > input).map_or(count(output), |all| all - input);
+    let input = input.count();
+    let cached = cached.count().min(input);
+    let output = all.number().filter(|all| *all > input).map_or_else(|| output.count(), |all| all - input);
     let tokens = Tokens {
         input: input - cached,
         cached_input: cached,
         cache_write: 0,
         output,
-        reasoning: count(thoughts).min(output),
+        reasoning: thoughts.count().min(output),
     };
     (!tokens.is_zero()).then_some(tokens)
 }

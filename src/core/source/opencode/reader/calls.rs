@@ -10,7 +10,7 @@ use crate::core::source::{Doing, Fact, Parsed};
 impl Reader {
     /// The tools of a response that has them in itself.
     pub(super) fn tools(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>, tell: &mut dyn FnMut(Parsed)) {
-        for Tool { id, name, state, time, .. } in &entry.content.0 {
+        for Tool { id, name, state, time, .. } in entry.tools() {
             let Some(state) = &state.0 else { continue };
             let Some(call) = id.owned() else { continue };
             let doing = || tool::doing(name.text().unwrap_or_default(), state.input.0.as_ref());
