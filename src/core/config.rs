@@ -15,6 +15,7 @@ mod places;
 mod reload;
 mod remotes;
 mod rules;
+mod tables;
 mod text;
 mod value;
 

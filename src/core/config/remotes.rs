@@ -5,7 +5,8 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::value::{self, Given};
+use super::tables::Tables;
+use super::value;
 use super::{Complaint, DocumentReader, Severity};
 use crate::core::nearest::nearest;
 use crate::core::remote::far;
@@ -16,28 +17,17 @@ pub(super) const REMOTE: &str = "remote";
 
 const NAMES: [&str; 3] = ["name", "command", "enabled"];
 
-const EXAMPLE: &str =
-    "a remote is name = \"devbox\" and command = [\"ssh\", \"devbox\", …, \"--alive\", \"60s\"]";
+const REMOTES: Tables = Tables {
+    key: REMOTE,
+    word: "remote",
+    example: "a remote is name = \"devbox\" and command = [\"ssh\", \"devbox\", …, \"--alive\", \"60s\"]",
+    without: |_| REMOTES.example.to_owned(),
+    withholds: false,
+};
 
 impl DocumentReader<'_> {
     pub(super) fn remotes(&mut self, given: &Spanned<DeValue<'_>>) {
-        match given.get_ref() {
-            DeValue::Array(list) => {
-                for item in list {
-                    match item.get_ref() {
-                        DeValue::Table(remote) => self.remote(item.span().start, remote),
-                        other => self.no_remote(item.span().start, other),
-                    }
-                }
-            }
-            other => self.no_remote(given.span().start, other),
-        }
-    }
-
-    fn no_remote(&mut self, at: usize, found: &DeValue<'_>) {
-        let complaint = Complaint::new(format!("expected a list of remotes, found {}", value::found(found)))
-            .with_hint("begin each remote with [[remote]]");
-        self.complain(at, REMOTE, Severity::Error, complaint);
+        self.each_table(&REMOTES, given, Self::remote);
     }
 
     fn remote(&mut self, at: usize, remote: &DeTable<'_>) {
@@ -60,16 +50,16 @@ impl DocumentReader<'_> {
             let key = format!("{REMOTE}.{}", value::shortened(word));
             self.complain(name.span().start, &key, severity, complaint);
         }
-        let name = self.remote_part(at, remote, "name", |given| {
+        let name = self.part(&REMOTES, (at, remote), "name", |given| {
             let name = given.text("a name such as \"devbox\"")?;
             if far::is_name(name) && name != "file" {
                 return Ok(name.to_owned());
             }
             Err(given.expected("a name of 2 to 64 letters, digits, `.`, `_` and `-`"))
         });
-        let command = self.remote_part(at, remote, "command", |given| given.command());
+        let command = self.part(&REMOTES, (at, remote), "command", |given| given.command());
         let enabled = match remote.contains_key("enabled") {
-            true => self.remote_part(at, remote, "enabled", |given| given.flag()),
+            true => self.part(&REMOTES, (at, remote), "enabled", |given| given.flag()),
             false => Some(true),
         };
         let (Some(name), Some(command), Some(enabled), true) = (name, command, enabled, is_whole) else {
@@ -84,30 +74,6 @@ impl DocumentReader<'_> {
         let line = self.place(at).0;
         self.effective.remote_lines.push(line);
         self.effective.settings.remotes.push(Remote { name, command, enabled });
-    }
-
-    fn remote_part<T>(
-        &mut self,
-        at: usize,
-        remote: &DeTable<'_>,
-        name: &'static str,
-        read: impl Fn(&Given<'_>) -> Result<T, Complaint>,
-    ) -> Option<T> {
-        let key = format!("{REMOTE}.{name}");
-        let Some(value) = remote.get(name) else {
-            let complaint = Complaint::new(format!("a remote needs `{name}`")).with_hint(EXAMPLE);
-            self.complain(at, &key, Severity::Error, complaint);
-            return None;
-        };
-        let given = Given { value: value.get_ref(), name, context: self.context };
-        match read(&given) {
-            Ok(part) => Some(part),
-            Err(mut complaint) => {
-                complaint.hint.get_or_insert_with(|| EXAMPLE.to_owned());
-                self.complain(value.span().start, &key, Severity::Error, complaint);
-                None
-            }
-        }
     }
 
     /// A rule for a remote that is not there protects nothing.

@@ -6,14 +6,21 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::value::{self, Given};
-use super::{Complaint, ConfigContext, DocumentReader, Severity};
+use super::tables::Tables;
+use super::value;
+use super::{Complaint, ConfigContext, DocumentReader};
 use crate::core::names::last_part;
 use crate::core::nearest::nearest;
 use crate::core::remote::far;
 use crate::core::settings::{PrivacyRule, Show};
 
-const KEY: &str = "privacy.rule";
+const RULES: Tables = Tables {
+    key: "privacy.rule",
+    word: "rule",
+    example: "a rule is path = \"~/clients\" and show = \"hide\"",
+    without: |name| format!("{}: add its `{name}`", RULES.example),
+    withholds: true,
+};
 
 /// The words of `show`, most private first.
 pub(super) const SHOW: [(&str, Show); 3] =
@@ -21,24 +28,7 @@ pub(super) const SHOW: [(&str, Show); 3] =
 
 impl DocumentReader<'_> {
     pub(super) fn rules(&mut self, given: &Spanned<DeValue<'_>>) {
-        match given.get_ref() {
-            DeValue::Array(list) => {
-                for item in list {
-                    match item.get_ref() {
-                        DeValue::Table(rule) => self.rule(item.span().start, rule),
-                        other => self.not_a_rule(item.span().start, other),
-                    }
-                }
-            }
-            other => self.not_a_rule(given.span().start, other),
-        }
-    }
-
-    fn not_a_rule(&mut self, at: usize, found: &DeValue<'_>) {
-        let complaint = Complaint::new(format!("expected a list of rules, found {}", value::found(found)))
-            .with_hint("begin each rule with [[privacy.rule]]")
-            .withholding();
-        self.complain(at, KEY, Severity::Error, complaint);
+        self.each_table(&RULES, given, Self::rule);
     }
 
     fn rule(&mut self, at: usize, rule: &DeTable<'_>) {
@@ -48,13 +38,13 @@ impl DocumentReader<'_> {
                     Some(known) => format!("did you mean `{known}`?"),
                     None => "a rule has `path` and `show`".to_owned(),
                 };
-                let key = format!("{KEY}.{}", value::shortened(name.get_ref()));
+                let key = format!("{}.{}", RULES.key, value::shortened(name.get_ref()));
                 self.unknown(name.span().start, &key, Some(hint), true);
             }
         }
-        let show = self.rule_part(at, rule, "show", |given| given.one_of(&SHOW));
+        let show = self.part(&RULES, (at, rule), "show", |given| given.one_of(&SHOW));
         let context = self.context;
-        let path = self.rule_part(at, rule, "path", |given| {
+        let path = self.part(&RULES, (at, rule), "path", |given| {
             pattern(given.text("a path such as \"~/clients/**\"")?, context)
         });
         if let Some(path) = path {
@@ -65,33 +55,6 @@ impl DocumentReader<'_> {
                 .privacy
                 .rules
                 .push(PrivacyRule { path, show: show.unwrap_or(Show::Hide) });
-        }
-    }
-
-    fn rule_part<T>(
-        &mut self,
-        at: usize,
-        rule: &DeTable<'_>,
-        name: &'static str,
-        read: impl Fn(&Given<'_>) -> Result<T, Complaint>,
-    ) -> Option<T> {
-        let key = format!("{KEY}.{name}");
-        let Some(value) = rule.get(name) else {
-            let hint = format!("a rule is path = \"~/clients\" and show = \"hide\": add its `{name}`");
-            let complaint = Complaint::new(format!("a rule needs `{name}`")).with_hint(hint).withholding();
-            self.complain(at, &key, Severity::Error, complaint);
-            return None;
-        };
-        let given = Given { value: value.get_ref(), name, context: self.context };
-        match read(&given) {
-            Ok(part) => Some(part),
-            Err(mut complaint) => {
-                complaint
-                    .hint
-                    .get_or_insert_with(|| "a rule is path = \"~/clients\" and show = \"hide\"".to_owned());
-                self.complain(value.span().start, &key, Severity::Error, complaint.withholding());
-                None
-            }
         }
     }
 }
