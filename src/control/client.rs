@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
 use super::transport::{Address, Outgoing};
@@ -116,13 +116,26 @@ impl Connection {
     /// # Errors
     /// The connection broke, or what comes is no line.
     pub async fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let room = LONGEST_REPLY.saturating_sub(self.begun.len() as u64);
-        (&mut self.stream).take(room).read_until(b'\n', &mut self.begun).await?;
-        match self.begun.pop() {
-            Some(b'\n') => Ok(Some(std::mem::take(&mut self.begun))),
-            Some(_) if self.begun.len() as u64 + 1 >= LONGEST_REPLY => Err(io::ErrorKind::InvalidData.into()),
-            _ => Ok(None),
-        }
+        next_line(&mut self.stream, &mut self.begun, LONGEST_REPLY).await
+    }
+}
+
+/// The next line without its break, of which `begun` may have come already; `None` at the end, also behind a line without a
+/// break. Nothing is lost when the wait is given up.
+///
+/// # Errors
+/// The stream broke, or a line with its break is not shorter than `longest` (`InvalidData`).
+pub(crate) async fn next_line(
+    stream: &mut (impl AsyncBufRead + Unpin),
+    begun: &mut Vec<u8>,
+    longest: u64,
+) -> io::Result<Option<Vec<u8>>> {
+    let room = longest.saturating_sub(begun.len() as u64);
+    stream.take(room).read_until(b'\n', begun).await?;
+    match begun.pop() {
+        Some(b'\n') => Ok(Some(std::mem::take(begun))),
+        Some(_) if begun.len() as u64 + 1 >= longest => Err(io::ErrorKind::InvalidData.into()),
+        _ => Ok(None),
     }
 }
 

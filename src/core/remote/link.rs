@@ -32,7 +32,7 @@ const BANNER: u32 = 200;
 const GARBAGE: u32 = 100;
 
 /// Longer than any line that is told; a longer one has no end.
-pub const LONGEST_LINE: usize = 128 << 10;
+pub const LONGEST_LINE: u64 = 128 << 10;
 
 /// The most of an error that is told.
 const LONGEST_ERROR: usize = 200;

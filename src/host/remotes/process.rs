@@ -1,18 +1,19 @@
 //! One running command of a remote: its lines, and its end together with all that it has started.
 //!
-//! Its standard input is open for as long as it is to run: whoever reads there knows when nobody listens any more, also where
-//! this process is killed. What it says is bounded, line by line and by the second.
+//! Its standard input is open for as long as it is to run. A command that reads it notices when nobody listens any more, also
+//! where this process is killed. What it says is bounded, line by line and by the second.
 
 use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::control::client::next_line;
 use crate::core::remote::{Ending, LONGEST_LINE};
 
 /// How long a command may take to end itself.
@@ -118,13 +119,16 @@ async fn listen(
     heard: &mpsc::Sender<Heard>,
 ) {
     let said = tokio::spawn(last_line(err));
-    let mut lines = Lines::new(out);
+    let (mut out, mut begun) = (BufReader::new(out), Vec::new());
     let mut pace = Pace::default();
     loop {
-        let what = match lines.next().await {
-            Ok(Some(line)) => What::Line(line),
-            Ok(None) => What::Endless,
-            Err(_) => break,
+        let what = match next_line(&mut out, &mut begun, LONGEST_LINE).await {
+            Ok(Some(mut line)) => {
+                line.pop_if(|last| *last == b'\r');
+                What::Line(line)
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => What::Endless,
+            Ok(None) | Err(_) => break,
         };
         if pace.wait().await && heard.send(Heard { start, what: What::Slowed }).await.is_err() {
             return;
@@ -140,49 +144,6 @@ async fn listen(
     let ending = Ending { code, not_started: None, said };
     // Nobody listens any more, which is as good.
     let _ = heard.send(Heard { start, what: What::Ended(ending) }).await;
-}
-
-/// The lines of a stream.
-pub(crate) struct Lines<R> {
-    stream: R,
-    pending: Vec<u8>,
-    chunk: Vec<u8>,
-}
-
-impl<R: AsyncRead + Unpin> Lines<R> {
-    /// Nothing was read yet.
-    pub(crate) fn new(stream: R) -> Self {
-        Self { stream, pending: Vec::new(), chunk: vec![0; 8 << 10] }
-    }
-
-    /// The next line without its end; `None` where it has none.
-    ///
-    /// # Errors
-    /// There is no more.
-    pub(crate) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut searched = 0;
-        loop {
-            let rest = self.pending.get(searched..).unwrap_or_default();
-            if let Some(end) = memchr::memchr(b'\n', rest) {
-                let after = self.pending.split_off(searched + end + 1);
-                let mut line = std::mem::replace(&mut self.pending, after);
-                line.pop();
-                if line.last() == Some(&b'\r') {
-                    line.pop();
-                }
-                return Ok(Some(line));
-            }
-            searched = self.pending.len();
-            if searched > LONGEST_LINE {
-                return Ok(None);
-            }
-            let length = self.stream.read(&mut self.chunk).await?;
-            if length == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            self.pending.extend_from_slice(self.chunk.get(..length).unwrap_or_default());
-        }
-    }
 }
 
 /// How fast lines are read.
@@ -262,7 +223,7 @@ impl Group {
 
 #[cfg(unix)]
 impl Drop for Group {
-    /// Whoever is left of it ends now.
+    /// Kills the processes that are left.
     fn drop(&mut self) {
         self.signal(rustix::process::Signal::KILL);
     }
