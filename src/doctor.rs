@@ -12,6 +12,11 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
+#[cfg(unix)]
+use tokio::net::UnixStream;
+#[cfg(unix)]
+use tokio::time::timeout;
+
 use crate::autostart::machine::ThisMachine;
 use crate::autostart::{self, Login as Entry, Registration};
 use crate::clock;
@@ -157,15 +162,13 @@ fn live(places: &Places, daemon: &DaemonState) -> Result<Vec<LiveFacts>, Failure
 
 #[cfg(unix)]
 fn look(socket: &Path) -> Result<LiveFound, Failure> {
-    let reach = async { tokio::time::timeout(PATIENCE, tokio::net::UnixStream::connect(socket)).await };
-    let reached = client::block_on(reach)?;
-    Ok(match reached {
-        Ok(Ok(stream)) => match crate::user::check_peer(&stream) {
+    Ok(match reach(socket, PATIENCE)? {
+        Some(Ok(stream)) => match crate::user::check_peer(&stream) {
             Ok(()) => LiveFound::Listens,
             Err(error) => LiveFound::Unfit(error.to_string()),
         },
-        Ok(Err(_)) => LiveFound::Nobody,
-        Err(_) => LiveFound::Unfit("it does not answer".to_owned()),
+        Some(Err(_)) => LiveFound::Nobody,
+        None => LiveFound::Unfit("it does not answer".to_owned()),
     })
 }
 
@@ -211,20 +214,25 @@ fn clients(environment: &Environment, wanted: &Clients, may_try: bool) -> Result
     Ok(clients)
 }
 
-/// Whether somebody takes connections there. Nothing is sent, so it does not count as one for Discord.
+/// Whether somebody takes connections there.
 #[cfg(unix)]
 fn listens(endpoint: &str) -> Result<Option<bool>, Failure> {
     /// A live socket takes a connection at once.
     const CONNECT: Duration = Duration::from_secs(2);
-    client::block_on(async {
-        match tokio::time::timeout(CONNECT, tokio::net::UnixStream::connect(endpoint)).await {
-            Ok(Ok(_)) => Some(true),
-            // Its queue is full: somebody is there, and slow.
-            Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Some(true),
-            Ok(Err(_)) => Some(false),
-            Err(_) => None,
-        }
+    Ok(match reach(Path::new(endpoint), CONNECT)? {
+        Some(Ok(_)) => Some(true),
+        // Its queue is full: somebody is there, and slow.
+        Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Some(true),
+        Some(Err(_)) => Some(false),
+        None => None,
     })
+}
+
+/// Connects to a socket; `None` where nothing came of it in time. Nothing is sent, so it does not count as a connection for
+/// Discord.
+#[cfg(unix)]
+fn reach(socket: &Path, patience: Duration) -> Result<Option<io::Result<UnixStream>>, Failure> {
+    client::block_on(async { timeout(patience, UnixStream::connect(socket)).await.ok() })
 }
 
 /// A pipe is there only as long as somebody listens.
