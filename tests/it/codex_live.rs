@@ -121,6 +121,16 @@ fn listening() -> (Home, Process) {
     (home, daemon)
 }
 
+/// The same with a session that runs a command, and a server that has named it.
+fn at_work() -> (Home, Process, CodexSession, AppServer) {
+    let (home, daemon) = listening();
+    let mut session = home.session();
+    let mut server = AppServer::start(&home);
+    session.turn().call();
+    server.greet(&[&session.id]);
+    (home, daemon, session, server)
+}
+
 fn switch(home: &Home, is_on: bool) {
     let settings = "[publish]\nsettle = \"0ms\"\nmin_interval = \"1s\"\n[log]\nlevel = \"debug\"\n";
     home.settings(&format!("{settings}[sources]\ncodex_live = {is_on}\n"));
@@ -154,11 +164,7 @@ fn an_approval_that_waits_is_on_the_card_and_gone_when_it_is_given() {
 
 #[test]
 fn a_newer_line_of_the_file_is_stronger_than_an_older_word() {
-    let (home, _daemon) = listening();
-    let mut session = home.session();
-    let mut server = AppServer::start(&home);
-    session.turn().call();
-    server.greet(&[&session.id]);
+    let (home, _daemon, session, mut server) = at_work();
     let long_ago = clock::now().wall.as_millisecond() - 60_000;
     let status = json!({"type": "active", "activeFlags": ["waitingOnApproval"]});
     let params = json!({"threadId": session.id, "status": status});
@@ -173,11 +179,7 @@ fn a_newer_line_of_the_file_is_stronger_than_an_older_word() {
 
 #[test]
 fn a_thread_that_is_closed_takes_its_card_away_and_a_silent_server_says_nothing() {
-    let (home, daemon) = listening();
-    let mut session = home.session();
-    let mut server = AppServer::start(&home);
-    session.turn().call();
-    server.greet(&[&session.id]);
+    let (home, daemon, mut session, mut server) = at_work();
     server.waits(&session);
     wait_for(&home, &session, "waiting");
     drop(server);
@@ -253,11 +255,7 @@ fn nobody_is_greeted_before_codex_itself_has_written_a_line() {
 
 #[test]
 fn what_is_not_wanted_leaves_no_trace() {
-    let (home, daemon) = listening();
-    let mut session = home.session();
-    let mut server = AppServer::start(&home);
-    session.turn().call();
-    server.greet(&[&session.id]);
+    let (home, daemon, session, mut server) = at_work();
     for method in ["thread/started", "item/started", "thread/name/updated"] {
         server.say(&json!({"method": method, "params": {"threadId": session.id, "text": SECRET}}));
     }
