@@ -22,7 +22,7 @@ pub struct Subscription {
 pub struct Told {
     /// The event.
     pub event: Event,
-    /// How far whoever has read it has come, if it is more than one of several restored figures.
+    /// The position of a reader who has read it; none behind all but the last of several restored figures.
     pub position: Option<Position>,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A server comes and goes; its socket's folder tells. Nothing is polled: a socket that takes no connection is tried a few
 //! times, then again when it is another one. What a server says is a register like any other.
-//! Whoever speaks to a server first gives it its name, which is the agent's own to give: it is spoken to once a session has
-//! written something since it began.
+//! The first client gives a server the name that the agent then uses for itself. So the agent goes first: a server is greeted
+//! once a session of its home has written a line since the socket was made.
 //! Only a server of this user's is spoken to. Messages are dropped once the listener has read them; none is logged.
 //! Read next: [`crate::core::source::listener`], for what is said and heard.
 
@@ -151,9 +151,8 @@ impl Servers {
     /// A session of an agent that has a server was updated.
     pub fn updated(&mut self, session: &Session) {
         let Some(at) = session.last_event_at else { return };
-        let line = self.lines.entry(Arc::clone(&session.home)).or_insert(Timestamp::MIN);
-        if *line < at {
-            *line = at;
+        if self.lines.get(&session.home).is_none_or(|line| *line < at) {
+            self.lines.insert(Arc::clone(&session.home), at);
             let is_awaited = |server: &Server| server.home.label == session.home && !server.is_connected;
             if self.servers.iter().any(is_awaited) {
                 self.watch.look_by(Instant::now());

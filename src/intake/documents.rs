@@ -1,8 +1,8 @@
 //! Sessions that are written as documents, be it one or many.
 //!
-//! Every document of a session goes into the one fold of that session. One that is written whole each time it changes is
-//! read whole again: what it said before is replaced. Of one that grows line by line what is new is read. What a vanished one
-//! said stays; when all are gone, the session is over.
+//! Every document of a session goes into the one fold of that session. A document that is written whole each time it changes
+//! is read whole again, and replaces what it said before. A document that grows line by line is read on from where the last
+//! reading ended. A document that vanishes takes nothing back; when all are gone, the session is over.
 //! Read next: [`crate::core::source::Parser::document`].
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -12,7 +12,7 @@ use crate::folder::{Folder, Use};
 use crate::paths::StateDir;
 
 const KEPT: usize = 7;
-/// From this size on a file gets no more lines, in bytes. Whoever writes the last one says so.
+/// From this size on a file gets no more lines, in bytes. The last line says so.
 const FULL: u64 = 20_000_000 - 2 * LONGEST;
 /// No line is longer, in bytes.
 const LONGEST: u64 = 32 * 1024;

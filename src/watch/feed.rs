@@ -37,7 +37,7 @@ const QUEUE: usize = 256;
 /// What comes next.
 #[derive(Debug)]
 pub enum Update {
-    /// Something happened; how far whoever has heard it has come, where that can be said.
+    /// Something happened; beside it the position of a reader who has heard it, where there is one.
     Event(Box<Event>, Option<Position>),
     /// The events are a daemon's from here on. Unless it goes on exactly where the last one left off, the restored usage
     /// of every live session comes first.
@@ -210,13 +210,9 @@ impl Feeding {
         let mut host = Host::look_on(&self.places, !self.listener.is_far).ok();
         if let Some(host) = host.as_mut().filter(|_| self.listener.is_far) {
             host.take([Input::Far]);
-        }
-        let known = host
-            .as_ref()
-            .filter(|_| self.listener.is_far)
-            .map(|host| host.engine().introduction(clock::now()));
-        for event in known.into_iter().flatten() {
-            self.tell(Update::Event(Box::new(event), None)).await?;
+            for event in host.engine().introduction(clock::now()) {
+                self.tell(Update::Event(Box::new(event), None)).await?;
+            }
         }
         let (place, is_far) = (self.place(), self.listener.is_far);
         let daemon = async {

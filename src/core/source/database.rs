@@ -45,7 +45,7 @@ pub struct Table {
     pub order: &'static [&'static str],
     /// When what a row tells happened, by its place among what is told.
     pub at: usize,
-    /// What is told of a row. A column that is not there is null in all of them.
+    /// The columns whose values a row is told with. One that the table does not have is null in every row.
     pub columns: &'static [&'static str],
     /// The column that is not null in sessions that were put away.
     pub over: Option<&'static str>,

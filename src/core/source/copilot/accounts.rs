@@ -71,8 +71,9 @@ struct Turn {
 #[derive(Debug, Default)]
 struct Stretch {
     used: Tokens,
-    /// What of it lines and rows tell, and what is told of other calls.
+    /// Of these tokens, those that lines and rows tell.
     known: Tokens,
+    /// The output that messages tell of calls of which nothing else is told.
     untold: Option<u64>,
     turns: u32,
     is_ended: bool,
