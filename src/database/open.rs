@@ -63,7 +63,7 @@ fn access(path: &Path) -> io::Result<Option<Access>> {
         return Ok(None);
     }
     if !header.starts_with(b"SQLite format 3\0") {
-        return Err(invalid("the database is none"));
+        return Err(invalid("it is not an SQLite database"));
     }
     Ok(Some(match (header.get(MEANS) == Some(&WAL), beside("-wal")) {
         (true, false) => Access::Still,
@@ -134,7 +134,7 @@ pub(super) fn told(error: rusqlite::Error) -> io::Error {
         Some(ErrorCode::OperationInterrupted) => {
             io::Error::new(io::ErrorKind::TimedOut, "the database takes too long to be read")
         }
-        Some(ErrorCode::NotADatabase) => invalid("the database is none"),
+        Some(ErrorCode::NotADatabase) => invalid("it is not an SQLite database"),
         Some(ErrorCode::DatabaseCorrupt) => {
             io::Error::new(io::ErrorKind::InvalidData, "the database is damaged")
         }

@@ -251,7 +251,7 @@ fn what_is_no_such_database_is_said() {
     let opened = || Database::open(&path, &TALKS);
     let whole = fs::read(&path).unwrap();
     for (bytes, said) in [
-        (&b"x".repeat(5000)[..], Some("the database is none")),
+        (&b"x".repeat(5000)[..], Some("it is not an SQLite database")),
         (&whole[..4000], None),
         (&[&whole[..100], &[0xff; 8000][..]].concat(), None),
         (b"", None),

@@ -58,7 +58,7 @@ fn what_is_no_database_is_said_until_it_is_one() {
     let watch = Watch::new(vec![home(folder.path())]);
     let there = watch.until_caught_up();
     let said = there.into_iter().find_map(problem).unwrap();
-    assert!(said.ends_with("the database is none"), "{said}");
+    assert!(said.ends_with("it is not an SQLite database"), "{said}");
     let bench = Bench::new("1.18");
     let now = bench.now;
     bench.session("ses_1", now - 60_000);
