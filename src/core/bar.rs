@@ -90,7 +90,9 @@ impl<'a> Bar<'a> {
         let session = session.or_else(|| candidates.find(|session| session.activity != Activity::Idle));
         let mains = || report.limits.iter().filter(|limits| limits.family == main_family(limits.agent));
         let of_session = |session: &SessionReport| {
-            mains().find(|limits| (limits.agent, &limits.home) == (session.agent, &session.home))
+            // Homes of two machines may have one path.
+            let place = (session.agent, session.host.as_deref(), &session.home);
+            mains().find(|limits| (limits.agent, limits.host.as_deref(), &limits.home) == place)
         };
         let freshest =
             || mains().filter(|limits| is_meant(limits.agent)).max_by_key(|limits| limits.observed_at);

@@ -13,7 +13,7 @@ fn report() -> Value {
     let usage = json!({"delta": null, "last": null, "total": null});
     let session = |id: &str, agent: &str, minutes: u32| {
         json!({
-            "id": format!("01a1e7d0-6a00-7001-8a00-5c1e{id}"), "agent": agent, "home": "/home/you/.codex", "surface": "cli",
+            "id": format!("01a1e7d0-6a00-7001-8a00-5c1e{id}"), "agent": agent, "home": "/home/you/.codex", "host": null, "surface": "cli",
             "shown": false, "visible": true, "file": null, "project": "app", "branch": "main", "model": "gpt-5.6-sol", "effort": "high", "service_tier": null,
             "activity": "running", "started_at": "2026-11-20T09:00:00Z",
             "last_event_at": format!("2026-11-20T09:{:02}:30Z", 59 - minutes), "last_usage_at": null, "restored": false,
@@ -30,7 +30,7 @@ fn report() -> Value {
             "resets_at": resets_at, "state": "current", "capped_by": null, "pace": null})
     };
     let limits = json!({
-        "agent": "codex", "home": "/home/you/.codex", "home_name": null, "family": "codex", "name": null, "plan": "plus",
+        "agent": "codex", "host": null, "home": "/home/you/.codex", "home_name": null, "family": "codex", "name": null, "plan": "plus",
         "observed_at": "2026-11-20T09:59:30Z", "stale": false, "source_session": null,
         "windows": [window("5h", 64, "2026-11-20T14:20:00Z"), window("weekly", 47, "2026-11-23T09:00:00Z")],
     });

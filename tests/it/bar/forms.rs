@@ -106,6 +106,16 @@ fn a_session_without_limits_shows_no_others() {
     check(&[("/sessions/0/home", json!("/home/you/.other"))], USUAL, "Running a command");
 }
 
+/// Two machines may have a home of one path, and two accounts.
+#[test]
+fn a_session_of_another_machine_shows_the_limits_of_that_one_alone() {
+    let there = ("/sessions/0/host", json!("devbox"));
+    check(std::slice::from_ref(&there), USUAL, "Running a command");
+    let both = [there, ("/limits/0/host", json!("devbox"))];
+    check(&both, USUAL, "5h 64% · weekly 47% left · Running a command");
+    check(&[("/limits/0/host", json!("devbox"))], USUAL, "Running a command");
+}
+
 #[test]
 fn without_a_card_the_freshest_session_at_work_is_meant_and_no_helper() {
     let hidden = [("/sessions/0/shown", json!(false)), ("/card", Value::Null)];
