@@ -5,7 +5,7 @@
 //! is followed by a longer pause.
 //! Read next: [`crate::database`], for the reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
@@ -162,14 +162,16 @@ impl Reader<'_> {
         let since = oldest.as_millisecond();
         let mut live = database.sessions(since, false)?;
         let new = database.sessions_of_new_rows(since, &mut followed.newest)?;
+        let mut ids: BTreeSet<String> = live.iter().map(|listed| listed.id.clone()).collect();
         for id in followed.sessions.keys().chain(&new) {
-            if !live.iter().any(|listed| listed.id == *id)
+            if !ids.contains(id)
                 && let Some(schema) = database.schema_of(id)?
             {
+                ids.insert(id.clone());
                 live.insert(0, Listed { id: id.clone(), schema });
             }
         }
-        let gone = followed.sessions.extract_if(.., |id, _| !live.iter().any(|listed| listed.id == *id));
+        let gone = followed.sessions.extract_if(.., |id, _| !ids.contains(id));
         let mut flow = self.drop_kept(gone.map(|(_, kept)| kept).collect::<Vec<_>>().into_iter());
         // The newest first, so that the freshest session is on the card first.
         for listed in live.iter().rev() {
