@@ -11,7 +11,6 @@ pub mod inputs;
 pub mod live;
 pub mod reading;
 pub mod remotes;
-pub mod state;
 pub mod statusline;
 pub mod taps;
 pub mod zone;
@@ -30,15 +29,15 @@ use self::inputs::Inputs;
 use self::remotes::Remotes;
 use self::statusline::Keeping;
 use self::zone::ZoneWatch;
-use crate::clock;
-use crate::config_file::ConfigFile;
 use crate::core::config::Effective;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::publish::Publisher;
 use crate::core::remote::RemoteReport;
 use crate::core::report::{ConfigReport, DaemonReport, StatusReport};
-use crate::homes::Home;
-use crate::paths::Environment;
+use crate::io::clock;
+use crate::io::config_file::ConfigFile;
+use crate::io::homes::Home;
+use crate::io::paths::Environment;
 
 /// Where everything is that is read, and how the user wants it.
 #[derive(Debug, Clone)]

@@ -11,9 +11,9 @@
 //!   session files               settings file           Discord clients            clocks, signals
 //!        │ notify + slow rescan      │                       │ sockets, pipes             │
 //!  ┌─────▼─────────┐          ┌──────▼──────┐        ┌───────▼────────┐          ┌────────▼───────┐
-//!  │ intake        │          │ config_file │        │ daemon::discord│◄─┐       │ daemon::signals│
-//!  │ own thread    │          └──────┬──────┘        │ a task a link  │  │       │ clock          │
-//!  └─────┬─────────┘                 │               └───────┬────────┘  │       └────────┬───────┘
+//!  │ io::intake    │          │io::         │        │ io::discord    │◄─┐       │ io::signals    │
+//!  │ own thread    │          │ config_file │        │ a task a link  │  │       │ io::clock      │
+//!  └─────┬─────────┘          └──────┬──────┘        └───────┬────────┘  │       └────────┬───────┘
 //!        │ SourceEvent               │ Settings              │ LinkEvent │ LinkCommand    │ Tick, ShutDown
 //!        └───────────────────────────┴───────────┬───────────┴───────────│────────────────┘
 //!                                                ▼   one task, one owner: host, for the daemon
@@ -26,7 +26,12 @@
 //!
 //! The daemon, `replay`, `run --demo`, `preview`, and `status` and `watch` without a daemon are the same
 //! [engine](core::engine::Engine) with other shells around it. Each event that it tells goes to the daemon's log and, over
-//! [`control`], to everyone who [watches](mod@watch), in one order that a takeover goes on with.
+//! [`control`], to everyone who [watches](cmd::watch), in one order that a takeover goes on with.
+//!
+//! # Layers
+//!
+//! [`core`] decides and knows nobody. [`io`] touches the world. [`control`] is the channel between processes of one user.
+//! [`host`] drives the core. [`cmd`] is what a person meets, the daemon included. Each knows only those before it.
 //!
 //! # What drives the engine
 //!
@@ -37,7 +42,7 @@
 //!
 //! # The way of one line
 //!
-//! 1. `intake` sees that a file grew and hands the new bytes to its
+//! 1. [`io::intake`] sees that a file grew and hands the new bytes to its
 //!    [`SessionFile`](core::file::SessionFile). Bytes are read once, into one buffer.
 //! 2. [`LineBuffer`](core::lines::LineBuffer) cuts them into lines, whatever chunks they came in. A line that is too
 //!    long is known by its beginning and never held whole.
@@ -48,7 +53,7 @@
 //!    [where](core::privacy), [chooses](core::roster) one session and builds its
 //!    [`Card`](core::card::Card).
 //! 6. The [`Publisher`](core::publish::Publisher) decides when which link gets that card.
-//! 7. A link of [`daemon::discord`] writes one frame, and reports what Discord answered.
+//! 7. A link of [`io::discord`] writes one frame, and reports what Discord answered.
 //!
 //! # Invariants
 //!
@@ -62,7 +67,7 @@
 //! | a `Card` that Discord would refuse cannot be made | one constructor; properties against Discord's rules |
 //! | at most 4 visible changes in any 20 s per link; the last wish wins; nothing is cleared to be set again | thousands of random scripts (`tests/it/publish`) |
 //! | no prompt, reply, command or file content is kept beyond its line; no path reaches a card, a report or the log | marker strings in every fixture |
-//! | every wait for somebody else ends | `daemon::discord::deadlines`, `core::publish::timing` |
+//! | every wait for somebody else ends | `io::discord::deadlines`, `core::publish::timing` |
 //! | timers go by the monotonic clock; wall time is for resets and for display | [`Now`](core::time::Now) carries both |
 //! | the lock file is never deleted | `tests/it/tidy.rs` |
 //! | commands that only look write nothing | `tests/it/cli.rs` |
@@ -82,47 +87,12 @@
 //!
 //! # Reading order
 //!
-//! [`core`], then [`host`], then [`daemon`], then what you came for. A new agent is one folder in [`core::source`] with its row, its place in
+//! [`core`], then [`host`], then [`cmd::daemon`], then what you came for. A new agent is one folder in [`core::source`] with its row, its place in
 //! [`Agent::ALL`](core::source::Agent::ALL), and a folder of fixtures.
 
-// What is decided.
-pub mod core;
-
-// What feeds the core and obeys it.
+pub mod cmd;
 pub mod control;
-pub mod daemon;
-pub mod database;
-pub mod demo;
-pub mod host;
-pub mod intake;
-pub mod replay;
-pub mod tap;
-pub mod watch;
-
-// What a person meets.
-pub mod autostart;
-pub mod browser;
-pub mod cli;
-pub mod commands;
-pub mod dashboard;
-pub mod doctor;
+pub mod core;
 pub mod error;
-pub mod show;
-
-// Where things are, and who may run.
-pub mod clock;
-pub mod config_file;
-pub mod files;
-pub mod folder;
-mod fs_watch;
-pub mod homes;
-pub mod instance;
-pub mod logging;
-pub mod paths;
-pub mod printed;
-pub mod process;
-pub mod real_path;
-pub mod statusline;
-pub mod takeover;
-pub mod unpacked;
-pub mod user;
+pub mod host;
+pub mod io;

@@ -3,7 +3,7 @@
 //! The first byte is the size of the pieces that the rest arrives in.
 #![no_main]
 
-use agent_presence::daemon::discord::frame::{Frame, FrameBuffer, FrameError, encode};
+use agent_presence::io::discord::frame::{Frame, FrameBuffer, FrameError, encode};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

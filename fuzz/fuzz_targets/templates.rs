@@ -36,6 +36,7 @@ fuzz_target!(|data: &[u8]| {
     let facts = CardFacts {
         agent: Agent::CODEX,
         session: "session".to_owned(),
+        home: name(),
         activity: Activity::Editing,
         project: name(),
         branch: name(),
@@ -47,7 +48,12 @@ fuzz_target!(|data: &[u8]| {
         total: None,
         context_remaining_percent: (figures & 16 != 0).then_some(percent),
         windows: ["5h", "weekly", "monthly"]
-            .map(|label| CardWindow { label: label.to_owned(), remaining_percent: percent, resets_at: None })
+            .map(|label| CardWindow {
+                label: label.to_owned(),
+                remaining_percent: percent,
+                resets_at: None,
+                pace: None,
+            })
             .to_vec(),
         limits_as_of: (figures & 32 != 0).then_some(Timestamp::UNIX_EPOCH),
         started_at: Timestamp::UNIX_EPOCH,

@@ -13,10 +13,10 @@ use tokio::time::timeout;
 
 use super::transport::{Address, Outgoing};
 use super::{ErrorCode, Reply, Request, Verb, line};
-use crate::clock;
 use crate::error::Failure;
-use crate::instance::{Holding, held_by_another};
-use crate::paths::Environment;
+use crate::io::clock;
+use crate::io::instance::{Holding, held_by_another};
+use crate::io::paths::Environment;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_millis(500);

@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{EventMessage, line};
-use crate::clock;
 use crate::core::event_log::{CursorRead, EventLog, KEPT_FOR, Line, Position};
 use crate::core::report::Event;
+use crate::io::clock;
 
 /// The log as the loop has it. When it is dropped nothing more will be told; what was is still read.
 #[derive(Debug)]

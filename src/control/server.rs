@@ -2,7 +2,7 @@
 //!
 //! What a client asks goes to the loop through a bounded channel, and the loop never waits for a client: reading a
 //! request, writing an answer and taking over each have a deadline here, a request has a longest length, and no
-//! more than [`CLIENTS`] are heard at once. Read next: `src/daemon.rs`, which answers.
+//! more than [`CLIENTS`] are heard at once. Read next: `src/cmd/daemon.rs`, which answers.
 
 use std::future::Future;
 use std::io;
@@ -18,10 +18,10 @@ use super::log::{Cursor, Over};
 use super::tap::Ear;
 use super::transport::{Address, Incoming, Listener, Spot, closed};
 use super::{ErrorCode, ErrorReport, LONGEST_REQUEST, Reply, Request, Verb, line};
-use crate::clock;
 use crate::core::event_log::Line;
 use crate::core::takeover::Refusal;
-use crate::instance::Instance;
+use crate::io::clock;
+use crate::io::instance::Instance;
 
 /// Clients that are heard at once; one more is told to come again.
 pub const CLIENTS: usize = ALL_CLIENTS as usize;

@@ -1,6 +1,6 @@
 //! One connection to the daemon over which it tells what happens.
 //!
-//! Read next: [`crate::watch`], which keeps one up.
+//! Read next: [`crate::cmd::watch`], which keeps one up.
 
 use super::client::{AskError, Connection};
 use super::transport::Address;

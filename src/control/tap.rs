@@ -9,7 +9,7 @@
 //! A line is the whole state of a session, and the usage events that no earlier line had. The session is over when the
 //! connection is, or when a line names another one. Whatever is told is checked here: names and numbers are bounded, and
 //! nothing is later than now. What names may look like on a card is for the card to decide, as with files.
-//! Read next: `src/daemon/taps.rs`, which makes updates of it; [`crate::tap`], which tells.
+//! Read next: `src/host/taps.rs`, which makes updates of it; [`crate::cmd::tap`], which tells.
 
 use std::sync::Arc;
 use std::time::Duration;

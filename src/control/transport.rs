@@ -27,12 +27,12 @@ mod unix {
     use tokio::net::{UnixListener, UnixStream};
 
     use crate::core::fingerprint;
-    use crate::files;
-    use crate::folder::Folder;
-    use crate::instance::Instance;
-    use crate::paths::{Environment, create_private};
-    use crate::real_path::real;
-    use crate::user;
+    use crate::io::files;
+    use crate::io::folder::Folder;
+    use crate::io::instance::Instance;
+    use crate::io::paths::{Environment, create_private};
+    use crate::io::real_path::real;
+    use crate::io::user;
 
     /// The holder's end of a connection.
     pub type Incoming = UnixStream;
@@ -309,10 +309,10 @@ mod windows {
     use tokio::net::windows::named_pipe::{ClientOptions, NamedPipeClient, NamedPipeServer, ServerOptions};
 
     use crate::core::fingerprint;
-    use crate::instance::Instance;
-    use crate::paths::Environment;
-    use crate::real_path::real;
-    use crate::user;
+    use crate::io::instance::Instance;
+    use crate::io::paths::Environment;
+    use crate::io::real_path::real;
+    use crate::io::user;
 
     /// The holder's end of a connection.
     pub type Incoming = NamedPipeServer;

@@ -2,7 +2,7 @@
 //!
 //! A bar is the user's own screen, so it names what its template asks for; only the file at hand is named as on cards. It
 //! shows limits also when nobody works: those of the session that was at work last.
-//! Read next: [`crate::core::values`], what the words stand for; `crate::show::bar`, the forms of the different bars.
+//! Read next: [`crate::core::values`], what the words stand for; `crate::cmd::show::bar`, the forms of the different bars.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

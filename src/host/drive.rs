@@ -10,7 +10,7 @@ use crate::core::engine::{Engine, Input, Output};
 use crate::core::privacy::Answer;
 use crate::core::report::{ConfigReport, DaemonReport, StatusReport};
 use crate::core::time::Now;
-use crate::real_path;
+use crate::io::real_path;
 
 /// Who finds out where folders lead.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Asks the machine about folders beside the loop: a file system that does not answer must not hold that up.
 //!
-//! Read next: [`crate::real_path`], which looks.
+//! Read next: [`crate::io::real_path`], which looks.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::core::privacy::{Answer, Question};
-use crate::real_path;
+use crate::io::real_path;
 
 /// How long the machine may take. Then it counts as not to be found out.
 const PATIENCE: Duration = Duration::from_secs(2);

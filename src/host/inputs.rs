@@ -10,18 +10,18 @@ use std::time::Duration;
 use super::live::Servers;
 use super::reading::{Left, Read, Reading};
 use super::remotes::Remotes;
-use super::state;
 use super::statusline::{Keeping, StatuslineWatch};
 use super::taps::Taps;
-use crate::clock;
 use crate::control::tap::Ear;
 use crate::core::engine::Input;
 use crate::core::settings::{Settings, Sources};
 use crate::core::source_event::SourceEvent;
-use crate::homes;
-use crate::intake::{self, IntakeConfig};
-use crate::paths::Environment;
-use crate::statusline::{self, cached};
+use crate::io::clock;
+use crate::io::homes;
+use crate::io::intake::{self, IntakeConfig};
+use crate::io::paths::Environment;
+use crate::io::state;
+use crate::io::statusline::{self, cached};
 
 use super::Places;
 

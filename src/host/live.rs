@@ -23,15 +23,15 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::clock;
 use crate::core::register::Register;
 use crate::core::session::Session;
 use crate::core::settings::Sources;
 use crate::core::source::listener::{Heard, Listener, Live};
 use crate::core::source_event::SourceEvent;
-use crate::fs_watch::{Pace, Watch};
-use crate::homes::Home;
-use crate::user;
+use crate::io::clock;
+use crate::io::fs_watch::{Pace, Watch};
+use crate::io::homes::Home;
+use crate::io::user;
 
 /// A server makes its folder, a lock and its socket at once.
 const PACE: Pace = Pace {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::core::session::Session;
 use crate::core::settings::Sources;
 use crate::core::source_event::SourceEvent;
-use crate::homes::Home;
+use crate::io::homes::Home;
 
 /// What is said of each home that was to be listened to.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Keeps the reading of session files going: a thread that broke off by a defect is started again.
 //!
-//! Read next: [`crate::intake`], which does the reading.
+//! Read next: [`crate::io::intake`], which does the reading.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::core::backoff::Backoff;
 use crate::core::register;
 use crate::core::source_event::{ReadTo, SourceEvent};
-use crate::homes::Home;
-use crate::intake::{self, Clock, IntakeConfig, IntakeHandle};
+use crate::io::homes::Home;
+use crate::io::intake::{self, Clock, IntakeConfig, IntakeHandle};
 
 /// Events that wait for the loop; a full channel holds the reading back.
 const INBOX: usize = 64;

@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 
 use self::process::{Heard, Process, What};
 use super::until;
-use crate::clock;
 use crate::core::engine::Input;
 use crate::core::remote::{Command, Ending, Left, Link, RemoteReport, RemoteState, takes_arguments};
 use crate::core::settings::Remote;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
+use crate::io::clock;
 
 /// Lines of all of them that wait for the loop; then nothing more is read.
 const INBOX: usize = 64;

@@ -14,14 +14,14 @@ use std::time::{Duration, SystemTime};
 use notify::Event;
 use tokio::time::Instant;
 
-use crate::clock;
 use crate::core::source_event::SourceEvent;
-use crate::fs_watch::{Pace, Watch};
-use crate::homes::Home;
-use crate::instance::LOCK;
-use crate::paths::StateDir;
-use crate::statusline;
-use crate::statusline::cached::{CacheFile, READ_EVERY, stamp};
+use crate::io::clock;
+use crate::io::fs_watch::{Pace, Watch};
+use crate::io::homes::Home;
+use crate::io::instance::LOCK;
+use crate::io::paths::StateDir;
+use crate::io::statusline;
+use crate::io::statusline::cached::{CacheFile, READ_EVERY, stamp};
 
 /// Several terminals speak at once after a common answer; together that is one reading.
 const PACE: Pace = Pace {

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 
 use crate::control::tap::{Ear, TapReport, Tapped};
 use crate::core::source_event::{FileId, SourceEvent};
-use crate::homes::Home;
-use crate::real_path::real;
+use crate::io::homes::Home;
+use crate::io::real_path::real;
 
 /// Updates that wait for the loop.
 const INBOX: usize = 32;

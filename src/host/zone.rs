@@ -5,7 +5,7 @@
 
 use jiff::tz::TimeZone;
 
-use crate::paths::Environment;
+use crate::io::paths::Environment;
 
 /// Follows the system's time zone.
 #[derive(Debug)]

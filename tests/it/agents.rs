@@ -9,11 +9,11 @@ mod pi;
 
 use std::path::PathBuf;
 
+use agent_presence::cmd::replay::replay;
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source::{Agent, recognise};
-use agent_presence::homes;
-use agent_presence::paths::Environment;
-use agent_presence::replay::replay;
+use agent_presence::io::homes;
+use agent_presence::io::paths::Environment;
 use jiff::tz::TimeZone;
 
 use crate::support::fixtures::{all, check_all, read, root};

@@ -6,9 +6,9 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use agent_presence::clock;
 use agent_presence::core::numbers::separated;
 use agent_presence::core::source::Agent;
+use agent_presence::io::clock;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -104,7 +104,7 @@ fn totals(events: &[Value]) -> BTreeMap<String, u64> {
 
 /// Agent, short id, total, what was added and whether restored, as a line of the log shows them.
 fn logged(event: &Value) -> (String, String, bool) {
-    let short = agent_presence::show::short_id(event["session"].as_str().unwrap());
+    let short = agent_presence::cmd::show::short_id(event["session"].as_str().unwrap());
     let delta = event["tokens"]["delta"].as_u64().unwrap_or_default();
     let restored = event["restored"].as_bool().unwrap();
     let added = if restored || delta == 0 { String::new() } else { format!(" (+{})", separated(delta)) };

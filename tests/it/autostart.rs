@@ -1,6 +1,6 @@
 //! Launch at login: the texts of every system, what takes effect, and the real program.
 
-use agent_presence::autostart::LoginCommand;
+use agent_presence::io::autostart::LoginCommand;
 
 mod effect;
 #[cfg(target_os = "linux")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use agent_presence::cmd::replay::replay;
 use agent_presence::core::file::{RowReader, SessionFile};
 use agent_presence::core::register::Status;
 use agent_presence::core::report::EventKind;
@@ -10,7 +11,6 @@ use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
 use agent_presence::core::source::claude::registry;
 use agent_presence::core::source::claude::statusline::Statusline;
-use agent_presence::replay::replay;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;

@@ -6,11 +6,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use agent_presence::clock;
 use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::SourceEvent;
-use agent_presence::homes::Home as AgentHome;
-use agent_presence::intake::{self, IntakeConfig};
+use agent_presence::io::clock;
+use agent_presence::io::homes::Home as AgentHome;
+use agent_presence::io::intake::{self, IntakeConfig};
 use serde_json::{Value, json};
 
 use crate::support::fake_discord::FakeDiscord;

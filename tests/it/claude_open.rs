@@ -7,12 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
-use agent_presence::clock;
 use agent_presence::core::register::{Register, Status};
 use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::SourceEvent;
-use agent_presence::homes::Home as AgentHome;
-use agent_presence::intake::{self, IntakeConfig, Pace};
+use agent_presence::io::clock;
+use agent_presence::io::homes::Home as AgentHome;
+use agent_presence::io::intake::{self, IntakeConfig, Pace};
 use serde_json::{Value, json};
 
 use crate::support::claude_session::ClaudeSession;
@@ -82,7 +82,7 @@ impl Drop for Registering {
 /// When a process started, as Claude Code writes it.
 fn start(pid: u32) -> String {
     if cfg!(any(target_os = "linux", windows)) {
-        return agent_presence::process::start_time(pid).unwrap().to_string();
+        return agent_presence::io::process::start_time(pid).unwrap().to_string();
     }
     let mut ps = Command::new("/bin/ps");
     ps.args(["-o", "lstart=", "-p", &pid.to_string()]).env("LC_ALL", "C").env("TZ", "UTC");

@@ -6,11 +6,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use agent_presence::cli::{
+use agent_presence::cmd::cli::{
     self, Autostart, AutostartStatus, Color, Command, Config, Enable, Global, Invocation, Replay, Run,
     StatuslineAction,
 };
-use agent_presence::commands::{completions, man};
+use agent_presence::cmd::{completions, man};
 use clap::error::ErrorKind;
 
 fn parse(line: &str) -> Result<Invocation, clap::Error> {

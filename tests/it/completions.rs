@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use agent_presence::cli;
-use agent_presence::commands::{completions, man};
+use agent_presence::cmd::cli;
+use agent_presence::cmd::{completions, man};
 use clap_complete::Shell;
 
 /// A command line as it was typed so far, and words that are offered then.

@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use agent_presence::commands::config as command;
-use agent_presence::config_file::{self, Chosen, ConfigFile};
+use agent_presence::cmd::config as command;
 use agent_presence::core::config::{self, ConfigContext, keys};
 use agent_presence::core::settings::Settings;
 use agent_presence::error::{Exit, Failure};
-use agent_presence::paths::Environment;
+use agent_presence::io::config_file::{self, Chosen, ConfigFile};
+use agent_presence::io::paths::Environment;
 
 const ID: &str = "123456789012345678";
 

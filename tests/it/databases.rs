@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use agent_presence::clock;
 use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::SourceEvent;
-use agent_presence::homes::Home;
-use agent_presence::intake::{self, IntakeConfig, IntakeHandle};
+use agent_presence::io::clock;
+use agent_presence::io::homes::Home;
+use agent_presence::io::intake::{self, IntakeConfig, IntakeHandle};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;

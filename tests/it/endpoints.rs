@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use agent_presence::core::publish::Endpoint;
 use agent_presence::core::settings::Clients;
-use agent_presence::daemon::discord::endpoints::{EndpointDirs, client_name, discover, watch_dirs};
-use agent_presence::daemon::discord::watcher::{EndpointEvent, EndpointWatcher};
+use agent_presence::io::discord::endpoints::{EndpointDirs, client_name, discover, watch_dirs};
+use agent_presence::io::discord::watcher::{EndpointEvent, EndpointWatcher};
 use tempfile::{TempDir, tempdir};
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use agent_presence::error::{Exit, Failure};
-use agent_presence::instance::{AcquireError, Holding, Instance, LockRecord, held_by_another};
-use agent_presence::paths::{StateDir, ensure_state_dir};
+use agent_presence::io::instance::{AcquireError, Holding, Instance, LockRecord, held_by_another};
+use agent_presence::io::paths::{StateDir, ensure_state_dir};
 
 /// Set for the child process of [`another_process_is_seen`]: the folder whose lock it takes.
 const HOLD: &str = "AGENT_PRESENCE_TEST_HOLD";

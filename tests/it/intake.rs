@@ -8,7 +8,7 @@ mod resume;
 use std::collections::BTreeMap;
 use std::fs;
 
-use agent_presence::intake::{self, Ends, IntakeConfig, Sizes};
+use agent_presence::io::intake::{self, Ends, IntakeConfig, Sizes};
 
 use bench::{
     Bench, Event, Running, append, fork, id, limits, meta, name, often, percent, replace, say, set_modified,

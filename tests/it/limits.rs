@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
-use agent_presence::clock;
+use agent_presence::cmd::replay::stage::Stage;
 use agent_presence::core::activity::Activity;
 use agent_presence::core::engine::Input;
 use agent_presence::core::file::SessionFile;
@@ -14,7 +14,7 @@ use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::{FileId, SourceEvent};
 use agent_presence::core::time::{elapsed, later};
-use agent_presence::replay::stage::Stage;
+use agent_presence::io::clock;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};

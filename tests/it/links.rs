@@ -12,7 +12,6 @@ mod desk;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_presence::clock;
 use agent_presence::core::activity::Activity;
 use agent_presence::core::card::{Card, CardFacts};
 use agent_presence::core::privacy::Allowed;
@@ -20,7 +19,8 @@ use agent_presence::core::publish::{Endpoint, LinkEvent, Loss, Payload};
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
 use agent_presence::core::usage::Triplet;
-use agent_presence::daemon::discord::deadlines::Deadlines;
+use agent_presence::io::clock;
+use agent_presence::io::discord::deadlines::Deadlines;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -465,7 +465,7 @@ fn a_discord_of_another_process_is_told_apart() {
     use std::os::unix::net::UnixListener;
     use std::process::{Command, Stdio};
 
-    use agent_presence::daemon::discord::Links;
+    use agent_presence::io::discord::Links;
 
     if let Some(path) = std::env::var_os(LISTEN) {
         let _listener = UnixListener::bind(path).unwrap();

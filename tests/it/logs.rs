@@ -141,7 +141,7 @@ fn a_log_that_cannot_be_written_costs_the_log_alone() {
     let home = home();
     fs::create_dir(home.state()).unwrap();
     // Root may write anywhere, but not to a folder as if it were a file.
-    let today = agent_presence::clock::now().wall;
+    let today = agent_presence::io::clock::now().wall;
     for seconds in [0, 86_400] {
         let day = jiff::Timestamp::from_second(today.as_second() + seconds).unwrap();
         let name = format!("agent-presence.{}.log", day.strftime("%Y-%m-%d"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use agent_presence::clock;
+use agent_presence::cmd::replay::replay_of;
 use agent_presence::core::activity::Activity;
 use agent_presence::core::engine::{Engine, Output};
 use agent_presence::core::fingerprint;
@@ -16,8 +16,8 @@ use agent_presence::core::usage::Tokens;
 use agent_presence::host::Host;
 use agent_presence::host::inputs::Inputs;
 use agent_presence::host::statusline::Keeping;
-use agent_presence::paths::Environment;
-use agent_presence::replay::replay_of;
+use agent_presence::io::clock;
+use agent_presence::io::paths::Environment;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

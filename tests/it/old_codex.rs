@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-use agent_presence::clock;
+use agent_presence::io::clock;
 use serde_json::{Value, json};
 
 use crate::support::home::Home;

@@ -157,7 +157,7 @@ fn links_of_another_user_in_the_state_folder_are_not_written_through() {
             fs::create_dir(victim).unwrap();
         }
     }
-    let today = agent_presence::clock::now().wall;
+    let today = agent_presence::io::clock::now().wall;
     for seconds in [0, 86_400] {
         let day = jiff::Timestamp::from_second(today.as_second() + seconds).unwrap();
         let name = format!("agent-presence.{}.log", day.strftime("%Y-%m-%d"));

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use agent_presence::config_file::{Chosen, ConfigFile};
 use agent_presence::core::settings::Sources;
 use agent_presence::core::source::Agent;
-use agent_presence::homes::folders;
-use agent_presence::paths::{Environment, Folders, config_file, ensure_state_dir, state_dir};
+use agent_presence::io::config_file::{Chosen, ConfigFile};
+use agent_presence::io::homes::folders;
+use agent_presence::io::paths::{Environment, Folders, config_file, ensure_state_dir, state_dir};
 
 /// An absolute path on every system.
 fn root() -> PathBuf {
@@ -194,6 +194,6 @@ fn root_leaves_nothing_in_the_folder_of_somebody_else() {
     assert_eq!(failure.hints, ["run it as that user, without `sudo`"]);
     assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0);
     let config = ConfigFile { path: home.join("config/config.toml"), chosen: Chosen::Default };
-    agent_presence::commands::config::init(&config, &mut Vec::new()).unwrap_err();
+    agent_presence::cmd::config::init(&config, &mut Vec::new()).unwrap_err();
     assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0);
 }

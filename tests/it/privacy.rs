@@ -9,11 +9,11 @@ use std::path::PathBuf;
 #[cfg(unix)]
 use std::process::Stdio;
 
-use agent_presence::clock;
+use agent_presence::cmd::{replay, show};
 use agent_presence::core::config::{ConfigContext, Effective};
 use agent_presence::core::report::{Event, EventKind};
 use agent_presence::core::settings::Settings;
-use agent_presence::{replay, show};
+use agent_presence::io::clock;
 use jiff::tz::TimeZone;
 
 use crate::codex;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use agent_presence::clock;
 use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::SourceEvent;
 use agent_presence::core::time::Now;
-use agent_presence::homes::Home;
 use agent_presence::host::reading::{Read, Reading};
+use agent_presence::io::clock;
+use agent_presence::io::homes::Home;
 
 use crate::support::PATIENCE;
 

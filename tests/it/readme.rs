@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use agent_presence::clock;
 use agent_presence::core::source::Agent;
+use agent_presence::io::clock;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
@@ -81,7 +81,7 @@ fn the_settings_are_those_of_the_code() {
 
 #[test]
 fn every_command_and_variable_is_named() {
-    let mut command = agent_presence::cli::command();
+    let mut command = agent_presence::cmd::cli::command();
     for subcommand in command.get_subcommands() {
         let row = format!("\n| `{}", subcommand.get_name());
         let beside = format!(", `{}` |", subcommand.get_name());

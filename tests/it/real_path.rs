@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use agent_presence::clock;
 use agent_presence::core::privacy::Question;
-use agent_presence::real_path::locate;
+use agent_presence::io::clock;
+use agent_presence::io::real_path::locate;
 use serde_json::Value;
 
 use crate::sim::codex::{About, Codex, Counters, Source};

@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{BufReader, Write};
 use std::path::PathBuf;
 
-use agent_presence::clock;
+use agent_presence::io::clock;
 use serde_json::{Value, json};
 
 use crate::support::codex_session::CodexSession;

@@ -38,7 +38,7 @@ fn home_with(files: &[(&str, &str)]) -> Home {
 }
 
 fn recording() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/demo/recording.jsonl"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cmd/demo/recording.jsonl"))
 }
 
 #[test]

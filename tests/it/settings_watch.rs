@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use agent_presence::config_file::{Chosen, ConfigFile};
+use agent_presence::cmd::daemon::settings::watch::SettingsWatch;
 use agent_presence::core::config::{ConfigContext, Effective};
-use agent_presence::daemon::settings::watch::SettingsWatch;
+use agent_presence::io::config_file::{Chosen, ConfigFile};
 
 use crate::support::PATIENCE;
 

@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::Cursor;
 
-use agent_presence::cli::{Setup, Shown};
-use agent_presence::commands::setup::{self, Talk};
-use agent_presence::config_file::{self, ConfigFile};
+use agent_presence::cmd::cli::{Setup, Shown};
+use agent_presence::cmd::setup::{self, Talk};
 use agent_presence::error::{Exit, Failure};
-use agent_presence::homes;
 use agent_presence::host::Places;
-use agent_presence::paths::{Environment, Folders};
+use agent_presence::io::config_file::{self, ConfigFile};
+use agent_presence::io::homes;
+use agent_presence::io::paths::{Environment, Folders};
 use jiff::tz::TimeZone;
 
 use crate::support::fake_discord::FakeDiscord;

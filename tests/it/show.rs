@@ -1,7 +1,7 @@
 //! What people read of a status report: every state that one can be in, to the character.
 
+use agent_presence::cmd::show;
 use agent_presence::core::report::StatusReport;
-use agent_presence::show;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use snapbox::{assert_data_eq, str};

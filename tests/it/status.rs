@@ -205,8 +205,8 @@ fn the_freshest_session_is_shown_from_the_start() {
         codex.turn().tokens(100);
         claude.turn().call(100);
         // Stamps are in whole milliseconds.
-        let then = agent_presence::clock::now().wall.as_millisecond();
-        while agent_presence::clock::now().wall.as_millisecond() == then {
+        let then = agent_presence::io::clock::now().wall.as_millisecond();
+        while agent_presence::io::clock::now().wall.as_millisecond() == then {
             std::thread::yield_now();
         }
         let fresher = if codex_is_fresher { codex.tokens(10).id.clone() } else { claude.call(10).id.clone() };

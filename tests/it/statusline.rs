@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Output, Stdio};
 
-use agent_presence::clock;
+use agent_presence::io::clock;
 use serde_json::{Value, json};
 
 use crate::support::SECRET;

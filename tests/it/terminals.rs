@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use agent_presence::cmd::dashboard::view::View;
 use agent_presence::core::source::Agent;
-use agent_presence::dashboard::view::View;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use agent_presence::clock;
+use agent_presence::io::clock;
 use serde_json::{Value, json};
 
 use crate::codex;

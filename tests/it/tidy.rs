@@ -13,6 +13,9 @@ use agent_presence::core::source::Agent;
 const LONG: usize = 400;
 const REASON: &str = "//! Longer than other files";
 
+/// The folders of `src`, each of which may know those before it. `error.rs` is known to all but the core.
+const LAYERS: [&str; 5] = ["core", "io", "control", "host", "cmd"];
+
 /// What the pure core may not touch, and what would bring it in.
 const IMPURE: [&str; 17] = [
     "async",
@@ -51,29 +54,29 @@ const SLEEPERS: [(&str, &str); 3] = [
 /// What deletes files, and which.
 const DELETERS: [(&str, &str); 11] = [
     ("src/control/transport.rs", "the control socket, while the lock is held"),
-    ("src/host/state.rs", "a pause that is over"),
-    ("src/daemon/record.rs", "months of the record that are older than the user keeps them"),
-    ("src/autostart.rs", "the login entry that it wrote itself"),
-    ("src/commands/uninstall.rs", "settings and state, where the user asks for it"),
-    ("src/commands/config.rs", "half a settings file that it has just begun itself"),
-    ("src/files.rs", "its own temporary file"),
-    ("src/folder/by_handle.rs", "its own temporary file, and what the others in this list want"),
-    ("src/folder/by_path.rs", "what the others in this list want"),
-    ("src/statusline.rs", "what terminals said more than a week ago"),
-    ("src/logging/files.rs", "logs that are older than a week"),
+    ("src/io/state.rs", "a pause that is over"),
+    ("src/cmd/daemon/record.rs", "months of the record that are older than the user keeps them"),
+    ("src/io/autostart.rs", "the login entry that it wrote itself"),
+    ("src/cmd/uninstall.rs", "settings and state, where the user asks for it"),
+    ("src/cmd/config.rs", "half a settings file that it has just begun itself"),
+    ("src/io/files.rs", "its own temporary file"),
+    ("src/io/folder/by_handle.rs", "its own temporary file, and what the others in this list want"),
+    ("src/io/folder/by_path.rs", "what the others in this list want"),
+    ("src/io/statusline.rs", "what terminals said more than a week ago"),
+    ("src/io/logging/files.rs", "logs that are older than a week"),
 ];
 
 /// What names an agent outside its folder, and why that is not knowledge of it.
 const NAMING: [(&str, &str); 9] = [
-    ("src/cli.rs", "the examples are commands that people type"),
-    ("src/commands/setup.rs", "it asks about a settings file of Claude Code's"),
-    ("src/commands/statusline.rs", "the command is for Claude Code, and its messages say so"),
-    ("src/commands/uninstall.rs", "it names a copy of Claude Code's settings that it leaves"),
+    ("src/cmd/cli.rs", "the examples are commands that people type"),
+    ("src/cmd/setup.rs", "it asks about a settings file of Claude Code's"),
+    ("src/cmd/statusline.rs", "the command is for Claude Code, and its messages say so"),
+    ("src/cmd/uninstall.rs", "it names a copy of Claude Code's settings that it leaves"),
     ("src/core/config/keys.rs", "what `tokens.count` is by comparison with what Codex shows"),
     ("src/core/names.rs", "models are called so, whichever agent uses them"),
     ("src/core/source.rs", "it has the folders of all agents"),
-    ("src/demo.rs", "the recording is of Codex"),
-    ("src/statusline.rs", "the command is for Claude Code"),
+    ("src/cmd/demo.rs", "the recording is of Codex"),
+    ("src/io/statusline.rs", "the command is for Claude Code"),
 ];
 
 /// The libraries that the program is to be made of, whatever else joins them.
@@ -92,8 +95,7 @@ const GIVEN: [&str; 9] = [
 #[test]
 fn the_core_is_pure() {
     let mut broken = String::new();
-    let core = |source: &Source| source.path == "src/core.rs" || source.path.starts_with("src/core/");
-    for source in sources("src").into_iter().filter(core) {
+    for source in sources("src").into_iter().filter(|source| source.is_of("core")) {
         for (number, code) in source.code() {
             let foreign = code
                 .split("crate::")
@@ -107,6 +109,34 @@ fn the_core_is_pure() {
         }
     }
     assert_eq!(broken, "");
+}
+
+#[test]
+fn a_layer_knows_only_those_below_it() {
+    let mut broken = String::new();
+    for source in sources("src").into_iter().map(Source::without_tests) {
+        let Some(own) = LAYERS.iter().position(|layer| source.is_of(layer)) else { continue };
+        for (number, code) in source.code() {
+            for above in LAYERS.iter().skip(own + 1) {
+                if has_word(code, &format!("crate::{above}")) || code.contains("crate::{") {
+                    let _ = writeln!(broken, "{}:{number}: knows `{above}`", source.path);
+                }
+            }
+        }
+    }
+    assert_eq!(broken, "");
+}
+
+#[test]
+fn every_folder_of_src_is_a_layer() {
+    let others = ["src/bin/", "src/error.rs", "src/lib.rs", "src/main.rs"];
+    let outside: Vec<String> = sources("src")
+        .into_iter()
+        .filter(|source| !LAYERS.iter().any(|layer| source.is_of(layer)))
+        .filter(|source| !others.iter().any(|other| source.path.starts_with(other)))
+        .map(|source| source.path)
+        .collect();
+    assert_eq!(outside, [""; 0], "files in no layer");
 }
 
 #[test]
@@ -235,6 +265,12 @@ impl Source {
     /// The same without comments.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         self.lines().map(|(number, line)| (number, without_comment(line)))
+    }
+
+    /// Whether it is `layer`'s own file or in its folder.
+    fn is_of(&self, layer: &str) -> bool {
+        let below = self.path.strip_prefix("src/").and_then(|path| path.strip_prefix(layer));
+        below.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
     }
 
     /// Without the tests at its end.

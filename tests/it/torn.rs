@@ -1,10 +1,10 @@
 //! Files that a crash, a full disk or two writers have torn: every whole record in them counts, once.
 
+use agent_presence::cmd::replay::replay;
 use agent_presence::core::file::{FileUpdate, RowReader, SessionFile, Skipped};
 use agent_presence::core::report::EventKind;
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
-use agent_presence::replay::replay;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 

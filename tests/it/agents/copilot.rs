@@ -4,12 +4,12 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use agent_presence::cmd::replay::replay;
 use agent_presence::core::file::SessionFile;
 use agent_presence::core::report::EventKind;
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
 use agent_presence::core::usage::{Tokens, Usage};
-use agent_presence::replay::replay;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rusqlite::Connection;
@@ -42,7 +42,7 @@ impl Writer {
                 agent_id text, model text, input_tokens integer, output_tokens integer, cache_read_tokens integer,
                 cache_write_tokens integer, reasoning_tokens integer, finish_reason text, initiator text, created_at text);";
         store.execute_batch(tables).unwrap();
-        Self { folder, store, lines: 0, now: agent_presence::clock::now().wall }
+        Self { folder, store, lines: 0, now: agent_presence::io::clock::now().wall }
     }
 
     fn at(&self, before: i64) -> String {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use agent_presence::cmd::replay::replay;
 use agent_presence::core::file::{FileUpdate, SessionFile};
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
-use agent_presence::database::cursor::Cursors;
-use agent_presence::database::{Database, Listed};
-use agent_presence::replay::replay;
+use agent_presence::io::database::cursor::Cursors;
+use agent_presence::io::database::{Database, Listed};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rusqlite::Connection;

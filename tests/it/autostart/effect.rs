@@ -6,10 +6,10 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use agent_presence::autostart::machine::{Machine, RunResult};
-use agent_presence::autostart::texts::launch_agent;
-use agent_presence::autostart::{self, Kind, Login, LoginCommand, LoginState, System, windows};
-use agent_presence::paths::Folders;
+use agent_presence::io::autostart::machine::{Machine, RunResult};
+use agent_presence::io::autostart::texts::launch_agent;
+use agent_presence::io::autostart::{self, Kind, Login, LoginCommand, LoginState, System, windows};
+use agent_presence::io::paths::Folders;
 
 use super::command;
 

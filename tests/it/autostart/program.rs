@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use agent_presence::instance::{Holding, LockRecord, held_by_another};
+use agent_presence::io::instance::{Holding, LockRecord, held_by_another};
 
 /// Does what the real one does with links, and writes down what it was asked.
 const SYSTEMCTL: &str = r#"#!/bin/sh

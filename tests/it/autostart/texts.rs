@@ -1,7 +1,7 @@
 //! The texts of every system, on every system.
 
-use agent_presence::autostart::LoginCommand;
-use agent_presence::autostart::texts::{command_line, desktop, launch_agent, systemd};
+use agent_presence::io::autostart::LoginCommand;
+use agent_presence::io::autostart::texts::{command_line, desktop, launch_agent, systemd};
 use proptest::prelude::*;
 
 use super::command;

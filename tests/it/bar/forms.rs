@@ -1,9 +1,9 @@
 //! The line of a status report, in each form.
 
+use agent_presence::cmd::show::{self, BarForm, BarLook};
 use agent_presence::core::report::StatusReport;
 use agent_presence::core::source::Agent;
 use agent_presence::core::template::Template;
-use agent_presence::show::{self, BarForm, BarLook};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use agent_presence::clock;
+use agent_presence::io::clock;
 use serde_json::Value;
 
 use crate::support::PATIENCE;

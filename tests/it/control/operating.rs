@@ -153,8 +153,8 @@ fn one_that_nobody_can_ask_is_stopped_by_its_record() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
-    use agent_presence::instance::Instance;
-    use agent_presence::paths::ensure_state_dir;
+    use agent_presence::io::instance::Instance;
+    use agent_presence::io::paths::ensure_state_dir;
 
     use crate::support::control::{Held, Stranger};
 

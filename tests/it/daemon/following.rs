@@ -56,7 +56,7 @@ fn every_usage_event_is_a_line_in_the_log_and_restored_ones_come_once() {
     let discord = FakeDiscord::in_folder(&home.path("run"));
     let mut session = home.session();
     session.turn().usage(Spent { input: 300_000, cached: 252_760, output: 4_983, reasoning: 3_871 });
-    let short = agent_presence::show::short_id(&session.id);
+    let short = agent_presence::cmd::show::short_id(&session.id);
     let restored = format!(
         "total=52,223 input=47,240 (+ 252,760 cached) output=4,983 (reasoning 3,871) agent=\"codex\" session=\"{short}\" restored=true"
     );

@@ -37,7 +37,7 @@ fn the_dashboard() {
 fn the_card() {
     let report = busy_view().report.unwrap();
     let card = report.card.unwrap();
-    let lines = agent_presence::show::card(&card, report.now);
+    let lines = agent_presence::cmd::show::card(&card, report.now);
     let mut lines = lines.lines().map(|line| line.trim_start_matches(['┌', '│', '└', ' ']));
     let mut drawn = open("A card in Discord", 560.0, 132.0);
     let mut put = |y: u32, size: u32, weight: u32, fill: &str, text: &str| {

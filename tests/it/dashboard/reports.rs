@@ -1,7 +1,7 @@
 //! Views to draw: reports as a daemon tells them, at 10:00 in UTC.
 
+use agent_presence::cmd::dashboard::view::{Standing, UsageEntry, View};
 use agent_presence::core::source::Agent;
-use agent_presence::dashboard::view::{Standing, UsageEntry, View};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 

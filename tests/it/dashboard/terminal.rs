@@ -5,9 +5,9 @@
 use std::fs;
 use std::process::Command;
 
+use agent_presence::cmd::dashboard::screen::{Defects, Screen};
+use agent_presence::cmd::dashboard::view::View;
 use agent_presence::control::client::block_on;
-use agent_presence::dashboard::screen::{Defects, Screen};
-use agent_presence::dashboard::view::View;
 use jiff::tz::TimeZone;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -271,9 +271,9 @@ fn a_terminal_that_goes_away_ends_it() {
     let pid = fs::read_to_string(home.path("pid")).unwrap();
     drop(terminal);
     let is_there = || Command::new("kill").args(["-0", pid.trim()]).output().unwrap().status.success();
-    let start = agent_presence::clock::now().mono;
+    let start = agent_presence::io::clock::now().mono;
     while is_there() {
-        let now = agent_presence::clock::now().mono;
+        let now = agent_presence::io::clock::now().mono;
         assert!(now < start + crate::support::PATIENCE, "the dashboard goes on without a terminal");
     }
 }

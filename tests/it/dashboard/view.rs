@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use agent_presence::cmd::dashboard::view::{Standing, View};
 use agent_presence::core::source::Agent;
-use agent_presence::dashboard::view::{Standing, View};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
@@ -102,7 +102,7 @@ fn why_there_is_no_card_is_said_as_status_says_it() {
         report["no_card"] = json!(why);
         report["sessions"] = sessions;
         let view = view(report);
-        let words = agent_presence::show::no_card(view.report.as_ref().unwrap());
+        let words = agent_presence::cmd::show::no_card(view.report.as_ref().unwrap());
         for size in [(40, 10), (80, 24), (200, 40)] {
             let drawn = text(&draw(&view, size));
             let drawn: Vec<&str> = drawn.split_whitespace().filter(|word| *word != "│").collect();

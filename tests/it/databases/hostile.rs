@@ -19,7 +19,7 @@ fn a_lock_costs_nobody_else_anything() {
     let codex = bench.folder.path().join("codex");
     let mut session = CodexSession::begin(&codex);
     let mut homes = vec![home(bench.folder.path())];
-    homes.push(agent_presence::homes::Home {
+    homes.push(agent_presence::io::homes::Home {
         agent: agent_presence::core::source::Agent::CODEX,
         label: codex.to_string_lossy().into(),
         path: codex,

@@ -216,7 +216,7 @@ fn a_database_that_is_replaced_is_read_anew() {
 fn documents_give_way_to_the_database_that_they_were_copied_into() {
     let home_folder = tempfile::tempdir().unwrap();
     let path = home_folder.path();
-    let now = agent_presence::clock::now().wall.as_millisecond();
+    let now = agent_presence::io::clock::now().wall.as_millisecond();
     let write = |below: &str, data: &serde_json::Value| {
         let file = path.join("storage").join(below);
         fs::create_dir_all(file.parent().unwrap()).unwrap();

@@ -1,7 +1,7 @@
 //! Going on where an earlier reading left off.
 
 use agent_presence::core::source_event::{FileIdentity, ReadTo};
-use agent_presence::intake::IntakeConfig;
+use agent_presence::io::intake::IntakeConfig;
 
 use super::bench::{Bench, Event, Running, append, id, meta, say, updated, used, write};
 

@@ -4,8 +4,8 @@ use std::sync::mpsc as sync_mpsc;
 use std::time::Duration;
 
 use agent_presence::core::publish::{Endpoint, LinkCommand, LinkEvent, Loss, Payload};
-use agent_presence::daemon::discord::Links;
-use agent_presence::daemon::discord::deadlines::Deadlines;
+use agent_presence::io::discord::Links;
+use agent_presence::io::discord::deadlines::Deadlines;
 use tokio::sync::mpsc;
 
 use crate::support::fake_discord::FakeDiscord;

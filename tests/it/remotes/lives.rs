@@ -6,7 +6,7 @@ use serde_json::json;
 use super::pair::{Pair, session};
 use crate::support::PATIENCE;
 
-use agent_presence::clock;
+use agent_presence::io::clock;
 
 /// The processes that run with this in their environment or arguments, but those that a test asks with.
 fn watches(pair: &Pair) -> Vec<i32> {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use agent_presence::clock;
 use agent_presence::core::time::{earlier, later};
+use agent_presence::io::clock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

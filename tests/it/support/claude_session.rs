@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use agent_presence::clock;
+use agent_presence::io::clock;
 use serde_json::{Value, json};
 
 use super::SECRET;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use agent_presence::clock;
+use agent_presence::io::clock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

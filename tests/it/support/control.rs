@@ -17,9 +17,9 @@ use std::sync::{Arc, Mutex};
 #[cfg(unix)]
 use agent_presence::core::takeover::Process;
 #[cfg(unix)]
-use agent_presence::instance::LockRecord;
+use agent_presence::io::instance::LockRecord;
 #[cfg(unix)]
-use agent_presence::process;
+use agent_presence::io::process;
 use serde_json::{Value, json};
 
 #[cfg(unix)]
@@ -43,7 +43,7 @@ pub(crate) fn socket(home: &Home) -> PathBuf {
 #[cfg(windows)]
 pub(crate) fn connect(home: &Home) -> BufReader<Stream> {
     use agent_presence::control::transport::Address;
-    use agent_presence::paths::Environment;
+    use agent_presence::io::paths::Environment;
 
     /// `ERROR_PIPE_BUSY`
     const PIPE_BUSY: i32 = 231;

@@ -38,7 +38,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc as sync_mpsc}
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use agent_presence::clock;
+use agent_presence::io::clock;
 use serde_json::Value;
 use tokio::sync::{broadcast, mpsc, watch};
 

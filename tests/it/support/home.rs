@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use agent_presence::clock;
+use agent_presence::io::clock;
 use serde_json::Value;
 
 use super::claude_session::ClaudeSession;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use agent_presence::clock;
+use agent_presence::io::clock;
 
 use super::PATIENCE;
 use super::home::Home;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_presence::instance::LockRecord;
+use agent_presence::io::instance::LockRecord;
 use serde_json::{Value, json};
 
 use super::{hands_over, stays_with};

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use agent_presence::instance::Instance;
-use agent_presence::paths::ensure_state_dir;
+use agent_presence::io::instance::Instance;
+use agent_presence::io::paths::ensure_state_dir;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

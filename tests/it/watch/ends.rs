@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
-use agent_presence::clock;
 use agent_presence::core::time::earlier;
+use agent_presence::io::clock;
 use serde_json::json;
 
 use crate::support::home::Home;

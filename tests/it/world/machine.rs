@@ -405,7 +405,7 @@ impl Machine {
 fn valid(nonce: u64, payload: &Payload) {
     #[cfg(unix)]
     {
-        let body = agent_presence::daemon::discord::activity::set_activity(nonce, payload, 1).unwrap();
+        let body = agent_presence::io::discord::activity::set_activity(nonce, payload, 1).unwrap();
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(crate::support::discord_rules::validate(&body["args"]), Ok(()), "{body}");
     }

@@ -1,0 +1,304 @@
+//! Appends each usage event to the month's file in the state folder, where the user wants that.
+//!
+//! All lines of one turn of the loop are one write, and what a full disk tears is cut back. The next opening cuts what a
+//! killed daemon tore, and goes on without a repeated line. Nothing here ends the daemon: while the files cannot be written,
+//! `status` says so, the next event tries again, and then one restored line per session covers the gap.
+//! Read next: [`crate::core::record`], which decides.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+
+use jiff::Timestamp;
+
+use crate::control::line;
+use crate::core::record::{Recorded, ends_at, file_name, is_too_old};
+use crate::core::report::{Event, EventKind, UsageReport};
+use crate::core::settings;
+use crate::io::files;
+use crate::io::folder::{Folder, Use};
+use crate::io::paths::StateDir;
+
+/// The folder of the files in the state folder.
+const FOLDER: &str = "record";
+
+/// How much of the newest two files is read to learn what they say of each session: some thousand events.
+const READ: u64 = 4 << 20;
+
+/// The record, on or off.
+#[derive(Debug)]
+pub struct Recorder {
+    state: StateDir,
+    settings: settings::Record,
+    open: Option<Open>,
+    recorded: Recorded,
+    /// Whether what sessions were found with is still to be compared with the record.
+    to_compare: bool,
+    /// What was told since the last write.
+    told: Vec<(Timestamp, UsageReport)>,
+    /// Of each session that the record has a gap of, what was told last.
+    missed: BTreeMap<String, UsageReport>,
+    problem: Option<String>,
+}
+
+/// A month's file.
+#[derive(Debug)]
+struct Open {
+    folder: Folder,
+    name: String,
+    file: File,
+    identity: Option<(u64, u64)>,
+}
+
+impl Recorder {
+    /// A record in the state folder `state`.
+    pub fn new(state: &StateDir, settings: &settings::Record, now: Timestamp) -> Self {
+        let mut this = Self {
+            state: state.clone(),
+            settings: settings.clone(),
+            open: None,
+            recorded: Recorded::default(),
+            to_compare: false,
+            told: Vec::new(),
+            missed: BTreeMap::new(),
+            problem: None,
+        };
+        this.begin(now);
+        this
+    }
+
+    /// Takes new settings. Where they switch the record on it begins with `live`, the figures of the live sessions.
+    pub fn set(&mut self, settings: &settings::Record, live: impl FnOnce() -> Vec<Event>, now: Timestamp) {
+        if *settings == self.settings {
+            return;
+        }
+        let was_on = std::mem::replace(&mut self.settings, settings.clone()).enabled;
+        if !settings.enabled {
+            (self.open, self.problem) = (None, None);
+            self.recorded = Recorded::default();
+            self.told.clear();
+            self.missed.clear();
+        } else if was_on {
+            self.prune(now);
+        } else {
+            self.begin(now);
+            live().iter().for_each(|event| self.tell(event));
+        }
+    }
+
+    /// Takes what is told to everybody; only usage is recorded.
+    pub fn tell(&mut self, event: &Event) {
+        if let EventKind::Usage(usage) = &event.kind
+            && self.settings.enabled
+        {
+            self.told.push((event.at, usage.clone()));
+        }
+    }
+
+    /// Tells that all sessions have been found. A takeover says nothing of their figures, but the last daemon may have had
+    /// no record, or one that it could not write.
+    pub fn caught_up(&mut self) {
+        self.to_compare = self.settings.enabled;
+    }
+
+    /// Writes what was told since the last time, and what the record lacks of `live`, the figures of the live sessions.
+    pub fn write(&mut self, live: impl FnOnce() -> Vec<Event>, now: Timestamp) {
+        if std::mem::take(&mut self.to_compare) {
+            live().iter().for_each(|event| self.tell(event));
+        }
+        self.write_told(now);
+    }
+
+    fn write_told(&mut self, now: Timestamp) {
+        if self.told.is_empty() {
+            return;
+        }
+        let missed = std::mem::take(&mut self.missed).into_values();
+        let missed = missed.map(|usage| (now, UsageReport { restored: true, ..usage }));
+        let told: Vec<_> = missed.chain(std::mem::take(&mut self.told)).collect();
+        // Both sides of a month's end may be in one turn of the loop.
+        for month in told.chunk_by(|one, next| file_name(one.0) == file_name(next.0)) {
+            let Some(name) = month.first().map(|(at, _)| file_name(*at)) else { continue };
+            let appended = self.append(&name, month, now);
+            if appended.is_err() {
+                let usage = month.iter().map(|(_, usage)| (usage.session.clone(), usage.clone()));
+                self.missed.extend(usage);
+            }
+            self.went(&name, appended);
+        }
+    }
+
+    /// Tries once more to write what could not be written.
+    pub fn finish(&mut self, now: Timestamp) {
+        let missed = std::mem::take(&mut self.missed).into_values();
+        self.told.extend(missed.map(|usage| (now, UsageReport { restored: true, ..usage })));
+        self.write_told(now);
+    }
+
+    /// What is wrong and what mends it, for `status`.
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Opens the file of now, so that what is wrong with it is known before the first event.
+    fn begin(&mut self, now: Timestamp) {
+        if self.settings.enabled {
+            let name = file_name(now);
+            let opened = self.open(&name, now).map(drop);
+            self.went(&name, opened);
+        }
+    }
+
+    fn append(&mut self, name: &str, told: &[(Timestamp, UsageReport)], now: Timestamp) -> io::Result<()> {
+        self.open(name, now)?;
+        let mut lines = Vec::new();
+        for (at, usage) in told {
+            if self.recorded.lacks(usage) {
+                self.recorded.note(usage);
+                lines.append(&mut line(&Event { at: *at, kind: EventKind::Usage(usage.clone()) }));
+            }
+        }
+        let written = self.open.as_mut().map_or(Ok(()), |open| open.append(&lines));
+        if written.is_err() {
+            // Opening it again also learns anew what is in it.
+            self.open = None;
+        }
+        written
+    }
+
+    /// Makes sure that the file of that name is open and still there.
+    fn open(&mut self, name: &str, now: Timestamp) -> io::Result<()> {
+        if self.open.as_ref().is_some_and(|open| open.name == name && open.is_there()) {
+            return Ok(());
+        }
+        self.open = None;
+        let folder = self.state.folder().subfolder(FOLDER)?;
+        let open = Open::new(folder.clone(), name)?;
+        self.prune(now);
+        self.recorded = read(&folder);
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Removes months that are too old, and never anything else.
+    fn prune(&self, now: Timestamp) {
+        let Ok(folder) = self.state.folder().subfolder(FOLDER) else { return };
+        for name in months(&folder) {
+            if is_too_old(&name, self.settings.keep, now)
+                && let Err(error) = folder.remove_file(&name)
+            {
+                tracing::warn!("could not remove {}: {error}", folder.path().join(&name).display());
+            }
+        }
+    }
+
+    /// A failure is worth one line, and so is its end.
+    fn went(&mut self, name: &str, result: io::Result<()>) {
+        let path = self.state.join(FOLDER).join(name);
+        let path = path.display();
+        match result {
+            Ok(()) => {
+                if self.problem.take().is_some() {
+                    tracing::info!("can write {path} again");
+                }
+            }
+            Err(error) => {
+                let hint = match error.kind() {
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                        "make room; the next usage event is recorded again"
+                    }
+                    _ => "make its folder writable, or set record.enabled = false",
+                };
+                let problem = format!("could not write {path}: {error}");
+                let told = self.problem.replace(format!("{problem}\nhint: {hint}"));
+                if told.is_none() {
+                    tracing::warn!(hint, "{problem}; usage events are not recorded until that works");
+                }
+            }
+        }
+    }
+}
+
+impl Open {
+    /// Opens or makes the file, and cuts off a last line that was torn.
+    fn new(folder: Folder, name: &str) -> io::Result<Self> {
+        let mut file = folder.file(name, Use::Append)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"));
+        }
+        let whole = end_of_last_line(&mut file, metadata.len())?;
+        if whole < metadata.len() {
+            cut(&folder, name, whole)?;
+        }
+        Ok(Self { identity: files::identity(&metadata), name: name.to_owned(), folder, file })
+    }
+
+    /// Whether the name still leads to this file: what is written to one that was removed is lost.
+    fn is_there(&self) -> bool {
+        let there = self.folder.check().and_then(|()| self.folder.file(&self.name, Use::Read)?.metadata());
+        there.is_ok_and(|metadata| metadata.is_file() && files::identity(&metadata) == self.identity)
+    }
+
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let before = self.file.metadata()?.len();
+        let written = self.file.write_all(lines);
+        if written.is_err() {
+            // What stays after all is cut when the file is opened the next time.
+            let _ = cut(&self.folder, &self.name, before);
+        }
+        written
+    }
+}
+
+/// Windows lets a handle that appends do nothing else.
+fn cut(folder: &Folder, name: &str, length: u64) -> io::Result<()> {
+    folder.file(name, Use::Cut)?.set_len(length)
+}
+
+/// Where the last line break is, looked for from the end of the file.
+fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
+    let mut end = length;
+    while end > 0 {
+        let from = end.saturating_sub(READ);
+        let bytes = part(file, from, end)?;
+        if let Some(at) = memchr::memrchr(b'\n', &bytes) {
+            return Ok(from + at as u64 + 1);
+        }
+        end = from;
+    }
+    Ok(0)
+}
+
+fn part(file: &mut File, from: u64, to: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(from))?;
+    file.take(to.saturating_sub(from)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What the ends of the newest two files say of each session. A file that cannot be read says nothing.
+fn read(folder: &Folder) -> Recorded {
+    let mut left = READ;
+    let mut ends = Vec::new();
+    for name in months(folder).into_iter().rev().take(2) {
+        let end = folder.file(&name, Use::Read).and_then(|mut file| {
+            let length = file.metadata()?.len();
+            part(&mut file, length.saturating_sub(left), length)
+        });
+        let end = end.unwrap_or_default();
+        left = left.saturating_sub(end.len() as u64);
+        ends.push(end);
+    }
+    let mut recorded = Recorded::default();
+    ends.iter().rev().for_each(|lines| recorded.read(lines));
+    recorded
+}
+
+/// The names of the files in the folder, the oldest first.
+fn months(folder: &Folder) -> Vec<String> {
+    let names = folder.names().into_iter();
+    let mut months: Vec<String> = names.filter(|name| ends_at(name).is_some()).collect();
+    months.sort();
+    months
+}

@@ -1,0 +1,135 @@
+//! The settings in use while the daemon runs: read again when the file changes, kept when it breaks.
+//!
+//! What is wrong is logged once per change and kept for `status`. Nothing here writes the file.
+//! Read next: [`watch`], which notices the changes.
+
+pub mod watch;
+
+use self::watch::SettingsWatch;
+use super::Daemon;
+use crate::core::config::{Change, ConfigContext, Effective, InUse, missing_application_id};
+use crate::core::engine::LOOSER_AFTER;
+use crate::core::report::ConfigReport;
+use crate::core::settings::Settings;
+use crate::io::clock;
+use crate::io::config_file::ConfigFile;
+use crate::io::logging::Logging;
+
+/// So many problems of a file are logged; it may have one in each of thousands of lines.
+const MOST_TOLD: usize = 20;
+
+/// The settings in use.
+#[derive(Debug)]
+pub struct LiveSettings {
+    watch: SettingsWatch,
+    logging: Logging,
+    in_use: InUse,
+    to_discord: bool,
+}
+
+impl LiveSettings {
+    /// Begins with what `file` says now; `inherited` is what an earlier daemon used last, `to_discord` whether an
+    /// application id is of any use.
+    pub fn new(
+        file: ConfigFile,
+        context: ConfigContext,
+        logging: Logging,
+        effective: Effective,
+        inherited: Option<Settings>,
+        to_discord: bool,
+    ) -> Self {
+        let watch = SettingsWatch::new(file, context, effective.clone());
+        let this = Self { watch, logging, in_use: InUse::new(effective, inherited), to_discord };
+        this.tell_issues();
+        this.tell_withheld();
+        this.tell_missing_id();
+        this
+    }
+
+    /// The settings in use.
+    pub fn settings(&self) -> &Settings {
+        self.in_use.settings()
+    }
+
+    /// The file and what is wrong with it, for `status`.
+    pub fn report(&self) -> ConfigReport {
+        // An id that was taken away out of caution is not missing.
+        let in_force = (!self.settings().withheld).then_some(self.settings());
+        self.watch.file().report(self.in_use.newest(), in_force)
+    }
+
+    /// Waits for other settings to come into use, or to have other issues. Nothing is lost when the wait is given up.
+    pub async fn next(&mut self) -> &Settings {
+        loop {
+            let read = self.watch.next().await;
+            if self.take(read) {
+                return self.in_use.settings();
+            }
+        }
+    }
+
+    /// Takes a reading, and says whether it brought other settings or other issues.
+    fn take(&mut self, read: Effective) -> bool {
+        let had_id = !self.settings().discord.application_id.is_empty();
+        let Change { used, has_other_settings, has_other_issues, stays_from_now_on } = self.in_use.take(read);
+        if let Some(changes) = used.filter(|changes| has_other_issues || !changes.is_empty()) {
+            tracing::info!(changed = changes.join(", "), "settings read again");
+        }
+        if has_other_issues {
+            self.tell_issues();
+        }
+        if has_other_settings {
+            self.logging.set_level(&self.settings().log.level);
+            self.tell_withheld();
+        }
+        if stays_from_now_on && !self.settings().withheld {
+            tracing::warn!("the last good settings stay in force until the file is mended");
+        }
+        if has_other_settings && had_id {
+            self.tell_missing_id();
+        }
+        has_other_settings || has_other_issues
+    }
+
+    fn tell_withheld(&self) {
+        if self.settings().withheld {
+            tracing::warn!(
+                "the settings could not be read, so what is to be hidden is not known: \
+                 nothing is shown in Discord until they are mended"
+            );
+        }
+    }
+
+    fn tell_issues(&self) {
+        let issues = &self.in_use.newest().issues;
+        for issue in issues.iter().take(MOST_TOLD) {
+            tracing::warn!("{}", self.watch.file().describe(issue));
+        }
+        if let Some(more) = issues.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+            tracing::warn!("and {more} more problems; see them with `agent-presence config check`");
+        }
+    }
+
+    fn tell_missing_id(&self) {
+        if self.to_discord
+            && !self.settings().withheld
+            && let Some(issue) = missing_application_id(self.settings())
+        {
+            tracing::warn!("{}", self.watch.file().describe(&issue));
+        }
+    }
+}
+
+impl Daemon<'_> {
+    /// Hands the settings in force to everybody else.
+    pub(super) fn use_settings(&mut self, settings: &Settings) {
+        if let Some(endpoints) = &mut self.endpoints {
+            endpoints.set_clients(settings.discord.clients.clone());
+        }
+        let now = clock::now();
+        self.record.set(&settings.record, || self.host.engine().restored(now), now.wall);
+        if self.host.engine().has_looser_settings() {
+            tracing::info!("what shows more than before takes effect in {LOOSER_AFTER:?}");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Becoming the one instance where there may be one already: asking it to hand over, and ending one that is hung.
+//!
+//! This only does what [`crate::core::takeover`] decides. Two things hold whatever happens: nobody publishes
+//! without the lock, and nobody is signalled who is not the process that the record names. Each wait has an end.
+//!
+//! The lock file can be removed under a daemon that holds it, and a new one is then free. So a daemon is asked for first,
+//! and the lock is tried where none is found.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::control::client::{self, AskError, Connection};
+use crate::control::transport::Address;
+use crate::control::{Handover, Reply, Verb};
+use crate::core::takeover::{LockRecord, Manner, Move, Reason, Refusal, Stance, Verdict, step, verify};
+use crate::error::{Exit, Failure};
+use crate::io::clock;
+use crate::io::instance::{AcquireError, Holding, Instance, held_by_another};
+use crate::io::paths::{Environment, StateDir};
+use crate::io::process::{self, Ending, Handle};
+
+/// How long the lock may take to come free after the holder agreed.
+const HANDOVER: Duration = Duration::from_secs(5);
+/// How long a process may take to end once it was asked, or forced.
+const ENDING: Duration = Duration::from_secs(3);
+/// How long all of it may take.
+const ALTOGETHER: Duration = Duration::from_secs(30);
+/// How long the lock may be kept when the process that the record names is gone: the next one has not signed yet.
+const UNSIGNED: Duration = Duration::from_secs(5);
+/// Between two looks at a lock that is about to come free.
+const LOOK: Duration = Duration::from_millis(10);
+/// Before asking again; longer than a look, so that whoever was promised the lock gets it.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// How it ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// This process is the instance.
+    Acquired(Box<Acquired>),
+    /// Another instance, which started later, is the one.
+    Left {
+        /// Its process id, if it is known.
+        to: Option<u32>,
+    },
+}
+
+/// The lock, and what came with it.
+#[derive(Debug)]
+pub struct Acquired {
+    /// The lock.
+    pub instance: Instance,
+    /// What the one before left.
+    pub inherited: Option<Handover>,
+    /// The process that was there before.
+    pub from: Option<u32>,
+}
+
+/// Takes the lock, from whoever has it if that is right.
+///
+/// # Errors
+/// Another instance keeps it, or it cannot be made.
+pub async fn acquire(
+    state: &StateDir,
+    environment: &Environment,
+    manner: Manner,
+) -> Result<Outcome, Failure> {
+    let mut newcomer =
+        Newcomer { state, place: Address::of(state.path(), environment), manner, own: LockRecord::own() };
+    let start = clock::now().mono;
+    // Who is said to be the instance, and since when that is known.
+    let mut known: Option<(Option<LockRecord>, Duration)> = None;
+    let mut left: Option<Handover> = None;
+    loop {
+        let Asked { answer, handover, is_displaced } = newcomer.ask().await;
+        let holder = match answer {
+            Stance::Away => match newcomer.try_lock()? {
+                Ok(instance) => return Ok(acquired(instance, left, known.and_then(|(holder, _)| holder))),
+                Err(holder) => holder,
+            },
+            _ => LockRecord::read(state.path()),
+        };
+        let now = clock::now().mono;
+        if now.saturating_sub(start) > ALTOGETHER {
+            return Err(running(holder.as_ref()));
+        }
+        let since = match &known {
+            Some((before, since)) if *before == holder => *since,
+            _ => now,
+        };
+        known = Some((holder.clone(), since));
+        let waited = now.saturating_sub(since);
+        match step(manner, &newcomer.own, holder.as_ref(), answer, waited) {
+            Move::AwaitLock => {
+                let before = handover.as_ref().map(|handover| handover.pid).filter(|_| is_displaced);
+                left = handover;
+                if let Some(instance) = newcomer.await_lock(HANDOVER).await?
+                    && has_ended(before, HANDOVER).await
+                {
+                    return Ok(acquired(instance, left, holder));
+                }
+            }
+            Move::TryAgain => sleep(AGAIN).await,
+            Move::Leave => return Ok(Outcome::Left { to: holder.map(|holder| holder.pid) }),
+            Move::Evict => {
+                let Some(holder) = holder else { return Err(running(None)) };
+                if let Some(instance) = newcomer.evict(&holder, waited, is_displaced).await? {
+                    return Ok(acquired(instance, left, Some(holder)));
+                }
+            }
+            Move::GiveUp(reason) => return Err(newcomer.gave_up(reason, holder.as_ref())),
+        }
+    }
+}
+
+/// Takes the lock where no daemon is found, and leaves alone whichever there is.
+///
+/// # Errors
+/// Another instance is there, or the lock cannot be made.
+pub async fn acquire_free(state: &StateDir, environment: &Environment) -> Result<Instance, Failure> {
+    match client::ask(&Address::of(state.path(), environment), Verb::Status).await {
+        Err(AskError::Away(_)) => Ok(Instance::acquire(state)?),
+        _ => Err(running(LockRecord::read(state.path()).as_ref())),
+    }
+}
+
+/// What the last holder left is still true if it was the last one.
+fn acquired(instance: Instance, left: Option<Handover>, last: Option<LockRecord>) -> Outcome {
+    // A record that went with its folder denies nothing.
+    let inherited = left.filter(|left| last.as_ref().is_none_or(|last| last.token == left.token));
+    let from = last.map(|last| last.pid).or(inherited.as_ref().map(|left| left.pid));
+    Outcome::Acquired(Box::new(Acquired { instance, inherited, from }))
+}
+
+/// Whether the process has ended, or does so in time. Who lost the lock file gives up no lock that others could see.
+async fn has_ended(pid: Option<u32>, deadline: Duration) -> bool {
+    let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else { return true };
+    let end = clock::now().mono.saturating_add(deadline);
+    while process::look(pid).is_some() {
+        if clock::now().mono >= end {
+            return false;
+        }
+        sleep(LOOK).await;
+    }
+    true
+}
+
+/// What came of asking.
+struct Asked {
+    answer: Stance,
+    handover: Option<Handover>,
+    /// Whether the one that was asked is there, and the lock is free all the same.
+    is_displaced: bool,
+}
+
+struct Newcomer<'a> {
+    state: &'a StateDir,
+    place: Address,
+    manner: Manner,
+    own: LockRecord,
+}
+
+impl Newcomer<'_> {
+    /// The lock, or who is said to have it.
+    fn try_lock(&mut self) -> Result<Result<Instance, Option<LockRecord>>, Failure> {
+        match Instance::try_acquire_as(self.state, || self.own.clone()) {
+            Ok(instance) => Ok(Ok(instance)),
+            Err(AcquireError::Held { record }) => Ok(Err(record.map(|record| *record))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn await_lock(&mut self, deadline: Duration) -> Result<Option<Instance>, Failure> {
+        let end = clock::now().mono.saturating_add(deadline);
+        loop {
+            match self.try_lock()? {
+                Ok(instance) => return Ok(Some(instance)),
+                Err(_) if clock::now().mono >= end => return Ok(None),
+                Err(_) => sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// Asks the holder to hand over, or, where it is to stay if it is healthy, whether it is.
+    async fn ask(&self) -> Asked {
+        let mut connection = match Connection::open(&self.place).await {
+            Ok(connection) => connection,
+            Err(error) => return self.not_answered(&error),
+        };
+        if self.manner.no_takeover {
+            return match connection.ask(Verb::Status).await {
+                Ok(_) => Asked { answer: Stance::Healthy, handover: None, is_displaced: false },
+                Err(error) => self.not_answered(&error),
+            };
+        }
+        let newcomer = Box::new(self.own.clone());
+        let replace = self.manner.replace;
+        let (answer, handover) = match connection.ask(Verb::Handover { newcomer, replace }).await {
+            Ok(reply) => answer_of(reply),
+            Err(error) => return self.not_answered(&error),
+        };
+        let is_displaced = self.is_lock_free();
+        if answer == Stance::Agreed && connection.say(Verb::Take).await.is_err() {
+            return Asked { answer: Stance::Away, handover: None, is_displaced };
+        }
+        Asked { answer, handover, is_displaced }
+    }
+
+    fn not_answered(&self, error: &AskError) -> Asked {
+        let answer = match error {
+            AskError::Away(_) => Stance::Away,
+            AskError::Silent => Stance::Silent,
+            // Something that answers is not hung.
+            AskError::Garbled(_) => Stance::Refused(Refusal::Other),
+        };
+        Asked { answer, handover: None, is_displaced: answer == Stance::Silent && self.is_lock_free() }
+    }
+
+    fn is_lock_free(&self) -> bool {
+        held_by_another(self.state.path()) == Holding::Free
+    }
+
+    /// Ends the process that the record names, if it is still that process. `None`: look again who is there.
+    async fn evict(
+        &mut self,
+        holder: &LockRecord,
+        waited: Duration,
+        is_displaced: bool,
+    ) -> Result<Option<Instance>, Failure> {
+        // The handle first: what is looked at from here on is the process that is signalled.
+        let handle = Handle::open(holder.pid)
+            .map_err(|error| unverified(holder, &format!("the system does not let it be held: {error}")))?;
+        if LockRecord::read_own(&self.state.folder()).as_ref() != Some(holder)
+            && LockRecord::read(self.state.path()).as_ref() == Some(holder)
+        {
+            return Err(unverified(holder, "others may write to the folder of its record"));
+        }
+        for ending in [Ending::Asked, Ending::Forced] {
+            let process = handle.as_ref().and_then(Handle::look);
+            match verify(holder, &self.own, process.as_ref()) {
+                Verdict::Ours => {}
+                Verdict::Gone if waited < UNSIGNED => {
+                    sleep(AGAIN).await;
+                    return Ok(None);
+                }
+                Verdict::Gone => return Err(unverified(holder, "there is no such process any more")),
+                Verdict::NotOurs(why) => return Err(unverified(holder, why)),
+            }
+            let Some(handle) = &handle else { return Ok(None) };
+            if LockRecord::read_own(&self.state.folder()).as_ref() != Some(holder) {
+                return Ok(None);
+            }
+            handle.end(ending).map_err(|error| {
+                unverified(holder, &format!("the system does not let it be ended: {error}"))
+            })?;
+            if let Some(instance) = self.await_lock(ENDING).await?
+                && has_ended(Some(holder.pid).filter(|_| is_displaced), ENDING).await
+            {
+                return Ok(Some(instance));
+            }
+        }
+        Err(unverified(holder, "it was ended, but the lock is still kept"))
+    }
+
+    fn gave_up(&self, reason: Reason, holder: Option<&LockRecord>) -> Failure {
+        match (reason, holder) {
+            (Reason::NewerVersion, Some(holder)) => Failure::new(format!(
+                "could not start: a newer version is running ({}, process {}; this is {})",
+                holder.version, holder.pid, self.own.version
+            ))
+            .hint("`agent-presence run --replace` takes over from it all the same")
+            .exit(Exit::Held),
+            (Reason::NewerVersion | Reason::Running, _) => running(holder),
+            (Reason::NoRecord, _) => Failure::new(
+                "could not start: another process keeps the lock, does not answer, and has left no record of itself",
+            )
+            .hint(who_holds(self.state))
+            .exit(Exit::Held),
+        }
+    }
+}
+
+fn answer_of(reply: Reply) -> (Stance, Option<Handover>) {
+    match (reply.ok, reply.handover, reply.error) {
+        (true, handover, _) => (Stance::Agreed, handover.map(|handover| *handover)),
+        (false, _, Some(error)) => (Stance::Refused(error.code.refusal()), None),
+        (false, _, None) => (Stance::Refused(Refusal::Other), None),
+    }
+}
+
+fn running(holder: Option<&LockRecord>) -> Failure {
+    AcquireError::Held { record: holder.cloned().map(Box::new) }.into()
+}
+
+/// Nobody is ended on suspicion.
+fn unverified(holder: &LockRecord, why: &str) -> Failure {
+    Failure::new(format!(
+        "could not start: another instance keeps the lock and does not answer, and process {} was left alone: {why}",
+        holder.pid
+    ))
+    .hint("see `agent-presence status`, end the process that keeps the lock, and try again")
+    .exit(Exit::Held)
+}
+
+fn who_holds(state: &StateDir) -> String {
+    let lock = state.join("instance.lock");
+    if cfg!(windows) {
+        "end it in the Task Manager and try again".to_owned()
+    } else {
+        format!("`fuser {}` names it; end it and try again", lock.display())
+    }
+}

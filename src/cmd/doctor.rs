@@ -1,0 +1,49 @@
+//! `doctor`: says what is wrong and what mends it.
+//!
+//! Read next: `gather`, which looks; [`crate::core::doctor`], which judges.
+
+pub(super) mod gather;
+mod remotes;
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::core::doctor::{self, Check};
+use crate::error::{Exit, Failure};
+use crate::host::Places;
+
+/// The form of `doctor --json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: u32,
+    version: &'static str,
+    ok: bool,
+    checks: &'a [Check],
+}
+
+/// Prints every check; exit code 1 if anything has to be mended.
+///
+/// # Errors
+/// The output could not be written, or the system refused something basic.
+pub fn run(places: &Places, json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let checks = doctor::checks(&gather::gather(places)?);
+    let ok = doctor::is_healthy(&checks);
+    super::written(if json {
+        let report = Report { schema: 1, version: env!("CARGO_PKG_VERSION"), ok, checks: &checks };
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(Into::into).and_then(|()| writeln!(out))
+    } else {
+        out.write_all(text(&checks).as_bytes())
+    })?;
+    Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+/// One line for each check, its hint below it.
+fn text(checks: &[Check]) -> String {
+    let mut text = String::new();
+    for Check { name, state, message, hint } in checks {
+        text.push_str(&format!("{:<8} {name}: {message}\n", state.word()));
+        text.extend(hint.iter().map(|hint| format!("         hint: {hint}\n")));
+    }
+    text
+}

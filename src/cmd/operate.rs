@@ -1,0 +1,147 @@
+//! `stop`, `pause` and `resume`: what a script or a person tells the running daemon.
+
+use std::io::Write;
+use std::time::Duration;
+
+use crate::cmd::cli::Pause;
+use crate::control::client::{AskError, Contact, ask_daemon};
+use crate::control::{Reply, Verb};
+use crate::core::takeover::{Verdict, verify};
+use crate::core::time::later;
+use crate::error::{Exit, Failure};
+use crate::host::Places;
+use crate::io::clock;
+use crate::io::folder::Folder;
+use crate::io::instance::{Holding, LockRecord, held_by_another};
+use crate::io::process::{Ending, Handle};
+
+/// How long a daemon that was asked to end may take: clearing the card in Discord and closing its files.
+const STOPPING: Duration = Duration::from_secs(5);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
+/// Ends the daemon, and returns when it has ended. One that nobody can ask, or that agreed and hangs, is ended by its
+/// record; one that takes the question and does not answer is left to the next takeover.
+///
+/// # Errors
+/// None is running, it does not answer, or it does not end.
+pub fn stop(places: &Places) -> Result<Exit, Failure> {
+    let holder = LockRecord::read(&places.state);
+    match ask_daemon(&places.state, &places.environment, &Verb::Stop)? {
+        Contact::Unresponsive(AskError::Away(error)) => {
+            let holder =
+                holder.ok_or_else(|| failed("stop", &format!("{error}, and there is no record of it")))?;
+            end(places, &holder, &[Ending::Asked, Ending::Forced])?;
+        }
+        found => {
+            done(places, "stop", found)?;
+            if !has_ended(places, holder.as_ref()) {
+                let holder = holder.ok_or_else(|| failed("stop", "it has not ended in time"))?;
+                end(places, &holder, &[Ending::Forced])?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Ends the process that the record names, if it is still that process. The lock, which is held, says that the record
+/// counts.
+fn end(places: &Places, holder: &LockRecord, endings: &[Ending]) -> Result<(), Failure> {
+    let left_alone = |why: &str| {
+        failed("stop", &format!("it does not answer, and process {} was left alone: {why}", holder.pid))
+            .hint("see `agent-presence status`, and end the process that keeps the lock")
+    };
+    let system = |error: std::io::Error| left_alone(&error.to_string());
+    let proof = Folder::open(&places.state).ok().and_then(|folder| LockRecord::read_own(&folder));
+    if proof.as_ref() != Some(holder) && LockRecord::read(&places.state).as_ref() == Some(holder) {
+        return Err(left_alone("others may write to the folder of its record"));
+    }
+    let own = LockRecord::own();
+    let handle = Handle::open(holder.pid).map_err(system)?;
+    for ending in endings {
+        match verify(holder, &own, handle.as_ref().and_then(Handle::look).as_ref()) {
+            Verdict::Ours => {}
+            Verdict::Gone => return Err(left_alone("there is no such process any more")),
+            Verdict::NotOurs(why) => return Err(left_alone(why)),
+        }
+        if let Some(handle) = &handle {
+            handle.end(*ending).map_err(system)?;
+        }
+        if has_ended(places, Some(holder)) {
+            return Ok(());
+        }
+    }
+    Err(failed("stop", "it was ended, but the lock is still kept"))
+}
+
+/// Waits for the lock to come free, for as long as an end takes. Somebody else who takes it meanwhile is not the one
+/// that was to end.
+fn has_ended(places: &Places, holder: Option<&LockRecord>) -> bool {
+    let start = clock::now().mono;
+    while held_by_another(&places.state) == Holding::Held
+        && LockRecord::read(&places.state).as_ref() == holder
+    {
+        if clock::now().mono.saturating_sub(start) > STOPPING {
+            return false;
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    true
+}
+
+/// Pauses the daemon and says until when.
+///
+/// # Errors
+/// None is running, it does not answer, or the output could not be written.
+pub fn pause(places: &Places, pause: &Pause, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let until = pause.duration.map(|duration| later(clock::now().wall, duration));
+    ask(places, "pause", &Verb::Pause { until })?;
+    super::written(match until {
+        Some(until) => {
+            let until = until.to_zoned(places.zone.clone());
+            writeln!(out, "paused until {}", until.strftime("%Y-%m-%d %H:%M:%S"))
+        }
+        None => writeln!(out, "paused until `agent-presence resume`"),
+    })
+}
+
+/// Ends a pause.
+///
+/// # Errors
+/// None is running, or it does not answer.
+pub fn resume(places: &Places) -> Result<Exit, Failure> {
+    ask(places, "resume", &Verb::Resume)?;
+    Ok(Exit::Done)
+}
+
+fn ask(places: &Places, what: &str, verb: &Verb) -> Result<(), Failure> {
+    done(places, what, ask_daemon(&places.state, &places.environment, verb)?)
+}
+
+fn failed(what: &str, cause: &str) -> Failure {
+    Failure::new(format!("could not {what} the daemon: {cause}"))
+}
+
+fn done(places: &Places, what: &str, found: Contact) -> Result<(), Failure> {
+    match found {
+        Contact::Reply(reply) => match *reply {
+            Reply { ok: true, .. } => Ok(()),
+            Reply { error, .. } => {
+                let cause = error.map_or_else(|| "it refused".to_owned(), |error| error.message);
+                Err(failed(what, &cause))
+            }
+        },
+        Contact::Nobody => Err(failed(what, "none is running")
+            .hint("start one with `agent-presence run`")
+            .exit(Exit::NotRunning)),
+        Contact::Unresponsive(error) => {
+            let pid = LockRecord::read(&places.state).map(|record| format!(" (process {})", record.pid));
+            let cause = match error {
+                AskError::Silent | AskError::Away(_) => {
+                    format!("it does not answer{}", pid.unwrap_or_default())
+                }
+                AskError::Garbled(_) => error.to_string(),
+            };
+            Err(failed(what, &cause).hint("`agent-presence run` takes over from a daemon that hangs"))
+        }
+    }
+}

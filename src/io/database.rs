@@ -1,0 +1,397 @@
+//! Databases of agents: read for some milliseconds each time, never written.
+//!
+//! Knows SQLite and no agent: which tables and columns are read is [data](Databases). What stands between a reader and a
+//! database that another program writes:
+//!
+//! - A reader leaves nothing behind and holds nobody up: it opens the file, reads in one transaction and closes it.
+//! - Where SQLite's own way of reading would make files or write into them, another way is chosen by what lies there: see
+//!   `Access`.
+//! - A database that is locked, damaged, none, or that takes too long is an error of that look; what was read stays.
+//!
+//! Read next: `intake::databases`, which decides when to look; [`cursor`], for what was read already.
+
+pub mod cursor;
+mod open;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Statement};
+
+use crate::core::source::database::{Cell, Databases, Row, Schema, Table, Written};
+use crate::core::time::Now;
+use crate::io::clock;
+use cursor::{Cursor, Cursors};
+use open::{invalid, told};
+
+/// A value that is longer is not read, in bytes.
+pub const LARGEST_VALUE: u64 = 32 << 20;
+
+/// So many of the newest rows say which sessions go on, whatever the sessions themselves say.
+const NEWEST: i64 = 1_000;
+
+/// Takes what is read of one session.
+pub trait Takes {
+    /// A row that is new, or was written again.
+    fn row(&mut self, row: &Row<'_>);
+
+    /// Of what else rows are to be read, by the keys of other rows.
+    fn asks(&mut self) -> Vec<String>;
+}
+
+/// One look at a database.
+#[derive(Debug)]
+pub struct Database {
+    connection: Connection,
+    schemas: &'static [Schema],
+    /// What can be read of each schema.
+    readable: Vec<Readable>,
+    now: Now,
+}
+
+/// What can be read of a schema in this database.
+#[derive(Debug, Default)]
+struct Readable {
+    /// Whether its sessions are there, or need not be.
+    any: bool,
+    /// Whether it tells which sessions were put away.
+    has_over: bool,
+    /// How each table is read; none that is not there.
+    sessions: Option<String>,
+    rows: Vec<Option<String>>,
+    /// Why it cannot be read, where it is there.
+    refused: Option<String>,
+}
+
+/// A session as a database lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// The schema that it is read by.
+    pub schema: usize,
+}
+
+/// The newest row of each table, to know those that come.
+#[derive(Debug, Default)]
+pub struct Newest(Vec<(&'static str, i64)>);
+
+impl Database {
+    /// Opens the database at `path`; `None` where nothing is in it yet.
+    ///
+    /// # Errors
+    /// It is not there, none, damaged, locked, on a network file system, or has other tables than expected.
+    pub fn open(path: &Path, databases: &'static Databases) -> io::Result<Option<Self>> {
+        let Some(connection) = open::open(path)? else { return Ok(None) };
+        let (schemas, readable) = (databases.schemas, Vec::new());
+        let mut database = Self { connection, schemas, readable, now: clock::now() };
+        let readable: Result<_, _> =
+            databases.schemas.iter().map(|schema| database.readable(schema)).collect();
+        database.readable = readable.map_err(told)?;
+        let refused = || database.readable.iter().find_map(|readable| readable.refused.clone());
+        match (database.readable.iter().any(|readable| readable.any), refused()) {
+            (false, Some(refused)) => Err(invalid(&refused)),
+            _ => Ok(Some(database)),
+        }
+    }
+
+    /// What can be read of a schema.
+    fn readable(&self, schema: &'static Schema) -> rusqlite::Result<Readable> {
+        let mut readable = Readable { any: true, ..Readable::default() };
+        let first = schema.rows.first();
+        for table in schema.sessions.iter().chain(schema.rows) {
+            let is_session = schema.sessions.as_ref().is_some_and(|sessions| std::ptr::eq(sessions, table));
+            let columns = self.columns(table.name)?;
+            let needed = [table.key, table.of, table.written.column()];
+            let lacks = needed.iter().chain(table.order).find(|needed| !has(&columns, needed));
+            let sql = match lacks {
+                _ if columns.is_empty() => None,
+                Some(lacks) => {
+                    readable.refused =
+                        Some(format!("the database's table {} has no column {lacks}", table.name));
+                    None
+                }
+                None => Some(select(table, &columns)),
+            };
+            // What is only asked for may be missing.
+            let is_needed = is_session || first.is_some_and(|first| std::ptr::eq(first, table));
+            readable.any &= sql.is_some() || !is_needed;
+            if is_session {
+                readable.has_over = table.over.is_some_and(|over| has(&columns, over));
+                readable.sessions = sql;
+            } else {
+                readable.rows.push(sql)
+            }
+        }
+        Ok(readable)
+    }
+
+    /// The columns of a table; none where there is no such table.
+    fn columns(&self, table: &str) -> rusqlite::Result<Vec<String>> {
+        // Views and virtual tables would run what somebody else wrote.
+        const IS_TABLE: &str =
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND rootpage > 0 AND lower(name) = lower(?1)";
+        if !self.connection.prepare(IS_TABLE)?.exists([table])? {
+            return Ok(Vec::new());
+        }
+        let mut columns = self.connection.prepare("SELECT name FROM pragma_table_info(?1)")?;
+        columns.query_map([table], |row| row.get(0))?.collect()
+    }
+
+    /// The versions of the agent that write what is in it.
+    pub fn versions(&self) -> Vec<&'static str> {
+        let known = self.schemas.iter().zip(&self.readable).filter(|(_, readable)| readable.any);
+        known.map(|(schema, _)| schema.versions).collect()
+    }
+
+    /// What is there and cannot be read, if anything.
+    pub fn refused(&self) -> Option<&str> {
+        self.readable.iter().find_map(|readable| readable.refused.as_deref())
+    }
+
+    /// The sessions that were written since then, in milliseconds, the newest last. `also_over`: those, too, that were put
+    /// away.
+    ///
+    /// # Errors
+    /// As for [`Database::open`].
+    pub fn sessions(&self, since: i64, also_over: bool) -> io::Result<Vec<Listed>> {
+        self.list(since, also_over).map_err(told)
+    }
+
+    fn list(&self, since: i64, also_over: bool) -> rusqlite::Result<Vec<Listed>> {
+        let mut found = BTreeMap::new();
+        let first = self.known().next().map(|(place, _)| place);
+        for (place, (schema, _)) in self.known() {
+            let Some(table) = &schema.sessions else { continue };
+            let (key, written) = (quoted(table.key), quoted(table.written.column()));
+            let sql = format!(
+                "SELECT {key}, {written} FROM {} WHERE ({written} IS NULL OR {written} >= ?1)",
+                quoted(table.name)
+            );
+            let mut statement = self.connection.prepare(&sql)?;
+            let mut rows = statement.query([since])?;
+            while let Some(row) = rows.next()? {
+                let Some(id) = text(row.get_ref(0)?) else { continue };
+                let counts = Some(place) == first && (also_over || table.over.is_none())
+                    || self.counted_in(&id, also_over)? == Some(place);
+                if counts {
+                    found.entry(id).or_insert((row.get_ref(1)?.as_i64().unwrap_or(i64::MAX), place));
+                }
+            }
+        }
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort_by_key(|(_, (written, _))| *written);
+        Ok(found.into_iter().map(|(id, (_, schema))| Listed { id, schema }).collect())
+    }
+
+    /// How many sessions there are, and when the newest was written.
+    ///
+    /// # Errors
+    /// As for [`Database::open`].
+    pub fn count(&self) -> io::Result<(usize, Option<Timestamp>)> {
+        let listed = self.sessions(i64::MIN, true)?;
+        let mut newest = None;
+        for (_, (schema, _)) in self.known() {
+            let Some(table) = &schema.sessions else { continue };
+            let sql = format!("SELECT max({}) FROM {}", quoted(table.written.column()), quoted(table.name));
+            let written = self
+                .connection
+                .prepare(&sql)
+                .and_then(|mut statement| statement.query_row([], |row| Ok(cell(row.get_ref(0)?).time())));
+            newest = newest.max(written.map_err(told)?);
+        }
+        Ok((listed.len(), newest))
+    }
+
+    /// By which schema a session is read; `None` where it is in none, or was put away.
+    ///
+    /// # Errors
+    /// As for [`Database::open`].
+    pub fn schema_of(&self, id: &str) -> io::Result<Option<usize>> {
+        self.counted_in(id, false).map_err(told)
+    }
+
+    fn counted_in(&self, id: &str, also_over: bool) -> rusqlite::Result<Option<usize>> {
+        for (place, (schema, readable)) in self.known() {
+            let Some(table) = &schema.sessions else { return Ok(Some(place)) };
+            let over = table
+                .over
+                .filter(|_| !also_over && readable.has_over)
+                .map_or_else(|| "0".to_owned(), |over| format!("{} IS NOT NULL", quoted(over)));
+            let sql = format!("SELECT {over} FROM {} WHERE {} = ?1", quoted(table.name), quoted(table.key));
+            let mut statement = self.connection.prepare(&sql)?;
+            let mut rows = statement.query([id])?;
+            if let Some(row) = rows.next()? {
+                let is_over: bool = row.get(0)?;
+                return Ok(Some(place).filter(|_| !is_over));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The sessions of rows that are newer than `newest`, which are the newest from then on. At first those of the newest
+    /// rows that were written since then, in milliseconds.
+    ///
+    /// # Errors
+    /// As for [`Database::open`].
+    pub fn sessions_of_new_rows(&self, since: i64, newest: &mut Newest) -> io::Result<Vec<String>> {
+        self.new_rows(since, newest).map_err(told)
+    }
+
+    fn new_rows(&self, since: i64, newest: &mut Newest) -> rusqlite::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for (_, (schema, readable)) in self.known() {
+            for (table, _) in schema.rows.iter().zip(&readable.rows).filter(|(_, sql)| sql.is_some()) {
+                if table.is_asked {
+                    continue;
+                }
+                let name = quoted(table.name);
+                let last: Option<i64> = self
+                    .connection
+                    .prepare(&format!("SELECT max(rowid) FROM {name}"))?
+                    .query_row([], |row| row.get(0))?;
+                let last = last.unwrap_or(0);
+                let known = newest.0.iter_mut().find(|(of, _)| *of == table.name);
+                let from = match known {
+                    // They were numbered anew.
+                    Some((_, from)) if last < *from => std::mem::replace(from, last).min(last - NEWEST),
+                    Some((_, from)) => std::mem::replace(from, last),
+                    None => {
+                        newest.0.push((table.name, last));
+                        last.saturating_sub(NEWEST)
+                    }
+                };
+                if from == last {
+                    continue;
+                }
+                let written = quoted(table.written.column());
+                let sql = format!(
+                    "SELECT DISTINCT {} FROM {name} NOT INDEXED WHERE rowid > ?1 AND ({written} IS NULL OR {written} >= ?2)",
+                    quoted(table.of)
+                );
+                let mut statement = self.connection.prepare(&sql)?;
+                let mut rows = statement.query([from, since])?;
+                while let Some(row) = rows.next()? {
+                    found.extend(text(row.get_ref(0)?).filter(|id| !found.contains(id)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The schema whose rows add to sessions that have files.
+    pub fn schema_beside_files(&self) -> Option<usize> {
+        self.known().find(|(_, (schema, _))| schema.sessions.is_none()).map(|(place, _)| place)
+    }
+
+    fn known(&self) -> impl Iterator<Item = (usize, (&'static Schema, &Readable))> {
+        self.schemas.iter().zip(&self.readable).enumerate().filter(|(_, (_, readable))| readable.any)
+    }
+
+    /// Hands out what is new of a session since `cursors`, which are moved on.
+    ///
+    /// # Errors
+    /// As for [`Database::open`]. What was handed out before stays so.
+    pub fn read(&self, session: &Listed, cursors: &mut Cursors, to: &mut dyn Takes) -> io::Result<()> {
+        let Some((schema, readable)) =
+            self.schemas.get(session.schema).zip(self.readable.get(session.schema))
+        else {
+            return Ok(());
+        };
+        let sessions = schema.sessions.as_ref().zip(readable.sessions.as_ref());
+        let rows = schema.rows.iter().zip(&readable.rows);
+        let tables = rows.filter_map(|(table, sql)| Some((table, sql.as_ref()?)));
+        for (table, sql) in sessions.into_iter().chain(tables) {
+            let keys = if table.is_asked { to.asks() } else { vec![session.id.clone()] };
+            let read = self.connection.prepare(sql).and_then(|mut statement| {
+                for key in &keys {
+                    let cursor = cursors.of(table.name, key);
+                    rows_of(&mut statement, table, key, cursor, self.now, to)?;
+                }
+                Ok(())
+            });
+            read.map_err(told)?;
+            cursors.keep(table.name, &keys);
+        }
+        Ok(())
+    }
+}
+
+/// Hands out the rows of `of` that are new.
+fn rows_of(
+    statement: &mut Statement<'_>,
+    table: &Table,
+    of: &str,
+    cursor: &mut Cursor,
+    now: Now,
+    to: &mut dyn Takes,
+) -> rusqlite::Result<()> {
+    let is_timed = matches!(table.written, Written::Time(_));
+    let mut look = cursor.look(now.wall, is_timed);
+    let mut rows = statement.query(rusqlite::params![of, look.from()])?;
+    while let Some(row) = rows.next()? {
+        let Some(key) = text(row.get_ref(0)?) else { continue };
+        let cells = (0..table.columns.len()).map(|place| row.get_ref(place + 2).map(cell));
+        let cells = cells.collect::<rusqlite::Result<Vec<_>>>()?;
+        if look.is_news(&key, row.get_ref(1)?.as_i64().ok(), &cells) {
+            let at = cells.get(table.at).and_then(|cell| cell.time());
+            to.row(&Row { table: table.name, key: &key, cells: &cells, at });
+        }
+    }
+    look.end();
+    Ok(())
+}
+
+/// How rows of a table are read: first what identifies one and when it was written.
+fn select(table: &Table, columns: &[String]) -> String {
+    let value = |column: &&str| {
+        let name = quoted(column);
+        let is_there = has(columns, column);
+        if is_there {
+            format!("CASE WHEN octet_length({name}) <= {LARGEST_VALUE} THEN {name} END")
+        } else {
+            "NULL".to_owned()
+        }
+    };
+    let values: Vec<_> = table.columns.iter().map(value).collect();
+    let order: Vec<_> = table.order.iter().map(|column| quoted(column)).collect();
+    let written = quoted(table.written.column());
+    format!(
+        "SELECT {}, {written}, {} FROM {} WHERE {} = ?1 AND ({written} IS NULL OR {written} >= ?2) ORDER BY {}",
+        quoted(table.key),
+        values.join(", "),
+        quoted(table.name),
+        quoted(table.of),
+        order.join(", ")
+    )
+}
+
+fn has(columns: &[String], column: &str) -> bool {
+    columns.iter().any(|known| known.eq_ignore_ascii_case(column))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
+fn cell(value: ValueRef<'_>) -> Cell<'_> {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(number) => Cell::Integer(number),
+        ValueRef::Real(number) => Cell::Real(number),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Cell::Text(bytes),
+    }
+}
+
+/// What identifies a row, also where it is a number.
+fn text(value: ValueRef<'_>) -> Option<String> {
+    match cell(value) {
+        Cell::Integer(number) => Some(number.to_string()),
+        cell => cell.text().map(str::to_owned),
+    }
+}

@@ -1,0 +1,256 @@
+//! Notices Discord clients that come and go, without waking up while nothing happens.
+//!
+//! Folders are watched one by one and listed after each watch is set, so that nothing falls in between. What cannot
+//! be watched is looked at now and then: `/tmp` while no link is up and when the daemon is awake anyway, pipes always.
+//! Whether a socket that appeared is worth a connection is not decided here.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use notify::event::ModifyKind;
+use notify::{Event, EventKind};
+use tokio::time::Instant;
+
+use super::endpoints::{
+    EndpointDirs, FoundClient, Identity, PREFIX, discover, present, roots, unwatched, watch_dirs,
+};
+use crate::core::engine::Input;
+use crate::core::publish::Endpoint;
+use crate::core::settings::Clients;
+use crate::io::fs_watch::{Pace, Watch};
+use crate::io::real_path::real;
+
+/// How often the sockets that nothing tells of are glanced at while other things keep the daemon awake.
+const GLANCE_EVERY: Duration = Duration::from_secs(5);
+
+/// A client that starts removes the old socket and makes the new one; together that is one event.
+const PACE: Pace = Pace {
+    quiet: Duration::from_millis(20),
+    at_most: Duration::from_millis(20),
+    look_every: if cfg!(windows) { Duration::from_secs(15) } else { Duration::from_secs(30) },
+};
+
+/// What happened to a client's socket or pipe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndpointEvent {
+    /// It is there, or the user named it; with the client's name for people.
+    Found(Endpoint, String),
+    /// A new one took its place: the client was started again, so an attempt to connect is worth it at once. Says
+    /// nothing about a connection that exists.
+    Renewed(Endpoint, String),
+    /// It is not there any more.
+    Gone(Endpoint),
+}
+
+/// Watches the places where clients listen. Belongs inside a tokio runtime with time.
+#[derive(Debug)]
+pub struct EndpointWatcher {
+    places: EndpointDirs,
+    clients: Clients,
+    watch: Watch,
+    heard: Shared,
+    known: BTreeMap<Endpoint, Option<Identity>>,
+    events: VecDeque<EndpointEvent>,
+    any_link_up: bool,
+    /// Where clients may be that nothing tells of, and which sockets were there at the last look.
+    unwatched: Vec<PathBuf>,
+    seen: Vec<Identity>,
+    glanced_at: Option<Instant>,
+}
+
+/// Shared with the system's callback.
+type Shared = Arc<Mutex<SocketChanges>>;
+
+/// What the callback heard since it was last asked. Sets cannot overflow.
+#[derive(Debug, Default)]
+struct SocketChanges {
+    /// Paths that matter beyond Discord's own names: the bases and what the user named.
+    awaited: BTreeSet<PathBuf>,
+    created: BTreeSet<PathBuf>,
+    removed: BTreeSet<PathBuf>,
+}
+
+impl From<EndpointEvent> for Input {
+    fn from(event: EndpointEvent) -> Self {
+        match event {
+            EndpointEvent::Found(endpoint, client) => Self::Found(endpoint, client),
+            EndpointEvent::Renewed(endpoint, client) => Self::Renewed(endpoint, client),
+            EndpointEvent::Gone(endpoint) => Self::Vanished(endpoint),
+        }
+    }
+}
+
+/// The next event, if there is a watcher. Nothing is lost when the wait is given up.
+pub async fn next_of(endpoints: &mut Option<EndpointWatcher>) -> EndpointEvent {
+    match endpoints {
+        Some(endpoints) => endpoints.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl EndpointWatcher {
+    /// Starts watching; the first events tell what is already there.
+    pub fn new(places: EndpointDirs, clients: Clients) -> Self {
+        let heard = Shared::default();
+        let callback = Arc::clone(&heard);
+        let watch = Watch::new("Discord clients", PACE, move |event| lock(&callback).hear(event));
+        let mut this = Self {
+            places,
+            clients,
+            watch,
+            heard,
+            known: BTreeMap::new(),
+            events: VecDeque::new(),
+            any_link_up: false,
+            unwatched: Vec::new(),
+            seen: Vec::new(),
+            glanced_at: None,
+        };
+        this.refresh();
+        this
+    }
+
+    /// Waits for the next event. Nothing is lost when the wait is given up.
+    pub async fn next(&mut self) -> EndpointEvent {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            self.watch.wait().await;
+            self.refresh();
+        }
+    }
+
+    /// Tells whether any card has a way out at the moment: then no client is looked for where that costs wake-ups.
+    pub fn set_any_link_up(&mut self, up: bool) {
+        if self.any_link_up != up {
+            self.any_link_up = up;
+            if up { self.plan_look() } else { self.watch.look_at(Some(Instant::now())) }
+        }
+    }
+
+    /// Looks at what cannot be watched, which is a few sockets' worth of work: to be called when the daemon is awake anyway.
+    /// At something that happened to a link it always looks, otherwise only now and then.
+    pub fn glance(&mut self, is_about_a_link: bool) {
+        let now = Instant::now();
+        let is_due = is_about_a_link || self.glanced_at.is_none_or(|at| at + GLANCE_EVERY <= now);
+        if self.unwatched.is_empty() || !is_due {
+            return;
+        }
+        self.glanced_at = Some(now);
+        if present(&self.unwatched, &self.places) != self.seen {
+            self.refresh();
+        }
+    }
+
+    /// Uses other clients from now on.
+    pub fn set_clients(&mut self, clients: Clients) {
+        if self.clients != clients {
+            self.clients = clients;
+            self.refresh();
+        }
+    }
+
+    fn refresh(&mut self) {
+        let heard = self.take_heard();
+        // The watch of a folder goes with it, also when another one takes its place.
+        heard.removed.iter().for_each(|folder| self.watch.forget(folder));
+        self.watch.follow(|| watch_dirs(&self.places, &self.clients).into_iter().collect());
+        self.unwatched = unwatched(&self.places, &self.clients, self.watch.watched());
+        // Before the look: what comes in between is then seen by the next glance.
+        self.seen = present(&self.unwatched, &self.places);
+        let found = discover(&self.places, &self.clients);
+        self.compare(&found, &heard.created);
+        self.plan_look();
+    }
+
+    /// What was heard since it was last asked; from now on the paths count that are awaited now.
+    fn take_heard(&self) -> SocketChanges {
+        let awaited = self.awaited();
+        std::mem::replace(&mut lock(&self.heard), SocketChanges { awaited, ..SocketChanges::default() })
+    }
+
+    fn compare(&mut self, found: &[FoundClient], created: &BTreeSet<PathBuf>) {
+        for FoundClient { endpoint, client, identity } in found {
+            let event = match self.known.insert(endpoint.clone(), *identity) {
+                None => EndpointEvent::Found(endpoint.clone(), client.clone()),
+                Some(before) => {
+                    let anew = before != *identity || created.contains(Path::new(&endpoint.0));
+                    if !anew || identity.is_none() {
+                        continue;
+                    }
+                    EndpointEvent::Renewed(endpoint.clone(), client.clone())
+                }
+            };
+            self.events.push_back(event);
+        }
+        let gone: Vec<Endpoint> = self
+            .known
+            .keys()
+            .filter(|known| found.iter().all(|one| one.endpoint != **known))
+            .cloned()
+            .collect();
+        for endpoint in gone {
+            self.known.remove(&endpoint);
+            self.events.push_back(EndpointEvent::Gone(endpoint));
+        }
+    }
+
+    /// Plans the next look at what cannot be watched, if there is such a place and a reason.
+    fn plan_look(&mut self) {
+        self.watch.look_at(None);
+        if cfg!(windows) || (!self.any_link_up && self.is_blind_somewhere()) {
+            self.watch.look_later();
+        }
+    }
+
+    fn is_blind_somewhere(&self) -> bool {
+        roots(&self.places, &self.clients).iter().any(|root| !self.watch.watched().contains(root))
+    }
+
+    fn awaited(&self) -> BTreeSet<PathBuf> {
+        match &self.clients {
+            Clients::All => self.places.bases.iter().map(|base| real(base)).collect(),
+            Clients::Only(endpoints) => endpoints.iter().map(PathBuf::from).collect(),
+        }
+    }
+}
+
+fn lock(heard: &Shared) -> MutexGuard<'_, SocketChanges> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SocketChanges {
+    /// Takes in what happened in the folders watched, and says whether anything came of it.
+    fn hear(&mut self, event: &Event) -> bool {
+        if matches!(event.kind, EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_))) {
+            return false;
+        }
+        let mut matters = false;
+        for path in event.paths.iter().filter(|path| self.is_relevant(path)).cloned().collect::<Vec<_>>() {
+            matters = true;
+            if event.kind.is_remove() || matches!(event.kind, EventKind::Modify(ModifyKind::Name(_))) {
+                self.removed.insert(path.clone());
+            }
+            if !event.kind.is_remove() {
+                self.created.insert(path);
+            }
+        }
+        matters
+    }
+
+    /// Whether a client's coming or going may look like this. A runtime folder belongs to the whole desktop, and
+    /// most of what happens in it is none of ours.
+    fn is_relevant(&self, path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let parent =
+            path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with(PREFIX)
+            || name.starts_with("snap.")
+            || matches!(name, "app" | ".flatpak" | "xdg-run")
+            || matches!(parent, "app" | ".flatpak")
+            || self.awaited.iter().any(|awaited| awaited.starts_with(path))
+    }
+}

@@ -1,0 +1,102 @@
+//! The agents' home folders, and which of them are read by settings and environment.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::core::settings::{Source, Sources};
+use crate::core::source::Agent;
+use crate::core::source::layout::{Elsewhere, Homes};
+use crate::io::files;
+use crate::io::paths::Environment;
+use crate::io::real_path::real;
+
+/// One agent's home folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// Whose files are in it.
+    pub agent: Agent,
+    /// Where it is. It need not exist yet.
+    pub path: PathBuf,
+    /// What sessions and limits call it.
+    pub label: Arc<str>,
+}
+
+impl Home {
+    /// The folder and the name of the database that this home is, where it is no folder with some.
+    pub fn database(&self) -> Option<(&Path, &str)> {
+        let is_named_so = || self.path.extension().is_some_and(|ending| ending == "db");
+        let is_one = self.agent.spec().layout.databases.is_some()
+            && (self.path.is_file() || is_named_so() && !self.path.is_dir());
+        let name = self.path.file_name().and_then(OsStr::to_str).filter(|_| is_one)?;
+        Some((self.path.parent()?, name))
+    }
+}
+
+/// Every home of every agent that is switched on.
+pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
+    let read = sources.iter().filter(|(_, source)| source.is_read);
+    read.flat_map(|(agent, source)| homes(agent, folders(agent, source, environment))).collect()
+}
+
+/// Larger files are no settings of an agent's, in bytes.
+const LARGEST_SETTINGS: u64 = 1 << 20;
+
+/// An agent's home folders: the settings, else its variables, else the usual ones, and the folders that the agent's own
+/// settings in them name for sessions. They need not exist.
+///
+/// A variable that may name several is taken whole if there is such a folder, and in parts otherwise.
+pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<PathBuf> {
+    let Homes { variables, below, files, has_commas, usual, .. } = &agent.spec().homes;
+    let named = || {
+        let (name, whole) = variables.iter().find_map(|name| Some((name, environment.path(name)?)))?;
+        if !below.is_empty() {
+            return Some(below.iter().map(|below| whole.join(below)).collect());
+        }
+        let parts = environment.text(name).filter(|_| *has_commas).unwrap_or_default().split(',');
+        let parts = parts.map(|part| PathBuf::from(part.trim())).filter(|part| part.is_absolute());
+        let parts: Vec<PathBuf> = parts.collect();
+        Some(if parts.len() < 2 || whole.is_dir() { vec![whole] } else { parts })
+    };
+    let usual = || environment.home().map(|home| usual.iter().map(|folder| home.join(folder)).collect());
+    let chosen = Some(source.homes.clone()).filter(|homes| !homes.is_empty());
+    let is_chosen = chosen.is_some();
+    let mut all: Vec<PathBuf> = chosen.or_else(named).or_else(usual).unwrap_or_default();
+    // A relative one is below the first home; one in memory has no file.
+    let first = all.first().cloned();
+    let file = |name: &&str| {
+        let file = environment.text(name).filter(|file| !is_chosen && !file.starts_with(':'))?;
+        first.as_ref().map(|first| first.join(file))
+    };
+    all.extend(files.iter().filter_map(file));
+    let elsewhere: Vec<_> = all.iter().filter_map(|home| elsewhere(agent, home, environment)).collect();
+    all.extend(elsewhere);
+    let mut known = BTreeSet::new();
+    all.retain(|folder| known.insert(folder.clone()));
+    all
+}
+
+/// The folder that the agent's own settings in `home` name for sessions. One that depends on where the agent was started is
+/// not known.
+fn elsewhere(agent: Agent, home: &Path, environment: &Environment) -> Option<PathBuf> {
+    let Elsewhere { file, folder } = agent.spec().layout.elsewhere.as_ref()?;
+    let folder = folder(&files::read(&home.join(file), LARGEST_SETTINGS).ok()?)?;
+    let folder = match folder.strip_prefix("~/") {
+        Some(below) => environment.home()?.join(below),
+        None => PathBuf::from(folder),
+    };
+    folder.is_absolute().then_some(folder)
+}
+
+/// One home per folder: a usual one may be a link to another.
+fn homes(agent: Agent, paths: Vec<PathBuf>) -> Vec<Home> {
+    let mut homes: Vec<Home> = Vec::new();
+    for path in paths {
+        if !homes.iter().any(|home| real(&home.path) == real(&path)) {
+            let label = path.to_string_lossy().into();
+            homes.push(Home { agent, path, label });
+        }
+    }
+    homes
+}

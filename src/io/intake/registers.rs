@@ -1,0 +1,398 @@
+//! The agents' registers of running processes: read when they change, and held against the processes that run.
+//!
+//! A killed process leaves its entry behind, so no entry counts before its process has been found; and an entry may be
+//! swept away by a program that does not see the process, so a session is open for as long as its process runs. That is
+//! looked up when the system tells of an end (see `exits`), at every event of a register, at rescans, and when the daemon
+//! is awake anyway. Only where nothing tells of ends and an entry has gone, a timer asks for a while.
+//! Beside the entries lie secrets: only files with an entry's name are opened.
+//! Read next: [`crate::core::register`], for what follows from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Home;
+use super::exits::Exits;
+use super::open::Stamp;
+use super::places::Root;
+use crate::core::register::{self, Open, ProcessEntry, Register};
+use crate::core::source::layout::Layout;
+use crate::core::source_event::SourceEvent;
+use crate::core::time::Now;
+use crate::io::files;
+use crate::io::process::{Named, counts_in, start_time};
+
+/// Larger files are no entries.
+const LARGEST: u64 = 64 * 1024;
+
+/// More entries than this are not read: a folder with so many is none of an agent's.
+const MOST: usize = 1_000;
+
+/// How often processes of which nothing is told are looked up at most: macOS starts a program for each.
+const VERIFY_EVERY: Duration =
+    Duration::from_secs(if cfg!(any(target_os = "linux", windows)) { 0 } else { 10 });
+
+/// Where nothing tells of the ends of processes: when those are looked up first whose entries have gone, and when for the
+/// last time but for rescans. As a rule a program takes its entry away just before it ends.
+const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(64)];
+
+/// One register as it was read last.
+#[derive(Debug)]
+struct Registered {
+    home: Arc<Home>,
+    /// By process, and whether that is a foreign one: another machine may give the same ids.
+    entries: BTreeMap<(u32, bool), ProcessFile>,
+    told: Option<Register>,
+    verified_at: Duration,
+    /// When to look up processes whose entries have gone, and how long it was waited for that.
+    again: Option<(Duration, Duration)>,
+    /// Something changed since it was told.
+    changed: bool,
+}
+
+/// The file of one process; without content where that could not be understood. Whether a foreign one runs, on another
+/// machine or in another namespace, cannot be seen from here.
+#[derive(Debug, Default)]
+struct ProcessFile {
+    content: Option<ProcessEntry>,
+    /// Whether its process was running when that was looked up last; `None` when it is to be looked up.
+    runs: Option<bool>,
+    /// The file has gone, which says nothing while the process runs.
+    gone: bool,
+}
+
+/// All of them, by their folders.
+pub(super) struct Registers {
+    read: BTreeMap<PathBuf, Registered>,
+    /// What they said to an earlier reading.
+    earlier: Vec<register::Left>,
+    /// Tells of ends; `None` for a single reading.
+    exits: Option<Exits>,
+}
+
+impl Registers {
+    pub(super) fn new(earlier: Vec<register::Left>, exits: Option<Exits>) -> Self {
+        Self { read: BTreeMap::new(), earlier, exits }
+    }
+
+    /// Reads a register anew.
+    pub(super) fn read(&mut self, root: &Root) {
+        let earlier = self.earlier.iter().find(|left| left.home == root.home.label);
+        let register = self.read.entry(root.path.clone()).or_insert_with(|| Registered {
+            home: Arc::clone(&root.home),
+            entries: earlier.into_iter().flat_map(|left| &left.open).map(inherited).collect(),
+            told: None,
+            verified_at: Duration::ZERO,
+            again: None,
+            changed: true,
+        });
+        register.read(&root.path);
+    }
+
+    /// An entry came, changed or went.
+    pub(super) fn entry_changed(&mut self, path: &Path, now: Now) {
+        if let Some(register) = path.parent().and_then(|folder| self.read.get_mut(folder)) {
+            register.read_entry(path);
+        }
+        self.verify(now);
+    }
+
+    /// Reads those of the homes that are `wanted`, whose changes nobody may have told.
+    pub(super) fn check(&mut self, wanted: impl Fn(&Arc<Home>) -> bool) {
+        for (folder, register) in self.read.iter_mut().filter(|(_, register)| wanted(&register.home)) {
+            register.read(folder);
+        }
+    }
+
+    /// Looks whether the processes still run, unless that was done just now; tells nothing yet.
+    pub(super) fn verify(&mut self, now: Now) {
+        for register in self.read.values_mut() {
+            if now.mono >= register.verified_at.saturating_add(VERIFY_EVERY) {
+                register.doubt(|_| true);
+            }
+        }
+    }
+
+    /// The same for these, of which the system says that they have ended.
+    pub(super) fn ended(&mut self, pids: &BTreeSet<u32>) {
+        self.read.values_mut().for_each(|register| register.doubt(|pid| pids.contains(&pid)));
+    }
+
+    /// Looks up the processes whose entries have gone, if it is time to.
+    pub(super) fn look_again(&mut self, mono: Duration) {
+        for register in self.read.values_mut().filter(|register| register.is_time(mono)) {
+            register.changed = true;
+            for entry in register.entries.values_mut().filter(|entry| entry.gone) {
+                entry.runs = None;
+            }
+        }
+    }
+
+    /// When that is.
+    pub(super) fn look_again_at(&self) -> Option<Duration> {
+        self.read.values().filter_map(|register| register.again).map(|(at, _)| at).min()
+    }
+
+    /// What has changed.
+    pub(super) fn tell(&mut self, now: Now) -> Vec<SourceEvent> {
+        let mut news = Vec::new();
+        let mut any_changed = false;
+        for (folder, register) in &mut self.read {
+            if std::mem::take(&mut register.changed) {
+                any_changed = true;
+                let latest = register.verified(folder, now);
+                if register.told.as_ref() != Some(&latest) {
+                    register.told = Some(latest.clone());
+                    let home = Arc::clone(&register.home.label);
+                    news.push(SourceEvent::Register { home, register: Some(latest) });
+                }
+            }
+        }
+        if any_changed {
+            self.watch_for_ends(now.mono);
+        }
+        news
+    }
+
+    fn watch_for_ends(&mut self, mono: Duration) {
+        let Some(exits) = &mut self.exits else { return };
+        let running = |register: &Registered| register.running().collect::<Vec<_>>();
+        let pids: BTreeSet<u32> = self.read.values().flat_map(running).collect();
+        let told = exits.watch(&pids);
+        for register in self.read.values_mut() {
+            register.wait_for_ends(mono, told);
+        }
+    }
+
+    /// The registers in `folder` are gone or of no interest any more.
+    pub(super) fn lose(&mut self, folder: &Path) -> Vec<SourceEvent> {
+        let lost = self.read.extract_if(.., |path, _| path.starts_with(folder));
+        let lost = lost.map(|(_, register)| Arc::clone(&register.home.label));
+        lost.map(|home| SourceEvent::Register { home, register: None }).collect()
+    }
+}
+
+impl Registered {
+    fn layout(&self) -> &'static Layout {
+        &self.home.agent.spec().layout
+    }
+
+    fn pid_of(&self, path: &Path) -> Option<u32> {
+        self.layout().pid_of(path.file_name()?.to_str()?)
+    }
+
+    /// Reads every entry in `folder`.
+    fn read(&mut self, folder: &Path) {
+        self.changed = true;
+        // A folder that went away is noticed elsewhere.
+        let Ok(listing) = fs::read_dir(folder) else { return };
+        let names = listing.flatten().map(|entry| entry.file_name());
+        let paths = names.map(|name| folder.join(name)).filter(|path| self.pid_of(path).is_some());
+        let paths: Vec<PathBuf> = paths.take(MOST).collect();
+        let there: BTreeSet<u32> = paths.iter().filter_map(|path| self.pid_of(path)).collect();
+        let gone: Vec<u32> =
+            self.entries.keys().map(|(pid, _)| *pid).filter(|pid| !there.contains(pid)).collect();
+        gone.into_iter().for_each(|pid| self.entry_gone(pid));
+        paths.iter().for_each(|path| self.read_entry(path));
+    }
+
+    fn read_entry(&mut self, path: &Path) {
+        let Some((pid, form)) = self.pid_of(path).zip(self.layout().register.as_ref()) else { return };
+        self.changed = true;
+        match files::read(path, LARGEST) {
+            Ok(bytes) => {
+                let content = (form.read)(pid, &bytes);
+                // One that is just being written is what it was until it is whole again.
+                let Some(content) = content else { return };
+                let foreign = content.pid_domain.as_deref().is_some_and(|domain| !counts_in(domain));
+                self.replaced((pid, !foreign));
+                let entry = self.entries.entry((pid, foreign)).or_default();
+                entry.gone = false;
+                let start = entry.content.as_ref().map(|known| &known.process_start);
+                if start != Some(&content.process_start) {
+                    entry.runs = None;
+                }
+                entry.content = Some(content);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.entry_gone(pid);
+            }
+            // It is tried again at the next event or rescan.
+            Err(_) => {}
+        }
+    }
+
+    /// The file of `pid` is not there any more.
+    fn entry_gone(&mut self, pid: u32) {
+        self.replaced((pid, false));
+        self.replaced((pid, true));
+    }
+
+    /// An entry has gone; whether its process has is to be looked up.
+    fn replaced(&mut self, key: (u32, bool)) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        if !std::mem::replace(&mut entry.gone, true) {
+            self.again = None;
+        }
+        if entry.runs == Some(true) {
+            entry.runs = None;
+        }
+    }
+
+    fn is_time(&self, mono: Duration) -> bool {
+        self.again.is_some_and(|(at, _)| mono >= at)
+    }
+
+    /// What the entries say, of processes that run.
+    fn verified(&mut self, folder: &Path, now: Now) -> Register {
+        self.look_up(now.mono);
+        let mut register = Register::default();
+        for ((pid, foreign), entry) in &self.entries {
+            let Some(content) = &entry.content else { continue };
+            if *foreign {
+                register.unseen.insert(content.session.clone());
+            } else if entry.runs == Some(true) {
+                let status = content.status.filter(|_| !entry.gone);
+                let open = Open { status, since: content.updated_at, process: Some(*pid) };
+                let known = register.open.entry(content.session.clone()).or_insert(open);
+                if open.since > known.since {
+                    *known = open;
+                }
+            } else {
+                register.left.insert(content.session.clone());
+            }
+        }
+        // One that has gone counts until its process has ended and that is told.
+        self.entries.retain(|_, entry| !entry.gone || entry.runs == Some(true));
+        register.left.retain(|session| !register.open.contains_key(session));
+        // Those that cannot be seen may run.
+        if register.unseen.is_empty() && self.running().next().is_none() {
+            register.empty_since = Some(self.empty_since(folder, now.wall));
+        }
+        register
+    }
+
+    /// Whether these still run is to be looked up.
+    fn doubt(&mut self, which: impl Fn(u32) -> bool) {
+        for ((pid, _), entry) in &mut self.entries {
+            self.changed |= entry.runs.take_if(|runs| *runs && which(*pid)).is_some();
+        }
+    }
+
+    /// The processes that run.
+    fn running(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().filter(|(_, entry)| entry.runs == Some(true)).map(|((pid, _), _)| *pid)
+    }
+
+    /// Sets the timer for processes whose entries have gone, unless their ends are `told`.
+    fn wait_for_ends(&mut self, mono: Duration, told: bool) {
+        let [first, last] = AGAIN;
+        let any_gone = self.entries.values().any(|entry| entry.gone);
+        self.again = match self.again {
+            _ if told || !any_gone => None,
+            None => Some((mono.saturating_add(first), first)),
+            Some((at, _)) if mono < at => self.again,
+            // Then rescans suffice.
+            Some((_, waited)) if waited >= last => Some((Duration::MAX, waited)),
+            Some((_, waited)) => Some((mono.saturating_add(waited * 2), waited * 2)),
+        };
+    }
+
+    /// Looks up the processes of which it is not known whether they run.
+    fn look_up(&mut self, mono: Duration) {
+        let unknown =
+            self.entries.iter_mut().filter(|((_, foreign), entry)| !foreign && entry.runs.is_none());
+        for ((pid, _), entry) in unknown {
+            let content = entry.content.as_ref();
+            let named = Named {
+                pid: *pid,
+                start: content.and_then(|content| content.process_start.as_deref()),
+                seen_at: content.and_then(|content| content.started_at),
+            };
+            entry.runs = Some(named.runs());
+            self.verified_at = mono;
+        }
+    }
+
+    /// Since when nothing runs, as far as that is known: what was open just now is closed now, and before that an entry
+    /// was taken away last when the folder changed.
+    fn empty_since(&self, folder: &Path, wall: Timestamp) -> Timestamp {
+        match &self.told {
+            Some(told) if told.empty_since.is_none() => wall,
+            told => {
+                let changed_at = Stamp::look(folder).map_or(Timestamp::MIN, |stamp| stamp.modified);
+                let known = told.as_ref().and_then(|told| told.empty_since);
+                Some(changed_at.min(wall)).max(known).unwrap_or(wall)
+            }
+        }
+    }
+}
+
+/// The entry of a process that an earlier reading knew, as if its file had gone: if it has not, that says more.
+fn inherited((session, process): (&String, &u32)) -> ((u32, bool), ProcessFile) {
+    let content = ProcessEntry {
+        pid: *process,
+        process_start: start_time(*process).map(|start| start.to_string()),
+        pid_domain: None,
+        session: session.clone(),
+        started_at: None,
+        status: None,
+        updated_at: None,
+    };
+    ((*process, false), ProcessFile { content: Some(content), runs: None, gone: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::source::Agent;
+
+    /// Of processes that ran until just now, whose entries have gone, each in a session with its number.
+    fn register(pids: &[u32]) -> Registered {
+        let ran = |(key, entry)| (key, ProcessFile { runs: Some(true), ..entry });
+        Registered {
+            home: Arc::new(Home { agent: Agent::CLAUDE, path: "/h".into(), label: "/h".into() }),
+            entries: pids.iter().map(|pid| ran(inherited((&pid.to_string(), pid)))).collect(),
+            told: None,
+            verified_at: Duration::ZERO,
+            again: None,
+            changed: false,
+        }
+    }
+
+    #[test]
+    fn where_nothing_tells_of_ends_they_are_looked_for_ever_more_seldom() {
+        let mut register = register(&[7]);
+        let mut looked_at = Vec::new();
+        for second in 0..1_000 {
+            let mono = Duration::from_secs(second);
+            if register.again.is_none() || register.is_time(mono) {
+                looked_at.push(second);
+                register.wait_for_ends(mono, false);
+            }
+        }
+        assert_eq!(looked_at, [0, 1, 3, 7, 15, 31, 63, 127]);
+        register.wait_for_ends(Duration::from_secs(1_000), true);
+        assert_eq!(register.again, None, "an event will tell");
+        register.entries.clear();
+        register.wait_for_ends(Duration::from_secs(1_001), false);
+        assert_eq!(register.again, None, "nothing to look for");
+    }
+
+    #[test]
+    fn an_end_that_is_told_is_looked_up_at_once() {
+        const NOBODY: u32 = u32::MAX - 3;
+        let mut registers = Registers::new(Vec::new(), None);
+        registers.read.insert("/h".into(), register(&[NOBODY - 4, NOBODY]));
+        registers.ended(&[NOBODY].into());
+        let told = registers.tell(Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH });
+        let [SourceEvent::Register { register: Some(told), .. }] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(told.left, [NOBODY.to_string()].into());
+        assert!(told.open.contains_key(&(NOBODY - 4).to_string()), "nothing is told of it");
+    }
+}

@@ -1,0 +1,166 @@
+//! The file system's own events, and what to do where they are not to be had.
+//!
+//! Folders are watched one by one, and each is listed after its watch has begun: a library's recursive mode misses files
+//! written right after their folder. Only macOS watches whole trees and nothing less, so there it is one watch per tree;
+//! many would restart the one stream with every new folder.
+//! Read next: `folders`, which decides what to watch.
+
+use std::path::{Component, Path, Prefix};
+use std::sync::Arc;
+
+use notify::RecursiveMode;
+
+use super::Clock;
+use super::breath::Breath;
+use super::inbox::Inbox;
+use crate::io::fs_watch::{Paths, WatchError};
+
+/// Whether one watch covers a folder and everything below it.
+pub(super) const WHOLE_TREES: bool = cfg!(target_os = "macos");
+
+/// Whether the system queues enough events for whoever hears them to rest.
+const QUEUES: bool = cfg!(target_os = "linux");
+
+/// Folders where a stranger's work would wake us all day.
+const SHARED: [&str; 4] = ["/", "/tmp", "/var/tmp", "/private/tmp"];
+
+/// How far a folder's events can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Trust {
+    /// Every change is told.
+    Events,
+    /// Folders are told, but not files that their writer keeps open: NTFS updates their entry when they are closed.
+    Folders,
+    /// Changes made on other machines are not told.
+    Network,
+    /// Nothing is told: a Linux home seen from Windows, or a share.
+    Nothing,
+}
+
+pub(super) struct Watcher {
+    paths: Paths,
+    /// How many folders may be watched; none at all for a single reading, which is no reason to complain.
+    most: Option<usize>,
+}
+
+impl Watcher {
+    pub(super) fn new(inbox: Arc<Inbox>, clock: Clock, most: Option<usize>) -> Self {
+        let mut breath = Breath::default();
+        let paths = Paths::new(move |event| {
+            let matters = inbox.heard(event);
+            if matters
+                && QUEUES
+                && let Some(rest) = breath.after_event(clock().mono)
+            {
+                inbox.rest(rest);
+            }
+        });
+        Self { paths, most }
+    }
+
+    pub(super) fn is_off(&self) -> bool {
+        self.most.is_none()
+    }
+
+    /// Watches a folder of a session tree, `level` levels below the tree's root, unless it is watched already.
+    pub(super) fn watch(&mut self, folder: &Path, level: usize) -> Result<(), WatchError> {
+        match (WHOLE_TREES, level) {
+            (true, 0) => self.add(folder, RecursiveMode::Recursive),
+            (true, _) => Ok(()),
+            (false, _) => self.add(folder, RecursiveMode::NonRecursive),
+        }
+    }
+
+    /// Watches a folder for what appears directly in it, unless it is watched already.
+    pub(super) fn await_in(&mut self, folder: &Path) -> Result<(), WatchError> {
+        self.add(folder, RecursiveMode::NonRecursive)
+    }
+
+    /// Ends the watches on `folder` and below it, as far as there are any.
+    pub(super) fn forget(&mut self, folder: &Path) {
+        self.paths.retain(|path| !path.starts_with(folder));
+    }
+
+    /// Ends the watch on `folder`, not those below it.
+    pub(super) fn forget_only(&mut self, folder: &Path) {
+        self.paths.forget(folder);
+    }
+
+    fn add(&mut self, folder: &Path, mode: RecursiveMode) -> Result<(), WatchError> {
+        let watched = self.paths.watched();
+        match self.most {
+            None => Ok(()),
+            Some(most) if watched.len() >= most && !watched.contains(folder) => Err(WatchError::Limit),
+            Some(_) => self.paths.watch(folder, mode),
+        }
+    }
+}
+
+/// Whether a missing folder may be waited for by watching `folder`, an ancestor of its home or the home itself.
+pub(super) fn may_wait_in(folder: &Path, home: &Path) -> bool {
+    // A macOS stream sees everything below its folder, whatever one asks for.
+    let too_wide = cfg!(target_os = "macos") && folder != home;
+    !too_wide && !SHARED.iter().any(|shared| folder == Path::new(shared))
+}
+
+/// How far events about the folder at `path` can be trusted.
+pub(super) fn trust(path: &Path) -> Trust {
+    if let Some(Component::Prefix(prefix)) = path.components().next()
+        && matches!(prefix.kind(), Prefix::UNC(..) | Prefix::VerbatimUNC(..))
+    {
+        return Trust::Nothing;
+    }
+    match path.ancestors().find(|folder| folder.is_dir()) {
+        Some(folder) if is_remote(folder) => Trust::Network,
+        _ if cfg!(windows) => Trust::Folders,
+        _ => Trust::Events,
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn is_remote(folder: &Path) -> bool {
+    // linux/magic.h: NFS, SMB, SMB2, CIFS, 9P, AFS, Coda, Ceph, vboxsf. FUSE is left out: most of it is local.
+    const REMOTE: [rustix::fs::FsWord; 9] = [
+        0x6969,
+        0x517B,
+        0xFE53_4D42,
+        0xFF53_4D42,
+        0x0102_1997,
+        0x5346_414F,
+        0x7375_7245,
+        0x00C3_6400,
+        0x786F_4256,
+    ];
+    rustix::fs::statfs(folder).is_ok_and(|found| REMOTE.contains(&found.f_type))
+}
+
+#[cfg(target_os = "macos")]
+fn is_remote(folder: &Path) -> bool {
+    /// sys/mount.h: the file system is stored locally.
+    const MNT_LOCAL: u32 = 0x1000;
+    rustix::fs::statfs(folder).is_ok_and(|found| found.f_flags & MNT_LOCAL == 0)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn is_remote(_: &Path) -> bool {
+    false
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+
+    /// A Linux home tells Windows nothing, so it has to be polled; how it is written makes no difference.
+    #[test]
+    fn a_linux_home_seen_from_windows_is_not_trusted() {
+        for home in [
+            r"\\wsl.localhost\Ubuntu\home\ada\.codex",
+            r"\\wsl$\Ubuntu\home\ada\.codex",
+            "//wsl.localhost/Ubuntu/home/ada/.codex",
+            r"\\?\UNC\wsl.localhost\Ubuntu\home\ada\.codex",
+        ] {
+            assert_eq!(trust(Path::new(home)), Trust::Nothing, "{home}");
+        }
+        assert_eq!(trust(Path::new(r"C:\Users\ada\.codex")), Trust::Folders);
+    }
+}

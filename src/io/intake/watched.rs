@@ -1,0 +1,249 @@
+//! The session trees: which folders of them are watched, waited for and known.
+//!
+//! Reads no listing and no file. Read next: `watch`, for the watching itself; `folders`, for what is in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Home;
+use super::inbox::Inbox;
+use super::open::Stamp;
+use super::places::{Kind, Places, Presence, Root};
+use super::watch::{self, WHOLE_TREES, Watcher};
+use crate::core::source::layout::Purpose;
+use crate::core::source_event::FileIdentity;
+use crate::core::time::later;
+use crate::io::fs_watch::WatchError;
+use crate::io::real_path;
+
+/// File systems keep a folder's time in steps of up to two seconds: younger times may hide a change.
+const TIME_STEP: Duration = Duration::from_secs(2);
+
+/// A session folder as it was when it was listed.
+#[derive(Debug)]
+struct Folder {
+    level: usize,
+    identity: FileIdentity,
+    /// `None` when it was too young to tell a later change.
+    modified: Option<Timestamp>,
+}
+
+/// The session trees, and what is watched and known of them.
+pub(super) struct Watched {
+    watcher: Watcher,
+    /// Shows the trees to the watcher's callback.
+    inbox: Arc<Inbox>,
+    places: Places,
+    /// The folders above missing trees that are watched.
+    waiting: BTreeSet<PathBuf>,
+    folders: BTreeMap<PathBuf, Folder>,
+}
+
+impl Watched {
+    pub(super) fn new(watcher: Watcher, inbox: Arc<Inbox>) -> Self {
+        let (places, waiting, folders) = (Places::default(), BTreeSet::new(), BTreeMap::new());
+        Self { watcher, inbox, places, waiting, folders }
+    }
+
+    /// Whether events are to tell what happens.
+    pub(super) fn listens(&self) -> bool {
+        !self.watcher.is_off()
+    }
+
+    /// The trees, present or not.
+    pub(super) fn roots(&self) -> &[Root] {
+        &self.places.roots
+    }
+
+    /// What `path` is in which tree.
+    pub(super) fn find(&self, path: &Path) -> Option<(&Root, Kind)> {
+        self.places.find(path)
+    }
+
+    /// The known folders of all trees, in the order of their paths.
+    pub(super) fn folders(&self) -> impl DoubleEndedIterator<Item = (&PathBuf, usize)> {
+        self.folders.iter().map(|(path, folder)| (path, folder.level))
+    }
+
+    /// Those of the homes that are wanted.
+    pub(super) fn folders_of(
+        &self,
+        wanted: impl Fn(&Arc<Home>) -> bool,
+    ) -> impl DoubleEndedIterator<Item = (&PathBuf, usize)> {
+        let is_in = move |path: &Path| self.find(path).is_some_and(|(root, _)| wanted(&root.home));
+        self.folders().filter(move |(path, _)| is_in(path))
+    }
+
+    pub(super) fn add(&mut self, home: &Arc<Home>) {
+        self.places.add(home);
+        self.inbox.set_places(&self.places);
+    }
+
+    /// Watches nothing of a home any more. Where its trees were.
+    pub(super) fn remove(&mut self, home: &Arc<Home>) -> Vec<PathBuf> {
+        let roots = self.places.roots.extract_if(.., |root| Arc::ptr_eq(&root.home, home));
+        let roots: Vec<_> = roots.map(|root| root.path).collect();
+        for root in &roots {
+            self.watcher.forget(root);
+            self.folders.retain(|folder, _| !folder.starts_with(root));
+        }
+        self.inbox.set_places(&self.places);
+        roots
+    }
+
+    /// Watches the nearest folder above a missing tree; true when the next one has appeared meanwhile.
+    fn wait_for(&mut self, index: usize, root: &Root, waiting: &mut BTreeSet<PathBuf>) -> bool {
+        let nearest = root.configured.ancestors().find(|folder| folder.is_dir());
+        let Some((nearest, rest)) =
+            nearest.and_then(|nearest| Some((nearest, root.configured.strip_prefix(nearest).ok()?)))
+        else {
+            return false;
+        };
+        let folder = real(nearest);
+        let wanted = root.is_awaited()
+            && watch::trust(nearest) != watch::Trust::Nothing
+            && watch::may_wait_in(&folder, &real(&root.home.path));
+        let awaited = match wanted.then(|| self.watcher.await_in(&folder)) {
+            None => false,
+            Some(Ok(())) => true,
+            // It went just now: another one is the nearest.
+            Some(Err(WatchError::Missing)) => return true,
+            Some(Err(_)) => false,
+        };
+        let path = folder.join(rest);
+        let presence = if awaited { Presence::Awaited } else { Presence::Missing };
+        if let Some(root) = self.places.roots.get_mut(index)
+            && (root.path != path || root.presence != presence)
+        {
+            (root.path, root.presence) = (path, presence);
+            self.inbox.set_places(&self.places);
+        }
+        let next = folder.join(rest.iter().next().unwrap_or_default());
+        if awaited {
+            waiting.insert(folder);
+        }
+        awaited && next.is_dir()
+    }
+
+    /// The next missing tree that is there by now, from here on present. Those where sessions begin are waited for.
+    pub(super) fn arrived(&mut self) -> Option<Root> {
+        let mut waiting = BTreeSet::new();
+        for index in 0..self.places.roots.len() {
+            while let Some(root) = self.places.roots.get_mut(index).filter(|root| !root.is_present()) {
+                if root.has_arrived() {
+                    (root.path, root.presence) = (real(&root.configured), Presence::Present);
+                    let root = root.clone();
+                    self.inbox.set_places(&self.places);
+                    return Some(root);
+                }
+                let root = root.clone();
+                if !self.wait_for(index, &root, &mut waiting) {
+                    break;
+                }
+            }
+        }
+        for folder in std::mem::replace(&mut self.waiting, waiting) {
+            if !self.waiting.contains(&folder) && !self.folders.contains_key(&folder) {
+                self.watcher.forget_only(&folder);
+            }
+        }
+        None
+    }
+
+    /// The trees that are not where they were: a link may lead elsewhere by now.
+    pub(super) fn moved(&self) -> Vec<PathBuf> {
+        let moved =
+            |root: &&Root| root.is_present() && (real(&root.configured) != root.path || !root.path.is_dir());
+        self.roots().iter().filter(moved).map(|root| root.path.clone()).collect()
+    }
+
+    /// Watches a folder of a tree, `level` levels below its root.
+    pub(super) fn watch(&mut self, folder: &Path, level: usize) -> Result<(), WatchError> {
+        self.watcher.watch(folder, level)
+    }
+
+    /// Not every system tells that a watched folder is gone, or that it is another one by now: those are watched anew, and
+    /// the trees that are returned are to be.
+    pub(super) fn doubt(&mut self) -> Vec<Root> {
+        for folder in &self.waiting {
+            self.watcher.forget_only(folder);
+        }
+        if !cfg!(windows) {
+            return Vec::new();
+        }
+        for root in &self.places.roots {
+            self.watcher.forget_only(&root.path);
+        }
+        self.roots().iter().filter(|root| root.is_present()).cloned().collect()
+    }
+
+    /// A folder above trees came or went; where it went, its watch and all below it went too. The trees below it.
+    pub(super) fn above_changed(&mut self, folder: &Path) -> Vec<PathBuf> {
+        self.watcher.forget_only(folder);
+        let below = |root: &&Root| root.is_present() && root.path.starts_with(folder);
+        self.roots().iter().filter(below).map(|root| root.path.clone()).collect()
+    }
+
+    /// What earlier versions wrote in a home counts no more.
+    pub(super) fn supersede(&mut self, home: &Arc<Home>) {
+        let is_it = |root: &&Root| {
+            root.tree.purpose == Purpose::Superseded && root.is_present() && Arc::ptr_eq(&root.home, home)
+        };
+        let superseded: Vec<_> = self.roots().iter().filter(is_it).map(|root| root.path.clone()).collect();
+        for root in superseded {
+            self.lose(&root);
+        }
+    }
+
+    /// A folder is another one by now.
+    pub(super) fn forget(&mut self, folder: &Path) {
+        self.watcher.forget(folder);
+    }
+
+    /// A folder is to be listed anew, after a watch of its own.
+    pub(super) fn refresh(&mut self, folder: &Path) {
+        let known = self.folders.get(folder).map(|known| known.identity);
+        if !WHOLE_TREES || known != Stamp::look(folder).ok().map(|stamp| stamp.identity) {
+            self.watcher.forget(folder);
+        }
+    }
+
+    pub(super) fn knows(&self, folder: &Path) -> bool {
+        self.folders.contains_key(folder)
+    }
+
+    /// A folder has been listed, as it was at the beginning of that.
+    pub(super) fn listed(&mut self, folder: &Path, level: usize, stamp: Stamp, now: Timestamp) {
+        let modified = Some(stamp.modified).filter(|modified| later(*modified, TIME_STEP) < now);
+        self.folders.insert(folder.to_owned(), Folder { level, identity: stamp.identity, modified });
+    }
+
+    /// Whether a folder is another one than was listed, and whether anything may have come or gone in it.
+    pub(super) fn compare(&self, folder: &Path, stamp: Stamp) -> (bool, bool) {
+        let known = self.folders.get(folder);
+        let same =
+            |known: &Folder| (known.identity != stamp.identity, known.modified != Some(stamp.modified));
+        known.map_or((false, true), same)
+    }
+
+    /// A folder is gone, and what was in it; whether it was a tree.
+    pub(super) fn lose(&mut self, folder: &Path) -> bool {
+        self.watcher.forget(folder);
+        self.folders.retain(|path, _| !path.starts_with(folder));
+        let mut is_root = false;
+        for root in self.places.roots.iter_mut().filter(|root| root.is_present() && root.path == folder) {
+            root.presence = Presence::Missing;
+            is_root = true;
+        }
+        is_root
+    }
+}
+
+/// What the watcher calls a path. On Windows that is the path as given; elsewhere macOS tells real paths only.
+fn real(path: &Path) -> PathBuf {
+    if cfg!(windows) { path.to_owned() } else { real_path::real(path) }
+}

@@ -1,0 +1,192 @@
+//! Where log lines go, and how loud they are.
+//!
+//! Standard error when somebody reads it: on a terminal, and under systemd, whose journal has its own clock.
+//! Daily files in the state folder when nobody does: standard error closed or `/dev/null`, as at login. When it is a
+//! pipe or a file that somebody gave, both, because one cannot tell whether it is kept. A folder that cannot be
+//! written to costs the log, not the daemon.
+//!
+//! Session content is never logged: no prompt, command or path from a session file.
+//! Read next: [`files`], the writer of the daily files.
+
+pub mod files;
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt, reload};
+
+use crate::error::Failure;
+use crate::io::paths::{Environment, StateDir};
+use crate::io::printed::LogLines;
+use files::DailyFiles;
+
+/// What standard error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stderr {
+    /// A person reads it.
+    Terminal,
+    /// systemd's journal, as `JOURNAL_STREAM` says of this very stream.
+    Journal,
+    /// Closed, or the null device.
+    Nowhere,
+    /// A pipe, a file, or what the system does not tell.
+    Other,
+}
+
+/// Where log lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destination {
+    /// To standard error.
+    pub stderr: bool,
+    /// To daily files in the state folder.
+    pub files: bool,
+    /// Whether the reader of standard error adds the time itself.
+    pub timed_by_reader: bool,
+}
+
+impl Destination {
+    /// For the daemon.
+    pub fn choose(stderr: Stderr) -> Self {
+        Self {
+            stderr: stderr != Stderr::Nowhere,
+            files: matches!(stderr, Stderr::Nowhere | Stderr::Other),
+            timed_by_reader: stderr == Stderr::Journal,
+        }
+    }
+
+    /// For a command that ends by itself: standard error alone.
+    pub fn of_command() -> Self {
+        Self { stderr: true, files: false, timed_by_reader: false }
+    }
+}
+
+/// What the process's standard error is.
+pub fn stderr_of_process(environment: &Environment) -> Stderr {
+    if std::io::stderr().is_terminal() {
+        return Stderr::Terminal;
+    }
+    #[cfg(unix)]
+    if let Ok(stderr) = rustix::fs::fstat(std::io::stderr()) {
+        // `JOURNAL_STREAM` is inherited by everything a service starts, so the stream itself is compared.
+        let stream = format!("{}:{}", stderr.st_dev, stderr.st_ino);
+        if environment.text("JOURNAL_STREAM") == Some(stream.as_str()) {
+            return Stderr::Journal;
+        }
+        let is_null = rustix::fs::stat("/dev/null").is_ok_and(|null| {
+            (null.st_rdev, null.st_mode) == (stderr.st_rdev, stderr.st_mode) && null.st_rdev != 0
+        });
+        return if is_null { Stderr::Nowhere } else { Stderr::Other };
+    }
+    #[cfg(not(unix))]
+    let _ = environment;
+    Stderr::Other
+}
+
+/// The running log; its level can be changed.
+#[derive(Debug, Clone)]
+pub struct Logging {
+    filter: reload::Handle<Targets, Registry>,
+}
+
+impl Logging {
+    /// Starts logging for the whole process, once. `level` is `settings.log.level`, which already knows of
+    /// `RUST_LOG`; `folder` is where files go, if the destination wants any.
+    ///
+    /// # Errors
+    /// Logging was started before.
+    pub fn start(
+        destination: Destination,
+        folder: Option<&StateDir>,
+        level: &str,
+        colour: bool,
+    ) -> Result<Self, Failure> {
+        let (filter, handle) = reload::Layer::new(filter(level));
+        let clock = (!destination.timed_by_reader).then_some(LocalTime);
+        let stderr = destination.stderr.then(|| {
+            let layer = fmt::layer()
+                .compact()
+                .with_target(false)
+                .with_writer(move || LogLines::new(std::io::stderr(), colour && clock.is_some()));
+            match clock {
+                Some(clock) => layer.with_ansi(colour).with_timer(clock).boxed(),
+                None => layer.with_ansi(false).without_time().boxed(),
+            }
+        });
+        let files = folder.filter(|_| destination.files).map(|folder| {
+            let writer = std::sync::Mutex::new(LogLines::new(DailyFiles::new(folder), false));
+            fmt::layer()
+                .compact()
+                .with_target(false)
+                .with_ansi(false)
+                .with_timer(LocalTime)
+                .with_writer(writer)
+        });
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(stderr)
+            .with(files)
+            .try_init()
+            .map_err(|error| Failure::new(format!("could not start logging: {error}")))?;
+        Ok(Self { filter: handle })
+    }
+
+    /// Changes the level at once, e.g. after a change of the settings.
+    pub fn set_level(&self, level: &str) {
+        // Fails only when the subscriber is gone, and then there is no log to change.
+        let _ = self.filter.reload(filter(level));
+    }
+}
+
+/// The settings have checked the level, so what the library does not understand of it is nothing that anybody wrote.
+fn filter(level: &str) -> Targets {
+    let parts: Vec<&str> = level.split(',').map(str::trim).collect();
+    parts.join(",").parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
+}
+
+/// The local time with its offset, to the millisecond.
+#[derive(Debug, Clone, Copy)]
+struct LocalTime;
+
+impl FormatTime for LocalTime {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{}", files::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_go_where_they_are_read() {
+        let check = |stderr, to_stderr, to_files, timed_by_reader| {
+            let expected = Destination { stderr: to_stderr, files: to_files, timed_by_reader };
+            assert_eq!(Destination::choose(stderr), expected, "{stderr:?}");
+        };
+        check(Stderr::Terminal, true, false, false);
+        check(Stderr::Journal, true, false, true);
+        check(Stderr::Nowhere, false, true, false);
+        check(Stderr::Other, true, true, false);
+    }
+
+    #[test]
+    fn every_form_of_a_level_is_understood() {
+        let of = |level: &str| filter(level).to_string();
+        for level in ["error", "warn", "info", "debug", "trace", "off"] {
+            assert_eq!(of(level), level);
+            assert_eq!(of(&level.to_uppercase()), level);
+        }
+        assert_eq!(of("warn, agent_presence::core=debug"), "agent_presence::core=debug,warn");
+    }
+
+    #[test]
+    fn the_time_is_local_with_its_offset() {
+        let mut text = String::new();
+        LocalTime.format_time(&mut Writer::new(&mut text)).unwrap();
+        assert!(text.parse::<jiff::Timestamp>().is_ok(), "{text}");
+    }
+}

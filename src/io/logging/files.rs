@@ -1,0 +1,217 @@
+//! One log file a day, seven kept, none larger than 20 MB, for their owner alone.
+//!
+//! Writing never fails for the caller: a line that cannot be written is lost, and the next one tries again.
+
+use std::fs::File;
+use std::io::{self, Write};
+
+use jiff::Zoned;
+use jiff::civil::Date;
+
+use crate::io::folder::{Folder, Use};
+use crate::io::paths::StateDir;
+
+const KEPT: usize = 7;
+/// From this size on a file gets no more lines, in bytes. The last line says so.
+const FULL: u64 = 20_000_000 - 2 * LONGEST;
+/// No line is longer, in bytes.
+const LONGEST: u64 = 32 * 1024;
+const IS_FULL: &[u8] = b"the log of this day is full: what comes later today is not written\n";
+const PREFIX: &str = "agent-presence.";
+const SUFFIX: &str = ".log";
+
+/// The log's clock, which is not the daemon's: log lines are for people, and nothing is decided by them.
+#[expect(clippy::disallowed_methods, reason = "a log line says when it was written, whoever wrote it")]
+pub(super) fn now() -> Zoned {
+    Zoned::now()
+}
+
+/// Appends to `agent-presence.<local date>.log` in one folder.
+#[derive(Debug)]
+pub struct DailyFiles {
+    folder: StateDir,
+    today: fn() -> Date,
+    open: Option<(Date, File)>,
+}
+
+impl DailyFiles {
+    /// Touches nothing before the first line.
+    pub fn new(folder: &StateDir) -> Self {
+        Self::with_calendar(folder, || now().date())
+    }
+
+    /// The same with another calendar, for tests.
+    pub fn with_calendar(folder: &StateDir, today: fn() -> Date) -> Self {
+        Self { folder: folder.clone(), today, open: None }
+    }
+
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        let today = (self.today)();
+        if self.open.as_ref().is_none_or(|(date, file)| *date != today || is_removed(file)) {
+            self.open = None;
+            let folder = self.folder.folder();
+            let file = folder.file(&format!("{PREFIX}{today}{SUFFIX}"), Use::Append)?;
+            self.open = Some((today, file));
+            remove_old(&folder);
+        }
+        let Some((_, file)) = &mut self.open else { return Ok(()) };
+        let (before, length) = (file.metadata()?.len(), line.len() as u64);
+        if before >= FULL || length > LONGEST {
+            return Ok(());
+        }
+        file.write_all(line)?;
+        if before + length >= FULL { file.write_all(IS_FULL) } else { Ok(()) }
+    }
+}
+
+impl Write for DailyFiles {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.append(line).is_err() {
+            self.open = None;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether the file, and perhaps its folder, was removed while it was open.
+#[cfg(unix)]
+fn is_removed(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+/// An open file keeps its name.
+#[cfg(not(unix))]
+fn is_removed(_: &File) -> bool {
+    false
+}
+
+/// Removes all but the newest files; what does not carry a date is not one of ours.
+fn remove_old(folder: &Folder) {
+    let names = folder.names().into_iter();
+    let mut dates: Vec<(Date, String)> = names
+        .filter_map(|name| Some((name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()?, name)))
+        .collect();
+    dates.sort();
+    let old = dates.len().saturating_sub(KEPT);
+    for (_, name) in dates.into_iter().take(old) {
+        let _ = folder.remove_file(&name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::io::paths::ensure_state_dir;
+
+    fn twentieth() -> Date {
+        Date::constant(2026, 11, 20)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn appends_to_the_day_and_keeps_seven() {
+        let folder = tempfile::tempdir().unwrap();
+        for day in 10..20 {
+            fs::write(folder.path().join(format!("agent-presence.2026-11-{day}.log")), b"").unwrap();
+        }
+        fs::write(folder.path().join("agent-presence.notes.log"), b"").unwrap();
+        fs::write(folder.path().join("instance.lock"), b"").unwrap();
+        DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth)
+            .write_all(b"one\n")
+            .unwrap();
+        DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth)
+            .write_all(b"two\n")
+            .unwrap();
+
+        let kept = names(folder.path());
+        assert_eq!(kept.first().unwrap(), "agent-presence.2026-11-14.log");
+        assert_eq!(kept.len(), KEPT + 2);
+        let today = fs::read_to_string(folder.path().join("agent-presence.2026-11-20.log")).unwrap();
+        assert_eq!(today, "one\ntwo\n");
+    }
+
+    #[test]
+    fn begins_a_new_file_at_midnight() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth);
+        files.write_all(b"before\n").unwrap();
+        files.today = || twentieth().tomorrow().unwrap();
+        files.write_all(b"after\n").unwrap();
+        assert_eq!(names(folder.path()), ["agent-presence.2026-11-20.log", "agent-presence.2026-11-21.log"]);
+    }
+
+    /// Also over restarts: nothing is said twice.
+    #[test]
+    fn a_day_has_so_much_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = ensure_state_dir(folder.path()).unwrap();
+        let path = folder.path().join("agent-presence.2026-11-20.log");
+        File::create(&path).unwrap().set_len(FULL - 6).unwrap();
+        for line in ["one\n", "two\n", "three\n"] {
+            DailyFiles::with_calendar(&state, twentieth).write_all(line.as_bytes()).unwrap();
+        }
+        let log = fs::read(&path).unwrap();
+        let end = log.split_at(usize::try_from(FULL).unwrap() - 6).1;
+        assert_eq!(end, [b"one\ntwo\n", IS_FULL].concat());
+        assert!(log.len() <= 20_000_000);
+
+        let mut files = DailyFiles::with_calendar(&state, || twentieth().tomorrow().unwrap());
+        files.write_all(b"after\n").unwrap();
+        assert_eq!(fs::read(folder.path().join("agent-presence.2026-11-21.log")).unwrap(), b"after\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_was_moved_away_costs_lines_until_it_is_there_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("state");
+        let state = ensure_state_dir(&path).unwrap();
+        let mut files = DailyFiles::with_calendar(&state, twentieth);
+        fs::rename(&path, parent.path().join("away")).unwrap();
+        files.write_all(b"lost\n").unwrap();
+        state.renew(&ensure_state_dir(&path).unwrap());
+        files.write_all(b"kept\n").unwrap();
+        assert_eq!(fs::read(path.join("agent-presence.2026-11-20.log")).unwrap(), b"kept\n");
+        assert_eq!(names(&parent.path().join("away")), [""; 0]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_removed_and_made_again_has_the_log_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent-presence.2026-11-20.log");
+        let mut files = DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth);
+        files.write_all(b"one\n").unwrap();
+        fs::remove_file(&path).unwrap();
+        files.write_all(b"two\n").unwrap();
+        assert_eq!(fs::read(path).unwrap(), b"two\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth)
+            .write_all(b"line\n")
+            .unwrap();
+        let metadata = fs::metadata(folder.path().join("agent-presence.2026-11-20.log")).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,216 @@
+//! What this machine knows of folders: where links lead, and of which repository a worktree is.
+//!
+//! Answers the core's [`Question`]s by looking, and changes nothing. Every look is bounded, but a file system that does
+//! not answer holds it up: callers that must not wait ask on a thread of their own.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use crate::core::privacy::{Answer, Leads, NamePattern, Question, spellings};
+use crate::io::clock;
+
+/// A `.git` file names one folder.
+const LONGEST_GIT_FILE: u64 = 4096;
+
+/// Entries of folders that are looked at for all patterns of a question.
+const ENTRIES: usize = 100_000;
+
+/// After so long no more folder is looked into.
+const LONG: Duration = Duration::from_secs(1);
+
+/// How deep below a folder links are looked for where a pattern means everything below.
+const DEPTH: usize = 3;
+
+/// Finds out everything that is asked.
+pub fn locate(question: &Question) -> Answer {
+    let mut answer = Answer::default();
+    locate_bit_by_bit(question, |learn| learn(&mut answer));
+    answer
+}
+
+/// Finds out everything that is asked, and hands over each bit as soon as it is found.
+pub fn locate_bit_by_bit(question: &Question, mut tell: impl FnMut(&mut dyn FnMut(&mut Answer))) {
+    let mut look = Look { entries: ENTRIES, until: clock::now().mono.saturating_add(LONG) };
+    for pattern in &question.patterns {
+        let found = look.patterns(pattern);
+        tell(&mut |answer| drop(answer.patterns.insert(pattern.clone(), found.clone())));
+    }
+    for folder in &question.folders {
+        let found = others(folder);
+        tell(&mut |answer| drop(answer.folders.insert(folder.clone(), Some(found.clone()))));
+    }
+}
+
+/// Further ways to write a folder: its real path, and both of the repository that it is a worktree of.
+fn others(folder: &str) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    for path in here(folder) {
+        let real = real(&path);
+        for original in [&path, &real].into_iter().flat_map(|path| originals(path)) {
+            found.insert(self::real(&original));
+            found.insert(original);
+        }
+        found.insert(real);
+    }
+    let found = found.into_iter().filter_map(|path| path.into_os_string().into_string().ok());
+    found.filter(|other| other != folder).collect()
+}
+
+/// The ways to write a path or a pattern that this system understands.
+fn here(path: &str) -> Vec<PathBuf> {
+    let mut ways: BTreeSet<PathBuf> = spellings(path).into_iter().map(PathBuf::from).collect();
+    // As written it may mean something else: `..` behind a link is not the folder above its name.
+    ways.insert(PathBuf::from(path));
+    ways.into_iter().filter(|way| way.is_absolute()).collect()
+}
+
+/// The path with every link followed; where its end is not there, as far as it is.
+pub fn real(path: &Path) -> PathBuf {
+    for known in path.ancestors() {
+        if let Ok(real) = fs::canonicalize(known) {
+            let rest = path.strip_prefix(known).unwrap_or(Path::new(""));
+            return below(real, rest.components());
+        }
+    }
+    path.to_owned()
+}
+
+/// Whether both paths lead to the same file.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// A folder below another one; what is not there has no links.
+fn below<'a>(mut folder: PathBuf, names: impl IntoIterator<Item = Component<'a>>) -> PathBuf {
+    for name in names {
+        match name {
+            Component::ParentDir => drop(folder.pop()),
+            Component::Normal(name) => folder.push(name),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    folder
+}
+
+/// The folders of repositories that correspond to this one. A worktree may hold repositories of its own, such as
+/// submodules, so the first `.git` on the way up does not end the way.
+fn originals(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    folder.ancestors().filter_map(|root| original(folder, root))
+}
+
+/// The folder of the repository that corresponds to this one, where `root` is a worktree: the worktree's `.git` is a
+/// file that names its folder in the repository's `.git`, where `commondir` leads to the repository itself.
+fn original(folder: &Path, root: &Path) -> Option<PathBuf> {
+    let named = read(&root.join(".git"))?;
+    let named = root.join(native(named.strip_prefix("gitdir:")?.trim()));
+    let common = match read(&named.join("commondir")) {
+        Some(common) => named.join(native(common.trim())),
+        // The worktree was removed from the repository, but not from the disk.
+        None => {
+            let worktrees =
+                named.parent().filter(|parent| parent.file_name() == Some(OsStr::new("worktrees")))?;
+            worktrees.parent()?.to_owned()
+        }
+    };
+    let common = real(&common);
+    let repository = match common.file_name() {
+        Some(name) if name == ".git" => common.parent()?.to_owned(),
+        _ => common,
+    };
+    Some(below(repository, folder.strip_prefix(root).ok()?.components()))
+}
+
+/// A path that another system may have written, in the way of which something is there.
+fn native(path: &str) -> PathBuf {
+    let mut ways = here(path);
+    let there = ways.iter().position(|way| way.exists()).unwrap_or_default();
+    if ways.is_empty() { PathBuf::from(path) } else { ways.swap_remove(there) }
+}
+
+fn read(path: &Path) -> Option<String> {
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    File::open(path).ok()?.take(LONGEST_GIT_FILE).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// How much may still be looked at.
+struct Look {
+    entries: usize,
+    until: Duration,
+}
+
+impl Look {
+    /// Further patterns that mean the same folders: with the links in front of its wildcards followed, and for each link
+    /// that the pattern meets where that leads.
+    fn patterns(&mut self, pattern: &str) -> Leads {
+        let (mut same, mut within) = (BTreeSet::new(), BTreeSet::new());
+        for way in here(pattern) {
+            let names: Vec<Component<'_>> = way.components().collect();
+            let is_plain = |name: &&Component<'_>| !name.as_os_str().to_string_lossy().contains(['*', '?']);
+            let plain = names.iter().take_while(is_plain).count();
+            let (plain, rest) = names.split_at_checked(plain).unwrap_or_default();
+            let start = real(&plain.iter().collect::<PathBuf>());
+            let rest: Vec<&str> = rest.iter().filter_map(|name| name.as_os_str().to_str()).collect();
+            let rest: &[&str] = if rest.is_empty() { &["**"] } else { &rest };
+            // That is every folder anyway.
+            if start.parent().is_none() && *rest == ["**"] {
+                continue;
+            }
+            same.extend(joined(&start, rest));
+            self.links(&start, rest, DEPTH, &mut |target, names| {
+                // What leads back up would make the rule one for everything.
+                if !start.starts_with(target) {
+                    within.extend(joined(target, names));
+                }
+            });
+        }
+        same.remove(pattern);
+        Leads { same: same.into_iter().collect(), within: within.into_iter().collect() }
+    }
+
+    /// Calls `lead` for each link that leads out of where a pattern is, with where it leads and what is left of the pattern.
+    fn links(&mut self, folder: &Path, names: &[&str], depth: usize, lead: &mut dyn FnMut(&Path, &[&str])) {
+        let Some((first, rest)) = names.split_first() else { return };
+        let is_across = *first == "**";
+        if is_across && !rest.is_empty() {
+            self.links(folder, rest, depth, lead);
+        }
+        if clock::now().mono > self.until {
+            return;
+        }
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        let wanted = NamePattern::new(first);
+        for entry in entries.flatten() {
+            let Some(left) = self.entries.checked_sub(1) else { return };
+            self.entries = left;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if !is_across && !wanted.matches(name) {
+                continue;
+            }
+            let Ok(kind) = entry.file_type() else { continue };
+            let path = entry.path();
+            let ahead = if is_across { names } else { rest };
+            if kind.is_symlink() {
+                if path.is_dir() {
+                    lead(&real(&path), ahead);
+                }
+            } else if kind.is_dir() && !(is_across && (depth == 0 || name.starts_with('.'))) {
+                self.links(&path, ahead, depth.saturating_sub(usize::from(is_across)), lead);
+            }
+        }
+    }
+}
+
+/// A folder, and what of a pattern is still to come in it.
+fn joined(folder: &Path, names: &[&str]) -> Option<String> {
+    let folder = folder.to_str()?.trim_end_matches(['/', '\\']);
+    Some(std::iter::once(folder).chain(names.iter().copied()).collect::<Vec<_>>().join("/"))
+}
