@@ -1,5 +1,6 @@
 //! A temporary home with old sessions and live ones, and the programs that follow it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -91,6 +92,19 @@ impl Home {
             let age = Duration::from_secs(hours.unsigned_abs() * 3600);
             file.set_modified(SystemTime::now() - age).expect("a time of last change");
         }
+        self.age_folders();
+    }
+
+    /// The folders of old sessions are old too: of one that has just changed the daemon does not know whether it changes
+    /// once more within the same tick of its file system, and lists it once more.
+    fn age_folders(&self) {
+        let folders: BTreeSet<&Path> = self.old.iter().filter_map(|path| path.parent()).collect();
+        for folder in folders {
+            let folder = File::open(folder).expect("a session folder");
+            folder
+                .set_modified(SystemTime::now() - Duration::from_secs(3600))
+                .expect("a time of last change");
+        }
     }
 
     /// Another name for every old session, in other folders.
@@ -102,6 +116,7 @@ impl Home {
             fs::hard_link(path, &link).expect("a second name for a session file");
             self.old.push(link);
         }
+        self.age_folders();
     }
 
     /// No session is live any more.
