@@ -34,7 +34,7 @@ use crate::io::paths::{self, Environment};
 use crate::io::printed::Printed;
 use crate::io::{browser, homes};
 
-pub(crate) use crate::io::printed::written;
+pub(crate) use crate::io::printed::{note, written};
 
 /// Runs the command with the settings, the homes and the streams that it needs. `application_id` is the one that this
 /// program was built with.

@@ -17,7 +17,7 @@
 //!   lock. A newcomer that dies before it costs nothing.
 //!
 //! `subscribe` is answered like any verb; then each event follows on a line of its own, as `event`: first the restored
-//! usage of every live session, then what happens. `stream` and `seq` beside it say how far whoever has read that line
+//! usage of every live session, then what happens. `stream` and `seq` beside it say how far a reader of that line
 //! has come; handed in as `after` by one who comes back, also to the daemon that took over, they get it exactly what it
 //! has missed, and nothing restored, as long as that is still known.
 //! Read next: [`transport`], the only file that knows sockets and pipes; [`server`]; [`client`].

@@ -27,8 +27,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            // Nobody is left to tell when standard error is gone.
-            let _ = writeln!(Printed::new(std::io::stderr()), "{failure}");
+            printed::note(&mut Printed::new(std::io::stderr()), format_args!("{failure}\n"));
             failure.exit.into()
         }
     }

@@ -74,8 +74,7 @@ fn print(
     err: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     let plan = autostart::planned(login, machine)?;
-    // Nobody is left to tell when standard error is gone.
-    let _ = writeln!(err, "would write {}:", plan.place);
+    super::note(err, format_args!("would write {}:\n", plan.place));
     let line_end = if plan.text.ends_with('\n') { "" } else { "\n" };
     let result = write!(out, "{}{line_end}", plan.text).and_then(|()| out.flush());
     for path in &plan.removed {

@@ -75,8 +75,7 @@ pub fn check(
     };
     let written = super::written(writeln!(out, "{line}"));
     if let Some(missing) = config::missing_application_id(&effective.settings) {
-        // Nobody is left to tell when standard error is gone.
-        let _ = err.write_all(issue_line(&missing, "note", file).as_bytes());
+        super::note(err, issue_line(&missing, "note", file));
     }
     written
 }
@@ -126,8 +125,7 @@ pub fn report(effective: &Effective, file: &ConfigFile, err: &mut dyn Write) {
         };
         text.push_str(&issue_line(issue, severity, file));
     }
-    // Nobody is left to tell when standard error is gone.
-    let _ = err.write_all(text.as_bytes());
+    super::note(err, text);
 }
 
 fn issue_line(issue: &Issue, severity: &str, file: &ConfigFile) -> String {

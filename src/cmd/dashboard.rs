@@ -72,7 +72,7 @@ pub fn run(places: Places, colour: bool) -> Result<Exit, Failure> {
             tokio::select! {
                 () = signals.next() => break,
                 () = &mut gone => break,
-                () = defects.next() => return Err(Failure::new("the dashboard ended by a defect")),
+                () = defects.next() => return Err(Failure::new("the dashboard ended by an internal error")),
                 () = stopped.continued() => {
                     screen.reopen().map_err(failed)?;
                     shown.is_old = true;

@@ -57,8 +57,7 @@ pub fn run(
         let mut failure =
             Failure::new(format!("could not replay {}: {}", problem.path.display(), problem.reason));
         failure.hints.extend(problem.hint.clone());
-        // Nobody is left to tell when standard error is gone.
-        let _ = writeln!(err, "{failure}");
+        super::note(err, format_args!("{failure}\n"));
     }
     super::written(written.and_then(|()| out.flush()))?;
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })

@@ -50,10 +50,10 @@ pub fn run(command: &Run, places: Places, context: &ConfigContext, color: Color)
     };
     let destination = Destination::choose(stderr_of_process(&places.environment));
     let logging = Logging::start(destination, Some(&folder), &level, colour)?;
-    // Only the place: a panic's words may hold what was being read.
+    // Only the place: a panic's message may hold text of a session file.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!("a defect at {place}; going on, but please report it");
+        tracing::error!("internal error at {place}; continuing. Please report it");
     }));
     let sink = if command.dry_run { Sink::Terminal } else { Sink::Discord };
     let mut stdout = std::io::stdout();
@@ -79,7 +79,7 @@ pub fn run(command: &Run, places: Places, context: &ConfigContext, color: Color)
         daemon::run(options, settings, &environment, folder.clone(), &instance).await
     };
     let result = runtime.block_on(lives::live(life, lives::unless_asked_to_end));
-    // Whatever is still stuck in the system must not hold up the end.
+    // A call that is stuck in the system must not hold up the end.
     runtime.shutdown_background();
     let _ = stdout.flush();
     tracing::info!("ended");

@@ -63,8 +63,7 @@ pub struct Talk<'a, R> {
 
 impl<R: BufRead> Talk<'_, R> {
     fn say(&mut self, text: &str) {
-        // Nobody is left to tell when standard error is gone.
-        let _ = self.err.write_all(text.as_bytes()).and_then(|()| self.err.flush());
+        super::note(self.err, text);
     }
 
     fn can_ask(&self) -> bool {

@@ -32,7 +32,7 @@ pub use passing::Passing;
 #[cfg(target_os = "linux")]
 const PIPE: usize = 256 << 10;
 
-/// Copies everything. Whatever is wrong with the daemon, the settings or the stream is no failure.
+/// Copies everything. A problem with the daemon, the settings or the stream is not a failure.
 ///
 /// # Errors
 /// The input could not be read, or the output not be written.
@@ -70,8 +70,7 @@ pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Res
     if !command.quiet {
         let lines = if totals.is_empty() { vec![None] } else { totals };
         for total in lines {
-            // Nobody is left to tell when standard error is gone.
-            let _ = writeln!(err, "{}", show::total_text(total.as_ref()));
+            super::note(err, format_args!("{}\n", show::total_text(total.as_ref())));
         }
     }
     Ok(Exit::Done)
@@ -87,7 +86,7 @@ fn homes(environment: &Environment) -> impl Iterator<Item = (Agent, Arc<str>)> {
     })
 }
 
-/// Gives up both streams: whoever waits for the end of the copy, or for a reader, is not to wait for the daemon.
+/// Closes both streams: the programs at both ends must not wait for the daemon.
 fn hang_up() {
     #[cfg(unix)]
     if let Ok(nothing) = File::options().read(true).write(true).open("/dev/null") {

@@ -48,8 +48,7 @@ pub fn run(
     let mut failed: Option<Failure> = None;
     for failure in parts.into_iter().filter_map(Result::err) {
         if let Some(earlier) = failed.replace(failure) {
-            // Nobody is left to tell when standard error is gone.
-            let _ = writeln!(err, "{earlier}");
+            super::note(err, format_args!("{earlier}\n"));
         }
     }
     let left = left(places, command.purge);

@@ -77,7 +77,7 @@ async fn print(
                 Update::Event(event, _) => text.extend(lines.line(&event)),
                 Update::Alone { cause, .. } => {
                     is_alone = true;
-                    // Whoever reads the events need not read this.
+                    // Readers of the events do not need this line; a failure to write it is ignored.
                     let _ = writeln!(err, "{cause}; following the session files without it");
                 }
                 Update::Attached { .. } => {

@@ -25,7 +25,7 @@ const REPLY: Duration = Duration::from_secs(2);
 /// A daemon that holds the lock and is not to be found is starting or ending; so long it may.
 const STARTING: Duration = Duration::from_secs(2);
 const BETWEEN_TRIES: Duration = Duration::from_millis(25);
-/// Far more than any report; whoever sends more is no daemon.
+/// Far more than any report, in bytes. A peer that sends more is not a daemon.
 const LONGEST_REPLY: u64 = 64 << 20;
 
 /// Why there is no reply.

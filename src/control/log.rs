@@ -62,7 +62,7 @@ impl SharedLog {
         self.0.news.notify_waiters();
     }
 
-    /// Where whoever has heard everything is.
+    /// The position of a listener that has heard everything.
     pub fn position(&self) -> Position {
         self.0.log().position()
     }

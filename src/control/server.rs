@@ -138,7 +138,7 @@ impl Server {
 }
 
 impl Drop for Server {
-    /// Nobody finds the channel any more. Whoever holds the server holds the lock as well.
+    /// Removes the channel from the folder. The holder of the server also holds the lock.
     fn drop(&mut self) {
         for (spot, accepting) in &self.accepting {
             accepting.abort();

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A line is the whole state of a session, and the usage events that no earlier line had. The session is over when the
-//! connection is, or when a line names another one. Whatever is told is checked here: names and numbers are bounded, and
+//! connection is, or when a line names another one. Every value is checked here: names and numbers are bounded, and
 //! nothing is later than now. What names may look like on a card is for the card to decide, as with files.
 //! Read next: `src/host/taps.rs`, which makes updates of it; [`crate::cmd::tap`], which tells.
 
@@ -41,7 +41,7 @@ const LONGEST_PATH: usize = 4096;
 /// Folders in one line besides the one at hand.
 const FOLDERS: usize = 8;
 
-/// Between two lines. Whoever tells more waits.
+/// The shortest time between two lines. A faster sender waits.
 const PACE: Duration = Duration::from_millis(5);
 
 /// One session, as its agent prints it.

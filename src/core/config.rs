@@ -1,6 +1,6 @@
 //! The settings file as the user wrote it → [`Settings`], where each value comes from, and what is wrong.
 //!
-//! Reading cannot fail: whatever is not understood leaves its default and becomes an [`Issue`] with the line
+//! Reading cannot fail: a value that is not understood leaves its default and becomes an [`Issue`] with the line
 //! and the key. A caller that already has good settings keeps them while there is an error
 //! ([`Effective::is_broken`]); one that has none uses [`Effective::cautious`]. Nothing here opens a file or asks the
 //! environment: both come in as [`ConfigContext`] and text.

@@ -1,6 +1,6 @@
 //! The events that were told, in a bounded log into which each listener has a cursor.
 //!
-//! Whoever adds waits for nobody. A listener that falls so far behind that its next line is gone is left behind, and has
+//! Adding never waits. A listener that falls so far behind that its next line is gone is left behind, and has
 //! to begin anew; so memory is bounded whatever listeners do. Every event has a number, which a takeover carries on, so
 //! that a listener can say where it left off.
 //! Read next: [`crate::control::log`], which shares it between tasks.
@@ -115,7 +115,7 @@ impl EventLog {
         self.closed = true;
     }
 
-    /// Where whoever has heard everything is.
+    /// The position of a listener that has heard everything.
     pub fn position(&self) -> Position {
         Position { stream: self.stream.clone(), seq: self.last }
     }

@@ -62,7 +62,7 @@ struct Totals {
 }
 
 impl Recorded {
-    /// Takes lines of the record, the oldest first. Whatever is none says nothing.
+    /// Takes lines of the record, the oldest first. Lines that are not records are ignored.
     pub fn read(&mut self, lines: &[u8]) {
         for line in lines.split(|byte| *byte == b'\n') {
             if let Ok(Line { session, usage }) = serde_json::from_slice(line) {

@@ -1,4 +1,4 @@
-//! Keeps the reading of session files going: a thread that broke off by a defect is started again.
+//! Restarts the thread that reads session files after a panic.
 //!
 //! Read next: [`crate::io::intake`], which does the reading.
 
@@ -88,7 +88,7 @@ impl Reading {
             } else if let Some(event) = self.events.recv().await {
                 return Read::Event(event);
             } else {
-                self.try_later("a defect");
+                self.try_later("an internal error");
             }
         }
     }

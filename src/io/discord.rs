@@ -68,7 +68,7 @@ enum Word {
     Peer(u32),
 }
 
-/// Tells of a link whose task broke off by a defect, so that another one is made in time.
+/// Reports a link whose task panicked, so that it is replaced in time.
 #[derive(Debug)]
 struct Broken {
     endpoint: Endpoint,

@@ -173,7 +173,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens whatever is there for reading, without waiting for whoever may write to it.
+/// Opens a path for reading without waiting for a writer (a named pipe blocks otherwise).
 ///
 /// # Errors
 /// Whatever the system says.

@@ -51,7 +51,7 @@ impl LockRecord {
         }
     }
 
-    /// The record in this folder, whoever wrote it: to be believed only while the lock is known to be held.
+    /// The record in this folder, of any writer: valid only while the lock is known to be held.
     /// One that cannot be read counts as absent.
     pub fn read(state: &Path) -> Option<Self> {
         serde_json::from_slice(&files::read(&state.join(RECORD), LARGEST_RECORD).ok()?).ok()
@@ -145,7 +145,7 @@ impl Instance {
     pub fn try_acquire_as(state: &StateDir, own: impl FnOnce() -> LockRecord) -> Result<Self, AcquireError> {
         let lock = locked(state)?;
         let instance = Self { record: own(), lock: RefCell::new(lock), signed: Cell::new(false) };
-        // Without it too this is the one instance. Whoever goes on to run tries again, and says why it fails.
+        // Without it too this is the one instance. The next `run` tries again and says why it fails.
         let _ = instance.sign(state);
         Ok(instance)
     }

@@ -4,10 +4,16 @@
 //! So nothing gets there that is not seen; see [`escaped`]. Files and pipes get the same: they are read in terminals, too.
 //! What `tap` copies is not ours to change.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use crate::core::names::{escaped, one_line};
 use crate::error::{Exit, Failure};
+
+/// Writes a note to standard error, line ends included. A command goes on where standard error is closed.
+pub fn note(err: &mut dyn Write, text: impl Display) {
+    let _ = write!(err, "{text}").and_then(|()| err.flush());
+}
 
 /// The end of what only writes: a reader that went away (`| head`) is no failure.
 ///

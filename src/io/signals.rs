@@ -31,7 +31,7 @@ pub fn insist() {
     });
 }
 
-#[expect(clippy::disallowed_methods, reason = "whoever could return an exit code is held up")]
+#[expect(clippy::disallowed_methods, reason = "the code that could return an exit code is blocked")]
 fn end_now() {
     std::process::exit(Exit::Failed.code().into());
 }

@@ -72,7 +72,7 @@ mod unix {
 
     fn is_exposed(place: &Path) -> bool {
         std::fs::symlink_metadata(place).is_ok_and(|there| {
-            // Everybody may do everything with a link, which means nothing; whoever owns it can set another one.
+            // The mode of a link is always open and means nothing; its owner can replace it.
             let mode = if there.is_symlink() { 0 } else { there.mode() };
             let there = Standing { user: there.uid(), group: there.gid(), mode };
             others_may_write(there, own(), group())

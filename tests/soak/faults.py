@@ -167,7 +167,7 @@ def one_round(name, inject):
         if faults:
             raise RuntimeError(f"Discord complains: {faults}")
         log = home.log.read_text(errors="replace")
-        if "a defect at" in log or world.CONTENT in log:
+        if "internal error at" in log or world.CONTENT in log:
             raise RuntimeError("a defect, or content, in the log")
         failed = (home.folder / "trace").read_text(errors="replace").count("INJECTED") or "delayed"
         return f"{failed} calls, {issues} problems told meanwhile"

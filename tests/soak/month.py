@@ -275,7 +275,7 @@ class Month:
         if self.discord.card is not None:
             self.failures.append("the card is still there")
         text = self.home.log.read_text(errors="replace")
-        if "a defect at" in text or world.CONTENT in text:
+        if "internal error at" in text or world.CONTENT in text:
             self.failures.append("a defect, or content, in the log")
         return time.monotonic() - begin
 

@@ -1,4 +1,4 @@
-//! Keeps the daemon going: a loop that broke off by a defect is started again, after a while.
+//! Restarts the daemon's loop after a panic, with a growing pause.
 //!
 //! The instance lock is held all the time. What the next life knows is what a start knows: session files, settings and
 //! the state folder. Read next: [`crate::cmd::daemon::run`], which is one life.

@@ -30,7 +30,7 @@ const ALTOGETHER: Duration = Duration::from_secs(30);
 const UNSIGNED: Duration = Duration::from_secs(5);
 /// Between two looks at a lock that is about to come free.
 const LOOK: Duration = Duration::from_millis(10);
-/// Before asking again; longer than a look, so that whoever was promised the lock gets it.
+/// Before asking again; longer than a look, so that the instance that was promised the lock gets it.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// How it ended.
@@ -56,7 +56,7 @@ pub struct Acquired {
     pub from: Option<u32>,
 }
 
-/// Takes the lock, from whoever has it if that is right.
+/// Takes the lock, also from another instance where the rules allow it.
 ///
 /// # Errors
 /// Another instance keeps it, or it cannot be made.

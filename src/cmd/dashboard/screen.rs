@@ -145,7 +145,7 @@ impl Defects {
                 give_back();
                 // Only the place: a panic's words may hold what was being read.
                 let place = panic.location().map(ToString::to_string).unwrap_or_default();
-                let _ = writeln!(io::stderr(), "error: a defect at {place}\nhint: please report it");
+                let _ = writeln!(io::stderr(), "error: internal error at {place}\nhint: please report it");
                 told.notify_one();
             }
         }));

@@ -46,7 +46,7 @@ const fn number(name: &'static str, cell: fn(&SessionReport) -> String) -> Colum
 
 /// The sessions, from the one that is scrolled to.
 pub(super) fn section(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Section {
-    // The one on the card first, whoever was heard of last.
+    // The session on the card comes first, even if another one is newer.
     let mut sessions: Vec<&SessionReport> = report.sessions.iter().collect();
     sessions.sort_by_key(|session| !session.shown);
     let mut section = Section {

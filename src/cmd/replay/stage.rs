@@ -33,7 +33,7 @@ impl Stage {
         Self { drive: Drive::new(Engine::new(settings, zone, publisher), Folders::Looked), now }
     }
 
-    /// Lets time pass until `to`; whatever is due on the way happens at its moment.
+    /// Advances time to `to`; everything due on the way happens at its own time.
     pub fn advance(&mut self, to: Timestamp, out: &mut dyn FnMut(Event)) {
         let end = self.now.mono.saturating_add(elapsed(self.now.wall, to));
         self.pass(end, |_| true, out);

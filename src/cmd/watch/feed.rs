@@ -2,7 +2,7 @@
 //!
 //! A daemon that goes away is looked for at once, because most that go are taken over from, and the one that took over
 //! tells exactly what was missed. When none comes, the files are followed here until one does. Each change of that kind
-//! is an [`Update`] as well, so that whoever shows the events can say where they come from.
+//! is an [`Update`] as well, so that a command can say where its events come from.
 //! Read next: [`crate::control::subscription`], the connection.
 
 use std::future::pending;
@@ -31,7 +31,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 /// How often a daemon is looked for while the files are followed here.
 const CALMLY: Duration = Duration::from_secs(5);
-/// Updates that wait for whoever shows them; then nothing more is read.
+/// How many updates may wait to be shown; reading stops then.
 const QUEUE: usize = 256;
 
 /// What comes next.
@@ -100,7 +100,7 @@ impl Feed {
         self.updates.try_recv().ok()
     }
 
-    /// The status report of whoever tells the events; `None` when it cannot be had now.
+    /// The status report from the source of the events; `None` if there is none now.
     pub fn status(&self) -> impl Future<Output = Option<StatusReport>> + use<> {
         let questions = self.questions.clone();
         async move {

@@ -1,6 +1,6 @@
 //! What `watch` prints of the events.
 //!
-//! Whoever reads the lines reads all of them, over takeovers and restarts; so figures that are announced again, but
+//! A reader of the lines reads all of them, over takeovers and restarts; so figures that are announced again, but
 //! have been printed already, are no line. Read next: [`crate::cmd::show`], for the form.
 
 use std::collections::BTreeMap;

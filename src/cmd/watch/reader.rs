@@ -53,7 +53,7 @@ pub async fn input_ended() {
     }
     let begin = clock::now().mono;
     let waiting = std::thread::Builder::new().name("input".to_owned()).spawn(move || {
-        // Whatever is said is of no interest.
+        // The content is ignored.
         let over = std::io::copy(&mut input.lock(), &mut std::io::sink());
         if over.is_ok() && clock::now().mono.saturating_sub(begin) > NO_INPUT {
             // Who waited may have ended.

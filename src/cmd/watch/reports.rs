@@ -1,4 +1,4 @@
-//! The newest status report of whoever tells the events.
+//! The newest status report, from the source of the events.
 //!
 //! It is asked for when it may say something else: after an event, and at the next moment at which something in it changes
 //! by itself. When nothing of that comes, nothing is asked.

@@ -136,7 +136,7 @@ pub(super) fn lost(loss: &Loss) -> String {
     }
 }
 
-/// Words from the other end, fit for one line of a log: whoever owns the socket chose them.
+/// Text from the other end, made safe for one log line: the owner of the socket chose it.
 pub(super) fn one_line(words: &str) -> String {
     shortened(words, 300)
 }

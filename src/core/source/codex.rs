@@ -1,7 +1,7 @@
 //! Codex's session files ("rollouts"): one line → one fact.
 //!
 //! Shapes are those of Codex 0.31 to 0.162: an envelope `{timestamp, ordinal?, type, payload}` per line, bare items
-//! before 0.32. Everything that is not needed is optional, whatever is not known is passed over, nothing fails.
+//! before 0.32. Every field is optional, unknown ones are skipped, nothing fails.
 //! Most lines (prompts, replies, reasoning, tool output) are recognised by their first bytes and never parsed.
 //! Read next: `call` for what a tool call is about, `limits` for the eras of `rate_limits`.
 

@@ -173,7 +173,7 @@ pub(in crate::core::source) fn each_object<'de, A: SeqAccess<'de>, T: Deserializ
     Ok(())
 }
 
-/// Reads whatever is there.
+/// Reads a value of any type.
 pub(in crate::core::source) fn lenient<'de, D: Deserializer<'de>, T: Lenient<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {

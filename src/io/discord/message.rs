@@ -71,7 +71,7 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// When no Discord sends such a frame, so that whoever is there is not one.
+    /// Discord sends no frame of this kind: the peer is another program.
     pub fn read(frame: Frame) -> Result<Self, NotUnderstood> {
         match frame.opcode {
             Opcode::Handshake => Err(NotUnderstood::Handshake),

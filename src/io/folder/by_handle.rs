@@ -34,7 +34,7 @@ impl Folder {
         let handle = rustix::fs::open(path, FOLDER, Mode::empty())?;
         let folder = Self { path: path.to_owned(), handle: Arc::new(handle) };
         folder.check()?;
-        // Whoever set a link in between is found now, and nothing was written yet.
+        // A link that was set in between is found now, before anything is written.
         check_way(path)?;
         Ok(folder)
     }
@@ -87,7 +87,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Opens a file. Waits for nobody, whatever is in its place.
+    /// Opens a file. Never blocks, even if a named pipe is in its place.
     ///
     /// # Errors
     /// Whatever the system says; also that it is no file, or that it is there by another user's doing.

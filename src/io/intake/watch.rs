@@ -18,7 +18,7 @@ use crate::io::fs_watch::{Paths, WatchError};
 /// Whether one watch covers a folder and everything below it.
 pub(super) const WHOLE_TREES: bool = cfg!(target_os = "macos");
 
-/// Whether the system queues enough events for whoever hears them to rest.
+/// Whether the system queues enough events for the listener to rest.
 const QUEUES: bool = cfg!(target_os = "linux");
 
 /// Folders where a stranger's work would wake us all day.

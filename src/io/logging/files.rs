@@ -21,7 +21,7 @@ const PREFIX: &str = "agent-presence.";
 const SUFFIX: &str = ".log";
 
 /// The log's clock, which is not the daemon's: log lines are for people, and nothing is decided by them.
-#[expect(clippy::disallowed_methods, reason = "a log line says when it was written, whoever wrote it")]
+#[expect(clippy::disallowed_methods, reason = "a log line carries the time at which it was written")]
 pub(super) fn now() -> Zoned {
     Zoned::now()
 }

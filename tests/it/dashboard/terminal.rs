@@ -258,7 +258,7 @@ fn a_defect_gives_the_terminal_back() {
     );
     let Some(terminal) = Terminal::start(&home, (80, 24), &script) else { return };
     let text = terminal.wait_for_text("as before");
-    check(&text, &["error: a defect at tests/it/dashboard/terminal.rs:", "hint: please report it"]);
+    check(&text, &["error: internal error at tests/it/dashboard/terminal.rs:", "hint: please report it"]);
     assert_eq!(terminal.fact("alternate_on"), "0");
     assert_eq!(terminal.fact("cursor_flag"), "1");
 }
