@@ -54,8 +54,8 @@ impl News {
 }
 
 impl Inbox {
-    /// The watcher's callback: whether anything came of it.
-    pub(super) fn heard(&self, event: notify::Event) -> bool {
+    /// The watcher's callback. What matters is told after `rest`; says whether anything does.
+    pub(super) fn heard(&self, mut event: notify::Event, rest: impl FnOnce()) -> bool {
         if event.need_rescan() {
             self.rescan();
             return true;
@@ -67,18 +67,21 @@ impl Inbox {
             _ => Change::Content,
         };
         let places = Arc::clone(&lock(&self.places));
-        let mut any = false;
         // As root, SQLite sets the owner of what it reads: such a change may be our own.
         let of_metadata = matches!(event.kind, EventKind::Modify(ModifyKind::Metadata(_)));
         let is_own = |path: &PathBuf| of_metadata && places.is_database(path);
-        for path in event.paths.into_iter().filter(|path| places.matters(path) && !is_own(path)) {
-            self.tell(|news| {
+        event.paths.retain(|path| places.matters(path) && !is_own(path));
+        if event.paths.is_empty() {
+            return false;
+        }
+        rest();
+        self.tell(|news| {
+            for path in event.paths {
                 let known = news.paths.entry(path).or_insert(change);
                 *known = change.max(*known);
-            });
-            any = true;
-        }
-        any
+            }
+        });
+        true
     }
 
     /// From now on only these paths are of interest.
@@ -155,8 +158,9 @@ mod tests {
         let mut places = Places::default();
         places.add(&Arc::new(Home { agent: Agent::COPILOT, path: "/h".into(), label: "/h".into() }));
         inbox.set_places(&places);
-        let heard =
-            |kind, path: &str| inbox.heard(notify::Event::new(EventKind::Modify(kind)).add_path(path.into()));
+        let heard = |kind, path: &str| {
+            inbox.heard(notify::Event::new(EventKind::Modify(kind)).add_path(path.into()), || {})
+        };
         let (owner, data) =
             (ModifyKind::Metadata(MetadataKind::Ownership), ModifyKind::Data(DataChange::Content));
         assert!(!heard(owner, "/h/session-store.db-wal"));

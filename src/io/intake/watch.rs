@@ -47,13 +47,11 @@ impl Watcher {
     pub(super) fn new(inbox: Arc<Inbox>, clock: Clock, most: Option<usize>) -> Self {
         let mut breath = Breath::default();
         let paths = Paths::new(move |event| {
-            let matters = inbox.heard(event);
-            if matters
-                && QUEUES
-                && let Some(rest) = breath.after_event(clock().mono)
-            {
-                inbox.rest(rest);
-            }
+            inbox.heard(event, || {
+                if QUEUES && let Some(rest) = breath.before_event(clock().mono) {
+                    inbox.rest(rest);
+                }
+            });
         });
         Self { paths, most }
     }
