@@ -10,6 +10,9 @@
 # .build/platforms/TARGET.log, a line per target to the terminal. README.md beside this script says what it needs, and which
 # tests run nowhere but at home.
 set -euo pipefail
+# What is emulated needs a core for each test at work.
+RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(getconf _NPROCESSORS_ONLN)}"
+export RUST_TEST_THREADS
 
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 cd "$ROOT"
