@@ -32,7 +32,7 @@ const LONGEST_REPLY: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// Nobody listens.
-    #[error("nobody listens ({0})")]
+    #[error("no process is listening ({0})")]
     Away(io::Error),
     /// It was asked and did not answer in time.
     #[error("it does not answer")]

@@ -39,14 +39,14 @@ pub struct RemoteReport {
 }
 
 impl RemoteReport {
-    /// Nobody listens to it.
+    /// No daemon connects to it.
     pub fn unheard(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             state: RemoteState::Waiting,
             version: None,
             last_heard_at: None,
-            last_error: Some("no daemon is running, so nobody listens to it".to_owned()),
+            last_error: Some("no daemon is running to connect to it".to_owned()),
         }
     }
 }

@@ -43,7 +43,7 @@ const PACE: Pace = Pace {
 /// How long a server may take to accept, to shake hands and to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A socket is there a moment before somebody listens to it.
+/// A socket exists a moment before its server listens.
 const AGAIN: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
 
 /// A connection that held so long was a good one.
@@ -385,7 +385,7 @@ async fn converse(
                 is_answered = true;
                 let word = Word { server, said: Said::Register(listener.register()) };
                 if sender.send(word).await.is_err() {
-                    return End::Gone("nobody listens".to_owned());
+                    return End::Gone("no process is listening".to_owned());
                 }
             }
             Heard::Foreign => return End::Unfit("it speaks another protocol".to_owned()),

@@ -133,7 +133,7 @@ pub fn read_or_await(path: &Path, most: u64, patience: Duration) -> io::Result<V
             Ok(_) if !bytes.is_empty() || !is_pipe(kind) => return Ok(bytes),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             _ if clock::now().mono >= end => {
-                let what = "it is a pipe, and nobody wrote a file to it";
+                let what = "it is a named pipe, and no process wrote to it";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, what));
             }
             _ => std::thread::sleep(LOOK),

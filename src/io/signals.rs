@@ -1,4 +1,4 @@
-//! The ways in which a system asks a daemon to end.
+//! Signals that ask the program to end.
 
 use std::io;
 use std::sync::Once;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::error::Exit;
 
-/// How long the end may take once somebody asked for it. Everything that is waited for in the meantime takes less.
+/// How long the end may take after a signal. Every wait during the end is shorter.
 const LONGEST_END: Duration = Duration::from_millis(1_900);
 
-/// Ends the process in time once it was asked to end, whatever holds its loop up: a terminal that is stopped, a pipe that
-/// nobody reads, a disk that does not answer. Once for the whole process.
+/// Ends the process in time after a signal, even if its loop is blocked: by a stopped terminal, a pipe without a reader, a
+/// disk that does not answer. Once for the whole process.
 pub fn insist() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
@@ -36,7 +36,7 @@ fn end_now() {
     std::process::exit(Exit::Failed.code().into());
 }
 
-/// Waits for the system or the user to ask for the end.
+/// Waits for a signal to end.
 #[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]

@@ -53,7 +53,7 @@ fn settings() {
         put(what, &home.config());
         let ended = home.run("config check");
         let words = match what {
-            "pipe" => "it is a pipe, and nobody wrote a file to it",
+            "pipe" => "it is a named pipe, and no process wrote to it",
             "/dev/zero" => "it is larger than 1 MB",
             // Without a terminal the system says that there is none.
             "/dev/tty" => "could not read it: ",

@@ -186,7 +186,7 @@ impl Daemon<'_> {
         let now = clock::now();
         // A subscriber that waits for all to be here waits on purpose.
         if call.is_given_up(now.mono) && !matches!(call.verb, Verb::Subscribe { .. }) {
-            tracing::debug!("somebody asked and went away before it was heard");
+            tracing::debug!("a client disconnected before its request was read");
             return None;
         }
         let Call { verb, answer, came } = call;

@@ -31,7 +31,7 @@ pub(super) enum Wish {
 
 /// Everything that is typed from now on; ends when the terminal does.
 ///
-/// The thread waits for keys until the process ends, or nobody listens to it.
+/// The thread waits for keys until the process ends or the receiver is gone.
 pub(super) fn read() -> io::Result<mpsc::Receiver<Event>> {
     let (sender, typed) = mpsc::channel(QUEUE);
     std::thread::Builder::new().name("keys".to_owned()).spawn(move || {

@@ -52,7 +52,7 @@ fn clients(facts: &Facts) -> Vec<Check> {
             Some(false) => Check::new(
                 NAME,
                 Grade::Warning,
-                format!("nobody listens at {endpoint}, {name} left it behind"),
+                format!("no process listens at {endpoint}; {name} left it behind"),
             )
             .hint("start Discord; it does no harm that the socket is there"),
             Some(true) | None => Check::new(NAME, Grade::Ok, format!("{name} at {endpoint}")),

@@ -65,7 +65,7 @@ pub enum LinkCommand<C = Card> {
 /// What happened on a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkEvent {
-    /// No connection came about: nobody listens there. Costs Discord nothing.
+    /// The connection was refused: no process listens there. Costs Discord nothing.
     Unreachable {
         /// The system's words.
         reason: String,

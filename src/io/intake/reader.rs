@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads until it is stopped or nobody listens any more.
+    /// Reads until it is stopped or the receiver is gone.
     pub(super) fn run(mut self) {
         let _ended = self.serve();
     }

@@ -321,7 +321,7 @@ fn clients() {
     );
     check(
         |facts| facts.clients[0].listens = Some(false),
-        "warning discord clients: nobody listens at /run/discord-ipc-0, Discord left it behind",
+        "warning discord clients: no process listens at /run/discord-ipc-0; Discord left it behind",
         "start Discord",
     );
 }

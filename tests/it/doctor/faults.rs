@@ -242,7 +242,7 @@ fn fault_9_an_application_id_that_discord_refuses() {
 fn fault_10_no_discord() {
     let (home, discord) = Healthy::without_daemon();
     discord.die();
-    fault(&home, "discord clients", "warning", "nobody listens at ", "start Discord");
+    fault(&home, "discord clients", "warning", "no process listens at ", "start Discord");
     fs::remove_file(home.discord()).unwrap();
     fault(&home, "discord clients", "warning", "nothing is at ", "start that Discord");
 }
