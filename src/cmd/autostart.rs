@@ -78,7 +78,7 @@ fn print(
     let line_end = if plan.text.ends_with('\n') { "" } else { "\n" };
     let result = write!(out, "{}{line_end}", plan.text).and_then(|()| out.flush());
     for path in &plan.removed {
-        let _ = writeln!(err, "would remove {}", path.display());
+        super::note(err, format_args!("would remove {}\n", path.display()));
     }
     remark(plan.kind, login, environment, err);
     super::written(result)
@@ -94,7 +94,10 @@ fn enable(
 ) -> Result<Exit, Failure> {
     for (variable, instead) in not_at_login() {
         if environment.text(variable).is_some() {
-            let _ = writeln!(err, "note: login may not know {variable} as this shell does\nhint: {instead}");
+            super::note(
+                err,
+                format_args!("note: login may not know {variable} as this shell does\nhint: {instead}\n"),
+            );
         }
     }
     let enabled = autostart::enable(login, machine, start)?;
@@ -118,7 +121,7 @@ fn enable(
 /// What is left to the user, where login does not read what was written.
 fn remark(kind: Kind, login: &Login, environment: &Environment, err: &mut dyn Write) {
     if let Some(ByHand { cause, hint }) = by_hand(kind, login, environment) {
-        let _ = writeln!(err, "note: {cause}\nhint: {hint}");
+        super::note(err, format_args!("note: {cause}\nhint: {hint}\n"));
     }
 }
 

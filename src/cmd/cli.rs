@@ -549,7 +549,10 @@ pub fn parse() -> Result<Invocation, Exit> {
             _ if answer.use_stderr() => Exit::Usage,
             // A reader that went away does not care any more.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                let _ = writeln!(std::io::stderr(), "error: could not write the output: {error}");
+                super::note(
+                    &mut std::io::stderr(),
+                    format_args!("error: could not write the output: {error}\n"),
+                );
                 Exit::Failed
             }
             _ => Exit::Done,

@@ -2,14 +2,14 @@
 //!
 //! Read next: `gather`, which looks; [`crate::core::doctor`], which judges.
 
-pub(super) mod gather;
+mod gather;
 mod remotes;
 
 use std::io::Write;
 
 use serde::Serialize;
 
-use crate::core::doctor::{self, Check};
+use crate::core::doctor::{Check, checks, is_healthy};
 use crate::error::{Exit, Failure};
 use crate::host::Places;
 
@@ -27,8 +27,8 @@ struct Report<'a> {
 /// # Errors
 /// The output could not be written, or the system refused something basic.
 pub fn run(places: &Places, json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let checks = doctor::checks(&gather::gather(places)?);
-    let ok = doctor::is_healthy(&checks);
+    let checks = found(places)?;
+    let ok = is_healthy(&checks);
     super::written(if json {
         let report = Report { schema: 1, version: env!("CARGO_PKG_VERSION"), ok, checks: &checks };
         serde_json::to_writer_pretty(&mut *out, &report).map_err(Into::into).and_then(|()| writeln!(out))
@@ -36,6 +36,14 @@ pub fn run(places: &Places, json: bool, out: &mut dyn Write) -> Result<Exit, Fai
         out.write_all(text(&checks).as_bytes())
     })?;
     Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+/// Looks at everything and judges it.
+///
+/// # Errors
+/// The system refused something basic.
+pub(super) fn found(places: &Places) -> Result<Vec<Check>, Failure> {
+    Ok(checks(&gather::gather(places)?))
 }
 
 /// One line for each check, its hint below it.

@@ -41,9 +41,8 @@ pub fn run(command: &Run, places: Places, context: &ConfigContext, color: Color)
             Outcome::Acquired(acquired) => *acquired,
             Outcome::Left { to } => {
                 let who = to.map(|pid| format!(" (process {pid})")).unwrap_or_default();
-                // Nobody may be there to read it.
-                let _ =
-                    writeln!(std::io::stderr(), "another instance{who} started later; leaving it to that");
+                let left = format_args!("another instance{who} started later; leaving it to that\n");
+                super::note(&mut std::io::stderr(), left);
                 return Ok(Exit::Done);
             }
         }

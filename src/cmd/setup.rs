@@ -21,7 +21,7 @@ use crate::core::config::keys::{self, Key};
 use crate::core::config::{
     APPLICATION_ID_HINT, ConfigContext, Effective, EffectiveValue, Origin, application_id_in, edit,
 };
-use crate::core::doctor::{self, Grade};
+use crate::core::doctor::Grade;
 use crate::core::publish::codes::REJECTED_HINT;
 use crate::core::report::DaemonReport;
 use crate::error::{Exit, Failure};
@@ -381,7 +381,7 @@ fn finish<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>, out: &mut dyn Wri
     let seen_on_hover = places.effective.settings.large_image().is_some();
     let text = shown.map(|(card, now)| show::looks(&card, now, seen_on_hover)).unwrap_or_default();
     super::written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
-    let checks = doctor::checks(&crate::cmd::doctor::gather::gather(places)?);
+    let checks = super::doctor::found(places)?;
     let missing = checks.iter().filter(|check| matches!(check.state, Grade::Failure | Grade::Warning));
     let mut text = String::new();
     for check in missing {

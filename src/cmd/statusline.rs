@@ -43,10 +43,9 @@ const CHAINED: &str = "AGENT_PRESENCE_STATUSLINE";
 /// Keeps what Claude Code says on standard input and prints a line, or what the command prints that was there before.
 pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
     if io::stdin().is_terminal() {
-        // Nobody may be there to read it.
-        let _ = writeln!(
-            io::stderr(),
-            "this is what Claude Code runs for its status line; set it up with `agent-presence statusline install`"
+        super::note(
+            &mut io::stderr(),
+            "this is what Claude Code runs for its status line; set it up with `agent-presence statusline install`\n",
         );
         return Exit::Done;
     }

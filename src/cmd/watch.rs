@@ -77,12 +77,11 @@ async fn print(
                 Update::Event(event, _) => text.extend(lines.line(&event)),
                 Update::Alone { cause, .. } => {
                     is_alone = true;
-                    // Readers of the events do not need this line; a failure to write it is ignored.
-                    let _ = writeln!(err, "{cause}; following the session files without it");
+                    super::note(err, format_args!("{cause}; following the session files without it\n"));
                 }
                 Update::Attached { .. } => {
                     if std::mem::take(&mut is_alone) {
-                        let _ = writeln!(err, "a daemon is running; its events follow");
+                        super::note(err, "a daemon is running; its events follow\n");
                     }
                 }
                 Update::Lost => {}

@@ -48,7 +48,7 @@ const LARGEST_RECORD: u64 = 64 * 1024;
 ///
 /// # Errors
 /// The system refused something basic.
-pub(in crate::cmd) fn gather(places: &Places) -> Result<Facts, Failure> {
+pub(super) fn gather(places: &Places) -> Result<Facts, Failure> {
     let now = clock::now().wall;
     let settings = &places.effective.settings;
     let daemon = match client::ask_daemon(&places.state, &places.environment, &Verb::Status)? {
