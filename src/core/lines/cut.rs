@@ -91,8 +91,7 @@ impl Cut {
                 }
                 Place::Digits(kept, _) => self.place = Place::Text(kept),
                 Place::Rest => {
-                    let end = memchr::memchr_iter(b'"', bytes).find(|quote| !ends_escaped(bytes, *quote));
-                    if let Some(end) = end {
+                    if let Some(end) = text_end(bytes) {
                         out.push(b'"');
                         self.place = Place::Between;
                         bytes = bytes.get(end + 1..).unwrap_or_default();
@@ -111,6 +110,45 @@ impl Cut {
         }
         true
     }
+}
+
+/// The quote at which the text ends that goes on with these bytes.
+fn text_end(bytes: &[u8]) -> Option<usize> {
+    let end_in = |from: usize, to: usize| {
+        let quotes = memchr::memchr_iter(b'"', bytes.get(from..to).unwrap_or_default());
+        quotes.map(|quote| from + quote).find(|quote| !ends_escaped(bytes, *quote))
+    };
+    // Nothing is known of what stands before the first two.
+    let mut from = bytes.len().min(2);
+    if let Some(end) = end_in(0, from) {
+        return Some(end);
+    }
+    while let Some(block) = bytes.get(from.saturating_sub(2)..).and_then(<[u8]>::first_chunk) {
+        if may_end(block)
+            && let Some(end) = end_in(from, from + BLOCK)
+        {
+            return Some(end);
+        }
+        from += BLOCK;
+    }
+    end_in(from, bytes.len())
+}
+
+/// How many bytes of a text are looked at together.
+const BLOCK: usize = 64;
+
+/// Whether a text may end in the bytes behind the first two: there is a quote without a backslash before it, or with two.
+/// In code and in output most quotes are escaped, and looking at each of them costs more than all bytes at once.
+fn may_end(bytes: &[u8; BLOCK + 2]) -> bool {
+    let (Some(second), Some(first), Some(last)) =
+        (bytes.first_chunk::<BLOCK>(), bytes.get(1..=BLOCK), bytes.last_chunk::<BLOCK>())
+    else {
+        return true;
+    };
+    let before = second.iter().zip(first);
+    before.zip(last).fold(false, |any, ((second, first), byte)| {
+        any | (*byte == b'"') & ((*first != b'\\') | (*second == b'\\'))
+    })
 }
 
 /// Whether what comes at `end` belongs to an escape.
@@ -139,6 +177,21 @@ mod tests {
                         serde_json::from_slice::<serde_json::Value>(&short).is_ok(),
                         "{inside} after {before}"
                     );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_ends_at_its_first_quote_that_no_escape_has() {
+        let plain = |bytes: &[u8]| memchr::memchr_iter(b'"', bytes).find(|end| !ends_escaped(bytes, *end));
+        for unit in [r#"\""#, r#"x\""#, r"\\", r"\x", r#"\\\""#, "x"] {
+            for before in 0..2 * BLOCK + 8 {
+                let escapes = "\\".repeat(before % 4);
+                let text = format!("{}{escapes}\"{}", unit.repeat(before), unit.repeat(40));
+                for from in 0..4 {
+                    let bytes = text.as_bytes().get(from..).unwrap_or_default();
+                    assert_eq!(text_end(bytes), plain(bytes), "{unit} {before} {from}");
                 }
             }
         }
