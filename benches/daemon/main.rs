@@ -22,6 +22,8 @@ mod database;
 #[cfg(unix)]
 mod discord;
 #[cfg(unix)]
+mod floor;
+#[cfg(unix)]
 mod following;
 #[cfg(unix)]
 mod home;
