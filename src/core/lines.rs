@@ -12,7 +12,7 @@ mod elements;
 mod finder;
 mod records;
 
-pub use cut::shorten;
+pub use cut::{shorten, text_end};
 pub use elements::Elements;
 pub use finder::Finder;
 pub use records::{Records, records};

@@ -11,6 +11,7 @@ const MOST: usize = 64 << 10;
 /// Replaces `out` by a whole line with its long texts cut; false when that is still too long.
 pub fn shorten(line: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
+    out.reserve(line.len().min(4 * TEXT));
     Cut::default().push(line, out)
 }
 
@@ -112,8 +113,8 @@ impl Cut {
     }
 }
 
-/// The quote at which the text ends that goes on with these bytes.
-fn text_end(bytes: &[u8]) -> Option<usize> {
+/// Where the quote is at which the text ends that goes on with these bytes.
+pub fn text_end(bytes: &[u8]) -> Option<usize> {
     let end_in = |from: usize, to: usize| {
         let quotes = memchr::memchr_iter(b'"', bytes.get(from..to).unwrap_or_default());
         quotes.map(|quote| from + quote).find(|quote| !ends_escaped(bytes, *quote))

@@ -79,9 +79,7 @@ fn parse_whole(bytes: &[u8], is_one: bool) -> Parsed {
     if let Some(head) = Head::read(bytes) {
         if let Some(fact) = by_head(&head) {
             // A line that was cut short rarely ends like one that was not, and has the beginning of the next one in it.
-            let is_one = is_one
-                || bytes.trim_ascii_end().ends_with(b"}")
-                    && memchr::memmem::find(head.rest, b"{\"timestamp\":\"").is_none();
+            let is_one = is_one || bytes.trim_ascii_end().ends_with(b"}") && !begins_another(head.rest);
             return if is_one { known(&head, fact) } else { Parsed::Unreadable };
         }
         if let Some(fact) = usual::fact(&head) {
@@ -89,6 +87,13 @@ fn parse_whole(bytes: &[u8], is_one: bool) -> Parsed {
         }
     }
     parse_any(bytes)
+}
+
+/// Whether another line begins in these bytes. Looks for braces: these are few, and to look for the whole beginning has to
+/// be prepared for each line.
+fn begins_another(bytes: &[u8]) -> bool {
+    let begins = |at| bytes.get(at..).is_some_and(|rest| rest.starts_with(b"{\"timestamp\":\""));
+    memchr::memchr_iter(b'{', bytes).any(begins)
 }
 
 /// Reads a line of whatever shape.
@@ -347,6 +352,31 @@ mod tests {
             ),
         ];
         for (payload, usual) in calls {
+            check("response_item", payload, usual);
+        }
+        let long = "x\\n".repeat(400);
+        for patch in [
+            format!("*** Begin Patch\\n*** Update File: a/b.rs\\n@@\\n{long}"),
+            format!("*** Begin Patch\\n*** Add File: a/c.rs\\n{long}*** Update File: a/b.rs\\n"),
+            format!("{long}*** Delete File: a/b.rs"),
+            format!("*** Update File: {long}"),
+            format!("*** Update File: .\\n{long}*** Add File: a/b.rs\\n"),
+            format!("*** Update File: {}\\n", "x".repeat(600)),
+        ] {
+            let payload = format!(
+                r#"{{"type":"custom_tool_call","status":null,"call_id":"c","name":"apply_patch","input":"{patch}"}}"#
+            );
+            check("response_item", &payload, true);
+        }
+        let odd = [
+            (r#"{"type":"function_call","name":"shell","name":"x","arguments":""}"#, false),
+            (r#"{"type":"function_call","name":"shell" ,"arguments":""}"#, false),
+            (r#"{"type":"function_call","name":"shell","arguments":"","more":[1,{"a":"b"}],"id":"i"}"#, true),
+            (r#"{"type":"function_call","name":"shell","arguments":"","more":[1}"#, false),
+            (r#"{"type":"function_call","name":"\ud83c","arguments":""}"#, false),
+            (r#"{"type":"function_call"}"#, true),
+        ];
+        for (payload, usual) in odd {
             check("response_item", payload, usual);
         }
         check("event_msg", r#"{"type":"task_started","turn_id":"1","model_context_window":258400}"#, true);

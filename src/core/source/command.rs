@@ -67,6 +67,12 @@ pub fn patch(text: &str) -> Doing {
     Doing { activity: Editing, file }
 }
 
+/// Whether a patch that begins so is of the same file however it goes on.
+pub(super) fn names_file(beginning: &str) -> bool {
+    let line = beginning.split_once("*** Update File: ").and_then(|(_, rest)| rest.split_once(['\n', '\r']));
+    line.is_some_and(|(path, _)| file_name(path).is_some())
+}
+
 /// `cat > file <<EOF`: the usual way to write a file from a shell.
 fn writes_a_file(script: &str) -> bool {
     let script = script.trim_start();

@@ -22,6 +22,13 @@ struct Command<'a> {
     command: Option<&'a RawValue>,
 }
 
+/// The usual one of them.
+#[derive(Deserialize)]
+struct Script<'a> {
+    #[serde(borrow)]
+    cmd: Option<Text<'a>>,
+}
+
 /// A `function_call`: its arguments are JSON in a string.
 pub(super) fn function(namespace: Option<&str>, name: &str, arguments: &str) -> Doing {
     let name = name.rsplit('.').next().unwrap_or(name);
@@ -30,6 +37,9 @@ pub(super) fn function(namespace: Option<&str>, name: &str, arguments: &str) -> 
     }
     match name {
         "shell" | "shell_command" | "exec_command" | "local_shell" | "container.exec" => {
+            if let Ok(Script { cmd: Some(Text(script)) }) = serde_json::from_str(arguments) {
+                return shell(&script);
+            }
             let Ok(Command { cmd, command }) = serde_json::from_str(arguments) else {
                 return Doing::plain(Running);
             };

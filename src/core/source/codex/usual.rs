@@ -4,10 +4,13 @@
 //! What does not fit is no error: `None` leaves the line to the general reader. What fits means the same there.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::head::Head;
+use super::head::{Head, string};
 use super::value::Text;
 use super::{call, limits};
+use crate::core::lines::{shorten, text_end};
+use crate::core::source::command::{names_file, patch};
 use crate::core::source::{Count, CountInfo, Counters, Fact};
 
 /// The fact of a line.
@@ -19,8 +22,8 @@ pub(super) fn fact(head: &Head<'_>) -> Option<Fact> {
         ("event_msg", Some("token_count")) => {
             serde_json::from_str(std::str::from_utf8(payload).ok()?).ok().map(TokenCount::fact)
         }
-        ("response_item", Some("function_call")) => read(payload).map(FunctionCall::fact),
-        ("response_item", Some("custom_tool_call")) => read(payload).map(CustomCall::fact),
+        ("response_item", Some("function_call")) => function_call(head.rest),
+        ("response_item", Some("custom_tool_call")) => custom_call(head.rest),
         ("event_msg", Some("task_started" | "turn_started")) => read(payload).map(TurnStarted::fact),
         ("turn_context", _) => read(payload).map(TurnContext::fact),
         _ => None,
@@ -91,47 +94,62 @@ impl Usage {
     }
 }
 
-#[derive(Deserialize)]
-struct FunctionCall<'a> {
-    #[serde(borrow)]
-    namespace: Option<Text<'a>>,
-    #[serde(borrow)]
-    name: Option<Text<'a>>,
-    #[serde(borrow)]
-    arguments: Option<Text<'a>>,
-    #[serde(borrow)]
-    call_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
+fn function_call(rest: &[u8]) -> Option<Fact> {
+    let texts = texts(rest, ["namespace", "name", "arguments", "call_id", "id"])?.map(decoded);
+    let [space, name, arguments, call, id] = texts;
+    let (space, name, arguments) = (space?, name?, arguments?);
+    let doing = call::function(
+        shown(space.as_ref()),
+        shown(name.as_ref()).unwrap_or_default(),
+        shown(arguments.as_ref()).unwrap_or_default(),
+    );
+    Some(Fact::CallStarted { call: kept(call?).or(kept(id?)), doing })
 }
 
-impl FunctionCall<'_> {
-    fn fact(self) -> Fact {
-        let name = shown(self.name.as_ref()).unwrap_or_default();
-        let arguments = shown(self.arguments.as_ref()).unwrap_or_default();
-        let doing = call::function(shown(self.namespace.as_ref()), name, arguments);
-        Fact::CallStarted { call: kept(self.call_id).or_else(|| kept(self.id)), doing }
+fn custom_call(rest: &[u8]) -> Option<Fact> {
+    let [name, input, call, id] = texts(rest, ["name", "input", "call_id", "id"])?;
+    let name = decoded(name)?;
+    let name = shown(name.as_ref()).unwrap_or_default();
+    // A patch names its file at its beginning.
+    let mut room = Vec::new();
+    let beginning = input.filter(|input| name == "apply_patch" && shorten(input, &mut room));
+    let beginning = beginning.and_then(|_| decoded(Some(&room))?);
+    let doing = match beginning.filter(|Text(text)| names_file(text)) {
+        Some(Text(text)) => patch(&text),
+        None => call::custom(name, shown(decoded(input)?.as_ref()).unwrap_or_default()),
+    };
+    Some(Fact::CallStarted { call: kept(decoded(call)?).or(kept(decoded(id)?)), doing })
+}
+
+/// These texts of a payload, as they are written; `rest` follows its kind. Calls are every third line: where serde reads
+/// them, counting takes about 6 % longer.
+fn texts<'a, const N: usize>(mut rest: &'a [u8], keys: [&str; N]) -> Option<[Option<&'a [u8]>; N]> {
+    let mut texts = [None; N];
+    while let Some(field) = rest.strip_prefix(b",") {
+        let (key, value) = string(field)?;
+        let value = value.strip_prefix(b":")?;
+        let length = match value.strip_prefix(b"\"") {
+            Some(text) => text_end(text)? + 2,
+            None => {
+                let mut values = serde_json::Deserializer::from_slice(value).into_iter::<IgnoredAny>();
+                values.next()?.ok()?;
+                values.byte_offset()
+            }
+        };
+        let (value, after) = value.split_at_checked(length)?;
+        rest = after;
+        if let Some(place) = keys.iter().position(|wanted| *wanted == key) {
+            let slot = texts.get_mut(place).filter(|slot| slot.is_none())?;
+            *slot = Some(value);
+        }
     }
+    (rest.trim_ascii_end() == b"}}").then_some(texts)
 }
 
-#[derive(Deserialize)]
-struct CustomCall<'a> {
-    #[serde(borrow)]
-    name: Option<Text<'a>>,
-    #[serde(borrow)]
-    input: Option<Text<'a>>,
-    #[serde(borrow)]
-    call_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-}
-
-impl CustomCall<'_> {
-    fn fact(self) -> Fact {
-        let name = shown(self.name.as_ref()).unwrap_or_default();
-        let doing = call::custom(name, shown(self.input.as_ref()).unwrap_or_default());
-        Fact::CallStarted { call: kept(self.call_id).or_else(|| kept(self.id)), doing }
-    }
+/// What a text says; `None` where it is none.
+#[expect(clippy::option_option, reason = "a text that is not there is as good as one that is")]
+fn decoded(text: Option<&[u8]>) -> Option<Option<Text<'_>>> {
+    text.map_or(Ok(None), serde_json::from_slice).ok()
 }
 
 #[derive(Deserialize)]
