@@ -1,7 +1,10 @@
 //! More session files than are ever read at once: of most only the place is kept, and what they tell is the same.
 
+use std::slice::from_ref;
+
 use serde_json::Value;
 
+use crate::claude::{one_count_of, totals_of_replay};
 use crate::support::claude_session::ClaudeSession;
 use crate::support::home::Home;
 use crate::support::process::Process;
@@ -80,6 +83,28 @@ fn a_transcript_among_many_goes_on_with_its_figures_also_with_the_next_daemon() 
         MANY + 1,
         "each is told once"
     );
+}
+
+#[test]
+fn a_replay_finds_the_original_of_a_copy_among_many() {
+    let home = Home::new();
+    let mut sessions: Vec<_> = (0..MANY).map(|_| home.claude_session()).collect();
+    for session in &mut sessions {
+        session.turn().call(4_500);
+    }
+    let original = sessions[MANY / 2].id.clone();
+    // One names its original, one is known by its first line alone.
+    let copies = [true, false].map(|says_so| {
+        let mut copy = sessions[MANY / 2].fork(says_so);
+        copy.call_done().call(500);
+        copy
+    });
+    let folder = home.claude();
+    let mut totals = totals_of_replay(from_ref(&folder));
+    assert_eq!(totals.len(), MANY + 2);
+    assert_eq!(totals.values().sum::<u64>(), one_count_of(&folder));
+    assert_eq!(totals[&original], 4_500);
+    assert_eq!(copies.map(|copy| totals.remove(&copy.id)), [Some(500), Some(500)]);
 }
 
 #[track_caller]

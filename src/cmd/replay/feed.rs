@@ -81,6 +81,7 @@ impl Feed {
     /// Feeds what comes next to the session and looks at what comes after it; false at the end.
     pub(super) fn step(&mut self) -> std::io::Result<bool> {
         let more = match &mut self.source {
+            Source::Lines(lines, rows) if rows.is_empty() => lines.step(&mut self.file)?,
             Source::Lines(lines, rows) => {
                 let (any, at) = lines.look()?;
                 // A row comes with the line before it.

@@ -14,13 +14,31 @@ use crate::io::intake::{helper_files, session_files};
 #[derive(Debug)]
 pub(super) struct Lineage<'a> {
     given: &'a [Recorded],
+    by_path: BTreeMap<(Agent, &'a Path), &'a Recorded>,
+    by_session: BTreeMap<(Agent, &'a str), Vec<&'a Recorded>>,
+    by_first_line: BTreeMap<(Agent, &'a str), Vec<&'a Recorded>>,
     /// What is in a home (`true`), or in a folder.
     listed: BTreeMap<(Agent, bool, PathBuf), Vec<PathBuf>>,
 }
 
 impl<'a> Lineage<'a> {
     pub(super) fn new(given: &'a [Recorded]) -> Self {
-        Self { given, listed: BTreeMap::new() }
+        let mut this = Self {
+            given,
+            by_path: BTreeMap::new(),
+            by_session: BTreeMap::new(),
+            by_first_line: BTreeMap::new(),
+            listed: BTreeMap::new(),
+        };
+        for file in given {
+            this.by_path.entry((file.agent, file.path.as_path())).or_insert(file);
+            let Some(head) = &file.head else { continue };
+            this.by_session.entry((file.agent, head.id.as_str())).or_default().push(file);
+            if let Some(line) = &head.first_line {
+                this.by_first_line.entry((file.agent, line.as_str())).or_default().push(file);
+            }
+        }
+        this
     }
 
     /// The rows that answer what `child` has asked for. A file that cannot be read has none to offer.
@@ -72,38 +90,43 @@ struct Around<'l, 'a> {
     child: &'l Recorded,
 }
 
-impl<'a> Around<'_, 'a> {
-    fn given(&self) -> impl Iterator<Item = &'a Recorded> + use<'a, '_> {
-        let child = self.child;
-        self.lineage.given.iter().filter(move |file| file.agent == child.agent)
+impl Around<'_, '_> {
+    /// The paths of these files, without the child's.
+    fn besides<'f>(&self, files: impl IntoIterator<Item = &'f Recorded>) -> Vec<PathBuf> {
+        let paths = files.into_iter().map(|file| &file.path);
+        paths.filter(|path| **path != self.child.path).cloned().collect()
     }
 
     fn given_of(&self, id: &str) -> Vec<PathBuf> {
-        let is_of = |file: &&Recorded| file.head.as_ref().is_some_and(|head| head.id == id);
-        self.given().filter(is_of).map(|file| file.path.clone()).collect()
+        let files = self.lineage.by_session.get(&(self.child.agent, id));
+        self.besides(files.into_iter().flatten().copied())
     }
 }
 
 impl Neighbours for Around<'_, '_> {
     /// Those that were given, else those that lie where the agent has them.
     fn of_session(&mut self, id: &str) -> Vec<PathBuf> {
-        let mut files = self.given_of(id);
-        files.retain(|path| *path != self.child.path);
+        let files = self.given_of(id);
         if files.is_empty() { self.lineage.beside(self.child, id) } else { files }
     }
 
     fn twins(&mut self) -> Vec<PathBuf> {
-        let mut files = self.child.head.as_ref().map(|head| self.given_of(&head.id)).unwrap_or_default();
-        files.retain(|path| *path != self.child.path);
-        files
+        self.child.head.as_ref().map(|head| self.given_of(&head.id)).unwrap_or_default()
     }
 
-    fn others(&mut self, _first_line: Option<&str>) -> Vec<PathBuf> {
-        self.given().filter(|file| file.path != self.child.path).map(|file| file.path.clone()).collect()
+    fn others(&mut self, first_line: Option<&str>) -> Vec<PathBuf> {
+        let agent = self.child.agent;
+        match first_line {
+            Some(line) => {
+                let files = self.lineage.by_first_line.get(&(agent, line));
+                self.besides(files.into_iter().flatten().copied())
+            }
+            None => self.besides(self.lineage.given.iter().filter(|file| file.agent == agent)),
+        }
     }
 
     fn head(&mut self, path: &Path) -> Option<Head> {
-        match self.given().find(|file| file.path == path) {
+        match self.lineage.by_path.get(&(self.child.agent, path)) {
             Some(file) => file.head.clone(),
             None => recognise(path).ok().flatten()?.head,
         }
@@ -115,5 +138,49 @@ impl Neighbours for Around<'_, '_> {
 
     fn has_text(&mut self, path: &Path, text: &str) -> bool {
         has_text(path, text).unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn recorded(agent: Agent, path: &str, id: &str, first_line: Option<&str>) -> Recorded {
+        let (id, first_line) = (id.to_owned(), first_line.map(str::to_owned));
+        let head = Head { id, parent: None, copy: false, first_line, subagent: false };
+        Recorded {
+            path: path.into(),
+            documents: Vec::new(),
+            listed: None,
+            agent,
+            home: "".into(),
+            first_at: Timestamp::MIN,
+            head: Some(head),
+        }
+    }
+
+    #[test]
+    fn only_files_that_may_be_relatives_are_looked_at() {
+        let mut given: Vec<_> = (0..1_000)
+            .map(|number| {
+                let (path, id) = (format!("/none/{number}"), number.to_string());
+                recorded(Agent::CLAUDE, &path, &id, Some(&format!("line {number}")))
+            })
+            .collect();
+        given.push(recorded(Agent::CLAUDE, "/none/twin", "7", Some("line 8")));
+        given.push(recorded(Agent::CODEX, "/none/other agent", "7", Some("line 7")));
+        given.push(recorded(Agent::CLAUDE, "/none/torn", "9", None));
+        let mut lineage = Lineage::new(&given);
+        let child = given.iter().find(|file| file.path == Path::new("/none/7")).unwrap();
+        let mut around = Around { lineage: &mut lineage, child };
+        assert_eq!(around.twins(), [Path::new("/none/twin")]);
+        assert_eq!(around.of_session("9"), [Path::new("/none/9"), Path::new("/none/torn")]);
+        assert!(around.others(Some("line 7")).is_empty(), "the child itself");
+        assert_eq!(around.others(Some("line 8")), [Path::new("/none/8"), Path::new("/none/twin")]);
+        assert_eq!(around.others(None).len(), 1_001, "all of the agent's but the child");
+        assert_eq!(around.head(Path::new("/none/twin")).unwrap().id, "7");
+        assert_eq!(around.head(Path::new("/none/other agent")), None);
     }
 }

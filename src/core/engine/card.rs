@@ -14,13 +14,21 @@ use crate::core::time::Now;
 use crate::core::timer::Timer;
 
 /// Everything that a card depends on.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Basis {
     facts: CardFacts,
     allowed: Allowed,
     settings: Arc<Settings>,
     /// Times of other days than this one are shown with theirs.
     day: jiff::civil::Date,
+}
+
+impl PartialEq for Basis {
+    fn eq(&self, other: &Self) -> bool {
+        // To compare the settings costs more than everything else, and they are others only when they were read again.
+        Arc::ptr_eq(&self.settings, &other.settings)
+            && (&self.facts, self.allowed, self.day) == (&other.facts, other.allowed, other.day)
+    }
 }
 
 impl Engine {
