@@ -3,17 +3,26 @@
 //! [`Paths`] is the system's watcher and what it watches; [`Watch`] is that inside a tokio runtime: it waits until what
 //! happened has settled, and lets its owner look now and then where the system does not tell.
 
+#[cfg(target_os = "linux")]
+mod inotify;
+#[cfg(not(target_os = "linux"))]
+mod library;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use notify::event::Flag;
-use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{ErrorKind, Event, RecursiveMode};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
+
+#[cfg(target_os = "linux")]
+use self::inotify::Watcher;
+#[cfg(not(target_os = "linux"))]
+use self::library::Watcher;
 
 /// How often it is tried to watch a folder that comes and goes.
 const ATTEMPTS: usize = 3;
@@ -83,22 +92,13 @@ fn is_limit(_: &io::Error) -> bool {
     false
 }
 
-/// Why no watcher can be made at all.
-fn without_watcher(error: notify::Error) -> WatchError {
-    /// Linux' `EMFILE`.
-    const NO_INSTANCE: i32 = 24;
-    match &error.kind {
-        ErrorKind::Io(cause) if cfg!(target_os = "linux") && cause.raw_os_error() == Some(NO_INSTANCE) => {
-            WatchError::Instances
-        }
-        _ => WatchError::from(error),
-    }
-}
+/// What is called for every event, on the system's thread. It may be called once more after its last watch has ended.
+type Heard = Arc<Mutex<Box<dyn FnMut(Event) + Send>>>;
 
 /// Paths that the system watches, each by itself. The system is asked for a watcher with the first of them.
 pub(crate) struct Paths {
-    inner: Option<RecommendedWatcher>,
-    heard: Arc<Mutex<dyn FnMut(Event) + Send>>,
+    inner: Option<Watcher>,
+    heard: Heard,
     watched: BTreeSet<PathBuf>,
 }
 
@@ -106,7 +106,7 @@ impl Paths {
     /// `heard` is called on the system's thread for every event that is no access: our own reading is one. Where events
     /// were missed, the event says that a rescan is needed.
     pub(crate) fn new(heard: impl FnMut(Event) + Send + 'static) -> Self {
-        Self { inner: None, heard: Arc::new(Mutex::new(heard)), watched: BTreeSet::new() }
+        Self { inner: None, heard: Arc::new(Mutex::new(Box::new(heard))), watched: BTreeSet::new() }
     }
 
     pub(crate) fn watched(&self) -> &BTreeSet<PathBuf> {
@@ -120,18 +120,10 @@ impl Paths {
         }
         let inner = match &mut self.inner {
             Some(inner) => inner,
-            none => {
-                let heard = Arc::clone(&self.heard);
-                let made = notify::recommended_watcher(move |event| {
-                    if let Some(event) = change(event) {
-                        (*heard.lock().unwrap_or_else(PoisonError::into_inner))(event);
-                    }
-                });
-                none.insert(made.map_err(without_watcher)?)
-            }
+            none => none.insert(Watcher::new(&self.heard)?),
         };
         for _ in 0..ATTEMPTS {
-            match inner.watch(path, mode).map_err(WatchError::from) {
+            match inner.watch(path, mode) {
                 // It may have been deleted and made again while it was being watched.
                 Err(WatchError::Missing) if path.exists() => {}
                 Err(refused) => return Err(refused),
@@ -149,8 +141,7 @@ impl Paths {
         if self.watched.remove(path)
             && let Some(inner) = &mut self.inner
         {
-            // A watch that went with its folder cannot be removed a second time.
-            let _gone_already = inner.unwatch(path);
+            inner.unwatch(path);
         }
     }
 
@@ -165,12 +156,6 @@ impl fmt::Debug for Paths {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(&self.watched).finish()
     }
-}
-
-/// What an event says; nothing if it is about an access. An error means that something was missed.
-fn change(event: notify::Result<Event>) -> Option<Event> {
-    let event = event.unwrap_or_else(|_| Event::new(EventKind::Other).set_flag(Flag::Rescan));
-    (!matches!(event.kind, EventKind::Access(_))).then_some(event)
 }
 
 /// Waits for changes. Belongs inside a tokio runtime with time.
@@ -301,18 +286,7 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use notify::event::{AccessKind, AccessMode, ModifyKind};
-
     use super::*;
-
-    #[test]
-    fn our_own_reading_is_no_change_and_an_error_is_a_gap() {
-        let is_change = |kind| change(Ok(Event::new(kind))).is_some();
-        assert!(is_change(EventKind::Modify(ModifyKind::Any)));
-        assert!(!is_change(EventKind::Access(AccessKind::Open(AccessMode::Any))));
-        assert!(!is_change(EventKind::Access(AccessKind::Close(AccessMode::Read))));
-        assert!(change(Err(notify::Error::generic("lost"))).is_some_and(|event| event.need_rescan()));
-    }
 
     #[test]
     fn what_is_left_alone_has_settled_and_so_has_what_never_is() {

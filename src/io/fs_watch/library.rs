@@ -1,0 +1,54 @@
+//! The events of other systems, as the library tells them: a watcher and a thread for each part of the program.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use notify::event::Flag;
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use super::{Heard, WatchError};
+
+pub(super) struct Watcher(RecommendedWatcher);
+
+impl Watcher {
+    pub(super) fn new(heard: &Heard) -> Result<Self, WatchError> {
+        let heard = Arc::clone(heard);
+        let made = notify::recommended_watcher(move |event| {
+            if let Some(event) = change(event) {
+                heard.lock().unwrap_or_else(PoisonError::into_inner)(event);
+            }
+        });
+        Ok(Self(made?))
+    }
+
+    pub(super) fn watch(&mut self, path: &Path, mode: RecursiveMode) -> Result<(), WatchError> {
+        Ok(self.0.watch(path, mode)?)
+    }
+
+    pub(super) fn unwatch(&mut self, path: &Path) {
+        // A watch that went with its folder cannot be removed a second time.
+        let _gone_already = self.0.unwatch(path);
+    }
+}
+
+/// What an event says; nothing if it is about an access. An error means that something was missed.
+fn change(event: notify::Result<Event>) -> Option<Event> {
+    let event = event.unwrap_or_else(|_| Event::new(EventKind::Other).set_flag(Flag::Rescan));
+    (!matches!(event.kind, EventKind::Access(_))).then_some(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, AccessMode, ModifyKind};
+
+    use super::*;
+
+    #[test]
+    fn our_own_reading_is_no_change_and_an_error_is_a_gap() {
+        let is_change = |kind| change(Ok(Event::new(kind))).is_some();
+        assert!(is_change(EventKind::Modify(ModifyKind::Any)));
+        assert!(!is_change(EventKind::Access(AccessKind::Open(AccessMode::Any))));
+        assert!(!is_change(EventKind::Access(AccessKind::Close(AccessMode::Read))));
+        assert!(change(Err(notify::Error::generic("lost"))).is_some_and(|event| event.need_rescan()));
+    }
+}
