@@ -3,10 +3,7 @@
 //! Timers follow the monotonic clock, which stands still while the machine sleeps. Linux says at once when the
 //! calendar clock jumps, and waking up counts as that; elsewhere the next event of any kind shows it.
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use crate::core::time::{Now, elapsed};
 
@@ -33,55 +30,77 @@ impl JumpDetector {
 /// Waits until the calendar clock jumps.
 #[derive(Debug, Default)]
 pub struct ClockWatch {
-    jumped: Arc<Notify>,
+    #[cfg(target_os = "linux")]
+    timer: Option<linux::Timer>,
 }
 
 impl ClockWatch {
-    /// Starts a thread that sleeps until the system says so. Where there is no such timer it waits for ever.
+    /// Belongs inside a tokio runtime. Where the system has no such timer, the next event of any kind shows the jump.
     pub fn start() -> Self {
-        let watch = Self::default();
-        #[cfg(target_os = "linux")]
-        {
-            let jumped = Arc::clone(&watch.jumped);
-            // Without the thread the next event of any kind shows the jump, as on other systems.
-            let _ = std::thread::Builder::new()
-                .name("clock".to_owned())
-                .stack_size(64 << 10)
-                .spawn(move || linux::watch(|| jumped.notify_one()));
+        Self {
+            #[cfg(target_os = "linux")]
+            timer: linux::Timer::start().ok(),
         }
-        watch
     }
 
     /// Returns when the calendar clock has jumped. Nothing is lost when the wait is given up.
-    pub async fn jumped(&self) {
-        self.jumped.notified().await;
+    pub async fn jumped(&mut self) {
+        #[cfg(target_os = "linux")]
+        if let Some(timer) = &mut self.timer
+            && timer.cancelled().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
     }
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
     use std::io;
+    use std::os::fd::OwnedFd;
 
     use rustix::io::Errno;
     use rustix::time::{
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
         timerfd_settime,
     };
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
 
-    /// Calls `jumped` whenever the calendar clock is set, which the end of a sleep counts as.
-    pub(super) fn watch(jumped: impl Fn()) -> io::Result<()> {
-        let timer = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::CLOEXEC)?;
-        // Far beyond anybody's life: the timer is there to be cancelled.
-        let far = Timespec { tv_sec: 1 << 40, tv_nsec: 0 };
-        let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: far };
-        loop {
-            timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &spec)?;
-            match rustix::io::read(&timer, &mut [0; 8]) {
-                Err(Errno::CANCELED) => jumped(),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+    /// Far beyond anybody's life: the timer is there to be cancelled.
+    const FAR: Timespec = Timespec { tv_sec: 1 << 40, tv_nsec: 0 };
+
+    /// A timer that the system cancels whenever the calendar clock is set, which the end of a sleep counts as.
+    #[derive(Debug)]
+    pub(super) struct Timer(AsyncFd<OwnedFd>);
+
+    impl Timer {
+        #[expect(deprecated, reason = "what replaces it is unsafe; the timer is owned, as that asks for")]
+        pub(super) fn start() -> io::Result<Self> {
+            let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+            let timer = timerfd_create(TimerfdClockId::Realtime, flags)?;
+            set(&timer)?;
+            Ok(Self(AsyncFd::with_interest(timer, Interest::READABLE)?))
         }
+
+        /// Waits until it is cancelled, and sets it anew.
+        pub(super) async fn cancelled(&mut self) -> io::Result<()> {
+            let read = |timer: &OwnedFd| match rustix::io::read(timer, &mut [0; 8]) {
+                Err(Errno::CANCELED) => Ok(()),
+                Ok(_) => Err(io::ErrorKind::WouldBlock.into()),
+                Err(error) => Err(error.into()),
+            };
+            self.0.async_io(Interest::READABLE, read).await?;
+            set(self.0.get_ref())
+        }
+    }
+
+    fn set(timer: &OwnedFd) -> io::Result<()> {
+        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+        timerfd_settime(timer, flags, &Itimerspec { it_interval: none, it_value: FAR })?;
+        Ok(())
     }
 }
 

@@ -126,3 +126,21 @@ fn problems_of_the_settings_are_logged_with_their_place() {
     let ended = daemon.terminate();
     assert!(ended.err.contains("publish"), "the nearest known key: {}", ended.err);
 }
+
+/// The loop, what ends it by force, what hears the file system for all who ask, and the reading.
+#[cfg(target_os = "linux")]
+#[test]
+fn four_threads_are_enough() {
+    let home = Home::new();
+    home.settings(&format!("[discord]\nclients = [{:?}]\n[sources]\ncodex_live = true\n", home.discord()));
+    let discord = FakeDiscord::in_folder(&home.path("run"));
+    home.session().turn().tokens(4_500);
+    home.claude_session().turn().call(100);
+    let daemon = home.start("run");
+    discord.wait_for_presence("a card", |_| true);
+    home.wait_for_status("four threads", |_| {
+        let threads = fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
+        threads.count() <= 4
+    });
+    assert_eq!(daemon.terminate().code, Some(0));
+}
