@@ -1,7 +1,7 @@
 //! The card: what friends see, valid against every rule of Discord by construction.
 //!
-//! There is one way to make one, [`Card::build`]: names pass privacy and are neutralised, lines are fitted,
-//! what Discord would refuse is left out (`facts`: discord-rpc 2, one bad field loses the whole update).
+//! A card is made only by [`Card::build`]: it applies privacy, neutralises names, fits lines to Discord's lengths and
+//! leaves out what Discord would refuse (`facts`: discord-rpc 2, one bad field loses the whole update).
 //! Read next: [`crate::core::values`] for the words, [`crate::core::publish`] for when a card is sent.
 
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use crate::core::time::Now;
 use crate::core::usage::{Tokens, Triplet};
 use crate::core::values::{Names, Values};
 
-/// Everything that a card may be made of, before privacy. The caller has chosen the session.
+/// Everything that a card may show, before privacy. The caller has chosen the session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CardFacts {
     /// The agent shown.
@@ -36,7 +36,7 @@ pub struct CardFacts {
     pub model: Option<String>,
     /// The reasoning effort as the agent names it.
     pub effort: Option<String>,
-    /// What the user calls the agent's home.
+    /// The name that the user gave to the agent's home.
     pub home: Option<String>,
     /// The triplet, counted as the settings say.
     pub triplet: Triplet,
@@ -48,9 +48,9 @@ pub struct CardFacts {
     pub context_remaining_percent: Option<u8>,
     /// The windows that may be shown now, shortest first.
     pub windows: Vec<CardWindow>,
-    /// When the windows were observed, if that is so long ago that it must be said.
+    /// When the windows were observed, if that is long enough ago to be shown.
     pub limits_as_of: Option<Timestamp>,
-    /// From when the timer counts.
+    /// The start of the timer.
     pub started_at: Timestamp,
 }
 
@@ -61,14 +61,14 @@ pub struct CardWindow {
     pub label: String,
     /// What is left, 0 to 100.
     pub remaining_percent: u8,
-    /// When the window starts anew.
+    /// When the window resets.
     pub resets_at: Option<Timestamp>,
-    /// Whether it lasts until then.
+    /// Whether the window lasts until its reset.
     pub pace: Option<Pace>,
 }
 
 impl CardWindow {
-    /// What a card shows of a window; nothing after its reset.
+    /// What a card shows of a window; `None` after its reset.
     pub fn of(view: &WindowView) -> Option<Self> {
         let remaining_percent = view.remaining_percent?;
         Some(Self {
@@ -82,20 +82,20 @@ impl CardWindow {
 
 /// A card within Discord's limits.
 ///
-/// Cards are equal when they show the same session and friends can tell no difference: equal cards are equal
-/// to the byte on the wire.
+/// Two cards are equal when they show the same session and look the same to friends. Equal cards are equal to the
+/// byte on the wire.
 #[derive(Debug, Clone)]
 pub struct Card {
     session: String,
     agent: Agent,
     activity: Activity,
     allowed: Allowed,
-    /// What the lines show apart from figures.
+    /// The names that the lines show; figures are not part of it.
     names: Names,
     seen: Seen,
 }
 
-/// What friends see.
+/// The texts and images of a card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
     name: &'static str,
@@ -106,12 +106,12 @@ struct Seen {
     /// What the agent is doing, as an image with its hover text.
     small_image: Option<Activity>,
     started_at: Timestamp,
-    /// As set, so that a line that comes and goes with its figures does not look like another choice.
+    /// As set, because a line that comes and goes with its figures must not look like a change of the setting.
     member_list: MemberList,
 }
 
 impl Seen {
-    /// What is neither a line nor the hover text.
+    /// Everything but the lines and the hover text.
     fn frame(&self) -> (&str, Option<&str>, Option<Activity>, Timestamp, MemberList) {
         (self.name, self.large_image.as_deref(), self.small_image, self.started_at, self.member_list)
     }
@@ -120,8 +120,8 @@ impl Seen {
 impl Card {
     /// Builds the card of one session.
     ///
-    /// `allowed` is what privacy allows beyond what every card shows. `zone` is the user's time zone, for the clock
-    /// times on the card; whether one is of today is judged by `now.wall`.
+    /// `allowed` is what privacy allows beyond what every card shows. `zone` is the user's time zone for clock times
+    /// on the card; `now.wall` decides which times are of today.
     ///
     /// There is no card for an idle session.
     pub fn build(
@@ -159,7 +159,7 @@ impl Card {
         })
     }
 
-    /// The first line, which stands in for the application's name; 1 to 128 UTF-16 units.
+    /// The first line, in place of the application's name; 1 to 128 UTF-16 units.
     pub fn name(&self) -> &str {
         self.seen.name
     }
@@ -174,7 +174,7 @@ impl Card {
         self.seen.state.as_deref()
     }
 
-    /// The hover text of the large image; 2 to 128 UTF-16 units. Discord shows it only where there is one.
+    /// The hover text of the large image; 2 to 128 UTF-16 units. Discord shows it only with an image.
     pub fn large_text(&self) -> Option<&str> {
         self.seen.large_text.as_deref()
     }
@@ -194,12 +194,12 @@ impl Card {
         self.seen.small_image.map(Activity::verb)
     }
 
-    /// From when the timer counts, in whole milliseconds after 1970.
+    /// The start of the timer, in whole milliseconds after 1970.
     pub fn started_at(&self) -> Timestamp {
         self.seen.started_at
     }
 
-    /// Which text the member list shows: as set, or the name where that line is not on the card.
+    /// The text that the member list shows: as set, or the name if that line is not on the card.
     pub fn member_list(&self) -> MemberList {
         match self.seen.member_list {
             MemberList::State if self.state().is_some() => MemberList::State,
@@ -228,19 +228,19 @@ impl Card {
         self.agent
     }
 
-    /// Whether it may show names of its session that `other`, a newer card, may not.
+    /// Whether this card may show names of its session that `other`, a newer card, may not show.
     pub fn may_show_more_than(&self, other: &Self) -> bool {
         (self.agent, &self.session) == (other.agent, &other.session)
             && self.allowed.and(other.allowed) != self.allowed
     }
 
-    /// What the agent is doing, whether or not a line says so.
+    /// What the agent is doing, even if no line shows it.
     pub fn activity(&self) -> Activity {
         self.activity
     }
 
-    /// Whether `other` differs from this card, but in figures alone: the session, what it is doing, every
-    /// name shown, the image, the timer and the member list's choice are the same.
+    /// Whether `other` differs from this card in figures alone: session, activity, names, image, timer and the member
+    /// list's choice are the same.
     pub fn only_numbers_moved(&self, other: &Self) -> bool {
         self.session == other.session
             && self.names == other.names
@@ -257,7 +257,7 @@ impl PartialEq for Card {
 
 impl Eq for Card {}
 
-/// Discord counts in milliseconds and refuses a start before the first one of 1970.
+/// Discord counts in milliseconds and refuses a start before the first millisecond of 1970.
 fn valid_start(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond().max(1)).unwrap_or(at)
 }

@@ -1,11 +1,10 @@
-//! The settings file as the user wrote it → [`Settings`], where each value comes from, and what is wrong.
+//! Reads the text of the settings file: the [`Settings`], the origin of each value, and the mistakes.
 //!
-//! Reading cannot fail: a value that is not understood leaves its default and becomes an [`Issue`] with the line
-//! and the key. A caller that already has good settings keeps them while there is an error
-//! ([`Effective::is_broken`]); one that has none uses [`Effective::cautious`]. Nothing here opens a file or asks the
-//! environment: both come in as [`ConfigContext`] and text.
+//! Reading cannot fail: a value that is not understood keeps its default and becomes an [`Issue`] with its line and
+//! key. While there is an error, a caller with good settings keeps them ([`Effective::is_broken`]); a caller without
+//! any uses [`Effective::cautious`]. Nothing here opens a file or reads the environment: both are arguments.
 //!
-//! Sources, strongest first: environment, file, what a packager built in, default.
+//! Sources, strongest first: environment, file, the id that a packager built in, default.
 //! Read next: [`keys`], the one table of all settings.
 
 pub mod edit;
@@ -38,12 +37,12 @@ pub use reload::{Change, InUse};
 pub use text::{commented, markdown};
 pub use value::{APPLICATION_ID_HINT, application_id_in, is_application_id};
 
-/// What reading the file depends on besides its text.
+/// The inputs of a reading besides the file's text.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigContext {
     /// The home folder, which replaces `~`.
     pub home: Option<PathBuf>,
-    /// The environment, whose variables paths may name.
+    /// The environment's variables, which paths may refer to.
     pub variables: Variables,
     /// The environment's `AGENT_PRESENCE_APPLICATION_ID`; stronger than the file.
     pub environment_application_id: Option<String>,
@@ -58,38 +57,39 @@ pub struct ConfigContext {
 pub struct Variables(pub BTreeMap<String, String>);
 
 impl std::fmt::Debug for Variables {
-    /// Names none: the environment is full of secrets.
+    /// Prints no variable, because the environment contains secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Variables").finish_non_exhaustive()
     }
 }
 
-/// Whether the settings may be used.
+/// How serious an [`Issue`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// A value that was meant to be set is not: the last good settings stay.
+    /// A value could not be used: the last good settings stay.
     Error,
-    /// Something has no effect.
+    /// Something without effect.
     Warning,
 }
 
-/// One thing that is wrong with the settings.
+/// One mistake in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Issue {
-    /// From 1; `None` when it is not in the file.
+    /// From 1; `None` if the issue is not in the file.
     pub line: Option<usize>,
     /// From 1, in characters.
     pub column: Option<usize>,
     /// The full key, e.g. `card.idle_after`.
     pub key: Option<String>,
-    /// How bad it is.
+    /// Error or warning.
     pub severity: Severity,
     /// One line, lowercase, without a final stop.
     pub message: String,
     /// What to do, in one line.
     pub hint: Option<String>,
-    /// Whether it leaves open what is to be hidden, so that nothing may be shown until it is mended.
+    /// Whether something that was meant to be hidden may be lost, so that nothing is shown until the mistake is
+    /// corrected.
     pub withholds: bool,
 }
 
@@ -109,13 +109,13 @@ impl std::fmt::Display for Issue {
 /// Where the effective value of one setting comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// Not set.
     Default,
-    /// What a packager built in.
+    /// Built in by a packager.
     BuiltIn,
     /// The file.
     File {
-        /// From 1.
+        /// The line, from 1.
         line: usize,
     },
     /// An environment variable.
@@ -125,20 +125,20 @@ pub enum Origin {
 /// The effective value of one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EffectiveValue {
-    /// Which setting.
+    /// The setting.
     pub key: &'static Key,
-    /// The value in TOML, as it was written.
+    /// The value in TOML, as written.
     pub value: String,
-    /// Who set it.
+    /// The origin of the value.
     pub origin: Origin,
 }
 
-/// Everything that reading gives.
+/// The result of reading the settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Effective {
-    /// The settings; defaults where nothing good was written.
+    /// The settings, with defaults where no valid value was written.
     pub settings: Settings,
-    /// What is wrong, in the file's order.
+    /// The mistakes, in the file's order.
     pub issues: Vec<Issue>,
     /// One entry for each of [`KEYS`], in their order.
     pub values: Vec<EffectiveValue>,
@@ -146,7 +146,7 @@ pub struct Effective {
     pub rule_lines: Vec<usize>,
     /// The line of each of `settings.remotes`.
     pub remote_lines: Vec<usize>,
-    /// Whether nothing was written at all: a file that is empty, or not there.
+    /// Whether the file is empty or absent.
     pub is_blank: bool,
 }
 
@@ -165,7 +165,7 @@ impl Effective {
                 let key = start.and_then(|start| key_at(text, start)).map(|key| format!(" (at {key})"));
                 let what = shortened(error.message(), value::LONGEST_REASON);
                 let complaint = Complaint::new(format!("not valid TOML: {what}{}", key.unwrap_or_default()));
-                // Without a key of its own: what the rest of the file says is not known either.
+                // Without a key: the meaning of the rest of the file is not known either.
                 reading.complain_at(start, None, Severity::Error, complaint);
             }
         }
@@ -205,8 +205,8 @@ impl Effective {
     }
 }
 
-/// What `status`, `doctor` and `run` say when no card can be shown for want of an application id. It is not among
-/// the issues of [`Effective::read`], because a file without it is not wrong.
+/// The warning of `status`, `doctor` and `run` if no card can be shown because there is no application id.
+/// [`Effective::read`] does not give it, because a file without an id is valid.
 pub fn missing_application_id(settings: &Settings) -> Option<Issue> {
     settings.discord.application_id.is_empty().then(|| Issue {
         line: None,
@@ -223,7 +223,7 @@ pub fn missing_application_id(settings: &Settings) -> Option<Issue> {
     })
 }
 
-/// What is wrong with one value, before it is known where it stands.
+/// What is wrong with one value, without its position.
 #[derive(Debug)]
 struct Complaint {
     message: String,
@@ -302,7 +302,7 @@ impl DocumentReader<'_> {
         }
     }
 
-    /// What stands beside `[privacy]` and is not known may be meant to hide something, unless it is plain what else it is.
+    /// An unknown name at the top level may be meant to hide something, unless it is clear that it is not.
     fn unknown_at_top(&mut self, at: usize, name: &str, value: &DeValue<'_>) {
         let key = keys::KEYS.iter().find(|key| key.name == name);
         let near = nearest(name, &keys::tables().chain([RULE, REMOTE]).collect::<Vec<_>>());
@@ -377,7 +377,7 @@ impl DocumentReader<'_> {
     }
 }
 
-/// Whether a value of an unknown name holds what rules hold.
+/// Whether the value of an unknown name looks like privacy rules.
 fn looks_like_rules(value: &DeValue<'_>) -> bool {
     const WORDS: [&str; 8] = ["path", "show", "hide", "rule", "rules", "project", "branch", "file"];
     match value {

@@ -1,11 +1,11 @@
-//! `doctor`: what was found on this machine in, one check a thing out, each with what mends it.
+//! `doctor`: judges what was found on this machine. One check per item, each with a fix.
 //!
-//! The shell (`src/doctor.rs`) looks; every judgement is here. A failure is what keeps cards from being shown until
-//! somebody does something; a warning may do harm, or goes away by itself. Texts name what is the user's own: paths,
-//! settings and Discord's words, never content of a session.
+//! `src/cmd/doctor` collects the facts; every judgement is here. A failure keeps cards from being shown until the
+//! user acts. A warning may do harm or goes away by itself. Texts contain paths, settings and Discord's messages,
+//! never content of a session.
 //!
-//! Read next: [`reading`], what is needed to see sessions; [`remotes`], those of other machines; [`showing`], what is needed to show them; [`standing`],
-//! what is needed to keep running.
+//! Read next: [`reading`], what is needed to read sessions; [`remotes`], sessions of other machines; [`showing`],
+//! what is needed to show cards; [`standing`], what is needed to keep running.
 
 pub mod reading;
 pub mod remotes;
@@ -21,22 +21,22 @@ use crate::core::publish::LinkStatus;
 use crate::core::source::Agent;
 use crate::core::time::ago;
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grade {
     /// As it should be.
     Ok,
-    /// Not as it should be, or not yet; cards may be shown all the same.
+    /// Not as it should be, or not yet; cards can still be shown.
     Warning,
-    /// Has to be mended.
+    /// The user has to fix it.
     Failure,
-    /// Not looked at, or not in use.
+    /// Not checked, or not in use.
     Skipped,
 }
 
 impl Grade {
-    /// The word for it, which says everything that a colour would.
+    /// The word for it, so that the colour adds no information.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -47,16 +47,16 @@ impl Grade {
     }
 }
 
-/// One check. A name stands once for each thing that it is about, e.g. each home folder.
+/// One check. A name occurs once for each item that it is about, e.g. each home folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at.
+    /// The subject of the check.
     pub name: &'static str,
-    /// How it ended.
+    /// Its result.
     pub state: Grade,
-    /// What was found, in one line.
+    /// The finding, in one line.
     pub message: String,
-    /// What mends it, in one line.
+    /// The fix, in one line.
     pub hint: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl Check {
     }
 }
 
-/// Everything that was found.
+/// Everything that the checks need to know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
     /// The time.
@@ -80,31 +80,31 @@ pub struct Facts {
     pub version: String,
     /// The settings file.
     pub config: Config,
-    /// The application id in effect and who set it.
+    /// The application id in effect and its origin.
     pub application_id: Option<(String, String)>,
     /// The homes that are read.
     pub homes: Vec<HomeFacts>,
     /// The agents' own servers that the settings ask to listen to.
     pub live: Vec<LiveFacts>,
-    /// What came of trying each remote.
+    /// The result of trying each remote.
     pub remotes: Vec<remotes::RemoteFacts>,
-    /// How many watches and watchers the system allows, where it has such limits.
+    /// The system's limits for watches and watchers, if it has such limits.
     pub watches: Option<WatchLimits>,
-    /// The Discord clients found, or the ones that the settings name.
+    /// The Discord clients that were found, or those that the settings name.
     pub clients: Vec<Client>,
     /// Whether the settings name the clients.
     pub clients_named: bool,
-    /// Where a client of this user would be looked for, and another user's socket is.
+    /// Sockets of another user at places where a client of this user is looked for.
     pub foreign_sockets: Vec<String>,
     /// The daemon.
     pub daemon: DaemonState,
     /// The login entry.
     pub login: Login,
-    /// What others may write to of what login starts: the entry, the program, or a folder on the way to either.
+    /// A path of the login entry that other users may write to: the entry, the program, or a folder above either.
     pub exposed: Option<String>,
     /// The lock.
     pub lock: Lock,
-    /// What is beside it.
+    /// The record file beside the lock.
     pub record: RecordState,
     /// The state folder.
     pub state: StateFolder,
@@ -113,24 +113,24 @@ pub struct Facts {
 /// The settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Where it is, or would be.
+    /// Its path, even if it does not exist.
     pub path: String,
-    /// Whether there is one.
+    /// Whether it exists.
     pub exists: bool,
-    /// What is wrong with it: each issue, and the same as a line with its place.
+    /// Its issues, each also as a line with its position.
     pub issues: Vec<(Issue, String)>,
 }
 
 /// One agent's home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HomeFacts {
-    /// Whose it is.
+    /// The agent.
     pub agent: Agent,
-    /// Where.
+    /// Its path.
     pub path: String,
-    /// What is in it.
+    /// Its sessions.
     pub sessions: Sessions,
-    /// The databases among that.
+    /// Its databases.
     pub databases: Vec<DatabaseFacts>,
 }
 
@@ -139,44 +139,44 @@ pub struct HomeFacts {
 pub struct DatabaseFacts {
     /// Its file's name.
     pub name: String,
-    /// The versions of the agent whose tables are in it.
+    /// The versions of the agent whose tables it has.
     pub versions: Vec<&'static str>,
-    /// Why not all of it is read.
+    /// Why a part of it is not read.
     pub unread: Option<String>,
 }
 
-/// One agent's own server.
+/// The server of one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveFacts {
-    /// Whose it is.
+    /// The agent.
     pub agent: Agent,
     /// Its socket.
     pub socket: String,
-    /// What is there.
+    /// The state of the server.
     pub found: LiveFound,
 }
 
-/// What is at the place of an agent's own server.
+/// The state of an agent's own server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LiveFound {
-    /// Nothing, or nobody who takes connections.
+    /// No server: nothing at that path, or no process that accepts connections.
     Nobody,
-    /// A server of this user's.
+    /// A server of this user.
     Listens,
-    /// Something that is not listened to, and why.
+    /// A server or file that is not used, and why.
     Unfit(String),
 }
 
-/// What is in a home.
+/// The state of a home's session folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sessions {
     /// No session folder.
     Missing,
     /// A folder that cannot be listed.
     Unreadable {
-        /// Which.
+        /// Its path.
         path: String,
-        /// The system's word.
+        /// The system's message.
         cause: String,
     },
     /// The file system did not answer in time.
@@ -187,9 +187,9 @@ pub enum Sessions {
         folders: usize,
         /// How many session files there are.
         sessions: usize,
-        /// When the newest was written to.
+        /// When the newest session file was last written to.
         newest: Option<Timestamp>,
-        /// Whether the file system tells nothing of changes made elsewhere.
+        /// Whether the file system reports no changes that other machines make.
         polled: bool,
     },
 }
@@ -197,11 +197,11 @@ pub enum Sessions {
 /// The system's limits, shared by all programs of this user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WatchLimits {
-    /// Folders that can be watched.
+    /// The number of folders that can be watched.
     pub watches: u64,
-    /// Watchers.
+    /// The number of watchers.
     pub instances: u64,
-    /// Whether one more watcher can be had now.
+    /// Whether one more watcher is available now.
     pub is_one_free: bool,
 }
 
@@ -210,79 +210,79 @@ pub struct WatchLimits {
 pub struct Client {
     /// Its name for people.
     pub name: String,
-    /// Where it listens.
+    /// The path of its socket or pipe.
     pub endpoint: String,
-    /// Whether anything is there.
+    /// Whether that path exists.
     pub is_there: bool,
-    /// Whether somebody takes connections; `None` when it was not tried.
+    /// Whether a process accepts connections; `None` if it was not tried.
     pub listens: Option<bool>,
 }
 
-/// The daemon, as it answers.
+/// The state of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DaemonState {
-    /// None is running.
+    /// No daemon runs.
     NotRunning {
-        /// A pause that it would keep.
+        /// The end of the pause that it would keep.
         paused_until: Option<Timestamp>,
     },
-    /// One holds the lock and does not answer.
+    /// A daemon holds the lock and does not answer.
     Unresponsive {
-        /// Its process, if the record says.
+        /// Its process, if the record names it.
         pid: Option<u32>,
-        /// What became of the question.
+        /// Why there is no answer.
         cause: String,
     },
-    /// One answers.
+    /// A daemon answers.
     Running(Running),
 }
 
-/// A daemon that answers.
+/// The answer of a running daemon.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Running {
-    /// Its process.
+    /// Its process id.
     pub pid: Option<u32>,
     /// Its version.
     pub version: Option<String>,
-    /// Since when.
+    /// When it started.
     pub started_at: Option<Timestamp>,
-    /// Whether another file is in the place of its program since it started.
+    /// Whether its program file was replaced since it started.
     pub is_replaced: bool,
-    /// Until when it shows nothing; far in the future where only `resume` ends it.
+    /// The end of the pause; far in the future if only `resume` ends it.
     pub paused_until: Option<Timestamp>,
     /// Whether it shows cards in Discord, not in a terminal.
     pub to_discord: bool,
-    /// Its connections.
+    /// Its connections to Discord.
     pub links: Vec<LinkStatus>,
-    /// What it says that there is to mend.
+    /// The problems that it reports.
     pub problems: Vec<String>,
 }
 
-/// What login starts.
+/// What starts at login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Login {
     /// This program.
     Enabled {
-        /// By what.
+        /// The login entry.
         place: String,
     },
     /// Nothing.
     Disabled,
-    /// Nothing, because the user said so outside of this program.
+    /// Nothing, because the user disabled the entry with the system's own means.
     SwitchedOff {
-        /// Where to switch it on.
+        /// Where to enable it.
         hint: Option<String>,
     },
-    /// Something else.
+    /// Another program.
     Differs {
-        /// By what.
+        /// The login entry.
         place: String,
-        /// What differs, and what to do.
+        /// The difference, and the fix.
         hint: Option<String>,
-        /// Whether what it starts is not there.
+        /// Whether the program that it starts is missing.
         is_gone: bool,
     },
-    /// It could not be found out.
+    /// The login entry could not be read.
     Unknown {
         /// Why.
         cause: String,
@@ -292,26 +292,26 @@ pub enum Login {
 /// The single-instance lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
-    /// Somebody has it.
+    /// A process holds it.
     Held,
-    /// Nobody has.
+    /// No process holds it.
     Free,
-    /// It cannot be told.
+    /// It could not be found out.
     Unknown,
 }
 
-/// The record of who holds the lock.
+/// The file that names the holder of the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordState {
     /// There is none.
     Absent,
-    /// It is not a record.
+    /// It cannot be parsed.
     Garbled,
-    /// It is one.
+    /// It is valid.
     Of {
         /// The process that wrote it.
         pid: u32,
-        /// Whether this user did.
+        /// Whether this user wrote it.
         is_ours: bool,
     },
 }
@@ -319,41 +319,41 @@ pub enum RecordState {
 /// The state folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateFolder {
-    /// Where it is, or will be.
+    /// Its path, even if it does not exist.
     pub path: String,
-    /// What is there.
+    /// The state of that path.
     pub found: StateFound,
 }
 
-/// What is at the state folder's place.
+/// What is at the path of the state folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateFound {
     /// Nothing.
     Missing {
-        /// Whether the first run can make it.
+        /// Whether the first run can create it.
         can_be_made: bool,
     },
-    /// Something else.
+    /// Something that is not a folder.
     NotAFolder,
-    /// It cannot be looked at.
+    /// It could not be read.
     Unreadable {
-        /// The system's word.
+        /// The system's message.
         cause: String,
     },
     /// A folder.
     Folder {
-        /// The permission bits, where there are such.
+        /// The permission bits, on systems that have them.
         mode: Option<u32>,
-        /// Whether it is this user's.
+        /// Whether it belongs to this user.
         is_ours: bool,
         /// Whether this user may write to it.
         is_writable: bool,
-        /// How many bytes are free, if the system tells.
+        /// The number of free bytes, if the system tells it.
         free: Option<u64>,
     },
 }
 
-/// All checks, in the order in which to mend them.
+/// All checks, in the order in which to fix them.
 pub fn checks(facts: &Facts) -> Vec<Check> {
     let mut checks = reading::checks(facts);
     checks.extend(showing::checks(facts));
@@ -361,7 +361,7 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
     checks
 }
 
-/// Whether nothing has to be mended.
+/// Whether no check failed.
 pub fn is_healthy(checks: &[Check]) -> bool {
     checks.iter().all(|check| check.state != Grade::Failure)
 }

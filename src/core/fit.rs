@@ -1,7 +1,7 @@
-//! Fitting a line into Discord's limits: what it gives up, in a fixed order, until it is short enough.
+//! Fits a line into Discord's limits: parts are dropped in a fixed order until the line is short enough.
 //!
-//! The same input gives the same bytes: nothing depends on what was shown before.
-//! Read next: [`crate::core::card`], whose every text comes from here.
+//! The same input gives the same bytes, independent of what was shown before.
+//! Read next: [`crate::core::card`], whose texts all come from here.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -14,7 +14,7 @@ pub const LONGEST: usize = 128;
 /// The shortest one.
 pub const SHORTEST: usize = 2;
 
-/// A part of a line that may be dropped, the first to go first.
+/// A part of a line that may be dropped, in the order of dropping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// The session's total, and its kinds in the hover text.
@@ -23,9 +23,9 @@ pub enum Part {
     Last,
     /// What is left of the context window.
     Context,
-    /// Of three rate-limit windows the one that is neither the shortest nor the weekly one.
+    /// The rate-limit window that is neither the shortest nor the weekly one, if there are three.
     ThirdWindow,
-    /// What the last event added.
+    /// The tokens of the last event.
     Delta,
     /// The shorter of two rate-limit windows, mostly `5h`.
     ShorterWindow,
@@ -45,14 +45,14 @@ impl Part {
     ];
 }
 
-/// How much of itself a line shows.
+/// How much of its content a line shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     /// Everything.
     Full,
     /// Everything, with shorter numbers.
     ShortNumbers,
-    /// Shorter numbers, and neither this part nor those before it.
+    /// Shorter numbers, without this part and those before it.
     Without(Part),
 }
 
@@ -65,15 +65,15 @@ impl Level {
         }
     }
 
-    /// A figure as the line writes it.
+    /// A figure as written at this level.
     pub fn number(self, value: u64) -> String {
         if self == Self::Full { compact(value) } else { shorter(value) }
     }
 }
 
-/// The fullest form of a line that Discord takes; `None` when there is nothing to show.
+/// The fullest form of a line that Discord accepts; `None` if it is empty.
 ///
-/// `render` gives the line at a level. What is too long even without all that can be dropped is cut.
+/// `render` gives the line at a level. A line that is still too long without all parts is cut.
 pub fn line(render: impl Fn(Level) -> String) -> Option<String> {
     let without = Part::IN_ORDER.into_iter().map(Level::Without);
     let mut text = String::new();
@@ -88,7 +88,7 @@ pub fn line(render: impl Fn(Level) -> String) -> Option<String> {
     }
     match units(&text) {
         0 => None,
-        // A blank would do for Discord's check, but a client that trims would lose it, and the card with it.
+        // A blank would pass Discord's check, but a client that trims would lose it, and the card with it.
         SHORTEST.. => Some(text),
         _ => {
             text.push('.');
@@ -97,14 +97,14 @@ pub fn line(render: impl Fn(Level) -> String) -> Option<String> {
     }
 }
 
-/// Length as Discord counts it.
+/// Length in UTF-16 units, as Discord counts it.
 pub fn units(text: &str) -> usize {
-    // One for each character's first byte, one more where it takes four.
+    // One for the first byte of each character, and one more for a character of four bytes.
     text.bytes().map(|byte| usize::from(!(0x80..0xC0).contains(&byte)) + usize::from(byte >= 0xF0)).sum()
 }
 
-/// The beginning of a text that is too long, and `…`. Cut only between what people see as characters, and not after a
-/// space or a separator.
+/// The beginning of a text that is too long, and `…`. Cuts between grapheme clusters, and not after a space or a
+/// separator.
 fn cut(text: &str) -> String {
     let mut left = LONGEST - units("…");
     let mut kept: Vec<&str> = text

@@ -1,7 +1,7 @@
-//! Names that come from outside, made fit to be seen: what a model is called, and text that is harmless.
+//! Makes names from outside fit for display: the display name of a model, and harmless text.
 //!
-//! Every name on a card passes [`neutralise`], every whole line [`visible`]. Neither fails on any text,
-//! and doing either twice is doing it once.
+//! Every name on a card passes [`neutralise`], every whole line [`visible`]. Both accept any text, and both are
+//! idempotent.
 //! Read next: [`crate::core::fit`], which makes lines short enough.
 
 mod escape;
@@ -12,8 +12,8 @@ use crate::core::source::Agent;
 
 pub use escape::{escaped, one_line, shortened};
 
-/// The longest cluster of characters that people see as one, in UTF-16 units. The longest emoji takes 15;
-/// what is longer is a pile of marks, which would spill over its neighbours and could not be cut.
+/// The longest grapheme cluster, in UTF-16 units. The longest emoji takes 15. A longer cluster is a pile of marks,
+/// which would cover its neighbours and could not be cut.
 const LONGEST_CLUSTER: usize = 32;
 
 const ZERO_WIDTH_JOINER: char = '\u{200D}';
@@ -21,10 +21,10 @@ const EMOJI_STYLE: char = '\u{FE0F}';
 const KEYCAP: char = '\u{20E3}';
 const SKIN_TONES: std::ops::RangeInclusive<char> = '\u{1F3FB}'..='\u{1F3FF}';
 
-/// How people call a model: `gpt-5.6-sol` is `GPT-5.6 Sol`, `claude-opus-4-5-20251101` is `Opus 4.5`.
+/// The display name of a model: `gpt-5.6-sol` is `GPT-5.6 Sol`, `claude-opus-4-5-20251101` is `Opus 4.5`.
 ///
-/// Of a path only the last part is kept, marks such as `[1m]` and dates of release go; a name in no known
-/// form stays as it is. Neutralised; empty when there is no name.
+/// Only the last part of a path is kept. Marks like `[1m]` and release dates are removed. A name of an unknown form
+/// stays as it is. The result is neutralised, and empty if there is no name.
 pub fn model_name(id: &str) -> String {
     let id = without_marks(last_part(id));
     let words: Vec<&str> = id.split(['-', '@']).filter(|word| !word.is_empty()).collect();
@@ -41,13 +41,13 @@ pub fn model_name(id: &str) -> String {
     neutralise(&name)
 }
 
-/// What follows the last slash of either kind: names never carry a path.
+/// The text after the last slash of either kind: names never contain a path.
 pub fn last_part(path: &str) -> &str {
     path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default()
 }
 
-/// What a project in this folder is called: as the folder is. A worktree that an agent made has a made-up name, and is
-/// called as the repository that it lies in.
+/// The name of a project: its folder's name. A worktree that an agent made has a generated name, so its repository's
+/// name is used.
 pub fn project(folder: &str) -> Option<&str> {
     let mut names = folder.split(['/', '\\']).filter(|name| !name.is_empty()).rev();
     let name = names.next()?;
@@ -68,7 +68,7 @@ fn without_marks(id: &str) -> &str {
     id
 }
 
-/// The words without the date of release at their end: `20251101` or `2025-11-01`.
+/// The words without the release date at their end: `20251101` or `2025-11-01`.
 fn undated<'a, 'b>(words: &'b [&'a str]) -> &'b [&'a str] {
     let digits = |word: &str, count: usize| word.len() == count && is_number(word) && !word.contains('.');
     match words {
@@ -78,7 +78,7 @@ fn undated<'a, 'b>(words: &'b [&'a str]) -> &'b [&'a str] {
     }
 }
 
-/// Family and version in either order: `opus-4-5` and `3-5-haiku`.
+/// The name for family and version in either order: `opus-4-5` and `3-5-haiku`.
 fn claude_name(words: &[&str]) -> Option<String> {
     let (version, names): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| is_number(word));
     match names.as_slice() {
@@ -106,7 +106,7 @@ fn title(word: &str) -> String {
     capitalised(word)
 }
 
-/// `a, b and c`, with this word before the last one.
+/// `a, b and c`, with the word `last` before the last item.
 pub fn listed(words: &[impl AsRef<str>], last: &str) -> String {
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     match words.split_last() {
@@ -116,18 +116,18 @@ pub fn listed(words: &[impl AsRef<str>], last: &str) -> String {
     }
 }
 
-/// With a capital letter at its beginning.
+/// The text with a capital first letter.
 pub fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
-/// A name from outside that can do no harm: [`visible`], and nothing in it pings or links.
+/// A name from outside, made harmless: [`visible`], and without mentions or links.
 ///
-/// What Discord or a client could take for a mention or a link stays readable, but one character of it is
-/// replaced by its look-alike:
+/// Text that Discord or a client could take for a mention or a link stays readable, but one of its characters is
+/// replaced by a look-alike:
 ///
-/// | in a name | becomes | so that it is no |
+/// | in a name | becomes | prevents |
 /// | --- | --- | --- |
 /// | `@` | `＠` | `@everyone`, `@name`, mail address |
 /// | `<`, `>` | `‹`, `›` | `<@1>`, `<#1>`, `<:emoji:1>`, `<t:1>`, `<https://…>` |
@@ -135,16 +135,16 @@ pub fn capitalised(text: &str) -> String {
 /// | `://` | `：//` | `https://…` and every other scheme |
 /// | dots of `host.name/…` and `www.…` | `․` | `discord.gg/…`, `www.example.com` |
 ///
-/// Dots elsewhere stay (`main.rs`, `release/1.2`), and so do marks of emphasis, which file names contain
-/// (`__init__.py`) and cards do not render.
+/// Other dots stay (`main.rs`, `release/1.2`). Emphasis marks stay too, because file names contain them
+/// (`__init__.py`) and cards do not render them.
 pub fn neutralise(name: &str) -> String {
     settle(name, |text| defuse(&cleaned(text)))
 }
 
-/// The text without anything that is not seen: control characters, bidirectional controls, zero-width and
-/// other invisible characters. White space and line breaks become single spaces, none at either end.
+/// The text without invisible characters: control characters, bidirectional controls, zero-width and others. White
+/// space and line breaks become single spaces, with none at either end.
 ///
-/// Emoji keep the joiners and the style selectors inside them, and only there.
+/// Emoji keep the joiners and style selectors inside them; these are removed everywhere else.
 pub fn visible(text: &str) -> String {
     if is_plain(text) {
         return text.to_owned();
@@ -152,9 +152,9 @@ pub fn visible(text: &str) -> String {
     settle(text, cleaned)
 }
 
-/// Repeats `change` until it changes nothing: what goes may bring parts together that have to go, too.
+/// Repeats `change` until it changes nothing, because a removal may join parts that have to be removed, too.
 ///
-/// It comes to an end because each change leaves fewer characters, or as many with fewer that must change.
+/// It ends because each change leaves fewer characters, or as many with fewer that must change.
 fn settle(text: &str, change: impl Fn(&str) -> String) -> String {
     let mut text = change(text);
     loop {
@@ -191,7 +191,7 @@ fn cleaned(text: &str) -> String {
         .collect()
 }
 
-/// Whether there is nothing to clean, told without taking the text apart: most texts are like that.
+/// Whether nothing has to be cleaned. A quick check, because most texts are plain.
 fn is_plain(text: &str) -> bool {
     let mut before = ' ';
     for character in text.chars() {
@@ -204,13 +204,13 @@ fn is_plain(text: &str) -> bool {
     before != ' '
 }
 
-/// White space, line and paragraph breaks, and the one letter that is blank on purpose.
+/// White space, line and paragraph breaks, and the letter that is blank by design.
 fn is_blank(character: char) -> bool {
     character.is_whitespace() || character == '\u{2800}'
 }
 
-/// Characters that show nothing of themselves: Unicode's controls, noncharacters and default ignorables, and
-/// the format characters without a picture. (`facts`: UCD DerivedCoreProperties, DerivedGeneralCategory.)
+/// Characters that show nothing: Unicode's controls, noncharacters and default ignorables, and format characters
+/// without a glyph. (`facts`: UCD DerivedCoreProperties, DerivedGeneralCategory.)
 fn is_invisible(character: char) -> bool {
     let code = u32::from(character);
     character.is_control()
@@ -238,13 +238,13 @@ fn is_inside_emoji(before: &str, character: char, after: Option<&char>) -> bool 
     }
 }
 
-/// Unicode's `Extended_Pictographic`, by what it is for: only such a character joins with a heart into one cluster.
+/// Unicode's `Extended_Pictographic`, tested by its effect: only such a character forms one cluster with a heart.
 fn is_pictograph(character: char) -> bool {
     !character.is_ascii()
         && [character, ZERO_WIDTH_JOINER, '❤'].iter().collect::<String>().graphemes(true).count() == 1
 }
 
-/// The table of [`neutralise`].
+/// Applies the table of [`neutralise`].
 fn defuse(text: &str) -> String {
     let text = text
         .replace('@', "＠")
@@ -261,7 +261,7 @@ fn is_host_character(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '-' | '_' | '.')
 }
 
-/// Whether `piece`, host characters and the one that ended them, would be taken for a link without a scheme.
+/// Whether `piece`, host characters and the character after them, would be taken for a link without a scheme.
 fn starts_link(piece: &str) -> bool {
     let before_path = piece.strip_suffix('/').map(|host| host.trim_end_matches('.'));
     let named = before_path.and_then(|host| host.rsplit_once('.')).is_some_and(|(_, last)| {

@@ -1,8 +1,8 @@
-//! What a card may tell about a session, by its folders and the user's switches.
+//! Decides what a card may show of a session, by its folder and the user's settings.
 //!
-//! Only decides; it never sees a card. A path comes in to be matched and does not go out again. Which other ways there
-//! are to write a folder on this machine (links, worktrees) is found by a shell, which answers a [`Question`].
-//! Read next: `spelling`, which makes paths comparable; [`crate::core::card`], which asks what is [`Allowed`].
+//! It never sees a card. Paths are only matched and never returned. A shell finds other ways to write a folder on
+//! this machine (links, worktrees): it answers a [`Question`].
+//! Read next: `spelling`, which makes paths comparable; [`crate::core::card`], which uses [`Allowed`].
 
 mod glob;
 mod spelling;
@@ -20,12 +20,12 @@ pub struct Allowed {
     pub project: bool,
     /// The git branch.
     pub branch: bool,
-    /// The name of the file at hand.
+    /// The name of the current file.
     pub file: bool,
 }
 
 impl Allowed {
-    /// Everything that can be allowed.
+    /// Every name allowed.
     pub const ALL: Self = Self { project: true, branch: true, file: true };
 
     /// What both allow.
@@ -38,9 +38,9 @@ impl Allowed {
     }
 }
 
-/// What may be shown where `rule` is what the rules say; `None` when there is to be no card at all.
+/// What may be shown of a session if the rules give `rule`; `None` for no card.
 ///
-/// A rule wins over the switches in both directions; without one the switches decide.
+/// A rule overrides the switches in both directions; without a rule the switches decide.
 pub fn allowed(privacy: &Privacy, rule: Option<Show>) -> Option<Allowed> {
     match rule {
         None => Some(Allowed { project: privacy.project, branch: privacy.branch, file: privacy.file }),
@@ -50,49 +50,49 @@ pub fn allowed(privacy: &Privacy, rule: Option<Show>) -> Option<Allowed> {
     }
 }
 
-/// What a shell is asked to find out on this machine.
+/// What a shell has to find out on this machine.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Question {
-    /// Folders of sessions: how else are they written, and of which repositories are they worktrees?
+    /// Folders of sessions, of which other paths and the repository of a worktree are wanted.
     pub folders: Vec<String>,
-    /// Patterns of rules: what are they where links are followed?
+    /// Patterns of rules, of which the targets of links are wanted.
     pub patterns: Vec<String>,
 }
 
-/// What a shell has found out.
+/// A shell's answer to a [`Question`].
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// By folder as asked: further ways to write it; `None` where it could not be found out.
+    /// Other paths of each folder in the question; `None` if they could not be found out.
     pub folders: BTreeMap<String, Option<Vec<String>>>,
-    /// By pattern as asked: where it leads.
+    /// Further patterns of each pattern in the question.
     pub patterns: BTreeMap<String, Leads>,
 }
 
-/// Further patterns for one.
+/// Further patterns of one pattern.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Leads {
-    /// Those that mean the same folders.
+    /// Patterns for the same folders.
     pub same: Vec<String>,
-    /// Those to which links lead that lie where the pattern is. They hide, but a link opens nothing.
+    /// Targets of links that lie within the pattern. They may hide, but never show more.
     pub within: Vec<String>,
 }
 
 impl std::fmt::Debug for Question {
-    /// Names no folder: printed text may end in a log.
+    /// Prints no folder, because the text may get into a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Question({} folders, {} patterns)", self.folders.len(), self.patterns.len())
     }
 }
 
 impl std::fmt::Debug for Answer {
-    /// Names no folder: printed text may end in a log.
+    /// Prints no folder, because the text may get into a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Answer({} folders, {} patterns)", self.folders.len(), self.patterns.len())
     }
 }
 
 impl Question {
-    /// The answer of one who knows nothing of the machine.
+    /// An answer in which nothing could be found out.
     pub fn unknown(&self) -> Answer {
         let folders = self.folders.iter().map(|folder| (folder.clone(), None));
         Answer { folders: folders.collect(), patterns: BTreeMap::new() }
@@ -105,7 +105,7 @@ impl Question {
     }
 }
 
-/// One name's part of a pattern.
+/// The pattern for one name.
 #[derive(Debug)]
 pub struct NamePattern(Pattern);
 
@@ -115,14 +115,14 @@ impl NamePattern {
         Self(Pattern::exactly(part))
     }
 
-    /// Whether the name of a folder fits.
+    /// Whether the name of a folder matches.
     pub fn matches(&self, name: &str) -> bool {
         self.0.matches(&Folder::new(Spelling::here(name)))
     }
 }
 
-/// All ways to write a folder that are known without asking the machine, as the systems write them: also decomposed, for
-/// systems on which that is another name.
+/// All ways to write a folder that follow from its text alone. The decomposed form is one of them, because some
+/// systems treat it as another name.
 pub fn spellings(path: &str) -> Vec<String> {
     let own = Spelling::here(path);
     let twin = own.twin();
@@ -130,7 +130,7 @@ pub fn spellings(path: &str) -> Vec<String> {
     ways.flat_map(|way| [way.decomposed(), way.text]).collect()
 }
 
-/// The rules and switches of one or more settings, all of which have to allow what is shown.
+/// The rules and switches of one or more settings. A name is shown only if all of them allow it.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     layers: Vec<Layer>,
@@ -142,7 +142,7 @@ struct Layer {
     rules: Vec<Rule>,
 }
 
-/// One rule with all ways to write it.
+/// One rule with all patterns for it.
 #[derive(Debug, Clone)]
 struct Rule {
     patterns: Vec<Pattern>,
@@ -150,7 +150,7 @@ struct Rule {
 }
 
 impl Policy {
-    /// The policy of these settings; `others` are further patterns for those of the rules.
+    /// The policy of these settings; `others` has further patterns for those of the rules.
     pub fn new<'a>(privacy: impl IntoIterator<Item = &'a Privacy>, others: &BTreeMap<String, Leads>) -> Self {
         let rule = |rule: &PrivacyRule| {
             let leads = others.get(&rule.path).into_iter();
@@ -169,13 +169,12 @@ impl Policy {
         Self { layers: privacy.into_iter().map(layer).collect() }
     }
 
-    /// Whether it depends on folders at all.
+    /// Whether the result depends on folders.
     pub fn has_rules(&self) -> bool {
         self.layers.iter().any(|layer| !layer.rules.is_empty())
     }
 
-    /// What may be shown of a session in `folder`, which `others` are further ways to write; `None` when there is to be
-    /// no card at all.
+    /// What may be shown of a session in `folder`; `others` are other paths of it. `None` for no card.
     pub fn allows(&self, folder: &str, others: &[String]) -> Option<Allowed> {
         if !self.has_rules() {
             return self.all(|_| None);
@@ -195,7 +194,7 @@ impl Policy {
         self.all(|layer| ways.iter().filter_map(|way| layer.says(way)).min_by_key(strictness))
     }
 
-    /// What may be shown of a session whose folder is not known: every rule that hides could be about it.
+    /// What may be shown of a session whose folder is not known: every rule that hides applies.
     pub fn allows_unknown(&self) -> Option<Allowed> {
         self.all(|layer| {
             let any = |show: Show| layer.rules.iter().any(|rule| rule.show == show);
@@ -218,16 +217,16 @@ impl Policy {
 }
 
 impl Layer {
-    /// What the most specific rule that matches one way to write a folder says; `None` when no rule does.
+    /// What the most specific rule that matches the folder allows; `None` if no rule matches.
     ///
-    /// The pattern with the most literal characters is the most specific; of equals the later.
+    /// The pattern with the most literal characters is the most specific; of equal ones the later wins.
     fn says(&self, way: &Folder) -> Option<Show> {
         let specific = |rule: &Rule| {
             let matching = rule.patterns.iter().filter(|pattern| pattern.matches(way));
             matching.map(Pattern::literals).max()
         };
         let matching = self.rules.iter().filter_map(|rule| Some((specific(rule)?, rule.show)));
-        // `max_by_key` takes the last of equals.
+        // `max_by_key` returns the last of equals.
         matching.max_by_key(|(literals, _)| *literals).map(|(_, show)| show)
     }
 }
@@ -295,7 +294,7 @@ mod tests {
         assert_eq!(policy.allows("/home/u/open/a", &others(&["/data/acme/a"])), None);
         assert_eq!(policy.allows("/data/acme/a", &others(&["/home/u/open/a"])), None);
         assert_eq!(policy.allows("/home/u/open/a", &others(&["/x/a"])), GENERIC);
-        // A way that no rule is about says nothing.
+        // A path that no rule matches does not count.
         assert_eq!(policy.allows("/home/u/open/a", &others(&["/srv/a"])), FULL);
         assert_eq!(policy.allows("/srv/app/.claude/worktrees/x/a", &others(&["/data/acme"])), None);
     }

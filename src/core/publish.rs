@@ -1,12 +1,12 @@
-//! When a card goes where: throttle, links, retries and what is shown, in one state machine.
+//! The state machine of publishing: when each Discord client gets which card, with throttle, connections and retries.
 //!
-//! [`Publisher`] is the one type of it. Its driver hands in what happens, then drains [`Publisher::poll`], then
-//! sleeps until [`Publisher::deadline`]; nothing here reads a clock, does I/O or can fail. Per endpoint a `Link`
-//! decides about connections and a `Delivery` about cards; `timing` holds every number.
+//! The driver hands events to [`Publisher`], then drains [`Publisher::poll`], then sleeps until
+//! [`Publisher::deadline`]. Nothing here reads a clock, does I/O or can fail. Per endpoint a `Link` decides about
+//! connections and a `Delivery` about cards. `timing` has every duration and count.
 //!
-//! The rules that tests hold (`tests/it/publish.rs`): at most four visible changes in any 20 s per endpoint, the
-//! last wish wins, nothing is cleared only to be set again, an equal card is sent once per connection, and no
-//! more than two connections a minute reach Discord. Read next: [`LinkCommand`], then `link`.
+//! Invariants, tested in `tests/it/publish.rs`: at most four visible changes in any 20 s per endpoint; the last
+//! wished card wins; nothing is cleared to be set again; an equal card is sent once per connection; at most two
+//! connections a minute reach Discord. Read next: [`LinkCommand`], then `link`.
 
 mod budget;
 pub mod codes;
@@ -32,12 +32,12 @@ use crate::core::settings::{Clients, Publish, Settings};
 use crate::core::time::Now;
 use crate::core::timer::Timer;
 
-/// What the publisher has to know of a card.
+/// The comparisons of cards that the publisher needs.
 pub trait Showable: PartialEq {
-    /// Whether friends, who see `shown`, would see nothing but other numbers.
+    /// Whether `self` differs from `shown`, the visible card, in numbers alone.
     fn only_numbers_moved(&self, shown: &Self) -> bool;
 
-    /// Whether both are the same as [`Payload::Reduced`].
+    /// Whether both are equal as [`Payload::Reduced`].
     fn reduced_eq(&self, other: &Self) -> bool;
 }
 
@@ -54,21 +54,21 @@ impl Showable for Card {
     }
 }
 
-/// How soon a wish is to be followed.
+/// How soon a wished card is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// As the publish intervals allow.
+    /// After the publish intervals.
     Usual,
-    /// Now: the user paused or resumed, or a rule hides what is shown. A clear does not even wait for the
-    /// budget of visible changes, though it counts; a card does.
+    /// At once: the user paused or resumed, or a rule hides the shown card. A clear does not wait for the budget of
+    /// visible changes either, though it counts; a card does wait.
     AtOnce,
 }
 
-/// What should be shown.
+/// The card that should be shown.
 #[derive(Debug)]
 enum Wish<C> {
     Card(Arc<C>),
-    /// Nothing; `at_once` also if an earlier frame, answered late, should bring a card back.
+    /// No card. `at_once`: clear again if the answer to an earlier frame may bring a card back.
     Nothing {
         at_once: bool,
     },
@@ -87,19 +87,19 @@ impl<C> Wish<C> {
     }
 }
 
-/// What holds for all links.
+/// The inputs of all links.
 #[derive(Debug)]
 struct Aim<C> {
     wish: Wish<C>,
     application_id: Arc<str>,
     clients: Clients,
     publish: Publish,
-    /// Set at shutdown: until when Discord may take to confirm that the card is gone.
+    /// Set at shutdown: how long to wait for Discord to confirm the clear.
     ending: Option<Duration>,
 }
 
 impl<C> Aim<C> {
-    /// Whether a new connection may be made there.
+    /// Whether a new connection to this endpoint may be made.
     fn allows(&self, endpoint: &Endpoint) -> bool {
         self.ending.is_none() && !self.application_id.is_empty() && self.is_selected(endpoint)
     }
@@ -112,7 +112,7 @@ impl<C> Aim<C> {
     }
 }
 
-/// Decides what goes over which link, and when.
+/// Decides what is sent over which link, and when.
 #[derive(Debug)]
 pub struct Publisher<C = Card> {
     aim: Aim<C>,
@@ -123,7 +123,7 @@ pub struct Publisher<C = Card> {
 }
 
 impl<C: Showable> Publisher<C> {
-    /// A publisher that knows no endpoint and wishes nothing. The seed spreads retries, nothing else.
+    /// A publisher without endpoints and without a wished card. The seed is used only to spread retries.
     pub fn new(seed: u64, settings: &Settings) -> Self {
         Self {
             aim: Aim {
@@ -140,8 +140,8 @@ impl<C: Showable> Publisher<C> {
         }
     }
 
-    /// Adds standard output as a sink: always ready, without an application id, paced like any link. It takes every card
-    /// at once and answers nothing.
+    /// Adds standard output as a sink: always ready, without an application id, paced like any link. It accepts every
+    /// card at once and sends no answers.
     pub fn with_terminal(mut self, now: Now) -> Self {
         let mut link = Link::terminal(Endpoint::terminal());
         link.open_terminal(now.mono, &self.aim);
@@ -149,7 +149,7 @@ impl<C: Showable> Publisher<C> {
         self
     }
 
-    /// Goes on with what an earlier daemon has spent.
+    /// Counts what an earlier daemon has spent.
     pub fn with_budget(mut self, now: Now, budget: &Budget) -> Self {
         for (endpoint, spent) in &budget.endpoints {
             let endpoint = Endpoint(endpoint.clone());
@@ -160,14 +160,14 @@ impl<C: Showable> Publisher<C> {
         self
     }
 
-    /// What the next daemon needs to know of what this one has spent.
+    /// What this daemon has spent, for the next daemon.
     pub fn budget(&self, now: Now) -> Budget {
         let spent = |(endpoint, link): (&Endpoint, &Link<C>)| (endpoint.0.clone(), link.spent(now.mono));
         Budget { endpoints: self.links.iter().map(spent).collect() }
     }
 
-    /// The settings were read again. Another application id lets every link reconnect under it; cards that
-    /// Discord refused get another chance.
+    /// The settings were read again. With another application id every link reconnects; cards that Discord refused
+    /// are tried again.
     pub fn set_settings(&mut self, now: Now, settings: &Settings) {
         let is_other = *self.aim.application_id != *settings.discord.application_id;
         self.aim.application_id = settings.discord.application_id.as_str().into();
@@ -181,7 +181,7 @@ impl<C: Showable> Publisher<C> {
         }
     }
 
-    /// What should be shown from now on; `None` for nothing. Ignored after [`Self::shut_down`].
+    /// Sets the card to show from now on; `None` for no card. Ignored after [`Self::shut_down`].
     pub fn wish(&mut self, now: Now, card: Option<Arc<C>>, urgency: Urgency) {
         if self.aim.ending.is_some() {
             return;
@@ -196,18 +196,18 @@ impl<C: Showable> Publisher<C> {
         }
     }
 
-    /// A socket or pipe is there. Finding it again changes nothing; `client` is its name for people until
-    /// Discord gives a better one.
+    /// A socket or pipe exists. Reporting it again changes nothing. `client` is its display name until Discord gives
+    /// a better one.
     pub fn endpoint_found(&mut self, now: Now, endpoint: Endpoint, client: String) {
         self.endpoint(now, endpoint, client, false);
     }
 
-    /// A socket or pipe was created anew: whatever was wrong there may be right now.
+    /// A socket or pipe was created anew: earlier errors there may be over.
     pub fn endpoint_renewed(&mut self, now: Now, endpoint: Endpoint, client: String) {
         self.endpoint(now, endpoint, client, true);
     }
 
-    /// A socket or pipe is no longer there. A live connection over it goes on until it is lost.
+    /// A socket or pipe no longer exists. A live connection over it continues until it is lost.
     pub fn endpoint_gone(&mut self, now: Now, endpoint: &Endpoint) {
         if let Some(link) = self.links.get_mut(endpoint) {
             link.vanished();
@@ -222,8 +222,8 @@ impl<C: Showable> Publisher<C> {
         self.notices.extend(notice);
     }
 
-    /// The next endpoint of which it should be found out, without a connection, whether another process listens there than
-    /// before ([`LinkEvent::Restarted`]).
+    /// The next endpoint for which the shell should check, without a connection, whether another process listens
+    /// there than before ([`LinkEvent::Restarted`]).
     pub fn next_unknown_peer(&mut self, now: Now) -> Option<Endpoint> {
         let mut links = self.links.iter_mut();
         let (endpoint, _) = links.find_map(|(endpoint, link)| {
@@ -232,25 +232,25 @@ impl<C: Showable> Publisher<C> {
         Some(endpoint.clone())
     }
 
-    /// The machine slept or a clock jumped: nothing that was known of Discord is certain.
+    /// The machine slept or a clock jumped: the shown cards are no longer certain.
     pub fn woke(&mut self, now: Now) {
         for link in self.links.values_mut() {
             link.woke(now.mono, &self.aim);
         }
     }
 
-    /// Takes the card away everywhere and ends every connection, within a second.
+    /// Clears the card everywhere and ends every connection, within a second.
     pub fn shut_down(&mut self, now: Now) {
         self.wish(now, None, Urgency::AtOnce);
         self.aim.ending.get_or_insert(now.mono.saturating_add(timing::FAREWELL));
     }
 
-    /// Whether [`Self::shut_down`] is through: every connection was told to end, and what is left is the shell's.
+    /// Whether [`Self::shut_down`] is complete: every connection was told to end, and the rest is the shell's work.
     pub fn is_finished(&self) -> bool {
         self.aim.ending.is_some() && self.links.values().all(Link::is_over)
     }
 
-    /// The next command that is due; to be called until there is none.
+    /// The next command that is due. Call it until it returns `None`.
     pub fn poll(&mut self, now: Now) -> Option<LinkCommand<C>> {
         for link in self.links.values_mut() {
             while let Some(step) = link.next(&self.aim).filter(|step| step.at <= now.mono) {
@@ -263,7 +263,7 @@ impl<C: Showable> Publisher<C> {
         None
     }
 
-    /// When, by the monotonic clock, [`Self::poll`] has something to do if nothing else happens, and why.
+    /// The time on the monotonic clock at which [`Self::poll`] has something to do next, and why.
     pub fn deadline(&self) -> Option<(Duration, Timer)> {
         let steps = self.links.values().filter_map(|link| link.next(&self.aim));
         steps.min_by_key(|step| step.at).map(|NextAction { at, timer, .. }| (at, timer))
@@ -274,7 +274,7 @@ impl<C: Showable> Publisher<C> {
         self.links.values().filter_map(move |link| link.status(now.mono, &self.aim))
     }
 
-    /// What is shown now, as confirmed: the wish if some sink shows it, else what the first one shows that shows any.
+    /// The card shown now, as confirmed: the wished one if some sink shows it, else the first sink's card.
     pub fn shown(&self) -> Option<&Arc<C>> {
         let mut shown = self.links.values().filter_map(Link::shown);
         let first = shown.next();
@@ -285,12 +285,12 @@ impl<C: Showable> Publisher<C> {
             .or(first)
     }
 
-    /// Whether any sink shows such a card, or is about to.
+    /// Whether any sink shows a card of this kind, or is about to.
     pub fn shows_any(&self, such: impl Fn(&C) -> bool) -> bool {
         self.links.values().filter_map(Link::showing).any(|card| such(card))
     }
 
-    /// What happened since the last call and deserves a line in the log.
+    /// What happened since the last call and is worth a line in the log.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
     }
@@ -301,7 +301,7 @@ impl<C: Showable> Publisher<C> {
         link.found(now.mono, client, is_new);
     }
 
-    /// Endpoints that are gone stay known only while their budget counts.
+    /// An endpoint that is gone is forgotten when its budget no longer counts.
     fn forget(&mut self, now: Now) {
         self.links.retain(|_, link| !link.is_forgettable(now.mono));
     }

@@ -1,7 +1,7 @@
-//! The effective settings: every value present, checked and in the core's own types.
+//! The effective settings: every value present, checked and in the core's types.
 //!
-//! [`crate::core::config`] makes them from the file as the user wrote it; the tables, keys and defaults are
-//! listed there once. One daemon hands them to the next as JSON.
+//! [`crate::core::config`] reads them from the settings file and has the list of tables, keys and defaults. A daemon
+//! hands them to its successor as JSON.
 
 mod sources;
 mod stricter;
@@ -16,7 +16,7 @@ use crate::core::usage::Count;
 
 pub use sources::{Source, Sources};
 
-/// Everything a user can set.
+/// All settings.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -38,7 +38,7 @@ pub struct Settings {
     pub record: Record,
     /// `[log]`
     pub log: Log,
-    /// Whether nothing may be shown, because it is not known what is to be hidden.
+    /// Whether nothing may be shown, because a part that may hide something is not understood.
     pub withheld: bool,
 }
 
@@ -57,7 +57,7 @@ pub struct Discord {
 }
 
 impl Settings {
-    /// The card's large image, without which Discord shows no hover text.
+    /// The card's large image; Discord shows no hover text without one.
     pub fn large_image(&self) -> Option<&str> {
         let logo = self.card.icons.then_some("logo");
         Some(self.discord.large_image.as_str()).filter(|image| is_image(image)).or(logo)
@@ -67,7 +67,7 @@ impl Settings {
 /// The longest image that Discord takes, in bytes (`assets.large_image`; the limit of its proxy for URLs).
 pub const LONGEST_IMAGE: usize = 256;
 
-/// Whether Discord takes it as an image: an asset key or an https URL.
+/// Whether Discord accepts the text as an image: an asset key or an https URL.
 pub fn is_image(text: &str) -> bool {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
     let is_url = text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty());
@@ -98,7 +98,7 @@ pub enum MemberList {
     Details,
 }
 
-/// `[card]`: what is on the card, and for how long.
+/// `[card]`: the content of the card, and when it is cleared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Card {
@@ -139,14 +139,14 @@ pub struct Privacy {
     pub project: bool,
     /// The git branch.
     pub branch: bool,
-    /// The name of the file at hand.
+    /// The name of the current file.
     pub file: bool,
     /// Exceptions per path.
     pub rules: Vec<PrivacyRule>,
 }
 
 impl Privacy {
-    /// The rules that name no other machine.
+    /// The rules that do not name a remote.
     pub fn rules_here(&self) -> impl Iterator<Item = &PrivacyRule> {
         self.rules.iter().filter(|rule| !far::is_far(&rule.path))
     }
@@ -157,28 +157,28 @@ impl Privacy {
 pub struct PrivacyRule {
     /// A path glob with `~` already replaced: `*` within a folder name, `**` across folders, `?` one character.
     pub path: String,
-    /// What a session in such a folder shows.
+    /// What a session in a matching folder shows.
     pub show: Show,
 }
 
-/// One `[[remote]]`: another machine whose sessions count as well.
+/// One `[[remote]]`: another machine whose sessions are shown as well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remote {
-    /// What it is called here.
+    /// Its name in these settings.
     pub name: String,
-    /// The program that reaches it, and its arguments.
+    /// The program that connects to it, and its arguments.
     pub command: Vec<String>,
-    /// Whether it is listened to.
+    /// Whether it is used.
     pub enabled: bool,
 }
 
-/// What a card may tell about one session.
+/// What a card may show of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Show {
     /// No card at all.
     Hide,
-    /// Agent, activity, model, tokens and limits, whatever `[privacy]` allows otherwise.
+    /// Agent, activity, model, tokens and limits, even if `[privacy]` allows more.
     Generic,
     /// Project, branch and file as well.
     #[default]
@@ -189,9 +189,9 @@ pub enum Show {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Publish {
-    /// Between two visible changes; at least one second.
+    /// The interval between two visible changes; at least one second.
     pub min_interval: Duration,
-    /// Between two changes in which only numbers moved.
+    /// The interval between two changes in which only numbers moved.
     pub tokens_interval: Duration,
     /// How long to wait for a burst of lines to end, from its first line.
     pub settle: Duration,
@@ -211,9 +211,9 @@ impl Default for Publish {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
-    /// Keep them at all.
+    /// Whether they are kept.
     pub enabled: bool,
-    /// For how long.
+    /// For how long they are kept.
     pub keep: Duration,
 }
 
@@ -227,7 +227,7 @@ impl Default for Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Log {
-    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter in `RUST_LOG`'s form.
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter in `RUST_LOG`'s syntax.
     pub level: String,
 }
 

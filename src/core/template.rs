@@ -1,7 +1,7 @@
 //! Card templates: `{activity} · {model}`.
 //!
-//! A template knows its words and what lies between them, not what they stand for.
-//! Read next: [`crate::core::values`], which says what each word stands for.
+//! A template has words and the text between them; it does not know the words' values.
+//! Read next: [`crate::core::values`], which gives each word its value.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,15 +11,15 @@ use crate::core::nearest::nearest;
 /// A word that a template may use, in braces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Word {
-    /// `{agent}`: Codex or Claude Code.
+    /// `{agent}`: the agent's name.
     Agent,
-    /// `{activity}`: what it is doing.
+    /// `{activity}`: what the agent is doing.
     Activity,
     /// `{project}`: the folder's name.
     Project,
     /// `{branch}`: the git branch.
     Branch,
-    /// `{file}`: the file at hand.
+    /// `{file}`: the current file.
     File,
     /// `{model}`: the model's name.
     Model,
@@ -33,12 +33,12 @@ pub enum Word {
     Context,
     /// `{pace}`: whether the limits last until their resets.
     Pace,
-    /// `{home}`: what the user calls the agent's home.
+    /// `{home}`: the name that the user gave to the agent's home.
     Home,
 }
 
 impl Word {
-    /// Every word, in the order in which help lists them.
+    /// Every word, in the order of the help text.
     pub const ALL: [Self; 12] = [
         Self::Agent,
         Self::Activity,
@@ -54,7 +54,7 @@ impl Word {
         Self::Home,
     ];
 
-    /// The word as it stands between the braces.
+    /// The word as written between the braces.
     pub fn word(self) -> &'static str {
         match self {
             Self::Agent => "agent",
@@ -79,16 +79,16 @@ impl Word {
 pub struct Template {
     source: String,
     slots: Vec<Slot>,
-    /// The text after the last word; all of it where there is no word.
+    /// The text after the last word; the whole text if there is no word.
     tail: String,
 }
 
-/// A word and the text that stays or goes with it.
+/// A word and the text that is shown or dropped with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Slot {
-    /// Shown where something stands to the left; the template's very first text always.
+    /// Shown if there is text to the left; the template's very first text always.
     before: String,
-    /// Opening and closing bracket right around the word.
+    /// The opening and closing bracket directly around the word.
     brackets: Option<(char, char)>,
     word: Word,
 }
@@ -132,7 +132,7 @@ impl Template {
         }
     }
 
-    /// The words in it.
+    /// The words that it uses.
     pub fn words(&self) -> impl Iterator<Item = Word> {
         self.slots.iter().map(|slot| slot.word)
     }
@@ -140,7 +140,7 @@ impl Template {
     /// Parses a template: text, words in braces, and `{{` and `}}` for braces themselves.
     ///
     /// # Errors
-    /// An unknown word or a lonely brace, as one line for the user.
+    /// An unknown word or a single brace, as one line for the user.
     pub fn parse(source: &str) -> Result<Self, String> {
         let mut slots = Vec::new();
         let mut text = String::new();
@@ -166,7 +166,7 @@ impl Template {
         Ok(template)
     }
 
-    /// Makes the brackets of ` ({model}) ` part of the word, so that neither stays without the other.
+    /// Makes the brackets of ` ({model}) ` part of the word, so that they are shown or dropped together.
     fn bind_brackets(&mut self) {
         let mut after = &mut self.tail;
         for slot in self.slots.iter_mut().rev() {
@@ -190,12 +190,12 @@ impl Template {
         self.slots.iter().any(|slot| slot.word == word)
     }
 
-    /// The line with each word's value in its place.
+    /// The line with each word replaced by its value.
     ///
-    /// A word without a value takes the text between it and the word on its left with it; where no word is
-    /// left on its left side, the text on its right goes instead. So text between two words is only ever seen
-    /// between two values. Text before the first word and after the last one belongs to that word, and
-    /// brackets right around a word belong to it. Text of a template without words is always there.
+    /// A word without a value drops the text between it and the word on its left; if there is none, the text on its
+    /// right. So the text between two words is shown only between two values. Text before the first word belongs to
+    /// that word, text after the last word to the last, and brackets directly around a word to that word. The text of
+    /// a template without words is always shown.
     pub fn render(&self, value: impl Fn(Word) -> Option<String>) -> String {
         let mut line = String::new();
         let mut something = false;
@@ -221,7 +221,7 @@ impl Template {
 
 const BRACKETS: [(char, char); 5] = [('(', ')'), ('[', ']'), ('{', '}'), ('<', '>'), ('«', '»')];
 
-/// The text before the next brace, the brace, and what follows it.
+/// The text before the next brace, the brace, and the text after it.
 fn next_brace(text: &str) -> Option<(&str, char, &str)> {
     let (before, found) = text.split_at_checked(text.find(['{', '}'])?)?;
     let mut characters = found.chars();
@@ -246,7 +246,7 @@ fn known(name: &str) -> Result<Word, String> {
 mod tests {
     use super::*;
 
-    /// Every word stands for its first letter in upper case, except those that are `absent`.
+    /// Every word has its first letter in upper case as its value, except those in `absent`.
     fn check(source: &str, absent: &[Word], expected: &str) {
         let template = Template::parse(source).unwrap();
         assert_eq!(template.source(), source);

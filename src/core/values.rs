@@ -1,8 +1,7 @@
-//! What the words of a template stand for, and the hover text: one session's facts in the words of the card.
+//! The values of a template's words, and the hover text, for one session.
 //!
-//! Which names may be shown has been decided before. No value minds its length; [`crate::core::fit`] asks at
-//! each level how it looks there.
-//! Read next: [`crate::core::card`], which puts the lines together.
+//! Privacy has been applied before. A value ignores its length; [`crate::core::fit`] asks for it at each level.
+//! Read next: [`crate::core::card`], which builds the lines.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -17,17 +16,17 @@ use crate::core::privacy::Allowed;
 use crate::core::template::{Template, Word};
 use crate::core::time::clock;
 
-/// Between the parts of a value, and of the hover text.
+/// The separator between the parts of a value and of the hover text.
 const SEPARATOR: &str = " · ";
 
-/// How many rate-limit windows a card has room for.
+/// The number of rate-limit windows that fit on a card.
 const MOST_WINDOWS: usize = 3;
 
-/// The window that friends ask about most, and that is dropped last.
+/// The window that is most useful to friends, and is dropped last.
 const WEEKLY: &str = "weekly";
 
-/// What a card's lines show apart from figures, fit to be seen. What no line shows is not in here, so two
-/// cards with equal names differ in figures alone.
+/// The names that a card's lines show, fit for display. Names that no line shows are left out, so two cards with
+/// equal names differ in figures alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Names {
     activity: Option<String>,
@@ -42,13 +41,13 @@ pub(crate) struct Names {
 impl Names {
     /// The names that `allowed` lets through and `lines` show.
     ///
-    /// `{activity}` names the file at hand and the project where no line has a word for them.
+    /// `{activity}` includes the current file and the project if no line has a word for them.
     pub(crate) fn new(facts: &CardFacts, allowed: Allowed, lines: [&Template; 2]) -> Self {
         let uses = |word| lines.iter().any(|line| line.uses(word));
         let shown = |show: bool, name: &Option<String>, clean: fn(&str) -> String| {
             let name = name.as_deref().filter(|_| show).map(clean)?;
-            // What no line has room for is not carried along. Enough is, for `…` to tell of it: the first cluster too
-            // many may be a space, which is trimmed.
+            // The part that no line has room for is dropped. Two more clusters than fit are kept, so that the cut
+            // shows `…`: the first may be a space, which is trimmed.
             Some(name.graphemes(true).take(LONGEST + 2).collect::<String>()).filter(|name| !name.is_empty())
         };
         let folderless: fn(&str) -> String = |name| neutralise(last_part(name));
@@ -91,7 +90,7 @@ pub(crate) struct Values<'a> {
 }
 
 impl Values<'_> {
-    /// What `word` stands for at `level`; `None` when that is not known or dropped.
+    /// The value of `word` at `level`; `None` if it is not known or dropped.
     pub(crate) fn of(&self, word: Word, level: Level) -> Option<String> {
         match word {
             Word::Agent => Some(self.facts.agent.card_name().to_owned()),
@@ -109,7 +108,7 @@ impl Values<'_> {
         }
     }
 
-    /// `+1.89K | 24.1K | 46.2K tokens`; `None` when no figure of those kept is known.
+    /// `+1.89K | 24.1K | 46.2K tokens`; `None` if no figure at this level is known.
     fn tokens(&self, level: Level) -> Option<String> {
         let triplet = &self.facts.triplet;
         let figures = figures(triplet, self.facts.counting, |figure| level.number(figure));
@@ -125,7 +124,7 @@ impl Values<'_> {
         any_known.then(|| format!("{} tokens", figures.join(" | ")))
     }
 
-    /// What a total carries while it is still being counted.
+    /// The mark before a total that is still being counted.
     fn about(&self) -> &'static str {
         if self.facts.counting { "~" } else { "" }
     }
@@ -144,8 +143,8 @@ impl Values<'_> {
         Some(format!("{} left{}", windows.join(SEPARATOR), as_of.unwrap_or_default()))
     }
 
-    /// The windows on the card, each with the place at which it is dropped: the weekly one last (else the
-    /// longest), of the others the longest first.
+    /// The windows on the card, each with the part at which it is dropped: the weekly one last (else the longest), of
+    /// the others the longest first.
     fn windows(&self) -> impl Iterator<Item = (Part, &CardWindow)> {
         let windows = || self.facts.windows.iter().take(MOST_WINDOWS).enumerate();
         let (last, _) =
@@ -168,8 +167,8 @@ impl Values<'_> {
         Some(format!("context {}% left", left.min(100)))
     }
 
-    /// `5h empty about 16:40`: the window that is used up first, else `lasts until reset`. The window has its name where the
-    /// same does not hold of all that are shown.
+    /// `5h empty about 16:40` for the window that is used up first, else `lasts until reset`. The window is named if
+    /// the others differ.
     fn pace(&self, level: Level) -> Option<String> {
         if !level.keeps(Part::Context) {
             return None;
@@ -203,7 +202,7 @@ impl Values<'_> {
         parts.into_iter().flatten().collect::<Vec<_>>().join(SEPARATOR)
     }
 
-    /// The next reset of the shortest window that has one: `5h resets 14:20`
+    /// The next reset of the shortest window that has one: `5h resets 14:20`.
     fn next_reset(&self, level: Level) -> Option<String> {
         let ahead = |window: &&CardWindow| window.resets_at.is_some_and(|at| at > self.now);
         let window = self.facts.windows.iter().find(ahead).filter(|_| level.keeps(Part::ShorterWindow))?;

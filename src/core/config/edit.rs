@@ -1,8 +1,7 @@
-//! Sets single keys in a settings file and leaves every other byte as it is.
+//! Sets single keys in a settings file and keeps every other byte.
 //!
-//! Each way of doing it is tried and then held against the parser: it counts only if the file says afterwards what it
-//! said before, and the new value. So a comment, a text over several lines or an inline table can make an edit
-//! impossible, but never wrong.
+//! Each kind of edit is tried and its result is parsed. An edit is used only if the file then has its earlier values
+//! and the new one. So a comment, a multi-line text or an inline table can make an edit impossible, but never wrong.
 
 use std::ops::Range;
 
@@ -12,14 +11,14 @@ use toml::{Table, Value};
 use super::commented;
 use super::keys::Key;
 
-/// A file in which a key cannot be set without touching anything else, or that is not valid.
+/// The key cannot be set without another change, or the file is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CannotEdit;
 
 /// `text` with `key` set to `value`; `None` for a file that does not exist yet.
 ///
 /// # Errors
-/// It cannot be done safely.
+/// [`CannotEdit`] if no edit gives exactly the new value.
 pub fn set(text: Option<&str>, key: &Key, value: &Value) -> Result<String, CannotEdit> {
     let Some(text) = text else { return set(Some(&commented()), key, value) };
     let before: Table = toml::from_str(text).map_err(|_| CannotEdit)?;
@@ -41,7 +40,7 @@ fn instead_of_value(text: &str, key: &Key, value: &Value) -> Option<String> {
     replaced(text, table.get(key.name)?.span(), &value.to_string())
 }
 
-/// `config init` writes every key as a comment. Only that very line goes: another one is the user's.
+/// `config init` writes every key as a comment. Only that exact line is replaced: any other comment is the user's.
 fn instead_of_comment(text: &str, key: &Key, value: &Value) -> Option<String> {
     let comment = format!("#{} = {}", key.name, key.default);
     let below = lines(text).skip_while(|(_, line)| !is_header(line, key.table)).skip(1);
@@ -63,7 +62,7 @@ fn as_new_table(text: &str, key: &Key, value: &Value) -> Option<String> {
     Some(format!("{text}{open}{gap}[{}]{end}{} = {value}{end}", key.table, key.name))
 }
 
-/// For tables that are written `table.key = …`: first of all, where no table has begun yet.
+/// For tables that are written as `table.key = …`: at the top, before any table begins.
 fn as_dotted_key(text: &str, key: &Key, value: &Value) -> Option<String> {
     Some(format!("{}.{} = {value}{}{text}", key.table, key.name, line_end(text)))
 }
@@ -76,7 +75,7 @@ fn is_header(line: &str, table: &str) -> bool {
     })
 }
 
-/// Each line without its end, and where it stands.
+/// Each line without its line break, and its range.
 fn lines(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     let mut start = 0;
     text.split_inclusive('\n').map(move |whole| {
@@ -88,7 +87,7 @@ fn lines(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     })
 }
 
-/// What the file's first line ends with.
+/// The line break of the file's first line.
 fn line_end(text: &str) -> &'static str {
     let first = text.split_inclusive('\n').next().unwrap_or_default();
     if first.ends_with("\r\n") { "\r\n" } else { "\n" }

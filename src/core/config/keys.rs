@@ -1,7 +1,7 @@
-//! The one table of all settings: key, default, meaning, and where its value goes.
+//! The table of all settings: key, default, meaning, and where the value is stored.
 //!
-//! The reader, `config init`, `config show` and the table of `docs/settings.md` are all made from it. The defaults are stated
-//! here as people write them and in [`crate::core::settings`] as values; a test holds the two together.
+//! The reader, `config init`, `config show` and the table of `docs/settings.md` are made from it. The defaults are
+//! here as text and in [`crate::core::settings`] as values; a test compares the two.
 
 use std::sync::LazyLock;
 
@@ -18,15 +18,15 @@ use super::value::Given;
 /// One setting.
 #[derive(Clone)]
 pub struct Key {
-    /// The table it stands in.
+    /// Its table.
     pub table: &'static str,
-    /// Its name there.
+    /// Its name in the table.
     pub name: &'static str,
     /// Its default, in TOML.
     pub default: &'static str,
-    /// What it does, as one sentence without its stop.
+    /// Its effect, as one sentence without a full stop.
     pub doc: &'static str,
-    /// Checks a value and puts it into the settings.
+    /// Checks a value and stores it in the settings.
     pub(super) apply: fn(&mut Settings, &Given<'_>) -> Result<(), Complaint>,
 }
 
@@ -36,7 +36,7 @@ impl Key {
         format!("{}.{}", self.table, self.name)
     }
 
-    /// Whether more may be shown than its owner wants where it is lost: what its default shows, it can take away.
+    /// Whether a lost value may show more than the user wants, because the key can hide what its default shows.
     pub fn protects(&self) -> bool {
         let is_source = self.table == SOURCES && self.default != "false";
         is_source || (self.table, self.name) == (DISCORD, "clients")
@@ -57,12 +57,12 @@ impl PartialEq for Key {
 
 impl Eq for Key {}
 
-/// The tables that stand between a session and Discord.
+/// The tables that can hide something.
 pub(super) const PRIVACY: &str = "privacy";
 const SOURCES: &str = "sources";
 const DISCORD: &str = "discord";
 
-/// The rules within [`PRIVACY`], which may stand more than once.
+/// The rules within [`PRIVACY`], which may occur more than once.
 pub(super) const RULE: &str = "rule";
 
 /// The key with this name in this table.
@@ -83,7 +83,7 @@ pub fn tables() -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// All settings, table by table, except `[[privacy.rule]]`, which may stand more than once.
+/// All settings, table by table, except `[[privacy.rule]]`, which may occur more than once.
 pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let live = Agent::ALL.into_iter().filter_map(|agent| agent.spec().live.as_ref()).map(live);
     let sources = Agent::ALL.map(switch).into_iter().chain(Agent::ALL.map(homes)).chain(live);

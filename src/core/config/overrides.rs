@@ -1,6 +1,7 @@
-//! What is stronger than the file (the environment) and what is weaker (an id that a packager built in).
+//! Applies the values from outside the file: the environment overrides it, and a built-in application id is its
+//! fallback.
 //!
-//! A value here that cannot be used is a warning, not an error: no change to the file could repair it.
+//! A value here that cannot be used is a warning, not an error, because no change to the file could correct it.
 
 use super::value::{self, is_application_id, log_filter, quoted};
 use super::{ConfigContext, Effective, EffectiveValue, Issue, Origin, Severity, keys};
@@ -51,7 +52,7 @@ fn application_id(effective: &mut Effective, id: String, origin: Origin) {
     warn(effective, "discord.application_id", message, Some(value::APPLICATION_ID_HINT));
 }
 
-/// The application that is built in has them.
+/// A built-in application has icons.
 fn icons(effective: &mut Effective) {
     let is_open =
         |value: &&EffectiveValue| value.key.path() == "card.icons" && value.origin == Origin::Default;

@@ -1,6 +1,6 @@
-//! Which line and column of the settings file a byte is in.
+//! Finds the line and column of a byte of the settings file.
 
-/// Where lines begin and which bytes begin no character, so that no place in a large file costs a walk through it.
+/// The starts of lines and the continuation bytes, so that a lookup in a large file does not scan it.
 pub(super) struct LineIndex {
     lines: Vec<usize>,
     inside: Vec<usize>,
@@ -26,7 +26,7 @@ impl LineIndex {
     }
 }
 
-/// The key whose line holds this place of a file that is not TOML, as far as its lines tell.
+/// The key in the line at this position of a file that is not valid TOML, as far as the line shows one.
 pub(super) fn key_at(text: &str, start: usize) -> Option<String> {
     let before = text.get(..start)?;
     let begin = before.rfind('\n').map_or(0, |end| end + 1);
@@ -56,7 +56,7 @@ mod tests {
         }
     }
 
-    /// Thousands of rules and of lines that are wrong, also in one line, are read in well under a second each.
+    /// Asserts that thousands of rules and of wrong lines, also in one line, are read in well under a second each.
     #[test]
     fn a_large_file_is_no_larger_work_than_its_length() {
         let of = |count: usize, line: fn(usize) -> String| (0..count).map(line).collect::<String>();

@@ -1,15 +1,15 @@
-//! What a reading of the settings file means for a program that is running, or about to: what may be used of a broken
-//! file, and what has changed since an earlier reading.
+//! What a new reading of the settings file means for a program that is running or starting: which settings of a
+//! broken file are used, and what has changed.
 
 use super::keys::{KEYS, Key};
 use super::value::shortened;
 use super::{Effective, Issue, Severity};
 use crate::core::settings::Settings;
 
-/// The settings of a program that is running, while their file changes.
+/// The settings of a running program whose file may change.
 #[derive(Debug)]
 pub struct InUse {
-    /// What was read last, with what is wrong with it.
+    /// The last reading, with its issues.
     newest: Effective,
     /// The last reading that could be used.
     good: Effective,
@@ -19,18 +19,18 @@ pub struct InUse {
 /// What a reading has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The settings that are used and other than before, by name and value.
+    /// The settings that are used and have changed, by name and value.
     pub used: Option<Vec<String>>,
-    /// Whether the settings in use are other than before.
+    /// Whether the settings in use have changed.
     pub has_other_settings: bool,
-    /// Whether something else is wrong than before.
+    /// Whether the issues have changed.
     pub has_other_issues: bool,
-    /// Whether the last good settings stay, and were not staying before.
+    /// Whether the last good settings stay, and did not before this reading.
     pub stays_from_now_on: bool,
 }
 
 impl InUse {
-    /// Begins with what is read at the start, and with what an earlier program used last, if it tells.
+    /// Starts with the first reading and, if known, the settings that the earlier program used.
     pub fn new(read: Effective, inherited: Option<Settings>) -> Self {
         let Some(inherited) = inherited else {
             return Self { settings: read.cautious(), good: read.clone(), newest: read };
@@ -46,15 +46,15 @@ impl InUse {
         &self.settings
     }
 
-    /// What was read last, with what is wrong with it.
+    /// The last reading, with its issues.
     pub fn newest(&self) -> &Effective {
         &self.newest
     }
 
-    /// Takes a reading. A mistake where it is said what is hidden withholds everything. With any other mistake, and while
-    /// the file says nothing any more, the last good settings stay.
+    /// Takes a new reading. A mistake in what is to be hidden withholds everything. With any other mistake, or while
+    /// the file is empty, the last good settings stay.
     pub fn take(&mut self, mut read: Effective) -> Change {
-        // What began with a broken file has never had good settings that an empty one could be like.
+        // A program that started with a broken file has no good settings to compare an empty file with.
         let is_as_before = read.settings == self.good.settings && !self.good.is_broken();
         if read.is_blank && !read.is_broken() && !is_as_before {
             read.issues.push(gone());
@@ -79,7 +79,7 @@ impl InUse {
     }
 }
 
-/// The file was emptied or went away.
+/// The file is empty or gone.
 fn gone() -> Issue {
     Issue {
         line: None,
@@ -96,9 +96,9 @@ fn gone() -> Issue {
 }
 
 impl Effective {
-    /// The settings for a program that has no good ones yet. Where it is not known what is to be hidden, because the
-    /// file cannot be read as a whole or a setting that hides is lost, nothing may be shown, and they have no application
-    /// id, so that nobody connects to Discord for nothing.
+    /// The settings for a program without good ones. If something that hides may be lost, because the file cannot be
+    /// parsed or a protecting setting is wrong, nothing may be shown. Then there is no application id either, so that
+    /// no connection to Discord is made.
     pub fn cautious(&self) -> Settings {
         let mut settings = self.settings.clone();
         if self.may_show_too_much() {
@@ -108,7 +108,7 @@ impl Effective {
         settings
     }
 
-    /// Whether something that was meant to hide may be missing from the settings.
+    /// Whether something that was meant to be hidden may be shown.
     pub fn may_show_too_much(&self) -> bool {
         let protects = |issue: &Issue| {
             let Some(key) = issue.key.as_deref() else { return true };
@@ -120,12 +120,12 @@ impl Effective {
         self.issues.iter().any(|issue| issue.severity == Severity::Error && protects(issue))
     }
 
-    /// Whether nothing may be shown until the file is mended, whatever was shown before.
+    /// Whether nothing may be shown until the file is corrected, independent of earlier settings.
     pub fn withholds(&self) -> bool {
         self.issues.iter().any(|issue| issue.withholds)
     }
 
-    /// The settings that are other than `before`, for the log: `card.idle_after = "5m"`. The application id is named
+    /// The settings that differ from `before`, for the log: `card.idle_after = "5m"`. The application id is listed
     /// without its value.
     pub fn changes_since(&self, before: &Self) -> Vec<String> {
         let pairs = self.values.iter().zip(&before.values).filter(|(now, before)| now.value != before.value);
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn every_source_and_list_of_clients_protects() {
         use crate::core::config::keys::in_table;
-        // What is off by default shows nothing more where it is lost.
+        // A setting that is off by default shows nothing more if it is lost.
         let sources = in_table("sources").filter(|key| key.default != "false").map(|key| key.path());
         for key in sources.chain(["discord.clients".to_owned()]) {
             let (table, name) = key.split_once('.').unwrap();
@@ -311,7 +311,7 @@ mod tests {
             in_use.take(read("[privacy]"));
             assert!(!in_use.settings().withheld, "{text}");
         }
-        // What was added by mistake to an empty file is taken out again.
+        // A mistake in a formerly empty file is removed again.
         let mut in_use = InUse::new(read(""), None);
         in_use.take(read(rule));
         in_use.take(read(""));
@@ -326,7 +326,7 @@ mod tests {
             let change = in_use.take(read(text));
             assert!(in_use.newest().is_broken() && change.has_other_issues, "{text:?}");
             assert_eq!(*in_use.settings(), Settings { withheld, ..good.settings.clone() }, "{text:?}");
-            // What it says next, before it is mended, changes nothing of that.
+            // A second reading of the broken file does not change that.
             in_use.take(read("[card"));
             assert_eq!(in_use.settings().withheld, withheld, "{text:?}");
             assert!(in_use.take(good.clone()).used.is_some());
@@ -365,7 +365,7 @@ mod tests {
     fn changes_are_told_by_key() {
         let before = read("[card]\nidle_after = \"15m\"");
         assert_eq!(before.changes_since(&before), [""; 0]);
-        // A value that is written out as its default is no change.
+        // A default that is written out is no change.
         assert_eq!(read("").changes_since(&before), [""; 0]);
         let after = read(
             "[card]\nidle_after = \"5m\"\n[discord]\nclients = [\n \"/a\",\n]\n\

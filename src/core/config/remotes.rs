@@ -1,6 +1,6 @@
-//! `[[remote]]`: other machines whose sessions count as well.
+//! `[[remote]]`: other machines whose sessions are shown as well.
 //!
-//! One that is not understood is not listened to, so that nothing more is shown than was wanted.
+//! A table that is not understood is not used, so that nothing is shown that the user did not want.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -12,7 +12,7 @@ use crate::core::nearest::nearest;
 use crate::core::remote::far;
 use crate::core::settings::Remote;
 
-/// The tables' name.
+/// The name of the tables.
 pub(super) const REMOTE: &str = "remote";
 
 const NAMES: [&str; 3] = ["name", "command", "enabled"];
@@ -42,7 +42,7 @@ impl DocumentReader<'_> {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => "a remote has `name`, `command` and `enabled`".to_owned(),
             };
-            // A switch that has no effect may be meant to switch it off.
+            // An unknown key similar to `enabled` may be meant to disable the remote.
             let is_switch = near == Some("enabled");
             is_whole &= !is_switch;
             let severity = if is_switch { Severity::Error } else { Severity::Warning };
@@ -76,7 +76,7 @@ impl DocumentReader<'_> {
         self.effective.settings.remotes.push(Remote { name, command, enabled });
     }
 
-    /// A rule for a remote that is not there protects nothing.
+    /// A rule for an unknown remote would hide nothing, so it is an error.
     pub(super) fn check_rules_for_remotes(&mut self) {
         let effective = &self.effective;
         let names: Vec<&str> = effective.settings.remotes.iter().map(|remote| remote.name.as_str()).collect();

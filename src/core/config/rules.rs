@@ -1,7 +1,7 @@
 //! `[[privacy.rule]]`: exceptions per folder.
 //!
-//! A rule that is not understood may be meant to hide: nothing is shown until it is. Where it is only its `show` that is not, the
-//! rest of it still hides.
+//! A rule that is not understood may be meant to hide, so nothing is shown until it is corrected. If only its `show`
+//! is not understood, the rule hides.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -22,7 +22,7 @@ const RULES: Tables = Tables {
     withholds: true,
 };
 
-/// The words of `show`, most private first.
+/// The values of `show`, most private first.
 pub(super) const SHOW: [(&str, Show); 3] =
     [("hide", Show::Hide), ("generic", Show::Generic), ("full", Show::Full)];
 
@@ -59,17 +59,17 @@ impl DocumentReader<'_> {
     }
 }
 
-/// How other programs begin a group of alternatives.
+/// The beginnings of groups of alternatives in other programs' globs.
 const GROUPS: [&str; 5] = ["!(", "?(", "*(", "+(", "@("];
 
-/// Characters without a picture that come along with a path that is copied from a window or a web page. Others are parts
-/// of names in some scripts.
+/// Invisible characters that get into a path by copying from a window or a web page. Other invisible characters are
+/// part of names in some scripts.
 fn is_pasted_unseen(character: char) -> bool {
     matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Whether another path begins behind a sign that separates the paths of a list.
+/// Whether a second path follows a separator.
 fn is_list(path: &str) -> bool {
     path.match_indices([',', ';', ':']).any(|(at, sign)| {
         let (before, after) = (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default());
@@ -78,11 +78,12 @@ fn is_list(path: &str) -> bool {
     })
 }
 
-/// A pattern that means what its author takes it to mean: none that other programs know and this one does not.
+/// A pattern with the meaning that its author expects: globs that only other programs support are refused.
 fn pattern(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
-    // The path itself is not repeated: what is said here is also logged.
+    // The path is not repeated, because this message is also logged.
     let refuse = |what: &str| Complaint::new(what);
-    // A blank that a shell wants escaped is one at the beginning of a name, as `\\` separates names.
+    // A `\\ ` that escapes a blank for a shell looks like a blank at the beginning of a name, because `\\` separates
+    // names.
     if path.is_empty() || path.split(['/', '\\']).any(|name| name.trim() != name) {
         return Err(refuse("expected a path without blanks around its names").with_hint(
             "leave the blanks away, and a `\\` in front of one; `?` stands for a blank that a name ends in",
@@ -94,7 +95,7 @@ fn pattern(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
     }
     let (name, path) = far::parts(path);
     if let Some(name) = name {
-        // What `~` and a variable are there, is not known here.
+        // The values of `~` and variables on the remote are not known here.
         if !(path.starts_with(['/', '\\']) || path.starts_with("**") || far::is_drive(path)) {
             return Err(refuse("expected an absolute path on the remote")
                 .with_hint("behind the remote's name begin it with `/` or `**`"));
@@ -114,7 +115,7 @@ fn pattern(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
     })
 }
 
-/// That `path`, with its variables `spelled` out, means here what it says.
+/// Checks that `path`, with its variables replaced in `spelled`, has the meaning here that it shows.
 fn check(path: &str, spelled: &str, refuse: &impl Fn(&str) -> Complaint) -> Result<(), Complaint> {
     if spelled.contains(['[', ']', '{', '}', '|']) || GROUPS.iter().any(|group| spelled.contains(group)) {
         return Err(refuse("`[…]`, `{…}`, `!(…)` and `|` are not known")

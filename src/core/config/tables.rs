@@ -1,4 +1,4 @@
-//! Tables that may stand more than once: `[[privacy.rule]]`, `[[remote]]`.
+//! Tables that may occur more than once: `[[privacy.rule]]`, `[[remote]]`.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -6,22 +6,22 @@ use toml::de::{DeTable, DeValue};
 use super::value::{self, Given};
 use super::{Complaint, DocumentReader, Severity};
 
-/// One kind of them.
+/// One kind of repeated table.
 pub(super) struct Tables {
-    /// The key that they stand under.
+    /// The key of the tables.
     pub(super) key: &'static str,
-    /// What one is called.
+    /// The word for one table.
     pub(super) word: &'static str,
-    /// What one looks like, as a hint.
+    /// An example of one, as a hint.
     pub(super) example: &'static str,
-    /// The hint where one has not this key.
+    /// The hint if this key is missing.
     pub(super) without: fn(&str) -> String,
-    /// Whether nothing is shown while one is not understood.
+    /// Whether nothing is shown while one table is not understood.
     pub(super) withholds: bool,
 }
 
 impl DocumentReader<'_> {
-    /// Hands out the tables, each with its place.
+    /// Calls `read` for each table, with its byte offset.
     pub(super) fn each_table(
         &mut self,
         kind: &Tables,
@@ -48,7 +48,7 @@ impl DocumentReader<'_> {
         self.refuse(kind, at, key, complaint);
     }
 
-    /// The value of a key that every table of a kind has; `None` where it is missing or not understood.
+    /// The value of a required key; `None` if it is missing or not understood.
     pub(super) fn part<T>(
         &mut self,
         kind: &Tables,

@@ -1,4 +1,5 @@
-//! Texts made from the table of settings: the file of `config init`, the lines of `config show`, the table of `docs/settings.md`.
+//! Texts made from the table of settings: the file of `config init`, the output of `config show`, the table of
+//! `docs/settings.md`.
 
 use super::rules::SHOW;
 use super::{Effective, Origin, keys};
@@ -41,7 +42,7 @@ pub fn commented() -> String {
     text
 }
 
-/// The settings' table of `docs/settings.md`, as Markdown.
+/// The table of settings for `docs/settings.md`, as Markdown.
 pub fn markdown() -> String {
     let mut text = "| key | default | what |\n| --- | --- | --- |\n".to_owned();
     for key in keys::KEYS.iter() {
@@ -57,7 +58,7 @@ pub fn markdown() -> String {
 }
 
 impl Effective {
-    /// The effective settings as a settings file, each with where it comes from.
+    /// The effective settings as a settings file, each with its origin.
     pub fn shown(&self) -> String {
         let mut text = String::new();
         for table in keys::tables() {

@@ -1,4 +1,4 @@
-//! One value as the user gave it, and the kinds of value that settings ask for.
+//! One value of the file, and the checks for each type of setting.
 //!
 //! Every complaint says what is expected and what was found, in one line.
 
@@ -15,16 +15,16 @@ use crate::core::remote::far;
 use crate::core::settings::{Clients, LONGEST_IMAGE, is_image};
 use crate::core::template::Template;
 
-/// More than that of a reason nobody reads.
+/// Longer reasons are not read.
 pub(super) const LONGEST_REASON: usize = 300;
 
 /// The longest name of a home, in characters.
 const LONGEST_HOME: usize = 32;
 
-/// The log levels that can be written.
+/// The valid log levels.
 pub(super) const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace", "off"];
 
-/// A value and what its reading depends on.
+/// A value and the inputs of its check.
 pub(super) struct Given<'a> {
     pub(super) value: &'a DeValue<'a>,
     /// The key's own name, for hints.
@@ -62,7 +62,7 @@ impl Given<'_> {
         })
     }
 
-    /// A duration between two that are themselves written as durations.
+    /// A duration within two bounds, which are written as durations.
     pub(super) fn duration(&self, least: &str, most: &str) -> Result<Duration, Complaint> {
         let expected = format!("a duration from {least} to {most}");
         let Some(text) = self.value.as_str() else {
@@ -104,7 +104,7 @@ impl Given<'_> {
         }
     }
 
-    /// An image, or nothing for none.
+    /// An image, or an empty text for none.
     pub(super) fn image(&self) -> Result<String, Complaint> {
         let text = self.text("an asset key or an https URL")?;
         if text.is_empty() || is_image(text) {
@@ -132,7 +132,7 @@ impl Given<'_> {
         Ok(Clients::Only(endpoints.collect::<Result<_, _>>()?))
     }
 
-    /// Absolute folders, each with its name if it has one; `~` is the home folder. A single one is a list of one.
+    /// Absolute folders, each with its name if it has one; `~` is the home folder. A single folder is a list of one.
     pub(super) fn homes(&self) -> Result<Vec<(PathBuf, Option<String>)>, Complaint> {
         let one = |value: &DeValue<'_>| {
             let (path, name) = match value {
@@ -171,7 +171,7 @@ impl Given<'_> {
         }
     }
 
-    /// A program and its arguments, which no shell divides.
+    /// A program and its arguments, which are not split by a shell.
     pub(super) fn command(&self) -> Result<Vec<String>, Complaint> {
         let expected = "a list of a program and its arguments";
         let words = self.texts().filter(|_| self.value.is_array()).ok_or_else(|| self.expected(expected))?;
@@ -222,22 +222,22 @@ pub fn is_application_id(text: &str) -> bool {
     (17..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The application id in what somebody copied: the id itself, or an address of Discord's portal that names it.
+/// The application id in copied text: the id itself, or an address of Discord's portal that contains it.
 pub fn application_id_in(text: &str) -> Option<&str> {
     let text = text.trim();
     if is_application_id(text) {
         return Some(text);
     }
-    // Before the id stands what it is the id of: others in an address are teams', servers' and users'.
+    // The word before a number says what the number is: other ids in an address belong to teams, servers and users.
     let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let pairs = words.iter().zip(words.iter().skip(1));
     let names = |word: &str| matches!(word, "applications" | "select" | "client_id" | "application_id");
     pairs.filter(|(before, id)| names(before) && is_application_id(id)).map(|(_, id)| *id).next()
 }
 
-/// Checks a log level or a filter in `RUST_LOG`'s form; the error is the part that is not understood.
+/// Checks a log level or a filter in `RUST_LOG`'s syntax; the error is the part that is not understood.
 ///
-/// A bare word has to be a level: as a filter it would name a module, and a mistyped level would silence the log.
+/// A single word has to be a level: as a filter it would name a module, and a mistyped level would silence the log.
 pub(super) fn log_filter(text: &str) -> Result<(), String> {
     let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
     let is_target = |word: &str| {
@@ -255,8 +255,8 @@ pub(super) fn log_filter(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// An absolute path with `~` and variables replaced. Windows' and WSL's own forms (`C:\`, `\\wsl.localhost\…`) are absolute on
-/// every system, so that one file serves several.
+/// An absolute path with `~` and variables replaced. The forms of Windows and WSL (`C:\`, `\\wsl.localhost\…`) are
+/// absolute on every system, so that one file serves several.
 pub(super) fn expand(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
     let path = &with_variables(path, context)?;
     if let Some(rest) = path.strip_prefix('~')
@@ -279,7 +279,7 @@ fn home_folder<'a>(name: &str, context: &'a ConfigContext) -> Result<&'a str, Co
     Ok(home.trim_end_matches(['/', '\\']))
 }
 
-/// The path with `$NAME` and `${NAME}` replaced by what the environment says; another `$` stands for itself.
+/// The path with `$NAME` and `${NAME}` replaced from the environment; any other `$` stays.
 pub(super) fn with_variables(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
     let is_name = |word: &&str| {
         let is_of_name = |c: char| c.is_ascii_alphanumeric() || "_()".contains(c);
@@ -322,7 +322,7 @@ pub(super) fn with_variables(path: &str, context: &ConfigContext) -> Result<Stri
     Ok(expanded)
 }
 
-/// What a value is, in a few words.
+/// The type of a value, in a few words.
 pub(super) fn found(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => quoted(text),
@@ -335,7 +335,7 @@ pub(super) fn found(value: &DeValue<'_>) -> String {
     }
 }
 
-/// A user's text in quotes, on one line and not too long.
+/// A user's text in quotes, on one line and shortened.
 pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", shortened(text))
 }

@@ -5,7 +5,7 @@ use crate::core::names::listed;
 use crate::core::remote::RemoteState;
 use crate::core::source::Agent;
 
-/// The key that has a check of its own.
+/// The key that has its own check.
 const APPLICATION_ID: &str = "discord.application_id";
 
 /// The watchers that the daemon uses: for sessions, for the settings, for Discord's sockets.
@@ -78,7 +78,7 @@ fn sessions(facts: &Facts) -> Vec<Check> {
     if !is_heard && facts.homes.len() > 1 && facts.homes.iter().all(is_empty) {
         return vec![no_agent(&facts.homes)];
     }
-    // One agent is enough, here or there: most people do not have both.
+    // One agent is enough, on this machine or a remote: most people do not have all agents.
     let is_any = is_heard || facts.homes.iter().any(|home| matches!(home.sessions, Sessions::Read { .. }));
     let check = |home: &HomeFacts| {
         let HomeFacts { agent, path, .. } = home;
@@ -116,7 +116,7 @@ fn sessions(facts: &Facts) -> Vec<Check> {
     facts.homes.iter().flat_map(|home| [check(home)].into_iter().chain(databases(home))).collect()
 }
 
-/// The tables of each database in a home, and what is not read of it.
+/// The tables of each database in a home, and what of it is not read.
 fn databases(home: &HomeFacts) -> impl Iterator<Item = Check> {
     const NAME: &str = "sessions";
     let agent = home.agent.card_name();
@@ -136,7 +136,7 @@ fn databases(home: &HomeFacts) -> impl Iterator<Item = Check> {
     })
 }
 
-/// No agent has ever been here, which is one thing to say, however many homes were looked for.
+/// No agent was ever used here: one check for all homes.
 fn no_agent(homes: &[HomeFacts]) -> Check {
     let mut agents: Vec<_> = homes.iter().map(|home| home.agent).collect();
     agents.dedup();

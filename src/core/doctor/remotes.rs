@@ -1,19 +1,19 @@
-//! What is needed to hear other machines: each `[[remote]]`'s command, tried once.
+//! What is needed to read sessions of other machines: each `[[remote]]`'s command, tried once.
 
 use std::time::Duration;
 
 use super::{Check, Grade};
 use crate::core::remote::{RemoteReport, RemoteState};
 
-/// Clocks that differ by more are worth a word; times are corrected all the same.
+/// A larger difference between clocks is mentioned; times are corrected in any case.
 const APART: Duration = Duration::from_secs(60);
 
-/// What came of trying one.
+/// The result of trying one remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteFacts {
-    /// How it stood at the end: connecting, where it said nothing in time.
+    /// Its state at the end: connecting, if it sent nothing in time.
     pub report: RemoteReport,
-    /// How far its clock is from this one.
+    /// The difference between its clock and this one.
     pub apart: Duration,
 }
 

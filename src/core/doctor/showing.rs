@@ -1,4 +1,4 @@
-//! What is needed to show cards: Discord clients, a daemon, its links, and that Discord shows them to friends.
+//! What is needed to show cards: Discord clients, a daemon, its links, and Discord's own activity sharing.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use crate::core::publish::codes::{REFUSED_HINT, REJECTED_HINT};
 use crate::core::publish::{LinkState, LinkStatus};
 use crate::core::takeover::compare_versions;
 
-/// Where Discord keeps its own switch. Nothing tells a program how it stands.
+/// Discord's own switch. A program cannot read it.
 const SHARING: &str = "if friends see nothing: in Discord's settings, under Activity Privacy, switch on \"Share your \
                        detected activities with others\", and do not be invisible";
 
@@ -107,7 +107,7 @@ fn daemon(facts: &Facts) -> Check {
     }
 }
 
-/// How the program on disk takes the place of a daemon that an update left running.
+/// How to replace a daemon of an older program after an update.
 fn renew(facts: &Facts) -> &'static str {
     match facts.login {
         Login::Enabled { .. } => {

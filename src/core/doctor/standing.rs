@@ -2,12 +2,12 @@
 
 use super::{Check, DaemonState, Facts, Grade, Lock, Login, RecordState, StateFound};
 
-/// Everything that is kept takes far less.
+/// The daemon's files take far less.
 const LITTLE: u64 = 16 << 20;
-/// Less than that, and the next write may fail.
+/// With less than this the next write may fail.
 const NOTHING: u64 = 1 << 20;
 
-/// What others may do with a folder.
+/// The permission bits of other users.
 const OTHERS_WRITE: u32 = 0o002;
 const OTHERS: u32 = 0o077;
 
@@ -39,7 +39,7 @@ fn login(login: &Login) -> Check {
     }
 }
 
-/// A user who may write there decides what runs with this user's rights.
+/// A user who may write there decides which program runs with this user's rights.
 fn exposed(place: &str) -> Check {
     let message = format!("other users may write to {place}, so they decide what login starts for you");
     Check::new("login program", Grade::Warning, message).hint(format!(

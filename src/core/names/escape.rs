@@ -1,23 +1,23 @@
-//! Text on its way to a terminal or into JSON: what is not seen, and what steers a terminal, is written out as `\u009b`.
+//! Escapes text for a terminal or JSON: invisible characters and terminal controls are written as `\u009b`.
 //!
-//! JSON has the same form for the same character, so JSON that is escaped once more has the same value.
+//! JSON has the same escapes, so JSON that is escaped again keeps its value.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::{is_inside_emoji, is_invisible};
 
-/// The text with everything written out that would do something else than show itself. Line breaks and tabs stay.
+/// The text with every control and invisible character escaped. Line breaks and tabs stay.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     escape(text, |character| matches!(character, '\n' | '\t'))
 }
 
-/// The same on one line: a name with a line break in it must not look like two lines.
+/// The same on one line: a name with a line break must not look like two lines.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     escape(text, |_| false)
 }
 
-/// Words for a sentence: controls as spaces, and not more than `most` characters.
+/// The text for a sentence: controls become spaces, and at most `most` characters are kept.
 pub fn shortened(text: &str, most: usize) -> String {
     let mut left = text.chars().map(|character| if character.is_control() { ' ' } else { character });
     let mut short: String = left.by_ref().take(most).collect();
@@ -54,7 +54,7 @@ fn escape(text: &str, stays: fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(written)
 }
 
-/// Controls of both sets, what changes the direction of text, what takes no room, and breaks of lines and paragraphs.
+/// Controls of both sets, direction marks, characters without width, and breaks of lines and paragraphs.
 fn is_harmful(character: char) -> bool {
     is_invisible(character) || matches!(character, '\u{2028}' | '\u{2029}')
 }

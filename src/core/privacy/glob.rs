@@ -1,11 +1,11 @@
 //! Patterns for folders: `*` within a name, `**` across folders, `?` for one character.
 //!
-//! A pattern is a machine that is in several places at once, so that none makes it go back: matching takes at most
-//! pattern length times path length steps.
+//! A glob is matched as a state machine without backtracking: a match takes at most pattern length times path length
+//! steps.
 
 use super::spelling::Spelling;
 
-/// A pattern, as written and as compared where case does not count.
+/// A pattern, as written and with folded case.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
     exact: Glob,
@@ -14,7 +14,7 @@ pub(super) struct Pattern {
     machine: Machine,
 }
 
-/// On which machines a pattern holds.
+/// The machines for which a pattern holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Machine {
     Any,
@@ -23,7 +23,7 @@ enum Machine {
 }
 
 impl Pattern {
-    /// A pattern without a wildcard is the folder and everything below it.
+    /// A pattern for a folder; without a wildcard it also matches everything below the folder.
     pub(super) fn new(pattern: &str) -> Self {
         let mut spelling = Spelling::new(pattern);
         if !spelling.text.contains(['*', '?']) {
@@ -33,7 +33,7 @@ impl Pattern {
         Self::of(&spelling, machine)
     }
 
-    /// A pattern that means no more than it says, on this machine.
+    /// A pattern for exactly this folder on this machine.
     pub(super) fn exactly(pattern: &str) -> Self {
         Self::of(&Spelling::here(pattern), Machine::This)
     }
@@ -47,16 +47,16 @@ impl Pattern {
         }
     }
 
-    /// How many characters of the pattern stand for themselves.
+    /// The number of literal characters.
     pub(super) fn literals(&self) -> usize {
         match &self.machine {
             Machine::Any | Machine::This => self.exact.literals,
-            // Of two that say the same, the one that names the machine is about less.
+            // Of two equal patterns, the one that names the machine is more specific.
             Machine::Remote(name) => self.exact.literals + name.len() + 1,
         }
     }
 
-    /// Whether it holds for every folder there is.
+    /// Whether it matches every folder.
     pub(super) fn is_everything(&self) -> bool {
         self.machine == Machine::Any
             && self.exact.literals == 0
@@ -83,7 +83,7 @@ impl Pattern {
     }
 }
 
-/// A folder as it is compared with patterns: one way to write it, in all forms that mean the same.
+/// One path of a folder, prepared for comparison with patterns.
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
     host: Option<String>,
@@ -112,7 +112,7 @@ impl Folder {
 
 #[derive(Debug, Clone)]
 struct Glob {
-    /// What every match begins with.
+    /// The literal text at the beginning of every match.
     prefix: String,
     steps: Vec<Step>,
     literals: usize,
@@ -128,7 +128,7 @@ enum Step {
     Within,
     /// `**`
     Across,
-    /// The next two steps may be left out: a folder glob also stands for no folder.
+    /// The next two steps are optional: a folder glob also matches no folder.
     Optional,
 }
 
@@ -174,7 +174,7 @@ impl Glob {
     }
 
     fn matches(&self, text: &str) -> bool {
-        // Of many rules most have nothing to do with a folder.
+        // A quick check, because most rules do not match a folder.
         if !text.starts_with(&self.prefix) {
             return false;
         }
@@ -198,7 +198,8 @@ impl Glob {
         places.holds(self.steps.len())
     }
 
-    /// Enters every place that can be reached without a character. All such ways lead forwards, so one pass will do.
+    /// Enters every state that is reached without a character. All these transitions lead forwards, so one pass is
+    /// enough.
     fn pass_over(&self, places: &mut GlobStates) {
         for (place, step) in self.steps.iter().enumerate() {
             if !places.holds(place) {
@@ -216,7 +217,7 @@ impl Glob {
     }
 }
 
-/// Where in its steps a glob may be.
+/// The set of steps that a match has reached.
 struct GlobStates(Vec<bool>);
 
 impl GlobStates {

@@ -1,7 +1,7 @@
-//! The ways to write one folder, made comparable without asking the machine.
+//! Makes different texts for one folder comparable, without reading the file system.
 //!
-//! Only texts are compared here. Links and worktrees are a matter of the machine: a shell finds them, and what it finds
-//! comes in as further ways to write a folder. Read next: [`super::glob`], which compares.
+//! Only texts are compared here. A shell finds links and worktrees and hands them in as further paths of a folder.
+//! Read next: [`super::glob`], which compares.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -11,14 +11,14 @@ use crate::core::source::Agent;
 /// Systems that ignore case in every path.
 const IGNORES_CASE_HERE: bool = cfg!(any(windows, target_os = "macos"));
 
-/// One way to write a folder, or a pattern.
+/// The text of a folder or a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Spelling {
-    /// The remote that it is on, or that it is about.
+    /// The remote that the folder is on.
     pub(super) host: Option<String>,
-    /// `/` between the names, none at the end, without `.`, `..` and doubled separators, composed.
+    /// Names separated by `/`, none at the end, without `.`, `..` and doubled separators, composed.
     pub(super) text: String,
-    /// Whether it is a path of a system that ignores case.
+    /// Whether its system ignores case.
     pub(super) ignores_case: bool,
 }
 
@@ -39,8 +39,7 @@ impl Spelling {
         Self { host: None, text, ignores_case }
     }
 
-    /// The text in which paths are compared where case does not count. Windows also ignores dots and blanks at the end
-    /// of a name.
+    /// The text for comparison without case. Windows also ignores dots and blanks at the end of a name.
     pub(super) fn folded(&self) -> String {
         let folded = self.text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc();
         let folded: String = folded.collect();
@@ -48,17 +47,17 @@ impl Spelling {
         names.collect::<Vec<_>>().join("/")
     }
 
-    /// The text as a system writes it that keeps letters and their accents apart.
+    /// The text in decomposed form, as systems write it that keep letters and accents apart.
     pub(super) fn decomposed(&self) -> String {
         self.text.nfd().collect()
     }
 
-    /// Whether it is known where it begins.
+    /// Whether the path is absolute.
     pub(super) fn is_absolute(&self) -> bool {
         self.text.is_empty() || self.text.starts_with('/') || drive(&self.text).is_some()
     }
 
-    /// The same folder as Windows writes it and as WSL does, as far as there are two ways.
+    /// The same folder in WSL's form if this is Windows' form, and the reverse; `None` if there is only one form.
     pub(super) fn twin(&self) -> Option<Self> {
         let text = match (drive(&self.text), wsl_drive(&self.text)) {
             (Some((letter, rest)), _) => format!("/mnt/{}{rest}", letter.to_ascii_lowercase()),
@@ -68,7 +67,7 @@ impl Spelling {
         Some(Self { host: self.host.clone(), text, ignores_case: true })
     }
 
-    /// The folder of the repository that corresponds to it, where it is in a worktree that an agent made.
+    /// The matching folder of the repository, if this is in a worktree that an agent made.
     pub(super) fn original(&self) -> Option<Self> {
         let mut worktrees = Agent::ALL.into_iter().filter_map(|agent| agent.spec().worktrees);
         let (repository, rest) = worktrees.find_map(|worktrees| self.text.split_once(worktrees))?;
@@ -77,8 +76,8 @@ impl Spelling {
     }
 }
 
-/// `\\?\C:\x`, `\\?\UNC\server\share`, `\\.\C:\x` and `file:///C:/x` without what stands in front, and a folder of a WSL
-/// system as that system writes it. Separators are `/` already.
+/// The path without its prefix: `\\?\C:\x`, `\\?\UNC\server\share`, `\\.\C:\x` and `file:///C:/x`. A folder of a WSL
+/// system becomes that system's own path. Separators are `/` already.
 fn without_prefix(path: &str) -> &str {
     let path = path.strip_prefix("file://").unwrap_or(path);
     let path = match path.strip_prefix("//?/").or_else(|| path.strip_prefix("//./")) {
@@ -86,7 +85,7 @@ fn without_prefix(path: &str) -> &str {
         Some(bare) => bare,
         None => path,
     };
-    // A drive may stand behind the root of a URL.
+    // In a URL the drive follows the root.
     let path = path.strip_prefix('/').filter(|rest| drive(rest).is_some()).unwrap_or(path);
     for system in ["//wsl.localhost/", "//wsl$/", "/wsl.localhost/", "/wsl$/"] {
         if begins(path, system) {
@@ -98,7 +97,7 @@ fn without_prefix(path: &str) -> &str {
     path
 }
 
-/// The names of a path with `/` alone between them. `..` goes as far up as it is known what is there.
+/// The names of a path joined by `/`. `..` removes the name before it, if there is one.
 fn joined(path: &str) -> String {
     let is_rooted = path.starts_with('/');
     let mut names: Vec<&str> = Vec::new();
@@ -125,7 +124,7 @@ fn drive(text: &str) -> Option<(char, &str)> {
     (rest.is_empty() || rest.starts_with('/')).then_some((letter, rest))
 }
 
-/// The letter and the rest of `/mnt/c/x`, where WSL has Windows' drives.
+/// The letter and the rest of `/mnt/c/x`, WSL's path for a Windows drive.
 fn wsl_drive(text: &str) -> Option<(char, &str)> {
     if !begins(text, "/mnt/") {
         return None;

@@ -1,4 +1,4 @@
-//! How often something may happen, and a record of it that the next daemon can take over.
+//! Rate budgets: how often something may happen, and a form of them that the next daemon takes over.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 /// At most `limit` uses in any half-open span of time.
 ///
-/// For every use it keeps when that use no longer counts. That moment is never before the origin of the clock,
-/// which the moment of a use in an earlier daemon may well be.
+/// Stores for each use the time at which it no longer counts. That time is never before the clock's origin, unlike
+/// the time of a use in an earlier daemon.
 #[derive(Debug, Clone)]
 pub(super) struct Window {
     limit: usize,
     span: Duration,
-    /// Only the newest `limit` uses, oldest first: older ones cannot be what one more use has to wait for.
+    /// The newest `limit` uses, oldest first: no older use can be what the next one waits for.
     free_again: VecDeque<Duration>,
 }
 
@@ -22,18 +22,18 @@ impl Window {
         Self { limit, span, free_again: VecDeque::with_capacity(limit) }
     }
 
-    /// One use, now.
+    /// Counts one use at `now`.
     pub(super) fn spend(&mut self, now: Duration) {
         self.push(now.saturating_add(self.span));
     }
 
-    /// From when one more use fits.
+    /// The time from which one more use is allowed.
     pub(super) fn free_at(&self) -> Duration {
         let full = self.free_again.len() >= self.limit;
         self.free_again.front().filter(|_| full).copied().unwrap_or_default()
     }
 
-    /// The moment `interval` after the newest use; zero when there was none.
+    /// `interval` after the newest use; zero without a use.
     pub(super) fn after_last(&self, interval: Duration) -> Duration {
         let last = self.free_again.back();
         last.map_or(Duration::ZERO, |&free| free.saturating_add(interval).saturating_sub(self.span))
@@ -67,8 +67,8 @@ impl Window {
 
 /// What was spent per endpoint, for a handover: a new daemon must not count from zero.
 ///
-/// Times are ages, because the two daemons' clocks have different origins. What the handover itself takes is
-/// not in them, so that the successor is a little too careful, never too quick.
+/// Times are ages, because the two daemons' clocks have different origins. The duration of the handover is not
+/// included, so the successor waits slightly too long, never too short.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Budget {

@@ -1,6 +1,6 @@
-//! What one link shows, what is on its way there, and when the next change may go.
+//! What one link shows, what is in flight, and when the next change may be sent.
 //!
-//! Knows nothing of connections. Read next: `link`, which does.
+//! Connections are not handled here. Read next: `link`, which handles them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::core::backoff::{Backoff, SplitMix};
 use crate::core::settings::Publish;
 use crate::core::timer::Timer;
 
-/// A card as a link shows it.
+/// A card in the form in which a link shows it.
 #[derive(Debug)]
 pub(super) struct Face<C> {
     pub(super) card: Arc<C>,
-    /// With its texts and timer alone.
+    /// Only with its texts and timer.
     reduced: bool,
 }
 
@@ -39,43 +39,43 @@ impl<C: Showable> Face<C> {
     }
 }
 
-/// A payload that Discord has not answered yet.
+/// A payload without an answer yet.
 #[derive(Debug)]
 struct InFlight<C> {
     nonce: u64,
     face: Option<Face<C>>,
 }
 
-/// The next frame for a link, and when.
+/// The next frame for a link, and its time.
 #[derive(Debug)]
 pub(super) struct Due<C> {
     pub(super) at: Duration,
     pub(super) timer: Timer,
     face: Option<Face<C>>,
-    /// Whether friends see a difference, as far as is known here.
+    /// Whether the frame changes what friends see, as far as known.
     is_change: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Delivery<C> {
     shown: Option<Face<C>>,
-    /// One at a time, except that a clear at once does not wait for the answer to what went before.
+    /// One at a time, except that an immediate clear does not wait for earlier answers.
     in_flight: Vec<InFlight<C>>,
-    /// What the newest frame carried: what will be shown when all is answered, if nothing is refused.
+    /// The content of the newest frame: what is shown after all answers, if nothing is refused.
     coming: Option<Face<C>>,
-    /// Outlives connections, as Discord's own count does.
+    /// Kept across connections, like Discord's own count.
     pub(super) changes: Window,
-    /// Since when the link shows, and is about to show, something else than is wished.
+    /// Since when the shown card, or the one in flight, differs from the wished one.
     unsettled_since: Option<Duration>,
-    /// The next change does not wait for the intervals.
+    /// The next change skips the intervals.
     is_urgent: bool,
-    /// Nothing goes before this, because Discord refused something for a reason of its own.
+    /// Nothing is sent before this time, because Discord refused a frame for a reason other than its content.
     held_until: Duration,
-    /// The same for a clear that Discord refused: not even one that must not wait is sent over and over.
+    /// The same for a clear that Discord refused: even an immediate clear is not repeated without a pause.
     clear_held_until: Duration,
     refusals: Backoff,
     refused: RefusedCards<C>,
-    /// How often what is shown is sent again; never to a terminal.
+    /// How often the shown card is sent again; never to a terminal.
     reassert_every: Option<Duration>,
     reassert_at: Duration,
     last_sent_at: Duration,
@@ -100,16 +100,16 @@ impl<C: Showable> Delivery<C> {
         }
     }
 
-    /// A connection came up; it shows nothing yet.
+    /// A connection is ready; it shows nothing yet.
     pub(super) fn begin(&mut self, now: Duration, wish: &Wish<C>, reassert_every: Option<Duration>) {
         self.end();
         self.reassert_every = reassert_every;
-        // What is wished has been so for a while: no burst to wait for.
+        // The wished card is not new: there is no burst to wait for.
         self.unsettled_since = Some(Duration::ZERO);
         self.settle(now, wish);
     }
 
-    /// The connection is gone, and with it everything but the budget.
+    /// The connection is gone. Only the budget is kept.
     pub(super) fn end(&mut self) {
         self.shown = None;
         self.in_flight.clear();
@@ -127,7 +127,7 @@ impl<C: Showable> Delivery<C> {
         self.changes = Window::new(timing::CHANGES, timing::CHANGES_SPAN);
     }
 
-    /// Closing the connection takes away what it shows: friends see that as well.
+    /// The connection closes, which clears its card: a visible change.
     pub(super) fn end_visibly(&mut self, now: Duration) {
         if self.shown.is_some() || self.in_flight.iter().any(|sent| sent.face.is_some()) {
             self.changes.spend(now);
@@ -139,12 +139,12 @@ impl<C: Showable> Delivery<C> {
         self.shown.as_ref().map(|face| &face.card)
     }
 
-    /// What is shown once everything is answered, if nothing is refused.
+    /// What is shown after all answers, if nothing is refused.
     pub(super) fn showing(&self) -> Option<&Arc<C>> {
         self.outlook().map(|face| &face.card)
     }
 
-    /// Answers may come in another order than the frames went; what follows from that shows when all are here.
+    /// Answers may arrive in another order than the frames were sent; so the result is known only after all answers.
     fn outlook(&self) -> Option<&Face<C>> {
         if self.is_awaiting_answer() { self.coming.as_ref() } else { self.shown.as_ref() }
     }
@@ -153,7 +153,7 @@ impl<C: Showable> Delivery<C> {
         !self.in_flight.is_empty()
     }
 
-    /// The wish is another; `at_once` when the change must not wait.
+    /// The wished card has changed; `at_once` if the change must not wait.
     pub(super) fn wish_changed(&mut self, now: Duration, wish: &Wish<C>, at_once: bool) {
         if at_once {
             self.is_urgent = true;
@@ -162,7 +162,7 @@ impl<C: Showable> Delivery<C> {
         self.settle(now, wish);
     }
 
-    /// The settings are others: what Discord refused may be gone from the card.
+    /// The settings have changed: the card may no longer have the content that Discord refused.
     pub(super) fn forgive(&mut self, now: Duration, wish: &Wish<C>) {
         self.refused = RefusedCards::default();
         self.settle(now, wish);
@@ -210,7 +210,7 @@ impl<C: Showable> Delivery<C> {
     }
 
     fn reassertion(&self, wish: &Wish<C>) -> Option<Due<C>> {
-        // A card that is about to be cleared is not healed first.
+        // A card that is about to be cleared is not sent again.
         if wish.card().is_none() || self.is_awaiting_answer() {
             return None;
         }
@@ -219,7 +219,7 @@ impl<C: Showable> Delivery<C> {
         Some(Due { at, timer: Timer::Reassert, face: Some(face.clone()), is_change: false })
     }
 
-    /// Sends what [`Self::next`] gave.
+    /// Sends the frame that [`Self::next`] returned.
     pub(super) fn send(&mut self, now: Duration, due: Due<C>, nonce: u64, wish: &Wish<C>) -> Payload<C> {
         if due.is_change {
             self.changes.spend(now);
@@ -238,13 +238,14 @@ impl<C: Showable> Delivery<C> {
         payload
     }
 
-    /// Discord took it. `None` for a nonce of an earlier connection, else whether it was anything but a reduced card.
+    /// Discord accepted it. `None` for a nonce of an earlier connection, else whether it was anything but a reduced
+    /// card.
     pub(super) fn acked(&mut self, now: Duration, nonce: u64, wish: &Wish<C>) -> Option<bool> {
         let sent = self.answered(nonce)?;
         let is_whole = sent.face.as_ref().is_none_or(|face| !face.reduced);
         self.refused.only_reduced |= !is_whole && self.refused.whole.is_some();
-        // The answers' order is the order in which Discord acted: a card may wait for its images and so come
-        // after a clear that was sent later.
+        // The order of the answers is the order in which Discord acted: a card may wait for its images and so be
+        // applied after a clear that was sent later.
         self.shown = sent.face;
         self.refusals.reset();
         self.held_until = Duration::ZERO;
@@ -252,7 +253,7 @@ impl<C: Showable> Delivery<C> {
         Some(is_whole)
     }
 
-    /// Discord did not take it; what was shown before still is. False for a nonce of an earlier connection.
+    /// Discord refused it; the earlier card is still shown. False for a nonce of an earlier connection.
     pub(super) fn refused(
         &mut self,
         now: Duration,
@@ -264,7 +265,7 @@ impl<C: Showable> Delivery<C> {
         let Some(sent) = self.answered(nonce) else { return false };
         match sent.face {
             Some(face) if code == INVALID_PAYLOAD => {
-                // Nothing has changed for friends yet, so the reduced card need not keep a distance.
+                // Nothing has changed for friends yet, so the reduced card need not wait for the interval.
                 self.is_urgent |= !face.reduced && wish.card() == Some(&face.card);
                 self.refused.note(face);
             }
@@ -284,7 +285,7 @@ impl<C: Showable> Delivery<C> {
         Some(self.in_flight.remove(index))
     }
 
-    /// Notes since when there is something to do, or that there is nothing.
+    /// Updates since when there is a change to send, if there is one.
     fn settle(&mut self, now: Duration, wish: &Wish<C>) {
         let coming = self.outlook();
         let is_settled = match wish.card() {
@@ -304,12 +305,12 @@ impl<C: Showable> Delivery<C> {
     }
 }
 
-/// What Discord refused on this connection as invalid, so that it is not offered again.
+/// The cards that Discord refused as invalid on this connection, so that they are not sent again.
 #[derive(Debug)]
 struct RefusedCards<C> {
     whole: Option<Arc<C>>,
     reduced: Option<Arc<C>>,
-    /// A reduced card was taken after a whole one was not: whatever was wrong is in the rest.
+    /// A reduced card was accepted after a whole one was refused: the mistake is in the parts left out.
     only_reduced: bool,
 }
 
@@ -325,7 +326,7 @@ impl<C: Showable> RefusedCards<C> {
         *place = Some(face.card);
     }
 
-    /// In which form to offer this card; `None` when it is of no use.
+    /// The form in which to send this card; `None` if every form was refused.
     fn face(&self, card: &Arc<C>) -> Option<Face<C>> {
         if self.reduced.as_ref().is_some_and(|refused| refused.reduced_eq(card)) {
             return None;

@@ -1,6 +1,6 @@
-//! One endpoint: its connection, when to try the next one, and its [`Delivery`].
+//! One endpoint: its connection, its retries and its [`Delivery`].
 //!
-//! Decides for itself alone; what is wished and allowed comes in as [`Aim`]. Read next: [`super::Publisher`].
+//! A link decides alone; the wished card and the settings are in [`Aim`]. Read next: [`super::Publisher`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,18 +23,18 @@ use crate::core::timer::Timer;
 pub(super) struct Link<C> {
     endpoint: Endpoint,
     client: String,
-    /// The socket or pipe exists, as far as is known.
+    /// Whether the socket or pipe exists, as far as is known.
     is_present: bool,
-    /// It was created anew since the last attempt: what listens there now is somebody else.
+    /// It was created anew since the last attempt: another process listens there now.
     is_renewed: bool,
-    /// It was created anew, and whether another process listens there now was not found out.
+    /// It was created anew, and it is not known yet whether another process listens there.
     is_peer_unknown: bool,
     phase: Phase,
     retries: Retries,
-    /// Outlives connections, as Discord's own count does.
+    /// Kept across connections, like Discord's own count.
     connections: Window,
     delivery: Delivery<C>,
-    /// The present run of refusals was reported.
+    /// The current run of refusals was reported.
     is_refusal_told: bool,
     last_ack_at: Option<Timestamp>,
     last_error: Option<String>,
@@ -42,21 +42,21 @@ pub(super) struct Link<C> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
-    /// Not connected, and not to be before `until`.
+    /// Not connected; no attempt before `until`.
     Waiting { until: Duration },
-    /// From the command to connect until Discord is ready.
+    /// From the connect command until Discord is ready.
     Connecting { application_id: Arc<str>, since: Duration, is_opened: bool },
-    /// Discord takes cards.
+    /// Discord accepts cards.
     Ready { application_id: Arc<str>, since: Duration },
-    /// Told to disconnect; `until` is when its word that it did is waited for no longer.
+    /// Told to disconnect; after `until` its confirmation is no longer waited for.
     Closing { until: Duration },
-    /// A sink that is always there and is no Discord: standard output.
+    /// Standard output: always ready, without Discord.
     Terminal,
     /// A terminal that got its last card.
     Done,
 }
 
-/// What a link does next, and when.
+/// The next action of a link, and its time.
 #[derive(Debug)]
 pub(super) struct NextAction<C> {
     pub(super) at: Duration,
@@ -94,7 +94,7 @@ impl<C: Showable> Link<C> {
         Self { phase: Phase::Terminal, ..Self::new(endpoint, String::new()) }
     }
 
-    /// The endpoint is there; it is tried at once if it was not, or if it is not the one that it was.
+    /// The endpoint exists. It is tried at once if it did not exist before or is a new one.
     pub(super) fn found(&mut self, now: Duration, client: String, is_new: bool) {
         if !self.is_ready() {
             self.client = client;
@@ -115,15 +115,15 @@ impl<C: Showable> Link<C> {
         self.is_present = false;
     }
 
-    /// Whether nothing is lost when this link is forgotten.
+    /// Whether this link can be forgotten without a loss.
     pub(super) fn is_forgettable(&self, now: Duration) -> bool {
         let is_waiting = matches!(self.phase, Phase::Waiting { .. });
         let is_unspent = self.connections.is_unspent(now) && self.delivery.changes.is_unspent(now);
         is_waiting && !self.is_present && is_unspent
     }
 
-    /// Whether only what was spent keeps it from connecting to what may be another process, which would count anew. True
-    /// once for each time that the socket or pipe was created.
+    /// Whether only the budget delays a connection, and the endpoint may belong to another process, which would count
+    /// anew. True once for each time that the socket or pipe was created.
     pub(super) fn take_unknown_peer(&mut self, now: Duration, aim: &Aim<C>) -> bool {
         let is_held_back = matches!(self.phase, Phase::Waiting { until } if until <= now)
             && self.connections.free_at() > now;
@@ -136,7 +136,7 @@ impl<C: Showable> Link<C> {
         self.delivery.reassert_soon(now, &aim.publish);
     }
 
-    /// Another application id makes all that went wrong a thing of the past.
+    /// The application id has changed: earlier errors no longer count.
     pub(super) fn start_over(&mut self, now: Duration) {
         self.retries = Retries::new();
         self.last_error = None;
@@ -155,7 +155,7 @@ impl<C: Showable> Link<C> {
         }
     }
 
-    /// A terminal has no Discord to wait for.
+    /// A terminal is ready at once.
     pub(super) fn open_terminal(&mut self, now: Duration, aim: &Aim<C>) {
         self.delivery.begin(now, &aim.wish, None);
     }
@@ -194,7 +194,7 @@ impl<C: Showable> Link<C> {
         }
     }
 
-    /// Does what [`Self::next`] gave.
+    /// Does the action that [`Self::next`] returned.
     pub(super) fn take(
         &mut self,
         now: Duration,
@@ -284,7 +284,7 @@ impl<C: Showable> Link<C> {
     fn became_ready(&mut self, now: Now, client: String, bridge: bool, aim: &Aim<C>) -> Option<Notice> {
         let Phase::Connecting { application_id, is_opened, .. } = &self.phase else { return None };
         if !is_opened {
-            // A link that is ready was opened, whether or not that was reported.
+            // A link that is ready was opened, even if that was not reported.
             self.connections.spend(now.mono);
         }
         self.phase = Phase::Ready { application_id: Arc::clone(application_id), since: now.mono };
@@ -315,7 +315,7 @@ impl<C: Showable> Link<C> {
         let was_wanted = self.is_wanted_as(application_id, aim);
         self.delivery.end();
         if !was_wanted {
-            // It ended by itself just before it was to be told so: nothing went wrong.
+            // It ended by itself just before its disconnect: not an error.
             self.phase = Phase::Waiting { until: now };
             return None;
         }
@@ -342,7 +342,7 @@ impl<C: Showable> Link<C> {
         }
     }
 
-    /// `None` for what is no link to a Discord client that the user wants.
+    /// The entry in `status`; `None` if the link is not to a Discord client that the settings select.
     pub(super) fn status(&self, now: Duration, aim: &Aim<C>) -> Option<LinkStatus> {
         let state = match &self.phase {
             Phase::Ready { .. } => LinkState::Connected,
@@ -368,7 +368,7 @@ impl<C: Showable> Link<C> {
     pub(super) fn spent(&self, now: Duration) -> Spent {
         let mut connections = self.connections.clone();
         if matches!(self.phase, Phase::Connecting { is_opened: false, .. }) {
-            // Its handshake may be out by the time that the next daemon connects.
+            // Its handshake may be sent before the next daemon connects.
             connections.spend(now);
         }
         Spent::of(now, &self.delivery.changes, &connections)
@@ -378,7 +378,7 @@ impl<C: Showable> Link<C> {
         spent.restore(now, &mut self.delivery.changes, &mut self.connections);
     }
 
-    /// The next attempt, if there is to be one, is due now; false while a connection is there or being made.
+    /// Schedules the next attempt for `now`; false if there is a connection or an attempt.
     fn try_at(&mut self, now: Duration) -> bool {
         match &mut self.phase {
             Phase::Waiting { until } => {

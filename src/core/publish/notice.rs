@@ -1,4 +1,4 @@
-//! What a link tells the user: its state now, and the changes of state that deserve one line in the log.
+//! What a link reports to the user: its present state, and the changes that are worth one line in the log.
 
 use std::fmt;
 
@@ -14,13 +14,13 @@ use crate::core::names::shortened;
 pub struct LinkStatus {
     /// The path of the socket or the name of the pipe.
     pub endpoint: String,
-    /// The client's name for people.
+    /// The client's display name.
     pub client: String,
     /// Where the connection stands.
     pub state: LinkState,
     /// When Discord last confirmed a payload.
     pub last_ack_at: Option<Timestamp>,
-    /// What went wrong last, until it is known to be over.
+    /// The last error, until it is known to be over.
     pub last_error: Option<String>,
 }
 
@@ -30,9 +30,9 @@ pub struct LinkStatus {
 pub enum LinkState {
     /// Discord takes cards.
     Connected,
-    /// A connection is being made.
+    /// A connection attempt is in progress.
     Connecting,
-    /// Discord is slow to get ready, or the next attempt is still to come.
+    /// Discord is slow to get ready, or the next attempt is scheduled.
     Waiting,
     /// Discord did not accept the application id.
     Rejected,
@@ -49,50 +49,50 @@ impl fmt::Display for LinkState {
     }
 }
 
-/// A change worth one line in the log; each is given once, however often its cause repeats.
+/// A change that is worth one line in the log. Each is reported once, even if its cause repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// Discord is ready for cards.
     Connected {
-        /// Where.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// The client's name for people.
+        /// The client's display name.
         client: String,
     },
-    /// Nobody listens there; it is tried again and again.
+    /// No process listens there; the attempts continue.
     Unreachable {
-        /// Where.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// The system's words.
+        /// The system's message.
         reason: String,
     },
-    /// A connection is gone; another is made in time.
+    /// A connection was lost; it will be made again.
     Lost {
-        /// Where.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// What happened, with Discord's own words where it gave any.
+        /// The reason, with Discord's own message if it sent one.
         reason: String,
     },
     /// Discord did not accept the application id.
     Rejected {
-        /// Where.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// Discord's own words.
+        /// Discord's own message.
         message: String,
     },
-    /// Discord refused a card; the one before it is still shown.
+    /// Discord refused a card; the earlier one is still shown.
     Refused {
-        /// Where.
+        /// The endpoint.
         endpoint: Endpoint,
         /// Discord's error code.
         code: i64,
-        /// Discord's own words.
+        /// Discord's own message.
         message: String,
     },
 }
 
 impl Notice {
-    /// What the user can do about it, for a line that begins with `hint: `.
+    /// What the user can do, for a line that begins with `hint: `.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Rejected { .. } => Some(codes::REJECTED_HINT),
@@ -126,7 +126,7 @@ impl fmt::Display for Notice {
     }
 }
 
-/// A loss in a sentence.
+/// A lost connection as a sentence.
 pub(super) fn lost(loss: &Loss) -> String {
     match loss {
         Loss::Closed { code, message } => format!("Discord closed it ({code}: {})", one_line(message)),
@@ -136,7 +136,7 @@ pub(super) fn lost(loss: &Loss) -> String {
     }
 }
 
-/// Text from the other end, made safe for one log line: the owner of the socket chose it.
+/// Text from the other end on one line: the owner of the socket chose it.
 pub(super) fn one_line(words: &str) -> String {
     shortened(words, 300)
 }

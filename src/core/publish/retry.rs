@@ -1,4 +1,4 @@
-//! How the connections to one endpoint ended, and how long to wait before the next.
+//! How connections to one endpoint ended, and how long to wait before the next attempt.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use super::timing;
 use super::wire::{Endpoint, Loss};
 use crate::core::backoff::{Backoff, SplitMix};
 
-/// How a connection, or the attempt at one, ended.
+/// How a connection, or an attempt, ended.
 #[derive(Debug)]
 pub(super) enum End {
     Unreachable(String),
     Lost(Loss),
 }
 
-/// What follows from an [`End`].
+/// What to do after an [`End`].
 #[derive(Debug)]
 pub(super) struct Retry {
     /// How long to wait before the next attempt.
     pub(super) wait: Duration,
-    /// What went wrong, in a sentence.
+    /// The error as a sentence.
     pub(super) error: String,
     /// For the user, unless the attempt before ended in the same way.
     pub(super) notice: Option<Notice>,
@@ -34,7 +34,7 @@ pub(super) struct Retries {
     rejected: Backoff,
 }
 
-/// How the last attempt went, which is what the user was told last.
+/// The result of the last attempt, which the user was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     None,
@@ -61,12 +61,12 @@ impl Retries {
         self.outcome = Outcome::Up;
     }
 
-    /// Somebody else listens at the endpoint now.
+    /// Another process listens at the endpoint now.
     pub(super) fn renewed(&mut self) {
         self.unreachable.reset();
     }
 
-    /// A link that was ready for `lived` ended.
+    /// A link ended that was ready for `lived`.
     pub(super) fn was_ready(&mut self, lived: Duration) {
         if lived >= timing::PROVEN_AFTER {
             self.unreachable.reset();

@@ -1,47 +1,47 @@
-//! Every length of time and every count that publishing depends on, in one place, each with its reason.
+//! Every duration and count of publishing, in one place, each with its reason.
 //!
-//! The deadlines of single frames (connect, READY, reply) belong to the links' shell; what it reports when one
-//! passes is a loss like any other. Read next: [`super::Publisher`].
+//! The deadlines of single frames (connect, READY, reply) are in the links' shell, which reports a passed one as a
+//! loss. Read next: [`super::Publisher`].
 
 use std::time::Duration;
 
-/// Discord lets a user change what they do five times in 20 s, over all their programs. One is left to the
-/// others, and a second to the time a frame takes.
+/// Discord lets a user change the activity five times in 20 s, over all programs. One change is left to other
+/// programs, and a second to the time that a frame takes.
 pub(super) const CHANGES: usize = 4;
 /// See [`CHANGES`].
 pub(super) const CHANGES_SPAN: Duration = Duration::from_secs(21);
 
-/// Discord answers two handshakes a minute for one application and lets the third wait for as long as the minute lasts.
+/// Discord answers two handshakes a minute for one application; the third waits until the minute ends.
 pub(super) const CONNECTIONS: usize = 2;
 /// See [`CONNECTIONS`].
 pub(super) const CONNECTIONS_SPAN: Duration = Duration::from_secs(61);
 
-/// An equal card is free for Discord, and it heals a card that Discord lost without saying so.
+/// An equal card costs nothing at Discord, and restores a card that Discord lost without a report.
 pub(super) const REASSERT: Duration = Duration::from_secs(300);
-/// A bridge loses the card whenever its page reloads, which people do more often than they log in anew.
+/// A bridge loses the card when its page reloads, which happens more often than a new login.
 pub(super) const REASSERT_BRIDGE: Duration = Duration::from_secs(60);
 
 /// The first wait after a connection failed or was lost.
 pub(super) const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait after a connection failed or was lost.
 pub(super) const RETRY_LAST: Duration = Duration::from_secs(60);
-/// A link that lived this long was a good one: its loss starts the waits over.
+/// A link that was ready this long worked: after its loss the waits start from the first again.
 pub(super) const PROVEN_AFTER: Duration = Duration::from_secs(30);
 
-/// The first wait after Discord rejected the application id. It also does that while it has no network.
+/// The first wait after Discord rejected the application id, which it also does without a network.
 pub(super) const REJECTED_FIRST: Duration = Duration::from_secs(60);
 /// The longest wait after Discord rejected the application id.
 pub(super) const REJECTED_LAST: Duration = Duration::from_secs(600);
 
-/// The first wait after Discord refused a payload for a reason of its own.
+/// The first wait after Discord refused a payload for a reason other than its content.
 pub(super) const REFUSED_FIRST: Duration = Duration::from_secs(5);
-/// The longest wait after Discord refused a payload for a reason of its own.
+/// The longest wait after Discord refused a payload for a reason other than its content.
 pub(super) const REFUSED_LAST: Duration = Duration::from_secs(60);
 
-/// Discord may take a minute to get ready; from here on the user is told that it is being waited for.
+/// Discord may take a minute to get ready; after this time the user is told about the wait.
 pub(super) const SLOW_READY: Duration = Duration::from_secs(5);
 
-/// How long a link that was told to disconnect may take to say that it did.
+/// How long a link may take to confirm its disconnect.
 pub(super) const CLOSING: Duration = Duration::from_secs(5);
-/// How long the end of the program waits for Discord to confirm that the card is gone.
+/// How long the end of the program waits for Discord to confirm the clear.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
-//! The words between the publisher and the links' shell: what a link is to do, and what happened on it.
+//! The messages between the publisher and the links' shell: commands to a link and events from it.
 //!
-//! Every [`LinkCommand::Connect`] ends in exactly one [`LinkEvent::Unreachable`] or [`LinkEvent::Lost`], also
-//! after a [`LinkCommand::Disconnect`]: that is how the publisher knows that the endpoint is free again.
+//! Every [`LinkCommand::Connect`] ends in exactly one [`LinkEvent::Unreachable`] or [`LinkEvent::Lost`], also after a
+//! [`LinkCommand::Disconnect`]. After it the endpoint is free again.
 //! Read next: [`super::Publisher`].
 
 use std::sync::Arc;
@@ -25,95 +25,95 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
-/// What goes over a link.
+/// The content of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload<C = Card> {
     /// The whole card.
     Card(Arc<C>),
-    /// Name, details, state and timer alone: what is left to try after Discord refused the whole card.
+    /// Name, details, state and timer only: the fallback after Discord refused the whole card.
     Reduced(Arc<C>),
     /// No card.
     Clear,
 }
 
-/// What a link is to do. The links' shell obeys in order; it decides nothing.
+/// A command to a link. The links' shell obeys in order and decides nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkCommand<C = Card> {
     /// Open a connection and shake hands.
     Connect {
-        /// Where.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// As whom.
+        /// The application to connect as.
         application_id: String,
     },
     /// Send one SET_ACTIVITY.
     Send {
-        /// Where.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// Comes back with the answer.
+        /// Returned with the answer.
         nonce: u64,
-        /// What.
+        /// The content.
         payload: Payload<C>,
     },
-    /// Close the connection, politely where that costs nothing.
+    /// Close the connection, with a goodbye if that takes no time.
     Disconnect {
-        /// Where.
+        /// The endpoint.
         endpoint: Endpoint,
     },
 }
 
-/// What happened on a link.
+/// An event on a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkEvent {
-    /// The connection was refused: no process listens there. Costs Discord nothing.
+    /// The connection was refused: no process listens there. It does not count against Discord's limit.
     Unreachable {
-        /// The system's words.
+        /// The system's message.
         reason: String,
     },
-    /// Another process listens there than at the last connection: a client that was started again counts anew. Comes
-    /// before [`LinkEvent::Opened`], or without a connection.
+    /// Another process listens there than at the last connection: a restarted client counts anew. Comes before
+    /// [`LinkEvent::Opened`], or without a connection.
     Restarted,
-    /// The handshake went out; from here the connection counts against Discord's two a minute.
+    /// The handshake was sent; from here the connection counts against Discord's two a minute.
     Opened,
     /// Discord is ready for cards.
     Ready {
-        /// The client's name for people.
+        /// The client's display name.
         client: String,
         /// Whether this is an arRPC bridge (Vesktop, Legcord), which forgets cards when its page reloads.
         bridge: bool,
     },
-    /// Discord took the payload with this nonce.
+    /// Discord accepted the payload with this nonce.
     Acked {
-        /// As sent.
+        /// The nonce of the command.
         nonce: u64,
     },
     /// Discord answered the payload with an error; the connection stays open.
     Refused {
-        /// As sent.
+        /// The nonce of the command.
         nonce: u64,
         /// Discord's error code.
         code: i64,
-        /// Discord's own words.
+        /// Discord's own message.
         message: String,
     },
     /// The connection is gone.
     Lost(Loss),
 }
 
-/// Why a connection is gone.
+/// Why a connection was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loss {
-    /// Discord closed it and said why.
+    /// Discord closed it with a code.
     Closed {
         /// Discord's close code; see [`super::codes`].
         code: i64,
-        /// Discord's own words.
+        /// Discord's own message.
         message: String,
     },
-    /// The other end went away.
+    /// The other end closed the connection.
     Eof,
-    /// A deadline passed; the word says which.
+    /// A deadline passed; the text names it.
     Timeout(&'static str),
-    /// Anything else: an I/O error, a frame that is none.
+    /// Any other cause: an I/O error or an invalid frame.
     Broken(String),
 }

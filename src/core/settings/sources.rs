@@ -1,4 +1,4 @@
-//! `[sources]`: whose session files are read, and where.
+//! `[sources]`: which agents' session files are read, and from which folders.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,20 +8,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::core::source::Agent;
 
-/// What is read of every agent.
+/// The settings of every agent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sources(BTreeMap<Agent, Source>);
 
-/// What is read of one agent.
+/// The settings of one agent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
     /// Whether its sessions are read.
     pub is_read: bool,
-    /// Its homes; empty: the usual ones.
+    /// Its homes; empty for the usual ones.
     pub homes: Vec<PathBuf>,
-    /// What the user calls some of them.
+    /// The names that the user gave to some of them.
     pub names: BTreeMap<PathBuf, String>,
-    /// Whether its own server is listened to.
+    /// Whether its own server is used.
     pub is_live: bool,
 }
 
@@ -34,28 +34,28 @@ impl Default for Sources {
 }
 
 impl Sources {
-    /// What is read of each agent, in the agents' order.
+    /// The settings of each agent, in the agents' order.
     pub fn iter(&self) -> impl Iterator<Item = (Agent, &Source)> {
         self.0.iter().map(|(agent, source)| (*agent, source))
     }
 
-    /// What is read of an agent.
+    /// The settings of an agent.
     pub fn of(&self, agent: Agent) -> &Source {
         self.0.get(&agent).unwrap_or(&USUAL)
     }
 
-    /// The same, to be set.
+    /// The settings of an agent, to be changed.
     pub fn of_mut(&mut self, agent: Agent) -> &mut Source {
         self.0.entry(agent).or_insert_with(|| USUAL.clone())
     }
 
-    /// What the user calls a home of an agent.
+    /// The name that the user gave to a home of an agent.
     pub fn name_of(&self, agent: Agent, home: &str) -> Option<&str> {
         let mut names = self.of(agent).names.iter();
         names.find(|(path, _)| path.to_string_lossy() == home).map(|(_, name)| name.as_str())
     }
 
-    /// Sets what is read of the agent that has this key.
+    /// Changes the settings of the agent that has this key.
     pub(crate) fn of_key(&mut self, key: &str, set: impl FnOnce(&mut Source)) {
         let is_it = |(agent, _): &(&Agent, &mut Source)| {
             [agent.word(), agent.spec().homes.key].contains(&key) || agent.live_key() == Some(key)
@@ -65,7 +65,7 @@ impl Sources {
         }
     }
 
-    /// What is in both.
+    /// What both read.
     pub(super) fn and(&self, other: &Self) -> Self {
         Self(self.iter().map(|(agent, source)| (agent, source.and(other.of(agent)))).collect())
     }
@@ -75,7 +75,7 @@ impl Source {
     fn and(&self, other: &Self) -> Self {
         let Self { is_read, homes, names, is_live } = self;
         let common = homes.iter().filter(|home| other.homes.contains(home)).cloned();
-        // An empty list is the usual ones, of which it is not known here which they are.
+        // An empty list means the usual homes, and their paths are not known here.
         let common =
             Some(common.collect()).filter(|common: &Vec<_>| homes == &other.homes || !common.is_empty());
         Self {
@@ -91,7 +91,7 @@ fn names_key(agent: Agent) -> String {
     format!("{}_names", agent.spec().homes.key)
 }
 
-/// As daemons hand it to each other: by the keys of the settings file.
+/// The form for a handover between daemons: the keys of the settings file.
 impl Serialize for Sources {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -104,7 +104,7 @@ impl Serialize for Sources {
 
         serializer.collect_map(self.iter().flat_map(|(agent, source)| {
             let live = agent.live_key().map(|key| (key.to_owned(), Value::Flag(source.is_live)));
-            // Beside the homes, because an earlier version knows no names.
+            // A key of its own, because an earlier version does not read names.
             let names = Some((names_key(agent), Value::Names(&source.names)));
             let usual = [
                 (agent.word().to_owned(), Value::Flag(source.is_read)),

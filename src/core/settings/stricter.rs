@@ -1,14 +1,14 @@
-//! What two settings both allow: the order by which one shows more than another.
+//! Combines two settings into what both allow, and compares which shows more.
 //!
-//! Every field is named, so that a new one has to find its place here.
-//! Read next: the engine's `in_force`, which keeps the stricter ones for a while.
+//! Every field is listed, so a new one cannot be forgotten here.
+//! Read next: the engine's `in_force`, which keeps the stricter settings for a while.
 
 use super::{Card, Clients, Discord, Privacy, Settings};
 use crate::core::template::Template;
 
 impl Settings {
-    /// These settings, as far as `other` shows the same or more; what is not a matter of more or less is as here. Rules are
-    /// as here as well: which folder they show more of is only known folder by folder.
+    /// These settings, restricted to what `other` also shows. Values that show neither more nor less stay, and so do
+    /// rules: whether a rule shows more depends on the folder.
     pub fn and(&self, other: &Self) -> Self {
         let Self { discord, card, tokens, sources, remotes, privacy, publish, record, log, withheld } = self;
         Self {
@@ -60,7 +60,7 @@ impl Card {
             details: if shows_more { lines.details.clone() } else { details.clone() },
             state: if shows_more { lines.state.clone() } else { state.clone() },
             idle_after: (*idle_after).min(other.idle_after),
-            // They tell what the agent is doing, whatever the lines tell.
+            // Icons show the activity, even if the lines do not.
             icons: *icons && other.icons,
         }
     }
@@ -90,7 +90,7 @@ mod tests {
     use crate::core::settings::{Source, of_text as settings};
     use crate::core::source::Agent;
 
-    /// That `more` shows more than `less`, and what both allow is `less`.
+    /// Asserts that `more` shows more than `less`, and that both together allow `less`.
     #[track_caller]
     fn check(less: &str, more: &str) {
         let (less, more) = (settings(less), settings(more));
