@@ -1,8 +1,8 @@
 //! The pure core: bytes, facts and the time in; decisions out.
 //!
 //! Nothing here reads a clock, a file, the environment or a random number; nothing is `async`, locks or sends;
-//! nothing uses the rest of the crate. So everything can be tested with plain values and any time one likes, and
-//! `replay` is the same code as the daemon. A test (`tests/it/tidy.rs`) and clippy's forbidden calls keep it so.
+//! nothing uses the rest of the crate. So everything can be tested with plain values and any time, and `replay` is
+//! the same code as the daemon. A test (`tests/it/tidy.rs`) and clippy's forbidden calls enforce it.
 //!
 //! In reading order:
 //!
@@ -11,12 +11,12 @@
 //! | from bytes to sessions | [`lines`], [`source`], [`usage`], [`limits`], [`activity`], [`session`], [`mod@file`], [`fingerprint`] |
 //! | from other machines | [`remote`] |
 //! | from sessions to a card | [`register`], [`roster`], [`privacy`], [`names`], [`numbers`], [`template`], [`values`], [`fit`], [`card`] |
-//! | the same words in a status bar | [`bar`] |
+//! | the same values in a status bar | [`bar`] |
 //! | from a card to Discord | [`publish`] |
-//! | everything behind one door | [`source_event`], [`engine`], [`report`], [`event_log`], [`mod@record`] |
-//! | what is wrong, and what mends it | [`doctor`] |
+//! | the engine, its inputs and outputs | [`source_event`], [`engine`], [`report`], [`event_log`], [`mod@record`] |
+//! | checks and fixes | [`doctor`] |
 //! | settings | [`settings`], [`config`], [`duration`], [`nearest`] |
-//! | time, timers, growing waits | [`time`], [`timer`], [`backoff`] |
+//! | time, timers, retries | [`time`], [`timer`], [`backoff`] |
 
 pub mod activity;
 pub mod backoff;

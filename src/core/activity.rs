@@ -1,9 +1,9 @@
-//! What an agent is doing, in the words of the card.
+//! What an agent is doing, with the words on the card.
 
 use serde::{Deserialize, Serialize};
 
-/// What the agent is doing. Only what files say: an approval that is awaited is in no session file, so an open call
-/// stays [`Activity::Running`] unless the agent's register knows better.
+/// What the agent is doing, as its files show it. A pending approval is in no session file, so an open call stays
+/// [`Activity::Running`] unless the agent's register reports a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
@@ -11,7 +11,7 @@ pub enum Activity {
     Thinking,
     /// A command is running.
     Running,
-    /// A tool is running of which nothing but its name is known. In JSON it is `running`.
+    /// A tool is running of which only the name is known. In JSON it is `running`.
     Tool,
     /// A file is being changed.
     Editing,
@@ -25,22 +25,22 @@ pub enum Activity {
     Delegating,
     /// A plan is being written.
     Planning,
-    /// The turn is over, or the agent asked something.
+    /// The turn is over, or the agent asked a question.
     Waiting,
-    /// Nothing has happened for so long that the session no longer counts as active.
+    /// No event for so long that the session no longer counts as active.
     Idle,
     /// The account's limit was reached.
     LimitReached,
 }
 
 impl Activity {
-    /// The same, as far as JSON tells it.
+    /// The same, as JSON shows it.
     #[must_use]
     pub fn listed(self) -> Self {
         if self == Self::Tool { Self::Running } else { self }
     }
 
-    /// The name of the image for it.
+    /// The name of its image.
     pub fn icon(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -50,7 +50,7 @@ impl Activity {
         }
     }
 
-    /// The words on the card; `Idle` never reaches one.
+    /// The words on the card; a card never shows `Idle`.
     pub fn verb(self) -> &'static str {
         match self {
             Self::Thinking => "Thinking",

@@ -1,4 +1,4 @@
-//! Growing waits, and a little chance for them, so that many daemons do not knock at the same moment.
+//! Growing waits with a random part, so that many daemons do not connect at the same time.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Nothing has failed yet.
+    /// Starts without a failure.
     pub fn new(first: Duration, last: Duration) -> Self {
         Self { first, last, next: first }
     }
 
-    /// How long to wait after one more failure.
+    /// The wait after one more failure.
     pub fn fail(&mut self) -> Duration {
         let wait = self.next;
         self.next = wait.saturating_mul(2).min(self.last);
         wait
     }
 
-    /// Things went well: the next failure is the first again.
+    /// A success: the next failure counts as the first.
     pub fn reset(&mut self) {
         self.next = self.first;
     }
 }
 
-/// Sebastiano Vigna's splitmix64: enough chance to spread retries, and the same for the same seed.
+/// Sebastiano Vigna's splitmix64: random enough to spread retries, and equal for equal seeds.
 #[derive(Debug, Clone)]
 pub(crate) struct SplitMix(u64);
 
@@ -50,7 +50,7 @@ impl SplitMix {
         wait.saturating_add(self.below(wait / 4))
     }
 
-    /// Whole milliseconds from zero up to, but not including, `end`; zero when that is empty.
+    /// Whole milliseconds from zero up to, but not including, `end`; zero if `end` is zero.
     fn below(&mut self, end: Duration) -> Duration {
         let end = u64::try_from(end.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(self.next().checked_rem(end).unwrap_or_default())
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_numbers() {
-        // The first outputs for seed 0 as the reference implementation prints them.
+        // The first outputs for seed 0 of the reference implementation.
         let mut random = SplitMix::new(0);
         assert_eq!(random.next(), 0xE220_A839_7B1D_CDAF);
         assert_eq!(random.next(), 0x6E78_9E6A_A1B9_65F4);

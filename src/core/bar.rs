@@ -1,8 +1,10 @@
-//! One line for a status bar: the words of the card, of a status report, and how it stands in a word for styles.
+//! One line for a status bar: a template's words, filled from a status report, and its state as words for styles.
 //!
-//! A bar is the user's own screen, so it names what its template asks for; only the file at hand is named as on cards. It
-//! shows limits also when nobody works: those of the session that was at work last.
-//! Read next: [`crate::core::values`], what the words stand for; `crate::cmd::show::bar`, the forms of the different bars.
+//! A bar is on the user's own screen, so it shows every name that its template contains; only the current file
+//! follows the card's rules. It shows limits also if no session is at work: those of the session that was at work
+//! last.
+//! Read next: [`crate::core::values`] for the values of the words; `crate::cmd::show::bar` for the output of each
+//! kind of bar.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -25,11 +27,11 @@ use crate::core::values::{Names, Values};
 pub struct Bar<'a> {
     /// The line, which may be empty.
     pub text: String,
-    /// How it stands: with the limits, with the work, with their age, with the daemon.
+    /// The state of the limits, the work, the limits' age and the daemon.
     pub class: Vec<Class>,
     /// The smallest remaining share of the limits that are shown.
     pub percentage: Option<u8>,
-    /// Whose session or limits are shown; none where nothing is known of any.
+    /// The agent of the session or the limits; `None` if nothing is known.
     pub agent: Option<Agent>,
     /// The session that is at work.
     pub session: Option<&'a SessionReport>,
@@ -49,13 +51,13 @@ pub enum Class {
     Low,
     /// Less.
     Critical,
-    /// A session waits for the user.
+    /// A session awaits the user.
     Waiting,
     /// A session is at work.
     Active,
-    /// None is.
+    /// No session is at work.
     Idle,
-    /// The limits were learnt more than 15 minutes ago.
+    /// The limits were observed more than 15 minutes ago.
     Stale,
     /// Friends see no card: no daemon runs, or it is paused.
     Off,
@@ -73,8 +75,8 @@ impl From<Standing> for Class {
 }
 
 impl<'a> Bar<'a> {
-    /// What `template` shows of `report`, of one agent alone where that is wanted. `escape` makes a value harmless in the
-    /// bar's own language; what the user wrote around the values is in that language already.
+    /// `template` filled from `report`, of one agent if `agent` is given. `escape` makes a value harmless in the
+    /// bar's own markup; the user's text around the values is markup already.
     pub fn new(
         report: &'a StatusReport,
         template: &Template,
@@ -119,12 +121,12 @@ impl<'a> Bar<'a> {
         ];
         let text = agent.map(|agent| facts(agent, session, limits, windows, report.now)).map(|facts| {
             let uses = |word| template.uses(word);
-            // `{activity}` names neither: a bar has no room for what nobody asked for.
+            // `{activity}` contains neither: a bar has no room for what its template does not name.
             let allowed =
                 Allowed { project: uses(Word::Project), branch: uses(Word::Branch), file: uses(Word::File) };
             let names = Names::new(&facts, allowed, [template, template]);
             let values = Values { facts: &facts, names: &names, zone, now: report.now };
-            // Whose limits they are stands before them, unless the template has a place of its own for that.
+            // The home's name precedes its limits, unless the template has a word for it.
             let owner = facts.home.as_deref().map(neutralise).filter(|_| !uses(Word::Home));
             template.render(|word| {
                 let is_known = session.is_some() || word != Word::Activity;
@@ -152,7 +154,7 @@ fn windows(limits: Option<&LimitsReport>) -> Vec<CardWindow> {
     windows.filter_map(CardWindow::of).collect()
 }
 
-/// What there is to say: of the session at work, or of the limits alone.
+/// The facts to show: of the session at work, or of the limits alone.
 fn facts(
     agent: Agent,
     session: Option<&SessionReport>,

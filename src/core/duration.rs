@@ -1,6 +1,6 @@
-//! Durations as people write them: `60ms`, `5s`, `1h30m`, `12 months`.
+//! Durations in text: `60ms`, `5s`, `1h30m`, `12 months`.
 //!
-//! Used by the settings file and by flags; never by session files, which have forms of their own.
+//! For the settings file and flags. Session files have formats of their own.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::core::names::shortened;
 /// A month is a twelfth of 365 days, so that `12 months` and `1 year` are the same length.
 const MONTH: u128 = 730 * 3600 * SECOND;
 
-/// The units, by their length in nanoseconds and every word that names them.
+/// The units: the length in nanoseconds, and every word for it.
 const UNITS: &[(u128, &[&str])] = &[
     (1, &["ns"]),
     (1_000, &["us", "µs"]),
@@ -28,7 +28,7 @@ const SECOND: u128 = 1_000_000_000;
 /// Reads a duration: one or more numbers, each with its unit, added up. A number may have a fraction.
 ///
 /// # Errors
-/// What is wrong with it, as one line for the user that begins in lowercase and does not repeat the text.
+/// The mistake, as one line for the user that begins in lowercase and does not repeat the text.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -64,7 +64,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 
 fn unit_length(unit: &str) -> Option<u128> {
     let exact = |word: &str| UNITS.iter().find(|(_, names)| names.contains(&word)).map(|(length, _)| *length);
-    // A single capital stays unknown: `12M` could mean minutes or months.
+    // A single capital is not accepted: `12M` could mean minutes or months.
     exact(unit).or_else(|| exact(&unit.to_lowercase()).filter(|_| unit.len() > 1))
 }
 
@@ -79,7 +79,7 @@ fn times(number: &str, length: u128) -> Result<u128, String> {
     let mut part = 0;
     let mut place = length;
     for digit in fraction.chars().filter_map(|digit| digit.to_digit(10)) {
-        // The remainder of each division is below one nanosecond per digit: nobody writes that.
+        // The remainder of each division is below one nanosecond per digit, which is too small to matter.
         place /= 10;
         part += place * u128::from(digit);
     }

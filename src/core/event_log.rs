@@ -1,8 +1,8 @@
-//! The events that were told, in a bounded log into which each listener has a cursor.
+//! A bounded log of the published events, with a cursor for each listener.
 //!
-//! Adding never waits. A listener that falls so far behind that its next line is gone is left behind, and has
-//! to begin anew; so memory is bounded whatever listeners do. Every event has a number, which a takeover carries on, so
-//! that a listener can say where it left off.
+//! Adding never waits. A listener that falls so far behind that its next line is gone has to start again; so memory
+//! is bounded. Every event has a number, which continues over a takeover, so that a listener can resume where it
+//! stopped.
 //! Read next: [`crate::control::log`], which shares it between tasks.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,22 +11,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The most that is kept, in bytes of lines.
+/// The maximum size of the log, in bytes of lines.
 const MOST: usize = 4 << 20;
-/// How much a listener gets at once.
+/// The maximum size of one read, in bytes.
 const BATCH: usize = 64 << 10;
-/// How long lines are kept for one that may come back: after a takeover, and after the last one left.
+/// How long lines are kept without a listener: after a takeover, and after the last listener left.
 pub const KEPT_FOR: Duration = Duration::from_secs(60);
 
-/// One line as it goes over the wire.
+/// One line as sent to listeners.
 pub type Line = Arc<[u8]>;
 
-/// A place in the order of all events that were told.
+/// A position in the order of all events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// Daemons that take over from each other count together: what the first of them is called.
+    /// The daemons that take over from each other share one stream, named after the first of them.
     pub stream: String,
-    /// The number of the last event before it.
+    /// The number of the last event before this position.
     pub seq: u64,
 }
 
@@ -45,40 +45,40 @@ impl std::fmt::Display for Position {
     }
 }
 
-/// What is kept, and for whom. One task adds, others read.
+/// The events that are kept, and the listeners' cursors. One task adds, others read.
 #[derive(Debug)]
 pub struct EventLog {
-    /// The lineage of daemons that numbered the events.
+    /// The stream of the daemons that numbered the events.
     stream: String,
     /// The number of the newest event; 0 before the first.
     last: u64,
     /// The newest lines, the last of them with the number `last`.
     lines: VecDeque<Line>,
-    /// Their length.
+    /// Their total length.
     bytes: usize,
-    /// The number of the last line that each cursor has passed.
+    /// The number of the last line that each cursor has read.
     cursors: BTreeMap<u64, u64>,
     next_cursor: u64,
-    /// Until when lines are kept without a cursor.
+    /// How long lines are kept without a cursor.
     kept_until: Duration,
     closed: bool,
 }
 
-/// What a cursor finds.
+/// The result of reading at a cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CursorRead {
-    /// These come next.
+    /// The next lines.
     Lines(Vec<Line>),
-    /// Nothing yet.
+    /// No new line yet.
     Nothing,
-    /// The next line is gone.
+    /// The next line is no longer in the log.
     FellBehind,
-    /// Everything was read, and nothing more will come.
+    /// Everything was read, and the log is closed.
     End,
 }
 
 impl EventLog {
-    /// A log whose next event is the one after `at`.
+    /// A log whose next event follows `at`.
     pub fn new(at: Position, kept_until: Duration) -> Self {
         Self {
             stream: at.stream,
@@ -92,7 +92,7 @@ impl EventLog {
         }
     }
 
-    /// Numbers the next event, whose line is `make`'s business; it is made only for somebody.
+    /// Adds the next event. `make` builds its line, and is called only if a listener may read it.
     pub fn push(&mut self, now: Duration, make: impl FnOnce(Position) -> Vec<u8>) {
         self.last += 1;
         if self.cursors.is_empty() && now >= self.kept_until {
@@ -110,29 +110,30 @@ impl EventLog {
         }
     }
 
-    /// Nothing more will be told; what was is still read.
+    /// No more events will be added; those in the log can still be read.
     pub fn close(&mut self) {
         self.closed = true;
     }
 
-    /// The position of a listener that has heard everything.
+    /// The position after the newest event.
     pub fn position(&self) -> Position {
         Position { stream: self.stream.clone(), seq: self.last }
     }
 
-    /// How many lines come after the event with this number; `None` where some of them are gone, or it is of the future.
+    /// How many lines follow the event with this number; `None` if some of them are gone, or the number is in the
+    /// future.
     fn ahead(&self, seq: u64) -> Option<usize> {
         let ahead = usize::try_from(self.last.checked_sub(seq)?).ok()?;
         (ahead <= self.lines.len()).then_some(ahead)
     }
 
-    /// A cursor behind that event, if everything after it is still here.
+    /// A cursor after that event, if everything after it is still in the log.
     pub fn cursor_after(&mut self, at: &Position) -> Option<u64> {
         let known = at.stream == self.stream && self.ahead(at.seq).is_some();
         known.then(|| self.cursor(at.seq))
     }
 
-    /// A cursor behind the event with this number.
+    /// A cursor after the event with this number.
     pub fn cursor(&mut self, seq: u64) -> u64 {
         let id = self.next_cursor;
         self.next_cursor += 1;
@@ -140,7 +141,7 @@ impl EventLog {
         id
     }
 
-    /// A cursor is not needed any more.
+    /// Removes a cursor.
     pub fn drop_cursor(&mut self, now: Duration, id: u64) {
         self.cursors.remove(&id);
         if self.cursors.is_empty() {
@@ -153,7 +154,7 @@ impl EventLog {
         self.cursors.get(&id).is_some_and(|seq| self.ahead(*seq).is_none())
     }
 
-    /// What comes next for a cursor, which passes it.
+    /// The next lines for a cursor, which moves past them.
     pub fn next(&mut self, id: u64) -> CursorRead {
         let Some(seq) = self.cursors.get(&id).copied() else { return CursorRead::End };
         let Some(ahead) = self.ahead(seq) else { return CursorRead::FellBehind };
@@ -172,7 +173,7 @@ impl EventLog {
         CursorRead::Lines(lines)
     }
 
-    /// What somebody may not have heard yet, for the next daemon.
+    /// The lines that a listener may not have read yet, for the next daemon.
     pub fn unheard(&self, now: Duration) -> Vec<Line> {
         let behind = self.cursors.values().map(|seq| self.ahead(*seq).unwrap_or(usize::MAX)).max();
         let kept = (now < self.kept_until).then_some(usize::MAX);

@@ -1,13 +1,14 @@
-//! Hashes that are the same in every build, so that they may be kept, handed over and put into names (FNV-1a).
+//! Hashes that are the same in every build, so that they may be stored, handed over and used in names (FNV-1a).
 
-/// A short name for bytes that nobody chooses to collide.
+/// A short hash, for bytes without deliberate collisions.
 pub fn short(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
-/// A name for an id: 16 bytes instead of 30 and of an allocation. Two of a million meet with a chance of 1 in 10^27.
+/// A hash in place of an id: 16 bytes instead of 30 and an allocation. The chance that two of a million are equal is
+/// 1 in 10^27.
 pub fn long(bytes: &[u8]) -> u128 {
     const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;

@@ -1,10 +1,10 @@
-//! Any chunks of bytes in, complete lines out, with bounded memory.
+//! Cuts a stream of bytes into complete lines, in bounded memory.
 //!
-//! Writers flush long lines in several system calls, so the end of what can be read is often inside a line:
-//! what ends in a newline is a line, and at the end of a file that rests what is whole without one. A line over
-//! [`LINE_LIMIT`] is never held: its long texts are cut as they pass, and if it is still too long only its first bytes
-//! are kept, which name its kind.
-//! Read next: `cut`, for the cutting; `elements`, for arrays in the place of lines; `records`, for lines that are not one
+//! Agents write long lines in several system calls, so the end of the readable bytes is often inside a line. A line
+//! ends with a newline; at the end of a file that is no longer written, complete JSON without a newline is a line,
+//! too. A line over [`LINE_LIMIT`] is never held whole: its long texts are cut while reading. If it is still too
+//! long, only its first bytes are kept, which show its kind.
+//! Read next: `cut` for the cutting; `elements` for arrays in place of lines; `records` for lines that are not one
 //! object.
 
 mod cut;
@@ -19,8 +19,8 @@ pub use records::{Records, records};
 
 use cut::Cut;
 
-/// The longest line that is read whole, in bytes. Usage lines are below 2 KB, first lines below 64 KB; what is longer
-/// than this is images and copied context.
+/// The longest line that is read whole, in bytes. Usage lines are below 2 KB, first lines below 64 KB; longer ones
+/// contain images and copied context.
 pub const LINE_LIMIT: usize = 1 << 20;
 
 /// How much of a longer line is kept, in bytes.
@@ -29,11 +29,11 @@ pub const PREFIX: usize = 4 << 10;
 /// One complete line without its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line<'a> {
-    /// All of it.
+    /// A complete line.
     Whole(&'a [u8]),
-    /// A line longer than [`LINE_LIMIT`], with its long texts cut. What was JSON still is.
+    /// A line longer than [`LINE_LIMIT`], with its long texts cut. JSON stays valid.
     Cut(&'a [u8]),
-    /// Only the first [`PREFIX`] bytes of a line that is too long even so.
+    /// The first [`PREFIX`] bytes of a line that is too long even after cutting.
     Oversized(&'a [u8]),
 }
 
@@ -42,31 +42,31 @@ pub enum Line<'a> {
 pub struct LineBuffer {
     pending: Vec<u8>,
     state: State,
-    /// How many bytes there were since the last line's end.
+    /// The number of bytes since the last line's end.
     unfinished: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
-    /// Inside a line that may still turn out whole.
+    /// Inside a line that may still be within the limit.
     #[default]
     Collecting,
-    /// Inside a line that is too long; `pending` holds what is left of it.
+    /// Inside a line that is too long; `pending` has its cut form.
     Cutting(Cut),
-    /// Inside a line that is too long even so; `pending` holds its first bytes.
+    /// Inside a line that is too long even after cutting; `pending` has its first bytes.
     Overflowing,
-    /// Inside a line whose beginning was never read.
+    /// Inside a line whose beginning was not read.
     Discarding,
 }
 
 impl LineBuffer {
-    /// Forgets the line at hand: what comes next begins somewhere inside a line.
+    /// Discards the current line: the next bytes begin somewhere inside a line.
     pub fn jump(&mut self) {
         self.pending = Vec::new();
         self.state = State::Discarding;
     }
 
-    /// Takes the next bytes and calls `each` for every line they complete. Blank lines are left out.
+    /// Takes the next bytes and calls `each` for every line that they complete. Blank lines are left out.
     pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             let (line, rest) = bytes.split_at(end);
@@ -90,8 +90,8 @@ impl LineBuffer {
         self.collect(bytes);
     }
 
-    /// Nothing more comes for now: a line without its end is one if nothing of it can be missing. Whatever comes behind
-    /// it later, an end or more, is no part of it.
+    /// No more bytes come for now. A last line without a newline is a line if its JSON is complete. Later bytes, with
+    /// or without a newline first, do not belong to it.
     pub fn end(&mut self, mut each: impl FnMut(Line<'_>)) {
         let cut = matches!(self.state, State::Cutting(_));
         if !(cut || self.state == State::Collecting) || !records::ends_whole(&self.pending) {
@@ -103,7 +103,7 @@ impl LineBuffer {
         self.forget();
     }
 
-    /// How many bytes at the end belong to a line that is not over.
+    /// The number of bytes at the end that belong to an unfinished line.
     pub fn unfinished(&self) -> u64 {
         self.unfinished
     }
@@ -139,12 +139,12 @@ impl LineBuffer {
     }
 }
 
-/// Whether nothing is in it. Files that were allocated ahead, and those that a crash left, have zeros.
+/// Whether a line is empty. Files that were allocated ahead, or survived a crash, contain zeros.
 fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0)
 }
 
-/// Copies of session files made by other tools end lines with `\r\n`.
+/// Copies of session files by other tools end lines with `\r\n`.
 fn emit(line: Line<'_>, each: &mut impl FnMut(Line<'_>)) {
     match line {
         Line::Whole(bytes) => {

@@ -1,12 +1,12 @@
-//! What somebody may have meant by a word that is not known.
+//! Suggestions for an unknown word.
 
-/// Longer words are not typing mistakes, and comparing them would take time for nothing.
+/// Longer words are not typing mistakes, and comparing them would waste time.
 const LONGEST: usize = 64;
 
-/// The candidate that `word` most likely stands for; `None` when none is near. Of equally near ones the first.
+/// The candidate nearest to `word`; `None` if none is near. Of equally near ones the first.
 ///
-/// Nearness is the number of letters to insert, delete, replace or swap with their neighbour, case aside:
-/// at most one in three of the word's letters, and two in a short word.
+/// The distance is the number of letters to insert, delete, replace or swap with their neighbour, ignoring case. It
+/// may be at most a third of the word's letters, or two in a short word.
 pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let letters = word.chars().count();
     if letters == 0 || letters > LONGEST {
@@ -17,7 +17,7 @@ pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     candidates
         .iter()
         .map(|candidate| (strsim::osa_distance(&word, &candidate.to_lowercase()), *candidate))
-        // A word that shares no letter with a short candidate is within two changes of it all the same.
+        // A word without a common letter is still within two changes of a short candidate.
         .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

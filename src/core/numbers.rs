@@ -1,12 +1,12 @@
-//! Token figures as people read them: compact, separated, and Codex's usage line.
+//! Token figures as text: compact, with separators, and as Codex's usage line.
 //!
-//! The forms are Codex's own, so that a card, a log line and Codex's exit line agree
-//! (`facts`: tui/src/status/helpers.rs, protocol.rs `FinalOutput`). Locale plays no part.
-//! Read next: [`crate::core::values`], which puts them on a card.
+//! The formats are Codex's own, so that a card, a log line and Codex's exit line agree (`facts`:
+//! tui/src/status/helpers.rs, protocol.rs `FinalOutput`). The locale has no effect.
+//! Read next: [`crate::core::values`], which uses them on a card.
 
 use crate::core::usage::{Tokens, Triplet};
 
-/// From the largest on, so that the first one that fits is the right one.
+/// In descending order, so that the first one that fits is the right one.
 const UNITS: [(u64, &str); 4] =
     [(1_000_000_000_000, "T"), (1_000_000_000, "B"), (1_000_000, "M"), (1_000, "K")];
 
@@ -15,13 +15,13 @@ pub fn compact(value: u64) -> String {
     scaled(value, [2, 1, 0])
 }
 
-/// [`compact`] with a digit less, for lines that are too long: `1.9K`, `24K`, `123K`.
+/// [`compact`] with one digit less, for lines that are too long: `1.9K`, `24K`, `123K`.
 pub fn shorter(value: u64) -> String {
     scaled(value, [1, 0, 0])
 }
 
-/// Decimals for a scaled number below 10, below 100 and from there on. The unit is chosen before
-/// rounding, as Codex does: 999,999 is `1000K`.
+/// A scaled number with decimals by its size: below 10, below 100, and above. The unit is chosen before rounding, as
+/// Codex does: 999,999 is `1000K`.
 fn scaled(value: u64, [below_ten, below_hundred, from_hundred]: [usize; 3]) -> String {
     let Some((unit, suffix)) = UNITS.into_iter().find(|(unit, _)| value >= *unit) else {
         return value.to_string();
@@ -40,7 +40,7 @@ fn scaled(value: u64, [below_ten, below_hundred, from_hundred]: [usize; 3]) -> S
     format!("{number}{suffix}")
 }
 
-/// The figures of a triplet, each written by `number`: `+1.89K`, `24.1K`, `~46.2K`. One that is not known is `–`.
+/// The figures of a triplet, each formatted by `number`: `+1.89K`, `24.1K`, `~46.2K`. An unknown figure is `–`.
 pub fn figures(triplet: &Triplet, counting: bool, number: impl Fn(u64) -> String) -> [String; 3] {
     let about = if counting { "~" } else { "" };
     [("+", triplet.delta), ("", triplet.last), (about, triplet.total)].map(|(sign, figure)| {
@@ -61,10 +61,10 @@ pub fn separated(value: u64) -> String {
     text
 }
 
-/// Codex's usage line, each figure followed by what one event added to it.
+/// Codex's usage line; each figure is followed by the part that one event added.
 ///
-/// `total` are the session's tokens after the event, `added` what the event brought; `None` when the
-/// figures were restored or the session has ended. The cached and the reasoning part are totals.
+/// `total` are the session's tokens after the event, `added` those of the event; `None` if the figures were restored
+/// or the session has ended. The cached and reasoning parts are totals.
 pub fn usage_line(total: &Tokens, added: Option<&Tokens>) -> String {
     let added = added.copied().unwrap_or_default();
     let increase = |value: u64| (value > 0).then(|| format!("+{}", separated(value)));
@@ -81,7 +81,7 @@ pub fn usage_line(total: &Tokens, added: Option<&Tokens>) -> String {
     )
 }
 
-/// The parts that are there, in parentheses after a space; nothing when none is.
+/// The present parts, in parentheses after a space; empty if there is none.
 fn parenthesis(parts: [Option<String>; 2]) -> String {
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }

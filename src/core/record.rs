@@ -1,8 +1,8 @@
-//! The record of usage events: which file an event belongs into, which files are too old, and which events are missing.
+//! The record of usage events: the file of an event, the files that are too old, and the events that are missing.
 //!
-//! A line is the event as `watch --json` prints it; nothing is written twice. What a session used is told again at every
-//! start, as restored figures. They are recorded only where the record knows others, or none: they then cover a gap.
-//! Read next: `daemon::record`, which writes the files.
+//! A line is the event as `watch --json` prints it. At every start a session's figures are reported again, as
+//! restored. They are recorded only if the record has other figures, or none: they then fill a gap.
+//! Read next: `cmd::daemon::record`, which writes the files.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use crate::core::report::UsageReport;
 use crate::core::time::later;
 use crate::core::usage::Tokens;
 
-/// The name of the file for what happened at `at`: its month in UTC, e.g. `2026-11.jsonl`.
+/// The name of the file for events at `at`: the month in UTC, e.g. `2026-11.jsonl`.
 pub fn file_name(at: Timestamp) -> String {
     at.strftime("%Y-%m.jsonl").to_string()
 }
 
-/// When the month of such a file is over; `None` for any other name.
+/// The end of the month of such a file; `None` for any other name.
 pub fn ends_at(name: &str) -> Option<Timestamp> {
     let month = name.strip_suffix(".jsonl")?;
     let first: Date = format!("{month}-01").parse().ok()?;
@@ -30,12 +30,12 @@ pub fn ends_at(name: &str) -> Option<Timestamp> {
     (file_name(begins_at) == name).then(|| next.to_zoned(TimeZone::UTC).ok().map(|next| next.timestamp()))?
 }
 
-/// Whether everything in the file of that name is older than `keep`.
+/// Whether everything in the file with that name is older than `keep`.
 pub fn is_too_old(name: &str, keep: Duration, now: Timestamp) -> bool {
     ends_at(name).is_some_and(|end| later(end, keep) <= now)
 }
 
-/// What the record knows of each session.
+/// The newest line of each session in the record.
 #[derive(Debug, Default)]
 pub struct Recorded {
     newest: BTreeMap<String, Newest>,
@@ -45,11 +45,11 @@ pub struct Recorded {
 #[derive(Debug, Clone, Copy)]
 struct Newest {
     total: Option<Tokens>,
-    /// Whether it was there before, and so may have been told before.
+    /// Whether the line is from an earlier daemon, so that its event may be reported again.
     was_there: bool,
 }
 
-/// As much of a line as is needed.
+/// The fields of a line that are needed.
 #[derive(Deserialize)]
 struct Line {
     session: String,
@@ -62,7 +62,7 @@ struct Totals {
 }
 
 impl Recorded {
-    /// Takes lines of the record, the oldest first. Lines that are not records are ignored.
+    /// Reads lines of the record, oldest first. Lines that are not records are ignored.
     pub fn read(&mut self, lines: &[u8]) {
         for line in lines.split(|byte| *byte == b'\n') {
             if let Ok(Line { session, usage }) = serde_json::from_slice(line) {
@@ -77,7 +77,7 @@ impl Recorded {
         match self.newest.get(&usage.session) {
             None => true,
             Some(newest) if usage.restored => newest.total != total,
-            // Where the clock was set back between two daemons, the second one takes old lines for news.
+            // If the clock was set back between two daemons, the second one reports old lines as new.
             Some(newest) if newest.was_there => {
                 let all = |total: Option<Tokens>| total.map(|total| total.all());
                 all(total) > all(newest.total)
@@ -86,7 +86,7 @@ impl Recorded {
         }
     }
 
-    /// Tells that this event is in the record now.
+    /// Notes that this event was recorded.
     pub fn note(&mut self, usage: &UsageReport) {
         let newest = Newest { total: usage.usage.session_total_tokens, was_there: false };
         match self.newest.get_mut(&usage.session) {

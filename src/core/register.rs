@@ -1,11 +1,12 @@
-//! What an agent's own register of running processes says of its sessions: which are open, which await the user.
+//! What an agent's own register of running processes shows of its sessions: which are open, and which await the user.
 //!
-//! A register tells what a transcript cannot: that a permission is awaited, and that a session was closed. Absence of a
-//! register is normal and says nothing; so does a session's absence from one, because not every kind of session
-//! registers, until nothing at all is registered or the session was. A later line of a session always speaks for it.
-//! A process may go over to another session; until that has begun, the one it left is not closed.
-//! Which processes run is looked up by `intake`; here it is known already.
-//! Read next: `held`, for processes that do not say that they have gone over.
+//! A register has two facts that a transcript lacks: that a permission is pending, and that a session was closed. A
+//! home may have no register, which shows nothing. A session that is missing from a register is not closed for that
+//! reason, because not every kind of session registers. It is closed if it was registered before, or if nothing is
+//! registered any more. A later line of a session always shows that it is open. A process may switch to another
+//! session; until that session begins, the earlier one is not closed. `intake` finds out which processes run; the
+//! entries here are of running ones.
+//! Read next: `held`, for processes whose entry does not show the switch.
 
 mod held;
 
@@ -20,61 +21,63 @@ use self::held::Held;
 use crate::core::session::Session;
 use crate::core::time::{earlier, elapsed, later};
 
-/// For so long after a session was closed its last lines may still be stamped.
+/// The last lines of a closed session may have times up to this long after its end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// What a server says of a session may be stamped so much earlier than the line that it is about.
+/// A server's message about a session may have a time this much before the line that it is about.
 const SAME_TIME: Duration = Duration::from_secs(2);
 
 /// Closed sessions are remembered as long as sessions are listed.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
-/// What the register of one home says, of processes that are known to run.
+/// The content of one home's register, for processes that run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Register {
     /// The sessions that are open, by the agent's own ids.
     pub open: BTreeMap<String, Open>,
-    /// Sessions whose process ended without a word.
+    /// Sessions whose process ended without removing its entry.
     pub left: BTreeSet<String>,
-    /// Sessions of processes on another machine or in another namespace: whether those run cannot be seen.
+    /// Sessions of processes on another machine or in another namespace, of which it cannot be seen whether they run.
     pub unseen: BTreeSet<String>,
-    /// Since when nothing has been open; `None` while something is or may be.
+    /// Since when no session is open; `None` while one is or may be.
     pub empty_since: Option<Timestamp>,
 }
 
-/// One entry of a register: what its file says of a process, which may have ended since.
+/// One entry of a register: a process, which may have ended since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessEntry {
-    /// The process.
+    /// The process id.
     pub pid: u32,
-    /// When the process started, in the system's own form; `None` where it does not say.
+    /// When the process started, in the system's own format; `None` if the entry does not contain it.
     pub process_start: Option<String>,
-    /// The machine and namespace whose processes the id counts, in the agent's own form; `None` where it does not say.
+    /// The machine and namespace of the process id, in the agent's own format; `None` if the entry does not contain
+    /// it.
     pub pid_domain: Option<String>,
-    /// The session that the process has open now. It may change.
+    /// The session that the process has open now, which may change.
     pub session: String,
-    /// When it began.
+    /// When the session began.
     pub started_at: Option<Timestamp>,
-    /// What it is doing; `None` in versions and kinds of session that do not say, and for words that are not known here.
+    /// What the session is doing; `None` in versions and kinds of session without a status, and for unknown words.
     pub status: Option<Status>,
     /// When the status was last written.
     pub updated_at: Option<Timestamp>,
 }
 
-/// What is said of an open session.
+/// The state of an open session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Open {
-    /// What it is doing; `None` where the agent's version does not say.
+    /// What it is doing; `None` if the agent's version has no status.
     pub status: Option<Status>,
     /// Since when.
     pub since: Option<Timestamp>,
-    /// The process that has it open and may go over to another session; `None` where a server has many open at once. What a
-    /// process says holds until it says otherwise; a server's word is as old as it was said.
+    /// The process that has it open and may switch to another session; `None` for a server that has many sessions
+    /// open. A process's status holds until the process changes it; a server's status is only as recent as its
+    /// message.
     pub process: Option<u32>,
 }
 
 impl Open {
-    /// The same of a session with a line of then: it is news where a server spoke before that.
+    /// The state of a session whose newest line has the time `line`. A server's status is dropped if it is older.
     fn before(self, line: Option<Timestamp>) -> Self {
         let is_outdated =
             self.process.is_none() && self.since.is_none_or(|since| Some(later(since, SAME_TIME)) < line);
@@ -89,27 +92,28 @@ pub enum Status {
     Busy,
     /// The turn is over. A command may go on in the background.
     Idle,
-    /// A permission, an answer or another decision of the user's is awaited.
+    /// The agent awaits a permission, an answer or another decision of the user.
     Waiting,
 }
 
-/// What is known of one session by the register of its home.
+/// The state of one session in the register of its home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registration {
     /// A process has it open.
     Open(Open),
-    /// It was closed then.
+    /// It was closed at this time.
     Closed(Timestamp),
 }
 
-/// What one daemon leaves to the next of the register of one home: entries that have gone since are nowhere else.
+/// The handover of one home's register to the next daemon: entries that are gone from the register are stored nowhere
+/// else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// The home.
     pub home: Arc<str>,
     /// Sessions and the processes that have them open.
     pub open: BTreeMap<String, u32>,
-    /// When others were closed.
+    /// When other sessions were closed.
     pub closed: BTreeMap<String, Timestamp>,
 }
 
@@ -122,14 +126,14 @@ pub struct Registers {
 #[derive(Debug, Default)]
 struct Known {
     register: Register,
-    /// When sessions that were open were closed.
+    /// When sessions were closed that had been open.
     closed: BTreeMap<String, Timestamp>,
-    /// Sessions that their process has left for another one, which is not known to have begun.
+    /// Sessions whose process switched to another session that has no line yet.
     left_for: BTreeMap<String, Next>,
     held: Held,
 }
 
-/// The session that a process went over to, and when.
+/// The session to which a process switched, and when.
 #[derive(Debug)]
 struct Next {
     session: String,
@@ -137,8 +141,8 @@ struct Next {
 }
 
 impl Registers {
-    /// Takes what the register of `home` says at `wall`; `None` when there is no register any more. Every session of the
-    /// home is to be [heard](Self::heard) after that.
+    /// Takes the content of `home`'s register at `wall`; `None` if there is no register any more. Every session of
+    /// the home has to be passed to [`Self::heard`] after that.
     pub fn learn(&mut self, wall: Timestamp, home: Arc<str>, register: Option<Register>) {
         let Some(register) = register else {
             self.homes.remove(&home);
@@ -160,7 +164,7 @@ impl Registers {
         held.forget(wall);
     }
 
-    /// What the next daemon needs to know.
+    /// The state for the next daemon.
     pub fn leave(&self) -> Vec<Left> {
         let left = |(home, known): (&Arc<str>, &Known)| Left {
             home: Arc::clone(home),
@@ -170,14 +174,14 @@ impl Registers {
         self.homes.iter().map(left).collect()
     }
 
-    /// Goes on where the registers of another daemon left off. Which processes run is looked up anew.
+    /// Continues with the state of an earlier daemon. Which processes run is found out again.
     pub fn inherit(&mut self, left: &[Left]) {
         for Left { home, closed, .. } in left {
             self.homes.entry(Arc::clone(home)).or_default().closed.extend(closed.clone());
         }
     }
 
-    /// A session has a new line, or the register of its home a new word.
+    /// A session has a new line, or the register of its home has changed.
     pub fn heard(&mut self, wall: Timestamp, session: &Session) {
         let Some(known) = self.homes.get_mut(&session.home) else { return };
         let Some(last) = session.last_event_at.filter(|_| session.parent.is_none()) else { return };
@@ -188,7 +192,7 @@ impl Registers {
         known.held.hear(session, last, &known.register);
     }
 
-    /// Nothing was closed later than now: such a stamp is from before the clock was set back.
+    /// Moves times after `wall` to `wall`: they are from before the clock was set back.
     pub fn not_after(&mut self, wall: Timestamp) {
         for known in self.homes.values_mut() {
             known.register.empty_since = known.register.empty_since.map(|at| at.min(wall));
@@ -202,7 +206,7 @@ impl Registers {
         }
     }
 
-    /// What is known of `session`; `None` when its home has no register, or one that says nothing of it.
+    /// The state of `session`; `None` if its home has no register, or one that shows nothing of it.
     pub fn registration(&self, session: &Session) -> Option<Registration> {
         let known = self.homes.get(&session.home)?;
         let Known { register, closed, .. } = known;
@@ -221,13 +225,13 @@ impl Registers {
     }
 }
 
-/// The open sessions of a register that are a process's own.
+/// The open sessions of a register that belong to a process of their own.
 fn processes(register: &Register) -> impl Iterator<Item = (&String, u32)> {
     register.open.iter().filter_map(|(session, open)| Some((session, open.process?)))
 }
 
 impl Known {
-    /// A session that was open with `process` is it no more, unless the register says so.
+    /// Closes a session that was open with `process`, unless the register still has it.
     fn ceased(&mut self, wall: Timestamp, session: String, process: Option<u32>) {
         let open = &self.register.open;
         if open.contains_key(&session) {
@@ -242,7 +246,7 @@ impl Known {
             self.left_for.insert(session, Next { session: next.clone(), at });
             return;
         }
-        // What it left before goes with it, and what it held without saying so.
+        // Sessions that its process had left before are closed with it, and those it had open without an entry.
         let mut ended = self.held.take(&session);
         let with_it = self.left_for.extract_if(.., |_, next| next.session == session);
         ended.extend(with_it.map(|(left, _)| left));
@@ -252,7 +256,8 @@ impl Known {
         }
     }
 
-    /// What is said of the process that has `session` open, or when that one left it without a word.
+    /// The state of the process that has `session` open, or the time at which that process switched to another session
+    /// without changing its entry.
     fn open(&self, session: &Session) -> Option<Result<Open, Timestamp>> {
         let said = self.register.open.get(&session.id);
         let registered = said.map_or_else(|| self.held.registered_as(&session.id), |_| Some(&session.id))?;

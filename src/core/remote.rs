@@ -1,9 +1,10 @@
-//! Sessions on other machines: what a remote says, what becomes of it here, and how the link to it stands.
+//! Sessions on other machines: a remote's lines, the sessions made of them, and the state of the link.
 //!
-//! A remote is another machine's `agent-presence watch --json --alive`, reached by a command. Its figures are taken as it
-//! tells them; nothing is counted again. Nothing here starts a process or reads a clock: a shell (`crate::host::remotes`)
-//! hands in lines and times, and obeys.
-//! Read next: `link`, how the command is kept running; `fold`, what its lines mean; `far`, for paths on other machines.
+//! A remote is another machine's `agent-presence watch --json --alive`, reached by a command. Its figures are used as
+//! reported; nothing is counted again. Nothing here starts a process or reads a clock: a shell
+//! (`crate::host::remotes`) hands in lines and times, and runs the commands.
+//! Read next: `link` for the life of the command; `fold` for the meaning of its lines; `far` for paths on other
+//! machines.
 
 pub mod alive;
 mod ending;
@@ -23,23 +24,23 @@ pub use ending::Ending;
 pub use fold::{Fold, Left, Said};
 pub use link::{Command, LONGEST_LINE, Link, takes_arguments};
 
-/// How a remote stands, as JSON.
+/// The state of a remote, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteReport {
     /// Its name.
     pub name: String,
-    /// How the link to it stands.
+    /// The state of the link to it.
     pub state: RemoteState,
-    /// The version of the program there, once it was heard.
+    /// The version of the remote program, after its hello.
     pub version: Option<String>,
-    /// When it was heard last.
+    /// When its last line arrived.
     pub last_heard_at: Option<Timestamp>,
-    /// Why it is not connected, or what is wrong with what it says.
+    /// Why it is not connected, or what is wrong with its lines.
     pub last_error: Option<String>,
 }
 
 impl RemoteReport {
-    /// No daemon connects to it.
+    /// The report without a daemon.
     pub fn unheard(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -51,17 +52,17 @@ impl RemoteReport {
     }
 }
 
-/// How the link to a remote stands.
+/// The state of the link to a remote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RemoteState {
-    /// Its command runs and has not said who it is.
+    /// Its command runs and has not sent a hello.
     Connecting,
-    /// It tells.
+    /// It sends events.
     Connected,
-    /// It is tried again later.
+    /// The next attempt is scheduled.
     Waiting,
-    /// Somebody has to mend something; it is tried again all the same, seldom.
+    /// The user has to fix something; attempts continue with long waits.
     Rejected,
 }
 

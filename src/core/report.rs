@@ -1,7 +1,7 @@
-//! What is told to people and programs: the status report and the events, with the field names of the contract.
+//! The reports for people and programs: the status report and the events, with the field names of the contract.
 //!
-//! Everything here is made to be shown, so nothing here holds content or a path taken from a session file; [`PlaceReport`]
-//! alone does, which only the user's other machines get.
+//! A report contains no content and no path of a session file. [`PlaceReport`] is the exception, and goes only to the
+//! user's other machines.
 
 mod limits;
 mod place;
@@ -33,7 +33,7 @@ pub use usage::UsageReport;
 /// `status --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StatusReport {
-    /// Version of this form.
+    /// The version of this format.
     pub schema: u32,
     /// Version of the program that wrote it.
     pub version: String,
@@ -41,9 +41,9 @@ pub struct StatusReport {
     pub now: Timestamp,
     /// The daemon.
     pub daemon: DaemonReport,
-    /// What is shown now.
+    /// The card shown now.
     pub card: Option<CardReport>,
-    /// Why nothing is.
+    /// Why there is no card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_card: Option<NoCard>,
     /// The sessions of the last 24 hours, freshest first.
@@ -59,12 +59,12 @@ pub struct StatusReport {
     pub config: ConfigReport,
     /// Lines that could not be used.
     pub skipped: Skipped,
-    /// Whether session files are still being read, so that there may be more than is said here.
+    /// Whether session files are still being read, so that sessions may be missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reading: bool,
 }
 
-/// The daemon, as `status` found it.
+/// The daemon's state for `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonReport {
     /// `running`, `not_running` or `unresponsive`.
@@ -75,14 +75,14 @@ pub struct DaemonReport {
     pub version: Option<String>,
     /// When it started.
     pub started_at: Option<Timestamp>,
-    /// Until when it is paused.
+    /// The end of the pause.
     pub paused_until: Option<Timestamp>,
     /// Where cards go: `discord` or `terminal`.
     pub sink: Option<String>,
 }
 
 impl DaemonReport {
-    /// Nobody is there.
+    /// The report without a daemon.
     pub fn not_running() -> Self {
         Self {
             state: "not_running".to_owned(),
@@ -98,7 +98,7 @@ impl DaemonReport {
 /// The card as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardReport {
-    /// First of all: the agent's name.
+    /// The top line: the agent's name.
     pub name: String,
     /// First line.
     pub details: Option<String>,
@@ -108,9 +108,9 @@ pub struct CardReport {
     pub large_text: Option<String>,
     /// Hover text of the small image.
     pub small_text: Option<String>,
-    /// From when the timer counts.
+    /// The start of the timer.
     pub started_at: Timestamp,
-    /// What the member list shows.
+    /// The text that the member list shows.
     pub member_list: String,
     /// The session shown.
     pub session: String,
@@ -136,42 +136,42 @@ impl From<&Card> for CardReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NoCard {
-    /// The user wants none for now.
+    /// The user paused it.
     Paused,
     /// Only sessions that a privacy rule hides are active.
     Hidden,
-    /// A mistake in the settings leaves open what is to be hidden.
+    /// A mistake in the settings may concern what is to be hidden.
     Settings,
     /// No session that can be shown is active.
     Idle,
-    /// Something that this version does not know.
+    /// A reason that this version does not know.
     #[serde(other)]
     Other,
 }
 
-/// One session as JSON. Of another version and another machine it may have fewer fields.
+/// One session as JSON. Reports of other versions and machines may have fewer fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionReport {
     /// The agent's own id.
     pub id: String,
-    /// Whose.
+    /// The agent.
     pub agent: Agent,
     /// The agent's home folder, as configured.
     #[serde(default)]
     pub home: String,
-    /// What the user calls it.
+    /// The name that the user gave to the home.
     #[serde(default)]
     pub home_name: Option<String>,
-    /// The remote that tells of it; `None`: its files are on this machine.
+    /// The remote that reports it; `None` if its files are on this machine.
     #[serde(default)]
     pub host: Option<Arc<str>>,
-    /// How the user reaches it.
+    /// How the user runs it.
     #[serde(default)]
     pub surface: Surface,
     /// Whether it is on the card.
     #[serde(default)]
     pub shown: bool,
-    /// Whether it may be: helpers of other sessions never are.
+    /// Whether it may be on the card: helpers of other sessions never are.
     #[serde(default = "yes")]
     pub visible: bool,
     /// Name of the project's folder.
@@ -182,18 +182,18 @@ pub struct SessionReport {
     pub model: Option<String>,
     /// The reasoning effort.
     pub effort: Option<String>,
-    /// The service tier, where one was chosen.
+    /// The service tier, if one was chosen.
     pub service_tier: Option<String>,
     /// What the agent is doing.
     pub activity: Activity,
-    /// Name of the file at hand, where cards may show it.
+    /// The name of the current file, if cards may show it.
     #[serde(default)]
     pub file: Option<String>,
     /// When it began.
     pub started_at: Option<Timestamp>,
-    /// Its newest line.
+    /// The time of its newest line.
     pub last_event_at: Option<Timestamp>,
-    /// Its newest change of tokens.
+    /// The time of its newest change of tokens.
     pub last_usage_at: Option<Timestamp>,
     /// Whether the figures are as found at the start.
     #[serde(default)]
@@ -201,7 +201,7 @@ pub struct SessionReport {
     /// Whether the total is still being counted.
     #[serde(default)]
     pub counting: bool,
-    /// Whether more was used than the agent's version writes down.
+    /// Whether more was used than the agent's version records.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lower_bound: bool,
     /// The session that started it.
@@ -214,18 +214,18 @@ pub struct SessionReport {
     pub usage: Usage,
     /// The context window.
     pub context: Option<Context>,
-    /// What only the user's other machines need to know.
+    /// What only the user's other machines need.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Box<PlaceReport>>,
 }
 
-/// What earlier versions do not tell.
+/// The default for reports of earlier versions.
 fn yes() -> bool {
     true
 }
 
 impl SessionReport {
-    /// `session` as it stands at `now`, without the names of the file at hand and of its home.
+    /// `session` at `now`, without the names of its current file and its home.
     pub fn new(
         session: &Session,
         shown: bool,
@@ -268,18 +268,18 @@ impl SessionReport {
 /// The settings file as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigReport {
-    /// Where it is, or would be.
+    /// Its path, even if it does not exist.
     pub path: Option<String>,
-    /// What is wrong, one line each, with file, line and key.
+    /// The mistakes, one line each, with file, line and key.
     pub issues: Vec<String>,
 }
 
 /// One line of `watch --json` and `replay --json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub kind: EventKind,
 }
@@ -290,7 +290,7 @@ impl Event {
         !matches!(self.kind, EventKind::Status | EventKind::About { .. })
     }
 
-    /// The remote that tells of it.
+    /// The remote that reports it.
     pub fn host(&self) -> Option<&str> {
         match &self.kind {
             EventKind::Usage(usage) => usage.host.as_deref(),
@@ -302,25 +302,25 @@ impl Event {
     }
 }
 
-/// What happened.
+/// The kinds of events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum EventKind {
     /// A session's tokens changed, or were restored.
     Usage(UsageReport),
-    /// A session does something else now.
+    /// A session's activity changed.
     Activity {
         /// The session.
         session: String,
-        /// Whose.
+        /// The agent.
         agent: Agent,
-        /// The remote that tells of it.
+        /// The remote that reports it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         host: Option<Arc<str>>,
-        /// What it does.
+        /// The new activity.
         activity: Activity,
     },
-    /// Limits were learnt.
+    /// New limits were observed.
     Limits(Box<LimitsReport>),
     /// A session appeared, was restored or ended.
     Session {
@@ -330,16 +330,16 @@ pub enum EventKind {
         /// The session.
         session: Box<SessionReport>,
     },
-    /// What lasts of a session is something else, for the user's other machines: its model, its folder, how full its context
+    /// Lasting facts of a session changed, for the user's other machines: its model, its folder, how full its context
     /// is.
     About {
         /// The session.
         session: Box<SessionReport>,
     },
-    /// The status report says something else that no other event tells: of links, a pause, the settings, problems, or
-    /// sessions long idle. For those who show the report.
+    /// The status report changed in a way that no other event shows: links, a pause, the settings, problems, or
+    /// sessions idle for long. For listeners that show the report.
     Status,
-    /// Another card is shown, or none.
+    /// The card changed, or was cleared.
     Card {
         /// The card; `None` when it was cleared.
         card: Option<CardReport>,

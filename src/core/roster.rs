@@ -1,7 +1,7 @@
-//! Which session is on the card: the freshest active one, without flapping.
+//! Chooses the session on the card: the freshest active one, without frequent changes.
 //!
-//! Another session takes the card at once when the shown one ends its turn or goes idle; while the shown one is still
-//! at work, a fresher one waits for [`PATIENCE`].
+//! If the shown session ends its turn or goes idle, another one is shown at once. While it is at work, a fresher one
+//! waits for [`PATIENCE`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::core::session::Session;
 use crate::core::source::Agent;
 use crate::core::time::{Now, later};
 
-/// How long a fresher session waits while the shown one is still at work.
+/// How long a fresher session waits while the shown one is at work.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The last lines of a sub-agent that ended with its turn may be stamped so much later than the turn's end.
+/// The last lines of a sub-agent that ended with its turn may have a time this much after the turn's end.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Sub-agents of sub-agents are followed up this far.
+/// Sub-agents of sub-agents are followed up to this depth.
 const GENERATIONS: usize = 8;
 
 /// Chooses the session to show.
@@ -31,21 +31,21 @@ pub struct Roster {
 
 type Key = (Agent, String);
 
-/// The work of a session's sub-agents, theirs included.
+/// The work of a session's sub-agents, with theirs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Helped {
     /// Their newest line.
     pub last_event_at: Option<Timestamp>,
     /// Until when one of them counts as at work.
     pub at_work_until: Option<Timestamp>,
-    /// The same of those that have written since the session's newest turn ended.
+    /// The same, of those that have written since the session's newest turn ended.
     pub outlive_until: Option<Timestamp>,
-    /// Since when one of them awaits the user, as a register says.
+    /// Since when one of them awaits the user, by a register.
     pub awaits_user_since: Option<Timestamp>,
 }
 
 impl Helped {
-    /// Adds what `helper` does for `session`.
+    /// Adds the work of `helper` for `session`.
     fn add(&mut self, helper: &Session, session: &Session) {
         let until = helper.own_work_until();
         self.last_event_at = self.last_event_at.max(helper.last_event_at);
@@ -58,7 +58,7 @@ impl Helped {
     }
 }
 
-/// What is weighed of one session.
+/// One session, with what decides about it.
 struct Candidate<'a> {
     session: &'a Session,
     freshness: Option<Timestamp>,
@@ -107,7 +107,7 @@ impl Roster {
         chosen.map(|candidate| candidate.session)
     }
 
-    /// When the choice changes by itself because a fresher session has waited long enough.
+    /// When the choice changes without a new event, because a fresher session has waited long enough.
     pub fn deadline(&self) -> Option<Duration> {
         self.challenged_since.map(|since| since.saturating_add(PATIENCE))
     }
@@ -128,7 +128,7 @@ fn weigh(session: &Session, now: Now, idle_after: Duration) -> Option<Candidate<
     })
 }
 
-/// What the sub-agents of every session that has some are doing. `sessions` are in the order of their keys.
+/// The work of the sub-agents of each session that has some. `sessions` are in the order of their keys.
 pub fn helped(sessions: &[&Session]) -> BTreeMap<String, Helped> {
     let parent_of = |helper: &Session| {
         let parent = (helper.agent, helper.parent.as_deref()?);

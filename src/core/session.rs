@@ -1,7 +1,7 @@
-//! One conversation of an agent, as its file tells it.
+//! One conversation of an agent, as its files describe it.
 //!
-//! A [`Session`] is plain data: what is known, with the times at which it was learnt. What it amounts to *now* (what
-//! the agent is doing, whether it is still at work) is asked with the time as an argument.
+//! A [`Session`] is plain data: the facts, with the times at which they were observed. Questions about *now* (what
+//! the agent is doing, whether it is still at work) have the time as an argument.
 //! Read next: [`crate::core::roster`], which chooses among sessions.
 
 mod context;
@@ -25,92 +25,93 @@ use crate::core::usage::{Tokens, Usage};
 pub use context::Context;
 pub use far::Far;
 
-/// How long a tool may run without a line before it is taken for dead. Builds and tests are silent.
+/// How long a tool may run without a line before it counts as dead. Builds and tests write nothing for a while.
 pub const CALL_SILENCE: Duration = Duration::from_secs(30 * 60);
 
 /// How long a turn may be silent without an open call. While a model streams, nothing is written.
 pub const TURN_SILENCE: Duration = Duration::from_secs(10 * 60);
 
-/// Where the end of a turn is not recorded (Codex before 0.100), how long after the agent's last words it is over.
+/// If the end of a turn is not recorded (Codex before 0.100), how long after the agent's last text it is over.
 pub const REPLY_QUIET: Duration = Duration::from_secs(30);
 
-/// How long something that is recorded only when it is done is still shown.
+/// How long an action is still shown that is recorded only at its end.
 pub const JUST_DONE: Duration = Duration::from_secs(5);
 
-/// What a register says of a turn's end is this much later at most.
+/// A register's message about a turn's end is at most this much later.
 const REGISTER_LAG: Duration = Duration::from_secs(5);
 
-/// A gap after which the card's timer starts anew.
+/// After a gap of this length the card's timer starts again.
 pub const TIMER_GAP: Duration = Duration::from_secs(6 * 3600);
 
-/// One conversation of an agent, identified by the agent's own id. What many have in common is shared.
+/// One conversation of an agent, identified by the agent's own id. Values that many sessions have in common are
+/// shared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {
-    /// Whose.
+    /// The agent.
     pub agent: Agent,
     /// The agent's own id.
     pub id: String,
     /// The home folder it was found in, as configured.
     pub home: Arc<str>,
-    /// How the user reaches it.
+    /// How the user runs it.
     pub surface: Surface,
     /// Whether it may be on a card: not a sub-agent, review or memory run.
     pub visible: bool,
     /// The session that started this one.
     pub parent: Option<Arc<str>>,
-    /// The session whose history it began with.
+    /// The session whose history is copied at its beginning.
     pub forked_from: Option<Arc<str>>,
-    /// The session that its process began with, where that was another one.
+    /// The session that its process began with, if that was another one.
     pub process: Option<Arc<str>>,
-    /// The working folder. Only its last name is ever shown; privacy rules match the whole.
+    /// The working folder. Only its last name is ever shown; privacy rules match the whole path.
     pub cwd: Option<Arc<str>>,
-    /// The other folders that it worked in, for the privacy rules.
+    /// Other folders that it worked in, for the privacy rules.
     pub been: Vec<Arc<str>>,
-    /// Whether it may have worked in folders that are not among those.
+    /// Whether it may have worked in further folders that are not listed.
     pub lost: bool,
     /// The git branch.
     pub branch: Option<Arc<str>>,
-    /// The model that works in it.
+    /// The model in use.
     pub model: Arc<Model>,
-    /// When this file of the session was begun, where its copies say the same.
+    /// When this file of the session was begun, if its copies give the same time.
     pub file_begun_at: Option<Timestamp>,
-    /// Of the total, what the session had used before this file, as its counters tell.
+    /// The part of the total that the session had used before this file, by its counters.
     pub before: Option<Box<Tokens>>,
     /// When the session began.
     pub started_at: Option<Timestamp>,
-    /// From when the card's timer counts: the start, or the first event after a long gap.
+    /// The start of the card's timer: the session's start, or the first event after a long gap.
     pub timer_from: Option<Timestamp>,
-    /// The newest line's own time.
+    /// The time of the newest line.
     pub last_event_at: Option<Timestamp>,
-    /// The newest line's time that changed the tokens.
+    /// The time of the newest line that changed the tokens.
     pub last_token_event_at: Option<Timestamp>,
-    /// The turn at hand, by the agent's own id.
+    /// The current turn, by the agent's own id.
     pub turn: Option<Box<str>>,
     /// The token figures.
     pub usage: Usage,
     /// Whether the total is provisional because the file has not been read whole yet.
     pub counting: bool,
-    /// Whether more was used than the agent's version writes down.
+    /// Whether more was used than the agent's version records.
     pub lower_bound: bool,
-    /// Whether there are figures and they are as found, with no event since. The engine knows that, no file does.
+    /// Whether its figures are as found at the start, without an event since. Set by the engine.
     pub restored: bool,
     /// How full the context window is.
     pub context: Option<Context>,
-    /// Tokens in it, where only its size is not known from the file.
+    /// Tokens in the context window, if its size is not in the file.
     pub context_used: Option<u64>,
     /// What the agent is doing.
     pub work: Work,
-    /// Whether nothing more will come: the stream that told of it has ended.
+    /// Whether no more will come, because the session's stream has ended.
     pub over: bool,
-    /// What its sub-agents are doing. Not in its own file: [`crate::core::roster`] tells.
+    /// The work of its sub-agents. Set by [`crate::core::roster`], because it is not in the session's own file.
     pub helped: Option<Box<Helped>>,
-    /// What the agent's register of running processes says of it. Not in its file: [`crate::core::register`] tells.
+    /// The session's entry in the agent's register of running processes. Set by [`crate::core::register`].
     pub registration: Option<Box<Registration>>,
-    /// Where its files are not on this machine.
+    /// Its remote, if its files are on another machine.
     pub far: Option<Box<Far>>,
 }
 
-/// A model and how it is asked, in the agent's own words.
+/// A model and its settings, in the agent's own words.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Model {
     /// Its name.
@@ -121,37 +122,37 @@ pub struct Model {
     pub service_tier: Option<Arc<str>>,
 }
 
-/// What a session's lines say of the work at hand.
+/// The current work, as the session's lines describe it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Work {
     /// Whether a turn has begun and not ended.
     pub turn_open: bool,
     /// When the newest turn ended; `None` while one is open.
     pub ended_at: Option<Timestamp>,
-    /// Whether the end of that turn said that helpers go on.
+    /// Whether helpers go on, by the line that ended the turn.
     pub helpers_pending: bool,
-    /// Whether a command of the user's own runs, in no turn.
+    /// Whether a command of the user runs outside of any turn.
     pub user_command: bool,
-    /// Whether a decision of the user's is awaited, as its lines tell.
+    /// Whether the agent awaits a decision of the user, by its lines.
     pub user_awaited: bool,
-    /// Whether the agent has said something since, where the end of turns is not recorded.
+    /// Whether the agent has written text since the turn began, if the ends of turns are not recorded.
     pub may_be_over: bool,
-    /// The tools at work, oldest first, with the agent's ids.
+    /// The running tools, oldest first, with the agent's ids.
     pub calls: Vec<(Option<String>, Doing)>,
-    /// What was done last, where only its end is recorded.
+    /// The last action, if only its end is recorded.
     pub just_done: Option<Box<(Timestamp, Doing)>>,
-    /// Until when the account is known to be out of its limit.
+    /// When the account's limit ends, as far as known.
     pub limited_until: Option<Box<Timestamp>>,
 }
 
 impl Session {
-    /// Which of all agents' sessions it is.
+    /// The key of this session among those of all agents.
     pub fn key(&self) -> (Agent, &str) {
         (self.agent, &self.id)
     }
 
-    /// Nothing was written later than now. Stamps that say so are from before the clock was set back, and would keep
-    /// the session alive until it is as late again.
+    /// Moves times after `wall` to `wall`. Such times are from before the clock was set back, and would keep the
+    /// session alive until the clock reaches them again.
     pub fn not_after(&mut self, wall: Timestamp) {
         self.last_event_at = self.last_event_at.map(|at| at.min(wall));
         if let Some(done) = &mut self.work.just_done {
@@ -166,10 +167,10 @@ impl Session {
         }
     }
 
-    /// Until when the session counts as at work if nothing more is heard of it; `None` when its turn is over and nobody
-    /// works for it.
+    /// Until when the session counts as at work if no more lines come; `None` if its turn is over and no sub-agent
+    /// works.
     ///
-    /// The work of its sub-agents is its work, also when they outlive the turn that started them.
+    /// The work of its sub-agents counts as its own, also after the turn that started them.
     pub fn at_work_until(&self) -> Option<Timestamp> {
         self.own_work_until().max(self.helped_until()).max(self.busy_until())
     }
@@ -179,7 +180,7 @@ impl Session {
         self.turn_until().filter(|_| self.is_turn_open())
     }
 
-    /// The same as its lines tell.
+    /// The same, by its lines alone.
     fn turn_until(&self) -> Option<Timestamp> {
         let patience = if self.work.user_command || !self.work.calls.is_empty() {
             CALL_SILENCE
@@ -193,14 +194,14 @@ impl Session {
         Some(later(self.alive_at()?, patience))
     }
 
-    /// Until when its register's word is believed that it is at work, where no line has said so yet.
+    /// Until when it counts as at work by its register, if no line has shown work yet.
     fn busy_until(&self) -> Option<Timestamp> {
         let busy_since = self.says(Status::Busy)?;
         let is_news = self.last_event_at.is_none_or(|last| busy_since > last) && !self.over;
         (is_news && self.awaits_user_since().is_none()).then(|| later(busy_since, TURN_SILENCE))
     }
 
-    /// Until when its sub-agents are at work for it.
+    /// Until when its sub-agents work for it.
     fn helped_until(&self) -> Option<Timestamp> {
         let until = self.helpers_until().filter(|_| !self.work.user_awaited)?;
         let goes_on = self.is_turn_open()
@@ -208,7 +209,7 @@ impl Session {
         goes_on.then_some(until)
     }
 
-    /// The same as its lines and theirs tell. A sub-agent's line is also a sign of life of the turn that waits for it.
+    /// The same, by its lines and theirs. A sub-agent's line also shows that the turn waiting for it is alive.
     fn helpers_until(&self) -> Option<Timestamp> {
         let helped = self.helped.as_deref().copied().unwrap_or_default();
         let silent = |since: Option<Timestamp>| since.map(|at| later(at, TURN_SILENCE));
@@ -216,20 +217,20 @@ impl Session {
             return helped.at_work_until.max(silent(helped.last_event_at));
         };
         if self.work.helpers_pending {
-            // They are done when the agent says so, which it does a moment after the last one is.
+            // They are done when the agent writes so, which is a moment after the last one ends.
             let since = helped.last_event_at.filter(|at| *at > ended_at);
             return helped.at_work_until.max(silent(since).or(Some(later(ended_at, CALL_SILENCE))));
         }
-        // Those that a turn takes with it leave their files as they are.
+        // Sub-agents that end with a turn write no last line.
         if self.says(Status::Busy).is_some() { helped.at_work_until } else { helped.outlive_until }
     }
 
-    /// What its sub-agents are doing, while that is its own work.
+    /// The work of its sub-agents, while it counts as the session's own.
     fn help(&self) -> Option<Helped> {
         self.helped.as_deref().copied().filter(|_| self.helped_until().is_some())
     }
 
-    /// Whether its register has said since their last line that nobody is at work.
+    /// Whether the register has reported since their last line that no sub-agent is at work.
     fn helpers_are_over(&self) -> bool {
         let helped_at = self.helped.as_ref().and_then(|helped| helped.last_event_at);
         let pending_at = self.work.ended_at.filter(|_| self.work.helpers_pending);
@@ -237,30 +238,30 @@ impl Session {
         self.awaits_user_since().is_some() || self.says(Status::Idle).is_some_and(|at| Some(at) >= newest)
     }
 
-    /// Since when its register says this; `None` when it says something else, or nothing.
+    /// Since when its register has this status; `None` if it has another one, or none.
     fn says(&self, wanted: Status) -> Option<Timestamp> {
         let Registration::Open(open) = self.registration.as_deref()? else { return None };
         open.since.filter(|_| open.status == Some(wanted))
     }
 
-    /// Since when the user is awaited, by it or by one of its sub-agents, as its lines or a register say.
+    /// Since when the session or one of its sub-agents awaits the user, by its lines or a register.
     pub(crate) fn awaits_user_since(&self) -> Option<Timestamp> {
         let by_lines = self.last_event_at.filter(|_| self.work.user_awaited);
         let by_helpers = self.helped.as_ref().and_then(|helped| helped.awaits_user_since);
         self.says(Status::Waiting).max(by_lines).max(by_helpers)
     }
 
-    /// Whether nothing more will come of it.
+    /// Whether the session has ended.
     fn is_closed(&self) -> bool {
         self.over || matches!(self.registration.as_deref(), Some(Registration::Closed(_)))
     }
 
-    /// Whether it is the agent's turn, or a command of the user's own runs: its lines say so, and its register does not
-    /// know better.
+    /// Whether a turn is open, or a command of the user runs: by its lines, unless its register has newer
+    /// information.
     fn is_turn_open(&self) -> bool {
         let says_otherwise = match self.registration.as_deref() {
             Some(Registration::Open(open)) => match open.status {
-                // A line that is newer than the word is of the next turn.
+                // A line newer than the status belongs to the next turn.
                 Some(Status::Idle) => open.since.is_some() && open.since >= self.last_event_at,
                 Some(Status::Waiting) => true,
                 Some(Status::Busy) | None => false,
@@ -271,7 +272,7 @@ impl Session {
         is_at_work && !self.is_closed() && !says_otherwise && self.awaits_user_since().is_none()
     }
 
-    /// The newest line that tells of it.
+    /// The time of its newest line or sign of life.
     pub fn freshness(&self) -> Option<Timestamp> {
         self.last_event_at.max(self.help().and_then(|helped| helped.last_event_at))
     }
@@ -281,13 +282,13 @@ impl Session {
         self.at_work_until().is_some_and(|until| wall < until)
     }
 
-    /// From when the session is idle: `idle_after` past its last work or line and those of its sub-agents, when it was closed, or at once when it is
-    /// over.
+    /// From when the session is idle: `idle_after` past the last work or line of it and its sub-agents; when it was
+    /// closed; or at once if its stream has ended.
     pub fn idle_from(&self, idle_after: Duration) -> Option<Timestamp> {
         if self.over {
             return self.last_event_at;
         }
-        // Until its register said otherwise it was at work.
+        // It was at work until its register reported otherwise.
         let worked_until = self.turn_until().max(self.helpers_until());
         let stopped_at = self.says(Status::Idle).zip(worked_until).map(|(at, until)| at.min(until));
         let helped_at = self.helped.as_ref().and_then(|helped| helped.last_event_at);
@@ -308,12 +309,12 @@ impl Session {
         }
     }
 
-    /// The kind of it, as far as JSON tells it.
+    /// The activity at `wall`, as JSON shows it.
     pub fn activity(&self, wall: Timestamp, idle_after: Duration) -> Activity {
         self.work_at(wall, idle_after).map_or_else(|activity| activity, |doing| doing.activity).listed()
     }
 
-    /// The work that its lines name, else the kind of it that follows.
+    /// The work that its lines name, else the activity that follows from its state.
     fn work_at(&self, wall: Timestamp, idle_after: Duration) -> Result<&Doing, Activity> {
         if self.idle_from(idle_after).is_none_or(|from| wall >= from) {
             return Err(Activity::Idle);
@@ -323,7 +324,7 @@ impl Session {
             return Err(if limited { Activity::LimitReached } else { Activity::Waiting });
         }
         if self.own_work_until().is_none_or(|until| wall >= until) {
-            // Itself it is silent; its sub-agents are at work, or were just now.
+            // It is silent itself; its sub-agents are at work, or were just now.
             let helped =
                 self.help().and_then(|helped| helped.at_work_until).is_some_and(|until| wall < until);
             let awaited = self.work.helpers_pending && self.helped_until().is_some_and(|until| wall < until);
@@ -341,7 +342,7 @@ impl Session {
         }
     }
 
-    /// The next moment after `wall` at which [`Self::doing`] changes by itself; `None` once it is idle.
+    /// The next time after `wall` at which [`Self::doing`] changes without an event; `None` once it is idle.
     pub fn next_change(&self, wall: Timestamp, idle_after: Duration) -> Option<Timestamp> {
         let idle_from = self.idle_from(idle_after).filter(|from| *from > wall)?;
         let just_done = self.work.just_done.as_ref().map(|done| later(done.0, JUST_DONE));
@@ -355,7 +356,7 @@ impl Session {
 /// One change of a session's token figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageEvent {
-    /// When.
+    /// The time of the change.
     pub at: Timestamp,
     /// The turn, by the agent's own id.
     pub turn: Option<String>,
@@ -363,9 +364,9 @@ pub struct UsageEvent {
     pub usage: Usage,
     /// What this event added; `None` when it announces restored figures.
     pub added: Option<Tokens>,
-    /// The call of a model that it came from, where the source tells.
+    /// The model call that it came from, if the source names it.
     pub call: Option<Call>,
-    /// Whether no line of usage told it: it is what the agent's own account of the session has beyond them.
+    /// Whether no usage line contained it: the agent's own account of the session has more than its lines.
     #[serde(default)]
     pub unlisted: bool,
 }

@@ -1,7 +1,7 @@
-//! Who gives way to whom when a second daemon starts, and whether a process is the one that a record names.
+//! Decides which daemon stays when a second one starts, and whether a process is the one that a lock record names.
 //!
-//! The shell (`src/takeover.rs`) asks, looks and signals; every decision is here. A process is ended only when
-//! everything that the record says of it is still true of it, because process ids are used again.
+//! The shell (`src/cmd/daemon/takeover.rs`) asks, reads and signals; every decision is here. A process is ended only if
+//! everything in the record is still true of it, because process ids are reused.
 //!
 //! Longer than other files because every case in which a process may be ended, or must not be, is in its tests.
 
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How long a holder of the lock that nobody can talk to is taken to be starting or ending.
+/// How long a holder of the lock that does not answer is taken to be starting or ending.
 pub const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Who holds the lock. What the system does not tell is absent, and such a record cannot be verified.
+/// The holder of the lock. Values that the system does not give are absent, and such a record cannot be verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockRecord {
     /// The process id.
@@ -24,7 +24,7 @@ pub struct LockRecord {
     pub start_time: Option<u64>,
     /// The executable.
     pub exe: Option<PathBuf>,
-    /// The executable's device and inode, which a replaced file at the same path does not share.
+    /// The executable's device and inode, which change if the file at the path is replaced.
     #[serde(default)]
     pub exe_file: Option<(u64, u64)>,
     /// The user, on Unix.
@@ -32,17 +32,17 @@ pub struct LockRecord {
     /// The user, on Windows: its security identifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
-    /// Linux's name for this boot; absent elsewhere.
+    /// Linux's id of this boot; absent elsewhere.
     pub boot_id: Option<String>,
     /// The program's version.
     pub version: String,
-    /// 128 random bits in hexadecimal: this very instance.
+    /// 128 random bits in hexadecimal that identify this instance.
     pub token: String,
 }
 
 impl LockRecord {
-    /// Whether this process started later than `other`: by the time, and within one tick of it by the id.
-    /// Times of two boots, or unknown ones, tell nothing.
+    /// Whether this process started later than `other`: by the time, and within one tick of it by the id. False for
+    /// times of different boots and for unknown times.
     pub fn started_later_than(&self, other: &Self) -> bool {
         match (self.start_time, other.start_time) {
             (Some(own), Some(others)) if self.boot_id == other.boot_id => {
@@ -52,13 +52,13 @@ impl LockRecord {
         }
     }
 
-    /// Whether this program is of an older version than `other`; versions that cannot be read are not.
+    /// Whether this program is of an older version than `other`; false for versions that cannot be parsed.
     pub fn is_older_than(&self, other: &Self) -> bool {
         compare_versions(&self.version, &other.version) == Some(Ordering::Less)
     }
 }
 
-/// What the system says of a running process.
+/// The system's data about a running process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Process {
     /// As in [`LockRecord::start_time`].
@@ -73,18 +73,18 @@ pub struct Process {
     pub sid: Option<String>,
 }
 
-/// What a record is worth.
+/// The result of checking a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The process is the one that the record names, and it is ours to end.
+    /// The process is the one that the record names, and may be ended.
     Ours,
-    /// There is no such process any more.
+    /// The process no longer exists.
     Gone,
-    /// It is another process, or it cannot be told; why, for a sentence.
+    /// It is another process, or it cannot be verified; the reason, for a sentence.
     NotOurs(&'static str),
 }
 
-/// Whether `process`, which has the record's id, is the one that the record names. `own` is who asks.
+/// Whether `process`, which has the record's id, is the one that the record names. `own` is the record of the caller.
 pub fn verify(record: &LockRecord, own: &LockRecord, process: Option<&Process>) -> Verdict {
     let Some(process) = process else { return Verdict::Gone };
     if record.boot_id != own.boot_id {
@@ -107,24 +107,24 @@ pub fn verify(record: &LockRecord, own: &LockRecord, process: Option<&Process>) 
     Verdict::Ours
 }
 
-/// The very file, wherever it is now, or the path, whatever file is there now.
+/// Whether the executable is the same file, at any path, or at the same path, with any content.
 fn is_same_program(record: &LockRecord, process: &Process) -> bool {
     let is_same_file = record.exe_file.is_some() && record.exe_file == process.exe_file;
     let recorded = record.exe.as_deref().map(without_deleted);
     is_same_file || recorded.is_some() && recorded == process.exe.as_deref().map(without_deleted)
 }
 
-/// Without what Linux adds to the path of a running file that was replaced or removed.
+/// The path without the suffix that Linux adds for a running file that was replaced or removed.
 fn without_deleted(path: &Path) -> &Path {
     path.to_str().and_then(|text| text.strip_suffix(" (deleted)")).map_or(path, Path::new)
 }
 
-/// `major.minor.patch`, and whether that is a release: a pre-release comes before it.
+/// `major.minor.patch`, and whether it is a release: a pre-release is older than its release.
 pub(crate) fn compare_versions(one: &str, other: &str) -> Option<Ordering> {
     Some(version(one)?.cmp(&version(other)?))
 }
 
-/// Whether both are of one major version, as far as that can be read.
+/// Whether both are of one major version; unknown versions count as such.
 pub(crate) fn is_same_major(one: &str, other: &str) -> bool {
     match (version(one), version(other)) {
         (Some(([one, ..], _)), Some(([other, ..], _))) => one == other,
@@ -147,16 +147,16 @@ pub enum Refusal {
     StartedLater,
     /// It is of a newer version.
     NewerVersion,
-    /// It is ending, or handing over to somebody else.
+    /// It is ending, or handing over to another process.
     Busy,
-    /// For a reason that this version does not know.
+    /// A reason that this version does not know.
     Other,
 }
 
-/// The holder's answer to a newcomer that asks it to hand over.
+/// The holder's answer to a newcomer's request to hand over.
 ///
 /// # Errors
-/// Why it does not.
+/// The reason for a refusal.
 pub fn hand_over(holder: &LockRecord, newcomer: &LockRecord, replace: bool) -> Result<(), Refusal> {
     if holder.started_later_than(newcomer) {
         Err(Refusal::StartedLater)
@@ -167,57 +167,57 @@ pub fn hand_over(holder: &LockRecord, newcomer: &LockRecord, replace: bool) -> R
     }
 }
 
-/// How a `run` deals with one that is there already.
+/// The options of `run` about a running daemon.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Manner {
-    /// `--no-takeover`: a healthy one stays.
+    /// `--no-takeover`: a healthy daemon stays.
     pub no_takeover: bool,
-    /// `--replace`: a newer version goes as well.
+    /// `--replace`: a daemon of a newer version is replaced as well.
     pub replace: bool,
 }
 
-/// What came of asking the holder.
+/// The holder's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stance {
     /// It hands over.
     Agreed,
-    /// It does not.
+    /// It refuses.
     Refused(Refusal),
-    /// It is healthy; more was not asked.
+    /// It is healthy; the request was not made.
     Healthy,
-    /// Nobody listens: it is starting, ending, or has lost its socket.
+    /// No process listens: the holder is starting, ending, or has lost its socket.
     Away,
-    /// It took the question and said nothing in time.
+    /// It accepted the request and did not answer in time.
     Silent,
 }
 
-/// What the newcomer does next.
+/// The newcomer's next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Move {
-    /// Waits for the lock, which the holder is about to give up.
+    /// Wait for the lock, which the holder is about to release.
     AwaitLock,
-    /// Tries again in a moment.
+    /// Try again in a moment.
     TryAgain,
-    /// Leaves: the holder started later.
+    /// Exit: the holder started later.
     Leave,
-    /// Ends the process that the record names, if [`verify`] allows it.
+    /// End the process that the record names, if [`verify`] allows it.
     Evict,
-    /// Fails.
+    /// Fail.
     GiveUp(Reason),
 }
 
 /// Why a newcomer fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// Another instance is running, and is to be left alone or will not go.
+    /// Another daemon runs, and may not or cannot be replaced.
     Running,
     /// The other instance is of a newer version.
     NewerVersion,
-    /// Somebody holds the lock and no record says who.
+    /// The lock is held and no record names the holder.
     NoRecord,
 }
 
-/// What to do about a holder that gave `answer`, `waited` after this holder was first found.
+/// The next step after the holder's `answer`, `waited` after this holder was first found.
 pub fn step(
     manner: Manner,
     own: &LockRecord,

@@ -1,4 +1,4 @@
-//! What time alone brings about, and when: each kind has a name and one moment.
+//! The named timers of the engine.
 //!
 //! Read next: [`crate::core::engine`], which keeps the table.
 
@@ -6,32 +6,32 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// What happens by itself at its moment.
+/// What happens at the time of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
-    /// A session does something else, or goes idle.
+    /// A session's activity changes, or it goes idle.
     Activity,
-    /// A window of limits begins anew.
+    /// A rate-limit window resets.
     LimitReset,
-    /// Limits have not been heard of for so long that they may be others.
+    /// Limits were not observed for so long that they may have changed.
     LimitsStale,
-    /// A window of limits was to be used up.
+    /// A rate-limit window was expected to be used up.
     LimitEmpty,
-    /// The session on the card gives way to another one.
+    /// Another session takes the card.
     Turn,
-    /// Settings that show more than those before come into force.
+    /// Settings that show more than the earlier ones take effect.
     Settings,
-    /// A pause is over.
+    /// A pause ends.
     Pause,
     /// A link is connected.
     Connect,
-    /// A card is sent, or taken away.
+    /// A card is sent or cleared.
     Publish,
-    /// A card is sent once more, in case it was lost.
+    /// A card is sent again, in case Discord lost it.
     Reassert,
-    /// A link is ended.
+    /// A link is disconnected.
     Disconnect,
-    /// A link that was told to end counts as ended.
+    /// A link that was told to disconnect counts as disconnected.
     Close,
 }
 
@@ -54,12 +54,12 @@ impl fmt::Display for Timer {
     }
 }
 
-/// The moments by the monotonic clock.
+/// The timers, with their monotonic times.
 #[derive(Debug, Default)]
 pub struct Timers(BTreeMap<Timer, Duration>);
 
 impl Timers {
-    /// Sets a timer to a moment; `None` stops it.
+    /// Sets a timer; `None` stops it.
     pub fn set(&mut self, timer: Timer, at: Option<Duration>) {
         match at {
             Some(at) => drop(self.0.insert(timer, at)),
@@ -67,7 +67,7 @@ impl Timers {
         }
     }
 
-    /// The one that is due first.
+    /// The timer that is due first.
     pub fn next(&self) -> Option<(Duration, Timer)> {
         self.0.iter().map(|(timer, at)| (*at, *timer)).min()
     }

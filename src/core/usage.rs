@@ -1,15 +1,15 @@
-//! Token figures: what is counted, and how the triplet `delta | last | total` grows.
+//! Token figures: the kinds of tokens, and the triplet `delta | last | total`.
 //!
-//! Sources translate their agent's own counters into [`Tokens`] before anything is added up here,
-//! so that both agents' figures mean the same thing.
+//! Sources convert their agent's own counters into [`Tokens`] first, so that the figures of all agents have the same
+//! meaning.
 //! Read next: [`crate::core::session`], which owns one [`Triplet`] per session.
 
 use serde::{Deserialize, Serialize};
 
-/// Tokens by kind. The kinds do not overlap: nothing is in two of them.
+/// Tokens by kind. The kinds do not overlap.
 ///
-/// Codex writes `input_tokens` including what was read from or written to a cache; the Codex source
-/// takes both out (`facts`: protocol.rs `TokenUsage`, "input_tokens includes cached").
+/// Codex's `input_tokens` includes tokens read from or written to a cache; the Codex source subtracts both (`facts`:
+/// protocol.rs `TokenUsage`, "input_tokens includes cached").
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tokens {
     /// Input neither read from nor written to a cache.
@@ -25,10 +25,10 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// No tokens at all.
+    /// No tokens.
     pub const ZERO: Self = Self { input: 0, cached_input: 0, cache_write: 0, output: 0, reasoning: 0 };
 
-    /// What was not read from a cache, plus output: the `total=` that Codex itself prints.
+    /// Input that was not read from a cache, plus output: the `total=` that Codex prints.
     pub fn blended(&self) -> u64 {
         self.fresh_input().saturating_add(self.output)
     }
@@ -43,7 +43,7 @@ impl Tokens {
         self.blended().saturating_add(self.cached_input)
     }
 
-    /// The figure that `count` asks for.
+    /// The figure for `count`.
     pub fn counted(&self, count: Count) -> u64 {
         match count {
             Count::Blended => self.blended(),
@@ -56,13 +56,13 @@ impl Tokens {
         *self == Self::ZERO
     }
 
-    /// Kind by kind sum, held at the largest number instead of overflowing.
+    /// Sum by kind, saturating.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         self.zip(other, u64::saturating_add)
     }
 
-    /// Kind by kind difference, held at zero.
+    /// Difference by kind, not below zero.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
         self.zip(other, u64::saturating_sub)
@@ -95,7 +95,7 @@ pub enum Count {
 pub struct Triplet {
     /// How much the total rose at the last usage event that changed it.
     pub delta: Option<u64>,
-    /// Tokens of the current turn, or of the last one when none is running.
+    /// Tokens of the current turn, or of the last one if none is running.
     pub last: Option<u64>,
     /// All tokens of this session, its own.
     pub total: Option<u64>,
@@ -104,10 +104,10 @@ pub struct Triplet {
 /// The triplet's three parts by kind of token, as a session keeps them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// What the last usage event that changed the total added.
+    /// The tokens of the last usage event that changed the total.
     #[serde(rename = "delta")]
     pub session_delta_tokens: Option<Tokens>,
-    /// The current turn's tokens, or the last one's when none is running.
+    /// The current turn's tokens, or the last one's if none is running.
     #[serde(rename = "last")]
     pub last_turn_tokens: Option<Tokens>,
     /// All tokens of this session, its own.
@@ -116,7 +116,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The triplet as `count` asks for it.
+    /// The triplet as counted by `count`.
     pub fn triplet(&self, count: Count) -> Triplet {
         let counted = |tokens: Option<Tokens>| tokens.map(|tokens| tokens.counted(count));
         Triplet {

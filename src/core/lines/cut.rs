@@ -1,21 +1,21 @@
-//! Cuts the long texts of a JSON line as its bytes pass, so that what is left is a short line of JSON.
+//! Cuts the long texts of a JSON line while reading it, so that a short JSON line is left.
 //!
-//! Knows strings and escapes, nothing else of JSON: every byte outside of strings is kept.
+//! It parses only strings and escapes: every byte outside of strings is kept.
 
-/// How much of a text is kept, in bytes: enough to tell what a line is about.
+/// How much of a text is kept, in bytes: enough to recognise the line.
 pub(super) const TEXT: usize = 512;
 
-/// How long the rest of a line may be, in bytes.
+/// The maximum length of the cut line, in bytes.
 const MOST: usize = 64 << 10;
 
-/// Replaces `out` by a whole line with its long texts cut; false when that is still too long.
+/// Replaces `out` by a line with its long texts cut; false if it is still too long.
 pub fn shorten(line: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     out.reserve(line.len().min(4 * TEXT));
     Cut::default().push(line, out)
 }
 
-/// Where the cutting stands, between any two bytes of a line.
+/// The state of the cutting between two bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Cut {
     place: Place,
@@ -26,20 +26,20 @@ enum Place {
     /// Outside of any text.
     #[default]
     Between,
-    /// Inside a text of which so many bytes were kept.
+    /// Inside a text of which this many bytes were kept.
     Text(usize),
-    /// The same, right after a backslash.
+    /// The same, after a backslash.
     Escape(usize),
-    /// The same, before so many digits of an escape.
+    /// The same, before this many digits of an escape.
     Digits(usize, u8),
-    /// Inside a text of which enough was kept.
+    /// Inside a text after its kept part.
     Rest,
-    /// The same, right after a backslash.
+    /// The same, after a backslash.
     RestEscape,
 }
 
 impl Cut {
-    /// Adds of the next bytes to `out` what is to be kept; false when that is too much.
+    /// Appends the kept part of the next bytes to `out`; false if it is too long.
     pub(super) fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> bool {
         while let Some((first, after)) = bytes.split_first() {
             if out.len() >= MOST {
@@ -72,7 +72,7 @@ impl Cut {
                         bytes = after;
                     }
                 }
-                // A text ends where a character does.
+                // A text is cut only before the first byte of a character.
                 Place::Text(_) if matches!(first, 0x80..=0xBF) => {
                     out.push(*first);
                     bytes = after;
@@ -84,7 +84,7 @@ impl Cut {
                     out.push(*first);
                     bytes = after;
                 }
-                // What is no digit belongs to no escape; where it leads is the text's business.
+                // A byte that is not a digit ends the escape and is treated as text.
                 Place::Digits(kept, left) if left > 0 && first.is_ascii_hexdigit() => {
                     self.place = Place::Digits(kept + 1, left - 1);
                     out.push(*first);
@@ -113,13 +113,13 @@ impl Cut {
     }
 }
 
-/// Where the quote is at which the text ends that goes on with these bytes.
+/// The position of the quote that ends the text continued by these bytes.
 pub fn text_end(bytes: &[u8]) -> Option<usize> {
     let end_in = |from: usize, to: usize| {
         let quotes = memchr::memchr_iter(b'"', bytes.get(from..to).unwrap_or_default());
         quotes.map(|quote| from + quote).find(|quote| !ends_escaped(bytes, *quote))
     };
-    // Nothing is known of what stands before the first two.
+    // The byte before the first two is not known.
     let mut from = bytes.len().min(2);
     if let Some(end) = end_in(0, from) {
         return Some(end);
@@ -135,11 +135,11 @@ pub fn text_end(bytes: &[u8]) -> Option<usize> {
     end_in(from, bytes.len())
 }
 
-/// How many bytes of a text are looked at together.
+/// How many bytes of a text are examined together.
 const BLOCK: usize = 64;
 
-/// Whether a text may end in the bytes behind the first two: there is a quote without a backslash before it, or with two.
-/// In code and in output most quotes are escaped, and looking at each of them costs more than all bytes at once.
+/// Whether a text may end after the first two bytes: there is a quote without a backslash before it, or with two. In
+/// code and output most quotes are escaped, and a check of each costs more than a check of all bytes at once.
 fn may_end(bytes: &[u8; BLOCK + 2]) -> bool {
     let (Some(second), Some(first), Some(last)) =
         (bytes.first_chunk::<BLOCK>(), bytes.get(1..=BLOCK), bytes.last_chunk::<BLOCK>())
@@ -152,7 +152,7 @@ fn may_end(bytes: &[u8; BLOCK + 2]) -> bool {
     })
 }
 
-/// Whether what comes at `end` belongs to an escape.
+/// Whether the byte at `end` belongs to an escape.
 fn ends_escaped(text: &[u8], end: usize) -> bool {
     let before = text.get(..end).unwrap_or_default();
     before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1

@@ -1,15 +1,15 @@
-//! A JSON array of objects is read like lines, one for each object, without ever being held whole.
+//! Reads a JSON array of objects as lines, one per object, without holding it whole.
 
 use super::{Line, LineBuffer};
 
-/// Splits a stream of bytes into lines, and an array that begins with a line into its elements.
+/// Splits a stream of bytes into lines, and an array at the beginning of a line into its elements.
 #[derive(Debug, Default)]
 pub struct Elements {
     lines: LineBuffer,
     place: Place,
 }
 
-/// Where the next byte stands.
+/// The syntactic position of the next byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Place {
     /// At the beginning of a line.
@@ -17,15 +17,15 @@ enum Place {
     Fresh,
     /// Inside a line.
     Line,
-    /// Behind a bracket that a line began with: an array if an object follows.
+    /// After a bracket at the beginning of a line: an array if an object follows.
     Opened,
     /// In an array, between two objects.
     Between,
-    /// In an object of an array, inside so many braces and brackets.
+    /// In an object of an array, inside this many braces and brackets.
     Inside(u32),
-    /// In a text there.
+    /// In a text of that object.
     Text(u32),
-    /// Behind a backslash in a text.
+    /// After a backslash in a text.
     Escaped(u32),
 }
 
@@ -41,7 +41,7 @@ impl Elements {
         }
     }
 
-    /// Nothing more will come: a last line without an end is one.
+    /// No more bytes come: a last line without a newline is a line.
     pub fn finish(&mut self, each: impl FnMut(Line<'_>)) {
         self.lines.push(b"\n", each);
         self.place = Place::Fresh;
@@ -49,8 +49,8 @@ impl Elements {
 }
 
 impl Place {
-    /// How many of the next bytes belong together, what stands for them where it is not themselves, and the place behind
-    /// them. None of them is looked at twice.
+    /// How many of the next bytes belong together, their replacement if there is one, and the position after them.
+    /// Each byte is examined once.
     fn step(self, first: u8, bytes: &[u8]) -> (usize, Option<&'static [u8]>, Self) {
         let until = |end: Option<usize>| end.unwrap_or(bytes.len());
         match (self, first) {
@@ -64,7 +64,7 @@ impl Place {
             }
             (Self::Opened | Self::Between, b'{') => (1, None, Self::Inside(1)),
             (Self::Between, b']') => (1, Some(b""), Self::Fresh),
-            // No array of objects: words in brackets.
+            // Not an array of objects: text in brackets.
             (Self::Opened, _) => (0, Some(b"["), Self::Line),
             (Self::Between, _) => (0, Some(b""), Self::Line),
             (Self::Inside(depth), b'{' | b'[') => (1, None, Self::Inside(depth.saturating_add(1))),
@@ -78,7 +78,7 @@ impl Place {
             }
             (Self::Text(depth), b'"') => (1, None, Self::Inside(depth)),
             (Self::Text(depth), b'\\') => (1, None, Self::Escaped(depth)),
-            // No text has a line's end in it: whatever broke off, something new begins.
+            // JSON texts contain no newline, so the text was broken off and a new line begins.
             (Self::Text(_) | Self::Escaped(_), b'\n') => (1, None, Self::Fresh),
             (Self::Text(_), _) => (until(memchr::memchr3(b'"', b'\\', b'\n', bytes)), None, self),
             (Self::Escaped(depth), _) => (1, None, Self::Text(depth)),
@@ -90,7 +90,7 @@ impl Place {
 mod tests {
     use super::*;
 
-    /// What comes of the bytes, in chunks of any size.
+    /// The lines of the bytes, equal for chunks of any size.
     fn lines(bytes: &str) -> Vec<String> {
         let read = |size: usize| {
             let (mut elements, mut out) = (Elements::default(), Vec::new());
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn arrays_and_lines_may_follow_each_other() {
         assert_eq!(lines("{\"a\":1}\n[{\"b\":1}]\n[{\"c\":1},\n{\"d\":1}] \n{\"e\":1}\n").len(), 5);
-        // What broke off inside a text costs itself.
+        // A break inside a text loses only that text.
         assert_eq!(lines("[{\"a\":\"b\n{\"c\":1}\n"), ["{\"a\":\"b", "{\"c\":1}"]);
     }
 

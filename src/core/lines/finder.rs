@@ -1,18 +1,18 @@
-//! Whether a text is in a stream of bytes, whatever chunks they come in.
+//! Finds a text in a stream of bytes, independent of the chunks.
 
 use memchr::memmem;
 
-/// Looks for a text.
+/// Searches for a text.
 #[derive(Debug)]
 pub struct Finder<'a> {
     text: &'a [u8],
-    /// The last bytes of the chunks before, in which the text may begin.
+    /// The last bytes of the earlier chunks, in which the text may begin.
     end: Vec<u8>,
     found: bool,
 }
 
 impl<'a> Finder<'a> {
-    /// Nothing has been seen yet.
+    /// Starts without bytes.
     pub fn new(text: &'a [u8]) -> Self {
         Self { text, end: Vec::new(), found: false }
     }
@@ -35,7 +35,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Whether it was in what has been seen.
+    /// Whether the text was found so far.
     pub fn has_found(&self) -> bool {
         self.found
     }

@@ -1,24 +1,25 @@
-//! The whole objects in a line that is not one object: what a crash or two writers left of several lines.
+//! The complete objects in a line that is not one object: the remains of several lines after a crash or with two
+//! writers.
 
 use serde::de::IgnoredAny;
 
 use super::is_blank;
 
-/// Objects that turn out to have no end are read at most so many times the line's length.
+/// Objects without an end are read at most this many times the line's length.
 const MOST_AGAIN: usize = 16;
 
-/// What a line consists of.
+/// The contents of a line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Records<'a> {
-    /// Its whole objects, in order. Of a torn one these may be parts.
+    /// Its complete objects, in order. In a torn line they may be parts of an object.
     pub objects: Vec<&'a [u8]>,
     /// Whether there is anything else.
     pub torn: bool,
-    /// Whether something has begun that may still go on.
+    /// Whether an object at the end may still continue.
     open: bool,
 }
 
-/// Takes a line apart.
+/// Splits a line into objects.
 pub fn records(line: &[u8]) -> Records<'_> {
     let (mut records, mut from, mut again) = (Records::default(), 0, 0_usize);
     let rest = |from: usize| line.get(from..).unwrap_or_default();
@@ -47,7 +48,7 @@ pub fn records(line: &[u8]) -> Records<'_> {
     records
 }
 
-/// Whether a line without its end is whole: nothing can be missing of its last object.
+/// Whether a line without a newline is complete: its last object has its end.
 pub(super) fn ends_whole(line: &[u8]) -> bool {
     let end = line.iter().rposition(|byte| !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
     let line = line.get(..end).unwrap_or_default();

@@ -1,7 +1,8 @@
-//! Which session a registered process has open where its entry names another one.
+//! Finds the session that a registered process has open if its entry still names an earlier one.
 //!
-//! Many versions go on naming the session that the process began with after `/clear`. The lines of newer ones say which
-//! that was; else it is the one process whose own session has fallen silent in the same folder while its status changes.
+//! After `/clear`, many versions keep the entry of the session that the process began with. In newer versions the
+//! lines name that session. Otherwise the process is the one whose own session has become silent in the same folder
+//! while its status changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,9 +22,9 @@ pub(super) struct Held {
 
 #[derive(Debug)]
 struct Heard {
-    /// The session that its process is registered with.
+    /// The session in the process's entry.
     registered: String,
-    /// Its newest line.
+    /// The time of its newest line.
     last: Timestamp,
     cwd: Option<Arc<str>>,
 }
@@ -41,13 +42,13 @@ impl Held {
         }
     }
 
-    /// What the process of a session is registered with.
+    /// The session in the entry of the process that has this session open.
     pub(super) fn registered_as(&self, session: &str) -> Option<&String> {
         self.sessions.get(session).map(|heard| &heard.registered)
     }
 
-    /// The session with the newest line of those that the process registered with `registered` may have open, and when
-    /// that was.
+    /// The session with the newest line among those that the process registered with `registered` may have open, and
+    /// that line's time.
     pub(super) fn newest(
         &self,
         registered: &str,
@@ -63,26 +64,26 @@ impl Held {
         of_process.map(|(id, heard)| (id.as_str(), heard.last)).max_by_key(|(id, last)| (*last, *id))
     }
 
-    /// The process registered with `registered` has ended: what else it had open.
+    /// The process registered with `registered` has ended: the other sessions that it had open.
     pub(super) fn take(&mut self, registered: &str) -> Vec<String> {
         let ended = self.sessions.extract_if(.., |_, heard| heard.registered == registered);
         ended.map(|(id, _)| id).filter(|id| id != registered).collect()
     }
 
-    /// A session that is silent for long is open in no process.
+    /// Removes sessions that were silent for long: no process has them open.
     pub(super) fn forget(&mut self, wall: Timestamp) {
         self.sessions.retain(|_, heard| elapsed(heard.last, wall) < REMEMBERED);
     }
 
-    /// Nothing was heard later than now.
+    /// Moves times after `wall` to `wall`.
     pub(super) fn not_after(&mut self, wall: Timestamp) {
         for heard in self.sessions.values_mut() {
             heard.last = heard.last.min(wall);
         }
     }
 
-    /// The one process that must have gone over to `session`. Every session that a terminal begins is registered before
-    /// its first line.
+    /// The only process that can have switched to `session`. Every session that a terminal begins is registered
+    /// before its first line.
     fn guess<'a>(&self, session: &Session, register: &'a Register) -> Option<&'a String> {
         let begun = session.started_at.filter(|_| session.visible && session.surface == Surface::Cli)?;
         if register.unseen.contains(&session.id) {

@@ -1,4 +1,4 @@
-//! What registers say of sessions.
+//! Registers, and the state of sessions that follows from them.
 
 use super::*;
 use crate::core::file::SessionFile;
@@ -8,7 +8,7 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + seconds).unwrap()
 }
 
-/// A session of `home` whose last line is stamped so.
+/// A session of `home` with its last line at `last`.
 fn session(id: &str, home: &str, last: i64) -> Session {
     let mut file = SessionFile::new(Agent::CLAUDE, home.into(), Timestamp::MIN);
     let line = format!(
@@ -28,7 +28,7 @@ fn register(open: &[&str], left: &[&str], empty_since: Option<i64>) -> Option<Re
     })
 }
 
-/// Of a process that is called like its session.
+/// The state of a session whose process has the same id.
 fn said(id: &str) -> Open {
     Open { process: Some(id.bytes().fold(0, |sum, byte| sum * 31 + u32::from(byte))), ..Open::default() }
 }
@@ -100,7 +100,7 @@ fn a_process_that_ended_without_a_word_closes_its_session_alone() {
     assert_eq!(registers.registration(&session("b", "home", 90)), open("b"));
 }
 
-/// What one process says, of the session with this id.
+/// A register with one process, which has this session open.
 fn one(id: &str, since: i64) -> Option<Register> {
     let open = Open { status: Some(Status::Waiting), since: Some(at(since)), process: Some(7) };
     Some(Register { open: [(id.to_owned(), open)].into(), ..Register::default() })
@@ -119,7 +119,7 @@ fn a_session_that_its_process_left_is_open_until_the_next_one_begins() {
     registers.learn(at(30), "home".into(), one("b", 30));
     registers.heard(at(30), &a);
     assert_eq!(registers.registration(&a), None);
-    // Taken up again: it is another one's old line.
+    // Resumed by its old line, from another process.
     registers.heard(at(30), &session("b", "home", 2));
     assert_eq!(registers.registration(&a), None);
     registers.heard(at(31), &b);
@@ -141,7 +141,7 @@ fn a_session_that_was_left_is_closed_with_its_process() {
     }
 }
 
-/// The same of a session whose lines say what its process began with.
+/// The same for a session whose lines name the one that its process began with.
 fn of_process(id: &str, began_with: &str, last: i64) -> Session {
     Session { process: Some(began_with.into()), ..session(id, "home", last) }
 }
@@ -163,7 +163,7 @@ fn a_process_that_goes_on_under_its_old_id_is_known_by_its_lines() {
     for session in [&a, &b, &c] {
         assert_eq!(registers.registration(session), closed(50), "{}", session.id);
     }
-    // Another process takes the first one up again.
+    // Another process resumes the first session.
     registers.learn(at(60), "home".into(), one("a", 60));
     [&a, &b, &c].into_iter().for_each(|session| registers.heard(at(60), session));
     assert_eq!(registers.registration(&a), waiting(60));
@@ -181,7 +181,7 @@ fn a_session_that_is_registered_itself_is_no_other_one_s() {
     assert_eq!((registers.registration(&a), registers.registration(&b)), (waiting(25), open("b")));
 }
 
-/// A session of a terminal that begins then, in this folder.
+/// A session that a terminal begins at that time in this folder.
 fn begun(id: &str, cwd: &str, begun: i64) -> Session {
     let cwd = Some(cwd.into());
     let surface = crate::core::source::Surface::Cli;

@@ -1,53 +1,53 @@
-//! What one machine tells another beside events: who it is, and that it is there.
+//! The lines between machines that are not events: the hello, and the sign of life.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The shortest time after which a sign of life may be asked for.
+/// The shortest interval of signs of life.
 pub const SHORTEST: Duration = Duration::from_millis(100);
-/// The longest one.
+/// The longest interval.
 pub const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Where the command does not say after which time it gives a sign of life.
+/// The interval if the command does not set one.
 pub const USUAL: Duration = Duration::from_secs(60);
 
-/// The version of the form of lines.
+/// The version of the line format.
 pub const SCHEMA: u32 = 1;
 
-/// A line that is no event.
+/// A line that is not an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Beside {
-    /// The first line, and another one when its clock was set or another stream begins.
+    /// The first line; repeated after the clock was set or when another stream begins.
     Hello(Hello),
-    /// Nothing has happened for a while.
+    /// A sign of life: no event happened for a while.
     Alive {
-        /// When, by its clock.
+        /// The time by the remote's clock.
         at: Timestamp,
     },
 }
 
-/// Who tells.
+/// The remote program's introduction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
-    /// [`SCHEMA`] of who tells.
+    /// The [`SCHEMA`] of the remote program.
     pub schema: u32,
-    /// The program's version of who tells.
+    /// The remote program's version.
     pub version: String,
-    /// What its clock says now.
+    /// The time by its clock.
     pub at: Timestamp,
-    /// The agents that it knows.
+    /// The agents that it supports.
     #[serde(default)]
     pub agents: Vec<String>,
-    /// What the numbers of the events are places in.
+    /// The stream to which its event numbers belong.
     #[serde(default)]
     pub stream: String,
-    /// Whether what there is comes first: it does not go on where a reader left off.
+    /// Whether it begins with all sessions, instead of continuing where the reader stopped.
     #[serde(default)]
     pub restored: bool,
-    /// After so many seconds without a line it gives a sign of life.
+    /// The interval of its signs of life, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alive: Option<f64>,
 }

@@ -1,21 +1,21 @@
-//! What the end of a remote's command says: whether it is tried again soon, or somebody has to mend something.
+//! Decides from the end of a remote's command whether a retry helps or the user has to fix something.
 
 use crate::core::names::{shortened, visible};
 
-/// What is wrong with a program that does not know how to tell another machine.
+/// The error for a program that cannot serve another machine.
 pub(super) const TOO_OLD: &str = concat!(
     "the agent-presence there does not say hello; agent-presence ",
     env!("CARGO_PKG_VERSION"),
     " or later is needed there, and --alive in the command"
 );
 
-/// What shells, `ssh` and `docker` return where a program is not there, or may not be started.
+/// The exit codes of shells, `ssh` and `docker` for a program that is missing or may not be started.
 const NOT_FOUND: i32 = 127;
 const NOT_STARTED: i32 = 126;
-/// What this program returns where an argument is not known.
+/// This program's exit code for an unknown argument.
 const USAGE: i32 = 2;
 
-/// What programs say where waiting does not help.
+/// Error texts after which a retry does not help.
 const TO_BE_MENDED: [&str; 6] = [
     "permission denied",
     "host key verification failed",
@@ -25,10 +25,10 @@ const TO_BE_MENDED: [&str; 6] = [
     "no such file or directory",
 ];
 
-/// How a command has ended.
+/// The end of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ending {
-    /// Its exit code; none where a signal ended it, or where it was never started.
+    /// Its exit code; `None` if a signal ended it, or if it was never started.
     pub code: Option<i32>,
     /// Why it could not be started.
     pub not_started: Option<String>,
@@ -37,7 +37,7 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Whether somebody has to mend something before it can be other.
+    /// Whether the user has to fix something before a retry can succeed.
     pub(super) fn is_to_be_mended(&self) -> bool {
         let said = self.said.to_lowercase();
         self.not_started.is_some()
@@ -45,7 +45,7 @@ impl Ending {
             || TO_BE_MENDED.iter().any(|words| said.contains(words))
     }
 
-    /// Why, in one harmless line.
+    /// The error as one harmless line.
     pub(super) fn text(&self) -> String {
         let said = shortened(&visible(&self.said), 160);
         let is_too_old = said.contains("--alive") || said.contains("unrecognized subcommand");

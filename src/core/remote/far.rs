@@ -1,25 +1,25 @@
-//! Folders on other machines: `devbox:/srv/app`, the remote's name and the path as it is written there.
+//! Folders on other machines: `devbox:/srv/app` is the remote's name and its path on the remote.
 //!
-//! A name has two letters at least, so that it is no drive, and no scheme of a URL is one.
+//! A name has at least two letters, unlike a drive, and is not the scheme of a URL.
 
 use std::sync::Arc;
 
 /// The longest name of a remote, in bytes.
 pub const LONGEST_NAME: usize = 64;
 
-/// Whether a remote may be called so.
+/// Whether a text is a valid name for a remote.
 pub fn is_name(text: &str) -> bool {
     (2..=LONGEST_NAME).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
-/// The path on the remote of that name.
+/// A path on a remote, with the remote's name.
 pub fn named(name: &str, path: &str) -> Arc<str> {
     format!("{name}:{path}").into()
 }
 
-/// The remote, if the path is on one, and the path there.
+/// The remote's name, if the path has one, and the path on it.
 pub fn parts(path: &str) -> (Option<&str>, &str) {
     match path.split_once(':') {
         Some((name, rest)) if is_name(name) && !rest.starts_with("//") => (Some(name), rest),
@@ -27,12 +27,12 @@ pub fn parts(path: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Whether a path is on a remote: where it leads, this machine cannot find out.
+/// Whether a path is on a remote; this machine cannot resolve such a path.
 pub fn is_far(path: &str) -> bool {
     parts(path).0.is_some()
 }
 
-/// Whether a path begins with a drive, as Windows writes it.
+/// Whether a path begins with a drive letter of Windows.
 pub fn is_drive(path: &str) -> bool {
     let mut characters = path.chars();
     characters.next().is_some_and(|letter| letter.is_ascii_alphabetic())

@@ -1,4 +1,4 @@
-//! One session of a remote: as it was told last, and as a file that tells the same would give it.
+//! One session of a remote: its last report, and the update that a session file with the same content would give.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -16,33 +16,33 @@ use crate::core::source_event::{FileId, FileIdentity, ReadTo, SourceEvent};
 use crate::core::time::later;
 use crate::core::usage::{Triplet, Usage};
 
-/// A limit that was reached is reached until the remote says otherwise; so long at most.
+/// A limit lasts until the remote reports otherwise, but at most this long.
 const LIMITED: Duration = Duration::from_secs(24 * 3600);
 
 /// Agent and the agent's own id.
 pub(super) type Id = (Agent, String);
 
-/// Usage to be told, and what is odd about it.
+/// A usage event, and a complaint about it.
 pub(super) type Change = (Option<UsageEvent>, Option<&'static str>);
 
-/// What is known of one session.
+/// The known facts of one session.
 #[derive(Debug)]
 pub(super) struct FarSession {
     file: u64,
     report: SessionReport,
-    /// A home that stands for the one that is not told.
+    /// The home to use if the remote does not report one.
     home: Option<String>,
     turn: Option<String>,
     vouched_at: Option<Timestamp>,
     updates: u64,
-    /// Whether its figures were told by no event.
+    /// Whether its figures have not been announced by an event.
     untold: bool,
-    /// Whether the remote has named it since it told everything anew.
+    /// Whether the remote has named it since it last began with all sessions.
     pub(super) is_named: bool,
 }
 
 impl FarSession {
-    /// Nothing but its id is known.
+    /// A session with nothing known but its id.
     pub(super) fn new(file: u64, (agent, id): Id) -> Self {
         let report = SessionReport {
             id,
@@ -75,7 +75,7 @@ impl FarSession {
         Self::left(file, report, 0)
     }
 
-    /// As an earlier daemon knew it.
+    /// A session as an earlier daemon knew it.
     pub(super) fn left(file: u64, report: SessionReport, updates: u64) -> Self {
         Self {
             file,
@@ -89,7 +89,7 @@ impl FarSession {
         }
     }
 
-    /// What is known was told again, or is other than before.
+    /// Takes a report, which may repeat known facts.
     pub(super) fn set(&mut self, at: Timestamp, report: SessionReport, ended: bool) {
         let known = std::mem::replace(&mut self.report, report);
         let report = &mut self.report;
@@ -100,14 +100,14 @@ impl FarSession {
         if report.usage == Usage::default() {
             report.usage = known.usage;
         }
-        // The event that brought them about tells them; it comes next.
+        // The event that follows announces the new figures.
         self.untold |= report.usage != known.usage;
         if ended {
             report.activity = Activity::Idle;
         }
     }
 
-    /// Its figures are these now.
+    /// Sets its figures.
     pub(super) fn set_usage(&mut self, at: Timestamp, usage: UsageReport) -> Change {
         let UsageReport { turn, usage, restored, call, unlisted, .. } = usage;
         let known = std::mem::replace(&mut self.report.usage, usage);
@@ -134,7 +134,7 @@ impl FarSession {
         (Some(event), fell.then_some("a session's total fell, which it never does"))
     }
 
-    /// It does this now; whether that is something else.
+    /// Sets its activity; true if it has changed.
     pub(super) fn set_activity(&mut self, at: Timestamp, activity: Activity) -> bool {
         if activity != Activity::Idle {
             self.report.last_event_at = self.report.last_event_at.max(Some(at));
@@ -142,7 +142,7 @@ impl FarSession {
         std::mem::replace(&mut self.report.activity, activity) != activity
     }
 
-    /// The remote was heard just now; whether that matters, because it is at work.
+    /// The remote was heard at `wall`; true if that matters, because the session is at work.
     pub(super) fn vouch(&mut self, wall: Timestamp) -> bool {
         let at_work =
             !matches!(self.report.activity, Activity::Idle | Activity::Waiting | Activity::LimitReached);
@@ -158,13 +158,13 @@ impl FarSession {
         self.report.last_event_at
     }
 
-    /// The agent's home folder there, if it is known.
+    /// The agent's home folder on the remote, if it is known.
     pub(super) fn home(&self) -> Option<&str> {
         let told = Some(self.report.home.as_str()).filter(|home| !home.is_empty());
         told.or(self.home.as_deref())
     }
 
-    /// It is not told in which home it is, and there is but one.
+    /// Sets the home to use if the report has none, because the agent has only one.
     pub(super) fn stand_in(&mut self, home: &str) {
         self.home = Some(home.to_owned());
     }
@@ -173,7 +173,7 @@ impl FarSession {
         FileId::remote(self.file)
     }
 
-    /// Whether nothing was told of it before.
+    /// Whether nothing of it was announced before.
     pub(super) fn is_new(&self) -> bool {
         self.updates == 0
     }
@@ -186,7 +186,8 @@ impl FarSession {
         &self.report
     }
 
-    /// What a file that says the same would give. `first`: nothing of it was told here before.
+    /// The update that a session file with the same content would give. `first`: the session was not announced
+    /// before.
     pub(super) fn update(&mut self, name: &Arc<str>, event: Option<UsageEvent>, first: bool) -> SourceEvent {
         if !first || self.updates == 0 {
             self.updates += 1;
@@ -262,7 +263,7 @@ impl FarSession {
         }
     }
 
-    /// What makes it do what the remote says that it does.
+    /// The work that gives the reported activity.
     fn work(&self, place: &PlaceReport) -> Work {
         let since = self.report.last_event_at;
         match self.report.activity {

@@ -1,8 +1,8 @@
-//! What a remote has told, and what each line changes of it.
+//! The state of one remote, and how each line changes it.
 //!
-//! Figures are taken as told, times are corrected by the difference of the clocks. What is told twice is told on once. All
-//! of it is bounded, whatever comes.
-//! Read next: `far_session`, which makes of it what a file would give.
+//! Figures are used as reported; times are corrected by the difference of the clocks. Repeated reports are announced
+//! once. Memory is bounded for any input.
+//! Read next: `far_session`, which makes the updates of a session.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,71 +23,71 @@ use crate::core::source::Agent;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::{Now, elapsed};
 
-/// Sessions that are known of one remote; of more, those that were silent longest are forgotten.
+/// The number of sessions known of one remote; of more, those silent longest are forgotten.
 pub(super) const SESSIONS: usize = 256;
 
-/// Homes whose limits are known of one agent on one remote.
+/// The number of homes with limits, per agent and remote.
 const HOMES: usize = 8;
 
-/// Clocks that differ by less are the same: a line takes its time.
+/// A smaller difference between clocks is ignored: it is a line's travel time.
 const SAME_CLOCK: SignedDuration = SignedDuration::from_secs(2);
 
-/// How often a word of the remote is a word for all its sessions that are at work.
+/// How often a line of the remote counts as a sign of life of its sessions at work.
 const VOUCH: Duration = Duration::from_secs(30);
 
-/// What a line was.
+/// The kind of a line.
 #[derive(Debug, PartialEq)]
 pub enum Said {
-    /// Who tells.
+    /// The remote program's introduction.
     Hello(Hello),
     /// A sign of life.
     Alive,
-    /// An event, with what is odd about it.
+    /// An event, with a complaint about it.
     Event(Option<&'static str>),
-    /// Nothing that is known here.
+    /// An unknown event.
     Unknown,
-    /// No line of a stream.
+    /// A line that is not of a stream.
     Garbage,
 }
 
-/// Whether a line says who tells.
+/// Whether a line is a hello.
 pub(super) fn is_hello(line: &[u8]) -> bool {
     matches!(serde_json::from_slice(line), Ok(Beside::Hello(_)))
 }
 
-/// Everything that one remote has told.
+/// The state of one remote.
 #[derive(Debug)]
 pub struct Fold {
     name: Arc<str>,
     stream: String,
     seq: Option<u64>,
-    /// What is added to its times.
+    /// The correction that is added to the remote's times.
     offset: SignedDuration,
     sessions: BTreeMap<Id, FarSession>,
     next_file: u64,
     homes: BTreeMap<Agent, Vec<String>>,
     vouched_at: Option<Duration>,
-    /// Whether a session that it does not name any more may be over.
+    /// Whether sessions that it no longer names are over.
     is_anew: bool,
 }
 
-/// What one daemon leaves to the next of a remote.
+/// The handover of a remote's state to the next daemon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Left {
     /// Its name.
     pub name: String,
-    /// How far it was heard.
+    /// The position up to which its events were read.
     pub position: Option<Position>,
-    /// What was added to its times, in seconds.
+    /// The correction of its times, in seconds.
     pub offset: i64,
-    /// Its sessions as it told them, in times of this machine.
+    /// The last report of each session, with times of this machine's clock.
     pub sessions: Vec<SessionReport>,
-    /// How often each of them was told of.
+    /// The number of updates of each session.
     pub updates: Vec<u64>,
 }
 
 impl Fold {
-    /// Nothing was told yet. `first_file` and what follows it are the ids of its sessions.
+    /// A remote without lines yet. Its sessions' ids start with `first_file`.
     pub fn new(name: Arc<str>, first_file: u64) -> Self {
         Self {
             name,
@@ -102,14 +102,14 @@ impl Fold {
         }
     }
 
-    /// How far it was heard.
+    /// The position up to which its events were read.
     pub fn position(&self) -> Option<Position> {
         self.seq.map(|seq| Position { stream: self.stream.clone(), seq })
     }
 
-    /// Takes a line; what follows for the engine goes to `tell`.
+    /// Takes a line; the resulting updates go to `tell`.
     pub fn line(&mut self, now: Now, line: &[u8], tell: &mut impl FnMut(SourceEvent)) -> Said {
-        /// What is beside an event.
+        /// The fields beside an event.
         #[derive(Deserialize)]
         struct Place {
             event: String,
@@ -157,13 +157,13 @@ impl Fold {
         }
     }
 
-    /// The link is gone: nobody vouches for its sessions any more. They go silent, as others do.
+    /// The link is lost: its sessions at work get no more signs of life, and go silent like others.
     pub fn lost(&mut self) {
         self.vouched_at = None;
         self.sessions.values_mut().for_each(|session| session.is_named = false);
     }
 
-    /// Whatever it has not named since it told everything anew is over.
+    /// Ends the sessions that it has not named since it began with all sessions.
     fn all_told(&mut self, now: Now, tell: &mut impl FnMut(SourceEvent)) {
         if std::mem::take(&mut self.is_anew) {
             let name = &self.name;
@@ -175,7 +175,7 @@ impl Fold {
         }
     }
 
-    /// Those at work need no line of their own while it is heard.
+    /// Keeps the sessions at work alive, which need no lines of their own while the remote is heard.
     fn vouch(&mut self, now: Now, tell: &mut impl FnMut(SourceEvent)) {
         let is_due = self.vouched_at.is_none_or(|at| now.mono.saturating_sub(at) >= VOUCH);
         if !is_due {
@@ -208,7 +208,7 @@ impl Fold {
                 })
             }
             EventKind::Limits(limits) => self.limits(now, *limits, tell),
-            // The card there is no matter of this machine's.
+            // This machine chooses its own card.
             EventKind::Card { .. } => Said::Event(None),
             EventKind::About { .. } | EventKind::Status => Said::Unknown,
         }
@@ -255,7 +255,7 @@ impl Fold {
         self.change(id, now, tell, |session| session.set_usage(at, usage))
     }
 
-    /// Changes a session, which need not be known, and tells it.
+    /// Changes a session, creating it if needed, and announces it.
     fn change(
         &mut self,
         id: Id,
@@ -284,7 +284,7 @@ impl Fold {
         Said::Event(odd)
     }
 
-    /// Forgets the one that was silent longest.
+    /// Forgets the session that was silent longest.
     fn forget(&mut self, tell: &mut impl FnMut(SourceEvent)) {
         let oldest = self.sessions.iter().min_by_key(|(_, session)| session.last_event_at());
         if let Some(id) = oldest.map(|(id, _)| id.clone())
@@ -294,7 +294,7 @@ impl Fold {
         }
     }
 
-    /// The whole of what is known on the remote replaces what it said before.
+    /// Takes the limits of one family, which replace the remote's earlier report.
     fn limits(&mut self, now: Now, limits: LimitsReport, tell: &mut impl FnMut(SourceEvent)) -> Said {
         if !sane::limits(&limits) {
             return Said::Garbage;
@@ -321,7 +321,7 @@ impl Fold {
             name,
             plan,
             observed_at: self.at(now, observed_at),
-            // One source: what it says next is its own next word, whichever session it is from.
+            // One source for all sessions, so that a later report replaces this one.
             source_session: None,
             windows: windows.filter_map(window).collect(),
             since: None,
@@ -342,19 +342,19 @@ impl Fold {
         Said::Event(None)
     }
 
-    /// A time of the remote's as this machine's clock would say it; nothing happens later than now.
+    /// A time of the remote by this machine's clock; not later than now.
     fn at(&self, now: Now, at: Timestamp) -> Timestamp {
         corrected(at, self.offset).min(now.wall)
     }
 
-    /// Everything of it is to be forgotten.
+    /// Ends all its sessions.
     pub fn leave_all(self, tell: &mut impl FnMut(SourceEvent)) {
         for session in self.sessions.into_values() {
             tell(SourceEvent::Gone { file: session.file() });
         }
     }
 
-    /// For the next daemon.
+    /// The state for the next daemon.
     pub fn leave(&self) -> Left {
         let (sessions, updates) =
             self.sessions.values().map(|session| (session.report().clone(), session.updates())).unzip();
@@ -367,7 +367,7 @@ impl Fold {
         }
     }
 
-    /// What an earlier daemon has left, as it told it last.
+    /// Continues with the state of an earlier daemon.
     pub fn resume(&mut self, left: Left, tell: &mut impl FnMut(SourceEvent)) {
         let Left { position, offset, sessions, updates, .. } = left;
         self.offset = SignedDuration::from_secs(offset);
@@ -383,7 +383,7 @@ impl Fold {
         }
     }
 
-    /// How far the remote's clock is from this one.
+    /// The difference between the remote's clock and this one.
     pub fn clock_difference(&self) -> Duration {
         let zero = Timestamp::UNIX_EPOCH;
         let apart = corrected(zero, self.offset);

@@ -1,7 +1,7 @@
-//! The link to one remote: when its command is started and ended, and how it stands.
+//! The link to one remote: when its command is started and stopped, and its state.
 //!
-//! A shell starts and ends the command, hands in its lines with the time, and comes again at [`Link::deadline`].
-//! Read next: `fold`, for what the lines mean; `ending`, for what the end of the command says.
+//! A shell starts and stops the command, hands in its lines with the time, and calls again at [`Link::deadline`].
+//! Read next: `fold` for the meaning of the lines; `ending` for the end of the command.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,41 +19,41 @@ use crate::core::source_event::SourceEvent;
 use crate::core::takeover::is_same_major;
 use crate::core::time::Now;
 
-/// Between two tries.
+/// The waits between attempts.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// A link that was up for so long is not one that breaks at once.
+/// A link that was up this long counts as working.
 const HELD: Duration = Duration::from_secs(30);
 
-/// What a shell prints before the program begins is no reason to give up.
+/// This many lines of a shell's banner are accepted before the hello.
 const BANNER: u32 = 200;
-/// Nor are some lines that are none.
+/// The same for invalid lines after it.
 const GARBAGE: u32 = 100;
 
-/// Longer than any line that is told; a longer one has no end.
+/// Longer than any valid line, in bytes; a longer one is endless.
 pub const LONGEST_LINE: u64 = 128 << 10;
 
-/// The most of an error that is told.
+/// The maximum length of a reported error, in characters.
 const LONGEST_ERROR: usize = 200;
 
-/// What a shell is to do.
+/// What the shell has to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Start the command, to go on behind this event.
+    /// Start the command, and continue after this event.
     Start(Option<Position>),
-    /// End it, whatever it does.
+    /// Stop it in any case.
     Stop,
 }
 
 /// The link to one remote.
 #[derive(Debug)]
 pub struct Link {
-    /// What it tells.
+    /// The state that its lines have given.
     pub fold: Fold,
     name: Arc<str>,
     state: State,
-    /// A word of it comes so often at least.
+    /// The longest interval between its lines.
     alive: Duration,
     backoff: Backoff,
     version: Option<String>,
@@ -61,19 +61,19 @@ pub struct Link {
     last_error: Option<String>,
 }
 
-/// Moments are those of the monotonic clock.
+/// Times are monotonic.
 #[derive(Debug)]
 enum State {
-    /// Until then it is not tried.
+    /// Not tried before `until`.
     Down { until: Duration, rejected: bool },
-    /// It has not said who it is.
+    /// It has not sent a hello.
     Starting { heard: Duration, lines: u32 },
-    /// It tells.
+    /// It sends events.
     Up { heard: Duration, since: Duration, garbage: u32 },
 }
 
 impl Link {
-    /// A link that is to be started. `command` may say how often a word comes.
+    /// A link that is due to start. `command` may set the interval of signs of life.
     pub fn new(name: &str, command: &[String], first_file: u64) -> Self {
         let name: Arc<str> = name.into();
         Self {
@@ -88,7 +88,7 @@ impl Link {
         }
     }
 
-    /// How it stands, for `status`.
+    /// Its state, for `status`.
     pub fn report(&self) -> RemoteReport {
         RemoteReport {
             name: self.name.to_string(),
@@ -106,7 +106,7 @@ impl Link {
         }
     }
 
-    /// When to come again if nothing is heard.
+    /// When to call again if no line arrives.
     pub fn deadline(&self) -> Duration {
         match self.state {
             State::Down { until, .. } => until,
@@ -114,12 +114,12 @@ impl Link {
         }
     }
 
-    /// No word for so long is a lost link.
+    /// After this time without a line the link is lost.
     fn patience(&self) -> Duration {
         self.alive.saturating_mul(5) / 2
     }
 
-    /// Time has passed.
+    /// Checks the deadlines.
     pub fn tick(&mut self, now: Now) -> Option<Command> {
         if now.mono < self.deadline() {
             return None;
@@ -133,8 +133,8 @@ impl Link {
         Some(Command::Stop)
     }
 
-    /// The machine slept, or a clock was set: what was connected may not know that it is not any more, and its clock is to be
-    /// compared anew.
+    /// The machine slept, or a clock was set: the connection may be dead without a report, and the clocks have to be
+    /// compared again.
     pub fn woke(&mut self, now: Now) -> Option<Command> {
         let was_up = !matches!(self.state, State::Down { .. });
         self.fold.lost();
@@ -142,7 +142,7 @@ impl Link {
         was_up.then_some(Command::Stop)
     }
 
-    /// Something has changed that may help: a link that waits is tried at once.
+    /// A change that may help: a waiting link is tried at once.
     pub fn hurry(&mut self, now: Now) {
         if matches!(self.state, State::Down { .. }) {
             self.retry(now);
@@ -154,7 +154,7 @@ impl Link {
         self.state = State::Down { until: now.mono, rejected: false };
     }
 
-    /// The command has said something; what follows for the engine goes to `tell`.
+    /// Takes a line of the command; the resulting updates go to `tell`.
     pub fn line(&mut self, now: Now, line: &[u8], tell: &mut impl FnMut(SourceEvent)) -> Option<Command> {
         match &mut self.state {
             State::Down { .. } => return None,
@@ -205,12 +205,12 @@ impl Link {
         None
     }
 
-    /// It tells faster than can be true, and is read slowly.
+    /// Notes that the remote sends implausibly fast, and is read slowly.
     pub fn slowed(&mut self) {
         self.last_error = Some("it tells more than can be true, and is read slowly".to_owned());
     }
 
-    /// A line of it has no end.
+    /// Stops a remote that sends an endless line.
     pub fn endless(&mut self, now: Now) -> Command {
         self.stop(now, &format!("a line of it is longer than {} KB", LONGEST_LINE >> 10))
     }
@@ -248,7 +248,7 @@ impl Link {
     }
 }
 
-/// How often the command says that a sign of life comes.
+/// The interval of signs of life that the command sets.
 fn every(command: &[String]) -> Option<Duration> {
     let words: Vec<&str> = command.iter().flat_map(|argument| argument.split_whitespace()).collect();
     let at = words.iter().position(|word| word.starts_with("--alive"))?;
@@ -260,7 +260,7 @@ fn every(command: &[String]) -> Option<Duration> {
     Some(time.clamp(alive::SHORTEST, alive::LONGEST))
 }
 
-/// Whether the command takes what is added to it for arguments of the program there.
+/// Whether arguments can be appended to the command for the remote program.
 pub fn takes_arguments(command: &[String]) -> bool {
     command.iter().any(|argument| argument.split_whitespace().any(|word| word.starts_with("--alive")))
 }

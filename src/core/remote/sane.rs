@@ -1,12 +1,12 @@
-//! What no agent and no daemon says: names, paths and lists beyond all measure, and numbers that are none.
+//! Rejects values that no agent or daemon sends: overlong names, paths and lists, and invalid numbers.
 
 use crate::core::report::{LimitsReport, PlaceReport, SessionReport, UsageReport};
 
-/// The longest name of anything, in bytes; a folder's may be longer.
+/// The longest name, in bytes; paths may be longer.
 const LONGEST_NAME: usize = 256;
 const LONGEST_PATH: usize = 4096;
 
-/// How many windows one account may have.
+/// The maximum number of windows of one account.
 const WINDOWS: usize = 8;
 
 pub(super) fn id(id: &str) -> bool {

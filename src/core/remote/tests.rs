@@ -1,4 +1,4 @@
-//! A remote that tells, truly or not, and what becomes of it in an engine.
+//! A remote's lines, true or false, and their effect in an engine.
 
 mod life;
 
@@ -25,7 +25,7 @@ fn now(second: u64) -> Now {
     Now { mono, wall: START.checked_add(mono).unwrap() }
 }
 
-/// An engine that hears one remote, whose clock is off by so much.
+/// An engine with one remote, whose clock is off by an offset.
 struct Desk {
     engine: Engine,
     link: Link,
@@ -59,7 +59,7 @@ impl Desk {
         self.say(&hello)
     }
 
-    /// So many seconds from now, as the remote's clock says it.
+    /// The time `seconds` from now by the remote's clock.
     fn there(&self, seconds: i64) -> Timestamp {
         let at = now(self.second).wall.checked_add(SignedDuration::from_secs(seconds)).unwrap();
         at.checked_add(self.off).unwrap()
@@ -135,7 +135,7 @@ impl Desk {
         self.engine.card().and_then(|card| Some(card.details()?.to_owned()))
     }
 
-    /// What of usage was told: what each event added, nothing where it was restored.
+    /// The usage events: what each one added, `None` for restored figures.
     fn usages(&mut self) -> Vec<Option<u64>> {
         let told = std::mem::take(&mut self.told);
         let usage = told.into_iter().filter_map(|event| match event.kind {
@@ -163,7 +163,7 @@ fn what_it_tells_is_taken_as_told_and_told_on_once() {
     );
     assert_eq!(desk.link.fold.position(), Some(Position { stream: "s".to_owned(), seq: 8 }));
 
-    // It goes on where it was left, or tells everything anew.
+    // It continues where the reader stopped, or begins with all sessions.
     desk.link.ended(now(0), &Ending::default());
     desk.at(10);
     assert_eq!(desk.link.tick(now(10)), Some(Command::Start(desk.link.fold.position())));
@@ -212,7 +212,7 @@ fn a_session_does_what_the_remote_says_until_it_is_silent() {
         desk.activity("a", activity);
         assert_eq!(desk.doing().word(), activity);
     }
-    // A tool may be silent for hours while somebody is there.
+    // A tool may be silent for hours while the remote is heard.
     for minute in 1..120 {
         desk.at(minute * 60).alive();
     }
@@ -256,7 +256,7 @@ fn rules_for_folders_there_hold_here() {
         let mut desk = Desk::connected(&rule(path), SignedDuration::ZERO);
         desk.session("a", "running", json!({}));
         assert_eq!(desk.card().is_none(), hides, "{path}");
-        // Without a folder it is under every rule that hides.
+        // Without a folder every rule that hides applies.
         desk.session("b", "running", json!({"place": null}));
         desk.session("a", "idle", json!({}));
         assert_eq!(desk.card(), None, "{path}");

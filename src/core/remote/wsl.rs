@@ -1,21 +1,21 @@
-//! WSL on a Windows machine: which systems there are, and what to write to hear them.
+//! WSL on a Windows machine: its systems, and the settings for them as remotes.
 
-/// The systems that `wsl.exe --list --quiet` names: UTF-16, one a line.
+/// The systems that `wsl.exe --list --quiet` prints: UTF-16, one per line.
 pub fn systems(listed: &[u8]) -> Vec<String> {
     let units: Vec<u16> =
         listed.chunks_exact(2).filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?))).collect();
     let text = match listed.contains(&0) {
         true => String::from_utf16_lossy(&units),
-        // Where WSL_UTF8 is set.
+        // The output if WSL_UTF8 is set.
         false => String::from_utf8_lossy(listed).into_owned(),
     };
     let names = text.lines().map(|line| line.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}'));
     let is_plain = |name: &&str| !name.is_empty() && !name.chars().any(|c| c.is_control() || c == '"');
-    // Docker's own have no user who works in them.
+    // Docker's own systems have no user.
     names.filter(is_plain).filter(|name| !name.starts_with("docker-desktop")).map(str::to_owned).collect()
 }
 
-/// The lines of the settings file that listen to a system.
+/// The lines of the settings file for a system.
 pub fn lines(system: &str) -> String {
     let command = ["wsl.exe", "-d", system, "--exec", "agent-presence", "watch", "--json", "--alive", "60s"];
     format!("[[remote]]\nname = \"wsl\"\ncommand = {command:?}\n")

@@ -1,4 +1,4 @@
-//! Limits as they are told.
+//! The limits as JSON.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,35 +11,35 @@ use crate::core::time::Now;
 /// One family of one account's limits as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LimitsReport {
-    /// Whose.
+    /// The agent.
     pub agent: Agent,
-    /// The remote that tells of them; `None`: they were learnt on this machine.
+    /// The remote that reports them; `None` if they were observed on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// The home folder they were found in.
     pub home: String,
-    /// What the user calls it.
+    /// The name that the user gave to the home.
     #[serde(default)]
     pub home_name: Option<String>,
-    /// Limit id.
+    /// The limit's id.
     pub family: String,
     /// The family's name.
     pub name: Option<String>,
     /// The account's plan.
     pub plan: Option<String>,
-    /// When the values were true.
+    /// When the values were observed.
     pub observed_at: Timestamp,
-    /// Whether that is so long ago that it must be said.
+    /// Whether they are so old that their age must be shown.
     #[serde(default)]
     pub stale: bool,
-    /// The session whose event this was.
+    /// The session in which they were observed.
     pub source_session: Option<String>,
     /// The windows, shortest first.
     pub windows: Vec<WindowView>,
 }
 
 impl LimitsReport {
-    /// `snapshot` as it may be told at `now`, without the name of its home.
+    /// `snapshot` as reported at `now`, without the name of its home.
     pub fn new(snapshot: &Snapshot, now: Now) -> Self {
         let (host, home) = far::parts(&snapshot.home);
         Self {

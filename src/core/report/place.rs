@@ -1,4 +1,4 @@
-//! What the user's other machines need to know of a session, to judge and show it as this one would.
+//! The facts of a session that the user's other machines need, to judge and show it as this one would.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,7 @@ use crate::core::session::Session;
 use crate::core::time::Now;
 use crate::core::usage::{Triplet, Usage};
 
-/// Where a session is and was, for rules of privacy, and what else is on its card. It goes to the user's own machines
-/// alone.
+/// The folders of a session, for privacy rules, and the rest of its card. It is sent only to the user's own machines.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PlaceReport {
@@ -22,31 +21,31 @@ pub struct PlaceReport {
     /// The other folders that it worked in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub been: Vec<String>,
-    /// Whether it may have worked in folders that are not among those.
+    /// Whether it may have worked in further folders that are not listed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub lost: bool,
-    /// The session whose history it began with.
+    /// The session whose history is copied at its beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<String>,
-    /// From when the card's timer counts.
+    /// The start of the card's timer.
     pub timer_from: Option<Timestamp>,
-    /// The name of the file at hand, whatever this machine shows of it.
+    /// The name of the current file, even if this machine may not show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// Whether the tool at work, where one is, is not known and no command.
+    /// Whether the running tool is unknown and not a command.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tool: bool,
 }
 
 impl std::fmt::Debug for PlaceReport {
-    /// Names no folder: printed text may end in a log.
+    /// Prints no folder, because the text may get into a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PlaceReport").finish_non_exhaustive()
     }
 }
 
 impl PlaceReport {
-    /// More folders than this are not told.
+    /// The maximum number of folders in a report.
     pub const FOLDERS: usize = 16;
 
     fn new(session: &Session, now: Now, idle_after: Duration) -> Self {
@@ -66,13 +65,13 @@ impl PlaceReport {
 }
 
 impl SessionReport {
-    /// The same with what only the user's other machines need to know.
+    /// The same, with the facts for the user's other machines.
     #[must_use]
     pub fn placed(self, session: &Session, now: Now, idle_after: Duration) -> Self {
         Self { place: Some(Box::new(PlaceReport::new(session, now, idle_after))), ..self }
     }
 
-    /// What of it no other event tells, to be compared.
+    /// The facts that no other event reports, for comparison.
     pub fn lasting(&self) -> Self {
         Self {
             shown: false,

@@ -1,9 +1,8 @@
-//! What reports of other versions are read as.
+//! Reading reports of other versions.
 
 use super::*;
 
-/// A daemon and the one who asks it may be of different versions: what is left out of the JSON is no reason to
-/// refuse it.
+/// A daemon and its client may be of different versions: a missing field is no reason to refuse a report.
 #[test]
 fn a_report_can_be_read_back_without_what_it_leaves_out() {
     let json = serde_json::json!({

@@ -1,4 +1,4 @@
-//! One change of a session's tokens, as it is told.
+//! The report of one change of a session's tokens.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use crate::core::usage::{Count, Tokens, Triplet, Usage};
 pub struct UsageReport {
     /// The session.
     pub session: String,
-    /// Whose.
+    /// The agent.
     pub agent: Agent,
-    /// The remote that tells of it.
+    /// The remote that reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Arc<str>>,
     /// The turn, by the agent's own id.
@@ -25,12 +25,12 @@ pub struct UsageReport {
     pub tokens: Triplet,
     /// The triplet by kind.
     pub usage: Usage,
-    /// Whether this announces figures that were there before; otherwise `usage.delta` is what this event added.
+    /// Whether this announces existing figures; otherwise `usage.delta` is what this event added.
     pub restored: bool,
-    /// The call of a model that this came from, where the source tells.
+    /// The model call that it came from, if the source names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<Call>,
-    /// Whether no line of usage told it: it is what the agent's own account of the session has beyond them.
+    /// Whether no usage line contained it: the agent's own account of the session has more than its lines.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unlisted: bool,
 }
@@ -51,7 +51,7 @@ impl UsageReport {
         }
     }
 
-    /// What this event added.
+    /// The tokens that this event added.
     pub fn added(&self) -> Option<&Tokens> {
         self.usage.session_delta_tokens.as_ref().filter(|_| !self.restored)
     }

@@ -16,8 +16,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// `used` tokens in a window of `window`, as the agent tells what is left: without what it takes off both. More than
-    /// fits is an estimate and means full.
+    /// `used` tokens in a window of `window`, with the agent's own formula for the remaining share, which subtracts a
+    /// baseline from both. A `used` above the window is an estimate and counts as full.
     pub fn new(agent: Agent, used: u64, window: u64) -> Self {
         let baseline = agent.spec().context_baseline;
         let used_tokens = used.min(window);

@@ -1,4 +1,4 @@
-//! A session on another machine: a remote tells of it, and says itself what it does.
+//! A session on another machine, as reported by a remote.
 
 use std::sync::Arc;
 
@@ -6,24 +6,25 @@ use jiff::Timestamp;
 
 use super::Session;
 
-/// What there is to know of a session because its files are elsewhere.
+/// The facts of a session that come from a remote.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Far {
     /// The remote's name.
     pub host: Arc<str>,
-    /// The name of the project's folder, as the remote tells it.
+    /// The name of the project's folder, as the remote reports it.
     pub project: Option<String>,
-    /// When the remote was heard last while it says that the session is at work: no line of its own need come.
+    /// When the remote was last heard while it reported the session as at work: the session need not send lines of
+    /// its own.
     pub vouched_at: Option<Timestamp>,
 }
 
 impl Session {
-    /// The remote that tells of it; `None`: its files are on this machine.
+    /// The remote that reports it; `None` if its files are on this machine.
     pub fn host(&self) -> Option<&Arc<str>> {
         self.far.as_ref().map(|far| &far.host)
     }
 
-    /// When it gave a sign of life last.
+    /// When it last gave a sign of life.
     pub(super) fn alive_at(&self) -> Option<Timestamp> {
         self.last_event_at.max(self.far.as_ref().and_then(|far| far.vouched_at))
     }

@@ -1,4 +1,4 @@
-//! Where a session works, worked and came from: what rules of privacy go by.
+//! The folders of a session, for the privacy rules: where it works, worked and came from.
 //!
 //! Read next: [`crate::core::privacy`], which judges folders.
 
@@ -8,11 +8,11 @@ use super::Session;
 use crate::core::names;
 use crate::core::remote::far;
 
-/// More folders than this one session has hardly worked in; what goes beyond is lost.
+/// A session hardly works in more folders; further ones are not stored.
 const FOLDERS: usize = 256;
 
 impl Session {
-    /// It works in this folder now.
+    /// Notes the present working folder.
     pub fn move_to(&mut self, folder: &str) {
         if self.cwd.as_deref() == Some(folder) {
             return;
@@ -23,7 +23,7 @@ impl Session {
         }
     }
 
-    /// It has worked in this folder, now or before.
+    /// Notes a folder that the session works or worked in.
     pub fn was_in(&mut self, folder: &str) {
         if self.folders().any(|known| known == folder) {
             return;
@@ -40,12 +40,12 @@ impl Session {
         self.cwd.as_deref().into_iter().chain(self.been.iter().map(Arc::as_ref))
     }
 
-    /// Those of them that are on this machine, where it can be found out what they are.
+    /// The folders among them on this machine, of which other paths can be found out.
     pub fn folders_here(&self) -> impl Iterator<Item = &str> {
         self.folders().filter(|folder| !far::is_far(folder))
     }
 
-    /// The sessions that it came from, by the agent's own ids.
+    /// The sessions from which it was forked or started, by the agent's own ids.
     pub fn origins(&self) -> impl Iterator<Item = &str> {
         [&self.parent, &self.forked_from].into_iter().flatten().map(Arc::as_ref)
     }

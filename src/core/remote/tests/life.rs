@@ -1,4 +1,4 @@
-//! When a remote's command is started, ended and given up, and what is said of it.
+//! When a remote's command is started, stopped and given up, and what is reported about it.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn who_does_not_say_hello_is_refused_in_clear_words() {
         assert_eq!(report.state, RemoteState::Rejected);
         assert!(report.last_error.unwrap().contains(words));
     }
-    // What a shell prints first does not matter.
+    // A shell's first lines are ignored.
     let mut desk = Desk::new("");
     assert_eq!(desk.raw(b"Welcome to devbox"), None);
     assert_eq!(desk.hello(json!({})), None);
