@@ -1,7 +1,7 @@
-//! One line of an agent's session file → facts. Foreign JSON ends here.
+//! Turns one line of an agent's session file into facts. No later step depends on an agent's JSON.
 //!
-//! What there is to know of an agent is its row, [`Spec`]: a new agent is one folder here, its place in [`Agent::ALL`], and
-//! one folder of fixtures.
+//! Everything specific to an agent is in its row, [`Spec`]. A new agent is one folder here, its place in
+//! [`Agent::ALL`], and one folder of fixtures.
 
 pub mod claude;
 pub mod codex;
@@ -39,12 +39,12 @@ use crate::core::activity::Activity;
 use crate::core::limits::{Snapshot, Window};
 use crate::core::usage::Tokens;
 
-/// What one line says, in our words. Nothing of a conversation's content is in it.
+/// The meaning of one line, independent of the agent. It contains nothing of a conversation's content.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
-    /// Who the file belongs to, or whose history was copied into it.
+    /// The session of the file, or of the history that was copied into it.
     Meta(Box<Meta>),
-    /// What the coming model requests are made with.
+    /// The settings of the next model requests.
     Context {
         /// The model, as the agent names it.
         model: Option<String>,
@@ -59,139 +59,139 @@ pub enum Fact {
     TurnStarted {
         /// The agent's own id of the turn.
         turn: Option<String>,
-        /// When it began, in seconds, where that is told beside the line's own time.
+        /// When it began, in seconds, if the line has this time besides its own.
         started_at: Option<u64>,
         /// The model's context window in tokens.
         window: Option<u64>,
     },
-    /// A turn is over, however it ended.
+    /// A turn is over, for any reason.
     TurnEnded,
-    /// The user's prompt: where turns are not recorded, one begins here.
+    /// The user's prompt: if turns are not recorded, one begins here.
     Prompt,
-    /// The agent's own words to the user: where turns are not recorded, one may have ended here.
+    /// The agent's text for the user: if turns are not recorded, one may have ended here.
     Reply,
     /// The agent's running counters and limits.
     Count(Box<Count>),
-    /// Limits that are told beside counters.
+    /// Limits without counters.
     Limits(Box<LimitsFact>),
     /// One model response's own usage.
     Response {
         /// The session it belongs to.
         thread: Option<String>,
-        /// Identifies the response.
+        /// The id of the response.
         response: Option<String>,
-        /// What it used.
+        /// Its tokens.
         usage: Counters,
-        /// The whole thread's usage with it.
+        /// The whole thread's tokens, with this response.
         total: Option<Counters>,
     },
-    /// A tool is running from here on.
+    /// A tool starts.
     CallStarted {
-        /// Pairs it with its end.
+        /// Matches the id of its end.
         call: Option<String>,
-        /// What it does.
+        /// The work of the tool.
         doing: Doing,
     },
     /// A tool is done.
     CallEnded {
-        /// Pairs it with its start.
+        /// Matches the id of its start.
         call: Option<String>,
     },
-    /// Something was done that is recorded only afterwards.
+    /// An action that is recorded only at its end.
     Done(Doing),
-    /// Where the agent works now.
+    /// The folder in which the agent works now.
     Place {
         /// The working folder.
         cwd: Option<String>,
         /// The git branch.
         branch: Option<String>,
     },
-    /// What one message of the model has used so far.
+    /// The tokens of one message of the model so far.
     Message(Box<Message>),
-    /// What the whole session has spent so far by the agent's own account, sub-agents included.
+    /// The tokens of the whole session so far, by the agent's own account, sub-agents included.
     Spent(Tokens),
-    /// A process begins to write: the agent's accounts of it are of its own.
+    /// A process begins to write: the agent's accounts start again for it.
     Run,
-    /// What one call used, by the agent's database. Lines may tell of the same call.
+    /// The tokens of one call, from the agent's database. Lines may contain the same call.
     Stored(Box<Message>),
-    /// A call of the model of which nothing is told but, at best, its output.
+    /// A call of the model of which at most the output is known.
     Untold(u64),
-    /// The model answers: its turn is open, and whatever limit was reached is over.
+    /// The model answers: its turn is open, and an earlier limit is over.
     Working,
-    /// The turn may be over here; nothing says so.
+    /// The turn may be over here; no line records it.
     MaybeEnded,
-    /// Where the history was copied from, as a later line than the first one shows.
+    /// The session from which the history was copied, known from a later line than the first.
     Forked {
         /// The session.
         from: String,
         /// As in [`Meta`].
         only_named: bool,
     },
-    /// What was copied ends here: the session began now.
+    /// The end of the copied history: the session began now.
     Begun(Timestamp),
-    /// The session in which the conversation goes on.
+    /// The session that continues the conversation.
     ContinuedIn(String),
-    /// The session that the process which writes began with, `None` for this one.
+    /// The session that the writing process began with; `None` if it is this one.
     Process(Option<String>),
-    /// Helpers go on after the end of the turn that started them.
+    /// Helpers continue after the end of the turn that started them.
     HelpersPending,
-    /// A permission, an answer or another decision of the user's is awaited (true), or none is any more.
+    /// The agent awaits a permission, an answer or another decision of the user (true), or no longer does.
     UserAwaited(bool),
-    /// A command that the user runs, and not the agent, begins (true) or is done.
+    /// A command of the user, not of the agent, starts (true) or ends.
     UserCommand(bool),
     /// A request was refused because a limit of the account was reached.
     LimitReached {
-        /// Until when, where that is told.
+        /// The end of the limit, if the line has it.
         until: Option<Timestamp>,
-        /// The window that has nothing left, where that is told.
+        /// The window that is used up, if the line names it.
         limits: Option<Box<LimitsFact>>,
     },
-    /// The context was replaced by a summary of it, of so many tokens.
+    /// The context was replaced by a summary with this many tokens.
     Compacted(Option<u64>),
-    /// One line says several things, in this order.
+    /// Several facts of one line, in this order.
     Several(Vec<Fact>),
-    /// The same of a line that was copied from another session. It happened there: it is no sign of life here.
+    /// The facts of a line that was copied from another session. They are no sign of life of this one.
     History(Vec<Fact>),
-    /// A sign of life that says nothing else.
+    /// A sign of life without further meaning.
     Alive,
 }
 
-/// The call of a model that used tokens, as far as the source tells.
+/// The model call that used tokens, as far as the source describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Call {
     /// The model, as the agent names it.
     pub model: Option<String>,
-    /// Why the model stopped, in the provider's own word.
+    /// Why the model stopped, as the provider names it.
     pub finish_reason: Option<String>,
 }
 
 impl Call {
-    /// A call of which something is known.
+    /// The call, if something is known of it.
     pub fn known(self) -> Option<Self> {
         (self.model.is_some() || self.finish_reason.is_some()).then_some(self)
     }
 }
 
-/// What one message of the model has used so far, where an agent writes usage by message and not in running totals.
+/// The tokens of one message of the model so far, for agents that record usage by message instead of running totals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Identifies the message in every file that has a copy of it.
+    /// The id of the message, equal in every file that has a copy of it.
     pub id: u128,
-    /// What else the line says of the response that it is of.
+    /// What the line shows of its response.
     pub response: Response,
-    /// What it used.
+    /// The tokens it used.
     pub tokens: Tokens,
-    /// Whether it is of the conversation itself and not of a helper's that is written into the same file.
+    /// Whether it belongs to the conversation itself, not to a helper in the same file.
     pub main: bool,
-    /// Whether it is beside the conversation: it adds to the total, and is no part of the turn.
+    /// Whether it is outside of the conversation: it adds to the total, but is not part of the turn.
     pub is_aside: bool,
-    /// Whether the line says that it was copied from another file.
+    /// Whether the line states that it was copied from another file.
     pub copied: bool,
-    /// Whether it is written again in place, so that what it says last counts.
+    /// Whether it is rewritten in place, so that its last form counts.
     pub replaces: bool,
-    /// Whether the agent's version is known to write less than was used.
+    /// Whether the agent's version is known to record less than was used.
     pub at_least: bool,
-    /// How full the context was, where the message is of the session's own.
+    /// How full the context was, if the message belongs to the session itself.
     pub context: Option<u64>,
     /// The model's context window in tokens.
     pub window: Option<u64>,
@@ -200,7 +200,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// One of the conversation's own, of which nothing else is told.
+    /// A message of the conversation itself, with nothing else known.
     pub fn of(id: u128, tokens: Tokens) -> Self {
         Self {
             id,
@@ -218,25 +218,25 @@ impl Message {
     }
 }
 
-/// What tells two responses apart that have one message id: some gateways give every response the same.
+/// Distinguishes responses with the same message id: some gateways give every response the same id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Response {
-    /// Identifies its request, where the line names one.
+    /// The request, if the line names it.
     pub request: Option<NonZeroU64>,
-    /// Identifies its input by size, fresh and cached.
+    /// The size of its input, fresh and cached.
     pub input: u64,
-    /// How many prompts and results stand before it in its file.
+    /// The number of prompts and results before it in its file.
     pub step: u32,
 }
 
 impl Response {
-    /// What a copy of a line shares with it: its request, or its input's size.
+    /// The marks that a copy of a line shares with it: its request, or its input's size.
     pub fn marks(&self) -> impl Iterator<Item = u64> + use<> {
         self.request.map(NonZeroU64::get).into_iter().chain([self.input])
     }
 
-    /// Whether `other`, of the same id in the same file, is the same response. All lines of one have the same request
-    /// and, as a rule, the same input.
+    /// Whether `other`, with the same id in the same file, is the same response. All lines of one response have the
+    /// same request and, as a rule, the same input.
     pub fn is(&self, other: &Self) -> bool {
         match (self.request, other.request) {
             (Some(one), Some(other)) => one == other,
@@ -245,60 +245,60 @@ impl Response {
     }
 }
 
-/// What a tool does, for the card.
+/// The work of a tool, for the card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doing {
     /// The kind of work.
     pub activity: Activity,
-    /// The name of the file it is about, without its folder.
+    /// The name of its file, without the folder.
     pub file: Option<String>,
 }
 
 impl Doing {
-    /// Work that is not about one file.
+    /// Work without a single file.
     pub fn plain(activity: Activity) -> Self {
         Self { activity, file: None }
     }
 }
 
-/// Who a session is.
+/// The description of a session.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Meta {
     /// The agent's own id.
     pub id: String,
     /// When the session began.
     pub started_at: Option<Timestamp>,
-    /// When the file was begun, where its copies say the same.
+    /// When the file was begun, if its copies give the same time.
     pub file_begun_at: Option<Timestamp>,
     /// The working folder.
     pub cwd: Option<String>,
     /// The git branch.
     pub branch: Option<String>,
-    /// How the user reaches the agent.
+    /// How the user runs the agent.
     pub surface: Surface,
     /// Whether a person talks to this session directly.
     pub visible: bool,
-    /// The session that this one was started by.
+    /// The session that started this one.
     pub parent: Option<String>,
-    /// The session whose history this one begins with.
+    /// The session whose history is copied at its beginning.
     pub forked_from: Option<String>,
     /// Whether this session was started by another one.
     pub subagent: bool,
-    /// Whether the history is kept in another file, so that nothing is copied into this one.
+    /// Whether its history is in another file, so that nothing is copied into this one.
     pub history_elsewhere: bool,
-    /// The first line number that is this session's own.
+    /// The line number of the session's first own line.
     pub own_from_ordinal: Option<u64>,
-    /// Whether nothing but the lines' own session says that it was copied from that one.
+    /// Whether only the lines' own session id shows that it was copied from that one.
     pub only_named: bool,
-    /// Identifies the first line, in every file that has a copy of it.
+    /// The id of the first line, equal in every file that has a copy of it.
     pub first_line: Option<String>,
-    /// Whether the file was begun after its first line was written, so that this was copied.
+    /// Whether the file was begun after its first line was written, which shows that the line was copied.
     pub late: bool,
-    /// Whether the first line goes on from another one that is not here.
+    /// Whether the first line continues another one that is not in the file.
     pub midway: bool,
 }
 
-/// How the user reaches the agent.
+/// How the user runs the agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Surface {
@@ -312,7 +312,7 @@ pub enum Surface {
     Exec,
     /// From a program.
     Sdk,
-    /// The file does not say.
+    /// Not in the file.
     #[default]
     Unknown,
 }
@@ -337,32 +337,32 @@ pub struct CountInfo {
     pub window: Option<u64>,
 }
 
-/// One family of limits as an event gives it.
+/// One family of limits, as an event contains it.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LimitsFact {
     /// Limit id.
     pub family: String,
-    /// The family's name for people.
+    /// The family's display name.
     pub name: Option<String>,
     /// The account's plan.
     pub plan: Option<String>,
-    /// Whether the event says that the limit was reached.
+    /// Whether the event shows that the limit was reached.
     pub reached: bool,
     /// The windows, shortest first. Empty when the account has none.
     pub windows: Vec<Window>,
-    /// When it was learnt, where that is known better than by the event's own time.
+    /// When it was observed, if that is known more exactly than by the event's own time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learnt_at: Option<Timestamp>,
-    /// Whether a response told it just then.
+    /// Whether a response brought it at that time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
-    /// As in [`Snapshot`], where it is kept from one event to the next.
+    /// As in [`Snapshot`], if it is kept from one event to the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fell_at: Option<Timestamp>,
 }
 
 impl LimitsFact {
-    /// As a word of its session, learnt at `at` unless it says better.
+    /// As a report of its session, observed at `at` unless it has its own time.
     pub fn word(
         self,
         agent: Agent,

@@ -1,9 +1,9 @@
-//! Claude Code's transcripts: one line → its facts.
+//! Claude Code's transcripts: turns a line into facts.
 //!
-//! Shapes are those of 1.0.17 to 2.1.287: one object per line in any order of keys, of `user`, `assistant` and `system`
-//! with everything that counts, and of dozens of other types that say nothing. Everything is optional, whatever is not
-//! known is passed over, nothing fails.
-//! Read next: `reader`, for what a line says; `entry` for the shape of a line.
+//! Formats are those of 1.0.17 to 2.1.287: one object per line with keys in any order. Lines of `user`, `assistant`
+//! and `system` have everything that counts; dozens of other types have nothing of use. Every field is optional,
+//! unknown values are skipped, nothing fails.
+//! Read next: `reader` for the meaning of a line; `entry` for its format.
 
 pub mod limits;
 pub mod registry;
@@ -43,7 +43,7 @@ pub(super) static SPEC: Spec = Spec {
         are_whole: false,
         cached: Some(Cached { file: ".claude.json", read: limits::cached }),
     },
-    // As in its `remaining_percentage`.
+    // As in Claude Code's `remaining_percentage`.
     context_baseline: 0,
     worktrees: Some("/.claude/worktrees/"),
     parser: || Box::<reader::Reader>::default(),
@@ -63,7 +63,7 @@ pub(super) static SPEC: Spec = Spec {
     time_within: LINE_LIMIT,
 };
 
-/// Types that say nothing. One that is in neither list is counted as unknown.
+/// Types without a meaning here. A type that is in neither list is counted as unknown.
 const SILENT: [&str; 43] = [
     "agent-color",
     "agent-name",
@@ -110,7 +110,7 @@ const SILENT: [&str; 43] = [
     "worktree-state",
 ];
 
-/// The time of a line. It may stand at the line's end, so the line has to be whole.
+/// The time of a line. It may be at the line's end, so the line has to be whole.
 pub fn line_time(line: &[u8]) -> Option<Timestamp> {
     entry::line_time(line)
 }
@@ -119,20 +119,20 @@ pub fn line_time(line: &[u8]) -> Option<Timestamp> {
 pub fn is_line(line: &[u8]) -> bool {
     let mut room = Room::default();
     let Some(entry) = read::<Entry<'_>>(line, &mut room) else {
-        // The first line may be longer than what is looked at.
+        // The first line may be longer than the bytes given.
         let has = |key: &[u8]| memchr::memmem::find(line, key).is_some();
         return line.starts_with(b"{") && has(b"\"parentUuid\":") && has(b"\"sessionId\":\"");
     };
     match entry.kind.text() {
         Some("user" | "assistant" | "system" | "attachment" | "progress") => {
-            // Others write lines of the same types, with the same ids.
+            // Other programs write lines of the same types, with the same ids.
             let is_foreign = entry.system_payload.is_there()
                 || entry.message.0.as_ref().is_some_and(|message| message.parts.is_there());
             !is_foreign && entry.session_id.is_there() && (entry.uuid.is_there() || entry.message.0.is_some())
         }
         Some("summary") => entry.leaf_uuid.is_there(),
         Some("file-history-snapshot" | "file-history-delta") => entry.message_id.is_there(),
-        // The journal of a workflow lies beside transcripts and is none.
+        // The journal of a workflow is beside the transcripts, but is not one.
         Some("launched" | "started" | "result") => false,
         Some(kind) => entry.session_id.is_there() && SILENT.contains(&kind),
         None => false,

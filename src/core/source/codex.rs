@@ -1,9 +1,9 @@
-//! Codex's session files ("rollouts"): one line → one fact.
+//! Codex's session files ("rollouts"): turns a line into a fact.
 //!
-//! Shapes are those of Codex 0.31 to 0.162: an envelope `{timestamp, ordinal?, type, payload}` per line, bare items
+//! Formats are those of Codex 0.31 to 0.162: an envelope `{timestamp, ordinal?, type, payload}` per line, bare items
 //! before 0.32. Every field is optional, unknown ones are skipped, nothing fails.
 //! Most lines (prompts, replies, reasoning, tool output) are recognised by their first bytes and never parsed.
-//! Read next: `call` for what a tool call is about, `limits` for the eras of `rate_limits`.
+//! Read next: `call` for the work of a tool call, `limits` for the formats of `rate_limits`.
 
 mod app_server;
 mod call;
@@ -53,7 +53,7 @@ pub(super) static SPEC: Spec = Spec {
     time_within: 4 << 10,
 };
 
-/// Every line says by itself what it says.
+/// A line's meaning does not depend on other lines.
 #[derive(Debug)]
 struct Rollout;
 
@@ -78,7 +78,8 @@ fn parse(line: Line<'_>) -> Parsed {
 fn parse_whole(bytes: &[u8], is_one: bool) -> Parsed {
     if let Some(head) = Head::read(bytes) {
         if let Some(fact) = by_head(&head) {
-            // A line that was cut short rarely ends like one that was not, and has the beginning of the next one in it.
+            // A line that was broken off rarely ends like a complete one, and has the beginning of the next one in
+            // it.
             let is_one = is_one || bytes.trim_ascii_end().ends_with(b"}") && !begins_another(head.rest);
             return if is_one { known(&head, fact) } else { Parsed::Unreadable };
         }
@@ -89,14 +90,14 @@ fn parse_whole(bytes: &[u8], is_one: bool) -> Parsed {
     parse_any(bytes)
 }
 
-/// Whether another line begins in these bytes. Looks for braces: these are few, and to look for the whole beginning has to
-/// be prepared for each line.
+/// Whether another line begins in these bytes. Searches for braces: these are rare, and a search for the whole
+/// beginning needs a preparation for each line.
 fn begins_another(bytes: &[u8]) -> bool {
     let begins = |at| bytes.get(at..).is_some_and(|rest| rest.starts_with(b"{\"timestamp\":\""));
     memchr::memchr_iter(b'{', bytes).any(begins)
 }
 
-/// Reads a line of whatever shape.
+/// Reads a line of any format.
 fn parse_any(bytes: &[u8]) -> Parsed {
     match serde_json::from_slice::<Value>(bytes) {
         Ok(Value::Object(line)) => parse_object(&Value::Object(line)),
@@ -104,7 +105,7 @@ fn parse_any(bytes: &[u8]) -> Parsed {
     }
 }
 
-/// The rest of an oversized line was never seen, so only its first bytes speak.
+/// The rest of an oversized line was not read, so only its first bytes count.
 fn parse_oversized(first: &[u8]) -> Parsed {
     let Some(head) = Head::read(first) else { return Parsed::Unreadable };
     let fact = by_head(&head).unwrap_or_else(|| match (head.kind, head.payload_kind) {
@@ -118,7 +119,7 @@ fn known(head: &Head<'_>, fact: Fact) -> Parsed {
     Parsed::Line { at: value::parse_time(head.timestamp), ordinal: head.ordinal, fact, unknown: false }
 }
 
-/// Facts that the first bytes alone give: the frequent and the large lines. `None`: the line must be parsed.
+/// The facts that the first bytes alone give, for the frequent and the large lines. `None`: the line must be parsed.
 fn by_head(head: &Head<'_>) -> Option<Fact> {
     match (head.kind, head.payload_kind) {
         ("response_item", Some(kind)) => items::by_head(kind, head.rest),
@@ -153,7 +154,7 @@ fn parse_object(line: &Value) -> Parsed {
     Parsed::Line { at, ordinal, fact, unknown }
 }
 
-/// The fact of one enveloped line, and whether its kind is not known.
+/// The fact of an enveloped line, and whether its kind is unknown.
 fn envelope(kind: &str, payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, bool) {
     let known = |fact: Option<Fact>| (fact.unwrap_or(Fact::Alive), false);
     match kind {
@@ -237,7 +238,7 @@ fn event(payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, bool) {
     (fact, false)
 }
 
-/// `token_count`: `info` and `rate_limits` are each there or not, independently.
+/// `token_count`: `info` and `rate_limits` are each optional.
 fn count(payload: &Value, at: Option<jiff::Timestamp>) -> Fact {
     let info = field(payload, "info").and_then(|info| {
         Some(CountInfo {
@@ -250,7 +251,7 @@ fn count(payload: &Value, at: Option<jiff::Timestamp>) -> Fact {
     Fact::Count(Box::new(Count { info, limits }))
 }
 
-/// The time of a line, from its first bytes where they say it.
+/// The time of a line, from its first bytes if possible.
 pub fn line_time(first: &[u8]) -> Option<jiff::Timestamp> {
     if let Some(head) = Head::read(first) {
         return value::parse_time(head.timestamp);
@@ -279,7 +280,7 @@ pub fn is_line(line: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// What both readers say of a line.
+    /// The results of both readers for a line.
     fn both(line: &str) -> (Option<Parsed>, Parsed) {
         let head = Head::read(line.as_bytes());
         let usual = head.and_then(|head| usual::fact(&head).map(|fact| known(&head, fact)));
@@ -313,7 +314,7 @@ mod tests {
         {
             count(info, limits, true);
         }
-        // What other versions wrote, and what nobody has written yet, is the general reader's.
+        // Formats of other versions, and unknown ones, are left to the general reader.
         for limits in [
             r#"{"primary_used_percent":1.0}"#,
             r#"{"weekly_used_percent":1.0,"primary":{"used_percent":1}}"#,

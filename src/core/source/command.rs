@@ -1,5 +1,5 @@
-//! What a command is about. Looks at the first words of its parts and at the first kilobytes of scripts; keeps nothing
-//! of them but a kind of work and the name of one file.
+//! The work of a shell command. Reads the first words of its parts and the first kilobytes of scripts; keeps only a
+//! kind of work and the name of one file.
 
 use serde_json::Value;
 
@@ -7,10 +7,10 @@ use crate::core::activity::Activity::{self, Editing, Reading, Running, Searching
 use crate::core::names::last_part;
 use crate::core::source::Doing;
 
-/// How much of a script or a patch is looked at, in bytes.
+/// How much of a script or a patch is read, in bytes.
 const LOOK: usize = 8 << 10;
 
-/// A command given as words: `["bash","-lc","…"]` or the words themselves.
+/// A command as words: `["bash","-lc","…"]` or the words themselves.
 pub fn words(command: Option<&Value>) -> Doing {
     let Some(words) = command.and_then(Value::as_array) else { return Doing::plain(Running) };
     let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
@@ -25,7 +25,7 @@ pub fn words(command: Option<&Value>) -> Doing {
     }
 }
 
-/// A shell script: what all of its commands amount to.
+/// A shell script: the work of all its commands together.
 pub fn shell(script: &str) -> Doing {
     let script = first(script);
     if script.contains("*** Begin Patch") {
@@ -45,13 +45,13 @@ pub fn shell(script: &str) -> Doing {
     Doing::plain(overall.unwrap_or(Running))
 }
 
-/// The name of a file without its folder, of either system's form.
+/// The name of a file without its folder, for paths of every system.
 pub fn file_name(path: &str) -> Option<String> {
     let name = last_part(path.trim());
     (!name.is_empty() && name != "." && name != "..").then(|| name.to_owned())
 }
 
-/// A patch in Codex's form, from its first file.
+/// A patch in Codex's format, by its first file.
 pub fn patch(text: &str) -> Doing {
     let text = first(text);
     let file = ["Update", "Add", "Delete"].iter().find_map(|verb| {
@@ -59,7 +59,7 @@ pub fn patch(text: &str) -> Doing {
         let rest = text.get(at..)?.split_once(": ")?.1;
         let line = match rest.split_once(['\n', '\r']) {
             Some((line, _)) => line,
-            // In a script or in JSON arguments the patch's lines end in the two characters `\n`.
+            // In a script or in JSON arguments the line breaks of a patch are the two characters `\n`.
             None => rest.split("\\n").next()?,
         };
         file_name(line)
@@ -67,7 +67,7 @@ pub fn patch(text: &str) -> Doing {
     Doing { activity: Editing, file }
 }
 
-/// Whether a patch that begins so is of the same file however it goes on.
+/// Whether a patch with this beginning gives the same file, independent of the rest.
 pub(super) fn names_file(beginning: &str) -> bool {
     let line = beginning.split_once("*** Update File: ").and_then(|(_, rest)| rest.split_once(['\n', '\r']));
     line.is_some_and(|(path, _)| file_name(path).is_some())
@@ -80,7 +80,7 @@ fn writes_a_file(script: &str) -> bool {
 }
 
 enum Kind {
-    /// A step that is no work of its own: `cd`, a filter at the end of a pipe.
+    /// A step without its own work: `cd`, a filter at the end of a pipe.
     Nothing,
     Work(Activity),
 }
@@ -133,7 +133,7 @@ fn is_shell(name: &str) -> bool {
     )
 }
 
-/// Of two kinds of work in one command the one that says more: running beats editing beats searching beats reading.
+/// The more important of two kinds of work: running before editing, searching and reading.
 pub(super) fn heavier(overall: Option<Activity>, one: Activity) -> Activity {
     let weight = |activity| match activity {
         Running => 3,
@@ -147,7 +147,7 @@ pub(super) fn heavier(overall: Option<Activity>, one: Activity) -> Activity {
     }
 }
 
-/// The first [`LOOK`] bytes, ended between characters.
+/// The first [`LOOK`] bytes, cut between characters.
 pub(super) fn first(text: &str) -> &str {
     let mut end = text.len().min(LOOK);
     while !text.is_char_boundary(end) {

@@ -1,11 +1,10 @@
-//! Copilot CLI's session files: one line → its facts.
+//! Copilot CLI's session files: turns a line into facts.
 //!
-//! Shapes are those of Copilot CLI 1.0.30 to 1.0.102: an envelope around what an event tells. What its model calls used
-//! is told in up to three places, depending on its version: in lines, one a call (since about 1.0.102); in rows of a
-//! database beside them (since about 1.0.83); and at the end of a process, for the whole session. All tell of the same
-//! calls.
-//! Read next: `reader`, for what a line says; `entry`, for its shape; `accounts`, for what counts; `exits`, for the end of
-//! a process; `store`, for rows.
+//! Formats are those of Copilot CLI 1.0.30 to 1.0.102: an envelope around an event. The usage of its model calls is
+//! in up to three places, by version: in lines, one per call (since about 1.0.102); in rows of a database (since
+//! about 1.0.83); and at the end of a process, for the whole session. All of them describe the same calls.
+//! Read next: `reader` for the meaning of a line; `entry` for its format; `accounts` for what counts; `exits` for the
+//! end of a process; `store` for rows.
 
 mod accounts;
 mod entry;
@@ -40,7 +39,7 @@ pub(super) static SPEC: Spec = Spec {
     ..Spec::USUAL
 };
 
-/// Types of lines that say nothing. One that is in neither list is counted as unknown.
+/// Types of lines without a meaning here. A type that is in neither list is counted as unknown.
 const SILENT: [&str; 41] = [
     "assistant.intent",
     "assistant.reasoning",
@@ -85,7 +84,7 @@ const SILENT: [&str; 41] = [
     "external_tool.completed",
 ];
 
-/// Types of lines that say something.
+/// Types of lines with a meaning here.
 const SPEAKING: [&str; 28] = [
     "session.start",
     "session.resume",
@@ -117,7 +116,7 @@ const SPEAKING: [&str; 28] = [
     "abort",
 ];
 
-/// Whether a type says nothing. Those of `model.` repeat what a call was given and gave.
+/// Whether a type has no meaning here. Types of `model.` repeat a call's input and output.
 fn is_silent(kind: &str) -> bool {
     SILENT.contains(&kind) || kind.starts_with("model.")
 }
@@ -131,13 +130,13 @@ pub fn is_line(line: &[u8]) -> bool {
     is_known && entry.data.0.is_some() && entry.timestamp.time().is_some()
 }
 
-/// The time of a line. It may stand at the line's end, so the line has to be whole.
+/// The time of a line. It may be at the line's end, so the line has to be whole.
 pub fn line_time(line: &[u8]) -> Option<Timestamp> {
     let mut room = Room::default();
     if let Some(stamp) = read::<Stamp<'_>>(line, &mut room) {
         return stamp.timestamp.time();
     }
-    // Of a line that was cut, where it stands before everything that can be long.
+    // In a line that was cut, the time is before everything that can be long.
     let before = line.get(..memchr::memmem::find(line, b"\"data\":")?)?;
     value::parse_time(value::text_after(before, b"\"timestamp\":\"")?)
 }

@@ -1,17 +1,17 @@
-//! Running counters as an agent writes them, and what is done with them.
+//! Running counters as an agent writes them.
 
 use crate::core::usage::Tokens;
 
-/// The agent's counters, exactly as written: kinds overlap as the agent has them.
+/// The agent's counters, unchanged: kinds overlap as the agent writes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Counters {
-    /// Input, cached input and cache writes included.
+    /// Input, including cached input and cache writes.
     pub input: u64,
     /// Input read from a cache.
     pub cached_input: u64,
     /// Input written to a cache.
     pub cache_write: u64,
-    /// Output, reasoning included.
+    /// Output, including reasoning.
     pub output: u64,
     /// Reasoning.
     pub reasoning: u64,
@@ -20,7 +20,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// In kinds that do not overlap: input includes what was read from and written to a cache.
+    /// As kinds that do not overlap: input without tokens read from or written to a cache.
     pub fn tokens(&self) -> Tokens {
         Tokens {
             input: self.input.saturating_sub(self.cached_input).saturating_sub(self.cache_write),
@@ -31,7 +31,7 @@ impl Counters {
         }
     }
 
-    /// Each counter less the other one's, and never below zero.
+    /// Each counter minus the other's, not below zero.
     pub fn minus(&self, other: &Self) -> Self {
         Self {
             input: self.input.saturating_sub(other.input),
@@ -43,12 +43,13 @@ impl Counters {
         }
     }
 
-    /// Whether any counter is lower than in `before`. Counters of one thread only rise, so it was restarted then.
+    /// Whether any counter is lower than in `before`. Counters of one thread only rise, so a lower one shows a
+    /// restart.
     pub fn is_below(&self, before: &Self) -> bool {
         before.minus(self) != Self::default()
     }
 
-    /// What they were before `last` was added; `None` where it was not.
+    /// The counters before `last` was added; `None` if it was not added.
     pub fn before(&self, last: Option<&Self>) -> Option<Self> {
         last.filter(|last| !self.is_below(last)).map(|last| self.minus(last))
     }

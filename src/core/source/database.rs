@@ -1,8 +1,8 @@
-//! What is read of the databases that an agent keeps: which tables, which columns, and in which order.
+//! Describes what is read of an agent's databases: tables, columns and their order.
 //!
-//! A row comes to the parser of its session as it is now, again each time it was written. Nothing else of a database is
-//! read than what is named here.
-//! Read next: [`Parser::row`](super::Parser::row); the shell that reads them, which knows no agent.
+//! A row is passed to the parser of its session in its present state, again after each change. Nothing else of a
+//! database is read.
+//! Read next: [`Parser::row`](super::Parser::row); the shell that reads the rows, which is the same for all agents.
 
 use jiff::Timestamp;
 
@@ -12,53 +12,53 @@ use super::value;
 /// Databases of an agent.
 #[derive(Debug)]
 pub struct Databases {
-    /// Whether a file in a home is one, by its name.
+    /// Whether a file in a home is a database, by its name.
     pub is_one: fn(&str) -> bool,
-    /// What is read of them, the newest schema first: of a session that is in several only the first counts.
+    /// The schemas, newest first: if a session is in several, only the first counts.
     pub schemas: &'static [Schema],
 }
 
-/// One way in which versions of an agent have their tables.
+/// The tables of some versions of an agent.
 #[derive(Debug)]
 pub struct Schema {
-    /// Those versions, for people.
+    /// Those versions, as text.
     pub versions: &'static str,
-    /// The sessions, one a row: its key is the session's id. `None` where sessions have files of their own, to which rows
-    /// add.
+    /// The sessions, one per row, with the session's id as key. `None` if sessions have their own files, to which
+    /// rows add.
     pub sessions: Option<Table>,
-    /// The rows of a session, in the order in which its parser gets them.
+    /// The rows of a session, in the order for its parser.
     pub rows: &'static [Table],
 }
 
-/// A table, or what is read of it.
+/// The parts of a table that are read.
 #[derive(Debug)]
 pub struct Table {
     /// Its name.
     pub name: &'static str,
     /// The column that identifies a row.
     pub key: &'static str,
-    /// The column that says what a row is of: its session; where rows are asked for, what is asked for.
+    /// The column that names the session of a row, or the requested id.
     pub of: &'static str,
-    /// The column that is never lower in a row that was written later.
+    /// The column that never decreases in a row that was written later.
     pub written: Written,
-    /// In which order the rows of one session are told.
+    /// The order of the rows of one session.
     pub order: &'static [&'static str],
-    /// When what a row tells happened, by its place among what is told.
+    /// The index of the column with the time of the row's event.
     pub at: usize,
-    /// The columns whose values a row is told with. One that the table does not have is null in every row.
+    /// The columns that are read. A missing column is null in every row.
     pub columns: &'static [&'static str],
-    /// The column that is not null in sessions that were put away.
+    /// The column that is not null in archived sessions.
     pub over: Option<&'static str>,
     /// Whether only those rows are read that the parser [asks for](super::Parser::asks).
     pub is_asked: bool,
 }
 
-/// What tells which rows are new.
+/// The column that shows which rows are new.
 #[derive(Debug, Clone, Copy)]
 pub enum Written {
-    /// A time in milliseconds: rows are written again in place.
+    /// A time in milliseconds: rows are rewritten in place.
     Time(&'static str),
-    /// A number that rises from row to row: rows stay as they are.
+    /// A number that rises from row to row: rows do not change.
     Number(&'static str),
 }
 
@@ -71,13 +71,13 @@ impl Written {
     }
 }
 
-/// The database that a file may belong to, by its name: itself, or the file beside it in which it is written on.
+/// The database of a file, by its name: itself, or the database whose log it is.
 pub fn written_on(name: &str) -> &str {
     name.strip_suffix("-wal").unwrap_or(name)
 }
 
 impl Databases {
-    /// The database that a file in a home belongs to, by its name.
+    /// The database to which a file in a home belongs, by its name.
     pub fn main<'a>(&self, name: &'a str) -> Option<&'a str> {
         let main = written_on(name);
         (self.is_one)(main).then_some(main)
@@ -87,7 +87,7 @@ impl Databases {
 /// One value of a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum Cell<'a> {
-    /// Null, or not to be had.
+    /// Null, or not available.
     #[default]
     Null,
     /// A whole number.
@@ -99,7 +99,7 @@ pub enum Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
-    /// A text that is not empty, in full.
+    /// A complete text that is not empty.
     pub fn text(self) -> Option<&'a str> {
         let Self::Text(bytes) = self else { return None };
         std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
@@ -110,12 +110,12 @@ impl<'a> Cell<'a> {
         if let Self::Text(bytes) = self { bytes } else { &[] }
     }
 
-    /// A count; negative ones are 0.
+    /// A count; 0 for a negative number.
     pub fn number(self) -> Option<u64> {
         self.scalar().number()
     }
 
-    /// A time: RFC 3339, or in epoch seconds or milliseconds.
+    /// A time: RFC 3339, or epoch seconds or milliseconds.
     pub fn time(self) -> Option<Timestamp> {
         match self {
             Self::Text(_) => value::parse_time(self.text()?),
@@ -135,10 +135,10 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// A value that is kept.
+/// An owned value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Null, or not to be had.
+    /// Null, or not available.
     Null,
     /// A whole number.
     Integer(i64),
@@ -149,7 +149,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// To be told.
+    /// The value as a cell.
     pub fn cell(&self) -> Cell<'_> {
         match self {
             Self::Null => Cell::Null,
@@ -176,16 +176,16 @@ impl From<Cell<'_>> for Value {
 pub struct Row<'a> {
     /// The name of its table.
     pub table: &'static str,
-    /// What identifies it there.
+    /// Its key in the table.
     pub key: &'a str,
     /// The values of the table's columns, in their order.
     pub cells: &'a [Cell<'a>],
-    /// When what it tells happened.
+    /// The time of its event.
     pub at: Option<Timestamp>,
 }
 
 impl<'a> Row<'a> {
-    /// A value by its place among the columns.
+    /// The value at an index of the columns.
     pub fn cell(&self, place: usize) -> Cell<'a> {
         self.cells.get(place).copied().unwrap_or_default()
     }

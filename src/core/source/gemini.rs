@@ -1,9 +1,9 @@
-//! Gemini CLI's session files: one line, or one document, → its facts.
+//! Gemini CLI's session files: turns a line, or a document, into facts.
 //!
-//! Shapes are those of two eras: one document of all messages that is written whole again each time, until April 2026, and
-//! since then lines of messages that are written again under the same id when more is known of them. Usage is that of one
-//! response; nothing is cumulative.
-//! Read next: `reader`, for what a message says; `entry`, for its shape.
+//! Formats are those of two eras. Until April 2026: one document of all messages, rewritten whole each time. Since
+//! then: lines of messages, written again under the same id with more content. Usage is per response; nothing is
+//! cumulative.
+//! Read next: `reader` for the meaning of a message; `entry` for its format.
 
 mod entry;
 mod layout;
@@ -45,7 +45,7 @@ pub fn is_line(line: &[u8]) -> bool {
     entry.is_header() || entry.set.0.is_some() || entry.rewind_to.text().is_some() || is_message()
 }
 
-/// The time of a line. Of one that repeats messages it is the first one's.
+/// The time of a line; for a line that repeats messages, the first message's.
 pub fn line_time(line: &[u8]) -> Option<Timestamp> {
     let keys: [&[u8]; 3] = [b"\"timestamp\":\"", b"\"lastUpdated\":\"", b"\"startTime\":\""];
     keys.into_iter().find_map(|key| value::parse_time(value::text_after(line, key)?))

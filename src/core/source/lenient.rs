@@ -1,8 +1,7 @@
-//! JSON in the shape that is expected of it, read in one pass: a value of another type than expected costs nothing but
-//! itself.
+//! Reads JSON of an expected shape in one pass; a value of an unexpected type is ignored without losing the rest.
 //!
-//! serde fails a whole line where one field has another type. Everything of such a line is read as one of these
-//! instead: a [`Scalar`], an [`Object`], or what else is [`Lenient`].
+//! serde rejects a whole line if one field has another type. So every field of a line has one of these types instead:
+//! a [`Scalar`], an [`Object`], or another [`Lenient`] one.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,10 +15,10 @@ use serde::{Deserialize, Deserializer};
 use super::value;
 use crate::core::lines::shorten;
 
-/// A text, a number or a flag, as far as it is one.
+/// A text, a number or a flag.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::core::source) enum Scalar<'a> {
-    /// Not there, or null.
+    /// Absent, or null.
     #[default]
     Absent,
     Text(Cow<'a, str>),
@@ -44,27 +43,27 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// The same, to keep.
+    /// The text as an owned value.
     pub(in crate::core::source) fn owned(&self) -> Option<String> {
         self.text().map(str::to_owned)
     }
 
-    /// Whether a text is exactly this word.
+    /// Whether it is exactly this text.
     pub(in crate::core::source) fn is(&self, word: &str) -> bool {
         self.text() == Some(word)
     }
 
-    /// Whether a text begins so.
+    /// Whether it is a text with this beginning.
     pub(in crate::core::source) fn begins(&self, word: &str) -> bool {
         self.text().is_some_and(|text| text.starts_with(word))
     }
 
-    /// A flag that is set.
+    /// Whether it is a flag that is set.
     pub(in crate::core::source) fn flag(&self) -> bool {
         *self == Self::Flag(true)
     }
 
-    /// A count, also one written as a float; negative ones are 0.
+    /// A count, also one written as a float; 0 for a negative number.
     pub(in crate::core::source) fn number(&self) -> Option<u64> {
         match self {
             Self::Whole(number) => Some(*number),
@@ -73,12 +72,12 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// The same, of which an absent one is 0.
+    /// The count, 0 if absent.
     pub(in crate::core::source) fn count(&self) -> u64 {
         self.number().unwrap_or(0)
     }
 
-    /// RFC 3339, or epoch seconds or milliseconds as other tools write them.
+    /// A time: RFC 3339, or epoch seconds or milliseconds as other tools write them.
     pub(in crate::core::source) fn time(&self) -> Option<Timestamp> {
         match self {
             Self::Text(text) => value::parse_time(text),
@@ -90,7 +89,7 @@ impl<'a> Scalar<'a> {
     }
 }
 
-/// An object in the shape of `T`; of anything else nothing is said.
+/// An object of the shape `T`; empty for any other value.
 #[derive(Debug, Clone)]
 pub(in crate::core::source) struct Object<T>(pub(super) Option<T>);
 
@@ -100,7 +99,7 @@ impl<T> Default for Object<T> {
     }
 }
 
-/// What is in a list; `None` where there is none.
+/// The items of a list; `None` for any other value.
 #[derive(Debug)]
 pub(in crate::core::source) struct List<T>(pub(super) Option<Vec<T>>);
 
@@ -117,13 +116,13 @@ impl<T> List<T> {
 }
 
 impl<T> List<Object<T>> {
-    /// The objects; what else is in it is passed over.
+    /// The objects; other items are skipped.
     pub(in crate::core::source) fn objects(&self) -> impl Iterator<Item = &T> {
         self.iter().filter_map(|one| one.0.as_ref())
     }
 }
 
-/// What is made of each kind of JSON value. A kind that is not named makes the default.
+/// The result for each type of JSON value: the default, unless a type is implemented.
 pub(in crate::core::source) trait Lenient<'de>: Default {
     fn scalar(_: Scalar<'de>) -> Self {
         Self::default()
@@ -162,7 +161,7 @@ impl<'de, T: Deserialize<'de>> Lenient<'de> for List<T> {
     }
 }
 
-/// Hands out the objects of a list, one by one; what else is in it is passed over.
+/// Calls a function for each object of a list; other items are skipped.
 pub(in crate::core::source) fn each_object<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(
     mut list: A,
     mut take: impl FnMut(T),
@@ -245,7 +244,7 @@ impl<'de, T: Lenient<'de>> Visitor<'de> for Whatever<T> {
     }
 }
 
-/// What a line that cannot be read as it stands is written into.
+/// Memory for a line that has to be changed before it can be read.
 #[derive(Debug, Default)]
 pub(in crate::core::source) struct Room {
     short: Vec<u8>,
@@ -255,7 +254,7 @@ pub(in crate::core::source) struct Room {
 
 /// Reads a line, without most of its long texts.
 pub(in crate::core::source) fn read<'a, T: Deserialize<'a>>(line: &'a [u8], room: &'a mut Room) -> Option<T> {
-    /// Up to here reading costs less than cutting.
+    /// A longer line is cut first, because reading it would cost more, in bytes.
     const SHORT: usize = 4 << 10;
     // Files that were allocated ahead have zeros before a line.
     let zeros = line.iter().take_while(|byte| **byte == 0).count();
@@ -263,7 +262,7 @@ pub(in crate::core::source) fn read<'a, T: Deserialize<'a>>(line: &'a [u8], room
     if line.len() > SHORT && shorten(line, &mut room.short) {
         line = &room.short;
     }
-    // What is known to be text is not checked again field by field.
+    // Known text is not checked again for each field.
     let text = if let Ok(text) = std::str::from_utf8(line) {
         text
     } else {
@@ -277,8 +276,8 @@ pub(in crate::core::source) fn read<'a, T: Deserialize<'a>>(line: &'a [u8], room
     serde_json::from_str(&room.mended).ok()
 }
 
-/// The line with a replacement character for each half of a surrogate pair, which text that was cut by its length ends
-/// with; `None` where nothing has to be replaced. Such a line is JSON, but its text is none.
+/// The line with a replacement character for each half of a surrogate pair, which a text may end with that was cut by
+/// its length. `None` if there is none. Such a line is valid JSON, but its text is not valid Unicode.
 fn mended(line: &str) -> Option<String> {
     const REPLACEMENT: &[u8] = b"\\ufffd";
     let unit = |bytes: &[u8]| {
@@ -329,7 +328,7 @@ mod tests {
         let values = ["null", "true", "-1", "1", "1.5", "1e400", "\"t\"", "\"\\n\"", "[1,[2]]", "{\"a\":{}}"];
         for value in values {
             let line = format!(r#"{{"object":{{"count":7}},"text":{value},"more":{value}}}"#);
-            // A number that no float holds is the one thing that fails a line, as it does everywhere in serde_json.
+            // Only a number that does not fit a float fails the whole line, as everywhere in serde_json.
             let Ok(line) = serde_json::from_str::<Line<'_>>(&line) else {
                 assert_eq!(value, "1e400");
                 continue;

@@ -1,8 +1,8 @@
-//! What is heard from a server of the agent's own, where it has one: which sessions are open, and what they are doing.
+//! Reads from an agent's own server which sessions are open and what they are doing.
 //!
-//! A listener speaks the server's protocol as far as hearing takes, and knows no connection. It asks for nothing that
-//! changes anything there, and keeps nothing but ids and states.
-//! Read next: [`crate::core::register`], which its words go into; the agent's own listener.
+//! A listener implements the receiving part of the server's protocol, without the connection. It sends no request
+//! that changes anything on the server, and keeps only ids and states.
+//! Read next: [`crate::core::register`], which uses the result; the agent's own listener.
 
 use std::fmt::Debug;
 
@@ -10,44 +10,44 @@ use jiff::Timestamp;
 
 use crate::core::register::Register;
 
-/// Where an agent's server is found, and how it is spoken to.
+/// The address of an agent's server, and its protocol.
 #[derive(Debug)]
 pub struct Live {
-    /// The key in the settings that switches it on. It is off by default.
+    /// The key in the settings that enables it. It is off by default.
     pub key: &'static str,
-    /// What the key does, as one sentence without its stop.
+    /// The effect of the key, as one sentence without a full stop.
     pub doc: &'static str,
-    /// What `setup` says before it asks, and asks.
+    /// The question in `setup`, with its explanation.
     pub question: &'static str,
-    /// What the agent calls the server.
+    /// The agent's name for the server.
     pub name: &'static str,
-    /// Its socket, below a home folder.
+    /// The path of its socket, below a home folder.
     pub socket: &'static str,
-    /// A listener to one connection.
+    /// Makes a listener for one connection.
     pub listener: fn() -> Box<dyn Listener>,
 }
 
-/// One connection's protocol.
+/// The protocol of one connection.
 pub trait Listener: Debug + Send {
-    /// What is said first.
+    /// The first message to the server.
     fn greeting(&self) -> String;
 
     /// Takes one message that was received at `at`.
     fn hear(&mut self, at: Timestamp, message: &[u8]) -> Heard;
 
-    /// What the server has said so far.
+    /// The state that the server has reported so far.
     fn register(&self) -> Register;
 }
 
-/// What a message leads to.
+/// What to do after a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
     /// Nothing.
     Nothing,
-    /// These are to be sent.
+    /// Send these messages.
     Reply(Vec<String>),
-    /// The register says something else.
+    /// The register has changed.
     News,
-    /// The server does not speak this protocol.
+    /// The server does not use this protocol.
     Foreign,
 }

@@ -1,9 +1,9 @@
-//! OpenCode's sessions, and those of what keeps them as it does: Kilo CLI, MiMo.
+//! Sessions of OpenCode and of the agents that store them in the same way: Kilo CLI, MiMo.
 //!
-//! Versions before 1.2 write a JSON document for each message; 1.2 to 1.18 keep the same objects as rows of `message` and
-//! `part`; 2.x has `session_message`, into which it copies what was in those. All of them write a row again in place: what
-//! it says now counts.
-//! Read next: `reader`, for what rows say; `entry`, for the shape of their JSON; `tables`, for what is read at all.
+//! Versions before 1.2 write a JSON document for each message; 1.2 to 1.18 store the same objects as rows of
+//! `message` and `part`; 2.x has `session_message`, with copies of the earlier rows. All of them rewrite a row in
+//! place: only its present content counts.
+//! Read next: `reader` for the meaning of rows; `entry` for the format of their JSON; `tables` for the tables.
 
 mod entry;
 mod layout;

@@ -1,7 +1,7 @@
-//! What reads an agent's lines or documents, chosen once per session.
+//! The interface of a reader of an agent's lines or documents, one for each session.
 //!
-//! Cannot fail, and keeps of what it has read only what later lines need.
-//! Read next: an agent's parser; [`crate::core::file`], which folds what it tells.
+//! It cannot fail, and keeps only what later lines need.
+//! Read next: an agent's parser; [`crate::core::file`], which folds the facts.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -12,9 +12,9 @@ use super::database::Row;
 use super::{Agent, Fact};
 use crate::core::lines::{Line, Records, records};
 
-/// Reads what one session has written, in order.
+/// Reads the lines, documents or rows of one session, in order.
 pub trait Parser: Debug + Send {
-    /// The next line of a file that grows.
+    /// The next line of a growing file.
     fn line(&mut self, _line: Line<'_>) -> Parsed {
         Parsed::Unreadable
     }
@@ -24,41 +24,41 @@ pub trait Parser: Debug + Send {
         self.line(Line::Whole(object))
     }
 
-    /// A document as it is now, with everything in it that was there before. `key` tells it from others of its session.
+    /// A document in its present form, earlier content included. `key` identifies it within its session.
     fn document(&mut self, _key: &str, _bytes: &[u8], _tell: &mut dyn FnMut(Parsed)) {}
 
-    /// A row of a database as it is now, whatever was told of it before.
+    /// A row of a database in its present form, which may have been passed before.
     fn row(&mut self, _row: &Row<'_>, _tell: &mut dyn FnMut(Parsed)) {}
 
-    /// Of which rows others are to be read, asked at each look when the session's own rows were told.
+    /// The ids whose rows are to be read, asked after each pass over the session's own rows.
     fn asks(&mut self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Where the file lies, before its first byte: its name may say whose it is.
+    /// The path of the file, before its first byte: its name may contain the session.
     fn located(&mut self, _path: &Path) {}
 
     /// Bytes are left out from here on.
     fn jump(&mut self) {}
 
-    /// Nothing comes for now: what is held back is told.
+    /// No more comes for now: returns the facts that were held back.
     fn settle(&mut self) -> Parsed {
         Parsed::of(None, Vec::new())
     }
 }
 
-/// What became of one line.
+/// The result of one line.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parsed {
-    /// A fact and the line's own time and number.
+    /// A fact, with the line's own time and number.
     Line {
         /// When it was written, UTC.
         at: Option<Timestamp>,
-        /// Its number in the file, where lines are numbered.
+        /// Its number in the file, if lines are numbered.
         ordinal: Option<u64>,
-        /// What it says.
+        /// Its meaning.
         fact: Fact,
-        /// Whether its kind is one that is not known here.
+        /// Whether its kind is unknown.
         unknown: bool,
     },
     /// Not the agent's JSON.
@@ -66,7 +66,7 @@ pub enum Parsed {
 }
 
 impl Parsed {
-    /// When it was written.
+    /// When the line was written.
     pub fn at(&self) -> Option<Timestamp> {
         match self {
             Self::Line { at, .. } => *at,
@@ -74,7 +74,7 @@ impl Parsed {
         }
     }
 
-    /// A line that says all of these, in this order.
+    /// A line with all of these facts, in this order.
     pub fn of(at: Option<Timestamp>, mut facts: Vec<Fact>) -> Self {
         let fact = match facts.len() {
             0 => Fact::Alive,
@@ -85,7 +85,7 @@ impl Parsed {
     }
 }
 
-/// Tells what a line says; of one that is not one object, what each whole record in it says.
+/// Passes on the result of a line. If it is not one object, passes on each whole record in it.
 pub fn read_line(
     agent: Agent,
     parser: &mut dyn Parser,
@@ -109,14 +109,14 @@ pub fn read_line(
     }
 }
 
-/// Whose session file begins with these bytes; `None` when no agent is recognised.
+/// The agent whose session file begins with these bytes; `None` if no agent is recognised.
 pub fn recognise(head: &[u8]) -> Option<Agent> {
     recognise_of(&Agent::ALL, head)
 }
 
-/// The same among these.
+/// The same among these agents.
 pub fn recognise_of(agents: &[Agent], head: &[u8]) -> Option<Agent> {
-    // A line or two may be torn or foreign; a file of which the first ones say nothing is none.
+    // A line or two may be torn or foreign; a file is not recognised if none of its first lines is.
     const LINES: usize = 20;
     let lines = head.split(|byte| *byte == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace));
     let whose = |line: &[u8]| agents.iter().copied().find(|agent| (agent.spec().is_line)(line));

@@ -1,7 +1,7 @@
-//! What a message is made of where it has the form of Gemini's API: texts, calls of tools and their results.
+//! The contents of a message in the format of Gemini's API: texts, tool calls and their results.
 //!
-//! Gemini CLI and Qwen Code write it, and have the same tools. Of texts nothing is kept but the first one, for the line at
-//! hand.
+//! Gemini CLI and Qwen Code use this format, and have the same tools. Only the first text is kept, for the current
+//! line.
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, SeqAccess};
@@ -17,11 +17,11 @@ use crate::core::activity::Activity::{
 /// A message's content: a list of parts, one of them, or a text.
 #[derive(Debug, Default)]
 pub(super) struct Parts<'a> {
-    /// The first text that is no thought.
+    /// The first text that is not a thought.
     pub(super) text: Scalar<'a>,
     /// The tools that it calls.
     pub(super) calls: Vec<Called<'a>>,
-    /// The calls that it answers.
+    /// The calls whose results it has.
     pub(super) results: Vec<Called<'a>>,
 }
 
@@ -48,12 +48,12 @@ pub(super) struct Called<'a> {
     pub(super) name: Scalar<'a>,
     #[serde(borrow)]
     pub(super) args: Object<Arguments<'a>>,
-    /// How far it has come, where that is recorded.
+    /// Its state, if that is recorded.
     #[serde(borrow)]
     pub(super) status: Scalar<'a>,
 }
 
-/// The little of a call's arguments that is looked at.
+/// The fields of a call's arguments that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Arguments<'a> {
@@ -100,7 +100,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Parts<'a> {
 }
 
 impl Called<'_> {
-    /// What it does. Extensions and MCP servers bring tools of their own.
+    /// The work of the call. Extensions and MCP servers have their own tools.
     pub(super) fn doing(&self) -> Doing {
         let arguments = self.args.0.as_ref();
         let activity = match self.name.text().unwrap_or_default() {
@@ -121,7 +121,7 @@ impl Called<'_> {
             }
             "write_todos" | "todo_write" | "update_topic" | "update_goal" | "enter_plan_mode"
             | "task_create" | "task_update" | "task_list" => Planning,
-            // A plan is left by asking the user for leave.
+            // The agent leaves a plan by asking for the user's permission.
             "ask_user" | "ask_user_question" | "exit_plan_mode" => Waiting,
             _ => Tool,
         };

@@ -1,8 +1,8 @@
-//! pi's session files: one line → its facts.
+//! pi's session files: turns a line into facts.
 //!
-//! Shapes are those of versions 1 to 3 of the format (pi 0.9 to 1.5.2, Oh My Pi, OpenClaw): a header, then one entry a
-//! line, each with a time of its own. Usage is that of one response; nothing is cumulative.
-//! Read next: `reader`, for what an entry says; `entry`, for its shape.
+//! Formats are those of versions 1 to 3 (pi 0.9 to 1.5.2, Oh My Pi, OpenClaw): a header, then one entry per line,
+//! each with its own time. Usage is per response; nothing is cumulative.
+//! Read next: `reader` for the meaning of an entry; `entry` for its format.
 
 mod entry;
 mod layout;
@@ -29,11 +29,11 @@ pub(super) static SPEC: Spec = Spec {
     ..Spec::USUAL
 };
 
-/// Types of entries that say nothing. One that is in neither list is counted as unknown.
+/// Types of entries without a meaning here. A type that is in neither list is counted as unknown.
 const SILENT: [&str; 7] =
     ["custom", "custom_message", "deleted", "label", "session_info", "title", "active_tools_change"];
 
-/// Types of entries that say something.
+/// Types of entries with a meaning here.
 const SPEAKING: [&str; 8] = [
     "session",
     "message",
@@ -54,7 +54,7 @@ pub fn is_line(line: &[u8]) -> bool {
     is_known && entry.timestamp.time().is_some() && (kind != "session" || entry.id.text().is_some())
 }
 
-/// The time of a line; it stands before everything that can be long.
+/// The time of a line; it precedes everything that can be long.
 pub fn line_time(line: &[u8]) -> Option<Timestamp> {
     value::parse_time(value::text_after(line, b"\"timestamp\":\"")?)
 }

@@ -1,8 +1,8 @@
-//! Qwen Code's session files: one line → its facts.
+//! Qwen Code's session files: turns a line into facts.
 //!
-//! Shapes are those of 0.24: one object a line, of the types `user`, `assistant`, `tool_result` and `system`. Usage is that
-//! of one response; nothing is cumulative.
-//! Read next: `reader`, for what a line says; `entry`, for its shape.
+//! The format is that of 0.24: one object per line, of the types `user`, `assistant`, `tool_result` and `system`.
+//! Usage is per response; nothing is cumulative.
+//! Read next: `reader` for the meaning of a line; `entry` for its format.
 
 mod entry;
 mod layout;
@@ -42,7 +42,7 @@ pub fn is_line(line: &[u8]) -> bool {
     is_known && entry.session_id.text().is_some() && entry.uuid.text().is_some()
 }
 
-/// The time of a line; it stands before everything that can be long.
+/// The time of a line; it precedes everything that can be long.
 pub fn line_time(line: &[u8]) -> Option<Timestamp> {
     value::parse_time(value::text_after(line, b"\"timestamp\":\"")?)
 }

@@ -1,10 +1,11 @@
-//! Which other files tell what of a file was copied into it, and which of two files with common messages is the copy.
+//! Finds the files that show which part of a file was copied into it, and which of two files with common messages is
+//! the copy.
 //!
-//! Where a copy names its original, or an original the session that it went on in, the matter is settled. Where messages
-//! are written, older versions resumed a session by copying it into a new file without a word; such a file begins with the
-//! same line, or with one from the middle of its original where it begins at a compaction. Which of two files is the
-//! original is decided by `Relative::precedes`, the same way for both, so that every message is counted in one file
-//! and in one only.
+//! If a copy names its original, or an original the session that continues it, this is certain. Older versions of
+//! agents that write messages resumed a session by copying it into a new file without a reference. Such a file begins
+//! with the same line, or, after a compaction, with one from the middle of its original. `Relative::precedes` decides
+//! which of two files is the original, with the same result for both, so that every message is counted in exactly one
+//! file.
 //! Read next: [`crate::core::source::ledger`], which compares the rows.
 
 use std::collections::BTreeSet;
@@ -15,42 +16,42 @@ use jiff::Timestamp;
 use super::ledger::messages::{Mark, Row};
 use super::ledger::{UsageRow, session_key};
 
-/// How many files with the same parent are read.
+/// The maximum number of files with the same parent that are read.
 const MOST_SIBLINGS: usize = 64;
 
-/// Which files may have what a file was copied from.
+/// The files that may contain the original of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relatives {
-    /// Those of the session that it names; where they are gone, others that name the same one.
+    /// The files of the session that it names; if they are gone, others that name the same one.
     Named,
-    /// Those of the session that it names, others of its own session, and those that have its first line.
+    /// The files of the session that it names, others of its own session, and those with its first line.
     Alike,
 }
 
-/// Whose usage rows would tell which part of a forked file is copied history.
+/// A request for the usage rows that show which part of a forked file is copied history.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LineageRequest {
-    /// The session id of the parent; its file's name contains it. Empty where the file names none.
+    /// The session id of the parent, which is in its file's name. Empty if the file names none.
     pub parent: String,
     /// The first line's own id, which copies keep.
     pub first_line: Option<String>,
-    /// Whether the parent is no more than a name inside the file, so that either may have been copied from the other.
+    /// Whether the parent is only a name inside the file, so that either file may be the copy.
     pub only_named: bool,
-    /// Whether the first line goes on from another one, so that files serve that have it anywhere.
+    /// Whether the first line continues another one, so that any file with that line is of use.
     pub midway: bool,
-    /// Whether rows anywhere in the parent's files matter, and not only as many as the asking file could have copied. Then
-    /// no other files serve.
+    /// Whether rows anywhere in the parent's files matter, not only as many as the requesting file could have copied.
+    /// Then no other files are used.
     pub whole: bool,
 }
 
-/// What the beginning of a file says of its relations.
+/// The facts about relations in the beginning of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The session it belongs to.
     pub id: String,
     /// The session that it was copied from or started by.
     pub parent: Option<String>,
-    /// Whether it shows by itself that it begins with what another one had, or belongs to another one.
+    /// Whether it shows that it begins with another file's lines, or belongs to another session.
     pub copy: bool,
     /// The first line's own id, which copies keep.
     pub first_line: Option<String>,
@@ -58,29 +59,29 @@ pub struct Head {
     pub subagent: bool,
 }
 
-/// The files around one that asks, of the same agent.
+/// The files around the requesting one, of the same agent.
 pub trait Neighbours {
     /// The files of the session with this id.
     fn of_session(&mut self, id: &str) -> Vec<PathBuf>;
-    /// The other files of the asking file's own session.
+    /// The other files of the requesting file's own session.
     fn twins(&mut self) -> Vec<PathBuf>;
-    /// All other files that are worth a look, the nearest first. Those that begin with another line than `first_line` may
-    /// be left out.
+    /// All other files that may be relatives, the nearest first. Files that begin with another line than `first_line`
+    /// may be left out.
     fn others(&mut self, first_line: Option<&str>) -> Vec<PathBuf>;
-    /// What a file's beginning says.
+    /// Reads the beginning of a file.
     fn head(&mut self, path: &Path) -> Option<Head>;
-    /// A file's rows, `all` of them or at least as many as the asking file could have copied.
+    /// A file's rows: `all` of them, or at least as many as the requesting file could have copied.
     fn rows(&mut self, path: &Path, all: bool) -> Option<Vec<UsageRow>>;
-    /// The rows of what a file counts, where that is decided: no other one counts them.
+    /// The rows that a file counts, if that is decided: no other file counts them.
     fn counted(&mut self, _path: &Path) -> Option<Vec<UsageRow>> {
         None
     }
-    /// Whether a file has this text anywhere.
+    /// Whether a file contains this text.
     fn has_text(&mut self, path: &Path, text: &str) -> bool;
 }
 
 impl Relatives {
-    /// The rows of what may belong to other files than `own`, file by file.
+    /// The rows that may belong to files other than `own`, file by file.
     pub fn answer(
         self,
         own: &Path,
@@ -94,7 +95,7 @@ impl Relatives {
         named.retain(|path| path != own);
         match self {
             Self::Named => {
-                // What others made of the same history says nothing of what is repeated of it.
+                // Other copies of the same history do not show which part of it is repeated.
                 if named.is_empty() && !request.whole {
                     let others = files.others(None).into_iter();
                     let parent = |head: Head| head.parent;
@@ -117,7 +118,7 @@ fn alike(
 ) -> Vec<Vec<UsageRow>> {
     let Some(head) = files.head(own) else { return Vec::new() };
     let searches = named.is_empty() || request.only_named;
-    // Either of two may have been copied from the other, unless the file says which.
+    // Either of two files may be the copy, unless one of them shows it.
     let (mut doubtful, mut originals) = (files.twins(), Vec::new());
     if request.only_named { &mut doubtful } else { &mut originals }.extend(named);
     if let Some(first_line) = request.first_line.as_ref().filter(|_| searches) {
@@ -161,9 +162,9 @@ struct Relative<'a> {
     id: &'a str,
     /// Whether it names a session that it was copied from.
     forked: bool,
-    /// Where it lies: of two files of one session that are alike one has to be the original.
+    /// Its path, which decides between two equal files of one session.
     path: &'a Path,
-    /// Its usage rows, all of them.
+    /// All its usage rows.
     rows: &'a [UsageRow],
 }
 
@@ -172,16 +173,16 @@ impl<'a> Relative<'a> {
         Self { id: &head.id, forked: head.copy, path, rows }
     }
 
-    /// Whether `self` is the original of what both files have. Of two files one precedes the other, never both.
+    /// Whether `self` is the original of what both files have. Exactly one of two files precedes the other.
     ///
-    /// A file that is a part of another was copied into it; where both go on after the common part, the one that went on
-    /// first is the original.
+    /// A file whose messages are all in the other was copied into it. If both continue after the common part, the one
+    /// that continued first is the original.
     fn precedes(&self, other: &Self) -> bool {
         let (ours, theirs) = (self.marks(), other.marks());
         if ours.is_disjoint(&theirs) {
             return false;
         }
-        // A file without a message of its own has nothing that the other could have copied.
+        // A file without its own messages has nothing that the other could have copied.
         let own_part = |of: &Self, others: &BTreeSet<Mark>| {
             let is_own = |row: &Row| !row.marks().any(|mark| others.contains(&mark));
             let own = of.rows.iter().filter_map(UsageRow::message).filter(is_own);
@@ -226,7 +227,7 @@ mod tests {
         assert!(original.precedes(&copy) && !copy.precedes(&original));
     }
 
-    /// Files by path, each with its head and rows, and how often one of them was looked at.
+    /// Files by path, each with its head and rows, and the number of reads.
     struct Table(Vec<(&'static str, Head, Vec<UsageRow>)>, usize);
 
     impl Table {
@@ -331,7 +332,7 @@ mod tests {
         check(("a", false, &[(1, 1)]), ("a", false, &[(1, 1)]));
     }
 
-    /// The original may have gone on itself, later than the copy, or neither has.
+    /// The original may have continued later than the copy, or neither has continued.
     #[test]
     fn the_one_that_says_where_it_went_on() {
         for (ours, theirs) in [(&[(1, 1), (2, 9)][..], &[(1, 1), (3, 5)][..]), (&[(1, 1)], &[(1, 1)])] {

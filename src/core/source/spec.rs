@@ -1,6 +1,7 @@
-//! One agent, one row: everything in which agents differ is a field of [`Spec`].
+//! One row per agent: every difference between agents is a field of [`Spec`].
 //!
-//! Nothing matches on an agent. A new one is a folder beside this file with its `SPEC`, and its place in [`Agent::ALL`].
+//! No code matches on an agent. A new one is a folder beside this file with its `SPEC`, and its place in
+//! [`Agent::ALL`].
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -19,47 +20,47 @@ use super::listener::Live;
 use super::relatives::Relatives;
 use super::{LimitsFact, Meta, Parser, claude, codex, copilot, gemini, opencode, pi, qwen};
 
-/// What there is to know of an agent.
+/// Everything specific to an agent.
 #[derive(Debug)]
 pub struct Spec {
-    /// The word in settings, JSON and logs.
+    /// Its word in settings, JSON and logs.
     pub word: &'static str,
-    /// The name that friends see on the card.
+    /// Its name on the card.
     pub card_name: &'static str,
-    /// The same in one word, for columns.
+    /// Its name in one word, for columns.
     pub short_name: &'static str,
     /// Its home folders.
     pub homes: Homes,
-    /// Where its session files lie.
+    /// The folders and names of its session files.
     pub layout: Layout,
     /// Its account's limits.
     pub limits: Limits,
-    /// Tokens that it takes off both sides before it tells how much context is left.
+    /// Tokens that it subtracts from both the used and the whole context before it shows what is left.
     pub context_baseline: u64,
-    /// Where it makes worktrees, between the repository's folder and theirs: `/name/`.
+    /// The path of its worktrees below the repository's folder: `/name/`.
     pub worktrees: Option<&'static str>,
-    /// A reader of one session's files.
+    /// Makes a reader of one session's files.
     pub parser: fn() -> Box<dyn Parser>,
-    /// How its usage is counted, in a file that begins with this.
+    /// Makes the ledger for a file with this beginning.
     pub ledger: fn(&Meta) -> Box<dyn Ledger>,
-    /// Each line that tells usage, or where its conversation goes on, has one of these words in it.
+    /// Each line with usage, or with the session that continues it, contains one of these words.
     pub usage_words: &'static [&'static str],
-    /// Which other files may have what a file begins with.
+    /// The files that may contain the original of a copied beginning.
     pub relatives: Relatives,
-    /// What it prints, where `tap` can read that.
+    /// Its printed output, if `tap` can read it.
     pub stream: Option<Stream>,
-    /// A server of its own that tells what its sessions do, where it has one.
+    /// Its own server with the state of its sessions, if it has one.
     pub live: Option<Live>,
     /// Whether a line is one that the agent writes.
     pub is_line: fn(&[u8]) -> bool,
-    /// The time of a line, as far as its first bytes tell it.
+    /// The time of a line, if its first bytes contain it.
     pub line_time: fn(&[u8]) -> Option<Timestamp>,
-    /// So many bytes of a line are enough to tell its time.
+    /// How many bytes of a line are enough to find its time.
     pub time_within: usize,
 }
 
 impl Spec {
-    /// What most agents have in common: usage by message, and no limits, register or stream.
+    /// The values that most agents share: usage by message, and no limits, register or stream.
     pub const USUAL: Self = Self {
         word: "",
         card_name: "",
@@ -81,49 +82,49 @@ impl Spec {
     };
 }
 
-/// A parser that says nothing.
+/// A parser without facts.
 #[derive(Debug, Default)]
 struct Mute;
 
 impl Parser for Mute {}
 
-/// How an agent tells the limits of its account.
+/// The sources of an agent's account limits.
 #[derive(Debug)]
 pub struct Limits {
     /// The family whose windows are on the card.
     pub main_family: &'static str,
-    /// Whether session files tell them, so that old ones are worth a look.
+    /// Whether session files contain them, so that old files are worth reading.
     pub in_files: bool,
-    /// Whether each word names every window that there is, so that one which is absent is no more.
+    /// Whether each report has all windows, so that a missing one no longer exists.
     pub are_whole: bool,
-    /// What the agent keeps of them itself, from an earlier time.
+    /// The agent's own copy of them, from an earlier time.
     pub cached: Option<Cached>,
 }
 
-/// A file of an agent's own with its limits.
+/// An agent's own file with its limits.
 #[derive(Debug)]
 pub struct Cached {
-    /// Its name in a home; that of the first of the usual ones lies beside it.
+    /// Its name in a home; for the first of the usual homes it is beside it.
     pub file: &'static str,
-    /// What it says.
+    /// Reads its limits.
     pub read: fn(&[u8]) -> Option<Learnt>,
 }
 
-/// When limits were learnt, and what they are.
+/// The limits, and when they were observed.
 pub type Learnt = (Timestamp, Vec<LimitsFact>);
 
-/// What an agent prints while it works.
+/// The printed output of an agent.
 #[derive(Debug)]
 pub struct Stream {
     /// The command that prints it.
     pub command: &'static str,
-    /// The options that name the folder in which the command works, where its stream does not say it.
+    /// The options that set the folder in which the command works, if the output does not contain it.
     pub folder_options: &'static [&'static str],
-    /// Whether a line is one of it.
+    /// Whether a line is part of it.
     pub is_line: fn(&[u8]) -> bool,
-    /// A reader of one stream.
+    /// Makes a reader of one stream.
     pub parser: fn() -> Box<dyn Parser>,
-    /// Whether its totals begin at zero where a session is resumed, and do not go on from what its file has.
+    /// Whether its totals begin at zero when a session is resumed, instead of continuing those of its file.
     pub from_zero: bool,
 }
 
@@ -137,10 +138,10 @@ impl Agent {
     /// Anthropic Claude Code.
     pub const CLAUDE: Self = Self(&claude::SPEC);
 
-    /// pi, and what is built on it: Oh My Pi, OpenClaw.
+    /// pi, and agents built on it: Oh My Pi, OpenClaw.
     pub const PI: Self = Self(&pi::SPEC);
 
-    /// OpenCode, and what keeps its sessions as it does: Kilo CLI, MiMo.
+    /// OpenCode, and agents that store sessions in the same way: Kilo CLI, MiMo.
     pub const OPENCODE: Self = Self(&opencode::SPEC);
 
     /// GitHub Copilot CLI.
@@ -152,7 +153,7 @@ impl Agent {
     /// Qwen Code.
     pub const QWEN: Self = Self(&qwen::SPEC);
 
-    /// All of them, in the order in which they are listed.
+    /// All agents, in the order of lists.
     pub const ALL: [Self; 7] =
         [Self::CODEX, Self::CLAUDE, Self::PI, Self::OPENCODE, Self::COPILOT, Self::GEMINI, Self::QWEN];
 
@@ -181,7 +182,7 @@ impl Agent {
         self.0.card_name
     }
 
-    /// The key in the settings that has its own server listened to, where it has one.
+    /// The key in the settings that enables its own server, if it has one.
     pub fn live_key(self) -> Option<&'static str> {
         self.0.live.as_ref().map(|live| live.key)
     }

@@ -1,4 +1,4 @@
-//! The times of lines, without reading what else they say, and those inside ids.
+//! The times of lines, without reading the rest of them, and the times inside ids.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ pub fn first_time(agent: Agent, head: &[u8]) -> Option<Timestamp> {
     head.split(|byte| *byte == b'\n').find_map(|line| line_time(agent, line))
 }
 
-/// The time of a line, or of the first record in it. Codex writes it at the beginning, so that the first bytes of the line
-/// are enough.
+/// The time of a line, or of the first record in it. Codex writes it at the beginning, so that the first bytes of the
+/// line are enough.
 pub fn line_time(agent: Agent, line: &[u8]) -> Option<Timestamp> {
     let time = agent.spec().line_time;
     time(line).or_else(|| {
-        // Taking a line apart costs much; without the word no record in it has a time.
+        // Splitting a line is expensive; without the word no record in it has a time.
         memchr::memmem::find(line, b"\"timestamp\"")?;
         records(line).objects.into_iter().find_map(time)
     })

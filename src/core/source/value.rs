@@ -1,11 +1,11 @@
-//! Lenient reading of foreign JSON: a field of another type than expected is a field that is not there.
+//! Lenient reading of foreign JSON: a field of an unexpected type counts as absent.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-/// A field that is there and not null.
+/// A field that is present and not null.
 pub(super) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     value.get(name).filter(|value| !value.is_null())
 }
@@ -15,7 +15,7 @@ pub(super) fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     field(value, name)?.as_str().filter(|text| !text.is_empty())
 }
 
-/// A count, also one written as a float; negative ones are 0.
+/// A count, also one written as a float; 0 for a negative number.
 pub(super) fn number(value: &Value) -> Option<u64> {
     if let Some(number) = value.as_u64() {
         return Some(number);
@@ -23,7 +23,7 @@ pub(super) fn number(value: &Value) -> Option<u64> {
     count(value.as_f64()?)
 }
 
-/// A count that is written as a float.
+/// A count from a float.
 pub(super) fn count(float: f64) -> Option<u64> {
     #[expect(
         clippy::cast_possible_truncation,
@@ -33,13 +33,13 @@ pub(super) fn count(float: f64) -> Option<u64> {
     float.is_finite().then(|| float.max(0.0).round() as u64)
 }
 
-/// The text behind a key, as far as it has no quote in it, in bytes that need not be a whole object.
+/// The text after a key up to its next quote, in bytes that need not be a whole object.
 pub(super) fn text_after<'a>(bytes: &'a [u8], key: &[u8]) -> Option<&'a str> {
     let rest = bytes.get(memchr::memmem::find(bytes, key)? + key.len()..)?;
     std::str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()
 }
 
-/// RFC 3339, or epoch seconds or milliseconds as other tools write them.
+/// A time: RFC 3339, or epoch seconds or milliseconds as other tools write them.
 pub(super) fn timestamp(value: &Value) -> Option<Timestamp> {
     if let Some(text) = value.as_str() {
         return parse_time(text);
@@ -61,7 +61,7 @@ pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
     usual_time(text.as_bytes()).or_else(|| text.parse().ok())
 }
 
-/// `2026-09-01T10:00:00.000Z`, as both agents write it on every line: ten times as fast as what reads every RFC 3339 form.
+/// `2026-09-01T10:00:00.000Z`, the format of most agents: ten times as fast as a reader of every RFC 3339 form.
 fn usual_time(text: &[u8]) -> Option<Timestamp> {
     let [
         y1,

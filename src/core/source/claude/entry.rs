@@ -1,5 +1,5 @@
-//! The shape of a transcript's line. Every field is optional; what is not named here is never decoded.
-//! Read next: [`crate::core::source::lenient`], for what becomes of a value of another type than expected.
+//! The format of a transcript's line. Every field is optional; fields that are not named here are not decoded.
+//! Read next: [`crate::core::source::lenient`], which handles values of unexpected types.
 
 use jiff::Timestamp;
 use serde::de::SeqAccess;
@@ -12,10 +12,10 @@ use super::usage::Usage;
 use crate::core::source::lenient::{Lenient, Object, Room, Scalar, each_object, lenient, read};
 use crate::core::source::{Surface, value};
 
-/// A value as it is written; `None` when it is absent or null.
+/// The undecoded value; `None` if it is absent or null.
 pub(super) type Raw<'a> = Option<&'a RawValue>;
 
-/// The fields of a line that are ever looked at.
+/// The fields of a line that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Entry<'a> {
@@ -115,7 +115,7 @@ pub(super) struct Body<'a> {
     pub(super) usage: Object<Usage<'a>>,
 }
 
-/// The blocks of a message's content; a message that is plain text is one block of it.
+/// The blocks of a message's content; plain text counts as one block.
 #[derive(Debug, Default)]
 pub(super) struct Blocks<'a>(pub(super) Vec<Block<'a>>);
 
@@ -158,7 +158,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Blocks<'a> {
     }
 }
 
-/// The time of a line of which nothing else is needed.
+/// The time of a line, if nothing else is needed.
 pub(super) fn line_time(line: &[u8]) -> Option<Timestamp> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -169,19 +169,19 @@ pub(super) fn line_time(line: &[u8]) -> Option<Timestamp> {
     read::<Stamped<'_>>(line, &mut Room::default())?.timestamp.time()
 }
 
-/// A small value of whatever shape.
+/// A small value of any type.
 pub(super) fn decode(raw: Raw<'_>) -> Option<Value> {
     serde_json::from_str(raw?.get()).ok()
 }
 
-/// The session that a line was copied from; the field holds its id or an object with it.
+/// The session that a line was copied from; the field has its id or an object with it.
 pub(super) fn forked_from(raw: Raw<'_>) -> Option<String> {
     let origin = decode(raw)?;
     let id = origin.as_str().filter(|id| !id.is_empty()).or_else(|| value::text(&origin, "sessionId"));
     id.map(str::to_owned)
 }
 
-/// A branch; outside of one Claude Code writes `HEAD`, outside of a repository nothing.
+/// The branch. Without a branch Claude Code writes `HEAD`, outside of a repository nothing.
 pub(super) fn branch<'a>(branch: &'a Scalar<'_>) -> Option<&'a str> {
     branch.text().filter(|branch| *branch != "HEAD")
 }
@@ -197,16 +197,16 @@ pub(super) fn surface(entrypoint: &Scalar<'_>) -> Surface {
     }
 }
 
-/// Lines without any of these words say nothing. In texts and keys a quote is written differently or not at all, so that
-/// a line with one of them is rarely of another type.
+/// Lines without any of these words have no meaning here. Inside texts and keys a quote is escaped or absent, so a
+/// line with one of them is rarely of another type.
 const SPEAKING: [&[u8]; 4] = [b"\"assistant\"", b"\"user\"", b"\"system\"", b"\"progress\""];
 
-/// A silent line longer than this is not even looked at for its type.
+/// A longer line without meaning is not examined for its type, in bytes.
 pub(super) const GLANCE: usize = 4 << 10;
 
-/// Whether a line has a word of those that say something.
+/// Whether a line contains one of these words.
 pub(super) fn speaks(line: &[u8]) -> bool {
-    // As a rule the first bytes tell.
+    // The first bytes usually decide it.
     let first = line.get(..GLANCE / 4).unwrap_or(line);
     [first, line].iter().any(|bytes| SPEAKING.iter().any(|word| memchr::memmem::find(bytes, word).is_some()))
 }

@@ -1,9 +1,9 @@
-//! Where Claude Code keeps its session files, and how they are called.
+//! The folders and names of Claude Code's session files.
 
 use super::registry;
 use crate::core::source::layout::{Entries, Homes, Layout, Name, Purpose, Tree, is_uuid};
 
-/// For Claude Code the variable is one folder.
+/// Claude Code's variable names one folder.
 pub(super) const HOMES: Homes = Homes {
     key: "claude_home",
     variables: &["CLAUDE_CONFIG_DIR"],
@@ -14,10 +14,11 @@ pub(super) const HOMES: Homes = Homes {
 };
 
 /// `projects/<project>/<session>.jsonl`; sub-agents beside it until 2.0, then in `<session>/subagents/`, those of
-/// workflows in `<session>/subagents/workflows/wf_<hex>/`. What runs is in `sessions/<pid>.json`, beside secrets.
+/// workflows in `<session>/subagents/workflows/wf_<hex>/`. Running sessions are in `sessions/<pid>.json`, beside
+/// secrets.
 pub(super) const LAYOUT: Layout = Layout {
     trees: &[
-        // The register is read first: then it is known which sessions are open before the first of them is read.
+        // The register comes first, so that it is known which sessions are open before the first of them is read.
         Tree { folder: "sessions", levels: &[], purpose: Purpose::Register },
         Tree {
             folder: "projects",

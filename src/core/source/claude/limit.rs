@@ -1,4 +1,4 @@
-//! Whether one of Claude Code's own lines says that the plan's limit was reached.
+//! Recognises lines by which Claude Code reports that the plan's limit was reached.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -7,14 +7,14 @@ use super::entry::{Blocks, Entry, decode};
 use super::limits;
 use crate::core::source::Fact;
 
-/// What such lines say, of every version seen. The reset that they name for people can be wrong and is not read.
+/// The phrases of such lines in every version seen. The reset time in their text can be wrong and is not read.
 const PHRASES: [&str; 5] =
     ["you've hit your", "limit reached", "out of extra usage", "usage limit", "reached your"];
 
-/// How much of a line's text is looked at.
+/// How much of a line's text is examined, in bytes.
 const LOOK: usize = 200;
 
-/// What a line that no model wrote says of it; prompts, replies and tool output never come here.
+/// The limit that a line reports which no model wrote. Prompts, replies and tool output are never passed here.
 pub(super) fn of_line(entry: &Entry<'_>, content: &Blocks<'_>) -> Option<Fact> {
     let error = entry.error.text();
     let texts = || content.0.iter().filter_map(|block| block.text.text());
@@ -38,7 +38,7 @@ fn is_reached(text: &str, error: Option<&str>) -> bool {
         && PHRASES.iter().any(|phrase| start.contains(phrase))
 }
 
-/// Until when, where a line says it for programs, as the first versions did: `…|1790000000`.
+/// The end of the limit, if a line has it in machine-readable form, as in the first versions: `…|1790000000`.
 fn until(text: &str) -> Option<Timestamp> {
     let (_, seconds) = text.rsplit_once('|')?;
     Timestamp::from_second(seconds.trim().parse().ok()?).ok()

@@ -1,6 +1,7 @@
-//! Claude Code's limits as its own files hold them: what a statusline is told, and what it last showed of the account.
+//! Claude Code's limits from its own files: the statusline's input, and the account's limits as last shown.
 //!
-//! Percentages are of use. Windows are known by name and not by length; only the two of the account are documented.
+//! Percentages show the used part. Windows are identified by name, not by length; only the two of the account are
+//! documented.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -17,18 +18,17 @@ pub(super) const MAIN_FAMILY: &str = "claude";
 /// The account's windows and their lengths in minutes.
 const ACCOUNT: [(&str, u64); 2] = [("five_hour", 300), ("seven_day", WEEK)];
 
-/// Weekly windows of single models, and what people call them. The last one is of the models that need extra usage
-/// behind it.
+/// Weekly windows of single models, and their display names. The last one is for the models that need extra usage
+/// afterwards.
 const MODELS: [(&str, &str); 3] =
     [("seven_day_opus", "Opus"), ("seven_day_sonnet", "Sonnet"), ("seven_day_overage_included", "Fable")];
 
 const WEEK: u64 = 10_080;
 
-/// What a gateway lets its people spend, by its period, in minutes.
+/// A gateway's spending limits per user: the period and its minutes.
 const PERIODS: [(&str, u64); 3] = [("daily", 1_440), ("weekly", WEEK), ("monthly", 43_200)];
 
-/// The families in an object that has one field per window. The account's comes first; families without windows are left
-/// out.
+/// The families in an object with one field per window, the account's first. Families without windows are left out.
 pub(super) fn families(limits: &Value, form: &Form) -> Vec<LimitsFact> {
     let window = |(name, minutes): (&str, u64)| form.window(field(limits, name)?, Some(minutes));
     let mut windows: Vec<Window> = ACCOUNT.into_iter().filter_map(window).collect();
@@ -45,39 +45,39 @@ pub(super) fn families(limits: &Value, form: &Form) -> Vec<LimitsFact> {
     [account].into_iter().chain(models).filter(|family| !family.windows.is_empty()).collect()
 }
 
-/// How an object writes a window.
+/// The form of a window in an object.
 pub(super) struct Form {
-    /// The field of its use.
+    /// The field of the used part.
     used: &'static str,
-    /// What all of it is.
+    /// The value of a full window.
     all: f64,
-    /// The field of its reset.
+    /// The field of the reset.
     resets_at: &'static str,
 }
 
-/// A statusline's input.
+/// The form in a statusline's input.
 pub(super) const STATUSLINE: Form = Form { used: "used_percentage", all: 100.0, resets_at: "resets_at" };
 
-/// Claude Code's own file.
+/// The form in Claude Code's own file.
 const CACHED: Form = Form { used: "utilization", all: 100.0, resets_at: "resets_at" };
 
-/// A stream's `rate_limit_info`.
+/// The form in a stream's `rate_limit_info`.
 const STREAM: Form = Form { used: "utilization", all: 1.0, resets_at: "resetsAt" };
 
 impl Form {
-    /// A window; more than all has been seen as its use.
+    /// A window. A used part above the full value occurs.
     fn window(&self, window: &Value, minutes: Option<u64>) -> Option<Window> {
         let used = field(window, self.used)?;
         let used =
             used.as_f64().or_else(|| used.as_str()?.trim().parse().ok()).filter(|used| used.is_finite())?;
-        // A fraction has its percents exactly.
+        // A fraction converts to exact percents.
         let used_percent = (used / self.all * 100.0 * 1e6).round() / 1e6;
         let resets_at = field(window, self.resets_at).and_then(reset);
         Some(Window { minutes, used_percent: used_percent.clamp(0.0, 100.0), resets_at, ..Window::default() })
     }
 }
 
-/// What a stream's `rate_limit_info` says.
+/// The facts of a stream's `rate_limit_info`.
 pub(super) fn of_event(info: Raw<'_>) -> Vec<Fact> {
     let Some(info) = &decode(info) else { return Vec::new() };
     let told = told(info).into_iter().map(|limits| Fact::Limits(Box::new(limits)));
@@ -86,7 +86,7 @@ pub(super) fn of_event(info: Raw<'_>) -> Vec<Fact> {
     told.chain(refused).collect()
 }
 
-/// What it tells of use: every window since about 2.1.255, before at most one, often none.
+/// The used part of windows: every window since about 2.1.255, before at most one, often none.
 fn told(info: &Value) -> Vec<LimitsFact> {
     let every = field(info, "unifiedWindows").map(|windows| families(windows, &STREAM)).unwrap_or_default();
     let one = || {
@@ -96,9 +96,9 @@ fn told(info: &Value) -> Vec<LimitsFact> {
     if every.is_empty() { Vec::from_iter(one()) } else { every }
 }
 
-/// Whether a request was refused, by the `quotaLimits` of a transcript's line or by a stream's `rate_limit_info`: the
-/// window that has nothing left, and until when. Where no status is told, it is as `assumed`; and nothing is reached
-/// while extra usage pays.
+/// Whether a request was refused, by the `quotaLimits` of a transcript's line or a stream's `rate_limit_info`: the
+/// end of the limit, and the window that is used up. Without a status, `assumed` decides. No limit is reached while
+/// extra usage pays.
 pub(super) fn refused(quota: &Value, assumed: bool) -> Option<(Option<Timestamp>, Option<LimitsFact>)> {
     let is_refused = text(quota, "status").map_or(assumed, |status| !status.starts_with("allowed"));
     let pays = field(quota, "isUsingOverage").and_then(Value::as_bool) == Some(true);
@@ -119,7 +119,7 @@ pub(super) fn refused(quota: &Value, assumed: bool) -> Option<(Option<Timestamp>
     Some((resets_at, limits))
 }
 
-/// The family and the length of the window that Claude Code calls so.
+/// The family and the length of the window with this name.
 fn place(kind: &str) -> Option<(String, Option<&'static str>, u64)> {
     let account = ACCOUNT.iter().find(|(key, _)| *key == kind);
     let account = account.map(|(_, minutes)| (MAIN_FAMILY.to_owned(), None, *minutes));
@@ -127,8 +127,8 @@ fn place(kind: &str) -> Option<(String, Option<&'static str>, u64)> {
     account.or_else(|| model().map(|(_, name)| (name.to_lowercase(), Some(*name), WEEK)))
 }
 
-/// What `.claude.json` keeps of the account's limits, and when it was fetched. Everything else in that file (the account,
-/// servers, their secrets) is passed over unread.
+/// The account's limits in `.claude.json`, and when they were fetched. Everything else in that file (the account,
+/// servers, their secrets) is not decoded.
 pub fn cached(file: &[u8]) -> Option<Learnt> {
     #[derive(Deserialize)]
     struct File<'a> {
@@ -151,7 +151,7 @@ pub fn cached(file: &[u8]) -> Option<Learnt> {
     (!families.is_empty()).then_some((fetched_at, families))
 }
 
-/// One entry of the list of limits, where it is a model's.
+/// An entry of the list of limits, if it is for a model.
 fn model_family(limit: &Value) -> Option<LimitsFact> {
     let model = limit.pointer("/scope/model")?;
     let name = text(model, "display_name").or_else(|| text(model, "id"))?;

@@ -1,20 +1,20 @@
-//! Whose transcript a file is by its place: `<session>.jsonl`, and below `<session>/subagents/` those of its helpers.
+//! The session of a transcript, by its path: `<session>.jsonl`, and for helpers `<session>/subagents/`.
 //!
-//! The lines inside may name another session: where one began in the context of another, or was copied from it.
+//! The lines inside may name another session, if this one began in another one's context or was copied from it.
 
 use std::path::Path;
 
-/// What the place of a file says.
+/// What a file's path shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The session that the file is of.
+    /// The session of the file.
     pub(super) session: Option<String>,
-    /// The session whose helper's file it is.
+    /// The session that the file's helper works for.
     pub(super) helps: Option<String>,
 }
 
 impl Place {
-    /// The place of a file. A name that is no session's says nothing.
+    /// Reads a path. A name that is not a session's gives nothing.
     pub(super) fn of(path: &Path) -> Self {
         let names = path.iter().rev().filter_map(|name| name.to_str());
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -26,7 +26,7 @@ impl Place {
     }
 }
 
-/// Whether a name has the form of a session's id.
+/// Whether a name has the form of a session id.
 fn is_session(name: &str) -> bool {
     const PARTS: [usize; 5] = [8, 4, 4, 4, 12];
     let is_hex =

@@ -1,8 +1,8 @@
-//! What the lines of one transcript say, in order.
+//! Turns the lines of one transcript into facts, in order.
 //!
-//! What a line says depends a little on those before it: whose file this is, whether a tool has been called, whether the
-//! ends of turns are recorded. Nothing else is kept here.
-//! Read next: [`ledger`](crate::core::source::ledger), for what becomes of the usage.
+//! The meaning of a line depends slightly on earlier ones: whose file it is, whether a tool was called, whether the
+//! ends of turns are recorded. No other state is kept here.
+//! Read next: [`ledger`](crate::core::source::ledger), which counts the usage.
 
 use std::path::Path;
 
@@ -20,13 +20,13 @@ use crate::core::time::elapsed;
 /// Reads the lines of one file, in order.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// What the file's place says of it.
+    /// What the file's path shows.
     place: Option<Box<Place>>,
-    /// Whose file this is, once a line has said so.
+    /// The session of the file, once a line has named it.
     whose: Option<Whose>,
-    /// The session that the process began with, where that was another one.
+    /// The session that the process began with, if that was another one.
     process: Option<String>,
-    /// The time of the first line of those before it.
+    /// The time of the first line before the current ones.
     begun_at: Option<Timestamp>,
     cwd: Option<String>,
     branch: Option<String>,
@@ -34,13 +34,13 @@ pub(super) struct Reader {
     turns: Turns,
     /// Whether the ends of turns are recorded.
     ends_recorded: bool,
-    /// The fullest that the context has been.
+    /// The largest context so far, in tokens.
     most_context: u64,
-    /// Whether bytes were left out before the file was known.
+    /// Whether bytes were left out before the session was known.
     torn: bool,
     /// Whether the newest line was copied from another session.
     in_history: bool,
-    /// How many lines of the user's there were: prompts and results.
+    /// The number of the user's lines so far: prompts and results.
     steps: u32,
 }
 
@@ -48,9 +48,9 @@ pub(super) struct Reader {
 struct Whose {
     id: String,
     helper: bool,
-    /// Whether the file's name says so.
+    /// Whether the file's name gives the session.
     by_name: bool,
-    /// The session that history was copied from, once a line has said so.
+    /// The session from which history was copied, once a line has named it.
     forked_from: Option<String>,
 }
 
@@ -75,14 +75,14 @@ impl Parser for Reader {
 impl Reader {
     fn whole(&mut self, bytes: &[u8]) -> Parsed {
         if bytes.len() > GLANCE && !speaks(bytes) {
-            // A line that was cut short rarely ends like one that was not.
+            // A line that was broken off rarely ends like a complete one.
             return if bytes.trim_ascii_end().ends_with(b"}") {
                 Parsed::of(None, Vec::new())
             } else {
                 Parsed::Unreadable
             };
         }
-        // Not kept for the next line: there are thousands of readers, and hardly any line needs it.
+        // Not kept for the next line, because there are thousands of readers and hardly any line needs it.
         let mut room = Room::default();
         read(bytes, &mut room).map_or(Parsed::Unreadable, |entry| self.entry(&entry))
     }
@@ -138,18 +138,18 @@ impl Reader {
         Parsed::of(at, facts)
     }
 
-    /// The first line of a copy's own: it begins here, and no turn goes on that went on there.
+    /// The first own line of a copy: the session begins here, and turns of the copied history are over.
     fn history_ends(&mut self, at: Option<Timestamp>, facts: &mut Vec<Fact>) {
         facts.extend(at.filter(|_| !self.torn).map(Fact::Begun));
         self.turns.close(0, facts);
     }
 
-    /// A helper's line in the file of the conversation that it helps, as versions before 2 wrote them.
+    /// A helper's line in the file of its conversation, as written by versions before 2.
     fn is_aside(&self, entry: &Entry<'_>) -> bool {
         entry.is_sidechain.flag() && self.whose.as_ref().is_none_or(|whose| !whose.helper)
     }
 
-    /// The first line that names a session tells whose the file is; a later one may tell that it is a copy.
+    /// The first line with a session id gives the file's session; a later one may show that it is a copy.
     fn introduce(
         &mut self,
         entry: &Entry<'_>,
@@ -159,7 +159,7 @@ impl Reader {
     ) {
         let named = entry.session_id.owned();
         if let Some(whose) = &mut self.whose {
-            // A helper's lines name the session that it helps.
+            // A helper's lines name the session that it works for.
             let by_name = named.filter(|_| whose.by_name);
             let origin = origin.map(str::to_owned);
             let (only_named, origin) = (origin.is_none(), origin.or(by_name));
@@ -195,7 +195,7 @@ impl Reader {
             cwd: self.cwd.clone(),
             branch: self.branch.clone(),
             surface: surface(&entry.entrypoint),
-            // A teammate works for the lead of its team, whose lines name the team alone.
+            // A teammate works for the lead of its team; its lines name only the team.
             visible: !(entry.team_name.is_there() && entry.agent_name.is_there()),
             subagent: parent.is_some(),
             parent,
@@ -219,7 +219,7 @@ impl Reader {
         }
     }
 
-    /// A process may begin with one session and go over to another.
+    /// A process may begin with one session and switch to another.
     fn process(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
         let Some(whose) = self.whose.as_ref().filter(|whose| !whose.helper) else { return };
         let Some(said) = entry.process.text() else { return };
@@ -260,7 +260,7 @@ impl Reader {
         match body.stop_reason.text() {
             Some("tool_use" | "pause_turn") => {}
             Some(_) => self.turns.end(facts),
-            // Until 2.1.42, and on helpers' lines later, no line says how its message ended.
+            // Until 2.1.42, and on helpers' lines later, no line records how its message ended.
             None if !self.ends_recorded && blocks.iter().any(|block| block.text.is_there()) => {
                 facts.push(Fact::MaybeEnded);
             }
@@ -305,7 +305,7 @@ impl Reader {
         if !ended.is_empty() {
             self.turns.between_calls();
             facts.extend(ended);
-            // A rule that forbids a call does not stop the model; a user who does stops it.
+            // A rule that forbids a call does not stop the model; a user who forbids it does.
             if entry.tool_denial_kind.text().is_some_and(|kind| kind != "permission-rule") {
                 self.turns.end(facts);
             }
@@ -323,7 +323,7 @@ impl Reader {
         }
     }
 
-    /// A turn may begin here, and does where the line is `marked` so.
+    /// A turn may begin at this line; it does if the line is `marked`.
     fn said(
         &mut self,
         said: Said,
@@ -357,7 +357,7 @@ impl Reader {
         }
     }
 
-    /// Lines with images are too long to be read. Their first bytes say whether they are a prompt or a result.
+    /// Lines with images are too long to be read. Their first bytes show whether they are a prompt or a result.
     fn oversized(&mut self, first: &[u8]) -> Vec<Fact> {
         let has = |word: &[u8]| memchr::memmem::find(first, word).is_some();
         let helper = self.whose.as_ref().is_some_and(|whose| whose.helper);

@@ -1,20 +1,20 @@
-//! Claude Code's register of running sessions, `sessions/<pid>.json`: who is there, and what for.
+//! Claude Code's register of running sessions, `sessions/<pid>.json`.
 //!
-//! A file stays behind when its process is killed, so it says nothing before pid and start time have been checked. Beside
-//! it lie files with secrets, which [`pid_of`] tells apart; they are never opened.
+//! A file remains if its process is killed, so it counts only after a check of pid and start time. The folder also
+//! has files with secrets: [`pid_of`] excludes them, and they are never opened.
 
 use serde_json::Value;
 
 use crate::core::register::{ProcessEntry, Status};
 use crate::core::source::value::{field, text, timestamp};
 
-/// The process that a file of the register is about, by its name; `None` for every other file.
+/// The process of a register file, by its name; `None` for every other file.
 pub fn pid_of(name: &str) -> Option<u32> {
     let stem = name.strip_suffix(".json")?;
     stem.bytes().all(|byte| byte.is_ascii_digit()).then(|| stem.parse().ok()).flatten()
 }
 
-/// Reads the register's file of `pid`; `None` when it is not that.
+/// Reads the register file of `pid`; `None` if it is not valid.
 pub fn read(pid: u32, file: &[u8]) -> Option<ProcessEntry> {
     let file: Value = serde_json::from_slice(file).ok()?;
     if field(&file, "pid").is_some_and(|own| own.as_u64() != Some(pid.into())) {

@@ -1,10 +1,10 @@
-//! What the results of `claude -p` tell of a run, beside what its messages told.
+//! Tokens of a `claude -p` run that its results contain and its messages do not.
 //!
-//! A result has two figures. `usage` is of one turn of the conversation itself; some versions tell all turns so far. It
-//! says which messages the result ends, because messages tell their input exactly: while helpers work, a result is held
-//! back and comes after the messages of later turns. `modelUsage` is of everything, helpers and side models included, and
-//! adds up over the results of a process; a resumed session may begin with what it had before, which
-//! `model_usage_since_last_result` leaves out. Where it tells more than `usage`, it is the run's whole.
+//! A result has two figures. `usage` covers one turn of the conversation itself; in some versions all turns so far.
+//! It shows which messages the result ends, because messages have exact input counts: while helpers work, a result is
+//! held back and comes after the messages of later turns. `modelUsage` covers everything, helpers and side models
+//! included, and adds up over the results of a process. A resumed session may begin with its earlier tokens, which
+//! `model_usage_since_last_result` leaves out. If it is more than `usage`, it covers the whole run.
 //! Read next: [`super::Stream`], which reads the lines.
 
 use std::collections::BTreeMap;
@@ -15,26 +15,26 @@ use crate::core::usage::Tokens;
 /// The figures of one result.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Figures {
-    /// What a turn of the conversation used, or all of them.
+    /// The tokens of one turn of the conversation, or of all.
     pub(super) usage: Option<Tokens>,
-    /// What all models have used so far.
+    /// The tokens of all models so far.
     pub(super) models: Option<Tokens>,
-    /// The part of it that no earlier result told.
+    /// The part of them that no earlier result contained.
     pub(super) since_last: Option<Tokens>,
     /// The result's number in its process.
     pub(super) index: Option<u64>,
 }
 
-/// The call that a turn ended with.
+/// The last call of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LastCall {
-    /// Its message, where one was told.
+    /// Its message, if there was one.
     pub(super) message: Option<u128>,
-    /// What it used, together with what no message of the turn told.
+    /// Its tokens, with those of the turn that no message contained.
     pub(super) tokens: Tokens,
 }
 
-/// What was told of a run so far.
+/// The tokens of a run so far.
 #[derive(Debug, Default)]
 pub(super) struct Run {
     /// By message.
@@ -44,11 +44,11 @@ pub(super) struct Run {
     main: Tokens,
     /// Since the last result.
     since_result: Sum,
-    /// The conversation's messages of turns whose result is still to come, in order.
+    /// The conversation's messages of turns without a result yet, in order.
     open: Vec<u128>,
-    /// What results told by model of this run.
+    /// The tokens that results contained by model for this run.
     whole: Tokens,
-    /// The last result's figures by model, and its number.
+    /// The last result's tokens by model, and its number.
     models: Option<Tokens>,
     index: Option<u64>,
 }
@@ -60,12 +60,12 @@ struct Sum {
 }
 
 impl Run {
-    /// What was told of a message.
+    /// The known tokens of a message.
     pub(super) fn told(&self, message: u128) -> Tokens {
         self.told.get(&message).copied().unwrap_or_default()
     }
 
-    /// A message is told, for the first time or with more.
+    /// Adds a message, new or with more tokens.
     pub(super) fn tell(&mut self, message: &Message) {
         let known = self.told.insert(message.id, message.tokens);
         let before = known.unwrap_or_default();
@@ -81,7 +81,7 @@ impl Run {
         }
     }
 
-    /// A result ends a turn.
+    /// Adds a result, which ends a turn.
     pub(super) fn result(&mut self, figures: Figures) -> LastCall {
         let Figures { usage, models, .. } = figures;
         let (message, of_turn) = match usage {
@@ -107,7 +107,7 @@ impl Run {
         LastCall { message, tokens: *tokens }
     }
 
-    /// Ends the turns that a `usage` is of: the message that they ended with, and what the usage tells beyond theirs.
+    /// Ends the turns of a `usage`: the last message, and the tokens that the messages lack.
     fn end(&mut self, usage: &Tokens) -> (Option<u128>, Tokens) {
         let all = self.open.len();
         let of_open = self.open.iter().fold(Tokens::ZERO, |sum, message| sum.plus(&self.told(*message)));
@@ -115,11 +115,11 @@ impl Run {
         let parts = self.open.iter().enumerate().flat_map(|(at, message)| {
             let before = sum;
             sum = sum.plus(&self.told(*message));
-            // A run that was broken off has no result: what is left of it stands before the messages of the next one.
+            // A run that was broken off has no result: its remaining messages precede those of the next one.
             [(at + 1, sum), (all, of_open.minus(&before))]
         });
         let wholes = [self.main, self.since_result.all, self.all].map(|sum| (all, sum));
-        // Input is told exactly, so a usage has all input of its messages and hardly more; the first of equals is taken.
+        // Input is exact, so a usage has all input of its messages and hardly more; the first of equals is used.
         let distance = |(_, sum): &(usize, Tokens)| {
             let (sum, usage) = (input(sum), input(usage));
             (!covers(&usage, &sum), sum.all().abs_diff(usage.all()))
@@ -128,7 +128,7 @@ impl Run {
         (self.open.drain(..ended).next_back(), usage.minus(&told))
     }
 
-    /// What this result's figures by model add to those before.
+    /// The tokens by model that this result adds to the earlier ones.
     fn by_model(&mut self, figures: Figures) -> Tokens {
         let Some(models) = figures.models else { return Tokens::ZERO };
         let before = self.models.replace(models).unwrap_or_default();
@@ -136,7 +136,7 @@ impl Run {
         if let Some(since_last) = figures.since_last {
             return since_last;
         }
-        // Another process may count from zero, or go on where its session was.
+        // Another process may count from zero, or continue its session's counts.
         let same_process = last.is_some() && last < figures.index;
         let added = models.minus(&before);
         let goes_on = covers(&models, &before) && covers(&added, &input(&self.since_result.main));

@@ -1,7 +1,7 @@
-//! What Claude Code passes to its statusline command on standard input: the one place where it tells its limits.
+//! The input of Claude Code's statusline command: the only place where it reports its limits.
 //!
-//! Of the documented object (2.1.240) only what is shown is kept, and this is also the form in which it is kept. Absence
-//! is normal: the limits come with 2.1.80, after the first answer, and only to some accounts.
+//! Only the parts of the documented object (2.1.240) that are shown are kept, also on disk. Limits are often absent:
+//! they come since 2.1.80, after the first answer, and only for some accounts.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::core::source::Agent;
 use crate::core::source::LimitsFact;
 use crate::core::source::value::{field, number, text};
 
-/// The longest id that a file is named after.
+/// The longest session id that may name a file.
 const LONGEST_ID: usize = 64;
 
 /// One call of the statusline command.
@@ -23,15 +23,15 @@ const LONGEST_ID: usize = 64;
 pub struct Statusline {
     /// When the command was called.
     pub captured_at: Timestamp,
-    /// The session; fit to name a file.
+    /// The session id; safe as a file name.
     pub session_id: String,
-    /// Where its transcript is.
+    /// The path of its transcript.
     pub transcript_path: Option<String>,
     /// The working folder.
     pub cwd: Option<String>,
-    /// The model's id, with the mark of a large window where it has one.
+    /// The model's id, with the mark of a large window if it has one.
     pub model: Option<String>,
-    /// The model's name for people.
+    /// The model's display name.
     pub model_name: Option<String>,
     /// Claude Code's version.
     pub version: Option<String>,
@@ -41,16 +41,16 @@ pub struct Statusline {
     pub fast_mode: bool,
     /// The size of the context window in tokens.
     pub context_window: Option<u64>,
-    /// Tokens in it: everything the model was given for its last answer.
+    /// The tokens in it: the whole input of the last answer.
     pub context_used: Option<u64>,
-    /// What Claude Code estimates the session would have cost, in dollars.
+    /// Claude Code's estimate of the session's cost, in dollars.
     pub cost_usd: Option<f64>,
-    /// The limits, the account's first; empty where there are none.
+    /// The limits, the account's first; empty if there are none.
     pub limits: Vec<LimitsFact>,
 }
 
 impl Statusline {
-    /// Reads the whole of the input; `None` when it is not Claude Code's, or names no session.
+    /// Reads the whole input; `None` if it is not Claude Code's, or names no session.
     pub fn read(input: &[u8], captured_at: Timestamp) -> Option<Self> {
         let input: Value = serde_json::from_slice(input).ok()?;
         let part = |value: &Value, path: &str, name: &str| value.get(path).and_then(|part| owned(part, name));
@@ -77,7 +77,7 @@ impl Statusline {
         })
     }
 
-    /// The limits as the book of limits takes them.
+    /// The limits for the book of limits.
     pub fn snapshots(&self, home: &Arc<str>) -> Vec<Snapshot> {
         let session = Some(self.session_id.clone());
         let word = |limits: LimitsFact| limits.word(Agent::CLAUDE, home, self.captured_at, session.clone());
@@ -85,7 +85,7 @@ impl Statusline {
     }
 }
 
-/// Whether an id can name a file.
+/// Whether an id is safe as a file name.
 fn is_safe(id: &str) -> bool {
     id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
@@ -94,7 +94,7 @@ fn owned(value: &Value, name: &str) -> Option<String> {
     text(value, name).map(str::to_owned)
 }
 
-/// The parts of the last answer's input, else the share of the window; older totals were of the whole session.
+/// The sum of the last answer's input, else the share of the window; older totals were of the whole session.
 fn used(context: &Value, size: Option<u64>) -> Option<u64> {
     if let Some(usage) = field(context, "current_usage") {
         let parts = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];

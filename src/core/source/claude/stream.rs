@@ -1,10 +1,10 @@
-//! What `claude -p --output-format stream-json --verbose` prints: one line → its facts.
+//! The output of `claude -p --output-format stream-json --verbose`: turns a line into facts.
 //!
-//! A message of the model comes as one line per block, none of which need say how it ended, and with the usage at its
-//! beginning; parts of it come as well where they were asked for. So a message is held back until it is over, and then
-//! told once. Helpers' messages count like the others. What no message told, the `result` at the end of a turn does: that
-//! is the turn's last call's.
-//! Read next: [`super::run`], for what results tell; [`ledger`](crate::core::source::ledger), for what becomes of the messages.
+//! A message of the model has one line per block. A line need not show how the message ended, and has the usage of
+//! its beginning; partial messages come as well if they were requested. So a message is held back until it is over,
+//! and then counted once. Helpers' messages count like the others. Tokens that no message contained are in the
+//! `result` at the end of a turn, and are counted with the turn's last call.
+//! Read next: [`super::run`] for the results; [`ledger`](crate::core::source::ledger), which counts the messages.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
@@ -22,10 +22,10 @@ use crate::core::source::lenient::{Object, Room, Scalar, read};
 use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Response, Surface};
 use crate::core::usage::Tokens;
 
-/// How many lines are known again when they are repeated.
+/// How many lines are remembered to recognise repeated ones.
 const REMEMBERED_LINES: usize = 32;
 
-/// The fields of a line that are ever looked at.
+/// The fields of a line that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Entry<'a> {
@@ -72,7 +72,7 @@ struct Part<'a> {
     kind: Scalar<'a>,
     #[serde(borrow)]
     message: Object<Body<'a>>,
-    /// What is new of the message; its fields are the message's.
+    /// The new part of the message; its fields are the message's.
     #[serde(borrow)]
     delta: Object<Body<'a>>,
     #[serde(borrow)]
@@ -83,15 +83,15 @@ struct Part<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     session: Option<String>,
-    /// The message at hand.
+    /// The current message.
     pending: Option<Message>,
-    /// The message that was told last, of the conversation itself.
+    /// The last completed message of the conversation itself.
     last: Option<Message>,
     run: Run,
-    /// The fullest that the context has been.
+    /// The largest context so far, in tokens.
     most_context: u64,
     results: u64,
-    /// Fingerprints of the lines that came last.
+    /// Fingerprints of the last lines.
     lines: VecDeque<u64>,
 }
 
@@ -122,12 +122,12 @@ impl Stream {
         let (Line::Whole(bytes) | Line::Cut(bytes)) = line else { return };
         let mut room = Room::default();
         let Some(entry) = read::<Entry<'_>>(bytes, &mut room) else { return };
-        // What a resumed session said before is no news.
+        // History that a resumed session repeats is not new.
         if entry.historical.flag() || entry.is_replay.flag() {
             return;
         }
         match entry.kind.text() {
-            // In the order of keys that is usual, this was asked already.
+            // With the usual order of keys this was checked already.
             Some("assistant" | "result") if kind.is_none() && self.is_repeated(bytes) => {}
             Some("system") if entry.subtype.is("init") => {
                 self.introduce(&entry, facts);
@@ -149,8 +149,8 @@ impl Stream {
         }
     }
 
-    /// Whether the very same line came just now. It says nothing new, and to know it again takes a tenth of the time
-    /// that reading it takes.
+    /// Whether the same line came just before. It has nothing new, and to recognise it takes a tenth of the time of
+    /// reading it.
     fn is_repeated(&mut self, line: &[u8]) -> bool {
         let mut hasher = DefaultHasher::new();
         hasher.write(line);
@@ -165,7 +165,7 @@ impl Stream {
         false
     }
 
-    /// Tells of the message at hand: nothing more is expected of it for now.
+    /// Completes the current message: nothing more is expected of it for now.
     fn tell_pending(&mut self, facts: &mut Vec<Fact>) {
         let Some(message) = self.pending.take() else { return };
         let before = self.run.told(message.id);
@@ -179,7 +179,7 @@ impl Stream {
         facts.push(Fact::Message(Box::new(message)));
     }
 
-    /// The line's session, if it is another one than before.
+    /// The line's session, if it has changed.
     fn introduce(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
         let Some(id) = entry.session_id.text() else { return };
         if self.session.as_deref() == Some(id) {
@@ -218,7 +218,7 @@ impl Stream {
         }
     }
 
-    /// A line of a message. Its usage only grows; how it ended may be on any line of it.
+    /// A line of a message. Its usage only grows; any of its lines may show how it ended.
     fn message(&mut self, body: &Body<'_>, line: &Scalar<'_>, main: bool, facts: &mut Vec<Fact>) {
         let Some(id) = body.id.text().or_else(|| line.text()) else { return };
         let message_id = fingerprint::long(id.as_bytes());
@@ -262,7 +262,7 @@ impl Stream {
         }
     }
 
-    /// A part of a message: the beginning has its id, the end its whole usage and how it ended.
+    /// A part of a message: the beginning has its id, the end its whole usage and its reason.
     fn part(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
         self.introduce(entry, facts);
         let Some(part) = &entry.event.0 else { return };
@@ -277,7 +277,7 @@ impl Stream {
             return;
         }
         if main && self.pending.as_ref().is_none_or(|pending| !pending.main) {
-            // A helper's lines came between; the end is of the message that began last.
+            // A helper's lines came between; the end belongs to the message that began last.
             self.tell_pending(facts);
             self.pending.clone_from(&self.last);
         }
@@ -299,7 +299,7 @@ impl Stream {
         }
     }
 
-    /// A tool's result; only its first bytes are looked at, because the rest is what the tool said.
+    /// A tool's result. Only its first bytes are read, because the rest is the tool's output.
     fn user(&mut self, line: &[u8], facts: &mut Vec<Fact>) {
         const NEAR: usize = 512;
         self.tell_pending(facts);
@@ -310,7 +310,7 @@ impl Stream {
         facts.extend(id.map(|(id, _)| Fact::CallEnded { call: Some(id.to_owned()) }));
     }
 
-    /// The end of a turn. What no message told is told together with the turn's last call.
+    /// The end of a turn. Tokens that no message contained are counted with the turn's last call.
     fn result(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
         self.introduce(entry, facts);
         let mut untold = Vec::new();
@@ -338,7 +338,7 @@ impl Stream {
         self.results += 1;
     }
 
-    /// A call of which nothing but its message is known, or not even that.
+    /// A call of which at most the message is known.
     fn unknown_call(&self, message: Option<u128>, models: &Value) -> Message {
         let mut model = None;
         let id = message.unwrap_or_else(|| {
@@ -363,12 +363,12 @@ impl Stream {
     }
 }
 
-/// `{"type":"…"`: the kind of a line, and what follows it.
+/// `{"type":"…"`: the kind of a line, and the bytes after it.
 fn kind(line: &[u8]) -> Option<(&str, &[u8])> {
     string(line.strip_prefix(b"{\"type\":")?)
 }
 
-/// A short text without escapes, and what follows it.
+/// A short text without escapes, and the bytes after it.
 fn string(bytes: &[u8]) -> Option<(&str, &[u8])> {
     const LONGEST: usize = 128;
     let bytes = bytes.strip_prefix(b" ").unwrap_or(bytes).strip_prefix(b"\"")?;
@@ -378,7 +378,7 @@ fn string(bytes: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(text).ok()?, after.strip_prefix(b"\"")?))
 }
 
-/// Whether a part is one that tells of usage; most are pieces of text.
+/// Whether a part has usage; most are pieces of text.
 fn is_telling(rest: &[u8]) -> bool {
     let kind = rest.strip_prefix(b",\"event\":{\"type\":").and_then(string);
     kind.is_none_or(|(kind, _)| matches!(kind, "message_start" | "message_delta"))

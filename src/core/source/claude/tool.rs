@@ -1,4 +1,4 @@
-//! What a tool call is about, by the tool's name.
+//! The work of a tool call, by the tool's name.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use crate::core::source::Doing;
 use crate::core::source::command::{self, file_name};
 use crate::core::source::lenient::Scalar;
 
-/// The little of a call's input that is looked at.
+/// The fields of a call's input that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Input<'a> {
@@ -21,7 +21,7 @@ pub(super) struct Input<'a> {
     notebook_path: Scalar<'a>,
 }
 
-/// What a call does. A tool that is not known is one.
+/// The work of a call. An unknown name is an unknown tool.
 pub(super) fn doing(name: &str, input: Option<&Input<'_>>) -> Doing {
     let activity = match name {
         "Bash" | "PowerShell" => {
@@ -38,7 +38,7 @@ pub(super) fn doing(name: &str, input: Option<&Input<'_>>) -> Doing {
         "WebSearch" | "WebFetch" => Browsing,
         "Agent" | "Task" | "Workflow" | "SendMessage" => Delegating,
         "TodoWrite" | "TaskCreate" | "TaskUpdate" | "TaskList" | "TaskGet" | "EnterPlanMode" => Planning,
-        // A plan is left by asking the user for leave.
+        // The agent leaves a plan by asking for the user's permission.
         "AskUserQuestion" | "ExitPlanMode" => Waiting,
         _ => Tool,
     };

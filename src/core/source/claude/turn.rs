@@ -1,9 +1,9 @@
-//! Where the turns of one transcript begin and end.
+//! Finds the beginning and end of each turn of one transcript.
 //!
-//! Newer versions mark every line that begins a turn (`turnOrigin`, see [`super::reader`]). Elsewhere the user's prompt
-//! begins one, and so does what wakes a session by itself: a background task's notification, a schedule, the end of a
-//! limit. A message that is queued into a running turn does not.
-//! Read next: [`super::reader`], which tells what each line is.
+//! Newer versions mark every line that begins a turn (`turnOrigin`, see [`super::reader`]). Otherwise the user's
+//! prompt begins one, and so do lines that start the model again: a background task's notification, a schedule, the
+//! end of a limit. A message that is queued into a running turn does not.
+//! Read next: [`super::reader`], which classifies the lines.
 
 use std::time::Duration;
 
@@ -14,33 +14,33 @@ use crate::core::session::CALL_SILENCE;
 use crate::core::source::lenient::Scalar;
 use crate::core::source::{Fact, value};
 
-/// What user lines begin with that are no prompts: local commands and what comes back from them.
+/// The beginnings of user lines that are not prompts: local commands and their output.
 const NO_PROMPT: [&str; 3] = ["<command-name>", "<local-command-", "[Request interrupted"];
 
-/// What a background task that is done writes in the user's name.
+/// The beginning of a finished background task's line in the user's name.
 const NOTIFICATION: &str = "<task-notification>";
 
-/// `origin.kind` of the lines that wake a session when a limit is over.
+/// `origin.kind` of the lines that start a session again when a limit is over.
 const CONTINUATION: &str = "auto-continuation";
 
-/// What a line of type user is, if it is no tool's result.
+/// The kind of a user line that is not a tool's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
-    /// Claude Code writes in the user's name that the turn was broken off.
+    /// Claude Code's note that the turn was interrupted.
     Interrupted,
-    /// The user runs a command of their own (`!`).
+    /// A command that the user runs (`!`).
     Command,
-    /// That command is done.
+    /// The end of that command.
     CommandDone,
-    /// The user's words to the model.
+    /// The user's prompt to the model.
     Prompt,
-    /// What a background task leaves behind when it is done, for the model to answer.
+    /// A finished background task's notification, which the model answers.
     Notification,
-    /// Nobody's words, but the model is asked to go on.
+    /// A line without an author that makes the model continue.
     Wake,
-    /// Something that only the program has to say; a scheduled task's prompt looks like this, too.
+    /// A note of the program; a scheduled task's prompt looks the same.
     Note,
-    /// Nothing that the model is asked for.
+    /// A line that the model does not answer.
     Nothing,
 }
 
@@ -68,7 +68,7 @@ impl Said {
         match origin {
             Some("task-notification") => Self::Notification,
             None if begins(NOTIFICATION) => Self::Notification,
-            // Of other kinds only the program's own words are known to be for the model.
+            // For other kinds, only the program's own texts are known to be for the model.
             Some(kind) if kind == CONTINUATION || kind != "human" && entry.is_meta.flag() => Self::Wake,
             _ if entry.is_meta.flag() => Self::Note,
             None | Some("human") => Self::Prompt,
@@ -77,31 +77,31 @@ impl Said {
     }
 }
 
-/// Whether a turn is running, as the lines so far tell.
+/// Whether a turn is running, by the lines so far.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     state: State,
-    /// Whether a scheduled task was said to begin since the newest turn did.
+    /// Whether a scheduled task was announced since the newest turn began.
     fired: bool,
-    /// How many helpers go on, as the end of a turn said, less those that have told of theirs since.
+    /// The number of helpers that continue, by the line that ended the turn, minus those that have ended since.
     pending: u64,
-    /// When the first answer came since no turn was running. The line that began its turn may stand behind it: a new file
+    /// The time of the first answer without a running turn. The line that began its turn may come later: a new file
     /// is written in any order.
     early: Option<Timestamp>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// None is known to run. A hook may still make it go on.
+    /// No turn is known to run. A hook may still continue the last one.
     #[default]
     Over,
-    /// Its end is recorded, so whatever the model answers is another turn's.
+    /// The end of the turn is recorded, so a further answer belongs to another turn.
     Closed {
-        /// Whether something was said since that the model may answer.
+        /// Whether a line has come since that the model may answer.
         asked: bool,
     },
     Open,
-    /// The newest step was a call or its result, so that the model has yet to say what comes of it.
+    /// The newest step was a call or its result, so the model will continue.
     BetweenCalls,
 }
 
@@ -111,7 +111,7 @@ impl Turns {
         (self.state, self.fired, self.early) = (State::Open, false, None);
     }
 
-    /// It may be over.
+    /// The turn may be over.
     pub(super) fn end(&mut self, facts: &mut Vec<Fact>) {
         self.state = State::Over;
         facts.push(Fact::TurnEnded);
@@ -120,25 +120,25 @@ impl Turns {
         }
     }
 
-    /// It is over and will not go on, but so many helpers do.
+    /// The turn is over and will not continue, but this many helpers do.
     pub(super) fn close(&mut self, pending: u64, facts: &mut Vec<Fact>) {
         self.pending = pending;
         self.end(facts);
         (self.state, self.early) = (State::Closed { asked: false }, None);
     }
 
-    /// A scheduled task is said to begin; its prompt follows.
+    /// A scheduled task is announced; its prompt follows.
     pub(super) fn fire(&mut self) {
         self.fired = true;
         self.asked();
     }
 
-    /// Results of calls come in, or calls begin.
+    /// A result of a call arrives, or a call begins.
     pub(super) fn between_calls(&mut self) {
         self.state = State::BetweenCalls;
     }
 
-    /// The model answers; whether a turn begins with it that nothing announced.
+    /// The model answers. True if this begins a turn that no line announced.
     pub(super) fn answered(&mut self, at: Option<Timestamp>) -> bool {
         let unannounced = self.state == State::Closed { asked: true };
         if !self.is_open() {
@@ -148,8 +148,8 @@ impl Turns {
         unannounced
     }
 
-    /// A line of type user that is no result; whether a turn begins with it, as it does where that is `marked`. `silence`
-    /// is the time since the line before.
+    /// A user line that is not a result. True if a turn begins with it, as it does if it is `marked`. `silence` is
+    /// the time since the line before.
     pub(super) fn said(
         &mut self,
         said: Said,
@@ -173,7 +173,7 @@ impl Turns {
                 return false;
             }
         };
-        // Nothing is queued into a turn that was broken off long ago.
+        // No message is queued into a turn that was broken off long ago.
         let begins = !is_running || silence.is_some_and(|silence| silence >= CALL_SILENCE);
         if begins {
             self.begin();

@@ -1,4 +1,4 @@
-//! What a line of a message says of its usage.
+//! The usage on a line of a message.
 
 use std::num::NonZeroU64;
 
@@ -13,17 +13,17 @@ use crate::core::source::lenient::{Lenient, Object, Scalar, each_object, lenient
 use crate::core::source::value::{field, number};
 use crate::core::usage::Tokens;
 
-/// The model of lines that Claude Code writes itself.
+/// The model name on lines that Claude Code writes itself.
 pub(super) const SYNTHETIC: &str = "<synthetic>";
 
-/// The message that an assistant's line belongs to: its own id, else its request's, else the line's. A side question
-/// repeats messages under requests of its own, so the message's id goes first.
+/// The message of an assistant's line: its own id, else its request's, else the line's. A side question repeats
+/// messages under its own requests, so the message's id comes first.
 pub(super) fn message_id(entry: &Entry<'_>, body: &Body<'_>) -> Option<u128> {
     let id = body.id.text().or_else(|| entry.request_id.text()).or_else(|| entry.uuid.text())?;
     Some(fingerprint::long(id.as_bytes()))
 }
 
-/// What a line says of the response that it is of.
+/// What a line shows of its response.
 pub(super) fn response(entry: &Entry<'_>, usage: &Usage<'_>, step: u32) -> Response {
     let Tokens { input, cached_input, cache_write, .. } = counts(usage);
     let request = entry.request_id.text().and_then(|request| NonZeroU64::new(short(request.as_bytes())));
@@ -59,8 +59,8 @@ pub(super) struct Usage<'a> {
     iterations: Iterations,
 }
 
-/// The samplings of one response. Those of type `message` add up to the response's own counts; an advisor's are of
-/// another model and nowhere else; what is neither was not billed or is counted already.
+/// The samplings of one response. Those of type `message` add up to the response's own counts. An advisor's are of
+/// another model and are not in these counts. Other types were not billed or are counted already.
 #[derive(Debug, Default)]
 struct Iterations {
     advised: Tokens,
@@ -105,14 +105,13 @@ impl<'de> Deserialize<'de> for Iterations {
     }
 }
 
-/// The usage on a line, an advisor's included; `None` where it is nothing but zeros.
+/// The usage on a line, an advisor's included; `None` if it is all zeros.
 pub(super) fn tokens(usage: &Usage<'_>) -> Option<Tokens> {
     let tokens = counts(usage).plus(&usage.iterations.advised);
     (!tokens.is_zero()).then_some(tokens)
 }
 
-/// What the model was given for its last sampling; `None` where a response may have had several and only their sum is
-/// written.
+/// The input of the model's last sampling; `None` if a response may have had several and only their sum is recorded.
 pub(super) fn context(usage: &Usage<'_>) -> Option<u64> {
     let called = |tools: &ServerTools<'_>| {
         [&tools.web_search_requests, &tools.web_fetch_requests]
@@ -127,9 +126,9 @@ pub(super) fn context(usage: &Usage<'_>) -> Option<u64> {
     Some(sampled.all().saturating_sub(sampled.output))
 }
 
-/// The counts of a usage object itself.
+/// The counts of the usage object itself.
 pub(super) fn counts(usage: &Usage<'_>) -> Tokens {
-    // Until 2.1.152 the sum could be missing where its parts were there.
+    // Until 2.1.152 the sum could be missing although its parts were present.
     let parts = usage.cache_creation.0.as_ref().map_or(0, |parts| {
         parts.ephemeral_5m_input_tokens.count().saturating_add(parts.ephemeral_1h_input_tokens.count())
     });
@@ -142,7 +141,7 @@ pub(super) fn counts(usage: &Usage<'_>) -> Tokens {
     }
 }
 
-/// The usage of a run by model, taken together.
+/// The sum of a run's usage by model.
 pub(super) fn of_models(models: &Value) -> Option<Tokens> {
     let models = models.as_object()?;
     let sum = models.values().fold(Tokens::ZERO, |sum, usage| {
@@ -158,9 +157,9 @@ pub(super) fn of_models(models: &Value) -> Option<Tokens> {
     (!sum.is_zero()).then_some(sum)
 }
 
-/// Whether lines of this version are known to hold less output than was used. From 2.1.12 the value at the start of the
-/// stream was never corrected, until 2.1.42 not always; helpers' lines have it still wherever their message is not marked
-/// as finished.
+/// Whether lines of this version are known to have less output than was used. From 2.1.12 the value at the start of
+/// the stream was never corrected, until 2.1.42 not always. Helpers' lines still have it unless their message is
+/// marked as finished.
 pub(super) fn at_least(entry: &Entry<'_>, body: &Body<'_>) -> bool {
     let Some(version) = entry.version.text().and_then(numbers) else { return false };
     let helper = entry.is_sidechain.flag() && entry.agent_id.is_there();

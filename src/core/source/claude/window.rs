@@ -1,11 +1,10 @@
-//! How large a model's context window is, as far as its name tells (Claude Code's documentation of models, August 2026).
+//! The size of a model's context window, by its name (Claude Code's documentation of models, August 2026).
 
 const USUAL: u64 = 200_000;
 const LARGE: u64 = 1_000_000;
 
-/// The window of `model` in tokens; `None` where it depends on the account. `most` is the fullest that the context has
-/// been: what does not fit the usual window shows that there is a large one, which the model's name in a transcript
-/// never does.
+/// The window of `model` in tokens; `None` if it depends on the account. `most` is the largest context so far: if it
+/// exceeds the usual window, the window is large, which the model's name in a transcript never shows.
 pub(super) fn of(model: &str, message_id: &str, most: u64) -> Option<u64> {
     if most > USUAL || model.ends_with("[1m]") {
         return Some(LARGE);
@@ -13,7 +12,7 @@ pub(super) fn of(model: &str, message_id: &str, most: u64) -> Option<u64> {
     let (_, name) = model.rsplit_once("claude-")?;
     let words: Vec<&str> = name.split(['-', '@', ':']).collect();
     let family = words.iter().find(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()))?;
-    // The date of release is a number as well, of eight digits.
+    // The release date is a number as well, with eight digits.
     let mut numbers = words.iter().filter(|word| word.len() < 3).filter_map(|word| word.parse::<u32>().ok());
     let version = (numbers.next()?, numbers.next().unwrap_or(0));
     let elsewhere = ["msg_bdrk_", "msg_vrtx_"].iter().any(|prefix| message_id.starts_with(prefix));

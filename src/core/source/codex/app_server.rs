@@ -1,9 +1,9 @@
-//! Codex's app server, as far as it tells by itself which threads are open and what they wait for.
+//! Codex's app server: which threads are open and what they wait for.
 //!
-//! JSON-RPC 2.0 without its version field, a message a WebSocket text (Codex 0.157 to 0.171). After `initialize` and
-//! `initialized` every client hears `thread/status/changed` of all threads. Nothing here subscribes, resumes, answers or
-//! writes. Threads that sub-agents begin are sent whole to every client, with requests for approval: all but the status is
-//! declined, and what comes all the same is dropped unread.
+//! JSON-RPC 2.0 without its version field, one message per WebSocket text (Codex 0.157 to 0.171). After `initialize`
+//! and `initialized` every client gets `thread/status/changed` of all threads. Nothing here subscribes, resumes,
+//! answers or writes. Threads of sub-agents are sent whole to every client, with approval requests: everything but
+//! the status is declined, and dropped undecoded if it comes anyway.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::core::register::{Open, Register, Status};
 use crate::core::source::lenient::Scalar;
 use crate::core::source::listener::{Heard, Listener, Live};
 
-/// Where it is, and what listening to it means.
+/// The server's address, and the effect of listening to it.
 pub(super) const LIVE: Live = Live {
     key: "codex_live",
     doc: "listen to Codex's app server, which tells when an approval waits; adds agent-presence to the user agent that Codex sends to its model provider",
@@ -32,13 +32,13 @@ the user agent that Codex sends to its model provider. Listen?",
 const INITIALIZE: u64 = 0;
 const LIST: u64 = 1;
 
-/// Of a server that names more threads, the rest is not kept.
+/// Of a server with more threads, the rest is not kept.
 const MOST_THREADS: usize = 10_000;
 
 /// A thread's id is a UUID.
 const LONGEST_ID: usize = 64;
 
-/// Notifications that are not wanted: all that 0.171 has but [`STATUS`] and [`CLOSED`].
+/// Declined notifications: all of 0.171 except [`STATUS`] and [`CLOSED`].
 const DECLINED: &[&str] = &[
     "account/gatewayOAuth/changed",
     "account/login/completed",
@@ -132,13 +132,13 @@ const DECLINED: &[&str] = &[
 const STATUS: &str = "thread/status/changed";
 const CLOSED: &str = "thread/closed";
 
-/// What has been heard on one connection.
+/// The state of one connection.
 #[derive(Debug, Default)]
 struct AppServer {
     threads: BTreeMap<String, Open>,
 }
 
-/// A message, of which nothing is read that is not needed.
+/// A message. Only the needed fields are decoded.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Message<'a> {
@@ -192,7 +192,7 @@ impl Listener for AppServer {
         match message.method.text() {
             Some(STATUS) => self.changed(since, message.params),
             Some(CLOSED) => self.closed(message.params),
-            // Also a request, which is another client's to answer.
+            // Also a request, which another client has to answer.
             Some(_) => Heard::Nothing,
             None if message.id == Scalar::Whole(INITIALIZE) && message.result.is_some() => {
                 Heard::Reply(vec![
@@ -250,7 +250,7 @@ impl AppServer {
         if was_open { Heard::News } else { Heard::Nothing }
     }
 
-    /// A thread that was not known, unless there are too many.
+    /// Adds a thread, unless there are too many.
     fn set(&mut self, thread: Option<&str>, open: Open) {
         if let Some(id) = thread.filter(|id| id.len() <= LONGEST_ID && self.threads.len() < MOST_THREADS) {
             self.threads.entry(id.to_owned()).or_insert(open);

@@ -1,4 +1,4 @@
-//! What a tool call is about: by its name, by the command or by the script it runs.
+//! The work of a tool call, by its name, its command or its script.
 //! Read next: [`crate::core::source::command`], for commands.
 
 use serde::Deserialize;
@@ -22,7 +22,7 @@ struct Command<'a> {
     command: Option<&'a RawValue>,
 }
 
-/// The usual one of them.
+/// The usual script tool's arguments.
 #[derive(Deserialize)]
 struct Script<'a> {
     #[serde(borrow)]
@@ -49,7 +49,7 @@ pub(super) fn function(namespace: Option<&str>, name: &str, arguments: &str) -> 
             }
             words(serde_json::from_str(command).ok().as_ref())
         }
-        // What a command that runs on is given to read.
+        // The input of a running command.
         "write_stdin" => Doing::plain(Running),
         "apply_patch" => patch(arguments),
         "update_plan" => Doing::plain(Planning),
@@ -96,7 +96,7 @@ pub(super) fn parsed(commands: Option<&Value>) -> Option<Doing> {
     overall.map(Doing::plain)
 }
 
-/// Code mode: JavaScript that calls `tools.…`. The weightiest call in it names the work.
+/// Code mode: JavaScript that calls `tools.…`. Its heaviest call decides.
 fn script(text: &str) -> Doing {
     let text = first(text);
     if text.contains("tools.apply_patch(") || text.contains("*** Begin Patch") {
@@ -119,7 +119,7 @@ fn script(text: &str) -> Doing {
     Doing::plain(found.map_or(Tool, |(_, activity)| *activity))
 }
 
-/// The string literal of `key: "…"` in a script; `None` when it is anything but a plain literal.
+/// The string literal of `key: "…"` in a script; `None` if it is not a plain literal.
 fn literal_after(text: &str, key: &str) -> Option<String> {
     let (_, rest) = text.split_once(key)?;
     let rest = rest.trim_start_matches(['"', '\'']).trim_start().strip_prefix(':')?.trim_start();

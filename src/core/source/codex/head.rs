@@ -1,7 +1,7 @@
-//! The first bytes of a line, as Codex writes them: enough to know its kind without parsing it.
+//! Reads the first bytes of a Codex line: enough to recognise its kind without parsing it.
 
-/// `{"timestamp":"…",("ordinal":N,)"type":"…","payload":{("type":"…")`, exactly in Codex's order and spacing.
-/// Anything else is left to the JSON parser.
+/// `{"timestamp":"…",("ordinal":N,)"type":"…","payload":{("type":"…")`, exactly in Codex's order and spacing. Other
+/// lines are left to the JSON parser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head<'a> {
     pub(super) timestamp: &'a str,
@@ -10,7 +10,7 @@ pub(super) struct Head<'a> {
     pub(super) payload_kind: Option<&'a str>,
     /// From the payload's brace to the end of the line.
     pub(super) payload: &'a [u8],
-    /// What follows the payload's kind.
+    /// The bytes after the payload's kind.
     pub(super) rest: &'a [u8],
 }
 
@@ -32,7 +32,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// A short JSON string without escapes, and what follows it.
+/// A short JSON string without escapes, and the bytes after it.
 pub(super) fn string(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let rest = bytes.strip_prefix(b"\"")?;
     let near = rest.get(..rest.len().min(128))?;

@@ -1,4 +1,4 @@
-//! `response_item` lines and the completed items of paginated files: which tool starts, which ends.
+//! `response_item` lines and the completed items of paginated files: the starts and ends of tools.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::value::{field, text};
 use crate::core::activity::Activity;
 use crate::core::source::{Doing, Fact, command};
 
-/// Facts of items whose first bytes say enough. `rest` follows the item's kind.
+/// The facts of items that their first bytes give. `rest` follows the item's kind.
 pub(super) fn by_head(kind: &str, rest: &[u8]) -> Option<Fact> {
     match kind {
         "message"
@@ -29,7 +29,7 @@ pub(super) fn by_head(kind: &str, rest: &[u8]) -> Option<Fact> {
     }
 }
 
-/// The fact of a parsed item; `None` when its kind is not known.
+/// The fact of a parsed item; `None` if its kind is unknown.
 pub(super) fn item(kind: &str, item: &Value) -> Option<Fact> {
     let call_id = || text(item, "call_id").or_else(|| text(item, "id")).map(str::to_owned);
     let started = |doing| Fact::CallStarted { call: call_id(), doing };
@@ -53,7 +53,7 @@ pub(super) fn item(kind: &str, item: &Value) -> Option<Fact> {
         "function_call_output" | "custom_tool_call_output" | "local_shell_call_output" => {
             Fact::CallEnded { call: call_id() }
         }
-        // Written only when the search is over.
+        // Written only after the search.
         "web_search_call" => Fact::Done(Doing::plain(Activity::Browsing)),
         "message" => match text(item, "role") {
             Some("user") if is_bare_prompt(item) => Fact::Prompt,
@@ -75,14 +75,14 @@ pub(super) fn item(kind: &str, item: &Value) -> Option<Fact> {
     })
 }
 
-/// Before 0.32 there is no `user_message` event, so the user's own item stands for it. Injected context has the same
-/// role; it begins with a tag or a heading. Enveloped items never come here as prompts: their first bytes decide.
+/// Before 0.32 there is no `user_message` event, so the user's own item replaces it. Injected context has the same
+/// role; it begins with a tag or a heading. Enveloped items are never prompts here: their first bytes decide.
 fn is_bare_prompt(item: &Value) -> bool {
     let first = item.pointer("/content/0/text").and_then(Value::as_str).unwrap_or_default();
     !first.is_empty() && !first.starts_with('<') && !first.starts_with("# AGENTS.md")
 }
 
-/// A call whose line is too long to be read: its tool's name is among the first bytes, its arguments are not needed.
+/// A call whose line is too long to be read: its tool's name is in the first bytes, and its arguments are not needed.
 pub(super) fn oversized_call(kind: &str, rest: &[u8]) -> Fact {
     let after = |key: &[u8]| {
         let at = memchr::memmem::find(rest, key)?;
@@ -107,8 +107,8 @@ pub(super) fn oversized_call(kind: &str, rest: &[u8]) -> Fact {
     }
 }
 
-/// A paginated file's item, written when it is complete (`items.rs` `TurnItem`); `None` when it says nothing about
-/// the work, or when a call of its own already did.
+/// A paginated file's item, written when it is complete (`items.rs` `TurnItem`); `None` if it shows no work, or if
+/// its own call already showed it.
 pub(super) fn completed(item: &Value) -> Option<Doing> {
     let plain = |activity| Some(Doing::plain(activity));
     match text(item, "type")? {
@@ -117,7 +117,7 @@ pub(super) fn completed(item: &Value) -> Option<Doing> {
         "WebSearch" => plain(Activity::Browsing),
         "McpToolCall" | "DynamicToolCall" => plain(Activity::Tool),
         "CollabAgentToolCall" | "SubAgentActivity" => plain(Activity::Delegating),
-        // A pause (`clock.sleep`) that is over is nothing that is done.
+        // A finished pause (`clock.sleep`) is not work.
         "Extension" => match text(item, "kind")?.split_once('.')? {
             ("web", _) => plain(Activity::Browsing),
             ("clock", _) => None,

@@ -1,4 +1,4 @@
-//! Where Codex keeps its session files, and how they are called.
+//! The folders and names of Codex's session files.
 
 use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
 
@@ -11,7 +11,7 @@ pub(super) const HOMES: Homes = Homes {
     usual: &[".codex"],
 };
 
-/// `sessions/YYYY/MM/DD/`, until July 2025 flat; moved to `archived_sessions/` by the user.
+/// `sessions/YYYY/MM/DD/`, until July 2025 flat; the user may move files to `archived_sessions/`.
 pub(super) const LAYOUT: Layout = Layout {
     trees: &[
         Tree {
@@ -33,7 +33,7 @@ pub(super) const LAYOUT: Layout = Layout {
 
 /// `rollout-<19 characters of time>-<36 of thread id>[_<rollout id>].jsonl`.
 fn thread(name: &str) -> Option<&str> {
-    // Compressed ones are old: they are read as what a thread that goes on began with.
+    // Compressed files are old: they are read as the beginning of a thread that continues in another file.
     let name = name.strip_suffix(".zst").unwrap_or(name);
     let stem = name.strip_prefix("rollout-")?.strip_suffix(".jsonl")?;
     let id = stem.get(19..)?.strip_prefix('-')?.get(..36)?;

@@ -1,8 +1,8 @@
-//! `rate_limits` in every era: flat (0.40), relative resets (0.41 to 0.47), absolute ones (since 0.48).
+//! `rate_limits` in all versions: flat (0.40), relative resets (0.41 to 0.47), absolute ones (since 0.48).
 //!
-//! Business accounts may have a monthly limit of credits and no windows: `individual_limit`. Beside windows it is what
-//! may be spent on top of them. Codex carries the last one over to snapshots of other families, so it counts in the main
-//! one only.
+//! Business accounts may have a monthly limit of credits and no windows: `individual_limit`. With windows, it is what
+//! may be spent beyond them. Codex copies the last one into snapshots of other families, so it counts only in the
+//! main family.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::core::source::LimitsFact;
 /// The account's own family.
 pub(super) const MAIN_FAMILY: &str = "codex";
 
-/// Reads a snapshot written at `at`, which relative resets count from.
+/// Reads a snapshot written at `at`, from which relative resets count.
 pub(super) fn read(limits: &Value, at: Option<Timestamp>) -> Option<LimitsFact> {
     limits.as_object()?;
     let mut windows: Vec<Window> = ["primary", "secondary"]
@@ -42,8 +42,8 @@ pub(super) fn read(limits: &Value, at: Option<Timestamp>) -> Option<LimitsFact> 
     })
 }
 
-/// The same in the types that Codex gives it. Times are not in them where they can be written in several ways: those do
-/// not fit, nor does what the first versions wrote.
+/// The same in Codex's own types, which is faster. Times that can be written in several ways are not accepted, nor
+/// are the formats of the first versions.
 #[derive(Deserialize)]
 pub(super) struct Usual<'a> {
     limit_id: Option<&'a str>,
@@ -76,7 +76,7 @@ struct UsualCredits {
     resets_at: Option<u32>,
 }
 
-/// Nothing is one.
+/// A field that must be absent.
 #[derive(Deserialize)]
 enum Never {}
 
@@ -156,7 +156,7 @@ fn build(used: Option<&Value>, minutes: Option<&Value>, resets_at: Option<Timest
 fn window(used: f64, minutes: Option<u64>, resets_at: Option<Timestamp>) -> Option<Window> {
     let used_percent = used.clamp(0.0, 100.0);
     let minutes = minutes.filter(|minutes| *minutes > 0);
-    // Codex itself drops such a placeholder.
+    // Codex itself drops this placeholder.
     let placeholder = used_percent == 0.0 && minutes.is_none() && resets_at.is_none();
     (!placeholder).then_some(Window { minutes, used_percent, resets_at, ..Window::default() })
 }

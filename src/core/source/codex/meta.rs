@@ -1,4 +1,4 @@
-//! `session_meta`: whose file this is, and whether a person talks to that session.
+//! `session_meta`: the session of the file, and whether a person talks to it.
 
 use serde_json::Value;
 
@@ -14,12 +14,12 @@ pub(super) fn enveloped(payload: &Value) -> Option<Meta> {
     let owned = |name: &str| text(payload, name).map(str::to_owned);
     let parent = owned("parent_thread_id")
         .or_else(|| spawn.and_then(|spawn| text(spawn, "parent_thread_id")).map(str::to_owned))
-        // A sub-agent's `session_id` names the root it works for.
+        // A sub-agent's `session_id` names the root session that it works for.
         .or_else(|| is_subagent(source).then(|| owned("session_id")).flatten())
         .filter(|parent| parent != id);
     let file_begun_at = field(payload, "timestamp").and_then(timestamp);
     let history_elsewhere = field(payload, "history_base").is_some();
-    // A thread that goes on in another file is as old as its id.
+    // A thread that continues in another file began at the time in its id.
     let thread_begun_at = uuid7_time(id).filter(|_| history_elsewhere);
     Some(Meta {
         id: id.to_owned(),
@@ -39,7 +39,7 @@ pub(super) fn enveloped(payload: &Value) -> Option<Meta> {
     })
 }
 
-/// The first line before 0.32: `{id, timestamp, instructions, git?}`. Lines that name a type are of another kind.
+/// The first line before 0.32: `{id, timestamp, instructions, git?}`. Lines with a type are of another kind.
 pub(super) fn bare(line: &Value) -> Option<Meta> {
     let started_at =
         field(line, "timestamp").and_then(timestamp).filter(|_| field(line, "type").is_none())?;
@@ -58,8 +58,8 @@ fn is_subagent(source: Option<&Value>) -> bool {
     source.is_some_and(|source| source.get("subagent").is_some() || source.get("internal").is_some())
 }
 
-/// Codex's own list of sessions that a person sees (`rollout/src/lib.rs`), and `exec` runs. A source that is not
-/// known is taken for a person's; one that is known to be a program's is not.
+/// Codex's own list of sessions that a person sees (`rollout/src/lib.rs`), and `exec` runs. An unknown source counts
+/// as a person's; a source known to be a program does not.
 fn is_visible(source: Option<&Value>, thread_source: Option<&str>) -> bool {
     if thread_source.is_some_and(|kind| kind != "user") {
         return false;
@@ -71,7 +71,7 @@ fn is_visible(source: Option<&Value>, thread_source: Option<&str>) -> bool {
     }
 }
 
-/// The originator says more than the source: both desktop apps call themselves `vscode` there.
+/// The originator is more exact than the source: both desktop apps call themselves `vscode` there.
 fn surface(originator: Option<&str>, source: Option<&Value>) -> Surface {
     match originator.unwrap_or_default() {
         "codex_cli_rs" | "codex-tui" => Surface::Cli,

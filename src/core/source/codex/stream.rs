@@ -1,11 +1,10 @@
-//! What `codex exec --json` prints: one line → its facts.
+//! The output of `codex exec --json`: turns a line into facts.
 //!
-//! Thread events since 0.44 (`thread.started`, `turn.*`, `item.*`); before that, messages in an envelope `{id, msg}`, with
-//! a count per response; and the lines of session files, for a stream that is one. Items are told by their first bytes,
-//! because command outputs are most of a stream.
-//! A thread event has no running count: `turn.completed` tells the whole thread's, and what no count has told before
-//! is the last call's.
-//! Read next: [`ledger`](crate::core::source::ledger), for what becomes of the counters.
+//! Thread events since 0.44 (`thread.started`, `turn.*`, `item.*`); before that, messages in an envelope `{id, msg}`,
+//! with a count per response; and the lines of session files. Items are recognised by their first bytes, because most
+//! of a stream is command output. A thread event has no running count: `turn.completed` has the whole thread's, and
+//! the tokens that no count contained before belong to the last call.
+//! Read next: [`ledger`](crate::core::source::ledger), which uses the counters.
 
 use serde_json::Value;
 
@@ -19,9 +18,9 @@ use crate::core::source::{Count, CountInfo, Counters, Doing, Fact, Meta, Parsed,
 /// Reads the lines of one stream, in order.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    /// The thread's counters as last told.
+    /// The thread's last known counters.
     known: Option<Counters>,
-    /// Whether a count told of the turn at hand.
+    /// Whether the current turn had a count.
     counted: bool,
 }
 
@@ -82,7 +81,7 @@ impl Stream {
                 let kind_of_item = text(item, "type").or_else(|| text(item, "item_type"));
                 facts.extend(item_fact(kind, kind_of_item.unwrap_or_default(), text(item, "id"), Some(item)));
             }
-            // Before the first message the settings of the run were printed.
+            // The settings of the run are printed before the first message.
             None if field(line, "model").is_some() => facts.push(context(line, "workdir")),
             _ => {}
         }
@@ -115,7 +114,7 @@ impl Stream {
             && count.info.is_some()
         {
             self.remember(&count);
-            // Limits are the business of the session files, which tell whose account they are of.
+            // Limits come from the session files, which show the account they belong to.
             return Some(Fact::Count(Box::new(Count { limits: None, ..*count })));
         }
         let last = field(message, "info").map_or(Some(message), |info| field(info, "last_token_usage"));
@@ -129,8 +128,8 @@ impl Stream {
         self.known = count.info.as_ref().map(|info| info.total).or(self.known);
     }
 
-    /// The whole thread's counters at a turn's end. Kinds that it does not tell are as they were; where counts have told
-    /// of more already, those are right.
+    /// The whole thread's counters at a turn's end. Kinds that it lacks stay; if counts had more already, those are
+    /// right.
     fn whole_thread(&mut self, usage: &Value) -> Option<Fact> {
         let mut total = counters(usage)?;
         let known = self.known.unwrap_or_default();
@@ -163,18 +162,18 @@ fn context(line: &Value, cwd: &str) -> Fact {
     Fact::Context { model: owned("model"), effort: owned("reasoning_effort"), cwd: owned(cwd) }
 }
 
-/// `{"type":"…"`: the kind of a thread event, and what follows it.
+/// `{"type":"…"`: the kind of a thread event, and the bytes after it.
 fn kind(line: &[u8]) -> Option<(&str, &[u8])> {
     let rest = line.strip_prefix(b"{\"type\":")?;
     string(rest.strip_prefix(b" ").unwrap_or(rest))
 }
 
-/// The facts of an item, from its first bytes where they say enough: `,"item":{"id":"…","type":"…"`.
+/// The facts of an item from its first bytes, if they suffice: `,"item":{"id":"…","type":"…"`.
 fn item_by_head(kind: &str, rest: &[u8]) -> Option<Option<Fact>> {
     let (id, rest) = string(rest.strip_prefix(b",\"item\":{\"id\":")?)?;
     let (item, rest) =
         string(rest.strip_prefix(b",\"type\":").or_else(|| rest.strip_prefix(b",\"item_type\":"))?)?;
-    // What a command that is over was about nobody asks.
+    // The work of a finished command is not needed.
     if kind == "item.started" && item == "command_execution" {
         let (script, _) = string(rest.strip_prefix(b",\"command\":")?)?;
         let doing = command::shell(script);
@@ -183,7 +182,7 @@ fn item_by_head(kind: &str, rest: &[u8]) -> Option<Option<Fact>> {
     Some(item_fact(kind, item, Some(id), None))
 }
 
-/// The fact of an item; `None` where it says nothing about the work.
+/// The fact of an item; `None` if it shows no work.
 fn item_fact(kind: &str, item: &str, id: Option<&str>, whole: Option<&Value>) -> Option<Fact> {
     let doing = match item {
         "command_execution" => {
@@ -202,7 +201,7 @@ fn item_fact(kind: &str, item: &str, id: Option<&str>, whole: Option<&Value>) ->
         // A list stays open for the whole turn.
         (_, "todo_list") => Some(Fact::Done(doing)),
         ("item.started", _) => Some(Fact::CallStarted { call, doing }),
-        // Some items are told only when they are done.
+        // Some items are recorded only at their end.
         ("item.completed", "file_change" | "web_search") => Some(Fact::Done(doing)),
         ("item.completed", _) => Some(Fact::CallEnded { call }),
         _ => None,

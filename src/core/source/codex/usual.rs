@@ -1,7 +1,7 @@
-//! The frequent lines that have to be parsed, in the types that Codex gives them: several times as fast as a tree of
-//! values, and the difference between counting at the speed of reading and not.
+//! Reads the frequent lines that have to be parsed, in Codex's own types: several times as fast as a tree of values,
+//! without which counting is slower than reading.
 //!
-//! What does not fit is no error: `None` leaves the line to the general reader. What fits means the same there.
+//! `None` is not an error: it leaves the line to the general reader. A line that fits has the same meaning there.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -15,10 +15,10 @@ use crate::core::source::{Count, CountInfo, Counters, Fact};
 
 /// The fact of a line.
 pub(super) fn fact(head: &Head<'_>) -> Option<Fact> {
-    // Behind the payload comes the line's own brace; what has more behind it does not fit.
+    // The line's own brace follows the payload; a line with more after it does not fit.
     let payload = head.payload.trim_ascii_end().strip_suffix(b"}")?;
     match (head.kind, head.payload_kind) {
-        // Most keys and least text: what is known to be text is not checked again field by field.
+        // Most keys and least text: known text is not checked again for each field.
         ("event_msg", Some("token_count")) => {
             serde_json::from_str(std::str::from_utf8(payload).ok()?).ok().map(TokenCount::fact)
         }
@@ -121,7 +121,7 @@ fn custom_call(rest: &[u8]) -> Option<Fact> {
     Some(Fact::CallStarted { call: kept(decoded(call)?).or(kept(decoded(id)?)), doing })
 }
 
-/// These texts of a payload, as they are written; `rest` follows its kind. Calls are every third line: where serde reads
+/// The raw texts of these keys in a payload; `rest` follows its kind. A third of the lines are calls: with serde for
 /// them, counting takes about 6 % longer.
 fn texts<'a, const N: usize>(mut rest: &'a [u8], keys: [&str; N]) -> Option<[Option<&'a [u8]>; N]> {
     let mut texts = [None; N];
@@ -146,7 +146,7 @@ fn texts<'a, const N: usize>(mut rest: &'a [u8], keys: [&str; N]) -> Option<[Opt
     (rest.trim_ascii_end() == b"}}").then_some(texts)
 }
 
-/// What a text says; `None` where it is none.
+/// The content of a text; `None` if it is not a text.
 #[expect(clippy::option_option, reason = "a text that is not there is as good as one that is")]
 fn decoded(text: Option<&[u8]>) -> Option<Option<Text<'_>>> {
     text.map_or(Ok(None), serde_json::from_slice).ok()

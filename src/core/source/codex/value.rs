@@ -8,12 +8,12 @@ use crate::core::source::Counters;
 
 pub(super) use crate::core::source::value::{field, number, parse_time, text, timestamp};
 
-/// A text that is borrowed where nothing in it is escaped.
+/// A text that is borrowed if it has no escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-/// `TokenUsage`; an object without any known field is none.
+/// `TokenUsage`; `None` for an object without any known field.
 pub(super) fn counters(value: &Value) -> Option<Counters> {
     let object = value.as_object()?;
     let get = |name: &str| object.get(name).and_then(number);

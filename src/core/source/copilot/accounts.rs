@@ -1,13 +1,13 @@
-//! The figures of a session whose calls are told in several places: by lines, by rows of a database, by the ends of
+//! The tokens of a session whose calls are recorded in several places: lines, rows of a database, and the ends of
 //! processes.
 //!
-//! All tell of the same calls, each as far as it goes. So nothing of them is ever added: a process used what its lines or
-//! its rows tell, whichever is more, and all processes up to an end what they used or what that end says, whichever is
-//! more. What comes first does not matter then, nor how late the rest comes. Where lines tell every call an end says
-//! nothing more: it may be that of another process that had the session open, too.
+//! All of these describe the same calls, each as far as it goes. So they are never added to each other. A process
+//! used the tokens of its lines or of its rows, whichever is more. All processes up to an end used their sum or the
+//! end's figure, whichever is more. So the order of arrival does not matter. If lines contain every call, an end adds
+//! nothing: it may be that of another process that had the session open, too.
 //!
-//! Where calls are known to have been made that nothing tells of, there is no total until an end tells it: none is better
-//! than a wrong one.
+//! If calls are known that no source has figures for, there is no total until an end has it, because a wrong total is
+//! worse than none.
 
 #[cfg(test)]
 mod tests;
@@ -21,17 +21,17 @@ use crate::core::source::ledger::{Change, Decided, Ledger, UsageRow};
 use crate::core::source::{Call, Fact, Message};
 use crate::core::usage::{Tokens, Usage};
 
-/// The figures of one session.
+/// The tokens of one session.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
-    /// Its processes, one after the other.
+    /// Its processes, in order.
     runs: Vec<Run>,
-    /// What the ends of processes have told in all.
+    /// The sum of the ends of processes.
     ends: Tokens,
     turn: Turn,
-    /// The lines and rows that were counted, which may come again.
+    /// The ids of counted lines and rows, which may come again.
     seen: BTreeSet<u128>,
-    /// The total that was told last, and what it rose by then.
+    /// The last reported total, and its last increase.
     told: Tokens,
     delta: Option<Tokens>,
     /// Whether bytes were left out, so that the total is not known.
@@ -40,17 +40,17 @@ pub(super) struct Accounts {
     changes: Vec<Change>,
 }
 
-/// What one process used.
+/// The tokens of one process.
 #[derive(Debug)]
 struct Run {
     began_at: Timestamp,
     lines: Tokens,
-    /// The same by rows; `None` where there are none.
+    /// The same by rows; `None` without rows.
     rows: Option<Tokens>,
-    /// The output of calls of which no line tells more; `None` where there are none.
+    /// The output of calls of which no line has more; `None` without such calls.
     untold: Option<u64>,
     turns: u32,
-    /// What its end told of it and of those before it up to another end.
+    /// The tokens in its end, which covers it and the processes before it up to another end.
     end: Option<Tokens>,
 }
 
@@ -59,21 +59,21 @@ struct Run {
 struct Turn {
     id: Option<String>,
     began_at: Option<Timestamp>,
-    /// The process that it began in.
+    /// The process in which it began.
     run: usize,
     lines: Tokens,
-    /// Its rows, and those that may turn out to be of a later turn or process.
+    /// Its rows, and rows that may belong to a later turn or process.
     rows: Vec<(Timestamp, Tokens)>,
     is_torn: bool,
 }
 
-/// All processes up to an end, or from there on.
+/// All processes up to an end, or after the last one.
 #[derive(Debug, Default)]
 struct Stretch {
     used: Tokens,
-    /// Of these tokens, those that lines and rows tell.
+    /// The part of these tokens that lines and rows contain.
     known: Tokens,
-    /// The output that messages tell of calls of which nothing else is told.
+    /// The output of messages of calls without other figures.
     untold: Option<u64>,
     turns: u32,
     is_ended: bool,
@@ -97,7 +97,7 @@ impl Stretch {
 
     fn of(runs: &[Run]) -> Self {
         let mut stretch = Self::default();
-        // Rows are left out, so that it does not matter when they come.
+        // Rows are left out, so that their time of arrival does not matter.
         let tells_all =
             runs.iter().all(|run| run.untold.is_none()) && runs.iter().any(|run| !run.lines.is_zero());
         for run in runs {
@@ -113,7 +113,7 @@ impl Stretch {
         stretch
     }
 
-    /// Whether the end tells less than the messages before it had.
+    /// Whether the end has less than the messages before it.
     fn lacks(&self) -> bool {
         let known = self.known.output.saturating_add(self.untold.unwrap_or_default());
         self.untold.is_some() && self.is_ended && self.used.output < known
@@ -174,7 +174,7 @@ impl Accounts {
         self.seen.insert(id)
     }
 
-    /// A process begins. Rows may have been faster than the line that says so.
+    /// A process begins. Rows may have arrived before the line that records it.
     fn begin_run(&mut self, at: Timestamp) {
         let mut run = Run::new(at);
         if let Some(before) = self.runs.last_mut() {
@@ -190,7 +190,7 @@ impl Accounts {
         self.note(at, None);
     }
 
-    /// The process at hand. One whose end was told is over, whether or not a line says that another one began.
+    /// The current process. A process with an end is over, even if no line begins another one.
     fn run(&mut self, at: Timestamp) -> Option<&mut Run> {
         if self.runs.last().is_none_or(|run| run.end.is_some()) {
             self.begin_run(at);
@@ -222,7 +222,7 @@ impl Accounts {
         self.note(at, message.call.as_ref());
     }
 
-    /// A row is of the process and of the turn that had begun by its time.
+    /// A row belongs to the process and the turn that had begun by its time.
     fn row(&mut self, at: Timestamp, row: &Message) {
         self.has_rows = true;
         let place = self.runs.partition_point(|run| run.began_at <= at).saturating_sub(1);
@@ -234,7 +234,7 @@ impl Accounts {
         self.note(at, row.call.as_ref());
     }
 
-    /// The end of a process. One that tells nothing of calls that were made says nothing.
+    /// The end of a process. An end without figures for calls that were made is ignored.
     fn end(&mut self, at: Timestamp, spent: Tokens) {
         let added = spent.minus(&self.ends);
         self.ends = spent;
@@ -247,19 +247,19 @@ impl Accounts {
         self.note(at, None);
     }
 
-    /// From end to end.
+    /// The processes between ends.
     fn stretches(&self) -> impl Iterator<Item = Stretch> {
         self.runs.split_inclusive(|run| run.end.is_some()).map(Stretch::of)
     }
 
-    /// What was used in all; `None` while that is not known.
+    /// The tokens of all processes; `None` while they are not known.
     fn total(&self) -> Option<Tokens> {
         let all_known =
             |sum: Option<Tokens>, of: Stretch| Some(sum?.plus(&of.used)).filter(|_| of.is_known());
         self.stretches().fold(Some(Tokens::ZERO), all_known).filter(|total| !total.is_zero())
     }
 
-    /// The same of the newest turn.
+    /// The same for the newest turn.
     fn last(&self) -> Option<Tokens> {
         let rows = self.turn.rows.iter().fold(Tokens::ZERO, |sum, (_, row)| sum.plus(row));
         let told = most(&self.turn.lines, &rows);
@@ -268,7 +268,7 @@ impl Accounts {
             let stretch = Stretch::of(runs);
             first += runs.len();
             if self.turn.run < first && stretch.untold.is_some() {
-                // Of several turns nobody tells which one used what.
+                // With several turns it is not known which one used how much.
                 return Some(stretch.used).filter(|_| stretch.turns <= 1);
             }
             if self.turn.run < first {
@@ -278,7 +278,7 @@ impl Accounts {
         Some(told).filter(|_| !self.turn.is_torn)
     }
 
-    /// Tells by how much the total has risen.
+    /// Notes by how much the total has risen.
     fn note(&mut self, at: Timestamp, call: Option<&Call>) {
         let Some(total) = self.total() else { return };
         let added = total.minus(&self.told);
@@ -293,7 +293,7 @@ impl Accounts {
     }
 }
 
-/// Of two accounts of the same calls, whatever either tells.
+/// The larger of two accounts of the same calls, kind by kind.
 fn most(one: &Tokens, other: &Tokens) -> Tokens {
     one.plus(&other.minus(one))
 }

@@ -1,7 +1,7 @@
-//! The shape of a line. Every field is optional; what is not named here is never decoded.
+//! The format of a line. Every field is optional; fields that are not named here are not decoded.
 //!
-//! The end of a process repeats its sums several times (`agentMetrics`, `providerModelMetrics`, `accountingSnapshot`);
-//! these are not named here for that reason.
+//! The end of a process repeats its sums several times (`agentMetrics`, `providerModelMetrics`,
+//! `accountingSnapshot`), so these fields are not named here.
 
 use std::borrow::Cow;
 
@@ -22,14 +22,14 @@ pub(super) struct Entry<'a> {
     pub(super) id: Scalar<'a>,
     #[serde(borrow)]
     pub(super) timestamp: Scalar<'a>,
-    /// Of a sub-agent's lines: whose.
+    /// The sub-agent of the line.
     #[serde(borrow)]
     pub(super) agent_id: Scalar<'a>,
     #[serde(borrow)]
     pub(super) data: Object<Data<'a>>,
 }
 
-/// The time of a line alone.
+/// The time of a line.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Stamp<'a> {
@@ -37,7 +37,7 @@ pub(super) struct Stamp<'a> {
     pub(super) timestamp: Scalar<'a>,
 }
 
-/// What the events tell, all in one.
+/// The fields of all events together.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Data<'a> {
@@ -65,15 +65,15 @@ pub(super) struct Data<'a> {
     pub(super) message_id: Scalar<'a>,
     #[serde(borrow)]
     pub(super) api_call_id: Scalar<'a>,
-    /// How a message reached the agent: into a turn that runs, or not.
+    /// Whether a message reached a running turn.
     #[serde(borrow)]
     pub(super) delivery: Scalar<'a>,
-    /// Who wrote a message, where that is not the user.
+    /// The author of a message, if that is not the user.
     #[serde(borrow)]
     pub(super) source: Scalar<'a>,
     #[serde(borrow)]
     pub(super) output_tokens: Scalar<'a>,
-    /// The tools that a message asks for; only their number is of use.
+    /// The tools that a message requests; only their number is used.
     pub(super) tool_requests: List<IgnoredAny>,
     #[serde(borrow)]
     pub(super) parent_tool_call_id: Scalar<'a>,
@@ -96,7 +96,7 @@ pub(super) struct Data<'a> {
     pub(super) model_metrics: Models,
 }
 
-/// Where the agent works.
+/// The agent's working folder.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Folder<'a> {
@@ -106,7 +106,7 @@ pub(super) struct Folder<'a> {
     pub(super) branch: Scalar<'a>,
 }
 
-/// What was used, of one call or of many. Input includes both kinds of cached input, output includes reasoning.
+/// The tokens of one call or of many. Input includes both kinds of cached input, output includes reasoning.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Usage<'a> {
@@ -122,7 +122,7 @@ pub(super) struct Usage<'a> {
     cache_write_tokens: Scalar<'a>,
     #[serde(borrow)]
     reasoning_tokens: Scalar<'a>,
-    /// The largest prompt that the model takes.
+    /// The largest prompt that the model accepts.
     #[serde(borrow)]
     pub(super) max_prompt_tokens: Scalar<'a>,
     #[serde(borrow)]
@@ -132,7 +132,7 @@ pub(super) struct Usage<'a> {
 }
 
 impl Usage<'_> {
-    /// The figures; `None` where the provider gave none, which is not the same as zeros.
+    /// The figures; `None` if the provider gave none, which is not the same as zeros.
     pub(super) fn counters(&self) -> Option<Counters> {
         let output = self.output_tokens.number()?;
         Some(Counters {

@@ -1,26 +1,26 @@
-//! What the end of a process tells: the sums of each model, of the whole session.
+//! The end of a process: the sums of each model, for the whole session.
 //!
-//! They go on over resumed processes, those of early versions are of the process alone. What one adds is by how much it
-//! is above the largest one before. A sum that falls is a new count, unless it was told before: then it is that of another
-//! process, which had the session open and did nothing.
+//! The sums continue over resumed processes; in early versions they cover only the process. A sum adds its difference
+//! to the largest one before. A sum that falls starts a new count, unless it equals an earlier one: then it belongs
+//! to another process that had the session open and did nothing.
 
 use std::collections::BTreeMap;
 
 use crate::core::source::Counters;
 use crate::core::usage::Tokens;
 
-/// So many sums of a model are known again.
+/// How many sums of a model are remembered.
 const MOST_EARLIER: usize = 64;
 
 /// The ends of the processes of one session.
 #[derive(Debug, Default)]
 pub(super) struct Exits {
     models: BTreeMap<String, Model>,
-    /// What all ends together have told.
+    /// The tokens of all ends together.
     sum: Tokens,
-    /// Whether something before them is not known that they may tell again.
+    /// Whether unknown tokens before them may be part of their sums.
     is_lost: bool,
-    /// The same of messages that were copied, until the copy of an end tells of them.
+    /// The same for copied messages, until the copy of an end includes them.
     is_copy_untold: bool,
 }
 
@@ -28,28 +28,28 @@ pub(super) struct Exits {
 struct Model {
     /// The newest sum.
     told: Counters,
-    /// Those before it.
+    /// The sums before it.
     earlier: Vec<Counters>,
-    /// What copied lines tell that no sum before them did.
+    /// The tokens of copied lines that no sum before them included.
     copied: Counters,
-    /// The output of the messages of the process at hand.
+    /// The output of the current process's messages.
     output: u64,
 }
 
 impl Exits {
-    /// A message of the model's, with its output.
+    /// Notes a message of the model, with its output.
     pub(super) fn message(&mut self, model: &str, output: u64) {
         let model = self.models.entry(model.to_owned()).or_default();
         model.output = model.output.saturating_add(output);
     }
 
-    /// A call that was copied from another session. Sums of this one go on from it.
+    /// Notes a call that was copied from another session. Sums of this session continue from it.
     pub(super) fn copied_call(&mut self, model: &str, used: &Counters) {
         let model = self.models.entry(model.to_owned()).or_default();
         model.copied = plus(&model.copied, used);
     }
 
-    /// A message that was copied, of which no line tells what it used.
+    /// Notes a copied message without a line about its usage.
     pub(super) fn copied_message(&mut self) {
         self.is_copy_untold = true;
     }
@@ -64,7 +64,7 @@ impl Exits {
         self.models.values_mut().for_each(|model| model.output = 0);
     }
 
-    /// The end of a process that was copied from another session.
+    /// Notes the end of a process that was copied from another session.
     pub(super) fn copied_end(&mut self, sums: &[(String, Counters)]) {
         self.is_copy_untold &= sums.is_empty();
         for (name, sum) in sums {
@@ -72,7 +72,7 @@ impl Exits {
         }
     }
 
-    /// The end of a process. What all of them together have told; `None` where that cannot be known.
+    /// The end of a process: the tokens of all ends together; `None` if they cannot be known.
     pub(super) fn end(&mut self, sums: &[(String, Counters)]) -> Option<Tokens> {
         for (name, sum) in sums {
             let model = self.models.entry(name.clone()).or_default();
@@ -104,7 +104,7 @@ impl Model {
     }
 }
 
-/// Whether a sum has fallen. Reasoning is left out of sums as soon as one call does not tell it.
+/// Whether a sum has fallen. Reasoning is left out of sums as soon as one call has none.
 fn is_below(sum: &Counters, before: &Counters) -> bool {
     Counters { reasoning: before.reasoning, ..*sum }.is_below(before)
 }

@@ -1,4 +1,4 @@
-//! Where Copilot CLI keeps its session files, and how they are called.
+//! The folders and names of Copilot CLI's session files.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ pub(super) const HOMES: Homes = Homes {
     usual: &[".copilot"],
 };
 
-/// `session-state/<session>/events.jsonl`, in early versions `session-state/<session>.jsonl`. The database of all sessions
-/// lies in the home itself.
+/// `session-state/<session>/events.jsonl`, in early versions `session-state/<session>.jsonl`. The database of all
+/// sessions is in the home itself.
 pub(super) const LAYOUT: Layout = Layout {
     trees: &[
         Tree { folder: "session-state", levels: &[Name::Uuid], purpose: Purpose::Sessions },
@@ -26,14 +26,14 @@ pub(super) const LAYOUT: Layout = Layout {
     ..Layout::USUAL
 };
 
-/// The name of a session's file in a folder that is called as the session is.
+/// The name of a session's file in the session's own folder.
 const EVENTS: &str = "events.jsonl";
 
 fn thread(name: &str) -> Option<&str> {
     if name == EVENTS { Some("") } else { name.strip_suffix(".jsonl").filter(|stem| is_uuid(stem)) }
 }
 
-/// The session in a file's place.
+/// The session in a file's path.
 pub(super) fn session(path: &Path) -> Option<&str> {
     let name = path.file_name()?.to_str()?;
     let above = || path.parent()?.file_name()?.to_str().filter(|folder| is_uuid(folder));

@@ -1,9 +1,9 @@
-//! What the lines of one session file say, in order.
+//! Turns the lines of one session file into facts, in order.
 //!
-//! The user's message begins a turn. One that reaches a turn which runs goes into it. A turn is made of steps, each with a
-//! start, messages and an end; it is over with the step whose last message asks for no tool. Lines of sub-agents are in
-//! the same file and name their agent.
-//! Read next: [`super::entry`], for the shape of a line.
+//! The user's message begins a turn, or joins a running one. A turn has steps, each with a start, messages and an
+//! end. It is over with the step whose last message requests no tool. Lines of sub-agents are in the same file and
+//! name their agent.
+//! Read next: [`super::entry`] for the format of a line.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,13 +20,13 @@ use crate::core::source::lenient::{Room, Scalar, read};
 use crate::core::source::value::text_after;
 use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Surface};
 
-/// More requests or sub-agents than this are not open at once; a file that says so has lost their ends.
+/// No more requests or sub-agents are open at once; a file with more has lost their ends.
 const MOST_OPEN: usize = 64;
 
 /// Reads the lines of one file, in order.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// The session that the file's place names.
+    /// The session in the file's path.
     place: Option<String>,
     is_known: bool,
     /// Older lines were copied from another session.
@@ -34,13 +34,13 @@ pub(super) struct Reader {
     model: Option<String>,
     effort: Option<String>,
     is_turn_open: bool,
-    /// Whether the last message of the step at hand asks for no tool.
+    /// Whether the last message of the current step requests no tool.
     is_last: bool,
-    /// Whether the process at hand writes what each call used.
+    /// Whether the current process records each call's usage.
     tells_calls: bool,
-    /// What the user is asked.
+    /// The open questions to the user.
     asked: BTreeSet<String>,
-    /// The sub-agents at work.
+    /// The running sub-agents.
     helpers: BTreeSet<String>,
     exits: Exits,
 }
@@ -92,7 +92,7 @@ impl Reader {
         Parsed::of(at, facts)
     }
 
-    /// The first line of a file says whose it is, else its place does.
+    /// The first line of a file names its session, else its path does.
     fn introduce(&mut self, kind: &str, data: &Data<'_>, at: Option<Timestamp>, facts: &mut Vec<Fact>) {
         if self.is_known {
             return;
@@ -117,7 +117,7 @@ impl Reader {
         facts.push(Fact::Run);
     }
 
-    /// Reads what a line means the same of the session and of its sub-agents; says whether it means nothing more.
+    /// Reads a line that has the same meaning in a session and its sub-agents; true if it has no further meaning.
     fn told_by_any(&mut self, kind: &str, entry: &Entry<'_>, data: &Data<'_>, facts: &mut Vec<Fact>) -> bool {
         match kind {
             "session.usage_record" => {
@@ -162,7 +162,7 @@ impl Reader {
         true
     }
 
-    /// What a line says that is not a sub-agent's. Whether it says anything.
+    /// Reads a line of the session itself. True if it has a meaning.
     fn told_by_itself(
         &mut self,
         kind: &str,
@@ -194,7 +194,7 @@ impl Reader {
             "user.message" => self.prompt(entry, data, facts),
             "assistant.turn_start" => {
                 self.is_last = false;
-                // The agent goes on by itself, when something in the background is done.
+                // The agent continues by itself, when a background task is done.
                 if !self.is_turn_open {
                     self.begin_turn(entry.id.owned(), facts);
                 }
@@ -217,7 +217,7 @@ impl Reader {
         true
     }
 
-    /// Another process goes on with the file. What the one before had begun is over.
+    /// Another process continues the file. Everything open in the process before is over.
     fn resume(&mut self, data: &Data<'_>, facts: &mut Vec<Fact>) {
         self.tells_calls = false;
         self.helpers.clear();
@@ -251,7 +251,7 @@ impl Reader {
         }
     }
 
-    /// A message. What its call used was told before it, if lines tell that.
+    /// A message. If lines record its call, that line came before it.
     fn untold(&mut self, data: &Data<'_>, facts: &mut Vec<Fact>) {
         let output = data.output_tokens.number();
         if let Some((model, output)) = data.model.text().zip(output) {
@@ -283,7 +283,7 @@ impl Reader {
         }
     }
 
-    /// A model was chosen. Which one `auto` is shows later.
+    /// A model was chosen. The model behind `auto` is known later.
     fn chosen(&mut self, model: &Scalar<'_>, data: &Data<'_>) -> Fact {
         self.model = model.owned().filter(|model| model != "auto").or(self.model.take());
         if data.reasoning_effort.is_there() {
@@ -292,7 +292,7 @@ impl Reader {
         Fact::Context { model: self.model.clone(), effort: self.effort.clone(), cwd: None }
     }
 
-    /// A fork begins with the lines of the session that it was made of.
+    /// A fork begins with the lines of the session it was made from.
     fn copied(&mut self, kind: &str, entry: &Entry<'_>, data: &Data<'_>, facts: &mut Vec<Fact>) {
         let usage = data.usage.0.as_ref();
         match kind {
@@ -327,7 +327,7 @@ impl Reader {
         }
     }
 
-    /// Lines that are too long even without their long texts. Their first bytes say of what kind they are.
+    /// A line that is too long even after cutting. Its first bytes show its kind.
     fn oversized(&mut self, first: &[u8]) -> Parsed {
         let at = super::line_time(first);
         let text = |key| text_after(first, key).map(str::to_owned);
@@ -357,7 +357,7 @@ fn is_helpers(entry: &Entry<'_>, data: &Data<'_>) -> bool {
         || data.source.begins("agent-")
 }
 
-/// Whether a message is a model's. The agent writes some in its place.
+/// Whether a message is a model's. The agent writes some itself.
 fn is_call(data: &Data<'_>) -> bool {
     data.output_tokens.is_there() || data.model.text().is_some() || data.api_call_id.text().is_some()
 }
@@ -371,12 +371,12 @@ fn key(id: &Scalar<'_>) -> String {
     id.owned().unwrap_or_default()
 }
 
-/// What tells the start and the end of a sub-agent to be of one.
+/// The id that the start and the end of a sub-agent share.
 fn helper(entry: &Entry<'_>, data: &Data<'_>) -> String {
     data.tool_call_id.owned().or_else(|| entry.agent_id.owned()).unwrap_or_default()
 }
 
-/// What one call used, where its provider told that.
+/// The tokens of one call, if its provider gave them.
 fn call(entry: &Entry<'_>, usage: &Usage<'_>, main: bool) -> Option<Fact> {
     let counters = usage.counters()?;
     let time = entry.timestamp.text().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! The database beside the session files: what each call used, one a row, since about 1.0.83.
+//! The database beside the session files: the tokens of each call, one per row, since about 1.0.83.
 //!
-//! A session is in its file all the same; where it works and what it is doing is told there alone.
+//! A session still has its file, which alone shows its folder and its activity.
 
 use crate::core::fingerprint;
 use crate::core::source::database::{Cell, Databases, Row, Schema, Table, Written};
@@ -35,7 +35,7 @@ const CALLS: Table = Table {
     is_asked: false,
 };
 
-/// What a row tells of its call. Where its provider gave no figures there are none, which is not the same as zeros.
+/// The tokens in a row. A provider may give no figures, which is not the same as zeros.
 pub(super) fn call(row: &Row<'_>) -> Parsed {
     let [at, model, finish_reason, agent, initiator] = [0, 1, 2, 3, 4].map(|place| row.cell(place));
     let [input, output, cached_input, cache_write, reasoning] =
@@ -48,7 +48,7 @@ pub(super) fn call(row: &Row<'_>) -> Parsed {
         reasoning: reasoning.unwrap_or(0).min(output),
         total: 0,
     });
-    // Another database in this one's place counts its rows anew.
+    // Another database at the same path numbers its rows again from the start.
     let key = format!("{}\n{:?}\n{counters:?}", row.key, at.bytes());
     let is_main = agent == Cell::Null && initiator.text() != Some("compaction");
     let tokens = counters.map_or(Tokens::ZERO, |counters| counters.tokens());

@@ -1,4 +1,4 @@
-//! What a tool call is about, by the tool's name.
+//! The work of a tool call, by the tool's name.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use crate::core::source::Doing;
 use crate::core::source::command::{self, file_name};
 use crate::core::source::lenient::Scalar;
 
-/// The little of a call's arguments that is looked at.
+/// The fields of a call's arguments that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Arguments<'a> {
@@ -21,7 +21,7 @@ pub(super) struct Arguments<'a> {
     file_path: Scalar<'a>,
 }
 
-/// What a call does; `None` of one that only names what comes next.
+/// The work of a call; `None` for one that only announces the next.
 pub(super) fn doing(name: &str, arguments: Option<&Arguments<'_>>) -> Option<Doing> {
     let activity = match name {
         "bash" | "shell" | "powershell" | "local_shell" => {
@@ -39,7 +39,7 @@ pub(super) fn doing(name: &str, arguments: Option<&Arguments<'_>>) -> Option<Doi
         "web_fetch" | "web_search" => Browsing,
         "task" | "read_agent" | "list_agents" | "write_agent" => Delegating,
         "update_todo" => Planning,
-        // A plan is left by asking the user for leave.
+        // The agent leaves a plan by asking for the user's permission.
         "ask_user" | "exit_plan_mode" => Waiting,
         "report_intent" => return None,
         _ => Tool,

@@ -1,5 +1,5 @@
-//! The shape of a line, and of a whole document: its messages have the shape of a line's. Every field is optional; what is
-//! not named here is never decoded.
+//! The format of a line, and of a whole document, whose messages have the format of lines. Every field is optional;
+//! fields that are not named here are not decoded.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use crate::core::source::lenient::{List, Object, Scalar};
 use crate::core::source::parts::{Called, Parts};
 use crate::core::usage::Tokens;
 
-/// The fields that are ever looked at.
+/// The fields that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Entry<'a> {
@@ -48,24 +48,24 @@ pub(super) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Whether it says whose file it is.
+    /// Whether it names the session of the file.
     pub(super) fn is_header(&self) -> bool {
         self.session_id.text().is_some() && (self.project_hash.is_there() || self.start_time.is_there())
     }
 }
 
-/// What changes of a session.
+/// The changes of a session.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Set<'a> {
     #[serde(borrow)]
     pub(super) last_updated: Scalar<'a>,
-    /// All of them, as they are now.
+    /// All messages, in their present form.
     #[serde(borrow)]
     pub(super) messages: List<Object<Entry<'a>>>,
 }
 
-/// What a response used. `input` is with what was cached, `output` without `thoughts`.
+/// The tokens of a response. `input` includes cached tokens, `output` excludes `thoughts`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Used<'a> {
@@ -82,7 +82,7 @@ pub(super) struct Used<'a> {
 }
 
 impl Used<'_> {
-    /// In the contract's kinds; `None` where it is nothing but zeros.
+    /// By kind; `None` if it is all zeros.
     pub(super) fn tokens(&self) -> Option<Tokens> {
         let (input, thoughts) = (self.input.count(), self.thoughts.count());
         let cached = self.cached.count().min(input);

@@ -1,4 +1,4 @@
-//! Where Gemini CLI keeps its session files, and how they are called.
+//! The folders and names of Gemini CLI's session files.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,9 @@ pub(super) const HOMES: Homes = Homes {
     usual: &[".gemini"],
 };
 
-/// `tmp/<project>/chats/session-<time>-<beginning of the session's id>.jsonl`, until April 2026 `.json`; those of sub-agents in
-/// `chats/<session>/<sub-agent>.jsonl`. A session that is resumed has a second file, and goes on in the first one.
+/// `tmp/<project>/chats/session-<time>-<beginning of the session's id>.jsonl`, until April 2026 `.json`; those of
+/// sub-agents in `chats/<session>/<sub-agent>.jsonl`. A session that is resumed gets a second file, and continues in
+/// the first one.
 pub(super) const LAYOUT: Layout = Layout {
     trees: &[Tree {
         folder: "tmp",
@@ -60,7 +61,7 @@ fn grows(path: &Path) -> bool {
     path.extension().is_some_and(|kind| kind == "jsonl")
 }
 
-/// It lies beside the folder of the sessions.
+/// Beside the folder of the sessions.
 fn note(path: &Path) -> Option<PathBuf> {
     Some(chats(path)?.with_file_name(".project_root"))
 }
@@ -70,7 +71,7 @@ fn chats(path: &Path) -> Option<&Path> {
     path.ancestors().skip(1).take(2).find(|folder| folder.file_name() == Some(OsStr::new(CHATS)))
 }
 
-/// The session whose sub-agent's file it is.
+/// The session whose sub-agent wrote the file.
 pub(super) fn parent(path: &Path) -> Option<&str> {
     let folder = path.parent()?;
     let is_below = folder.parent()?.file_name() == Some(OsStr::new(CHATS));

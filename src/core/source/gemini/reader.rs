@@ -1,10 +1,10 @@
-//! What the messages of one session say, whichever of its files they are in.
+//! Turns the messages of one session into facts, from all its files.
 //!
-//! A message is written again under its id when more is known of it, and all of them again when a session is resumed or
-//! what a failed turn left is taken out; so each prompt and each call is told once, by its id. A turn begins with the
-//! user's prompt. Its end is in no line: calls are written when they are over, so that behind a text there may come
-//! more. The turn stays open until a notice ends it, or it has been silent for long.
-//! Read next: [`super::entry`], for the shape of a message.
+//! A message is written again under its id when it has more content. All messages are written again when a session is
+//! resumed or a failed turn is removed. So each prompt and each call is counted once, by its id. A turn begins with
+//! the user's prompt. No line records its end: calls are written when they are over, so that more may follow a text.
+//! The turn stays open until a notice ends it, or after a long silence.
+//! Read next: [`super::entry`] for the format of a message.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,27 +21,27 @@ use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Response, S
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     is_known: bool,
-    /// The session that it is a sub-agent of.
+    /// The session that it works for, if it is a sub-agent.
     parent: Option<String>,
     is_helper: bool,
-    /// Whether a sub-agent has its prompt.
+    /// Whether the sub-agent has got its prompt.
     is_asked: bool,
-    /// What was told already: messages, and how far calls have come.
+    /// The messages and states of calls that were reported already.
     told: BTreeSet<u64>,
-    /// The prompt of the turn at hand.
+    /// The prompt of the current turn.
     prompt: Option<u64>,
-    /// How often the user went back to an earlier message. An id that comes again behind that is of another response.
+    /// How often the user went back to an earlier message. After that, the same id belongs to another response.
     rewinds: u32,
 }
 
-/// How a message is said.
+/// The context in which a message is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
-    /// For itself, as it happens.
+    /// Alone, when it happens.
     Now,
-    /// With all others, while a turn runs.
+    /// With all others, during a turn.
     Again,
-    /// With all others, before anything that is not known yet can run.
+    /// With all others, before any new message.
     Before,
 }
 
@@ -102,7 +102,7 @@ impl Reader {
         Parsed::of(at, facts)
     }
 
-    /// The first one says whose the files are; each further one that the session was resumed.
+    /// The first header names the session of the files; each further one records that it was resumed.
     fn header(&mut self, entry: &Entry<'_>) -> Parsed {
         let at = entry.start_time.time();
         if std::mem::replace(&mut self.is_known, true) {
@@ -123,8 +123,7 @@ impl Reader {
         Parsed::of(at, vec![Fact::Meta(Box::new(meta))])
     }
 
-    /// All messages, as they are from now on. Those that were not known are of an earlier time; a turn whose prompt is not
-    /// among them is undone.
+    /// All messages from now on. Unknown ones are from an earlier time; a turn whose prompt is missing is undone.
     fn repeated(&mut self, messages: &List<Object<Entry<'_>>>, facts: &mut Vec<Fact>) {
         let before = self.prompt;
         let said = if before.is_some() { Said::Again } else { Said::Before };
@@ -195,7 +194,7 @@ impl Reader {
                 });
             }
         }
-        // A message of which only its tokens are new, or nothing, is no sign of work.
+        // A message with only new tokens, or nothing new, is not a sign of work.
         if said == Said::Now && (is_new || !working.is_empty()) {
             facts.push(Fact::Working);
             facts.extend(working);
@@ -209,7 +208,7 @@ impl Reader {
         }
     }
 
-    /// Whether it is a prompt that begins a turn. What a sub-agent is asked after its first prompt is of its one turn.
+    /// Whether a prompt begins a turn. A sub-agent's later prompts belong to its one turn.
     fn asks(&mut self, content: &Parts<'_>) -> bool {
         is_prompt(content) && !(self.is_helper && std::mem::replace(&mut self.is_asked, true))
     }
@@ -220,19 +219,19 @@ impl Reader {
     }
 }
 
-/// What tells a message from the others.
+/// The id of a message.
 fn key(entry: &Entry<'_>) -> Option<u64> {
     entry.id.text().map(|id| fingerprint::short(id.as_bytes()))
 }
 
-/// Whether the user asks something: neither a tool's result, nor what the program says for the user, nor a command to it.
+/// Whether it is the user's prompt: not a tool's result, not a text that the program adds, and not a command.
 fn is_prompt(content: &Parts<'_>) -> bool {
     const OTHERS: [&str; 5] = ["/", "?", "<session_context>", "<hook_context>", "This is the Gemini CLI"];
     let text = content.text.text().unwrap_or_default().trim_start();
     content.results.is_empty() && !OTHERS.iter().any(|other| text.starts_with(other))
 }
 
-/// Whether it tells that a turn was cancelled or failed. The rest of what the program tells the user ends nothing.
+/// Whether a notice shows that a turn was cancelled or failed. Other notices end nothing.
 fn is_notice_of_end(content: &Parts<'_>) -> bool {
     const ENDS: [&str; 5] = ["cancel", "fail", "error", "interrupt", "abort"];
     let text = content.text.text().unwrap_or_default().to_lowercase();

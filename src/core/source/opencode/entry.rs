@@ -1,4 +1,5 @@
-//! The shape of the JSON in rows and documents. Every field is optional; what is not named here is never decoded.
+//! The format of the JSON in rows and documents. Every field is optional; fields that are not named here are not
+//! decoded.
 
 use serde::Deserialize;
 
@@ -6,7 +7,7 @@ use super::tool::Input;
 use crate::core::source::lenient::{List, Object, Scalar};
 use crate::core::usage::Tokens;
 
-/// A message, a part of one, or what a document says of a session.
+/// A message, a part of one, or a session's description in a document.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Entry<'a> {
@@ -77,7 +78,7 @@ pub(super) struct Place<'a> {
     pub(super) cwd: Scalar<'a>,
 }
 
-/// What a response used. `input` is without what was cached, `output` without `reasoning`.
+/// The tokens of a response. `input` excludes cached tokens, `output` excludes `reasoning`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Used<'a> {
@@ -100,7 +101,7 @@ struct Cache<'a> {
     write: Scalar<'a>,
 }
 
-/// How far a tool has come.
+/// The state of a tool call.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct State<'a> {
@@ -112,7 +113,7 @@ pub(super) struct State<'a> {
     pub(super) time: Object<Times<'a>>,
 }
 
-/// One part of what a response consists of. Of texts nothing is kept.
+/// One part of a response. Texts are not kept.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Tool<'a> {
@@ -129,21 +130,21 @@ pub(super) struct Tool<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The tools of a response that has them in itself.
+    /// The tool calls of a response that contains them.
     pub(super) fn tools(&self) -> impl Iterator<Item = &Tool<'a>> {
         self.content.objects().filter(|part| part.kind.is("tool"))
     }
 }
 
 impl State<'_> {
-    /// Whether the tool is done, however it ended.
+    /// Whether the call is over, with any result.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.status.text(), Some("completed" | "error"))
     }
 }
 
 impl Used<'_> {
-    /// In the contract's kinds.
+    /// By kind.
     pub(super) fn tokens(&self) -> Tokens {
         let cached = |of: fn(&Cache<'_>) -> u64| self.cache.0.as_ref().map_or(0, of);
         let reasoning = self.reasoning.count();

@@ -1,4 +1,4 @@
-//! Where OpenCode keeps its sessions.
+//! The folders of OpenCode's sessions.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -15,7 +15,7 @@ pub(super) const HOMES: Homes = Homes {
     usual: &[".local/share/opencode", ".local/share/kilo", ".local/share/mimocode"],
 };
 
-/// The database lies in the home; before 1.2 there was `storage/session/<project>/<session>.json`, and
+/// The database is in the home; before 1.2 there was `storage/session/<project>/<session>.json`, and
 /// `storage/message/<session>/<message>.json`.
 pub(super) const LAYOUT: Layout = Layout {
     trees: &[
@@ -34,13 +34,13 @@ pub(super) const LAYOUT: Layout = Layout {
     ..Layout::USUAL
 };
 
-/// Documents are told by their folders; of their names nothing but what they are of is looked at.
+/// Documents are recognised by their folders; a name shows only the kind of its id.
 fn thread(name: &str) -> Option<&str> {
     let stem = name.strip_suffix(".json")?;
     (stem.starts_with("ses_") || stem.starts_with("msg_")).then_some(stem)
 }
 
-/// The session that a document is of.
+/// The session of a document.
 fn document(path: &Path) -> Option<String> {
     let name = |path: &Path| path.file_name().and_then(OsStr::to_str).map(str::to_owned);
     let stem = thread(&name(path)?)?.to_owned();

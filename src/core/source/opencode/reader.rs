@@ -1,10 +1,10 @@
-//! What the rows of one session say, in whatever order they come and however often each is written.
+//! Turns the rows of one session into facts. Rows may come in any order, and each of them repeatedly.
 //!
-//! A user's message begins a turn, unless the response before it was still being written when it came: then it waits, and
-//! is either given to the running turn or begins the next one. In 1.x a response that asks for no tool ends the turn, in 2.x
-//! nothing but the row `idle` does. A process that was killed leaves its response open for ever.
+//! A user's message begins a turn. If the response before it was still being written, the message waits: it is given
+//! to the running turn, or begins the next one. In 1.x a response that requests no tool ends the turn, in 2.x only
+//! the row `idle` does. A process that was killed leaves its response open forever.
 //! Rows that are older than their session were copied into it.
-//! Read next: `calls`, for its tools; [`super::entry`], for the shape of the JSON.
+//! Read next: `calls` for its tools; [`super::entry`] for the format of the JSON.
 
 mod calls;
 
@@ -20,39 +20,39 @@ use crate::core::source::lenient::{Object, Room, Scalar, read};
 use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser};
 use crate::core::usage::Tokens;
 
-/// Kinds of entries that say nothing. One that is in no list is counted as unknown.
+/// Kinds of entries without a meaning here. A kind that is in no list is counted as unknown.
 const SILENT: [&str; 7] =
     ["synthetic", "system", "compaction", "model-switched", "agent-switched", "location-switched", "shell"];
 
-/// Where a row stands in its session: by its number or the time of its making, then by its id.
+/// A row's position in its session: its number or the time of its creation, then its id.
 type Position = (i64, String);
 
 /// Reads the rows of one session.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// Whether it is known whose they are.
+    /// Whether the session is known.
     is_known: bool,
-    /// What was made before was copied.
+    /// Earlier rows were copied.
     began: Option<Timestamp>,
     folder: Option<String>,
     model: Option<String>,
     effort: Option<String>,
-    /// The messages of the user that were told.
+    /// The user's messages that were reported.
     asked: BTreeSet<u64>,
     newest_user: Option<Position>,
-    /// A message of the user that came while a response was being written.
+    /// A user's message that came while a response was being written.
     waiting: Option<(String, Position, Option<Timestamp>)>,
     answer: Option<Answer>,
     is_turn_open: bool,
-    /// When the newest row was made or completed.
+    /// When the newest row was created or completed.
     newest_at: Option<Timestamp>,
-    /// When the session came to rest, by its own word.
+    /// When the session became idle, by its own record.
     idle_at: Option<Timestamp>,
-    /// What the parts say of responses that say nothing of it themselves: by response, then by part.
+    /// The tokens in the parts of responses that have none themselves: by response, then by part.
     parts: BTreeMap<String, BTreeMap<String, Tokens>>,
-    /// Responses of which the parts are to be read once.
+    /// Responses whose parts have to be read once.
     wanted: Vec<String>,
-    /// Responses of which parts have told something new.
+    /// Responses whose parts brought new tokens.
     filled: BTreeSet<String>,
 }
 
@@ -61,23 +61,23 @@ pub(super) struct Reader {
 struct Answer {
     id: String,
     position: Position,
-    /// When it was completed; `None` while it is being written, or for ever.
+    /// When it was completed; `None` while it is being written, or if it never will be.
     completed: Option<Timestamp>,
-    /// Whether the turn is over with it.
+    /// Whether it ends the turn.
     is_last: bool,
     calls: Vec<String>,
-    /// Calls that are done.
+    /// Finished calls.
     done: BTreeSet<String>,
 }
 
-/// What a response says of itself.
+/// The facts of a response.
 struct Said<'a> {
     id: &'a str,
     position: Position,
     entry: &'a Entry<'a>,
     created: Option<Timestamp>,
     written: Option<Timestamp>,
-    /// Whether the turn ends where a response says that it stops.
+    /// Whether a response that stops ends the turn.
     stops: bool,
 }
 
@@ -126,7 +126,7 @@ impl Parser for Reader {
         self.message(data.role.text(), said, tell);
     }
 
-    /// The parts of the response that is being written tell which tool runs.
+    /// The parts of the response that is being written show the running tool.
     fn asks(&mut self) -> Vec<String> {
         let mut asks = std::mem::take(&mut self.wanted);
         let open = self.answer.as_ref().filter(|answer| answer.completed.is_none());
@@ -233,7 +233,7 @@ impl Reader {
         tell(Parsed::of(at, vec![begins]));
     }
 
-    /// The message that waited begins a turn, if there is one before `position`.
+    /// The waiting message begins a turn, if there is one before `position`.
     fn begin_waiting(&mut self, position: Option<&Position>, tell: &mut dyn FnMut(Parsed)) {
         let waiting =
             self.waiting.take_if(|(_, waits, _)| position.is_none_or(|position| *waits < *position));
@@ -249,7 +249,7 @@ impl Reader {
         let at = completed.or(said.written).max(said.created);
         let tokens = entry.tokens.0.as_ref().map(Used::tokens).unwrap_or_default();
         if is_newest && self.answer.as_ref().is_none_or(|answer| answer.id != id) {
-            // What came before this one was never completed.
+            // Responses before this one were never completed.
             self.begin_waiting(Some(position), tell);
             self.answer = Some(Answer {
                 id: id.to_owned(),
@@ -277,7 +277,7 @@ impl Reader {
                 tokens
             }
         };
-        // A row that was filled before may be empty now.
+        // A row that had tokens before may be empty now.
         facts.push(self.used(id, tokens, entry));
         if is_newest {
             self.tools(entry, &mut facts, tell);
@@ -295,7 +295,7 @@ impl Reader {
         }
     }
 
-    /// What the newest response says of its turn.
+    /// What the newest response shows of its turn.
     fn state(&mut self, said: &Said<'_>, completed: Option<Timestamp>, facts: &mut Vec<Fact>) {
         let Some(answer) = &mut self.answer else { return };
         let was_last = answer.is_last;
@@ -327,7 +327,7 @@ impl Reader {
         tell(Parsed::of(said.created, vec![Fact::TurnEnded]));
     }
 
-    /// What a response was made with.
+    /// The model and settings of a response.
     fn learn(&mut self, entry: &Entry<'_>) {
         let Object(model) = &entry.model;
         let of_model = |field: fn(&Model<'_>) -> Option<String>| model.as_ref().and_then(field);

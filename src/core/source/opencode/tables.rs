@@ -1,4 +1,5 @@
-//! The tables of OpenCode's databases, and what is read of them. The table `event` and the texts of a conversation are not.
+//! The tables and columns of OpenCode's databases that are read. The table `event` and the texts of a conversation
+//! are not.
 
 use crate::core::source::database::{Databases, Schema, Table, Written};
 
@@ -10,7 +11,7 @@ pub(super) const DATABASES: Databases = Databases {
     ],
 };
 
-/// Places among the columns.
+/// Indexes of the columns.
 pub(super) mod session {
     pub(in super::super) const PARENT: usize = 0;
     pub(in super::super) const FORKED_FROM: usize = 1;
@@ -55,7 +56,7 @@ pub(super) mod part {
     pub(in super::super) const MESSAGE: usize = 3;
 }
 
-/// Those of messages that say too little of themselves.
+/// The parts of messages that lack data themselves.
 const PARTS: Table = Table {
     name: "part",
     of: "message_id",
@@ -76,7 +77,7 @@ const ENTRIES: Table = Table {
     ..MESSAGES
 };
 
-/// `opencode.db`, and `opencode-<channel>.db` of other channels than the usual one.
+/// `opencode.db`, and `opencode-<channel>.db` of other release channels.
 fn is_one(name: &str) -> bool {
     const STEMS: [&str; 4] = ["opencode", "kilo", "mimocode", "mimo"];
     let Some(stem) = name.strip_suffix(".db") else { return false };

@@ -1,4 +1,4 @@
-//! What a tool call is about, by the tool's name.
+//! The work of a tool call, by the tool's name.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use crate::core::source::Doing;
 use crate::core::source::command::{self, file_name};
 use crate::core::source::lenient::Scalar;
 
-/// The little of a call's input that is looked at.
+/// The fields of a call's input that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Input<'a> {
@@ -19,7 +19,7 @@ pub(super) struct Input<'a> {
     file_path: Scalar<'a>,
 }
 
-/// What a call does.
+/// The work of a call.
 pub(super) fn doing(name: &str, input: Option<&Input<'_>>) -> Doing {
     let activity = match name {
         "bash" | "shell" => {

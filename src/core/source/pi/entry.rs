@@ -1,6 +1,6 @@
-//! The shape of an entry. Every field is optional; what is not named here is never decoded.
+//! The format of an entry. Every field is optional; fields that are not named here are not decoded.
 //!
-//! `compaction.retainedTail` repeats messages with their usage, and is not named here for that reason.
+//! `compaction.retainedTail` repeats messages with their usage, so it is not named here.
 
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use super::tool::Arguments;
 use crate::core::source::lenient::{List, Object, Scalar};
 use crate::core::usage::Tokens;
 
-/// The fields of a line that are ever looked at.
+/// The fields of a line that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Entry<'a> {
@@ -68,7 +68,7 @@ pub(super) struct Body<'a> {
     pub(super) tool_call_id: Scalar<'a>,
 }
 
-/// One block of a message's content. Of texts nothing is kept.
+/// One block of a message's content. Texts are not kept.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Block<'a> {
@@ -83,13 +83,13 @@ pub(super) struct Block<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// The calls among the blocks of its content.
+    /// The tool calls in its content.
     pub(super) fn calls(&self) -> impl Iterator<Item = &Block<'a>> {
         self.content.objects().filter(|block| block.kind.is("toolCall"))
     }
 }
 
-/// What a response used. `input` is without what was cached, `output` is with `reasoning`.
+/// The tokens of a response. `input` excludes cached tokens, `output` includes `reasoning`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Usage<'a> {
@@ -106,7 +106,7 @@ pub(super) struct Usage<'a> {
 }
 
 impl Usage<'_> {
-    /// In the contract's kinds; `None` where it is nothing but zeros.
+    /// By kind; `None` if it is all zeros.
     pub(super) fn tokens(&self) -> Option<Tokens> {
         let output = self.output.count();
         let tokens = Tokens {

@@ -1,4 +1,4 @@
-//! Where pi keeps its session files, and how they are called.
+//! The folders and names of pi's session files.
 
 use serde::Deserialize;
 
@@ -13,8 +13,8 @@ pub(super) const HOMES: Homes = Homes {
     usual: &[".pi/agent", ".omp/agent", ".openclaw"],
 };
 
-/// `sessions/<project>/<time>_<session>.jsonl`; in a folder that the user has chosen for them (`sessionDir`,
-/// `PI_CODING_AGENT_SESSION_DIR`) without anything above; OpenClaw's in `agents/<agent>/sessions/<session>.jsonl`.
+/// `sessions/<project>/<time>_<session>.jsonl`; directly in a folder that the user has chosen (`sessionDir`,
+/// `PI_CODING_AGENT_SESSION_DIR`); for OpenClaw `agents/<agent>/sessions/<session>.jsonl`.
 pub(super) const LAYOUT: Layout = Layout {
     trees: &[
         Tree { folder: "sessions", levels: &[Name::Any], purpose: Purpose::Sessions },
@@ -40,7 +40,7 @@ fn session_folder(settings: &[u8]) -> Option<String> {
     serde_json::from_slice(settings).ok().map(|Settings { folder }| folder)
 }
 
-/// The session in a file's name; nothing of a name before it matters.
+/// The session in a file's name; the part before it has no meaning.
 pub(super) fn thread(name: &str) -> Option<&str> {
     let stem = name.strip_suffix(".jsonl")?;
     let id = stem.rsplit('_').next()?;

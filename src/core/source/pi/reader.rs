@@ -1,8 +1,8 @@
-//! What the entries of one session file say, in order.
+//! Turns the entries of one session file into facts, in order.
 //!
-//! A turn is recorded by its ends: the user's message begins it, an answer that does not ask for a tool ends it.
-//! Entries of a fork that are older than the fork itself were copied into it.
-//! Read next: [`super::entry`], for the shape of a line.
+//! The user's message begins a turn; an answer that requests no tool ends it. Entries of a fork that are older than
+//! the fork were copied into it.
+//! Read next: [`super::entry`] for the format of a line.
 
 use jiff::Timestamp;
 
@@ -20,16 +20,16 @@ use crate::core::usage::Tokens;
 pub(super) struct Reader {
     /// Whether the header has been read.
     is_known: bool,
-    /// What is older was copied from another session.
+    /// Older entries were copied from another session.
     forked_at: Option<Timestamp>,
-    /// Whether it is still to be told when the session began: early headers are younger than what follows.
+    /// Whether the session's beginning has not been reported: early headers are newer than the entries after them.
     begins_later: bool,
     model: Option<String>,
     effort: Option<String>,
     last_at: Option<Timestamp>,
     /// Whether a turn has begun and not ended.
     is_turn_open: bool,
-    /// The answer that failed last: pi may try it again.
+    /// The last failed answer, which pi may retry.
     failed: Option<String>,
 }
 
@@ -76,7 +76,7 @@ impl Reader {
                 self.effort = effort(entry.thinking_level.text());
                 facts.push(self.context());
             }
-            // A failed answer that is taken out of the conversation is tried again.
+            // A failed answer that is removed from the conversation is retried.
             "context_edit" => {
                 let target = entry.target_id.text();
                 if target.is_some() && target == self.failed.as_deref() && !entry.replacement.is_there() {
@@ -103,7 +103,7 @@ impl Reader {
     }
 
     fn header(&mut self, entry: &Entry<'_>, at: Option<Timestamp>) -> Parsed {
-        // An export is nobody's session.
+        // An export is not a session.
         let is_export = entry.portable.is_there() && !entry.cwd.is_there();
         let (false, Some(id)) = (self.is_known, entry.id.owned().filter(|_| !is_export)) else {
             return Parsed::of(at, Vec::new());
@@ -132,7 +132,7 @@ impl Reader {
     fn message(&mut self, entry: &Entry<'_>, body: &Body<'_>, is_copied: bool, facts: &mut Vec<Fact>) {
         match body.role.text().unwrap_or_default() {
             "user" => {
-                // A message that was sent while the turn ran was written down when the model could be given it.
+                // A message that was sent during a turn is written when the model can be given it.
                 let sent_at = body.timestamp.time();
                 let is_queued = self.is_turn_open
                     && sent_at.zip(self.last_at).is_some_and(|(sent_at, last_at)| sent_at < last_at);
@@ -176,7 +176,7 @@ impl Reader {
         }
     }
 
-    /// Whether an entry is older than the fork that it stands in.
+    /// Whether an entry is older than the fork that contains it.
     fn is_copied(&self, at: Option<Timestamp>) -> bool {
         self.forked_at.zip(at).is_some_and(|(forked_at, at)| at < forked_at)
     }
@@ -185,7 +185,7 @@ impl Reader {
         Fact::Context { model: self.model.clone(), effort: self.effort.clone(), cwd: None }
     }
 
-    /// Lines with images are too long to be read. Their first bytes say whose they are.
+    /// A line with images is too long to be read. Its first bytes show its author.
     fn oversized(&mut self, first: &[u8]) -> Parsed {
         let at = super::line_time(first);
         let text = |key| text_after(first, key).map(str::to_owned);
@@ -205,7 +205,7 @@ impl Reader {
     }
 }
 
-/// A level of thinking that is one.
+/// A valid level of thinking.
 fn effort(level: Option<&str>) -> Option<String> {
     level.filter(|level| *level != "off").map(str::to_owned)
 }
@@ -216,13 +216,13 @@ fn parent_id(parent: &str) -> Option<String> {
     Some(layout::thread(name).unwrap_or(name).to_owned())
 }
 
-/// Model work beside the conversation: a summary, a refreshed cache, a tool that asks a model.
+/// Model work outside of the conversation: a summary, a refreshed cache, a tool that uses a model.
 fn aside(entry: &Entry<'_>, model: Option<String>, usage: &Usage<'_>) -> Option<Fact> {
     let call = Call { model, finish_reason: None }.known();
     Some(Fact::Message(Box::new(Message { call, ..message(entry, None, usage.tokens()?) })))
 }
 
-/// An entry's usage, known again in a copy by everything that the copy keeps.
+/// An entry's usage, with an id made of everything that a copy of it keeps.
 fn message(entry: &Entry<'_>, response: Option<&str>, tokens: Tokens) -> Message {
     let time = entry.timestamp.text().unwrap_or_default();
     let key = [entry.id.text().unwrap_or_default(), time, response.unwrap_or_default()].join("\n");

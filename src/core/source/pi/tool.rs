@@ -1,4 +1,4 @@
-//! What a tool call is about, by the tool's name.
+//! The work of a tool call, by the tool's name.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use crate::core::source::Doing;
 use crate::core::source::command::{self, file_name};
 use crate::core::source::lenient::Scalar;
 
-/// The little of a call's arguments that is looked at.
+/// The fields of a call's arguments that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Arguments<'a> {
@@ -21,7 +21,7 @@ pub(super) struct Arguments<'a> {
     file_path: Scalar<'a>,
 }
 
-/// What a call does. Extensions bring tools of their own.
+/// The work of a call. Extensions have their own tools.
 pub(super) fn doing(name: &str, arguments: Option<&Arguments<'_>>) -> Doing {
     let name = name.to_ascii_lowercase();
     let activity = match name.as_str() {

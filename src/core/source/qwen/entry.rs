@@ -1,4 +1,4 @@
-//! The shape of a line. Every field is optional; what is not named here is never decoded.
+//! The format of a line. Every field is optional; fields that are not named here are not decoded.
 
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use crate::core::source::parts::Parts;
 use crate::core::source::{Message, Response};
 use crate::core::usage::Tokens;
 
-/// The fields of a line that are ever looked at.
+/// The fields of a line that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Entry<'a> {
@@ -48,7 +48,7 @@ pub(super) struct Entry<'a> {
     pub(super) tool_call_result: Object<Done<'a>>,
 }
 
-/// Where a line was copied from.
+/// The origin of a copied line.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Origin<'a> {
@@ -64,7 +64,7 @@ pub(super) struct Body<'a> {
     pub(super) parts: Option<Parts<'a>>,
 }
 
-/// The call that a result is of.
+/// The call of a result.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Done<'a> {
@@ -74,7 +74,7 @@ pub(super) struct Done<'a> {
     pub(super) result_display: Object<Display<'a>>,
 }
 
-/// What the program shows of a result.
+/// The displayed form of a result.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Display<'a> {
@@ -82,7 +82,7 @@ pub(super) struct Display<'a> {
     pub(super) status: Scalar<'a>,
 }
 
-/// What a `system` line says.
+/// The content of a `system` line.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Payload<'a> {
@@ -90,7 +90,7 @@ pub(super) struct Payload<'a> {
     pub(super) ui_event: Object<Event<'a>>,
 }
 
-/// What the program tells its own display.
+/// An event for the program's own display.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Event<'a> {
@@ -118,7 +118,7 @@ pub(super) struct Event<'a> {
     total_token_count: Scalar<'a>,
 }
 
-/// What a response used.
+/// The tokens of a response.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Usage<'a> {
@@ -147,8 +147,8 @@ impl Usage<'_> {
 }
 
 impl Event<'_> {
-    /// What a call beside the conversation used, known again wherever it is repeated. Some gateways give every response
-    /// the same id.
+    /// The tokens of a call outside of the conversation, with an id that its repetitions share. Some gateways give
+    /// every response the same id.
     pub(super) fn message(&self, line: &str) -> Option<Message> {
         let tokens = tokens([
             &self.input_token_count,
@@ -167,9 +167,8 @@ impl Event<'_> {
     }
 }
 
-/// `[input with what was cached, cached, output, thoughts, all of it]` in the contract's kinds; `None` where it is nothing.
-///
-/// Whether the output has the thoughts in it depends on the provider, so it is what the sum has beyond the input.
+/// `[input with cached tokens, cached, output, thoughts, all of it]` by kind; `None` if it is all zeros. Whether the
+/// output includes the thoughts depends on the provider, so the output is the sum minus the input.
 fn tokens([input, cached, output, thoughts, all]: [&Scalar<'_>; 5]) -> Option<Tokens> {
     let input = input.count();
     let cached = cached.count().min(input);

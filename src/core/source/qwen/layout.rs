@@ -1,4 +1,4 @@
-//! Where Qwen Code keeps its session files, and how they are called.
+//! The folders and names of Qwen Code's session files.
 
 use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
 

@@ -1,10 +1,10 @@
-//! What the lines of one session file say, in order.
+//! Turns the lines of one session file into facts, in order.
 //!
-//! A turn begins with the user's prompt and ends with an answer that calls no tool, or a failure behind which none comes.
-//! Answers without a prompt before them are a turn as well: a background agent's end brings them about.
-//! Calls beside the conversation (sub-agents, what keeps the memory) are written down in the session's own file, so
-//! that they count there; of the files of sub-agents nothing counts.
-//! Read next: [`super::entry`], for the shape of a line.
+//! A turn begins with the user's prompt and ends with an answer that calls no tool, or with a failure that no answer
+//! follows. Answers without a prompt before them are a turn as well: a background agent's end causes them. Calls
+//! outside of the conversation (sub-agents, memory) are recorded in the session's own file and count there; nothing
+//! in the files of sub-agents counts.
+//! Read next: [`super::entry`] for the format of a line.
 
 use jiff::Timestamp;
 
@@ -16,20 +16,20 @@ use crate::core::source::parts::Parts;
 use crate::core::source::value::text_after;
 use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Surface};
 
-/// More agents than this are not at work at once; a file that says so has lost their ends.
+/// No more agents run at once; a file with more has lost their ends.
 const MOST_PENDING: usize = 32;
 
 /// Reads the lines of one file, in order.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// Whose file it is, once a line has said so.
+    /// The session of the file, once a line has named it.
     whose: Option<Whose>,
     /// Whether the newest line was copied from another session.
     in_history: bool,
-    /// Whether bytes were left out before the file was known.
+    /// Whether bytes were left out before the session was known.
     is_torn: bool,
     turn: Turn,
-    /// The calls whose agents go on in the background.
+    /// The calls whose agents continue in the background.
     pending: Vec<String>,
     cwd: Option<String>,
     branch: Option<String>,
@@ -45,7 +45,7 @@ struct Whose {
 enum Turn {
     #[default]
     Over,
-    /// A request failed: an answer behind it is of the same turn.
+    /// A request failed: an answer after it belongs to the same turn.
     Failed,
     Open,
 }
@@ -90,7 +90,7 @@ impl Reader {
         let nothing = Parts::default();
         let parts = entry.message.0.as_ref().and_then(|body| body.parts.as_ref()).unwrap_or(&nothing);
         match kind {
-            // What is sent into a turn that runs is a part of it.
+            // A message that is sent during a turn is part of it.
             "user" if self.turn == Turn::Open && entry.subtype.is("mid_turn_user_message") => {}
             "user" if is_prompt(entry, parts) => self.begin(entry, &mut facts),
             "user" if entry.subtype.is("notification") => self.notified(parts, &mut facts),
@@ -119,7 +119,7 @@ impl Reader {
         Parsed::of(at, facts)
     }
 
-    /// The first line tells whose the file is.
+    /// The first line names the session of the file.
     fn introduce(
         &mut self,
         entry: &Entry<'_>,
@@ -193,7 +193,7 @@ impl Reader {
     fn event(&mut self, entry: &Entry<'_>, event: &Event<'_>, facts: &mut Vec<Fact>) {
         let is_aside = event.subagent_name.is_there();
         match event.name.text() {
-            // Of the conversation's own responses the answers tell the same.
+            // The conversation's own responses are counted by the answers.
             Some("qwen-code.api_response") if is_aside => {
                 let message = event.message(entry.uuid.text().unwrap_or_default());
                 let call = Call { model: event.model.owned(), finish_reason: None }.known();
@@ -218,7 +218,7 @@ impl Reader {
         facts.extend((!self.pending.is_empty()).then_some(Fact::HelpersPending));
     }
 
-    /// An agent in the background is done; an answer to that is a turn of its own.
+    /// A background agent has ended; the answer to that is a new turn.
     fn notified(&mut self, parts: &Parts<'_>, facts: &mut Vec<Fact>) {
         let text = parts.text.text().unwrap_or_default();
         self.pending.retain(|call| !text.contains(call.as_str()));
@@ -227,7 +227,7 @@ impl Reader {
         }
     }
 
-    /// Lines with images and large results are too long to be read. Their first bytes say what they are.
+    /// Lines with images and large results are too long to be read. Their first bytes show their kind.
     fn oversized(&mut self, first: &[u8]) -> Parsed {
         let at = super::line_time(first);
         let has = |word: &[u8]| memchr::memmem::find(first, word).is_some();
@@ -243,7 +243,7 @@ impl Reader {
     }
 }
 
-/// Whether the user wrote it. Versions that do not say so mark the others.
+/// Whether the user wrote it. Versions without this mark have marks on the other lines.
 fn is_prompt(entry: &Entry<'_>, parts: &Parts<'_>) -> bool {
     let is_usual = !entry.subtype.is_there() || entry.subtype.is("mid_turn_user_message");
     let is_users =

@@ -1,27 +1,27 @@
-//! One session's calls in every order in which they can be heard of.
+//! One session's calls in every possible order of arrival.
 
 use super::*;
 use crate::core::fingerprint;
 
-/// What is heard, at a second.
+/// One arrival, at a second.
 #[derive(Clone, Copy)]
 enum Heard {
     Run,
     Turn,
     /// A line of a call: its input and output.
     Line(u64, u64),
-    /// A row of one, which is at most a few milliseconds off.
+    /// A row of a call, whose time is at most a few milliseconds off.
     Row(u64, u64),
     /// A row without figures.
     EmptyRow,
-    /// A message of which only its output is told.
+    /// A message with only its output.
     Message(u64),
-    /// What all ends have told by then.
+    /// The sum of all ends by then.
     End(u64, u64),
 }
 use Heard::{EmptyRow, End, Line, Message as Says, Row, Run as Begins, Turn as Asks};
 
-/// The triplet, blended, and the sum of what events added.
+/// The triplet, blended, and the sum of the events' additions.
 type Figures = (Option<u64>, Option<u64>, Option<u64>, u64);
 
 fn accounts(heard: &[(i64, Heard)]) -> Accounts {
@@ -89,7 +89,7 @@ fn an_end_repeats_what_lines_told() {
     assert_eq!(figures(&without_a_compaction).2, Some(176));
 }
 
-/// Two processes that had the session open: the end of the first one does not know what the other one told.
+/// Two processes that had the session open: the end of the first does not include the other's calls.
 #[test]
 fn where_lines_tell_every_call_an_end_adds_nothing() {
     let heard = [
@@ -165,7 +165,7 @@ fn rows_and_lines_of_the_same_calls_count_once_in_any_order() {
         let mut heard = lines.to_vec();
         let last_first = rows.iter().zip(placed).enumerate().rev();
         for (_, (row, place)) in last_first {
-            // Rows come in their own order; the first line is there before anything is asked for.
+            // Rows come in their own order; the first line is always there first.
             heard.insert(1 + place, *row);
         }
         let found = figures(&heard);
@@ -189,7 +189,7 @@ fn rows_where_lines_tell_nothing() {
         (4, End(100, 30)),
     ];
     assert_eq!(figures(&heard), (Some(60), Some(130), Some(130), 130));
-    // After all lines, as a reading of the whole file gives them.
+    // After all lines, as in a reading of the whole file.
     let late = [heard[0], heard[1], heard[2], heard[4], heard[6], heard[3], heard[5]];
     assert_eq!(figures(&late).2, Some(130));
     assert_eq!(figures(&late).1, Some(130));
@@ -232,7 +232,7 @@ fn versions_that_tell_in_other_places_one_after_the_other() {
     assert_eq!(figures(&heard), (Some(127), Some(127), Some(330 + 70 + 127), 527));
     let without_rows: Vec<_> = heard.into_iter().filter(|(_, heard)| !matches!(heard, Row(..))).collect();
     assert_eq!(figures(&without_rows), (Some(127), Some(127), Some(527), 527));
-    // The one in the middle was killed, and nobody tells of its end.
+    // The process in the middle was killed, so it has no end.
     let killed: Vec<_> = heard.into_iter().filter(|(second, _)| *second != 7).collect();
     assert_eq!(figures(&killed), (Some(127), Some(127), Some(527), 527));
 }

@@ -1,4 +1,4 @@
-//! Which tools the newest response runs, by itself or by its parts, and what parts say of the tokens of others.
+//! The running tools of the newest response, from itself or its parts, and the tokens in the parts of others.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use crate::core::source::opencode::tool;
 use crate::core::source::{Doing, Fact, Parsed};
 
 impl Reader {
-    /// The tools of a response that has them in itself.
+    /// The tool calls of a response that contains them.
     pub(super) fn tools(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>, tell: &mut dyn FnMut(Parsed)) {
         for Tool { id, name, state, time, .. } in entry.tools() {
             let Some(state) = &state.0 else { continue };
