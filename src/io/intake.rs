@@ -9,7 +9,7 @@
 //! there are), `notice` (what happened to one), `files`, `file_path`, `tail`, `rest` and `open` (its bytes),
 //! `documents` and `databases` (what is written otherwise), `lineage` (whose history it copied), `outbox` (what is told),
 //! `registers` and `exits` (which processes run), `watch`, `breath`, `inbox` and `places` (who wakes us, about what);
-//! `survey` (a look from outside).
+//! `stall` (whether a disk holds us up); `survey` (a look from outside).
 
 mod breath;
 mod databases;
@@ -30,6 +30,7 @@ mod reader;
 mod registers;
 mod rest;
 mod scan;
+mod stall;
 mod survey;
 mod tail;
 mod watch;
@@ -40,6 +41,7 @@ use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -54,6 +56,7 @@ pub(crate) use databases::databases_in;
 pub use documents::LARGEST_DOCUMENT;
 pub(crate) use documents::noted_folder;
 pub(crate) use lineage::{helper_files, session_files};
+pub use stall::Look;
 pub use survey::survey;
 
 use inbox::Inbox;
@@ -65,6 +68,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
+
+/// Is called on the reading thread before it turns to a home, with what the home is called.
+pub type Turn = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What the intake needs to know. [`IntakeConfig::new`] gives everything but the homes its usual value.
 #[derive(Clone)]
@@ -85,6 +91,10 @@ pub struct IntakeConfig {
     pub pace: Pace,
     /// How many folders may be watched at most, below what the system allows.
     pub most_watches: usize,
+    /// The number of the next file that is met: several readings of one daemon share it.
+    pub next_file: Arc<AtomicU64>,
+    /// Called before a home is read.
+    pub turn: Option<Turn>,
 }
 
 /// How much of a file is read at once, in bytes.
@@ -141,6 +151,8 @@ impl IntakeConfig {
             sizes: Sizes::default(),
             pace: Pace::default(),
             most_watches: usize::MAX,
+            next_file: Arc::new(AtomicU64::new(1)),
+            turn: None,
         }
     }
 }
@@ -191,7 +203,7 @@ pub fn start(
     config: IntakeConfig,
     sink: impl FnMut(SourceEvent) -> ControlFlow<()> + Send + 'static,
 ) -> io::Result<IntakeHandle> {
-    let inbox = Arc::new(Inbox::default());
+    let inbox = Arc::new(Inbox::with(config.turn.clone()));
     let (running, ended) = mpsc::channel();
     let watcher = Watcher::new(Arc::clone(&inbox), Arc::clone(&config.clock), Some(config.most_watches));
     let reader = Reader::new(config, Arc::clone(&inbox), watcher, Box::new(sink));
@@ -228,6 +240,18 @@ impl IntakeHandle {
     /// Tells that somebody is awake anyway: whether registered processes still run is looked up.
     pub fn verify(&self) {
         self.inbox.verify();
+    }
+
+    /// Waits until the reading begins and is to be looked at. Nothing is lost when the wait is given up.
+    pub fn begun(&self) -> impl Future<Output = ()> + use<> {
+        let inbox = Arc::clone(&self.inbox);
+        async move { inbox.stall.begun().await }
+    }
+
+    /// Looks whether the disk of a home holds the reading up. To be called a few times a second from its beginning until it
+    /// [rests](Look::Rests).
+    pub fn look(&self) -> Look {
+        self.inbox.stall.look()
     }
 
     /// Ends the intake, even in the middle of a large file, and says whether it ended within two seconds.

@@ -121,6 +121,7 @@ impl Reader<'_> {
         let began = self.now().mono;
         let Some(mut followed) = self.databases.files.remove(&path) else { return ControlFlow::Continue(()) };
         let home = Arc::clone(&followed.home);
+        self.inbox.turn_to(&home);
         followed.due = None;
         let read = self.read_database(&path, &mut followed);
         let now = self.now().mono;

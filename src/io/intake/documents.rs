@@ -209,6 +209,7 @@ impl Reader<'_> {
     /// Looks at the followed documents of which no event may have told.
     pub(super) fn check_documents(&mut self, wanted: impl Fn(&Arc<Home>) -> bool) -> ControlFlow<()> {
         let sessions = self.documents.sessions.values().filter(|session| wanted(&session.home));
+        let sessions = sessions.inspect(|session| self.inbox.turn_to(&session.home));
         let changed = sessions.flat_map(|session| &session.files);
         let changed = changed.filter(|(path, part)| Stamp::look(path).ok() != Some(part.stamp));
         let changed: Vec<PathBuf> = changed.map(|(path, _)| path.clone()).collect();

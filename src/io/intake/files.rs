@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::file_path::{FilePath, SharedFolders};
@@ -23,7 +25,7 @@ pub(super) struct Files {
     /// ascending ones.
     named: BTreeSet<(u64, FileId)>,
     folders: SharedFolders,
-    next: u64,
+    next: Arc<AtomicU64>,
     /// When files that end inside a line will have rested.
     resting: BTreeMap<FileId, Duration>,
     /// Large files whose count is not complete.
@@ -31,12 +33,13 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new() -> Self {
+    /// The files that are met get numbers from `next` on.
+    pub(super) fn new(next: Arc<AtomicU64>) -> Self {
         Self {
             tails: BTreeMap::new(),
             named: BTreeSet::new(),
             folders: SharedFolders::default(),
-            next: 1,
+            next,
             resting: BTreeMap::new(),
             counting: VecDeque::new(),
         }
@@ -44,9 +47,7 @@ impl Files {
 
     /// An id that nothing had before.
     pub(super) fn next_id(&mut self) -> FileId {
-        let id = FileId::new(self.next);
-        self.next += 1;
-        id
+        FileId::new(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(super) fn insert(&mut self, tail: Tail) -> FileId {

@@ -37,6 +37,7 @@ impl Reader<'_> {
     /// An event for a path.
     pub(super) fn noticed(&mut self, path: &Path, change: Change) -> ControlFlow<()> {
         let place = self.watched.find(path).filter(|(root, _)| root.is_present());
+        place.iter().for_each(|(root, _)| self.inbox.turn_to(&root.home));
         match place.map(|(_, kind)| kind) {
             Some(Kind::Session) => {
                 self.relations.met += u32::from(self.files.at(path).is_none());
@@ -71,8 +72,11 @@ impl Reader<'_> {
             self.drop_documents(|session| !session.is_of(&home))?;
             self.drop_databases(&home)?;
         }
-        for home in homes.into_iter().filter_map(|home| self.homes.add(home)) {
-            self.watched.add(&home);
+        for home in homes {
+            self.inbox.turn_to(&home);
+            if let Some(home) = self.homes.add(home) {
+                self.watched.add(&home);
+            }
         }
         self.caught_up = false;
         self.seek_roots()
@@ -109,6 +113,7 @@ impl Reader<'_> {
     /// A folder may have come, gone or been replaced.
     fn refresh(&mut self, folder: &Path) -> ControlFlow<()> {
         let home = self.watched.find(folder).map(|(root, _)| Arc::clone(&root.home));
+        home.iter().for_each(|home| self.inbox.turn_to(home));
         match (fs::metadata(folder), home) {
             (Ok(there), _) if there.is_dir() => {}
             (Err(error), Some(home)) if !is_absence(&error) => return self.unreadable(&home, folder, &error),
@@ -138,6 +143,7 @@ impl Reader<'_> {
             if self.inbox.stopping() {
                 return ControlFlow::Break(());
             }
+            self.inbox.turn_to(&root.home);
             self.watch(&root.home, &folder, level)?;
             match self.list(&root, &folder, level) {
                 Ok(mut subfolders) => {
@@ -166,6 +172,7 @@ impl Reader<'_> {
         let now = self.now().wall;
         let mut subfolders = Vec::new();
         for entry in fs::read_dir(folder)? {
+            self.inbox.stall.go_on();
             let entry = entry?;
             let name = entry.file_name();
             if root.is_register() {
@@ -219,6 +226,7 @@ impl Reader<'_> {
         if !self.watched.knows(folder) {
             return ControlFlow::Continue(());
         }
+        self.watched.find(folder).iter().for_each(|(root, _)| self.inbox.turn_to(&root.home));
         match Stamp::look(folder).map(|stamp| self.watched.compare(folder, stamp)) {
             Ok((true, _)) => {
                 self.watched.forget(folder);

@@ -5,6 +5,7 @@
 //! Read next: `reader`, which empties it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,8 +13,9 @@ use std::time::Duration;
 
 use notify::event::{EventKind, ModifyKind};
 
-use super::Home;
 use super::places::Places;
+use super::stall::Stall;
+use super::{Home, Turn};
 
 /// Everything since the last look.
 #[derive(Debug, Default)]
@@ -37,7 +39,7 @@ pub(super) enum Change {
     Existence,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Inbox {
     news: Mutex<News>,
     places: Mutex<Arc<Places>>,
@@ -45,6 +47,8 @@ pub(super) struct Inbox {
     resting: Mutex<()>,
     over: Condvar,
     stopping: AtomicBool,
+    pub(super) stall: Stall,
+    turn: Option<Turn>,
 }
 
 impl News {
@@ -54,6 +58,16 @@ impl News {
 }
 
 impl Inbox {
+    pub(super) fn with(turn: Option<Turn>) -> Self {
+        Self { turn, ..Self::default() }
+    }
+
+    /// The reading turns to this home. To be said before each piece that is read of it.
+    pub(super) fn turn_to(&self, home: &Home) {
+        self.stall.turn_to(&home.label);
+        self.turn.iter().for_each(|turn| turn(&home.label));
+    }
+
     /// The watcher's callback. What matters is told after `rest`; says whether anything does.
     pub(super) fn heard(&self, mut event: notify::Event, rest: impl FnOnce()) -> bool {
         if event.need_rescan() {
@@ -137,6 +151,12 @@ impl Inbox {
     fn tell(&self, change: impl FnOnce(&mut News)) {
         change(&mut lock(&self.news));
         self.ping.notify_one();
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("stall", &self.stall).finish_non_exhaustive()
     }
 }
 

@@ -117,6 +117,7 @@ impl Reader<'_> {
 
     /// The followed file at `path` with what was read of it at hand.
     fn awake(&mut self, path: &Path) -> Option<&mut Tail> {
+        self.turn_to(path);
         let id = self.files.at(path)?;
         let tail = self.files.get_mut(id)?;
         if tail.fold.is_none() {
@@ -129,6 +130,7 @@ impl Reader<'_> {
 
     /// What the beginning of a file says of its relations.
     pub(super) fn head_of(&mut self, home: &Home, path: &Path) -> Option<Head> {
+        self.turn_to(path);
         if let Some(fold) =
             self.files.at(path).and_then(|id| self.files.get(id)).and_then(|tail| tail.fold.as_deref())
         {
@@ -155,6 +157,11 @@ impl Reader<'_> {
         Some(head)
     }
 
+    /// Reads in the home that `path` is in.
+    fn turn_to(&self, path: &Path) {
+        self.watched.find(path).iter().for_each(|(root, _)| self.inbox.turn_to(&root.home));
+    }
+
     pub(super) fn make_index(&mut self, agent: Agent) {
         let usable = |index: &Index| index.agent == agent && index.met == self.relations.met;
         if !self.relations.index.as_ref().is_some_and(usable) {
@@ -167,6 +174,7 @@ impl Reader<'_> {
     fn list_threads(&self, agent: Agent) -> Vec<FilePath> {
         let mut files = Vec::new();
         for (folder, _) in self.watched.folders_of(|home| home.agent == agent) {
+            self.turn_to(folder);
             let folder = Arc::from(folder.as_path());
             let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
             let listed = entries.map(|entry| FilePath::within(&folder, &entry.file_name()));
@@ -238,6 +246,7 @@ impl Neighbours for Around<'_, '_> {
     }
 
     fn rows(&mut self, path: &Path, all: bool) -> Option<Vec<UsageRow>> {
+        self.reader.turn_to(path);
         let (agent, chunks) = (self.home.agent, &mut self.reader.chunks);
         if !all {
             return read_rows(agent, path, self.most, chunks);
@@ -260,6 +269,7 @@ impl Neighbours for Around<'_, '_> {
     }
 
     fn has_text(&mut self, path: &Path, text: &str) -> bool {
+        self.reader.turn_to(path);
         let Ok(mut opened) = Opened::open(path) else { return false };
         let mut finder = Finder::new(text.as_bytes());
         let whole = self.reader.chunks.stream(&mut opened.file, 0, u64::MAX, |bytes| finder.push(bytes));

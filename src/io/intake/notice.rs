@@ -27,6 +27,7 @@ impl Reader<'_> {
     pub(super) fn look_at(&mut self, path: &Path) -> ControlFlow<()> {
         let Some((root, _)) = self.watched.find(path) else { return ControlFlow::Continue(()) };
         let home = Arc::clone(&root.home);
+        self.inbox.turn_to(&home);
         if let Some(database) = root.database(path) {
             self.look_at_database(&home, database);
             return ControlFlow::Continue(());
@@ -241,6 +242,7 @@ impl Reader<'_> {
     pub(super) fn count(&mut self) -> ControlFlow<()> {
         let slice = self.config.sizes.slice;
         let Some((id, tail)) = self.files.next_to_count() else { return ControlFlow::Continue(()) };
+        self.inbox.turn_to(&tail.home);
         let done = Opened::open(&tail.path.whole()).and_then(|mut opened| {
             let same = opened.stamp.identity == tail.stamp.identity;
             let done = if same { tail.count(&mut opened, slice, &mut self.chunks)? } else { false };

@@ -96,6 +96,7 @@ impl Chunks {
             }
             let room = usize::try_from(limit - passed).unwrap_or(usize::MAX).min(self.buffer.len());
             let Some(space) = self.buffer.get_mut(..room) else { break };
+            self.inbox.stall.go_on();
             match file.read(space) {
                 Ok(0) => break,
                 Ok(count) => {

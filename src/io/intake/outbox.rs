@@ -46,6 +46,10 @@ impl<'a> Outbox<'a> {
     }
 
     pub(super) fn deliver(&mut self) -> ControlFlow<()> {
+        if !self.waiting.is_empty() {
+            // It is the loop that may be waited for now, not a disk.
+            self.inbox.stall.rest();
+        }
         for event in self.waiting.drain(..) {
             if self.inbox.stopping() {
                 return ControlFlow::Break(());

@@ -62,10 +62,10 @@ impl<'a> Reader<'a> {
             out: Outbox::new(sink, Arc::clone(&inbox)),
             registers: Registers::new(earlier, (!watcher.is_off()).then(|| Exits::new(Arc::clone(&inbox)))),
             watched: Watched::new(watcher, Arc::clone(&inbox)),
+            files: Files::new(Arc::clone(&config.next_file)),
             config,
             inbox,
             homes: Homes::default(),
-            files: Files::new(),
             documents: Documents::default(),
             databases: Databases::default(),
             backlog: Vec::new(),
@@ -83,6 +83,7 @@ impl<'a> Reader<'a> {
     }
 
     fn serve(&mut self) -> ControlFlow<()> {
+        self.inbox.stall.is_here();
         let mono = self.now().mono;
         (self.rescanned_at, self.polled_at, self.listed_at) = (mono, mono, mono);
         let homes = std::mem::take(&mut self.config.homes);
@@ -116,6 +117,7 @@ impl<'a> Reader<'a> {
     fn sleep(&mut self) -> News {
         self.relations.rest();
         self.backlog.shrink_to_fit();
+        self.inbox.stall.rest();
         self.inbox.wait(self.deadline().saturating_sub(self.now().mono))
     }
 
@@ -163,6 +165,7 @@ impl<'a> Reader<'a> {
     /// Looks at what no event has told: the folders and the live files, or everything.
     fn rescan(&mut self, depth: Depth) -> ControlFlow<()> {
         self.rescanned_at = self.now().mono;
+        self.inbox.stall.forgive();
         self.check_roots()?;
         self.retry_watches()?;
         if depth == Depth::Everything {
@@ -177,7 +180,7 @@ impl<'a> Reader<'a> {
         self.check_documents(|_| true)?;
         self.check_databases(|_| true);
         self.registers.verify(self.now());
-        self.registers.check(|_| true);
+        self.check_registers(|_| true);
         self.tell_registers()?;
         self.retry_unreadable()?;
         self.drop_silent()?;
@@ -200,6 +203,7 @@ impl<'a> Reader<'a> {
         for id in self.files.ids(wanted) {
             let Some(tail) = self.files.get_mut(id) else { continue };
             tail.polled_at = mono;
+            self.inbox.turn_to(&tail.home);
             let path = tail.path.whole();
             if !Stamp::look(&path).is_ok_and(|stamp| stamp == tail.stamp) {
                 self.look_at(&path)?;
@@ -233,7 +237,7 @@ impl<'a> Reader<'a> {
             let is_untold = |home: &Arc<Home>| homes.iter().any(|untold| Arc::ptr_eq(untold, home));
             self.check_documents(is_untold)?;
             self.check_databases(is_untold);
-            self.registers.check(|home| homes.iter().any(|untold| Arc::ptr_eq(untold, home)));
+            self.check_registers(is_untold);
             self.tell_registers()?;
             self.seek_roots()?;
         }
@@ -292,6 +296,17 @@ impl<'a> Reader<'a> {
         }
         let hot = followed.any(|(_, grown_at)| mono.saturating_sub(grown_at) < HOT_FOR);
         Some(if hot { self.config.pace.hot } else { self.config.pace.cold })
+    }
+
+    fn check_registers(&mut self, wanted: impl Fn(&Arc<Home>) -> bool) {
+        let inbox = &self.inbox;
+        self.registers.check(|home| {
+            let is_wanted = wanted(home);
+            if is_wanted {
+                inbox.turn_to(home);
+            }
+            is_wanted
+        });
     }
 
     pub(super) fn tell_registers(&mut self) -> ControlFlow<()> {

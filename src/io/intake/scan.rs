@@ -79,6 +79,7 @@ impl Reader<'_> {
     /// Looks at one more old file for limits that no live file has told.
     pub(super) fn search_limits(&mut self) -> ControlFlow<()> {
         let Some((home, path)) = self.homes.next_old() else { return ControlFlow::Continue(()) };
+        self.inbox.turn_to(&home);
         // A file that cannot be read now tells nothing; the next one may.
         let Ok(mut opened) = Opened::open(&path) else { return ControlFlow::Continue(()) };
         let live_since = self.config.live_since;

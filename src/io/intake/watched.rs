@@ -134,6 +134,7 @@ impl Watched {
         let mut waiting = BTreeSet::new();
         for index in 0..self.places.roots.len() {
             while let Some(root) = self.places.roots.get_mut(index).filter(|root| !root.is_present()) {
+                self.inbox.turn_to(&root.home);
                 if root.has_arrived() {
                     (root.path, root.presence) = (real(&root.configured), Presence::Present);
                     let root = root.clone();
@@ -156,8 +157,10 @@ impl Watched {
 
     /// The trees that are not where they were: a link may lead elsewhere by now.
     pub(super) fn moved(&self) -> Vec<PathBuf> {
-        let moved =
-            |root: &&Root| root.is_present() && (real(&root.configured) != root.path || !root.path.is_dir());
+        let moved = |root: &&Root| {
+            self.inbox.turn_to(&root.home);
+            root.is_present() && (real(&root.configured) != root.path || !root.path.is_dir())
+        };
         self.roots().iter().filter(moved).map(|root| root.path.clone()).collect()
     }
 
