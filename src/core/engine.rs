@@ -1,13 +1,13 @@
-//! The engine: everything that decides, behind one door.
+//! The engine: takes every input, makes every decision, and returns outputs.
 //!
-//! Driver contract, which `crate::host` keeps: after every [`Engine::handle`], drain [`Engine::poll_output`] until it is
-//! empty, answer what [`Output::Locate`] asks, then sleep until [`Engine::poll_deadline`] and hand in [`Input::Tick`]. Nothing here reads a clock, does I/O or can fail; an engine
-//! without input schedules nothing but real deadlines.
-//! The daemon, `replay`, `run --demo` and an offline `status` are this engine with other drivers.
+//! The driver's duties, which `crate::host` fulfils: after every [`Engine::handle`], drain [`Engine::poll_output`]
+//! until it is empty and answer what [`Output::Locate`] asks. Then sleep until [`Engine::poll_deadline`] and hand in
+//! [`Input::Tick`]. Nothing here reads a clock, does I/O or can fail. An engine without input has no deadlines except
+//! real ones.
+//! The daemon, `replay`, `run --demo` and an offline `status` use this engine with other drivers.
 //!
-//! Longer than other files because it is where all parts of the core meet, and the order in which they do is the point.
-//! Read next: `sessions`, for what a file's news changes; `card`, for the card that is wanted; `report`, for the state as
-//! a whole.
+//! Longer than other files because all parts of the core meet here, and their order is what matters.
+//! Read next: `sessions` for the effect of a file's update; `card` for the wanted card; `report` for the whole state.
 
 mod card;
 mod handover;
@@ -50,117 +50,117 @@ use places::Places;
 use sessions::Known;
 use shared::Shared;
 
-/// Something that happened outside.
+/// An event outside of the engine.
 #[derive(Debug)]
 pub enum Input {
-    /// Session files brought something.
+    /// An event about session files.
     Source(SourceEvent),
-    /// Session files are read anew from the beginning; what is known of them is void.
+    /// Session files are read again from the beginning; everything known of them is invalid.
     SourcesLost,
-    /// Limits that were kept over a restart.
+    /// Limits that were stored by an earlier daemon.
     Remembered(Vec<Snapshot>),
-    /// A Discord client was found; its name for people.
+    /// A Discord client was found; with its display name.
     Found(Endpoint, String),
     /// The socket or pipe of a Discord client was created anew.
     Renewed(Endpoint, String),
     /// A Discord client's socket or pipe is gone.
     Vanished(Endpoint),
-    /// Something happened on a link.
+    /// An event on a link.
     Link(Endpoint, LinkEvent),
-    /// The user wants no card until then ([`UNTIL_RESUMED`]: until [`Input::Resume`]).
+    /// The user pauses the card until this time ([`UNTIL_RESUMED`]: until [`Input::Resume`]).
     Pause(Timestamp),
-    /// The user wants cards again.
+    /// The user ends the pause.
     Resume,
     /// The settings were read again.
     Settings(Box<Settings>),
-    /// What was asked about folders was found out.
+    /// The answer to [`Output::Locate`].
     Located(Answer),
-    /// The user's time zone is another one.
+    /// The user's time zone has changed.
     Zone(TimeZone),
-    /// Another machine listens: from now on what lasts of sessions is told as well.
+    /// Another machine listens: from now on lasting facts of sessions are reported, too.
     Far,
-    /// A remote stands otherwise than before, which is no matter of the engine's; listeners are told.
+    /// The state of a remote has changed, which only listeners need to know.
     Remotes,
     /// The machine slept, or a clock jumped.
     Woke,
     /// A deadline has come.
     Tick,
-    /// The daemon is to end: the card is taken away everywhere.
+    /// The daemon ends: the card is cleared everywhere.
     ShutDown,
 }
 
-/// The end of a pause without an end: beyond anybody's life, and in every calendar.
+/// The end of a pause without an end: beyond any lifetime, and valid in every calendar.
 pub const UNTIL_RESUMED: Timestamp = Timestamp::constant(253_399_622_400, 0);
 
-/// Something to be done outside.
+/// An action outside of the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
-    /// For a link.
+    /// A command for a link.
     Link(LinkCommand),
-    /// It should be found out whether another process listens at this endpoint than before, which is then told with
+    /// The shell should check whether another process listens at this endpoint than before, and report that with
     /// [`LinkEvent::Restarted`].
     FindPeer(Endpoint),
-    /// For those who listen.
+    /// An event for listeners.
     Event(Box<Event>),
-    /// For the log.
+    /// A line for the log.
     Notice(Notice),
-    /// Session files of this home cannot be followed, or can be again.
+    /// The session files of this home cannot be followed, or can be again.
     Problem {
         /// The agent's home folder, as configured.
         home: Arc<str>,
-        /// What is wrong, with a hint where there is one; `None` once it is mended.
+        /// The problem, with a hint if there is one; `None` once it is over.
         message: Option<String>,
     },
-    /// Every session that was there at the start is known.
+    /// Every session that existed at the start is known.
     CaughtUp,
-    /// An agent's register of running processes says something else.
+    /// An agent's register of running processes has changed.
     Register,
     /// These settings are in force from now on.
     Settings(Arc<Settings>),
-    /// To be answered with [`Input::Located`], soon: until then the card stays as it is. Where it cannot be found out,
-    /// that is the answer.
+    /// A question to be answered with [`Input::Located`], soon: until then the card stays as it is. If something
+    /// cannot be found out, the answer says so.
     Locate(Question),
 }
 
 /// All state and every decision.
 #[derive(Debug)]
 pub struct Engine {
-    /// What is in force of them.
+    /// The part of the settings that is in force.
     settings: Arc<Settings>,
     in_force: InForce,
     zone: TimeZone,
-    /// The sessions, each by the first of its files. Boxed: the map's nodes are half empty.
+    /// The sessions, each by its first file. Boxed, because the map's nodes are half empty.
     files: BTreeMap<FileId, Box<Known>>,
-    /// Sessions that ended long ago, as far as their files are there: one that goes on in another file still has its figures.
+    /// Sessions that ended long ago, while their files exist: one that continues in another file keeps its figures.
     dormant: BTreeMap<FileId, Box<Known>>,
-    /// The first file of the session that any other file is of.
+    /// The first file of the session of every other file.
     firsts: BTreeMap<FileId, FileId>,
-    /// The first file of a session by a hash of whose it is.
+    /// The first file of a session, by a hash of the session's key.
     by_session: BTreeMap<u64, FileId>,
-    /// The newest usage that was told of sessions whose files have gone, by the same hash: they may come back.
+    /// The newest reported usage of sessions whose files are gone, by the same hash: they may come back.
     past: BTreeMap<u64, Timestamp>,
     shared: Shared,
     limits: LimitsBook,
     registers: Registers,
-    /// Sizes of context windows that no session file tells, by session.
+    /// Sizes of context windows that are in no session file, by session.
     windows: BTreeMap<String, u64>,
     roster: Roster,
     places: Places,
     publisher: Publisher,
     wished: Option<Arc<Card>>,
-    /// The card built last and what it was built from: most lines change nothing that a card shows.
+    /// The last card and its inputs, because most lines change nothing on a card.
     built: Option<(Basis, Option<Arc<Card>>)>,
     shown: Option<Arc<Card>>,
-    /// What an earlier engine has told.
+    /// What an earlier engine has reported.
     inherited: Inherited,
-    /// The links as they were told last.
+    /// The links as last reported.
     links: Vec<LinkStatus>,
-    /// Whether the status report says something else that nobody was told of.
+    /// Whether the status report has changed without an event so far.
     untold_status: bool,
     outputs: VecDeque<Output>,
     timers: Timers,
     problems: BTreeMap<(&'static str, Arc<str>), String>,
-    /// Whether every session that was there at the start is known.
+    /// Whether every session that existed at the start is known.
     caught_up: bool,
     paused_until: Option<Timestamp>,
     /// Whether another machine listens.
@@ -168,8 +168,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that knows nothing yet. `zone` is the user's, for clock times on cards; the publisher carries the
-    /// sinks and the seed.
+    /// An engine without sessions. `zone` is the user's, for clock times on cards; the publisher has the sinks and
+    /// the seed.
     pub fn new(settings: Settings, zone: TimeZone, publisher: Publisher) -> Self {
         let settings = Arc::new(settings);
         let mut this = Self {
@@ -210,14 +210,14 @@ impl Engine {
         self.handle_all(now, [input]);
     }
 
-    /// Takes inputs that came at once: one decision follows from all of them.
+    /// Takes inputs that arrived together and makes one decision for all of them.
     pub fn handle_all(&mut self, now: Now, inputs: impl IntoIterator<Item = Input>) {
         let urgencies = inputs.into_iter().map(|input| self.take(now, input));
         let urgency = urgencies.fold(Urgency::Usual, Urgency::max);
         self.refresh(now, urgency);
     }
 
-    /// Learns what an input tells, without deciding anything.
+    /// Updates the state for an input, without a decision.
     fn take(&mut self, now: Now, input: Input) -> Urgency {
         let mut urgency = Urgency::Usual;
         match input {
@@ -269,7 +269,7 @@ impl Engine {
         urgency
     }
 
-    /// The next thing to be done outside; to be called until there is none.
+    /// The next action outside of the engine. Call it until it returns `None`.
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
@@ -283,12 +283,12 @@ impl Engine {
         self.outputs.pop_front().or_else(|| self.publisher.next_unknown_peer(now).map(Output::FindPeer))
     }
 
-    /// When the engine has to be ticked if nothing else happens, by the monotonic clock, and what is due then.
+    /// The time on the monotonic clock of the next tick without another event, and the timer that is due then.
     pub fn poll_deadline(&self) -> Option<(Duration, Timer)> {
         [self.timers.next(), self.publisher.deadline()].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    /// Whether a shutdown is through.
+    /// Whether a shutdown is complete.
     pub fn is_finished(&self) -> bool {
         self.publisher.is_finished()
     }
@@ -298,7 +298,7 @@ impl Engine {
         &self.settings
     }
 
-    /// The card that is wanted now, whatever the publish intervals still hold back.
+    /// The card that is wanted now, even if the publish intervals delay it.
     pub fn card(&self) -> Option<&Arc<Card>> {
         self.wished.as_ref()
     }
@@ -308,17 +308,17 @@ impl Engine {
         &self.zone
     }
 
-    /// Until when no card is wanted, if that is so.
+    /// The end of the pause, if there is one.
     pub fn paused_until(&self) -> Option<Timestamp> {
         self.paused_until
     }
 
-    /// What the next daemon needs to know of what this one has spent.
+    /// What this daemon has spent, for the next daemon.
     pub fn budget(&self, now: Now) -> Budget {
         self.publisher.budget(now)
     }
 
-    /// The card that those who listen take to be shown.
+    /// The card that listeners were last told about.
     pub fn shown_report(&self) -> Option<CardReport> {
         self.inherited.card.clone().or_else(|| self.shown.as_deref().map(CardReport::from))
     }
@@ -333,12 +333,12 @@ impl Engine {
         self.publisher.links(now).collect()
     }
 
-    /// The last word on limits of each source, to be kept over a restart.
+    /// The last report of each source about limits, to be stored for a restart.
     pub fn limits(&self) -> impl Iterator<Item = &Snapshot> + Clone {
         self.limits.words()
     }
 
-    /// What session folders suffer from, one line each.
+    /// The problems of session folders, one line each.
     pub fn problems(&self) -> impl Iterator<Item = &str> {
         self.problems.values().map(String::as_str)
     }
@@ -356,7 +356,7 @@ impl Engine {
                 self.inherited.files = None;
                 self.untold_status |= !std::mem::replace(&mut self.caught_up, true);
                 self.outputs.push_back(Output::CaughtUp);
-                // Nobody has the card yet just because its file was read first.
+                // The order in which files were read at the start must not decide about the card.
                 self.roster = Roster::default();
             }
             SourceEvent::Register { home, register } => {
@@ -392,12 +392,12 @@ impl Engine {
         self.outputs.push_back(Output::Event(Box::new(Event { at, kind })));
     }
 
-    /// Tells when what the sinks show has changed.
+    /// Reports a change of the card that the sinks show.
     fn tell_card(&mut self, now: Now) {
         let shown = self.publisher.shown().cloned();
         let report = |card: &Option<Arc<Card>>| card.as_deref().map(CardReport::from);
         let was = if let Some(left) = &self.inherited.card {
-            // The last daemon's card is what is seen until this one has one of its own, or wants none.
+            // The last daemon's card is shown until this one has its own card, or wants none.
             if shown.is_none() && (self.inherited.files.is_some() || self.wished.is_some()) {
                 return;
             }
@@ -415,7 +415,7 @@ impl Engine {
         }
     }
 
-    /// Tells when the status report says something else that no other event tells.
+    /// Reports a change of the status report that no other event shows.
     fn tell_status(&mut self, now: Now) {
         let links = self.links(now);
         if links != self.links || self.untold_status {
@@ -425,7 +425,7 @@ impl Engine {
         }
     }
 
-    /// Decides anew what follows from the state and the time.
+    /// Makes all decisions again that depend on the state and the time.
     fn refresh(&mut self, now: Now, urgency: Urgency) {
         self.limits.not_after(now.wall);
         self.activities(now);
@@ -439,7 +439,7 @@ impl Engine {
             self.choose(now)
         };
         if self.publisher.shows_any(|card| self.is_hidden(card)) {
-            // A hidden session's card goes at once, before anything else may be wished.
+            // A hidden session's card is cleared first, before another one is wished.
             self.wished = None;
             self.publisher.wish(now, None, Urgency::AtOnce);
             while let Some(command) = self.publisher.poll(now) {

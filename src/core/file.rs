@@ -1,9 +1,9 @@
-//! One session file: bytes in, the session and its events out.
+//! One session file: takes bytes, gives the session and its events.
 //!
-//! The fold of a file's facts. Any split of the same bytes gives the same result, and reading a file whole, following
-//! it or restoring it end at the same figures. Knows nothing of where the bytes come from.
-//! Read next: `fold` and `about`, for what lines change; [`crate::core::source`] for the facts, [`crate::core::session`]
-//! for what they are folded into.
+//! It folds the file's facts. Any split of the same bytes gives the same result, and reading a file whole, following
+//! it or restoring it gives the same figures. It does not depend on the source of the bytes.
+//! Read next: `fold` and `about` for the effect of lines; [`crate::core::source`] for the facts;
+//! [`crate::core::session`] for the result.
 
 mod about;
 mod fold;
@@ -29,7 +29,7 @@ pub use crate::core::source::relatives::{Head, LineageRequest};
 pub use rows::RowReader;
 pub use stream::Stream;
 
-/// A file whose newest line was older than this when its reading began is not in the middle of being made.
+/// A file whose newest line was older than this at the start of its reading is complete, not being created.
 const AT_REST: Duration = Duration::from_secs(60);
 
 /// Follows one session file.
@@ -40,14 +40,14 @@ pub struct SessionFile {
     fold: Fold,
 }
 
-/// What a file brought since the last time it was asked.
+/// What a file brought since the last call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileUpdate {
-    /// The session as it stands now.
+    /// The present session.
     pub session: Session,
-    /// Usage events in order, none of them in an earlier update.
+    /// Usage events in order, without those of earlier updates.
     pub usage: Vec<UsageEvent>,
-    /// The newest limits of each family that this file's own events gave.
+    /// The newest limits of each family in this file's own events.
     pub limits: Vec<Snapshot>,
     /// Lines that could not be used, since the file was opened.
     pub skipped: Skipped,
@@ -62,19 +62,19 @@ pub struct Skipped {
     pub unreadable_lines: u64,
     /// Lines too long to be read whole.
     pub oversized_lines: u64,
-    /// Lines of a kind that is not known.
+    /// Lines of an unknown kind.
     pub unknown_types: u64,
 }
 
 impl SessionFile {
-    /// A file about to be read from its first byte. Usage lines stamped before `live_since` are restored figures, not
-    /// events, as far as they are there when the file is first caught up with.
+    /// A file about to be read from its first byte. Usage lines with times before `live_since` are restored figures,
+    /// not events, if they exist when the file is first read to its end.
     pub fn new(agent: Agent, home: Arc<str>, live_since: Timestamp) -> Self {
         let parser = (agent.spec().parser)();
         Self { lines: LineBuffer::default(), parser, fold: Fold::new(agent, home, live_since) }
     }
 
-    /// Tells where the file lies: its name may say whose it is. Belongs before its first byte.
+    /// Sets the path of the file, which may contain the session. Call it before the first byte.
     pub fn locate(&mut self, path: &Path) {
         self.parser.located(path);
     }
@@ -85,7 +85,7 @@ impl SessionFile {
         lines.push(bytes, |line| fold.line(parser.as_mut(), line));
     }
 
-    /// Takes a document as it is now. `key` tells it from others of the session; what was taken of it before is replaced.
+    /// Takes a document in its present form, which replaces the earlier one. `key` identifies it within the session.
     pub fn replace(&mut self, key: &str, bytes: &[u8]) {
         let Self { parser, fold, .. } = self;
         parser.document(key, bytes, &mut |parsed| fold.parsed(Line::Whole(bytes), parsed));
@@ -95,16 +95,16 @@ impl SessionFile {
     pub fn grow(&mut self, lines: &mut LineBuffer, bytes: &[u8]) {
         let Self { parser, fold, .. } = self;
         lines.push(bytes, |line| fold.line(parser.as_mut(), line));
-        // What is one object cannot go on.
+        // A complete object cannot continue.
         lines.end(|line| fold.line(parser.as_mut(), line));
     }
 
-    /// Tells where its session works, unless its lines do.
+    /// Sets the session's folder, unless its lines name one.
     pub fn works_in(&mut self, folder: &str) {
         self.fold.works_in(folder);
     }
 
-    /// Tells whether nothing more will come of its session: all that it was written into is gone.
+    /// Sets whether the session has ended, because everything it was written into is gone.
     pub fn set_over(&mut self, over: bool) {
         if let Some(about) = &mut self.fold.about
             && about.session.over != over
@@ -114,18 +114,18 @@ impl SessionFile {
         }
     }
 
-    /// Takes a row of a database as it is now.
+    /// Takes a row of a database in its present form.
     pub fn row(&mut self, row: &Row<'_>) {
         let Self { parser, fold, .. } = self;
         parser.row(row, &mut |parsed| fold.parsed(Line::Whole(b""), parsed));
     }
 
-    /// Of which rows others are to be read.
+    /// The ids whose rows are to be read.
     pub fn asks(&mut self) -> Vec<String> {
         self.parser.asks()
     }
 
-    /// Tells that no row comes for now.
+    /// No row comes for now.
     pub fn settle(&mut self) {
         let held = self.parser.settle();
         if !matches!(held, Parsed::Line { fact: Fact::Alive, .. }) {
@@ -133,13 +133,13 @@ impl SessionFile {
         }
     }
 
-    /// Takes what a parser of its agent has told elsewhere.
+    /// Takes a result that a parser of its agent gave elsewhere.
     pub fn take(&mut self, parsed: Parsed) {
         self.fold.parsed(Line::Whole(b""), parsed);
     }
 
-    /// Tells that nothing more comes for now: a last line without its end counts if it is whole, and what comes behind it
-    /// later is no part of it. Whether anything came of that.
+    /// No more comes for now: a last line without a newline counts if it is complete, and later bytes do not belong
+    /// to it. True if this brought anything.
     pub fn end_line(&mut self) -> bool {
         let Self { lines, parser, fold } = self;
         let mut any = false;
@@ -153,32 +153,32 @@ impl SessionFile {
         any
     }
 
-    /// How many bytes at the end belong to a line that does not count yet.
+    /// The number of bytes at the end that belong to a line that does not count yet.
     pub fn unfinished(&self) -> u64 {
         self.lines.unfinished()
     }
 
-    /// Tells that bytes are left out: what comes next begins somewhere inside a line. From here on the figures are
-    /// provisional (`Session::counting`).
+    /// Bytes are left out: the next ones begin somewhere inside a line. From here on the figures are provisional
+    /// (`Session::counting`).
     pub fn jump(&mut self) {
         self.lines.jump();
         self.parser.jump();
         self.fold.jump();
     }
 
-    /// After a jump: whether the bytes since then held the newest usage, limits, model and turn boundary, so that
-    /// reading further back gains nothing.
+    /// After a jump: whether the bytes since then contained the newest usage, limits, model and turn boundary, so
+    /// that reading further back has no use.
     pub fn tail_suffices(&self) -> bool {
         self.fold.since_jump.suffices()
     }
 
-    /// Tells that the end of the file has been reached for now. What is appended after the next update is news
-    /// whatever its stamp: the clock may have been set back.
+    /// The end of the file has been reached for now. Bytes appended after the next update are new, independent of
+    /// their times, because the clock may have been set back.
     pub fn caught_up(&mut self) {
         self.fold.caught_up = true;
     }
 
-    /// Tells that the file rests: nothing was written just before, so that it is not in the middle of being made.
+    /// The file rests: it was not written to just before, so it is not being created.
     pub fn rest(&mut self) {
         if let Some(about) = &mut self.fold.about {
             about.ledger.rest();
@@ -187,12 +187,12 @@ impl SessionFile {
         }
     }
 
-    /// Whose rows are needed to tell inherited from own usage.
+    /// The request for the rows that separate inherited usage from own usage.
     pub fn lineage_wanted(&self) -> Option<LineageRequest> {
         let about = self.fold.about.as_ref()?;
         let meta = &about.meta;
         let parent = meta.forked_from.as_ref().or(meta.parent.as_ref());
-        // A file that goes on with its own thread has its history in that thread's other files.
+        // The history of a file that continues its own thread is in that thread's other files.
         let parent = parent.or(meta.history_elsewhere.then_some(&meta.id));
         about.ledger.wants_lineage().then(|| LineageRequest {
             parent: parent.cloned().unwrap_or_default(),
@@ -203,8 +203,8 @@ impl SessionFile {
         })
     }
 
-    /// Whether the rows of the sub-agents' files are needed to tell what no line does. `at_end`: nothing comes behind what
-    /// was read.
+    /// Whether the rows of the sub-agents' files are needed to compute what no line contains. `at_end`: nothing
+    /// follows the bytes read.
     pub fn helpers_wanted(&self, at_end: bool) -> bool {
         self.fold.about.as_ref().is_some_and(|about| about.ledger.wants_helpers(at_end))
     }
@@ -219,12 +219,12 @@ impl SessionFile {
         }
     }
 
-    /// The rows of everything that counts as this file's own; `None` while that is not decided.
+    /// The rows of everything that counts for this file; `None` while that is not decided.
     pub fn counted(&self) -> Option<Vec<UsageRow>> {
         self.fold.about.as_ref()?.ledger.counted()
     }
 
-    /// Tells that another file of the same session may get the same lines: what is new has to be asked for.
+    /// Another file of the same session may get the same lines, so new ones have to be asked for.
     pub fn share(&mut self) {
         if let Some(about) = &mut self.fold.about {
             about.ledger.share();
@@ -232,7 +232,7 @@ impl SessionFile {
     }
 
     /// Answers `lineage_wanted`: the rows of each file that may share copied history (the parent's, else siblings');
-    /// empty when there is none.
+    /// empty if there is none.
     pub fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {
         if let Some(about) = &mut self.fold.about {
             about.ledger.set_lineage(candidates);
@@ -242,13 +242,13 @@ impl SessionFile {
         }
     }
 
-    /// What is to be remembered of a file that has told everything, so that it can be read again later; `None` where that
-    /// would not lead to the same figures.
+    /// What has to be stored about a file that has reported everything, so that it can be read again later; `None` if
+    /// that would not give the same figures.
     pub fn decided(&self) -> Option<Decided> {
         self.fold.about.as_ref().map_or_else(|| Some(Decided::default()), |about| about.ledger.decided())
     }
 
-    /// Tells that everything was read again to where that was. It has been told.
+    /// Everything was read again up to the earlier position, and has been reported before.
     pub fn decide_again(&mut self, decided: &Decided) {
         if let Some(about) = &mut self.fold.about {
             about.ledger.decide_again(decided);
@@ -258,7 +258,7 @@ impl SessionFile {
         let _told = self.take_update();
     }
 
-    /// What is new since the last call; `None` when nothing is, or while nothing is known of the session yet.
+    /// The update since the last call; `None` if nothing is new, or while the session is not known.
     pub fn take_update(&mut self) -> Option<FileUpdate> {
         let fold = &mut self.fold;
         if fold.caught_up {
@@ -267,7 +267,7 @@ impl SessionFile {
         fold.take_update()
     }
 
-    /// What its beginning says of its relations, once its first line has been read.
+    /// The relations in its beginning, once its first line has been read.
     pub fn head(&self) -> Option<Head> {
         let meta = &self.fold.about.as_ref()?.meta;
         let parent = meta.forked_from.as_ref().or(meta.parent.as_ref());
@@ -280,7 +280,7 @@ impl SessionFile {
         })
     }
 
-    /// Whether anything but signs of life came since the last update, so that it is worth one.
+    /// Whether anything but signs of life came since the last update, so that an update is worthwhile.
     pub fn has_news(&self) -> bool {
         self.fold.news
     }
@@ -290,7 +290,7 @@ impl SessionFile {
         self.fold.about.as_ref().is_some_and(|about| about.session.work.turn_open)
     }
 
-    /// The newest line's own time.
+    /// The time of the newest line.
     pub fn last_event_at(&self) -> Option<Timestamp> {
         self.fold.about.as_ref()?.session.last_event_at
     }

@@ -1,9 +1,10 @@
-//! Remaining limits: windows named by their duration, the freshest word of any source wins.
+//! Remaining limits: windows named by their duration; the newest report of any source counts.
 //!
-//! Limits belong to an account, not to a session. A [`Snapshot`] is the word of one source, or what all sources say
-//! together; a [`WindowView`] is what may still be said of it now. Nothing here is shown after its reset, and nothing
-//! absent is shown as 0 or 100.
-//! Read next: `pace`, how long a window lasts; `word`, for the words of one source; `sources`, the rule by which several agree; `book`, which keeps them.
+//! Limits belong to an account, not to a session. A [`Snapshot`] is the report of one source, or of all sources
+//! together; a [`WindowView`] is the part of it that still holds at a time. No value is shown after its reset, and a
+//! missing value is never shown as 0 or 100.
+//! Read next: `pace`, how long a window lasts; `word`, the reports of one source; `sources`, the combination of
+//! several; `book`, which stores them.
 
 mod book;
 mod pace;
@@ -26,7 +27,7 @@ pub use word::say;
 /// How old a snapshot may be before it is marked stale (Codex: `RATE_LIMIT_STALE_THRESHOLD_MINUTES`).
 pub const STALE_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// What a limit of credits is called.
+/// The name of a limit of credits.
 pub(crate) const CREDITS: &str = "credits";
 
 /// The family of an agent whose windows are on the card.
@@ -34,22 +35,22 @@ pub fn main_family(agent: Agent) -> &'static str {
     agent.spec().limits.main_family
 }
 
-/// One rate-limit window as an event gave it.
+/// One rate-limit window, as an event contains it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Window {
-    /// Length of the window in minutes; `None` where the event does not say.
+    /// Length of the window in minutes; `None` if the event does not contain it.
     pub minutes: Option<u64>,
     /// Consumed share, 0 to 100.
     pub used_percent: f64,
-    /// When the window starts anew; `None` where the event does not say.
+    /// When the window resets; `None` if the event does not contain it.
     pub resets_at: Option<Timestamp>,
     /// Whether it is an amount of credits, which has no length.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub credits: bool,
-    /// When it was learnt, where that is earlier than the rest of the word.
+    /// When it was observed, if that is earlier than the rest of the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learnt_at: Option<Timestamp>,
-    /// The first reading of this window, where another one than this is known.
+    /// The first reading of this window, if it is another one than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Reading>,
 }
@@ -61,46 +62,47 @@ impl Window {
     }
 }
 
-/// What one source, or all of them together, say of one family of limits.
+/// The report of one source, or of all of them together, about one family of limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Whose limits.
+    /// The agent.
     pub agent: Agent,
     /// The agent's home folder, as configured.
     pub home: Arc<str>,
     /// Limit id: [`main_family`] is the account's, others belong to single models.
     pub family: String,
-    /// The family's name for people, where one is given.
+    /// The family's display name, if there is one.
     pub name: Option<String>,
-    /// The account's plan, where one is given.
+    /// The account's plan, if it is known.
     pub plan: Option<String>,
-    /// When the agent learnt it.
+    /// When the agent observed it.
     pub observed_at: Timestamp,
-    /// The session whose event this was; none said what an agent keeps itself.
+    /// The session whose event this was; `None` for the agent's own stored limits.
     pub source_session: Option<String>,
     /// The windows, shortest first.
     pub windows: Vec<Window>,
-    /// Since when the source says the same, where it has learnt it again since.
+    /// Since when the source reports the same values, if it has observed them again since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Whether it was learnt just then, also where it says the same as before; what is only repeated is as old as it was.
+    /// Whether it was observed at that time, even if the values are the same as before. A mere repetition keeps its
+    /// first time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
-    /// When the source's own word fell last: what others learnt before is void.
+    /// When the source's own values fell last: earlier reports of other sources are void.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fell_at: Option<Timestamp>,
-    /// The first of the words that this one sums up, where it sums up several. The source's words before are compared
-    /// with that one.
+    /// The first of the reports that this one combines, if it combines several. Earlier reports of the source are
+    /// compared with that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Box<Self>>,
-    /// Whether a refused request told it. That holds until the session's model answers again; then the word has no
-    /// windows.
+    /// Whether it comes from a refused request. It holds until the session's model answers again; then the report has
+    /// no windows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refusal: bool,
 }
 
 impl Snapshot {
-    /// Whether the values are so old that it must be said.
+    /// Whether the values are so old that their age must be shown.
     pub fn is_stale(&self, now: Now) -> bool {
         now.since(self.observed_at) > STALE_AFTER
     }
@@ -110,18 +112,18 @@ impl Snapshot {
         later(self.observed_at, STALE_AFTER)
     }
 
-    /// When the source learnt the values of `window` first.
+    /// When the source observed the values of `window` first.
     fn learnt_at(&self, window: &Window) -> Timestamp {
         window.learnt_at.or(self.since).unwrap_or(self.observed_at)
     }
 
-    /// When it learnt them last.
+    /// When the source observed them last.
     fn seen_at(&self, window: &Window) -> Timestamp {
         window.learnt_at.unwrap_or(self.observed_at)
     }
 
-    /// When the values of `window` can no longer be true: its reset, or where that is not known one full length
-    /// after they were observed.
+    /// When the values of `window` can no longer be true: at its reset, or if that is not known, one full length
+    /// after their observation.
     pub fn expires_at(&self, window: &Window) -> Option<Timestamp> {
         window.resets_at.or_else(|| {
             let minutes = window.minutes?;
@@ -129,8 +131,8 @@ impl Snapshot {
         })
     }
 
-    /// What of it may still be true; `None` when nothing may. A use of a window that is over must not win against what
-    /// is used of the next one.
+    /// The part of it that may still be true; `None` if there is none. A value of an ended window must not win
+    /// against one of the next window.
     pub fn current(mut self, now: Now) -> Option<Self> {
         let (ends, windows): (Vec<_>, Vec<_>) =
             self.windows.iter().map(|window| (self.expires_at(window), window.clone())).unzip();
@@ -140,7 +142,7 @@ impl Snapshot {
         (!self.windows.is_empty()).then_some(self)
     }
 
-    /// The windows as they may be told now, shortest first.
+    /// The windows at `now`, shortest first.
     pub fn views(&self, now: Now) -> Vec<WindowView> {
         let mut views: Vec<WindowView> = self.windows.iter().map(|window| self.view(window, now)).collect();
         let weekly = views.iter().find(|view| view.label == "weekly" && view.remaining_percent == Some(0));
@@ -156,14 +158,14 @@ impl Snapshot {
         views
     }
 
-    /// The pace of a window; none where that is not known any more, or nothing is left.
+    /// The pace of a window; `None` if it is no longer known, or nothing is left.
     fn pace(&self, window: &Window, now: Now) -> Option<Pace> {
         let seen_at = self.seen_at(window);
         let is_fresh = !self.is_stale(now) && now.since(seen_at) <= STALE_AFTER;
         window.pace(seen_at, now.wall).filter(|_| is_fresh && remaining_percent(window.used_percent) > 0)
     }
 
-    /// When windows are used up by their pace.
+    /// When windows will be used up by their pace.
     pub fn empty_at(&self, now: Now) -> impl Iterator<Item = Timestamp> {
         self.windows.iter().filter_map(move |window| self.pace(window, now)?.empty_at())
     }
@@ -183,7 +185,7 @@ impl Snapshot {
     }
 }
 
-/// One window as it may be told now.
+/// One window at a time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowView {
     /// `5h`, `daily`, `weekly`, `monthly`, `annual`, its length, or `credits`.
@@ -194,13 +196,13 @@ pub struct WindowView {
     pub used_percent: Option<f64>,
     /// What is left; `None` after the reset.
     pub remaining_percent: Option<u8>,
-    /// When the window starts anew.
+    /// When the window resets.
     pub resets_at: Option<Timestamp>,
     /// Whether the values still hold.
     pub state: WindowState,
     /// The window whose exhaustion leaves nothing of this one.
     pub capped_by: Option<String>,
-    /// Whether it lasts until its reset, at the speed at which it has been used.
+    /// Whether it lasts until its reset, at the speed of its use so far.
     #[serde(default)]
     pub pace: Option<Pace>,
 }
@@ -209,13 +211,13 @@ pub struct WindowView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WindowState {
-    /// They do.
+    /// They hold.
     Current,
-    /// The window has started anew since.
+    /// The window has reset since.
     Reset,
 }
 
-/// How it stands with a window of which so much is left.
+/// The level of a window by its remaining share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// More than 60 %.
@@ -229,7 +231,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// How it stands where so much is left.
+    /// The level for a remaining share.
     pub fn of(remaining_percent: u8) -> Self {
         match remaining_percent {
             61.. => Self::Good,

@@ -1,6 +1,6 @@
-//! Which card is wanted now, and when that changes by itself.
+//! The wanted card, and when it changes without an event.
 //!
-//! Tells nothing; [`super::Engine::handle`] does with the answers what is to be done.
+//! It emits nothing; [`super::Engine::handle`] acts on the results.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,19 +13,19 @@ use crate::core::settings::Settings;
 use crate::core::time::Now;
 use crate::core::timer::Timer;
 
-/// Everything that a card depends on.
+/// All inputs of a card.
 #[derive(Debug)]
 pub(super) struct Basis {
     facts: CardFacts,
     allowed: Allowed,
     settings: Arc<Settings>,
-    /// Times of other days than this one are shown with theirs.
+    /// Times of other days are shown with their date.
     day: jiff::civil::Date,
 }
 
 impl PartialEq for Basis {
     fn eq(&self, other: &Self) -> bool {
-        // To compare the settings costs more than everything else, and they are others only when they were read again.
+        // A comparison of all settings costs more than the rest, and they change only when they are read again.
         Arc::ptr_eq(&self.settings, &other.settings)
             && (&self.facts, self.allowed, self.day) == (&other.facts, other.allowed, other.day)
     }
@@ -80,12 +80,12 @@ impl Engine {
 
     pub(super) fn set_timers(&mut self, now: Now) {
         let idle_after = self.settings.card.idle_after;
-        // Whatever follows a moment of the calendar begins just after it; a millisecond later nothing is missed.
+        // Changes at a calendar time begin just after it; a delay of one millisecond is safe.
         let just_after = |at| Some(now.mono_at(at)?.saturating_add(Duration::from_millis(1)));
         let activity =
             self.files.values().filter_map(|known| known.session.next_change(now.wall, idle_after));
         let activity = activity.filter_map(just_after).min();
-        // Limits without a session in sight change nothing that anybody sees.
+        // Limits without a shown session change nothing that is visible.
         let limits = || self.limits.iter().filter(|_| self.wished.is_some());
         let resets =
             limits().flat_map(|limits| limits.windows.iter().filter_map(|one| limits.expires_at(one)));
@@ -125,7 +125,7 @@ mod tests {
         Now { mono: Duration::from_secs(mono), wall: at(wall) }
     }
 
-    /// An engine with one session that began at second 0, and writes on.
+    /// An engine with one session that began at second 0 and continues.
     struct Bench {
         engine: Engine,
         file: SessionFile,
@@ -173,7 +173,7 @@ mod tests {
         bench.engine.handle(now(30, -7200), Input::Woke);
         assert_eq!(bench.started_at(), at(-7200), "once more");
         assert_eq!(bench.turn(now(40, -7190), -7190), at(-7200));
-        // The clock is right again, and the start would not be in the future any more.
+        // The clock is right again, and the start is no longer in the future.
         assert_eq!(bench.turn(now(50, 50), 50), at(-7200));
     }
 

@@ -1,6 +1,7 @@
-//! What one engine leaves to the next, so that those who listen to both hear everything once.
+//! What one engine leaves to the next, so that a listener to both gets every event once.
 //!
-//! The session files are read anew, but what the first engine has told of them is no news. Read next: `told`, for what is.
+//! The session files are read again, but what the first engine has reported of them is not new. Read next: `told`,
+//! which decides what is new.
 
 use std::collections::BTreeMap;
 
@@ -12,31 +13,31 @@ use crate::core::register::Left;
 use crate::core::report::CardReport;
 use crate::core::source_event::{FileIdentity, ReadTo};
 
-/// How far one session file was read, and what was told of it.
+/// How far one session file was read, and what was reported of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// How far it was read.
+    /// The position up to which it was read.
     #[serde(flatten)]
     pub read: ReadTo,
-    /// The activity that was told last.
+    /// The last reported activity.
     pub activity: Activity,
-    /// Whether its session has ended, or was never said to have begun.
+    /// Whether its session has ended, or its beginning was never reported.
     pub ended: bool,
-    /// Whether its figures are still to be told, once it goes on.
+    /// Whether its figures have to be reported once it continues.
     pub untold: bool,
 }
 
-/// What an earlier engine has told.
+/// What an earlier engine has reported.
 #[derive(Debug, Default)]
 pub(super) struct Inherited {
-    /// Of files that were not met yet; `None` once all that are there have been.
+    /// For files that were not read yet; `None` once all existing ones were.
     pub(super) files: Option<BTreeMap<FileIdentity, Progress>>,
-    /// The card that is shown.
+    /// The shown card.
     pub(super) card: Option<CardReport>,
 }
 
 impl Inherited {
-    /// What was told of a file that has been read just as far.
+    /// What was reported of a file, if the file has been read up to the same position.
     pub(super) fn take(&mut self, read: Option<ReadTo>) -> Option<Progress> {
         let (files, read) = (self.files.as_mut()?, read?);
         files.remove(&read.file).filter(|progress| progress.read == read)
@@ -44,29 +45,29 @@ impl Inherited {
 }
 
 impl Engine {
-    /// Goes on where another engine left off. Belongs before the first input.
+    /// Continues with the state of another engine. Call it before the first input.
     pub fn inherit(&mut self, files: &[Progress], registers: &[Left], card: Option<CardReport>) {
         self.registers.inherit(registers);
         let files = files.iter().map(|progress| (progress.read.file, *progress)).collect();
         self.inherited = Inherited { files: Some(files), card };
     }
 
-    /// What agents' registers said, for the next engine.
+    /// The state of agents' registers, for the next engine.
     pub fn registers(&self) -> Vec<Left> {
         self.registers.leave()
     }
 
-    /// Whether another machine listens, or did.
+    /// Whether another machine listens, or has listened.
     pub fn is_far_heard(&self) -> bool {
         self.is_far_heard
     }
 
-    /// Whether files may be missing that the engine before knew.
+    /// Whether files may be missing that the earlier engine had.
     pub fn is_inheriting(&self) -> bool {
         self.inherited.files.is_some()
     }
 
-    /// What was told of the files that were read whole, as far as their updates were handed in.
+    /// What was reported of the files that were read completely, as far as their updates were handed in.
     pub fn progress(&self) -> Vec<Progress> {
         let met = self.files.values().flat_map(|known| {
             known.parts.iter().filter_map(|part| part.read).map(|read| known.told.progress(read))
@@ -107,7 +108,7 @@ mod tests {
         Engine::new(settings, TimeZone::UTC, publisher)
     }
 
-    /// A session's first line, and then usage of ten tokens a second.
+    /// A session's first line, and then usage of ten tokens per second.
     fn lines(seconds: std::ops::Range<u64>) -> String {
         let mut text = String::new();
         for second in seconds {
@@ -128,7 +129,7 @@ mod tests {
         text
     }
 
-    /// A file that was read so far.
+    /// A file that was read up to a position.
     struct Followed {
         file: SessionFile,
         offset: u64,
@@ -149,7 +150,8 @@ mod tests {
         }
     }
 
-    /// What is told and printed: usage by what it added (restored figures as nothing), anything else by a word.
+    /// The reported events that are printed: usage by its added tokens (nothing for restored figures), others by a
+    /// word.
     fn told(engine: &mut Engine, now: Now, input: Input) -> Vec<String> {
         engine.handle(now, input);
         let outputs = std::iter::from_fn(|| engine.poll_output(now));
@@ -170,7 +172,7 @@ mod tests {
         outputs.filter_map(word).collect()
     }
 
-    /// What one engine leaves after the first three seconds of the session.
+    /// The handover of an engine after the first three seconds of the session.
     fn left() -> (Vec<Progress>, u64) {
         let mut first = engine();
         let mut file = Followed::new(START);
@@ -203,7 +205,7 @@ mod tests {
         assert_eq!(told(&mut next, now(2000), Input::Tick), ["idle", "ends"]);
     }
 
-    /// It went idle between the two.
+    /// It went idle between the two engines.
     #[test]
     fn an_end_that_nobody_told_is_told() {
         let (progress, _) = left();
@@ -215,7 +217,7 @@ mod tests {
         assert_eq!(told(&mut next, now(2000), caught_up), ["idle", "ends"]);
     }
 
-    /// Figures of a session that was idle all the time are told when it goes on, whichever daemon is there then.
+    /// Figures of a session that was always idle are reported when it continues, by any later daemon.
     #[test]
     fn figures_that_nobody_was_told_stay_untold() {
         let mut first = engine();

@@ -1,7 +1,7 @@
-//! Which settings are in force: the newest, and for a while also those that they replaced, as far as those show less.
+//! The settings in force: the newest, combined for a while with those that they replaced, as far as these show less.
 //!
-//! While a file is rewritten it is empty, half there or gone for a moment. Settings that show less count at once; those
-//! that show more count when nothing has changed them for [`LOOSER_AFTER`].
+//! While a settings file is rewritten it may be empty, incomplete or gone for a moment. Settings that show less are
+//! in force at once; those that show more are in force after [`LOOSER_AFTER`] without a change.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use super::{Engine, Output};
 use crate::core::settings::{Privacy, Settings};
 use crate::core::time::Now;
 
-/// How long settings are still obeyed, as far as they show less, after others took their place.
+/// How long replaced settings stay in force as far as they show less.
 pub const LOOSER_AFTER: Duration = Duration::from_secs(10);
 
-/// More changes within that time are taken together.
+/// With more changes within that time, the oldest ones are combined.
 const REPLACED: usize = 8;
 
-/// The newest settings and those that they replaced not long ago.
+/// The newest settings and those that they replaced recently.
 #[derive(Debug)]
 pub(super) struct InForce {
     newest: Arc<Settings>,
-    /// Until when each is obeyed as far as it shows less, the oldest first.
+    /// How long each is in force as far as it shows less, oldest first.
     replaced: Vec<(Duration, Arc<Settings>)>,
 }
 
@@ -40,7 +40,7 @@ impl InForce {
         self.replaced.push((until, before));
         self.replaced.retain(|(_, settings)| self.newest.show_more_than(settings));
         if self.replaced.len() > REPLACED {
-            // The oldest stays longer rather than going early.
+            // The oldest stays in force longer, because ending it early could show more.
             let (until, _) = self.replaced.remove(1);
             if let Some((oldest, _)) = self.replaced.first_mut() {
                 *oldest = until;
@@ -66,7 +66,7 @@ impl InForce {
         self.all().map(|settings| &settings.privacy)
     }
 
-    /// What all of them show.
+    /// The combination of all of them.
     fn together(&self) -> Arc<Settings> {
         let replaced = self.replaced.iter().map(|(_, settings)| settings);
         replaced.fold(Arc::clone(&self.newest), |together, settings| match together.and(settings) {
@@ -83,14 +83,14 @@ impl Engine {
         self.put_in_force(now);
     }
 
-    /// What was obeyed long enough is not any longer.
+    /// Ends settings that were in force long enough.
     pub(super) fn expire_settings(&mut self, now: Now) {
         if self.in_force.expire(now) {
             self.put_in_force(now);
         }
     }
 
-    /// The settings that a daemon before this one obeyed. Belongs before the first input.
+    /// The settings that an earlier daemon had in force. Call it before the first input.
     pub fn obey(&mut self, now: Now, settings: Vec<Settings>) {
         for settings in settings {
             self.in_force.obey(now, Arc::new(settings));
@@ -98,7 +98,7 @@ impl Engine {
         self.put_in_force(now);
     }
 
-    /// The settings that are obeyed, for a daemon after this one.
+    /// The settings in force, for the next daemon.
     pub fn obeyed(&self) -> impl Iterator<Item = &Settings> {
         self.in_force.all().map(Arc::as_ref)
     }
@@ -144,7 +144,7 @@ mod tests {
         Now { mono, wall: later(START, mono) }
     }
 
-    /// An engine with a session that thinks, in `/app`.
+    /// An engine with a session in `/app` that is thinking.
     fn engine(text: &str) -> Engine {
         let settings = settings(text);
         let publisher = Publisher::new(0, &settings).with_terminal(now(0));
@@ -174,7 +174,7 @@ mod tests {
         engine.card().and_then(|card| Some(card.details()?.to_owned()))
     }
 
-    /// The card's first line as settings change and time passes: `(second, settings or nothing, card)`.
+    /// The card's first line after changes of settings and time: `(second, settings or nothing, card)`.
     #[track_caller]
     fn check(first: &str, steps: &[(u64, Option<&str>, Option<&str>)]) {
         let mut engine = engine(first);
@@ -200,7 +200,7 @@ mod tests {
             HIDE,
             &[(20, Some(""), None), (22, Some(PROJECT), None), (25, Some(HIDE), None), (99, None, None)],
         );
-        // Nor what only one in between did not show.
+        // Nor what only one of the settings in between hides.
         check(
             PROJECT,
             &[(20, Some(""), PLAIN), (21, Some(PROJECT), PLAIN), (30, None, PLAIN), (31, None, SHOWN)],

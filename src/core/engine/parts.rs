@@ -1,7 +1,7 @@
-//! A session that several files tell: it goes on in another file, or one of its files was copied or moved.
+//! A session in several files: it continues in another file, or one of its files was copied or moved.
 //!
-//! Each file is folded by itself. What they amount to together follows from what they tell now, so that neither the order
-//! in which they are read nor their number changes it.
+//! Each file is folded on its own. Their combination follows from their present state, so that neither the order of
+//! reading nor the number of files changes it.
 
 #[cfg(test)]
 mod tests;
@@ -17,12 +17,12 @@ use crate::core::source_event::{FileId, ReadTo};
 use crate::core::time::elapsed;
 use crate::core::usage::Tokens;
 
-/// The files of one session, in the order in which they were met.
+/// The files of one session, in the order in which they were found.
 #[derive(Debug)]
 pub(super) enum Parts {
-    /// As nearly every session has it.
+    /// The usual case.
     One(Part),
-    /// None or several.
+    /// No file, or several.
     Many(Vec<Part>),
 }
 
@@ -38,17 +38,17 @@ pub(super) struct Part {
     pub(super) file: FileId,
     /// Lines that could not be used, if there were any.
     pub(super) skipped: Option<Box<Skipped>>,
-    /// How far the file has been read.
+    /// The position up to which the file was read.
     pub(super) read: Option<ReadTo>,
-    /// What it tells; not kept of an only file, whose session is all there is.
+    /// The file's session. Not stored for a single file, because it equals the whole session.
     pub(super) told: Option<Box<Session>>,
-    /// Whether it is followed no longer. What was used stays used.
+    /// Whether it is no longer followed. Its usage still counts.
     pub(super) is_gone: bool,
-    /// Of its usage, the time of the newest that was told.
+    /// The time of its newest reported usage.
     pub(super) heard: Option<Timestamp>,
 }
 
-/// What one file adds to the total.
+/// One file's part of the total.
 struct Share {
     begun_at: Option<Timestamp>,
     before: Tokens,
@@ -56,7 +56,7 @@ struct Share {
 }
 
 impl Parts {
-    /// Takes what a file tells now. `whole` is what they all told until now; returns what they tell with it.
+    /// Takes the present state of a file. `whole` is the session of all files before; returns the session with it.
     pub(super) fn put(&mut self, part: Part, told: Session, whole: &Session) -> Session {
         let file = part.file;
         if self.all().iter().all(|part| part.file == file) {
@@ -96,7 +96,7 @@ impl Parts {
         }
     }
 
-    /// Follows a file no longer; whether another one of them is still followed.
+    /// Removes a file from those followed. True if another file of the session is still followed.
     pub(super) fn lose(&mut self, file: FileId) -> bool {
         for part in self.all_mut().iter_mut().filter(|part| part.file == file) {
             part.is_gone = true;
@@ -104,18 +104,18 @@ impl Parts {
         self.all().iter().any(|part| !part.is_gone)
     }
 
-    /// Whether this is one of them.
+    /// Whether this is one of the files.
     pub(super) fn has(&self, file: FileId) -> bool {
         self.all().iter().any(|part| part.file == file)
     }
 
-    /// Up to when usage was told that a file may tell again: its own, or, of one that is new, that of those that have gone.
+    /// Up to which time a file's usage was reported: its own, or for a new file, that of the files that are gone.
     pub(super) fn heard(&self, file: FileId) -> Option<Timestamp> {
         let own = self.all().iter().find(|part| part.file == file);
         own.map_or_else(|| self.newest_of(|part| part.is_gone), |part| part.heard)
     }
 
-    /// The same of all of them.
+    /// The same for all files.
     pub(super) fn newest(&self) -> Option<Timestamp> {
         self.newest_of(|_| true)
     }
@@ -133,7 +133,7 @@ impl Parts {
         self.all().iter()
     }
 
-    /// Makes events of one file those of the session. What another file has told already is none.
+    /// Turns events of one file into events of the session, without those that another file has reported.
     pub(super) fn tell(&self, file: FileId, usage: &mut Vec<UsageEvent>) {
         if !self.are_several() {
             return;
@@ -155,7 +155,7 @@ impl Parts {
         });
     }
 
-    /// What all of them tell: the one with the newest line speaks, and until it has figures those before it stay.
+    /// The session of all files: that of the file with the newest line, with earlier figures until it has its own.
     pub(super) fn joined(&self) -> Option<Session> {
         let told = || self.all().iter().rev().filter_map(|part| Some((part.is_gone, part.told.as_deref()?)));
         let (_, newest) = told().max_by_key(|(is_gone, told)| (!is_gone, told.last_event_at))?;
@@ -179,7 +179,7 @@ impl Parts {
         session.counting = told().any(|(_, told)| told.counting);
         session.lower_bound = told().any(|(_, told)| told.lower_bound);
         session.started_at = told().filter_map(|(_, told)| told.started_at).min();
-        // The stretch of lines that the newest one ends, without a long gap, may begin in other files.
+        // The series of lines that ends with the newest one, without a long gap, may begin in other files.
         let stretches = || told().filter_map(|(_, told)| Some((told.timer_from?, told.last_event_at?)));
         while let Some(from) = session.timer_from
             && let Some(earlier) = stretches()
@@ -192,7 +192,7 @@ impl Parts {
         Some(session)
     }
 
-    /// The session's total; `instead`: if one file's total were this.
+    /// The session's total; `instead` replaces one file's total.
     fn total(&self, instead: Option<(FileId, Tokens)>) -> Option<Tokens> {
         let shares = self.all().iter().filter_map(|part| {
             let told = part.told.as_deref()?;
@@ -205,14 +205,14 @@ impl Parts {
             })
         });
         let mut shares: Vec<Share> = shares.collect();
-        // Of copies of one file, the fullest.
+        // Of several copies of one file, the one with the largest total.
         shares.sort_by_key(|share| (share.begun_at, Reverse(share.total.all())));
         shares.dedup_by(|copy, share| share.begun_at.is_some() && copy.begun_at == share.begun_at);
         shares
             .into_iter()
             .map(|share| (share.before, share.total))
             .reduce(|(_, sum), (before, total)| {
-                // What came before a file is in those before it, unless they are not there.
+                // Tokens from before a file are in the earlier files, unless those are missing.
                 let sum = sum.plus(&before.minus(&sum));
                 (Tokens::ZERO, sum.plus(&total.minus(&before)))
             })

@@ -1,7 +1,7 @@
-//! Where sessions are and were, and what may be shown of them there.
+//! The folders of sessions, and what may be shown of sessions because of them.
 //!
-//! What only the machine knows of a folder is asked of the driver, never waited for: until the answer is here, the card
-//! stays as it is.
+//! The driver is asked for facts about folders that only the machine knows. The engine does not wait: until the
+//! answer arrives, the card stays as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,31 +16,31 @@ use crate::core::source::Agent;
 use crate::core::source_event::FileId;
 use crate::core::time::Now;
 
-/// Forks of forks and helpers of helpers are followed up this far.
+/// Forks of forks and helpers of helpers are followed up to this depth.
 const GENERATIONS: usize = 8;
 
-/// So many hidden sessions whose files are gone are remembered.
+/// How many hidden sessions without files are remembered.
 const REMEMBERED: usize = 1000;
 
 type Key = (Agent, String);
 
-/// What is known of folders, and what follows for sessions.
+/// The facts about folders, and the hidden sessions.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     policy: Policy,
     patterns: BTreeSet<String>,
-    /// What the driver has found out.
+    /// The driver's answers.
     found: Answer,
     is_asking: bool,
-    /// What was found out may be of yesterday: all of it is asked again.
+    /// Whether the answers may be outdated, so that everything is asked again.
     is_stale: bool,
-    /// Folders that sessions came back to.
+    /// Folders to which sessions returned.
     doubted: BTreeSet<String>,
-    /// Whether a session is in a folder that nothing is known of yet.
+    /// Whether a session is in a folder without an answer yet.
     is_waiting: bool,
     verdicts: BTreeMap<String, Option<Allowed>>,
     hidden: BTreeSet<Key>,
-    /// Hidden sessions whose files are gone; they may come again in others.
+    /// Hidden sessions whose files are gone; they may come back in other files.
     gone: BTreeSet<Key>,
 }
 
@@ -67,14 +67,14 @@ impl Places {
         }
     }
 
-    /// Whether the session is, or was, where nothing may be shown.
+    /// Whether the session is, or was, in a folder where nothing may be shown.
     fn hides(&mut self, session: &Session) -> bool {
         let is_lost = session.lost || session.cwd.is_none();
         is_lost && self.policy.allows_unknown().is_none()
             || session.folders().any(|folder| self.verdict(folder).is_none())
     }
 
-    /// A session came into another folder, of which something may be known from before.
+    /// A session entered a folder, about which an earlier answer may be outdated.
     pub(super) fn doubt(&mut self, folder: &str) {
         if self.found.folders.contains_key(folder) {
             self.doubted.insert(folder.to_owned());
@@ -102,12 +102,12 @@ impl Engine {
         self.places.is_stale = true;
     }
 
-    /// What the driver has found out.
+    /// Takes an answer of the driver.
     pub(super) fn located(&mut self, answer: Answer) {
         let places = &mut self.places;
         places.is_asking = false;
         places.found.folders.extend(answer.folders);
-        // What could not be found out again is as it was.
+        // Patterns that could not be found out again keep their earlier answer.
         places.found.patterns.extend(answer.patterns);
         places.found.patterns.retain(|pattern, _| places.patterns.contains(pattern));
         let sessions = to_be_placed(&self.files, &self.dormant, &self.publisher);
@@ -116,7 +116,7 @@ impl Engine {
         places.rebuild(self.in_force.privacy());
     }
 
-    /// Asks what is not known of folders, and finds the sessions that are hidden.
+    /// Asks for missing facts about folders, and finds the hidden sessions.
     pub(super) fn look_around(&mut self, now: Now) {
         self.places.hidden.clear();
         self.places.is_waiting = false;
@@ -140,7 +140,7 @@ impl Engine {
         let is_new = |folder: &&str| !places.found.folders.contains_key(*folder);
         places.is_waiting = folders.iter().any(is_new);
         let wanted = |folder: &&str| places.is_stale || is_new(folder) || places.doubted.contains(*folder);
-        // What could not be found out is asked again, but after everything else: it may hold that up.
+        // Folders that could not be found out are asked again, but last, because they may delay the others.
         let is_unknown = |folder: &&str| places.found.folders.get(*folder).is_some_and(Option::is_none);
         let (unknown, folders): (Vec<&str>, Vec<&str>) = folders.into_iter().partition(is_unknown);
         let mut wanted: Vec<String> = folders.into_iter().filter(wanted).map(str::to_owned).collect();
@@ -179,7 +179,7 @@ impl Engine {
         places.hidden = hidden;
     }
 
-    /// What may be shown of a session; `None` when nothing may.
+    /// What may be shown of a session; `None` if nothing may be shown.
     pub(super) fn allows(&self, session: &Session) -> Option<Allowed> {
         let hidden = &self.places.hidden;
         if !hidden.is_empty() && hidden.contains(&(session.agent, session.id.clone())) {
@@ -194,7 +194,7 @@ impl Engine {
         }
     }
 
-    /// Whether a session's folder is not known well enough to choose among sessions.
+    /// Whether too little is known of a session's folder to choose among sessions.
     pub(super) fn is_finding_out(&self) -> bool {
         self.places.is_waiting
     }
@@ -204,7 +204,7 @@ impl Engine {
     }
 }
 
-/// The sessions that are listed, and of those that have ended the ones from which others came or whose card is still seen.
+/// The sessions that are listed, and ended ones that others came from or whose card is still shown.
 fn to_be_placed<'a>(
     files: &'a BTreeMap<FileId, Box<Known>>,
     dormant: &'a BTreeMap<FileId, Box<Known>>,
@@ -241,7 +241,7 @@ mod tests {
 
     struct World {
         engine: Engine,
-        /// What is not answered yet.
+        /// The open question.
         question: Option<Question>,
         second: u64,
     }
@@ -269,7 +269,7 @@ mod tests {
             self.engine.card().and_then(|card| Some(card.details()?.to_owned()))
         }
 
-        /// A session in a turn, which is in these folders one after the other.
+        /// A session in a turn, which enters these folders in order.
         fn codex(&mut self, file: u64, id: &str, more: &str, folders: &[&str]) -> Option<String> {
             self.told((FileId::new(file), None), id, more, folders)
         }
@@ -368,7 +368,7 @@ mod tests {
         assert!(world.answered(4, "d", ",\"forked_from_id\":\"e\"", &["/app"]).is_some());
     }
 
-    /// As after a takeover, when the stream is heard before the file is met.
+    /// As after a takeover, if the stream is read before the file.
     #[test]
     fn a_session_whose_stream_was_hidden_stays_hidden_in_its_file() {
         let read = ReadTo { file: FileIdentity(1, 7), offset: 100 };
@@ -392,7 +392,7 @@ mod tests {
         assert_eq!(world.answered(2, "a", "", &["/app"]), None);
         world.input(Input::Source(SourceEvent::Gone { file: FileId::new(1) }));
         assert_eq!(world.answered(2, "a", "", &["/app"]), None);
-        // A file that is written anew does not undo it either.
+        // A rewritten file does not change that either.
         assert_eq!(world.answered(3, "b", "", &["/clients/acme"]), None);
         assert_eq!(world.answered(3, "b", "", &["/app"]), None);
     }

@@ -1,4 +1,4 @@
-//! What the engine says of its state as a whole: the status report, and what a new listener is told first.
+//! The whole state of the engine: the status report, and the first events for a new listener.
 
 use jiff::Timestamp;
 
@@ -15,7 +15,7 @@ use crate::core::source::Agent;
 use crate::core::time::Now;
 
 impl Engine {
-    /// The status report; what the engine cannot know is handed in.
+    /// The status report; values that the engine cannot know are arguments.
     pub fn status(&self, now: Now, daemon: DaemonReport, config: ConfigReport) -> StatusReport {
         let ConfigReport { path, mut issues } = config;
         issues.extend(self.problems().map(str::to_owned));
@@ -36,7 +36,7 @@ impl Engine {
         }
     }
 
-    /// Why no card is wanted now; `None` where one is.
+    /// Why no card is wanted now; `None` if one is wanted.
     fn no_card(&self, now: Now) -> Option<NoCard> {
         let idle_after = self.settings().card.idle_after;
         let is_hidden = |session: &Session| {
@@ -53,7 +53,7 @@ impl Engine {
         }
     }
 
-    /// The limits as they may be told now.
+    /// The limits at `now`.
     pub fn limits_report(&self, now: Now) -> Vec<LimitsReport> {
         self.limits.iter().map(|snapshot| self.report_limits(snapshot, now)).collect()
     }
@@ -76,7 +76,7 @@ impl Engine {
         sessions.into_iter().map(|session| self.report(session, now)).collect()
     }
 
-    /// Lines that could not be used, over all files followed.
+    /// Lines that could not be used, over all followed files.
     pub fn skipped(&self) -> Skipped {
         let parts = self.files.values().flat_map(|known| known.parts.iter());
         parts.filter_map(|part| part.skipped.as_deref()).fold(Skipped::default(), |sum, skipped| Skipped {
@@ -97,13 +97,13 @@ impl Engine {
         }
     }
 
-    /// The same with what only the user's other machines need to know.
+    /// The same, with the facts for the user's other machines.
     pub(super) fn about(&self, session: &Session, now: Now) -> SessionReport {
         self.report(session, now).placed(session, now, self.settings.card.idle_after)
     }
 
-    /// What another machine that begins to listen is told first: every live session of this one with its figures, and
-    /// the limits.
+    /// The first events for another machine that begins to listen: every live session of this machine with its
+    /// figures, and the limits.
     pub fn introduction(&self, now: Now) -> Vec<Event> {
         let is_here = |event: &Event| event.host().is_none();
         let live = |session: &&Session| {
@@ -117,7 +117,7 @@ impl Engine {
         told.chain(self.restored(now)).filter(is_here).collect()
     }
 
-    /// The figures of every live session, as restored usage, for one who begins to listen.
+    /// The figures of every live session, as restored usage, for a new listener.
     pub fn restored(&self, now: Now) -> Vec<Event> {
         let settings = self.settings();
         let live = self.sessions().into_iter().filter(|session| {
@@ -130,7 +130,7 @@ impl Engine {
     }
 }
 
-/// The figures of `session` as they were found.
+/// The present figures of `session`, as restored usage.
 pub(super) fn restored(session: &Session) -> UsageEvent {
     UsageEvent {
         at: session.last_token_event_at.unwrap_or(Timestamp::UNIX_EPOCH),

@@ -1,7 +1,7 @@
-//! What is known of each session, and what news of its files, other sessions and the time change of it.
+//! The sessions, and how updates of their files, other sessions and time change them.
 //!
-//! A session is known by the first of its files; `parts` joins several, `tapped` gives a file the place of a stream, and
-//! `told` says which of it is news.
+//! A session is stored under its first file. `parts` combines several files, `tapped` lets a file replace a stream,
+//! and `told` decides what is new for listeners.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -26,24 +26,24 @@ use crate::core::time::Now;
 /// How long a session is listed after its last line.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
-/// What is known of one session.
+/// One session with its files.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) session: Session,
     pub(super) parts: Parts,
     pub(super) told: Told,
-    /// A start of the timer that lay in the future, because the clock was set back, and what stands for it.
+    /// A start of the timer that was in the future, because the clock was set back, and its replacement.
     pub(super) late_start: Option<Box<(Timestamp, Timestamp)>>,
 }
 
 impl Known {
-    /// A session of which nothing was told yet.
+    /// A session of which nothing was reported yet.
     fn unheard(session: Session) -> Self {
         Self { session, parts: Parts::default(), told: Told::default(), late_start: None }
     }
 
-    /// Nothing in it is later than now. A timer that would start in the future starts at the moment at which that was
-    /// noticed, and stays there.
+    /// Moves times after `wall` to `wall`. A timer that would start in the future starts at the time at which this
+    /// was noticed, and keeps that start.
     fn not_after(&mut self, wall: Timestamp) {
         self.session.not_after(wall);
         let Some(from) = self.session.timer_from else { return };
@@ -58,12 +58,12 @@ impl Known {
 }
 
 impl Engine {
-    /// A file, or a stream, tells what its session is like now.
+    /// A file, or a stream, has a new state of its session.
     pub(super) fn updated(&mut self, now: Now, file: FileId, update: FileUpdate, read: Option<ReadTo>) {
         let FileUpdate { session: mut of_file, mut usage, limits, skipped, first } = update;
         if file.is_stream() && self.has_file(&of_file) {
             self.files.remove(&file);
-            // The file need not tell those.
+            // The file need not contain them.
             self.learn(now, limits);
             return;
         }
@@ -88,7 +88,7 @@ impl Engine {
         let mut session = parts.put(part, of_file, &before);
         parts.tell(file, &mut usage);
         if parts.are_several() && session.usage == before.usage {
-            // A file that changes nothing is no news.
+            // A file that changes nothing is not new.
             usage.clear();
         }
         session.restored =
@@ -108,7 +108,7 @@ impl Engine {
             Some(earlier) => told.inherit(earlier, !usage.is_empty()),
             None => told.update((&before, &session), activity, anew, usage),
         };
-        // Of one that sleeps nothing else may be told.
+        // Of an idle session, this may be the only report.
         self.untold_status |= earlier.is_none() && activity == Activity::Idle;
         self.shared.share(&mut session);
         self.files.insert(place, Box::new(Known { session, parts, told, late_start }));
@@ -117,7 +117,7 @@ impl Engine {
         self.learn(now, limits);
     }
 
-    /// Tells what lasts of the session at `place`, where that is news. What lasts of one that nobody knows is untold.
+    /// Reports the lasting facts of the session at `place`, if they are new and the session is known to listeners.
     fn describe(&mut self, now: Now, place: FileId) {
         if !self.is_far_heard {
             return;
@@ -136,7 +136,7 @@ impl Engine {
         }
     }
 
-    /// Tells listeners these words on the session at `place`.
+    /// Sends listeners these events of the session at `place`.
     fn say(&mut self, now: Now, place: FileId, words: impl IntoIterator<Item = Word>) {
         let Some(known) = self.files.get(&place) else { return };
         let session = &known.session;
@@ -157,7 +157,7 @@ impl Engine {
         events.into_iter().for_each(|kind| self.tell(now.wall, kind));
     }
 
-    /// By which file the session of `file` is known. A file of which nothing is known may be another one of a session that is.
+    /// The file under which the session of `file` is stored. An unknown file may be another one of a known session.
     pub(super) fn place_of(&mut self, now: Now, file: FileId, session: &Session) -> FileId {
         if file.is_stream() {
             return file;
@@ -187,7 +187,7 @@ impl Engine {
         first.or_else(|| is_first().then_some(file))
     }
 
-    /// What is known of the session at `place`, taken out of there; and whether a stream has told of it.
+    /// Takes out the session stored at `place`, and returns whether a stream has reported it.
     pub(super) fn take_known(
         &mut self,
         place: FileId,
@@ -202,14 +202,14 @@ impl Engine {
             (dormant, None) => (dormant, false),
             (None, adopted) => (adopted, true),
             (Some(mut dormant), Some(adopted)) => {
-                // What its files tell stays theirs; the stream has told how the session went on.
+                // The files' own facts stay; the stream has reported how the session continued.
                 adopted.session.folders().for_each(|folder| dormant.session.was_in(folder));
                 (Some(Known { told: adopted.told, ..dormant }), true)
             }
         }
     }
 
-    /// A file is followed no longer. Its session goes on as long as another file tells of it.
+    /// A file is no longer followed. Its session continues while another file of it exists.
     pub(super) fn gone(&mut self, now: Now, file: FileId) {
         let Some(first) = self.first_of(file) else { return };
         let known = self.files.get_mut(&first).or_else(|| self.dormant.get_mut(&first));
@@ -235,7 +235,7 @@ impl Engine {
         }
     }
 
-    /// Says that every session has ended, for a driver whose files are over.
+    /// Ends every session, for a driver whose files have ended.
     pub fn end_sessions(&mut self, now: Now) {
         let files: Vec<FileId> = self.files.keys().copied().collect();
         for file in files {
@@ -248,8 +248,7 @@ impl Engine {
         self.say(now, place, word);
     }
 
-    /// Notices what changed because time passed, sub-agents went on or a register spoke: activities, and sessions that
-    /// went idle or are back.
+    /// Reports changes caused by time, sub-agents or a register: activities, and sessions that went idle or are back.
     pub(super) fn activities(&mut self, now: Now) {
         let idle_after = self.settings.card.idle_after;
         self.registers.not_after(now.wall);
@@ -257,7 +256,7 @@ impl Engine {
             beside(&mut known.session, &self.registers, &self.windows);
             known.not_after(now.wall);
         }
-        // What helpers on another machine do for their session is in what the remote says of it.
+        // The work of helpers on another machine is included in the remote's report of their session.
         let here = |session: &&Session| session.far.is_none();
         let any_helper =
             self.files.values().any(|known| known.session.parent.is_some() && here(&&known.session));
@@ -267,7 +266,7 @@ impl Engine {
         for (place, known) in &mut self.files {
             let helped = helped.remove(&known.session.id).filter(|_| here(&&known.session));
             known.session.helped = helped.map(Box::new);
-            // Until all files were met, who helps whom is not known.
+            // Until all files were read, it is not known which session a helper works for.
             if self.inherited.files.is_none() {
                 let words = known.told.turn(known.session.activity(now.wall, idle_after));
                 heard.extend((!words.is_empty()).then_some((*place, words)));
@@ -279,7 +278,7 @@ impl Engine {
         }
     }
 
-    /// Sessions that ended long ago are not listed any more.
+    /// Removes sessions from the list that ended long ago.
     pub(super) fn forget(&mut self, now: Now) {
         let is_old = |known: &Known| {
             known.told.has_ended()
@@ -297,8 +296,8 @@ impl Engine {
         }
     }
 
-    /// One entry per session, in the order of their agents and ids: where a stream or a second file tells of one as well,
-    /// the one with the newest line speaks for it.
+    /// One entry per session, in the order of agents and ids. If there are several, by a stream or a second file, the
+    /// one with the newest line is used.
     pub(super) fn sessions(&self) -> Vec<&Session> {
         let mut sessions: Vec<&Session> = self.files.values().map(|known| &known.session).collect();
         sessions.sort_by_key(|session| (session.key(), Reverse(session.last_event_at)));
@@ -313,7 +312,7 @@ fn hash(session: &Session) -> u64 {
     hasher.finish()
 }
 
-/// What is said of a session elsewhere than in its file.
+/// Adds the facts of a session that are not in its file.
 fn beside(session: &mut Session, registers: &Registers, windows: &BTreeMap<String, u64>) {
     session.registration = registers.registration(session).map(Box::new);
     if session.context.is_none() {

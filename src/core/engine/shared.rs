@@ -1,11 +1,11 @@
-//! What many sessions have in common: folders, branches, models. Each is kept once.
+//! Stores values that many sessions have in common (folders, branches, models) once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::core::session::{Model, Session};
 
-/// So few are not worth looking through.
+/// Below this number a search for unused values is not worthwhile.
 const FEW: usize = 64;
 
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct Pool<T: ?Sized> {
     all: BTreeSet<Arc<T>>,
-    /// How many were in use when that was last counted.
+    /// How many were in use at the last count.
     in_use: usize,
 }
 
@@ -28,7 +28,7 @@ impl<T: ?Sized> Default for Pool<T> {
 }
 
 impl Shared {
-    /// Gives `session` what those before it had.
+    /// Replaces values of `session` by equal ones of earlier sessions.
     pub(super) fn share(&mut self, session: &mut Session) {
         let Session { parent, cwd, been, branch, model, .. } = session;
         for text in [parent, cwd, branch].into_iter().flatten().chain(been) {

@@ -1,7 +1,7 @@
-//! Sessions that are known from what their agent prints: counted once, also where there is a file of theirs.
+//! Sessions known from their agent's printed output: counted once, even if they have a file, too.
 //!
-//! The file is right whenever there is one. While it is followed, the stream has nothing to say; when it appears, it
-//! takes the stream's place, and of what it tells only that is news which the stream has not told.
+//! The file is always right. While it is followed, the stream is ignored. When it appears, it replaces the stream,
+//! and only events that the stream has not reported are new.
 
 use jiff::Timestamp;
 
@@ -12,23 +12,23 @@ use crate::core::source::Agent;
 use crate::core::source_event::FileId;
 use crate::core::usage::Tokens;
 
-/// So many streams that have ended are remembered: each may bring as many sessions as it likes.
+/// How many ended streams are remembered: each may bring any number of sessions.
 const REMEMBERED_STREAMS: usize = 100;
 
-/// What a stream has told of the session of a file.
+/// What a stream has reported of the session of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Streamed {
-    /// The stream's total, as the file's total will be when it has told the same.
+    /// The stream's total, to be compared with the file's total.
     total: Tokens,
-    /// Whether that is so; where not, the stream's total counts from where the file's stood when it appeared.
+    /// Whether the two are comparable; if not, the stream's total counts from the file's total at its appearance.
     settled: bool,
-    /// When the stream told its last: what is written later it has not told. Its total may have more than the file's ever
-    /// will, helpers that have files of their own.
+    /// The time of the stream's last report: later lines were not reported by it. Its total may exceed the file's
+    /// final total, because of helpers with their own files.
     until: Option<Timestamp>,
 }
 
 impl Streamed {
-    /// Leaves of a file's events those that are news, and says what is still to be taken off later ones.
+    /// Keeps the new events of a file, and returns what has to be subtracted from later ones.
     pub(super) fn take_off(mut self, agent: Agent, usage: &mut Vec<UsageEvent>) -> Option<Self> {
         let mut over = false;
         usage.retain_mut(|event| {
@@ -69,7 +69,7 @@ impl Engine {
         self.files.iter().any(|(file, known)| !file.is_stream() && is_same(&known.session, session))
     }
 
-    /// What a stream has told of the session of a file that appears. The stream is forgotten.
+    /// What a stream has reported of the session of a new file. The stream is forgotten.
     pub(super) fn adopt(&mut self, file: FileId, session: &Session) -> Option<Known> {
         if file.is_stream() {
             return None;
@@ -80,13 +80,13 @@ impl Engine {
         let known = *self.files.remove(&stream)?;
         let total = known.session.usage.session_total_tokens;
         let until = known.session.last_event_at;
-        // A remote tells the session's whole total.
+        // A remote reports the session's whole total.
         let settled = known.session.far.is_some();
         let streamed = total.map(|total| Streamed { total, settled, until });
         Some(Known { told: known.told.give_way(streamed), parts: Parts::default(), ..known })
     }
 
-    /// Nothing more will come from it. What is known of the session stays, until it is as old as any.
+    /// The stream has ended. Its session stays until it is too old, like any other.
     pub(super) fn stream_ended(&mut self, file: FileId) {
         if let Some(known) = self.files.get_mut(&file) {
             known.session.over = true;

@@ -1,12 +1,14 @@
-//! What listeners have heard of a session, and so what they hear of the next update.
+//! What was reported of a session to listeners, and so what is reported of its next update.
 //!
-//! - The first word on a file is figures as they were found: no events. What comes after it is news, whatever its stamp.
-//! - A file that is read from its start again, or is back, does not tell again what is not newer than what it told.
-//! - What an earlier engine has told is told no more: all of what an update brings that comes exactly as far as it did.
-//! - What the session's stream has told is taken off what its file tells.
-//! - Figures that were found of a session that sleeps are told when it goes on, and so is that it is back.
+//! - The first update of a file has figures as they were found: no events. Later ones are new, independent of their
+//!   times.
+//! - A file that is read again from its start, or is back, does not repeat events up to the newest one that it
+//!   reported.
+//! - Events that an earlier engine has reported are not repeated: all those of an update up to the same position.
+//! - Tokens that the session's stream has reported are subtracted from those of its file.
+//! - Figures that were found of an idle session are reported when it continues, together with its return.
 //!
-//! Read next: `sessions`, which asks; `tapped`, for streams; `parts`, for what several files tell of one event.
+//! Read next: `sessions`, which uses this; `tapped` for streams; `parts` for events that several files contain.
 
 use jiff::Timestamp;
 
@@ -18,21 +20,21 @@ use crate::core::session::{Session, UsageEvent};
 use crate::core::source::Agent;
 use crate::core::source_event::ReadTo;
 
-/// What listeners have heard of one session.
+/// What was reported of one session.
 #[derive(Debug)]
 pub(super) struct Told {
     activity: Activity,
-    /// Whether its end was told, or its beginning never was.
+    /// Whether its end was reported, or its beginning never was.
     ended: bool,
-    /// Whether its figures were found and not told yet.
+    /// Whether its figures were found and not reported yet.
     untold: bool,
-    /// What the session's stream has told that its file is going to tell.
+    /// What the session's stream has reported and its file still has to report.
     streamed: Option<Box<Streamed>>,
-    /// What was told last of what lasts of it.
+    /// A hash of the lasting facts that were reported last.
     about: u32,
 }
 
-/// One thing that listeners hear.
+/// One event for listeners.
 #[derive(Debug, PartialEq)]
 pub(super) enum Word {
     Begins,
@@ -52,8 +54,8 @@ impl Told {
         self.ended
     }
 
-    /// The session that was `before` has come to be `session`, by this usage. `anew`: its figures were found, and nothing
-    /// of it had been known.
+    /// The session has changed from `before` to `session`, with this usage. `anew`: its figures were found, and
+    /// nothing of it was known before.
     pub(super) fn update(
         &mut self,
         (before, session): (&Session, &Session),
@@ -62,7 +64,7 @@ impl Told {
         usage: Vec<UsageEvent>,
     ) -> Vec<Word> {
         let mut words = Vec::new();
-        // One that sleeps is told by `turn`, like all others.
+        // An idle session is reported by `turn`, like all others.
         let asleep = activity == Activity::Idle;
         if !asleep {
             let is_back = std::mem::take(&mut self.ended);
@@ -72,7 +74,7 @@ impl Told {
         }
         let (news, mut found): (Vec<_>, Vec<_>) = usage.into_iter().partition(|event| event.added.is_some());
         let found = found.pop().or_else(|| self.untold.then(|| restored(before)));
-        // Figures of a session that is long idle are not news until it goes on, nor are provisional ones.
+        // Figures of a session that is idle for long are not reported until it continues, nor are provisional ones.
         let goes_on = !asleep || !news.is_empty();
         self.untold = found.is_some() && (!goes_on || session.counting);
         let mut found = found.filter(|_| !self.untold);
@@ -84,7 +86,7 @@ impl Told {
         words
     }
 
-    /// What the session does has become this, by whatever.
+    /// The session's activity has changed to this.
     pub(super) fn turn(&mut self, activity: Activity) -> Vec<Word> {
         if std::mem::replace(&mut self.activity, activity) == activity {
             return Vec::new();
@@ -95,41 +97,41 @@ impl Told {
         begins.into_iter().chain([Word::Activity(activity)]).chain(ends).collect()
     }
 
-    /// What lasts of it is this now; whether that is to be told.
+    /// Sets the hash of the lasting facts; true if they have to be reported.
     pub(super) fn describe(&mut self, about: u32) -> bool {
         std::mem::replace(&mut self.about, about) != about
     }
 
-    /// The session is over.
+    /// The session has ended.
     pub(super) fn end(&mut self) -> Option<Word> {
         (!std::mem::replace(&mut self.ended, true)).then_some(Word::Ends)
     }
 
-    /// What the next engine needs to know, of a file of the session.
+    /// The state for the next engine, for a file of the session.
     pub(super) fn progress(&self, read: ReadTo) -> Progress {
         Progress { read, activity: self.activity, ended: self.ended, untold: self.untold }
     }
 
-    /// An earlier engine has told everything up to here: nothing is heard. `any`: usage was found.
+    /// An earlier engine has reported everything up to here: nothing is reported. `any`: usage was found.
     pub(super) fn inherit(&mut self, earlier: Progress, any: bool) -> Vec<Word> {
         let untold = earlier.untold && (self.untold || any);
         *self = Self { activity: earlier.activity, ended: earlier.ended, untold, ..Self::default() };
         Vec::new()
     }
 
-    /// A file tells the session from here on, of which a stream has told this.
+    /// A file replaces the stream that has reported this.
     pub(super) fn give_way(self, streamed: Option<Streamed>) -> Self {
         Self { untold: false, streamed: streamed.map(Box::new), ..self }
     }
 
-    /// Leaves of a file's usage what the session's stream has not told.
+    /// Keeps the usage of a file that the session's stream has not reported.
     pub(super) fn take_off(&mut self, agent: Agent, usage: &mut Vec<UsageEvent>) {
         let streamed = self.streamed.take();
         self.streamed = streamed.and_then(|streamed| streamed.take_off(agent, usage)).map(Box::new);
     }
 }
 
-/// A file was read from its start: of its usage, what is not newer than what it has told is figures that were found.
+/// A file was read from its start: usage up to the newest that it reported counts as found figures.
 pub(super) fn find(usage: &mut Vec<UsageEvent>, heard: Option<Timestamp>) {
     let Some(heard) = heard else { return };
     let old = usage.iter().take_while(|event| event.added.is_none() || event.at <= heard).count();
@@ -158,7 +160,7 @@ mod tests {
         UsageEvent { at, turn: None, usage: Usage::default(), added, call: None, unlisted: false }
     }
 
-    /// What is left of these, after this second was told: when, and whether it is news.
+    /// The remaining events after the one at `heard` was reported: their times, and whether each is new.
     fn left(heard: Option<i64>, events: &[(i64, Option<u64>)]) -> Vec<(i64, bool)> {
         let mut usage = events.iter().map(|(second, added)| event(*second, *added)).collect();
         find(&mut usage, heard.map(at));
@@ -178,7 +180,7 @@ mod tests {
         assert_eq!(left(Some(9), &events), [(3, false)]);
         assert_eq!(left(Some(1), &[(0, None), (1, Some(5)), (2, Some(5))]), [(1, false), (2, true)]);
         assert_eq!(left(Some(1), &[(0, None), (2, Some(5))]), [(0, false), (2, true)]);
-        // A clock that was set back: what stands behind news and is older was told as well.
+        // A clock that was set back: an older event after new ones was reported as well.
         assert_eq!(left(Some(2), &[(1, Some(5)), (3, Some(5)), (2, Some(5))]), [(1, false), (3, true)]);
         assert_eq!(left(Some(2), &[]), []);
     }

@@ -1,4 +1,4 @@
-//! The session of one file, and what each fact changes of it.
+//! The session of one file, and how each fact changes it.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::core::source::ledger::Ledger;
 use crate::core::source::{Agent, CountInfo, Counters, Fact, LimitsFact, Meta};
 use crate::core::time::{elapsed, later};
 
-/// More calls than this are not open at once; a file that says so has lost their ends.
+/// No more calls are open at once; a file with more has lost their ends.
 const OPEN_CALLS: usize = 32;
 
-/// For how long a reached limit is believed when no window says when it ends.
+/// How long a reached limit lasts if no window shows its end.
 const LIMIT_REACHED_FOR: std::time::Duration = std::time::Duration::from_secs(5 * 3600);
 
 /// The session of a file whose first line is known.
@@ -23,20 +23,20 @@ pub(super) struct About {
     pub(super) meta: Meta,
     pub(super) session: Session,
     pub(super) ledger: Box<dyn Ledger>,
-    /// Whether the file records the start and end of turns; otherwise prompts stand for them.
+    /// Whether the file records the start and end of turns; otherwise prompts replace them.
     turns_recorded: bool,
-    /// Whether the line before the one at hand has been read, so that a gap between them is one.
+    /// Whether the line before the current one was read, so that a gap between their times is real.
     gap_known: bool,
     window: Option<u64>,
     calls: Calls,
 }
 
-/// The calls of the response at hand: its count is written behind them, however long they take.
+/// The calls of the current response: its count is written after them, even if they take long.
 #[derive(Debug, Default)]
 struct Calls {
-    /// When the first of them was written, which is soon after the response began.
+    /// The time of the first of them, which is soon after the response began.
     began_at: Option<Timestamp>,
-    /// Whether one of them is done, so that the next call is of another response.
+    /// Whether one of them has ended, so that the next call belongs to another response.
     answered: bool,
 }
 
@@ -133,7 +133,7 @@ impl About {
     }
 
     pub(super) fn fact(&mut self, at: Option<Timestamp>, ordinal: Option<u64>, mut fact: Fact) {
-        // A line without a time of its own happened after the one before it.
+        // A line without its own time happened after the one before it.
         let when = at.or(self.session.last_event_at).unwrap_or(Timestamp::UNIX_EPOCH);
         self.calls.see(when, &fact, self.turns_recorded);
         match &mut fact {
@@ -142,7 +142,7 @@ impl About {
                 self.ledger.fact(when, ordinal, &mut Fact::Alive);
             }
             fact => {
-                // Without usage it is of no response, and written when it is learnt.
+                // A count without usage belongs to no response, and is written when its limits are observed.
                 if let Fact::Count(count) = fact
                     && count.info.is_some()
                 {
@@ -164,7 +164,7 @@ impl About {
             Fact::Begun(at) => {
                 self.session.started_at.get_or_insert(at);
             }
-            // What a line says is taken apart before it comes here; the rest is the ledger's.
+            // The contents of a line are split before; the ledger takes the rest.
             Fact::Several(_)
             | Fact::History(_)
             | Fact::Limits(_)
@@ -192,7 +192,7 @@ impl About {
                 self.session.turn = turn.map(String::into_boxed_str);
                 *work = Work { turn_open: true, limited_until: work.limited_until.take(), ..Work::default() };
             }
-            // A message queued into a running turn does not restart it; an open call tells that one is running.
+            // A message queued into a running turn does not restart it; an open call shows that a turn is running.
             Fact::Prompt => {
                 if !self.turns_recorded && work.calls.is_empty() {
                     let mut begins = Fact::TurnStarted { turn: None, started_at: None, window: None };
@@ -231,7 +231,7 @@ impl About {
                 }
                 self.session.branch = branch.map(Arc::from);
             }
-            // A message's input fills the context, also where its usage counts in another file.
+            // A message's input fills the context, even if its usage counts in another file.
             Fact::Message(message) | Fact::Stored(message) => {
                 if let Some(used) = message.context {
                     self.window = message.window;
@@ -258,7 +258,7 @@ impl About {
         }
     }
 
-    /// A usage line of the session's own tells how full the context is, even where it changes no total.
+    /// A usage line of the session itself shows how full the context is, even if it changes no total.
     pub(super) fn row(&mut self, info: &CountInfo) {
         self.window = info.window.or(self.window);
         let Some(window) = self.window.filter(|window| *window > 0) else { return };
@@ -286,14 +286,14 @@ impl About {
         limits.word(session.agent, &session.home, at, Some(session.id.clone()))
     }
 
-    /// What a fact of the session's own says of limits beside counters.
+    /// The limits in a fact of the session itself that has no counters.
     pub(super) fn limits_beside(&self, at: Option<Timestamp>, fact: &Fact) -> Option<Snapshot> {
         let at = at.or(self.session.last_event_at).unwrap_or(Timestamp::UNIX_EPOCH);
         let refusal = |limits| Snapshot { refusal: true, ..self.word(at, limits) };
         match fact {
             Fact::Limits(limits) => Some(self.word(at, (**limits).clone())),
             Fact::LimitReached { limits, .. } => limits.as_deref().cloned().map(refusal),
-            // The model answers: the account's limit is over, whenever it was to end.
+            // The model answers: the account's limit is over, even before its end time.
             Fact::Working if self.session.work.limited_until.is_some() => {
                 let family = main_family(self.session.agent).to_owned();
                 Some(refusal(LimitsFact { family, ..LimitsFact::default() }))
@@ -303,7 +303,7 @@ impl About {
     }
 }
 
-/// A finished edit is so short that it would never be seen, so it is shown for a moment longer.
+/// A finished edit is too short to be seen, so it is shown for a moment longer.
 fn end_call(work: &mut Work, call: Option<&str>, at: Timestamp) {
     let place = work
         .calls

@@ -1,4 +1,4 @@
-//! What lines change of everything that is known of a file, and the events that come of it.
+//! How lines change the state of a file, and the events they cause.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::core::source::ledger::Change;
 use crate::core::source::{Call, Fact, Parsed, Parser, read_line};
 use crate::core::usage::Usage;
 
-/// Everything that lines change.
+/// The state that lines change.
 #[derive(Debug)]
 pub(super) struct Fold {
     agent: Agent,
@@ -22,7 +22,7 @@ pub(super) struct Fold {
     pub(super) live_since: Timestamp,
     pub(super) caught_up: bool,
     pub(super) about: Option<About>,
-    /// Where its session works that does not say so, until there is one.
+    /// The folder of a session that names none, until there is a session.
     folder: Option<String>,
     pub(super) skipped: Skipped,
     pub(super) changed: bool,
@@ -65,7 +65,7 @@ impl Fold {
         self.changed = true;
         match parsed {
             Parsed::Unreadable => {
-                // What is too long to be read is already counted as that.
+                // A line that is too long to be read is already counted.
                 self.skipped.unreadable_lines += u64::from(matches!(line, Line::Whole(_)));
             }
             Parsed::Line { at, ordinal, fact, unknown } => {
@@ -105,7 +105,7 @@ impl Fold {
                 let about = slot.insert(About::new(self.agent, &self.home, *meta));
                 about.session.lost = self.since_jump.jumped;
             }
-            // Without its first line nobody knows whose the rest is.
+            // Without its first line the session of the rest is not known.
             (None, _) => {}
             (Some(about), fact) => {
                 self.since_jump.see(&fact);
@@ -125,7 +125,7 @@ impl Fold {
         }
     }
 
-    /// Turns what the ledger found into events.
+    /// Turns the ledger's changes into events.
     pub(super) fn drain(&mut self) {
         let Some(about) = &mut self.about else { return };
         for change in about.ledger.take_changes() {
@@ -139,13 +139,14 @@ impl Fold {
                 }
                 Change::Usage(event) => {
                     about.session.last_token_event_at = Some(event.at);
-                    // Behind news everything is news, whatever its stamp: the clock may have been set back.
+                    // After a new event all later ones are new, independent of their times, because the clock may
+                    // have been set back.
                     if event.added.is_none() || event.at < self.live_since && self.events.is_empty() {
                         self.restored =
                             Some(UsageEvent { added: None, call: None, unlisted: false, ..event });
                         continue;
                     }
-                    // Where usage is not written per call, the session's model is the one that was called.
+                    // If usage is not recorded per call, the session's model is the called one.
                     let model = || about.session.model.name.as_deref().map(str::to_owned);
                     let by_model = || Call { model: model(), finish_reason: None }.known();
                     let call = if event.unlisted { None } else { event.call.or_else(by_model) };
@@ -155,7 +156,7 @@ impl Fold {
         }
     }
 
-    /// What is new since the last call; `None` when nothing is, or while nothing is known of the session yet.
+    /// The update since the last call; `None` if nothing is new, or while the session is not known.
     pub(super) fn take_update(&mut self) -> Option<FileUpdate> {
         let about = self.about.as_mut()?;
         if !std::mem::take(&mut self.changed) {
@@ -166,7 +167,7 @@ impl Fold {
         about.session.before = Some(about.ledger.before()).filter(|before| !before.is_zero()).map(Box::new);
         about.session.lower_bound = about.ledger.is_lower_bound();
         let mut usage = std::mem::take(&mut self.events);
-        // Figures that were told once may not be known any more.
+        // Figures that were reported once may be unknown now.
         let is_known = about.session.usage != Usage::default();
         usage.splice(0..0, self.restored.take().filter(|_| is_known));
         Some(FileUpdate {
@@ -180,7 +181,7 @@ impl Fold {
 
     pub(super) fn jump(&mut self) {
         self.since_jump = SinceJump { jumped: true, ..SinceJump::default() };
-        // Limits that no file tells are not worth reading further back for.
+        // If no file contains limits, reading further back for them has no use.
         self.since_jump.limits = !self.agent.spec().limits.in_files;
         self.changed = true;
         if let Some(about) = &mut self.about {
@@ -190,7 +191,7 @@ impl Fold {
     }
 }
 
-/// What has been seen since bytes were left out.
+/// What was read since bytes were left out.
 #[derive(Debug, Default)]
 pub(super) struct SinceJump {
     jumped: bool,

@@ -1,4 +1,4 @@
-//! The usage rows of a whole file: what makes a copied line known in another file.
+//! The usage rows of a whole file, by which a copied line is recognised in another file.
 
 use jiff::Timestamp;
 use memchr::memmem;

@@ -1,8 +1,8 @@
-//! What an agent prints, instead of what it writes into a file: bytes in, sessions and their events out.
+//! An agent's printed output: takes bytes, gives sessions and their events.
 //!
-//! The same fold as a file's, fed by other lines. They have no times, so each happens when it is read; and one stream may
-//! tell of several sessions, one after the other. Any split of the same bytes gives the same figures.
-//! Read next: [`Parser`], for what lines say.
+//! It uses the same fold as a file, with other lines. These have no times, so each has the time at which it is read.
+//! One stream may contain several sessions, one after the other. Any split of the same bytes gives the same figures.
+//! Read next: [`Parser`] for the meaning of lines.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use super::fold::Fold;
 use crate::core::lines::{Elements, Line};
 use crate::core::source::{Agent, Fact, Meta, Parsed, Parser, Surface};
 
-/// Events and sessions that may wait to be taken.
+/// The number of events and sessions that may wait to be taken.
 const KEPT: usize = 256;
 
-/// Facts that wait for a session; more of them say nothing more.
+/// The number of facts that may wait for a session; further ones add nothing.
 const EARLY: usize = 16;
 
-/// Follows what an agent prints.
+/// Follows an agent's printed output.
 #[derive(Debug)]
 pub struct Stream {
     lines: Elements,
@@ -29,14 +29,14 @@ pub struct Stream {
 #[derive(Debug)]
 struct Feed {
     reader: Option<(Agent, Box<dyn Parser>)>,
-    /// What was said before it was known of which session.
+    /// Facts that came before the session was known.
     early: Vec<Fact>,
     session: Option<Current>,
     ended: Vec<FileUpdate>,
-    /// What a session is called that does not say.
+    /// The id of a session that names none.
     fallback: String,
     cwd: Option<String>,
-    /// Where else it may be.
+    /// Other folders that it may be in.
     been: Vec<String>,
     homes: Vec<(Agent, Arc<str>)>,
 }
@@ -48,8 +48,8 @@ struct Current {
 }
 
 impl Stream {
-    /// A stream about to be read from its first byte. Without an agent it is recognised. `fallback` is the id of a session
-    /// that is not told, `cwd` the folder of one that does not tell it.
+    /// A stream about to be read from its first byte. Without an agent it is recognised. `fallback` is the id of a
+    /// session that names none, `cwd` the folder of one that names none.
     pub fn new(agent: Option<Agent>, fallback: String, cwd: Option<String>) -> Self {
         let feed = Feed {
             reader: agent.and_then(reader_of),
@@ -64,12 +64,12 @@ impl Stream {
         Self { lines: Elements::default(), feed }
     }
 
-    /// Where a session works that does not say so, and where else it may.
+    /// Sets the folder of a session that names none, and other folders that it may be in.
     pub fn set_place(&mut self, cwd: Option<String>, been: Vec<String>) {
         (self.feed.cwd, self.feed.been) = (cwd, been);
     }
 
-    /// The home folder that each agent uses there: whose account it is.
+    /// Sets the home folder of each agent there, which identifies the account.
     pub fn in_homes(mut self, homes: impl IntoIterator<Item = (Agent, Arc<str>)>) -> Self {
         self.feed.homes = homes.into_iter().collect();
         self
@@ -82,7 +82,7 @@ impl Stream {
         feed.alive(at);
     }
 
-    /// Tells that nothing comes for now, so that what is held back is told.
+    /// No more comes for now: facts that were held back are used.
     pub fn settle(&mut self, at: Timestamp) {
         if let Some((_, reader)) = &mut self.feed.reader {
             let held = reader.settle();
@@ -90,7 +90,7 @@ impl Stream {
         }
     }
 
-    /// Tells that nothing will come any more: a last line without an end is one.
+    /// The stream has ended: a last line without a newline is a line.
     pub fn finish(&mut self, at: Timestamp) {
         let feed = &mut self.feed;
         self.lines.finish(|line| feed.line(line, at));
@@ -98,13 +98,13 @@ impl Stream {
         self.settle(at);
     }
 
-    /// Whether so much is new that it should be taken, lest more be kept than is bounded.
+    /// Whether so much is new that it has to be taken, to keep memory bounded.
     pub fn is_full(&self) -> bool {
         let events = self.feed.session.as_ref().map_or(0, |session| session.fold.events.len());
         events >= KEPT || self.feed.ended.len() >= KEPT
     }
 
-    /// What is new since the last call, session by session; the last one is the one at hand.
+    /// The updates since the last call, session by session; the last one is the current session's.
     pub fn take_updates(&mut self) -> Vec<FileUpdate> {
         let mut updates = std::mem::take(&mut self.feed.ended);
         updates.extend(self.feed.session.as_mut().and_then(|session| session.fold.take_update()));
@@ -133,7 +133,7 @@ impl Feed {
             Parsed::Line { fact: Fact::Several(facts), .. } => {
                 facts.into_iter().for_each(|fact| self.take_fact(fact, at));
             }
-            // `push` tells that something came.
+            // `push` reports signs of life.
             Parsed::Line { fact: Fact::Alive, .. } | Parsed::Unreadable => {}
             Parsed::Line { fact, .. } => self.take_fact(fact, at),
         }
@@ -145,7 +145,7 @@ impl Feed {
                 self.begin(*meta, at);
             }
             fact if self.session.is_some() => self.fact(fact, at),
-            // Figures are somebody's.
+            // Figures need a session.
             fact @ (Fact::Count(_) | Fact::Response { .. } | Fact::Message(_)) => {
                 let id = self.fallback.clone();
                 self.begin(Meta { id, surface: Surface::Exec, visible: true, ..Meta::default() }, at);
@@ -156,7 +156,7 @@ impl Feed {
         }
     }
 
-    /// Another session than before.
+    /// Another session begins.
     fn begin(&mut self, meta: Meta, at: Timestamp) {
         let Some(agent) = self.reader.as_ref().map(|(agent, _)| *agent) else { return };
         if let Some(mut before) = self.session.take() {
@@ -194,7 +194,7 @@ fn reader_of(agent: Agent) -> Option<(Agent, Box<dyn Parser>)> {
 }
 
 impl Fold {
-    /// What a stream says. Nothing in it was copied from elsewhere.
+    /// Takes a fact of a stream. Nothing in it was copied from elsewhere.
     fn stream_fact(&mut self, at: Timestamp, fact: Fact) {
         let fact = Parsed::Line { at: Some(at), ordinal: None, fact, unknown: false };
         self.parsed(Line::Whole(&[]), fact);

@@ -1,4 +1,4 @@
-//! The last word of every source, and what they say together.
+//! The last report of every source, and their combination.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use super::sources::{merged, void_before};
 use super::{Snapshot, main_family};
 use crate::core::source::Agent;
 
-/// How many sources of one family are remembered; each is a few hundred bytes in the state folder.
+/// How many sources of one family are remembered; each takes a few hundred bytes in the state folder.
 const SOURCES: usize = 16;
 
 /// How many families of one home are remembered besides the main one.
 const FAMILIES: usize = 16;
 
-/// How many windows one word may have.
+/// How many windows one report may have.
 const WINDOWS: usize = 8;
 
 /// The longest name that is kept, in bytes. No agent has longer ones.
@@ -24,7 +24,7 @@ const LONGEST_NAME: usize = 256;
 /// Agent, home, family.
 type Key = (Agent, Arc<str>, String);
 
-/// A session, and whether it is what a refused request told.
+/// A session, and whether the report comes from a refused request.
 type Source = (Option<String>, bool);
 
 /// The limits of every agent, home and family.
@@ -36,12 +36,12 @@ pub struct LimitsBook {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Family {
     words: BTreeMap<Source, Snapshot>,
-    /// What they say together.
+    /// Their combination.
     said: Option<Snapshot>,
 }
 
 impl LimitsBook {
-    /// Keeps words in the order in which they come; returns what is known now of each family of which that changed.
+    /// Stores reports in the order of arrival; returns the combination of each family that has changed.
     pub fn learn(&mut self, words: impl IntoIterator<Item = Snapshot>) -> Vec<&Snapshot> {
         let mut before: BTreeMap<Key, Option<Snapshot>> = BTreeMap::new();
         for word in words {
@@ -61,7 +61,7 @@ impl LimitsBook {
         before.into_iter().filter_map(said).collect()
     }
 
-    /// Whether a word says something, and no more than agents say.
+    /// Whether a report has content, and not more than agents send.
     fn has_room(&self, key: &Key, word: &Snapshot) -> bool {
         let is_short = |text: &Option<String>| text.as_ref().is_none_or(|text| text.len() <= LONGEST_NAME);
         let names = [&word.name, &word.plan, &word.source_session];
@@ -77,8 +77,8 @@ impl LimitsBook {
             && (is_known || *name == main_family(*agent) || others() < FAMILIES)
     }
 
-    /// Nothing was observed later than now. Stamps that say so are from before the clock was set back, and would
-    /// outrank every event until it is as late again.
+    /// Moves times after `wall` to `wall`. Such times are from before the clock was set back, and would outrank every
+    /// event until the clock reaches them again.
     pub fn not_after(&mut self, wall: Timestamp) {
         for family in self.families.values_mut() {
             let is_late = |word: &Snapshot| word.observed_at > wall || word.fell_at > Some(wall);
@@ -98,12 +98,12 @@ impl LimitsBook {
         self.families.get(&key)?.said.as_ref()
     }
 
-    /// Everything, ordered by agent, home and family.
+    /// All families, ordered by agent, home and family.
     pub fn iter(&self) -> impl Iterator<Item = &Snapshot> + Clone {
         self.families.values().filter_map(|family| family.said.as_ref())
     }
 
-    /// The last word of each source, from which another book learns the same.
+    /// The last report of each source, from which another book can be filled.
     pub fn words(&self) -> impl Iterator<Item = &Snapshot> + Clone {
         self.families.values().flat_map(|family| family.words.values())
     }
@@ -129,7 +129,7 @@ impl Family {
         }
     }
 
-    /// Forgets the oldest word that makes no difference.
+    /// Forgets the oldest report that makes no difference.
     fn forget(&mut self) {
         let void_before = void_before(self.words.values());
         let mut by_age: Vec<_> = self.words.iter().map(|(source, word)| (word.observed_at, source)).collect();
@@ -174,7 +174,7 @@ mod tests {
                 {"minutes":10080,"used_percent":60.0,"resets_at":"1970-01-06T18:53:20Z"}]}]"#;
         let kept: Vec<Snapshot> = serde_json::from_str(kept).unwrap();
         assert_eq!(said(&book(&kept)), Some((10, vec![80.0, 60.0])));
-        // Its session's own word since then falls.
+        // The next report of its own session is a fall.
         assert_eq!(
             said(&book(kept.iter().chain([&claude("a", 30, [5.0, 2.0])]))),
             Some((30, vec![5.0, 2.0]))
@@ -190,7 +190,7 @@ mod tests {
         }
         assert_eq!(book.words().count(), SOURCES);
         assert_eq!(book.iter().next().map(|said| said.windows[0].used_percent), Some(90.0));
-        // The moment of a fall stays, also when its source is the oldest.
+        // The time of a fall stays, even if its source is the oldest.
         book.learn([claude("high", 2_000, [3.0, 1.0])]);
         for number in 0..1_000 {
             book.learn([claude(&format!("t{number}"), 3_000 + number, [4.0, 2.0])]);

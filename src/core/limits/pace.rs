@@ -1,7 +1,7 @@
-//! Pace: whether a window lasts until its reset at the speed at which it has been used so far.
+//! Pace: whether a window lasts until its reset at the speed of its use so far.
 //!
-//! A speed comes from two readings of that window alone: the first one that is known, and the newest. Where they are too
-//! close to each other, in time or in use, nothing is said.
+//! The speed follows from two readings of that window: the first one that is known, and the newest. If they are too
+//! close, in time or in use, there is no pace.
 
 use std::time::Duration;
 
@@ -13,30 +13,30 @@ use super::Window;
 use super::word::SAME_RESET;
 use crate::core::time::{clock, earlier, elapsed, later};
 
-/// Two readings that are closer tell of a burst, not of a speed.
+/// Two closer readings show a burst, not a speed.
 const APART: Duration = Duration::from_secs(10 * 60);
 
-/// Use that differs by less may be an effect of rounding.
+/// A smaller difference in use may be caused by rounding.
 const POINTS: f64 = 2.0;
 
-/// How much of a window was used at some time.
+/// The used share of a window at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    /// When it was learnt.
+    /// The time of the observation.
     pub at: Timestamp,
     /// Consumed share, 0 to 100.
     pub used_percent: f64,
 }
 
-/// What becomes of a window if it is used on at the same speed.
+/// The expected state of a window if its use continues at the same speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum Pace {
-    /// Something is left of it at its reset.
+    /// A part of it is left at its reset.
     Lasts,
-    /// It is used up before.
+    /// It is used up before its reset.
     Empty {
-        /// When.
+        /// The expected time.
         empty_at: Timestamp,
     },
 }
@@ -60,7 +60,7 @@ impl Pace {
 }
 
 impl Window {
-    /// Its pace, where its values were seen last at `seen_at`. A time that has passed is none.
+    /// The window's pace, if its values were last observed at `seen_at`; `None` if the result is in the past.
     pub(super) fn pace(&self, seen_at: Timestamp, now: Timestamp) -> Option<Pace> {
         let (first, resets_at) = (self.first?, self.resets_at?);
         let length = self.minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
@@ -71,7 +71,7 @@ impl Window {
         if !is_of_window || took < APART || used < POINTS || left <= 0.0 {
             return None;
         }
-        // What takes longer than any window lasts.
+        // `None` if it takes longer than any window lasts.
         let until_empty =
             Duration::try_from_secs_f64(took.as_secs_f64() * left / used).unwrap_or(Duration::MAX);
         let empty_at = later(seen_at, Duration::from_secs(until_empty.as_secs()));
@@ -98,7 +98,7 @@ mod tests {
     const MINUTE: i64 = 60;
     const RESET: i64 = 300 * MINUTE;
 
-    /// A word of `session` about the 5-hour window, and about a week that is hardly used.
+    /// A report of `session` about the 5-hour window, and about a week with hardly any use.
     fn word(session: &str, minute: i64, used: f64, reset: i64) -> Snapshot {
         let word = snapshot(minute * MINUTE, &[(300, used, Some(reset)), (10_080, 1.0, Some(600_000))]);
         Snapshot { source_session: Some(session.to_owned()), fresh: true, ..word }
@@ -114,8 +114,8 @@ mod tests {
         Some(view.pace?.text(now(minute * MINUTE).wall, &TimeZone::UTC))
     }
 
-    /// The pace at a minute of 1970 after readings of one session of any agent: heard one by one, read at once, kept and
-    /// read again.
+    /// The pace at a minute of 1970 after readings of one session of any agent: taken one by one, read together,
+    /// stored and read again.
     #[track_caller]
     fn check(readings: &[(i64, f64)], minute: i64, expected: Option<&str>) {
         for agent in [Agent::CODEX, Agent::CLAUDE] {
@@ -151,7 +151,7 @@ mod tests {
         check(&[(0, 10.0), (7, 30.0), (20, 30.0)], 20, Some("empty about 01:30"));
         // 2 points in 10 minutes: 98 in 490.
         check(&[(0, 0.0), (10, 2.0)], 10, Some("lasts until reset"));
-        // To the second: what is used up at the reset has lasted until then.
+        // To the second: a window that is used up at its reset has lasted until then.
         check(&[(0, 0.0), (30, 10.0)], 30, Some("lasts until reset"));
         check(&[(0, 0.0), (30, 10.1)], 30, Some("empty about 04:57"));
     }
@@ -162,7 +162,7 @@ mod tests {
         check(&[(0, 10.0), (9, 50.0)], 9, None);
         check(&[(0, 10.0), (10, 11.9)], 10, None);
         check(&[(0, 10.0), (10, 12.0)], 10, Some("lasts until reset"));
-        // The same use for an hour is none; then the hour counts.
+        // The same use for an hour gives no speed; then the hour counts.
         check(&[(0, 10.0), (60, 10.0)], 60, None);
         check(&[(0, 10.0), (60, 10.0), (61, 30.5)], 61, Some("empty about 04:27"));
     }
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(pace(&book, 310), None, "9 minutes");
         book.learn([next(311, 31.0)]);
         assert_eq!(pace(&book, 311).as_deref(), Some("empty about 05:34"));
-        // A fall within a window: it was reset early, or the account is another one.
+        // A fall within a window: it was reset early, or the account has changed.
         let mut book = LimitsBook::default();
         book.learn(words("a", &[(0, 10.0), (20, 60.0), (30, 5.0), (35, 9.0)]));
         assert_eq!(pace(&book, 35), None);
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_reading_from_before_the_window_is_not_of_it() {
-        // The reset moves on with each word, a little at a time, as long as nothing is used.
+        // The reset moves with each report, slightly, as long as nothing is used.
         let moving = (0..=100).map(|minute| word("a", minute, 0.0, RESET + minute * MINUTE));
         let mut book = LimitsBook::default();
         moving.for_each(|word| drop(book.learn([word])));
@@ -216,10 +216,10 @@ mod tests {
         book.learn(words("a", &[(0, 10.0), (5, 12.0)]));
         book.learn(words("b", &[(20, 20.0)]));
         assert_eq!(pace(&book, 20).as_deref(), Some("empty about 03:00"));
-        // What another one repeats late is lower than what is known, and no reading of its time.
+        // A late repetition by another source is lower than the known use, and no reading of its time.
         book.learn(words("c", &[(21, 15.0)]));
         assert_eq!(pace(&book, 21).as_deref(), Some("empty about 03:00"));
-        // What fell has made the words before it void.
+        // A fall makes the earlier reports void.
         book.learn(words("b", &[(30, 5.0), (31, 8.0)]));
         assert_eq!(pace(&book, 31), None);
     }

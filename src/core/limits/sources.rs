@@ -1,8 +1,8 @@
-//! What several sources of one account say together, each by the last word of its own.
+//! Combines the last reports of several sources of one account.
 //!
-//! A source may repeat for hours what it heard once (a terminal that is drawn again), or write down late what it heard
-//! early (Codex behind a long tool). So within one window the highest use is the newest, whichever source says it, as long
-//! as no source's own words show that the window was reset.
+//! A source may repeat a value for hours (a terminal that is redrawn), or record late what it observed early (Codex
+//! after a long tool). So within one window the highest use is the newest, of any source, unless a source's own
+//! reports show that the window was reset.
 
 use jiff::Timestamp;
 
@@ -10,12 +10,12 @@ use super::word::SAME_RESET;
 use super::{Reading, Snapshot, Window};
 use crate::core::time::elapsed;
 
-/// When the newest fall was, of any source.
+/// The time of the newest fall of any source.
 pub(super) fn void_before<'a>(words: impl Iterator<Item = &'a Snapshot>) -> Option<Timestamp> {
     words.filter_map(|word| word.fell_at).max()
 }
 
-/// One value of one window, and who says it.
+/// One value of one window, with its source.
 #[derive(Clone, Copy)]
 struct Value<'a> {
     word: &'a Snapshot,
@@ -29,19 +29,19 @@ impl<'a> Value<'a> {
         Self { word, window, learnt_at: word.learnt_at(window), seen_at: word.seen_at(window) }
     }
 
-    /// The newest last, the same whatever the order.
+    /// The newest last, independent of the order.
     fn age(&self) -> (Timestamp, Option<&'a str>) {
         (self.seen_at, self.word.source_session.as_deref())
     }
 }
 
-/// What the last words of all sources of one family say together; `None` when nothing of them holds.
+/// The combination of the last reports of all sources of one family; `None` if no value holds.
 pub(super) fn merged<'a>(words: impl Iterator<Item = &'a Snapshot> + Clone) -> Option<Snapshot> {
     let void_before = void_before(words.clone());
     let values =
         words.clone().flat_map(|word| word.windows.iter().map(move |window| Value::new(word, window)));
     let values = values.filter(|value| void_before.is_none_or(|void| value.learnt_at >= void));
-    // What an agent keeps itself is there for when nobody has said anything since.
+    // The agent's own stored limits count only if no session has reported later.
     let told = values.clone().filter(|value| !value.word.is_cached() && !value.word.refusal);
     let told_at = told.map(|value| value.seen_at).max();
     let counts = |value: &Value<'_>| !value.word.is_cached() || Some(value.seen_at) > told_at;
@@ -86,8 +86,8 @@ pub(super) fn merged<'a>(words: impl Iterator<Item = &'a Snapshot> + Clone) -> O
     Some(said)
 }
 
-/// Of several values of one window the one that holds: in the window that ends last, the highest use. Where it is not
-/// known when a window ends, it is not known to be the same one, and the newest value holds.
+/// The value that holds among several of one window: in the window that ends last, the highest use. If the end of a
+/// window is not known, it may be another window, and the newest value holds.
 fn agreed<'a>(values: impl Iterator<Item = Value<'a>> + Clone) -> Option<Value<'a>> {
     let last = values.clone().filter_map(|value| value.window.resets_at).max();
     let of_last = values.clone().filter(|value| {
@@ -111,7 +111,7 @@ pub(super) mod tests {
 
     const MAIN: [(u64, i64); 2] = [(300, 10_000), (10_080, 500_000)];
 
-    /// A word of `session`, of the use of both windows of the account.
+    /// A report of `session` about both windows of the account.
     fn word(agent: Agent, session: &str, at: i64, used: [f64; 2]) -> Snapshot {
         let [(short, soon), (long, far)] = MAIN;
         of(agent, Some(session), at, &[(short, used[0], Some(soon)), (long, used[1], Some(far))])
@@ -148,8 +148,8 @@ pub(super) mod tests {
         Some((said.observed_at.as_second(), said.windows.iter().map(|window| window.used_percent).collect()))
     }
 
-    /// Each list is the words of one source, in order. Whichever source is read first, whether its words come one by one
-    /// or as a file gives them that was read whole, and after a restart, together they say `expected`.
+    /// Each list has the reports of one source, in order. The combination is `expected`, for every order of sources,
+    /// for single reports and a whole file, and after a restart.
     #[track_caller]
     fn check(sources: &[&[Snapshot]], expected: (i64, &[f64])) {
         let expected = Some((expected.0, expected.1.to_vec()));
@@ -174,7 +174,7 @@ pub(super) mod tests {
                 let kept: Vec<Snapshot> = serde_json::from_slice(&kept).unwrap();
                 let mut again = book(&kept);
                 assert_eq!(said(&again), expected, "kept");
-                // What was read already is read again.
+                // Reports that were read before are read again.
                 let last = order.iter().filter_map(|words| words.last());
                 last.for_each(|word| drop(again.learn([word.clone()])));
                 assert_eq!(said(&again), expected, "repeated");
@@ -205,7 +205,7 @@ pub(super) mod tests {
         let one =
             |session, at, used, reset| of(Agent::CLAUDE, Some(session), at, &[(300, used, Some(reset))]);
         check(&[&[one("a", 10, 90.0, 1_000)], &[one("b", 20, 1.0, 19_000)]], (20, &[1.0]));
-        // A clock that is a little off is no later reset, and no chain of them is.
+        // A clock that is slightly off gives no later reset, nor does a chain of them.
         let near = [one("a", 10, 40.0, 1_000), one("b", 20, 30.0, 1_060), one("c", 30, 20.0, 1_110)];
         check(&[&near[..1], &near[1..2]], (10, &[40.0]));
         check(&[&near[..1], &near[1..2], &near[2..]], (20, &[30.0]));
@@ -239,13 +239,13 @@ pub(super) mod tests {
             let falls = [word("a", 10, [80.0, 60.0]), word("a", 30, [5.0, 2.0])];
             let repeats = [20, 40, 50].map(|at| word("b", at, [80.0, 60.0]));
             check(&[&falls, &repeats], (30, &[5.0, 2.0]));
-            // A third one that never speaks again, and one window alone that falls.
+            // A third source without further reports, and a fall of one window only.
             let one = [word("a", 10, [80.0, 60.0]), word("a", 30, [5.0, 61.0])];
             check(&[&one, &repeats, &[word("c", 25, [90.0, 70.0])]], (30, &[5.0, 61.0]));
-            // What was learnt since holds, and what rises after the fall does not make it forgotten.
+            // Later observations hold, and a rise after the fall does not cancel it.
             let rises = [&falls[..], &[word("a", 60, [7.0, 3.0])]].concat();
             check(&[&rises, &repeats, &[word("c", 45, [9.0, 2.0])]], (60, &[9.0, 3.0]));
-            // The other one's own next word is the newest then.
+            // The other source's next own report is the newest then.
             let next = [&repeats[..], &[word("b", 70, [8.0, 2.5])]].concat();
             check(&[&falls, &next], (70, &[8.0, 2.5]));
         }
@@ -255,16 +255,16 @@ pub(super) mod tests {
     fn a_source_whose_own_window_ends_earlier_voids_what_others_learnt_before() {
         let one =
             |session, at, used, reset| of(Agent::CLAUDE, Some(session), at, &[(300, used, Some(reset))]);
-        // Another account, of which more is used.
+        // Another account with more use.
         let own = [one("a", 10, 50.0, 9_000), one("a", 30, 70.0, 4_000)];
         check(&[&own, &[one("b", 20, 60.0, 9_000)]], (30, &[70.0]));
-        // A second session says so first: its word is not known to be newer.
+        // A second session reports it first, so it is not known to be newer.
         check(&[&[one("a", 10, 50.0, 9_000)], &[one("c", 30, 70.0, 4_000)]], (10, &[50.0]));
     }
 
     #[test]
     fn a_window_that_is_over_is_no_fall() {
-        // Drawn again at its end: what the other one has heard of the week meanwhile stays.
+        // Redrawn at its end: what the other source observed about the week meanwhile stays.
         let drawn = [claude("a", 10, [80.0, 60.0]), claude("a", 9_950, [0.0, 60.0])];
         let other = claude("b", 9_000, [80.0, 65.0]);
         let mut book = book(drawn.iter().take(1).chain([&other]).chain(drawn.last()));
@@ -279,11 +279,11 @@ pub(super) mod tests {
     #[test]
     fn a_window_that_is_absent() {
         let weekly = |agent, session, at| of(agent, Some(session), at, &[(10_080, 45.0, Some(500_000))]);
-        // Codex names all there are: one that the newest word does not name is no more.
+        // Codex lists all windows: one that the newest report lacks no longer exists.
         let codex = |session, at| word(Agent::CODEX, session, at, [30.0, 40.0]);
         check(&[&[codex("a", 10)], &[weekly(Agent::CODEX, "b", 20)]], (20, &[45.0]));
         check(&[&[codex("a", 10), weekly(Agent::CODEX, "a", 20)]], (20, &[45.0]));
-        // With Claude Code it takes nothing away, until a fall shows that what was said before is void.
+        // For Claude Code it does not, until a fall shows that earlier reports are void.
         check(&[&[claude("a", 10, [30.0, 40.0])], &[weekly(Agent::CLAUDE, "b", 20)]], (20, &[30.0, 45.0]));
         check(&[&[claude("a", 10, [30.0, 40.0]), weekly(Agent::CLAUDE, "a", 20)]], (20, &[30.0, 45.0]));
         let fell = [claude("a", 10, [30.0, 60.0]), weekly(Agent::CLAUDE, "a", 20)];
@@ -298,7 +298,7 @@ pub(super) mod tests {
         check(&[&[one("a", 10, 80.0)], &[with_reset]], (15, &[60.0]));
     }
 
-    /// What Claude Code keeps itself counts as long as no session has said anything later.
+    /// Claude Code's own stored limits count until a session reports later.
     #[test]
     fn what_claude_code_keeps_is_for_when_nobody_has_spoken_since() {
         let kept = |at, used, windows: usize| {
@@ -307,7 +307,7 @@ pub(super) mod tests {
             of(Agent::CLAUDE, None, at, windows)
         };
         let told = of(Agent::CLAUDE, Some("s"), 100, &[(300, 40.0, Some(10_000))]);
-        // Older: neither a greater use nor a window that the terminal did not name.
+        // Older: neither a higher use nor a window that the terminal did not report.
         check(&[std::slice::from_ref(&told), &[kept(90, 80.0, 2)]], (100, &[40.0]));
         // Newer: by the rules of two sources.
         check(&[std::slice::from_ref(&told), &[kept(110, 80.0, 1)]], (110, &[80.0]));

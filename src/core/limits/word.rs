@@ -1,8 +1,8 @@
-//! The words of one source, in their order.
+//! The reports of one source, in their order.
 //!
-//! Only a source's own words are known to be in order. Where the next one is lower, or its window ends earlier, the window
-//! was reset or the account is another one, and what was learnt before that moment is void.
-//! Read next: `sources`, for what several of them say together.
+//! Only the reports of one source have a known order. If the next one is lower, or its window ends earlier, the
+//! window was reset or the account has changed, and earlier observations are void.
+//! Read next: `sources`, which combines several sources.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use super::pace::earlier_of;
 use super::{Reading, Snapshot, Window};
 use crate::core::time::{earlier, elapsed};
 
-/// Resets this close to each other are of one window.
+/// Resets this close to each other belong to one window.
 pub(super) const SAME_RESET: Duration = Duration::from_secs(60);
 
-/// Adds the next word of one file or stream to those that were not told yet: one of each source, with the first of those
-/// that it sums up. With what was known before, that is enough to see every fall.
+/// Adds the next report of a file or stream to those that were not passed on yet: one per source, with the first of
+/// those it combines. With the earlier state, this is enough to see every fall.
 pub fn say(words: &mut Vec<Snapshot>, mut next: Snapshot) {
     if let Some(first) = next.first.take() {
         say(words, *first);
@@ -35,23 +35,23 @@ pub fn say(words: &mut Vec<Snapshot>, mut next: Snapshot) {
 }
 
 impl Snapshot {
-    /// Whether both are words of one source about one family.
+    /// Whether both are reports of one source about one family.
     fn is_of_source(&self, other: &Self) -> bool {
         (&self.family, self.refusal, &self.source_session)
             == (&other.family, other.refusal, &other.source_session)
     }
 
-    /// Whether no session said it: the agent kept it itself, from an earlier time.
+    /// Whether it comes from the agent's own stored limits, not from a session.
     pub(super) fn is_cached(&self) -> bool {
         self.agent.spec().limits.cached.is_some() && self.source_session.is_none()
     }
 
-    /// Whether it names every window that there is.
+    /// Whether it lists every window that exists.
     pub(super) fn is_whole(&self) -> bool {
         self.agent.spec().limits.are_whole
     }
 
-    /// The first reading of `window` that it knows of.
+    /// The first known reading of `window`.
     pub(super) fn first_of(&self, window: &Window) -> Reading {
         let own = Reading { at: self.learnt_at(window), used_percent: window.used_percent };
         window.first.filter(|first| first.at <= own.at).unwrap_or(own)
@@ -61,7 +61,7 @@ impl Snapshot {
         self.windows.iter().find(|known| known.is_same_as(window))
     }
 
-    /// What a source says after `next`, another word of its own, whichever of the two was learnt first.
+    /// The source's report after `next`, another one of its own; either may have been observed first.
     pub fn followed_by(&self, next: &Self) -> Self {
         let (before, word) = if next.observed_at < self.observed_at { (next, self) } else { (self, next) };
         let mut said = Self {
@@ -89,7 +89,7 @@ impl Snapshot {
             }
             return said;
         }
-        // A terminal is drawn again when a window is over, and may have heard nothing since.
+        // A terminal is redrawn when a window ends, possibly without a new observation.
         let is_over = |known: &Window| {
             before.expires_at(known).is_some_and(|at| elapsed(word.observed_at, at) <= SAME_RESET)
         };
@@ -121,7 +121,7 @@ impl Snapshot {
         said
     }
 
-    /// Nothing was learnt later than `wall`.
+    /// Moves times after `wall` to `wall`.
     pub fn not_after(&mut self, wall: Timestamp) {
         self.held_before(wall, None);
         if let Some(first) = &mut self.first {
@@ -129,7 +129,7 @@ impl Snapshot {
         }
     }
 
-    /// The same among words of which some are void: those stay before the fall that made them so.
+    /// The same among reports of which some are void: those stay before the fall that voided them.
     pub(super) fn held_before(&mut self, wall: Timestamp, void_before: Option<Timestamp>) {
         let held = |at: Timestamp| match void_before {
             Some(void) if at < void => at.min(earlier(void.min(wall), Duration::from_millis(1))),
@@ -155,7 +155,7 @@ impl Window {
         (self.minutes, self.credits) == (other.minutes, other.credits)
     }
 
-    /// Whether this is an earlier reading of the window that `later` is one of, as far as use and reset tell.
+    /// Whether this is an earlier reading of the window of `later`, by use and reset.
     pub(super) fn is_before(&self, later: &Self) -> bool {
         let resets = self.resets_at.zip(later.resets_at);
         self.is_same_as(later)
@@ -167,7 +167,7 @@ impl Window {
         (self.used_percent, self.resets_at) == (other.used_percent, other.resets_at)
     }
 
-    /// Whether this, learnt by the same source after `known`, shows that the window did not simply go on.
+    /// Whether this, observed by the same source after `known`, shows that the window was reset or replaced.
     fn is_fall_from(&self, known: &Self) -> bool {
         match (known.resets_at, self.resets_at) {
             (Some(before), Some(now)) if elapsed(now.min(before), now.max(before)) > SAME_RESET => {

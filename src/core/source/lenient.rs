@@ -254,7 +254,7 @@ pub(in crate::core::source) struct Room {
 
 /// Reads a line, without most of its long texts.
 pub(in crate::core::source) fn read<'a, T: Deserialize<'a>>(line: &'a [u8], room: &'a mut Room) -> Option<T> {
-    /// A longer line is cut first, because reading it would cost more, in bytes.
+    /// Up to this length, in bytes, a line is read without cutting, because cutting costs more.
     const SHORT: usize = 4 << 10;
     // Files that were allocated ahead have zeros before a line.
     let zeros = line.iter().take_while(|byte| **byte == 0).count();

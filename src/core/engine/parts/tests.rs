@@ -1,4 +1,4 @@
-//! What several files of one session amount to.
+//! The combination of several files of one session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ fn read_to((number, bytes): (u64, &str)) -> ReadTo {
     ReadTo { file: FileIdentity(0, number), offset: bytes.len() as u64 }
 }
 
-/// What comes of a file as it stands at `second`: what was added, and the sessions after it.
+/// The events of a file's state at `second`: the added tokens, and the sessions afterwards.
 fn read(engine: &mut Engine, second: u64, file: (u64, &str), live: bool) -> Vec<Option<u64>> {
     let (number, bytes) = file;
     let live_since = if live { Timestamp::MIN } else { Timestamp::MAX };
@@ -83,7 +83,7 @@ fn session(engine: &Engine, second: u64) -> SessionReport {
     sessions.into_iter().next().unwrap()
 }
 
-/// It goes on from 100 of the 150 that were used, in a file of its own, and then in another one from nothing.
+/// The session continues from 100 of the 150 used tokens in another file, and then from zero in a third one.
 fn three() -> [(u64, String); 3] {
     [
         (1, lines(0, &[(100, 100), (150, 50)])),
@@ -130,7 +130,7 @@ fn a_file_that_is_gone_has_still_been_used() {
         handle(&mut engine, 110, SourceEvent::Gone { file: FileId::new(gone) });
         assert_eq!(engine.sessions_report(now(110)).len(), sessions);
     }
-    // Nothing is left of it for a file that begins anew.
+    // Nothing is left of it for a file that begins again.
     read(&mut engine, 111, (9, &lines(0, &[(10, 10)])), false);
     assert_eq!(session(&engine, 111).tokens.total, Some(10));
 }
@@ -147,12 +147,12 @@ fn what_was_told_of_a_file_is_not_told_again_when_it_is_read_again_or_is_back() 
     }
     handle(&mut engine, 10, SourceEvent::Gone { file: FileId::new(1) });
     assert_eq!(read(&mut engine, 10, (2, &lines(0, &counts)), true), [None, Some(5)]);
-    // Another session in its place has told nothing.
+    // Another session in its place has reported nothing.
     let other = lines(0, &counts[..1]).replace("\"id\":\"s\"", "\"id\":\"other\"");
     assert_eq!(read(&mut engine, 10, (2, &other), true), [Some(100)]);
 }
 
-/// As a program that mirrors a folder does.
+/// Like a program that mirrors a folder.
 #[test]
 fn two_copies_that_grow_tell_each_event_once() {
     let mut engine = engine();

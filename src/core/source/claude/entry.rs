@@ -201,7 +201,7 @@ pub(super) fn surface(entrypoint: &Scalar<'_>) -> Surface {
 /// line with one of them is rarely of another type.
 const SPEAKING: [&[u8]; 4] = [b"\"assistant\"", b"\"user\"", b"\"system\"", b"\"progress\""];
 
-/// A longer line without meaning is not examined for its type, in bytes.
+/// A line without these words and longer than this, in bytes, is not examined for its type.
 pub(super) const GLANCE: usize = 4 << 10;
 
 /// Whether a line contains one of these words.

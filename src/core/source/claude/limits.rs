@@ -70,7 +70,7 @@ impl Form {
         let used = field(window, self.used)?;
         let used =
             used.as_f64().or_else(|| used.as_str()?.trim().parse().ok()).filter(|used| used.is_finite())?;
-        // A fraction converts to exact percents.
+        // Rounded, so that a fraction gives exact percents.
         let used_percent = (used / self.all * 100.0 * 1e6).round() / 1e6;
         let resets_at = field(window, self.resets_at).and_then(reset);
         Some(Window { minutes, used_percent: used_percent.clamp(0.0, 100.0), resets_at, ..Window::default() })

@@ -41,7 +41,7 @@ enum Said {
     Now,
     /// With all others, during a turn.
     Again,
-    /// With all others, before any new message.
+    /// With all others, without a running turn.
     Before,
 }
 

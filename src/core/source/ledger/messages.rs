@@ -1,18 +1,17 @@
-//! The usage of a file whose agent writes it message by message. Each message counts once, however often it is written.
+//! The usage of a file whose agent records it by message. Each message counts once, even if it is written repeatedly.
 //!
-//! A message of the model is written as several lines, each with the usage so far; lines of one message may stand apart,
+//! A message of the model is written as several lines, each with its usage so far. Lines of one message may be apart,
 //! may be repeated, and are copied into forks, resumed sessions and side questions. The rules:
 //!
-//! - of the lines of one message the best speaks for it, whole: of the conversation itself before a helper's, then the
-//!   greatest output, then the most tokens, then the later one; where a message is written again in place, the last one;
-//! - lines with one id are of several responses where a gateway gives every response the same id; how they are told
-//!   apart is [`Response::is`](crate::core::source::Response::is);
-//! - what another file is the first to have is not counted here; which messages those are is asked once, when the first
+//! - the best line of a message counts, whole: a line of the conversation itself before a helper's, then the greatest
+//!   output, then the most tokens, then the later one; if a message is rewritten in place, the last line;
+//! - lines with one id belong to several responses if a gateway gives every response the same id;
+//!   [`Response::is`](crate::core::source::Response::is) distinguishes them;
+//! - a message that another file had first is not counted here; these messages are asked for once, when the first
 //!   usage has been read, and nothing counts before the answer;
-//! - where lines say that they were copied and nobody has the original, they count, but as history.
+//! - lines that state they were copied, and whose original is missing, count as history.
 //!
-//! Kept per message are 88 bytes, for as long as the file is followed: that is what makes a repeated line worth nothing
-//! whenever it comes.
+//! Each message takes 88 bytes while the file is followed, so that a repeated line counts nothing at any time.
 
 mod spent;
 #[cfg(test)]
@@ -29,26 +28,26 @@ use crate::core::source::{Fact, Message, Response};
 use crate::core::usage::{Tokens, Usage};
 use spent::Spent;
 
-/// A message's id and a mark of one response with it.
+/// A message's id and a mark of one of its responses.
 pub type Mark = (u128, u64);
 
-/// One message of a file: enough to know it again in a copy.
+/// One message of a file, as far as needed to recognise its copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// Identifies the message.
+    /// The id of the message.
     pub message: u128,
-    /// Which response with that id it is of.
+    /// The response with that id.
     pub response: Response,
-    /// When a line of it was written.
+    /// The time of a line of it.
     pub at: Timestamp,
-    /// What it used by that line.
+    /// Its tokens by that line.
     pub tokens: Tokens,
     /// Whether it used more than that.
     pub at_least: bool,
 }
 
 impl Row {
-    /// What a copy of the line has too.
+    /// The marks that a copy of the line has, too.
     pub fn marks(&self) -> impl Iterator<Item = Mark> + use<> {
         let message = self.message;
         self.response.marks().map(move |mark| (message, mark))
@@ -58,28 +57,28 @@ impl Row {
 /// The token figures of one file.
 #[derive(Debug, Default)]
 pub struct Messages {
-    /// What is held back until it is known what belongs to another file.
+    /// Entries held back until it is known which belong to another file.
     held: Vec<Entry>,
-    /// What is marked so belongs to another file, in order; `None` before that is known.
+    /// The marks of messages that belong to another file, in order; `None` while they are not known.
     inherited: Option<Vec<Mark>>,
-    /// Those of them that were met.
+    /// The marks among them that were found.
     met: Vec<Mark>,
-    /// Whether more may belong to another file by now, which is asked when a message comes that is not known yet.
+    /// Whether more may belong to another file by now; this is asked at the next unknown message.
     asks_again: bool,
     /// Whether another file of the session may get the same lines, so that each new message has to be asked for.
     shared: bool,
-    /// Whether messages that count elsewhere, or were copied, were among the lines since the session's last account.
+    /// Whether copied messages, or messages that count elsewhere, came since the session's last account.
     copied: bool,
-    /// What was spent beyond what lines tell.
+    /// The tokens that no line contains.
     spent: Option<Box<Spent>>,
     messages: BTreeMap<u128, Best>,
-    /// The newest response with an id that several have.
+    /// The newest response of an id that several responses have.
     newest: BTreeMap<u128, u128>,
     usage: Usage,
     turn: Turn,
     /// Whether bytes were left out, so that the total is not known.
     total_hidden: bool,
-    /// How many messages are known to have used more than is written.
+    /// The number of messages that are known to have used more than is recorded.
     at_least: usize,
     changes: Vec<Change>,
 }
@@ -92,16 +91,16 @@ enum Entry {
     Delegated,
 }
 
-/// The line that speaks for a message.
+/// The best line of a message.
 #[derive(Debug, Clone, Copy)]
 struct Best {
     response: Response,
     tokens: Tokens,
     main: bool,
     at_least: bool,
-    /// Whether there is another response with its message's id, under which that one is kept.
+    /// Whether another response has the same message id, and is stored after this one.
     further: bool,
-    /// The turn in which the message was first seen.
+    /// The turn in which the message was first found.
     turn: u32,
 }
 
@@ -115,7 +114,7 @@ struct Turn {
 }
 
 impl Best {
-    /// Ties go to the later line.
+    /// The later line wins a tie.
     fn yields_to(&self, message: &Message) -> bool {
         let rank = |main: bool, tokens: &Tokens| (main, tokens.output, tokens.all());
         message.replaces || rank(message.main, &message.tokens) >= rank(self.main, &self.tokens)
@@ -203,7 +202,7 @@ impl Ledger for Messages {
         if self.shared || has_accounts || !self.held.is_empty() {
             return None;
         }
-        // That there is an original makes a difference to copied lines also where nothing of it was met.
+        // Whether there is an original matters for copied lines, even if none of its messages was found.
         let any = inherited.first().filter(|_| self.met.is_empty() && self.copied);
         let inherited = self.met.iter().chain(any).copied().collect();
         Some(Decided { inherited: Some(inherited) })
@@ -241,7 +240,7 @@ impl Messages {
         }
     }
 
-    /// What the whole session has spent so far by the agent's own account.
+    /// The tokens of the whole session so far, by the agent's own account.
     fn spent(&mut self, at: Timestamp, spent: Tokens) {
         if self.inherited.is_none() || !self.held.is_empty() {
             self.held.push(Entry::Spent(at, spent));
@@ -250,7 +249,7 @@ impl Messages {
         }
     }
 
-    /// A helper is called.
+    /// A helper is started.
     fn delegated(&mut self) {
         if self.inherited.is_none() || !self.held.is_empty() {
             self.held.push(Entry::Delegated);
@@ -261,7 +260,7 @@ impl Messages {
 
     fn account(&mut self, at: Timestamp, spent: Tokens) {
         let copied = std::mem::take(&mut self.copied);
-        // Of two files of a session the copy has the original's accounts too.
+        // If two files of a session are copies, the copy has the original's accounts, too.
         if self.total_hidden || copied && self.shared {
             return;
         }
@@ -278,7 +277,7 @@ impl Messages {
         })
     }
 
-    /// These messages belong to another file: the original's, of which this one is a copy.
+    /// These messages belong to another file, the original of this one.
     fn inherit(&mut self, marks: impl Iterator<Item = Mark>) {
         if self.inherited.is_some() && !self.wants_lineage() {
             return;
@@ -291,7 +290,7 @@ impl Messages {
         inherited.dedup();
         let orphaned = is_first && inherited.is_empty();
         let held = std::mem::take(&mut self.held);
-        // Of a copy without its original everything that is there at first is history.
+        // In a copy without its original, everything at the beginning is history.
         let is_copied = |entry: &Entry| matches!(entry, Entry::Message(_, message) if message.copied);
         let history = orphaned && held.iter().any(is_copied);
         for entry in held {
@@ -309,7 +308,7 @@ impl Messages {
         self.usage.last_turn_tokens = self.usage.session_total_tokens.map(|_| Tokens::ZERO);
     }
 
-    /// Under which id the response is kept that a line is of: the first one under the message's own.
+    /// The id under which the response of a line is stored: the first response under the message's own id.
     fn place(&self, message: &Message) -> u128 {
         let id = message.id;
         if !self.messages.contains_key(&id) {
@@ -317,7 +316,7 @@ impl Messages {
         }
         let is_of = |place: &u128| {
             let known = self.messages.get(place);
-            // A helper's copy of a message has a request of its own.
+            // A helper's copy of a message has its own request.
             known.is_some_and(|best| best.main != message.main || best.response.is(&message.response))
         };
         let newest = self.newest.get(&id).copied().unwrap_or(id);
@@ -341,7 +340,7 @@ impl Messages {
         if is_inherited {
             return;
         }
-        // What is going to be filled says nothing yet.
+        // A message that will be filled later has no figures yet.
         let is_empty = known.is_none() && message.replaces && tokens.is_zero();
         if is_empty || known.is_some_and(|known| !known.yields_to(message)) {
             return;
@@ -375,7 +374,7 @@ impl Messages {
     }
 }
 
-/// What a message's id is changed by for a further response with it. Done again, it is the id.
+/// The change to a message's id for a further response. Applied twice, it gives the id again.
 fn further(response: &Response) -> u128 {
     response.marks().next().map_or(0, |mark| u128::from(mark) << 64)
 }

@@ -1,18 +1,18 @@
-//! A file's own usage where running totals of the whole thread are written, told apart from history copied into it.
+//! A file's own usage if its agent records running totals of the whole thread, separated from copied history.
 //!
 //! Totals are repeated, restarted, and copied into forks and sub-agents. The rules:
 //!
-//! - equal totals change nothing; a total that falls is a restart, and that event's own last usage is what it added;
-//! - several processes may write into one file, each with totals of its own (`writers`);
-//! - a response may be told by a record of its own and by the totals: it counts once (`pairs`);
-//! - in a file that may begin with copied history nothing counts until it is decided where its own part begins: at the
-//!   line number that the first line names, at a turn that is younger than the file, at a record, where the rows stop
-//!   being those of the parent's files, or of a sibling's (`copied`);
-//! - a file whose history is in another one may repeat the totals that it goes on from.
+//! - equal totals change nothing; a falling total is a restart, and that event added its own last usage;
+//! - several processes may write into one file, each with its own totals (`writers`);
+//! - a response may be in its own record and in the totals: it counts once (`pairs`);
+//! - in a file that may begin with copied history, nothing counts until the beginning of its own part is decided: by
+//!   the line number in the first line, a turn newer than the file, a record, or the end of the rows that are in the
+//!   parent's files or a sibling's (`copied`);
+//! - a file whose history is in another file may repeat the totals from which it continues.
 //!
 //! Read next: [`crate::core::file`], which owns one ledger per file.
 //!
-//! Longer than other files because each way of beginning with history that is not own is one more state of the same machine.
+//! Longer than other files because each way of beginning with copied history is one more state of the same machine.
 
 mod copied;
 mod held;
@@ -35,29 +35,29 @@ use writers::Writers;
 
 pub use copied::{Row, row};
 
-/// History is copied within this time. What is written later is own.
+/// History is copied within this time. Later lines are own.
 const COPIED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The token figures of one file.
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
     origin: Origin,
-    /// Whether the next own row is the first after history that is not own, so that only its last usage counts.
+    /// Whether the next own row is the first after copied history, so that only its last usage counts.
     after_history: bool,
-    /// Whether the totals that it goes on from may be repeated first, because its history is in another file.
+    /// Whether the earlier totals may be repeated first, because the history is in another file.
     may_repeat: bool,
     writers: Writers,
     pairs: Pairs,
     usage: Usage,
-    /// Of the total, what the thread had used before this file.
+    /// The part of the total that the thread had used before this file.
     before: Tokens,
     turn: Turn,
     total_hidden: bool,
     begun_at: Option<Timestamp>,
     own_from_ordinal: Option<u64>,
-    /// The figures without what counts as own only because the file rested before its first own line came.
+    /// The figures without lines that count as own only because the file rested before its first own line came.
     doubted: Option<Doubted>,
-    /// Whether other files decided something.
+    /// Whether other files decided anything.
     by_others: bool,
     changes: Vec<Change>,
 }
@@ -90,7 +90,7 @@ impl Totals {
             ..Self::default()
         };
         if may_hold_copies && meta.own_from_ordinal.is_some() {
-            // However little of the file is there yet, what comes first is copied.
+            // The first lines are copied, even if little of the file exists yet.
             ledger.origin = Origin::Copied { held: Vec::new() };
         } else if may_hold_copies || meta.history_elsewhere {
             ledger.origin = Origin::undecided(false);
@@ -133,7 +133,7 @@ impl Ledger for Totals {
         std::mem::take(&mut self.changes)
     }
 
-    /// Copied history cannot be told from own any more.
+    /// Copied history can no longer be separated from own lines.
     fn jump(&mut self) {
         self.turn.whole = false;
         self.usage.last_turn_tokens = None;
@@ -155,7 +155,7 @@ impl Ledger for Totals {
         matches!(self.origin, Origin::Undecided { rows, .. } if rows > 0)
     }
 
-    /// The parent's files, else siblings'.
+    /// The rows of the parent's files, else siblings'.
     fn set_lineage(&mut self, candidates: &[Vec<UsageRow>]) {
         if !self.wants_lineage() {
             return;
@@ -202,7 +202,7 @@ impl Totals {
         }
     }
 
-    /// The number of the line at hand.
+    /// The number of the current line.
     fn ordinal(&mut self, ordinal: u64) {
         if self.own_from_ordinal.is_none_or(|own| ordinal < own) {
             return;
@@ -215,7 +215,7 @@ impl Totals {
         }
     }
 
-    /// A turn begins, by the file's own record or by the user's prompt; when, in seconds, where it says so.
+    /// A turn begins, by the file's own record or by the user's prompt; with its time in seconds, if there is one.
     fn turn_started(&mut self, id: Option<&str>, started_at: Option<u64>) {
         let is_own = self.is_own_turn(id, started_at);
         let id = id.map(str::to_owned);
@@ -249,7 +249,7 @@ impl Totals {
         self.begin_turn(id);
     }
 
-    /// Whether a turn began in this file; `None` where nothing tells. Its id and its time were copied as they were.
+    /// Whether a turn began in this file; `None` if that is not known. A copied turn keeps its id and time.
     fn is_own_turn(&self, id: Option<&str>, started_at: Option<u64>) -> Option<bool> {
         let begun_at = self.begun_at?;
         let by_id = id.and_then(uuid7_time).map(|at| at >= begun_at);
@@ -274,11 +274,11 @@ impl Totals {
             Origin::Undecided { held, rows, .. } => {
                 let mut count = count;
                 if self.may_repeat {
-                    // Limits are new also beside totals that are repeated.
+                    // Limits are new even if the totals are repeated.
                     self.changes.extend(count.limits.take().map(|limits| Change::Limits(at, limits)));
                 }
                 if count.limits.is_some() {
-                    // Only the newest can matter, and it stands after every older one.
+                    // Only the newest can matter, and it comes after every older one.
                     for entry in held.iter_mut() {
                         if let Entry::Count { count, .. } = entry {
                             count.limits = None;
@@ -299,8 +299,8 @@ impl Totals {
         }
     }
 
-    /// One response's own usage, and the thread's with it. Records are never copied: one of this thread is own, and so is
-    /// everything behind it.
+    /// One response's own usage, and the thread's with it. Records are never copied: a record of this thread is own,
+    /// and so is everything after it.
     fn response(&mut self, at: Timestamp, response: Option<&str>, usage: Counters, thread: Option<Counters>) {
         if response.is_some_and(|id| self.pairs.is_repeated(id)) {
             return;
@@ -320,7 +320,7 @@ impl Totals {
         self.origin = Origin::Own;
     }
 
-    /// Everything that is held back turns out to be copied.
+    /// All held entries turn out to be copied.
     fn settle_history(&mut self) {
         let held = match &mut self.origin {
             Origin::Undecided { held, .. } | Origin::Copied { held } => std::mem::take(held),
@@ -334,7 +334,7 @@ impl Totals {
         }
     }
 
-    /// The first own line that the header names does not come, as in migrated files: the held lines are own.
+    /// The first own line in the header does not come, as in migrated files: the held lines are own.
     fn mark_is_wrong(&mut self) {
         let Origin::Copied { held } = &mut self.origin else { return };
         let held = std::mem::take(held);
@@ -361,7 +361,7 @@ impl Totals {
     fn copied_row(&mut self, info: Option<CountInfo>) {
         let Some(info) = info else { return };
         self.writers.begin_at(info.total);
-        // What is repeated of the thread's own is known by it.
+        // A repetition of the thread's own rows is recognised by this.
         self.begin_at(&info.total);
     }
 
@@ -373,7 +373,7 @@ impl Totals {
 
     fn own_count(&mut self, at: Timestamp, count: Count) {
         if let Some(limits) = count.limits {
-            // The same total again is of no other response.
+            // A repeated total belongs to no other response.
             let fresh = count.info.is_some_and(|info| self.writers.latest() != Some(&info.total));
             self.changes.push(Change::Limits(at, LimitsFact { fresh, ..limits }));
         }
@@ -384,7 +384,7 @@ impl Totals {
         self.add(at, added);
     }
 
-    /// What one row of the session's own adds to what is known already.
+    /// What one row of the session itself adds.
     fn rise(&mut self, info: &CountInfo) -> Tokens {
         let before = info.total.before(info.last.as_ref());
         let is_repeated = self.writers.latest() == Some(&info.total);
@@ -407,7 +407,7 @@ impl Totals {
         self.pairs.count(last, rise.minus(&last))
     }
 
-    /// What the thread had used before the first line that counts is its own, unless it began as somebody else's.
+    /// The tokens that the thread had used before the first line that counts are its own, unless it began as a copy.
     fn begin_at(&mut self, before: &Counters) {
         if self.usage.session_total_tokens.is_none() && !self.after_history {
             self.before = before.tokens();

@@ -1,9 +1,10 @@
-//! What a session spent that no line of it tells: `/compact`, side questions, titles, the end of a broken answer.
+//! The tokens of a session that none of its lines contains: `/compact`, side questions, titles, the end of a broken
+//! answer.
 //!
-//! Claude Code writes at the end of a process what the whole session has spent (`cost-state`), helpers included, over all
-//! its processes. What is left of that when everything that lines tell is taken off, those of helpers too, is the
-//! session's own. Where it cannot be told from a helper's use, or does not cover what lines tell, nothing is made of it:
-//! a total that is too small is better than a wrong one.
+//! At the end of a process Claude Code records the tokens of the whole session (`cost-state`), over all its processes
+//! and with helpers. The rest after subtracting all lines, those of helpers included, belongs to the session itself.
+//! If it cannot be separated from a helper's use, or is less than the lines contain, it is ignored: a total that is
+//! too small is better than a wrong one.
 
 use jiff::Timestamp;
 
@@ -13,20 +14,20 @@ use crate::core::usage::Tokens;
 /// The accounts of one file.
 #[derive(Debug, Default)]
 pub(super) struct Spent {
-    /// From where the accounts count; `None` before the first one that can be used.
+    /// The account from which the others count; `None` before the first usable one.
     from: Option<Account>,
     /// The newest account.
     newest: Account,
-    /// Accounts for which it is still to be learnt what helpers used.
+    /// Accounts for which the helpers' tokens are not known yet.
     pending: Vec<Pending>,
-    /// What no line tells, of counts that are over and of the one at hand.
+    /// The tokens that no line contains, of earlier counts and the current one.
     before: Tokens,
     now: Tokens,
-    /// How many calls were to start helpers.
+    /// The number of calls that start helpers.
     calls: usize,
 }
 
-/// What was spent so far, by the account and by lines.
+/// The tokens so far, by the account and by lines.
 #[derive(Debug, Clone, Copy, Default)]
 struct Account {
     told: Tokens,
@@ -37,51 +38,51 @@ struct Account {
 struct Pending {
     at: Timestamp,
     told: Tokens,
-    /// What the file's own lines tell.
+    /// The tokens in the file's own lines.
     own: Tokens,
     calls: usize,
-    /// Whether lines before it were copied from elsewhere since the account before.
+    /// Whether lines since the account before were copied from elsewhere.
     copied: bool,
-    /// When the session went on.
+    /// When the session continued.
     until: Option<Timestamp>,
 }
 
 impl Spent {
-    /// An account, behind a line of this time.
+    /// An account, after a line with this time.
     pub(super) fn told(&mut self, at: Timestamp, told: Tokens, own: Tokens, copied: bool) {
         let calls = self.calls;
         self.pending.push(Pending { at, told, own, calls, copied, until: None });
     }
 
-    /// The session goes on.
+    /// The session continues.
     pub(super) fn goes_on(&mut self, at: Timestamp) {
         for pending in self.pending.iter_mut().filter(|pending| pending.until.is_none() && pending.at < at) {
             pending.until = Some(at);
         }
     }
 
-    /// Whether there were any.
+    /// Whether there were any accounts.
     pub(super) fn has_accounts(&self) -> bool {
         self.from.is_some() || !self.pending.is_empty()
     }
 
-    /// A helper is called.
+    /// A helper is started.
     pub(super) fn called(&mut self) {
         self.calls += 1;
     }
 
-    /// Whether helpers' rows are needed: for accounts that are followed by something, or for all of them.
+    /// Whether helpers' rows are needed: for accounts that lines follow, or for all of them.
     pub(super) fn wants_helpers(&self, at_end: bool) -> bool {
         self.pending.iter().any(|pending| at_end || pending.until.is_some())
     }
 
-    /// What no line tells, in all.
+    /// The sum of tokens that no line contains.
     pub(super) fn unlisted(&self) -> Tokens {
         self.before.plus(&self.now)
     }
 
-    /// The rows of the helpers' files, one list each, without those of messages that count elsewhere. Gives by how much
-    /// what no line tells has risen each time, with the time of the line before.
+    /// Takes the rows of the helpers' files, one list each, without messages that count elsewhere. Returns each rise
+    /// of the tokens that no line contains, with the time of the line before.
     pub(super) fn set_helpers(&mut self, helpers: &[Vec<Row>], at_end: bool) -> Vec<(Timestamp, Tokens)> {
         let mut risen = Vec::new();
         for pending in
@@ -103,12 +104,12 @@ impl Spent {
             Account { told: pending.told, listed: pending.own.plus(&of_helpers.unwrap_or_default()) };
         let fell = account.told != account.told.plus(&self.newest.told.minus(&account.told));
         if fell {
-            // Another count, from nothing.
+            // Another count, from zero.
             self.before = self.before.plus(&self.now);
             self.now = Tokens::ZERO;
             self.from = Some(Account { told: Tokens::ZERO, ..self.newest });
         } else if pending.copied {
-            // A copy's count may have what was spent where it was copied from, or not.
+            // A copy's count may or may not include the tokens of its original.
             self.before = self.before.plus(&self.now);
             self.now = Tokens::ZERO;
             self.from = Some(account);
@@ -126,7 +127,7 @@ impl Spent {
     }
 }
 
-/// What helpers used before a time; `None` where lines are known to tell less than that.
+/// The tokens of helpers before a time; `None` if lines are known to have less than was used.
 fn used(helpers: &[Vec<Row>], until: Option<Timestamp>) -> Option<Tokens> {
     let mut sum = Tokens::ZERO;
     for rows in helpers {
@@ -163,7 +164,8 @@ mod tests {
         Row { message: 1, response, at: at(second), tokens: used, at_least: false }
     }
 
-    /// Accounts one after the other, each with what lines told before it; what no line tells after all of them.
+    /// The tokens that no line contains after all accounts. Each account comes with the tokens of the lines before
+    /// it.
     fn rest(accounts: &[(u64, u64)], helpers: &[Vec<Row>]) -> u64 {
         let mut spent = Spent::default();
         let mut sum = 0;
@@ -191,7 +193,7 @@ mod tests {
     #[test]
     fn nothing_is_made_of_an_account_that_does_not_cover_what_lines_tell() {
         assert_eq!(rest(&[(100, 170)], &[]), 0);
-        // Two processes, each with an account of its own.
+        // Two processes, each with its own account.
         assert_eq!(rest(&[(150, 220), (170, 220)], &[]), 0);
         let mut spent = Spent::default();
         spent.told(at(1), tokens(100, 5), tokens(50, 6), false);

@@ -1,4 +1,4 @@
-//! Each way in which a message's line is written again.
+//! Every way in which a message's line is written again.
 
 use std::num::NonZeroU64;
 
@@ -66,7 +66,7 @@ fn responses_with_one_id_and_no_request_are_told_apart_by_their_input_after_anot
         for (input, step, output) in lines {
             ledger.message(NOW, &of(input, step + steps, output));
         }
-        // Lines that are written again are known by their input.
+        // Repeated lines are recognised by their input.
         let total = ledger.usage().session_total_tokens.map(|total| total.blended());
         assert_eq!(total, Some(30 + 34 + 55));
     }

@@ -1,4 +1,4 @@
-//! Which usage lines at a file's beginning are those of other files.
+//! Finds the usage lines at a file's beginning that belong to other files.
 
 use std::cmp::Reverse;
 
@@ -9,10 +9,10 @@ use crate::core::source::ledger::UsageRow;
 use crate::core::source::{CountInfo, Counters};
 use crate::core::time::elapsed;
 
-/// Copied lines carry the moment of the copy, one right after the other; a model needs longer than this to answer.
+/// Copied lines have the time of the copy, in direct succession; a model needs longer than this to answer.
 const COPY_PACE_MILLIS: u128 = 1000;
 
-/// The token figures of one usage line: enough to recognise a copied line.
+/// The token figures of one usage line, as far as needed to recognise a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// The last response's.
@@ -26,11 +26,11 @@ pub fn row(info: &CountInfo) -> Row {
     Row { last: info.last.unwrap_or_default(), total: info.total }
 }
 
-/// Other files, and how far their rows have been met.
+/// Other files, and the position up to which their rows were found.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Originals {
     files: Vec<Vec<Row>>,
-    /// Which file, and the row in it that would come next.
+    /// The file, and the index of the next row in it.
     next: Option<(usize, usize)>,
 }
 
@@ -40,10 +40,8 @@ impl Originals {
         Self { files: files.iter().map(rows).collect(), next: None }
     }
 
-    /// How many of `rows`, from their beginning, are theirs.
-    ///
-    /// A copy begins at a file's first row, or later where its head was trimmed. A thread that goes on in another file was
-    /// copied from all of its files.
+    /// How many of `rows`, from their beginning, are theirs. A copy begins at a file's first row, or later if its
+    /// beginning was trimmed. A thread that continues in another file was copied from all of its files.
     pub(super) fn meet(&mut self, rows: &[Row]) -> usize {
         let begins = |(number, file): (usize, &Vec<Row>)| {
             let (run, end) = common_run(rows, file);
@@ -55,7 +53,7 @@ impl Originals {
         run + rows.iter().skip(run).take_while(|row| self.is_next(row)).count()
     }
 
-    /// Whether this is the row that comes next; then the one behind it is.
+    /// Whether this is the next row; if so, moves on to the one after it.
     pub(super) fn is_next(&mut self, row: &Row) -> bool {
         let Some((number, place)) = self.next else { return false };
         let at = |number: usize, place: usize| self.files.get(number).and_then(|file| file.get(place));
@@ -76,13 +74,13 @@ impl Originals {
         self.next.is_some_and(|next| !is_over(next) || self.files.len() > 1)
     }
 
-    /// How many rows, from the beginning, are any of theirs.
+    /// How many rows, from the beginning, are in any of the files.
     pub(super) fn repeated(&self, rows: &[Row]) -> usize {
         rows.iter().take_while(|row| self.files.iter().any(|file| file.contains(row))).count()
     }
 }
 
-/// The longest run of `rows`, from its beginning, that stands anywhere in `other`: its length and where it ends there.
+/// The longest run of `rows`, from its beginning, that is anywhere in `other`: its length and its end there.
 fn common_run(rows: &[Row], other: &[Row]) -> (usize, usize) {
     (0..other.len())
         .filter(|start| other.get(*start) == rows.first())
@@ -95,8 +93,8 @@ fn common_run(rows: &[Row], other: &[Row]) -> (usize, usize) {
         .unwrap_or_default()
 }
 
-/// Where nothing but another session's first line tells of a copy: rows older than the session, or written at the
-/// pace of a copy.
+/// If only another session's first line shows a copy: rows that are older than the session, or written at the pace of
+/// a copy.
 pub(super) fn copied_by_time(held: &[Entry], begun_at: Option<Timestamp>) -> usize {
     let mut before: Option<Timestamp> = None;
     let mut copied = 0;

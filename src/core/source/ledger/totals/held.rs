@@ -1,21 +1,21 @@
-//! Where a file stands between copied and own history, and what is held back until that is decided.
+//! The position of a file between copied and own history, and the entries held back until that is decided.
 
 use jiff::Timestamp;
 
 use super::copied::{Originals, Row, row};
 use crate::core::source::{Count, CountInfo};
 
-/// Where the file stands between copied and own history.
+/// The position of a file between copied and own history.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Origin {
-    /// What comes is the session's own.
+    /// Lines are the session's own.
     #[default]
     Own,
-    /// What comes is copied, until the session's own part is marked. What is held would be own if that mark were wrong.
+    /// Lines are copied, until the mark of the session's own part. `held` is own if that mark is wrong.
     Copied { held: Vec<Entry> },
-    /// Nothing has decided yet; what came is held back.
+    /// Not decided yet; entries are held back.
     Undecided { held: Vec<Entry>, rows: usize, foreign_meta: bool },
-    /// All rows so far are those of other files.
+    /// All rows so far belong to other files.
     Following(Originals),
 }
 

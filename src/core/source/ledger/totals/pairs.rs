@@ -1,12 +1,12 @@
-//! Which record and which count are of the same response.
+//! Matches the record and the count of one response.
 //!
-//! A record comes before its count, or after it. Some have no counterpart: a compaction's record, a background
-//! classifier's, a count of a response that has no id. Only what is equal is a pair, so that nothing is taken off a count
-//! that has nothing to do with it.
+//! A record comes before its count, or after it. Some have no counterpart: the record of a compaction or a background
+//! classifier, the count of a response without an id. Only equal tokens are a pair, so that nothing is subtracted
+//! from an unrelated count.
 
 use crate::core::usage::Tokens;
 
-/// How many response ids are remembered: repeats of a line follow it closely.
+/// How many response ids are remembered; repetitions of a line follow it closely.
 const REMEMBERED_RESPONSES: usize = 32;
 
 /// How many records may wait for their count.
@@ -15,7 +15,7 @@ const WAITING_RECORDS: usize = 64;
 /// How many counts may wait for their record.
 const WAITING_COUNTS: usize = 8;
 
-/// What waits for its counterpart.
+/// The records and counts that wait for their counterpart.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pairs {
     records: Vec<Tokens>,
@@ -24,7 +24,7 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    /// Whether a response was recorded before. It is from now on.
+    /// Whether a response was recorded before. Records it.
     pub(super) fn is_repeated(&mut self, response: &str) -> bool {
         if self.responses.iter().any(|known| known == response) {
             return true;
@@ -33,7 +33,7 @@ impl Pairs {
         false
     }
 
-    /// What a record tells that no count has.
+    /// The tokens of a record that no count has.
     pub(super) fn record(&mut self, used: Tokens) -> Tokens {
         if let Some(place) = self.counts.iter().rposition(|count| *count == used) {
             self.counts.remove(place);
@@ -43,7 +43,8 @@ impl Pairs {
         used
     }
 
-    /// What a count tells that no record has: of the last response, and of those before it that it is the first to count.
+    /// The tokens of a count that no record has: of the last response, and of those before it that it is the first to
+    /// count.
     pub(super) fn count(&mut self, last: Tokens, others: Tokens) -> Tokens {
         let unrecorded = self.unrecorded(last);
         if !unrecorded.is_zero() {
@@ -52,7 +53,7 @@ impl Pairs {
         unrecorded.plus(&self.unrecorded(others))
     }
 
-    /// A record of a count that was written in an earlier turn comes no more.
+    /// Records of counts from an earlier turn no longer come.
     pub(super) fn turn_started(&mut self) {
         self.counts.clear();
     }
@@ -61,7 +62,7 @@ impl Pairs {
         if used.is_zero() {
             return used;
         }
-        // One response, or some in a row; the newest first.
+        // One response, or several in a row; the newest first.
         for end in (1..=self.records.len()).rev() {
             let mut sum = Tokens::ZERO;
             for start in (0..end).rev() {
@@ -91,7 +92,7 @@ mod tests {
         Tokens { input, ..Tokens::ZERO }
     }
 
-    /// What records (`r`) and counts (`c`) add, in this order.
+    /// The tokens that records (`r`) and counts (`c`) add, in this order.
     fn adds(lines: &[(char, u64)]) -> Vec<u64> {
         let mut pairs = Pairs::default();
         let line = |(kind, input): &(char, u64)| match kind {

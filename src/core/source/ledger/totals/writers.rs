@@ -1,41 +1,41 @@
-//! The running counters of every process that writes into a file.
+//! The running counters of each process that writes into a file.
 //!
-//! Two processes that have resumed one thread append to one file, and each adds what it uses to its own counters. A count
-//! tells whose it is: less its last usage, it is what that process wrote before.
+//! Two processes that have resumed one thread append to one file, and each adds its use to its own counters. A count
+//! shows its process: without its last usage, it equals that process's earlier count.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::core::source::{CountInfo, Counters};
 
-/// More processes than this do not write at once.
+/// No more processes write at once.
 const WRITERS: usize = 4;
 
-/// How many earlier totals are remembered, for a process that goes on from one of them.
+/// How many earlier totals are remembered, for a process that continues from one of them.
 const REMEMBERED: usize = 4096;
 
-/// The counters as last written, by each process.
+/// The last counters of each process.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Writers {
-    /// The latest last.
+    /// The newest last.
     totals: Vec<Counters>,
-    /// Totals that were written, hashed.
+    /// Hashes of earlier totals.
     passed: VecDeque<u64>,
 }
 
 impl Writers {
-    /// The counters as last written.
+    /// The last counters.
     pub(super) fn latest(&self) -> Option<&Counters> {
         self.totals.last()
     }
 
-    /// Begins with these counters, whoever wrote them.
+    /// Starts with these counters of any process.
     pub(super) fn begin_at(&mut self, total: Counters) {
         self.totals = vec![total];
         self.passed = VecDeque::from([hash(&total)]);
     }
 
-    /// By how much a count raises the counters of the process that wrote it. The first one must have begun.
+    /// By how much a count raises the counters of its process. The first one must have begun.
     pub(super) fn rise(&mut self, info: &CountInfo) -> Counters {
         let CountInfo { total, last, .. } = *info;
         let latest = self.totals.pop().unwrap_or_default();
@@ -55,14 +55,14 @@ impl Writers {
                 return Counters::default();
             }
             if let Some(own) = place(&self.totals, before) {
-                // Another process goes on.
+                // Another process continues.
                 self.totals.remove(own);
                 self.totals.push(latest);
                 self.wrote(total);
                 return last.unwrap_or_default();
             }
             if before.is_some_and(|before| self.passed.contains(&hash(&before))) {
-                // Another one begins where the thread once was, or the same one went back there.
+                // Another process begins at an earlier total of the thread, or the same one went back there.
                 self.totals.push(latest);
                 self.wrote(total);
                 return last.unwrap_or_default();
@@ -95,7 +95,7 @@ fn hash(counters: &Counters) -> u64 {
 mod tests {
     use super::*;
 
-    /// What each `(total, last)` adds, from nothing.
+    /// The tokens that each `(total, last)` adds, from zero.
     fn rises(counts: &[(u64, u64)]) -> Vec<u64> {
         let of = |input| Counters { input, total: input, ..Counters::default() };
         let mut writers = Writers::default();
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(rises(&[(100, 100), (150, 50), (30, 30), (70, 40)]), [100, 50, 30, 40]);
         assert_eq!(rises(&[(100, 100), (150, 50), (900, 900)]), [100, 50, 900], "from nothing, and above");
         assert_eq!(rises(&[(100, 100), (150, 50), (400, 300)]), [100, 50, 300], "from an earlier total");
-        // Equal responses come by equal totals again.
+        // Equal responses give equal totals again.
         let equal = [(10, 10), (20, 10), (30, 10), (10, 10), (20, 10), (30, 10), (40, 10)];
         assert_eq!(rises(&equal), [10; 7]);
     }
