@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn doubles_to_its_end_and_starts_over() {
+    fn waits_double_up_to_the_last_and_start_over_after_a_success() {
         let mut random = SplitMix::new(7);
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         for expected in [1, 2, 4, 8, 16, 32, 60, 60].map(Duration::from_secs) {

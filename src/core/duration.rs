@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_people_write() {
+    fn durations_are_read_with_units_and_fractions() {
         let check = |text: &str, milliseconds: u64| {
             assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         };
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn a_wrong_duration_gives_its_reason() {
         let check = |text: &str, message: &str| assert_eq!(parse(text), Err(message.to_owned()), "{text}");
         check("", "it is empty");
         check("15", "no unit after 15");

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cursor_gets_every_line_from_its_beginning_on_once() {
+    fn each_cursor_gets_every_later_line_once() {
         let mut log = log();
         let first = log.cursor(0);
         push(&mut log, "a");
@@ -226,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_go_up_by_one_whether_or_not_somebody_listens() {
+    fn event_numbers_rise_by_one_even_without_a_listener() {
         let mut log = log();
-        push(&mut log, "nobody hears it");
+        push(&mut log, "no listener");
         assert!(log.lines.is_empty());
         log.cursor(1);
         log.push(LATER, |at| {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_comes_back_gets_exactly_what_it_has_missed_or_nothing_at_all() {
+    fn a_returning_listener_gets_exactly_the_missed_lines_or_none() {
         let mut log = log();
         let only = log.cursor(0);
         for text in ["a", "b", "c"] {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_kept_for_a_minute_after_the_last_one_left_and_not_longer() {
+    fn lines_are_kept_for_a_minute_after_the_last_listener_left() {
         let mut log = log();
         let only = log.cursor(0);
         log.drop_cursor(LATER, only);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_does_not_read_is_left_behind_and_memory_is_bounded() {
+    fn a_listener_that_does_not_read_falls_behind_and_memory_is_bounded() {
         let mut log = log();
         let (slow, quick) = (log.cursor(0), log.cursor(0));
         let long = "x".repeat(MOST / 8);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_daemon_gets_what_the_slowest_has_not_heard() {
+    fn the_next_daemon_gets_the_lines_that_the_slowest_listener_lacks() {
         let mut log = log();
         let slow = log.cursor(0);
         for text in ["a", "b", "c"] {

@@ -302,7 +302,7 @@ mod tests {
     use crate::core::lines::LINE_LIMIT;
 
     #[test]
-    fn usage_counts_however_long_the_text_beside_it() {
+    fn usage_counts_beside_a_text_of_any_length() {
         let text = "x".repeat(LINE_LIMIT);
         let line = format!(
             r#"{{"sessionId":"s","type":"assistant","uuid":"u","timestamp":"2026-09-01T10:00:00Z","message":{{"id":"m","model":"claude-opus-5","content":[{{"type":"text","text":"{text}"}}],"usage":{{"input_tokens":3,"output_tokens":40}}}}}}"#

@@ -18,7 +18,7 @@ pub fn long(bytes: &[u8]) -> u128 {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn hashes_are_those_of_the_definition() {
+    fn hashes_equal_the_reference_values() {
         assert_eq!(super::short(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(super::short(b"a"), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(super::long(b"a"), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_stays() {
+    fn a_line_that_fits_is_unchanged() {
         assert_eq!(fitted("Thinking").as_deref(), Some("Thinking"));
         assert_eq!(fitted(&"é".repeat(128)), Some("é".repeat(128)));
         assert_eq!(fitted(&"🦀".repeat(64)), Some("🦀".repeat(64)));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_is_absent_and_one_unit_is_padded() {
+    fn an_empty_line_is_absent_and_one_unit_is_padded() {
         assert_eq!(fitted(""), None);
         assert_eq!(fitted(" \u{200B}\n"), None);
         assert_eq!(fitted("x").as_deref(), Some("x."));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn too_long_is_cut_between_clusters() {
+    fn a_long_line_is_cut_between_clusters() {
         assert_eq!(fitted(&"é".repeat(129)), Some("é".repeat(127) + "…"));
         assert_eq!(fitted(&"🦀".repeat(65)), Some("🦀".repeat(63) + "…"));
         let family = "👨‍👩‍👧‍👦";

@@ -177,13 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_counts_once_its_end_is_there() {
+    fn a_line_counts_when_its_newline_arrives() {
         assert_eq!(lines(&[b"a", b"b\nc"]), ["ab"]);
         assert_eq!(lines(&[b"a\r\n\n  \n\0\0\nb\n"]), ["a", "b"]);
     }
 
     #[test]
-    fn a_last_line_that_is_whole_needs_no_end() {
+    fn a_complete_last_line_needs_no_newline() {
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(LINE_LIMIT));
         for (line, after, told) in [
             ("{\"a\":1}", "\n", 1),

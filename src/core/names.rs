@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worktree_that_claude_code_made_is_its_repository() {
+    fn the_project_of_a_claude_code_worktree_is_its_repository() {
         for (folder, name) in [
             ("/home/u/app", Some("app")),
             ("/home/u/app/", Some("app")),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn models() {
+    fn model_names_are_those_people_use() {
         for (id, expected) in [
             ("gpt-5.6-sol", "GPT-5.6 Sol"),
             ("gpt-5", "GPT-5"),
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_goes() {
+    fn invisible_characters_are_removed() {
         for (text, expected) in [
             ("  a \t\r\n b\u{2028}c\u{2029}d\u{A0}e\u{3000} ", "a b c d e"),
             ("a\u{0}b\u{1B}[31mc\u{7F}\u{85}d", "ab[31mc d"),
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn piles_of_marks_go() {
+    fn piles_of_marks_are_removed() {
         let pile = format!("a{}b", "\u{301}".repeat(500));
         assert_eq!(visible(&pile), "ab");
         assert_eq!(visible("e\u{301}"), "e\u{301}");

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn shorter_takes_a_digit_away() {
+    fn shorter_has_one_digit_less() {
         for (value, expected) in [
             (999, "999"),
             (1_893, "1.9K"),

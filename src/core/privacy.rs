@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_ways_to_write_a_folder_the_stricter_counts() {
+    fn of_two_paths_of_a_folder_the_stricter_counts() {
         let policy =
             policy(&[("/data/acme", Show::Hide), ("/home/u/open", Show::Full), ("/x", Show::Generic)]);
         let others = |others: &[&str]| others.iter().map(|other| (*other).to_owned()).collect::<Vec<_>>();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_holds_where_its_links_lead() {
+    fn a_rule_holds_at_the_targets_of_its_links() {
         let rules = [("/home/u/clients/**", Show::Hide), ("/home/u/clients/open/**", Show::Full)];
         let others = [
             ("/home/u/clients/**", "/data/clients/**"),

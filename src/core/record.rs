@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_nobodys_month() {
+    fn other_file_names_have_no_month() {
         for name in [
             "2026-13.jsonl",
             "2026-1.jsonl",
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_goes_when_its_last_moment_is_too_old() {
+    fn a_file_is_too_old_when_its_last_moment_is() {
         let check = |name: &str, keep: Duration, now: &str, expected: bool| {
             assert_eq!(is_too_old(name, keep, at(now)), expected, "{name} {keep:?} {now}");
         };
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn restored_figures_that_are_there_are_no_gap() {
+    fn recorded_restored_figures_are_not_a_gap() {
         let mut recorded = Recorded::default();
         recorded.read((line(usage("a", 5, false)) + &line(usage("a", 7, false))).as_bytes());
         assert!(!recorded.lacks(&usage("a", 7, true)));
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_recorded_before_is_not_recorded_as_news_again() {
+    fn recorded_events_are_not_recorded_again_as_new() {
         let mut recorded = Recorded::default();
         recorded.read(line(usage("a", 7, false)).as_bytes());
         assert!(!recorded.lacks(&usage("a", 5, false)) && !recorded.lacks(&usage("a", 7, false)));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_any_kind_do_no_harm() {
+    fn invalid_lines_are_ignored() {
         let mut recorded = Recorded::default();
         recorded.read(b"\n{}\nnull\n\xff\xfe\n{\"session\":1}\n\0\0\0");
         recorded.read(line(usage("a", 7, false)).as_bytes());

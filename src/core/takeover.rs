@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn another_user_is_not_ended_even_by_one_who_may() {
+    fn a_process_of_another_user_is_never_ended() {
         let own = changed(record(), |own| own.uid = Some(0));
         assert!(matches!(verify(&record(), &own, Some(&process())), Verdict::NotOurs(_)));
     }
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_the_one_that_started_later_stays() {
+    fn of_two_daemons_the_later_one_stays() {
         let early = record();
         let late = changed(record(), |late| late.start_time = Some(1001));
         let same_tick = changed(record(), |same| same.pid = 4243);
@@ -367,7 +367,7 @@ mod tests {
         assert_eq!(hand_over(&late, &early, false), Err(Refusal::StartedLater));
         assert_eq!(hand_over(&early, &same_tick, false), Ok(()));
         assert_eq!(hand_over(&same_tick, &early, false), Err(Refusal::StartedLater));
-        assert_eq!(hand_over(&late, &early, true), Err(Refusal::StartedLater), "whatever is to be replaced");
+        assert_eq!(hand_over(&late, &early, true), Err(Refusal::StartedLater), "even with `--replace`");
 
         let unknown = changed(record(), |unknown| unknown.start_time = None);
         let other_boot = changed(late, |late| late.boot_id = None);
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_each_answer_leads_to() {
+    fn each_answer_has_its_next_step() {
         let own = changed(record(), |own| (own.pid, own.start_time) = (5000, Some(2000)));
         let later = changed(record(), |late| late.start_time = Some(3000));
         let newer = changed(record(), |newer| newer.version = "2.0.0".to_owned());

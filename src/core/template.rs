@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn outer_text_belongs_to_the_outer_words() {
+    fn text_at_the_ends_belongs_to_the_outer_words() {
         use Word::{Activity, Model};
         check("Now {activity} with {model}!", &[], "Now A with M!");
         check("Now {activity} with {model}!", &[Activity], "M!");
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
+    fn template_mistakes_are_named() {
         for (source, expected) in [
             ("{projct}", "unknown word `{projct}`, the nearest is `{project}`"),
             ("{Model}", "unknown word `{Model}`, the nearest is `{model}`"),

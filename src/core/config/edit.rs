@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_changes_and_nothing_else() {
+    fn an_edit_changes_one_value_and_nothing_else() {
         check("", "[discord]\napplication_id = ID\n");
         check("# mine", "# mine\n\n[discord]\napplication_id = ID\n");
         check("[discord]", "[discord]\napplication_id = ID");
@@ -161,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_table_is_left_alone() {
+    fn a_text_that_looks_like_a_table_is_not_edited() {
         let text = "[card]\nstate = \"\"\"\n[discord]\n#application_id = 1\n\"\"\"\n";
         check(text, &format!("{text}\n[discord]\napplication_id = ID\n"));
     }
 
     #[test]
-    fn what_cannot_be_done_safely_is_refused() {
+    fn an_unsafe_edit_is_refused() {
         for text in ["discord = { clients = \"all\" }\n", "discord = 3\n", "[discord\n", "a = 1\na = 2\n"] {
             assert_eq!(set_id(text), Err(CannotEdit), "{text}");
         }
@@ -181,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_file_says_the_same_as_before_and_the_new_value(
+        fn any_edited_file_has_its_earlier_values_and_the_new_one(
             lines in prop::collection::vec(prop::sample::select(vec![
                 "", "# text", "[discord]", "[card]", "[privacy]", "[[privacy.rule]]", "application_id = \"1\"",
                 "#application_id = \"\"", "clients = [", "]", "discord.clients = 'x'", "state = \"\"\"", "\"\"\"",

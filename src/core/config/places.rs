@@ -45,7 +45,7 @@ mod tests {
     use crate::core::config::{ConfigContext, Effective};
 
     #[test]
-    fn places_are_counted_in_lines_and_characters() {
+    fn positions_are_lines_and_characters() {
         let text = "a\nné = 1\n\n日本 = \"x\"\nend";
         let places = LineIndex::new(text);
         for (at, _) in text.char_indices() {
@@ -58,7 +58,7 @@ mod tests {
 
     /// Asserts that thousands of rules and of wrong lines, also in one line, are read in well under a second each.
     #[test]
-    fn a_large_file_is_no_larger_work_than_its_length() {
+    fn reading_a_large_file_takes_linear_time() {
         let of = |count: usize, line: fn(usize) -> String| (0..count).map(line).collect::<String>();
         let rules = of(10_000, |at| format!("[[privacy.rule]]\npath = \"/work/{at}/**\"\nshow = \"hide\"\n"));
         let wrong = of(20_000, |at| format!("key{at} = {at}\n"));

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_protection_keeps_discord_out() {
+    fn a_lost_protection_withholds_the_application_id() {
         let check = |text: &str, id: &str| {
             let settings = read(text).cautious();
             assert_eq!(settings.discord.application_id, id, "{text}");
@@ -196,7 +196,7 @@ mod tests {
     const RULE: &str = "[privacy]\nproject = true\n[[privacy.rule]]\npath = \"/a\"\nshow = \"hide\"\n";
 
     #[test]
-    fn a_mistake_in_what_is_hidden_withholds_everything() {
+    fn a_mistake_in_a_privacy_rule_withholds_everything() {
         for text in [
             "[[privacy.rules]]\npath = \"/a\"\nshow = \"hide\"",
             "[privacy]\nhide = [\"/a\"]",
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_means_something_else_elsewhere_withholds_everything() {
+    fn a_pattern_of_another_glob_syntax_withholds_everything() {
         for path in [
             "",
             " ",
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_broken_at_the_start_is_not_mended_by_its_absence() {
+    fn deleting_a_file_that_was_broken_at_the_start_does_not_correct_it() {
         let rule = "[[rule]]\npath = \"/a\"\nshow = \"hide\"";
         for text in [rule, "[card", "privacy = 1"] {
             let mut in_use = InUse::new(read(text), None);
@@ -340,17 +340,17 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_the_defaults_at_the_start() {
+    fn an_empty_file_at_the_start_gives_the_defaults() {
         let mut in_use = InUse::new(read(""), None);
         assert_eq!(in_use.newest().issues, []);
         in_use.take(read("[privacy]\nproject = true"));
         assert!(in_use.settings().privacy.project);
         in_use.take(read("# nothing"));
-        assert!(!in_use.settings().privacy.project, "a file of comments says that it is to be the defaults");
+        assert!(!in_use.settings().privacy.project, "a file of comments means the defaults");
     }
 
     #[test]
-    fn what_was_used_last_is_inherited() {
+    fn settings_of_an_earlier_daemon_are_inherited() {
         let good = read(RULE).settings;
         let used = |text: &str| InUse::new(read(text), Some(good.clone())).settings().clone();
         assert_eq!(used(""), good);
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_told_by_key() {
+    fn changes_are_listed_by_key() {
         let before = read("[card]\nidle_after = \"15m\"");
         assert_eq!(before.changes_since(&before), [""; 0]);
         // A default that is written out is no change.

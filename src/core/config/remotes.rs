@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_not_understood_is_not_listened_to() {
+    fn a_remote_that_is_not_understood_is_not_used() {
         for text in [
             "remote = 1",
             "[remote]\nname = \"devbox\"",
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_may_name_a_remote_that_is_there() {
+    fn a_rule_may_name_only_a_known_remote() {
         let rule = |path: &str| format!("[[privacy.rule]]\npath = \"{path}\"\nshow = \"hide\"\n{DEVBOX}");
         for path in ["devbox:/srv/app/**", "devbox:**", "devbox:C:/work"] {
             let read = read(&rule(path));

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_never_starts_in_the_future_and_does_not_jump_when_the_clock_was_set_back() {
+    fn a_card_timer_never_starts_in_the_future_after_the_clock_was_set_back() {
         let mut bench = Bench::new();
         assert_eq!(bench.turn(now(10, 10), 10), at(0));
         bench.engine.handle(now(11, -3600), Input::Woke);
@@ -185,14 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_is_awaited_as_soon_as_there_is_a_card_again() {
+    fn a_reset_has_a_deadline_only_with_a_card() {
         let mut bench = Bench::new();
         bench.line(now(5, 5), 5, "event_msg", &limits(100));
         bench.turn(now(10, 10), 10);
         let reset = Some((Duration::from_millis(100_001), Timer::LimitReset));
         assert_eq!(bench.engine.poll_deadline(), reset);
         bench.engine.handle(now(11, 11), Input::Pause(UNTIL_RESUMED));
-        assert_ne!(bench.engine.poll_deadline(), reset, "nobody sees it");
+        assert_ne!(bench.engine.poll_deadline(), reset, "no card shows it");
         bench.engine.handle(now(12, 12), Input::Resume);
         assert_eq!(bench.engine.poll_deadline(), reset);
     }

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_is_no_news_and_everything_after_it_is() {
+    fn events_after_the_handover_are_new_and_earlier_ones_are_not_repeated() {
         let (progress, offset) = left();
         assert_eq!(progress.first().map(|progress| progress.read), Some(ReadTo { file: FILE, offset }));
         let progress: Vec<Progress> =
@@ -193,7 +193,7 @@ mod tests {
         let mut next = engine();
         next.inherit(&progress, &[], None);
         assert!(next.is_inheriting());
-        assert_eq!(next.progress(), progress, "what it did not meet yet goes on to one after it");
+        assert_eq!(next.progress(), progress, "files not read yet are handed on");
         let mut file = Followed::new(Timestamp::MAX);
         let resumed = file.read(&lines(0..4));
         assert_eq!(told(&mut next, now(5), resumed), [""; 0]);
@@ -207,7 +207,7 @@ mod tests {
 
     /// It went idle between the two engines.
     #[test]
-    fn an_end_that_nobody_told_is_told() {
+    fn a_session_that_went_idle_between_two_engines_is_reported_as_ended() {
         let (progress, _) = left();
         let mut next = engine();
         next.inherit(&progress, &[], None);
@@ -219,7 +219,7 @@ mod tests {
 
     /// Figures of a session that was always idle are reported when it continues, by any later daemon.
     #[test]
-    fn figures_that_nobody_was_told_stay_untold() {
+    fn unreported_figures_are_reported_by_a_later_engine() {
         let mut first = engine();
         let restored = Followed::new(Timestamp::MAX).read(&lines(0..4));
         assert_eq!(told(&mut first, now(2000), restored), [""; 0]);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_card_that_is_shown_is_no_news() {
+    fn the_inherited_card_is_not_reported_again() {
         let card = crate::core::report::CardReport {
             name: "Codex".to_owned(),
             details: None,
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(told(&mut next, now(1), Input::Tick), [""; 0]);
         assert_eq!(next.shown_report(), Some(card));
         let caught_up = Input::Source(SourceEvent::CaughtUp);
-        assert_eq!(told(&mut next, now(1), caught_up), ["card false"], "nothing is to be shown any more");
+        assert_eq!(told(&mut next, now(1), caught_up), ["card false"], "no card is wanted any more");
         assert_eq!(next.shown_report(), None);
     }
 }

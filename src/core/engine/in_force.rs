@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shows_more_waits_and_what_shows_less_does_not() {
+    fn settings_that_show_more_wait_and_settings_that_show_less_do_not() {
         check("", &[(20, Some(PROJECT), PLAIN), (29, None, PLAIN), (30, None, SHOWN), (31, Some(""), PLAIN)]);
         check(
             PROJECT,
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_the_middle_of_a_change_shows_nothing_more() {
+    fn a_half_written_settings_file_shows_nothing_more() {
         check(
             HIDE,
             &[(20, Some(""), None), (22, Some(PROJECT), None), (25, Some(HIDE), None), (99, None, None)],
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_a_deadline_with_a_name() {
+    fn the_wait_for_looser_settings_has_a_timer() {
         let mut engine = engine("");
         assert_eq!(engine.poll_deadline(), None);
         step(&mut engine, 20, Input::Settings(Box::new(settings("[publish]\nmin_interval = \"1s\""))));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_withheld_goes_at_once_and_comes_back_later() {
+    fn withheld_cards_are_cleared_at_once_and_come_back_later() {
         let mut engine = engine("");
         begin(&mut engine);
         let withheld = Settings { withheld: true, ..settings("") };
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_obeyed_before_is_obeyed_for_a_while() {
+    fn inherited_settings_stay_in_force_for_a_while() {
         let mut first = engine(HIDE);
         step(&mut first, 1, Input::Settings(Box::new(settings(""))));
         let obeyed: Vec<Settings> = first.obeyed().cloned().collect();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn many_changes_at_once_are_bounded_and_stay_strict() {
+    fn many_changes_of_settings_are_bounded_and_stay_strict() {
         let mut engine = engine(HIDE);
         begin(&mut engine);
         for second in 1..50 {

@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_card_stays_until_it_is_known_where_a_folder_leads() {
+    fn the_card_stays_until_a_folder_is_resolved() {
         let mut world = World::new(&HIDE);
         assert_eq!(world.codex(1, "a", "", &["/app"]), None);
         let question = world.question.clone().unwrap();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_found_out_is_under_every_rule_that_hides() {
+    fn an_unresolved_folder_is_under_every_rule_that_hides() {
         let mut world = World::new(&HIDE);
         world.codex(1, "a", "", &["/app"]);
         assert_eq!(world.answer(Question::unknown), None);

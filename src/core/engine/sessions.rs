@@ -328,7 +328,7 @@ mod tests {
 
     /// There may be many thousands, nearly all of them idle.
     #[test]
-    fn what_is_known_of_a_session_is_small() {
+    fn a_session_takes_little_memory() {
         assert!(size_of::<Known>() <= 712, "{}", size_of::<Known>());
     }
 }

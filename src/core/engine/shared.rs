@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sessions_have_in_common_is_kept_once_and_only_while_it_is_in_use() {
+    fn common_values_of_sessions_are_stored_once_while_in_use() {
         let mut shared = Shared::default();
         let mut kept = session("main");
         shared.share(&mut kept);

@@ -168,9 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_read_again_only_what_is_newer_is_news() {
+    fn only_newer_events_of_a_file_read_again_are_new() {
         let events = [(1, Some(5)), (2, Some(5)), (3, Some(5))];
-        assert_eq!(left(None, &events), [(1, true), (2, true), (3, true)], "nothing of it was told");
+        assert_eq!(left(None, &events), [(1, true), (2, true), (3, true)], "nothing was reported before");
         assert_eq!(left(Some(0), &events), [(1, true), (2, true), (3, true)]);
         assert_eq!(
             left(Some(2), &events),
@@ -186,9 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_sleeps_and_wakes_begins_again_and_ends_again() {
+    fn an_idle_session_that_continues_begins_and_ends_again() {
         let mut told = Told::default();
-        assert_eq!(told.turn(Activity::Idle), [], "nobody knows of it");
+        assert_eq!(told.turn(Activity::Idle), [], "listeners do not know it");
         assert_eq!(told.turn(Activity::Waiting), [Word::Begins, Word::Activity(Activity::Waiting)]);
         assert_eq!(told.turn(Activity::Waiting), []);
         assert_eq!(told.turn(Activity::Idle), [Word::Activity(Activity::Idle), Word::Ends]);

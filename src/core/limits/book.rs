@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_set_back_does_not_bring_back_what_is_void() {
+    fn void_reports_stay_void_after_the_clock_was_set_back() {
         let falls = [claude("a", 5_000, [80.0, 60.0]), claude("a", 5_030, [5.0, 2.0])];
         let old = claude("b", 5_020, [80.0, 60.0]);
         let mut book = book(falls.iter().chain([&old]));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_version_kept_is_read() {
+    fn limits_stored_by_an_earlier_version_are_read() {
         let kept = r#"[{"agent":"claude","home":"home","family":"claude","name":null,"plan":null,
             "observed_at":"1970-01-01T00:00:10Z","source_session":"a","windows":[
                 {"minutes":300,"used_percent":80.0,"resets_at":"1970-01-01T02:46:40Z"},
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_much_is_remembered_and_nothing_that_holds_is_forgotten() {
+    fn memory_is_bounded_and_no_valid_report_is_forgotten() {
         let mut book = LimitsBook::default();
         book.learn([claude("high", 1, [90.0, 1.0])]);
         for number in 0..1_000 {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_without_windows_hides_nothing() {
+    fn a_report_without_windows_hides_no_other_report() {
         let mut book = book(&[claude("a", 10, [1.0, 2.0])]);
         assert!(book.learn([of(Agent::CLAUDE, Some("a"), 20, &[])]).is_empty());
         assert_eq!(said(&book), Some((10, vec![1.0, 2.0])));

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn readings_that_are_too_close_tell_nothing() {
+    fn readings_that_are_too_close_give_no_pace() {
         check(&[(0, 10.0)], 0, None);
         check(&[(0, 10.0), (9, 50.0)], 9, None);
         check(&[(0, 10.0), (10, 11.9)], 10, None);
@@ -168,13 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_tells_nothing() {
+    fn old_readings_give_no_pace() {
         check(&[(0, 10.0), (20, 20.0)], 35, Some("empty about 03:00"));
         check(&[(0, 10.0), (20, 20.0)], 36, None);
     }
 
     #[test]
-    fn a_time_that_has_passed_is_none() {
+    fn a_pace_in_the_past_is_absent() {
         check(&[(0, 10.0), (20, 70.0)], 29, Some("empty about 00:30"));
         check(&[(0, 10.0), (20, 70.0)], 30, None);
         check(&[(0, 10.0), (20, 100.0)], 20, None);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn another_window_begins_anew() {
+    fn the_next_window_starts_with_new_readings() {
         let next = |minute, used| word("a", minute, used, RESET + 300 * MINUTE);
         let mut book = LimitsBook::default();
         book.learn(words("a", &[(0, 10.0), (200, 90.0)]));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_from_before_the_window_is_not_of_it() {
+    fn a_reading_from_before_the_window_does_not_count() {
         // The reset moves with each report, slightly, as long as nothing is used.
         let moving = (0..=100).map(|minute| word("a", minute, 0.0, RESET + minute * MINUTE));
         let mut book = LimitsBook::default();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn readings_of_several_sources_are_of_one_account() {
+    fn readings_of_several_sources_count_together() {
         let mut book = LimitsBook::default();
         book.learn(words("a", &[(0, 10.0), (5, 12.0)]));
         book.learn(words("b", &[(20, 20.0)]));

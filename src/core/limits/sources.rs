@@ -183,7 +183,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_newest_word_of_any_source_holds() {
+    fn the_newest_report_of_any_source_holds() {
         for agent in [Agent::CODEX, Agent::CLAUDE] {
             let word = |session, at, used| word(agent, session, at, used);
             check(&[&[word("a", 10, [1.0, 1.0])], &[word("b", 20, [2.0, 1.5])]], (20, &[2.0, 1.5]));
@@ -193,7 +193,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_word_that_is_older_than_its_line_takes_nothing_back() {
+    fn a_late_report_of_older_values_changes_nothing() {
         for agent in [Agent::CODEX, Agent::CLAUDE] {
             let late = word(agent, "b", 1_200, [10.0, 35.0]);
             check(&[&[word(agent, "a", 600, [30.0, 40.0])], &[late]], (600, &[30.0, 40.0]));
@@ -201,7 +201,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_later_reset_is_a_newer_window_however_little_of_it_is_used() {
+    fn a_window_with_a_later_reset_is_newer_at_any_use() {
         let one =
             |session, at, used, reset| of(Agent::CLAUDE, Some(session), at, &[(300, used, Some(reset))]);
         check(&[&[one("a", 10, 90.0, 1_000)], &[one("b", 20, 1.0, 19_000)]], (20, &[1.0]));
@@ -212,7 +212,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_a_source_repeats_unchanged_is_not_fresher() {
+    fn an_unchanged_repetition_is_not_fresher() {
         for agent in [Agent::CODEX, Agent::CLAUDE] {
             let words = [10, 20, 30].map(|at| word(agent, "a", at, [40.0, 7.0]));
             check(&[&words], (10, &[40.0, 7.0]));
@@ -222,7 +222,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_a_response_tells_again_is_newer_and_void_all_the_same() {
+    fn repeated_values_of_a_response_are_newer_but_still_void() {
         for agent in [Agent::CODEX, Agent::CLAUDE] {
             let again = |session, at, used| Snapshot { fresh: true, ..word(agent, session, at, used) };
             let words = [10, 20, 30].map(|at| again("a", at, [40.0, 7.0]));
@@ -233,7 +233,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_source_whose_own_word_falls_voids_what_others_learnt_before() {
+    fn a_fall_of_one_source_voids_earlier_reports_of_others() {
         for agent in [Agent::CODEX, Agent::CLAUDE] {
             let word = |session, at, used| word(agent, session, at, used);
             let falls = [word("a", 10, [80.0, 60.0]), word("a", 30, [5.0, 2.0])];
@@ -252,7 +252,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_source_whose_own_window_ends_earlier_voids_what_others_learnt_before() {
+    fn an_earlier_reset_of_one_source_voids_earlier_reports_of_others() {
         let one =
             |session, at, used, reset| of(Agent::CLAUDE, Some(session), at, &[(300, used, Some(reset))]);
         // Another account with more use.
@@ -263,7 +263,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_window_that_is_over_is_no_fall() {
+    fn an_ended_window_is_not_a_fall() {
         // Redrawn at its end: what the other source observed about the week meanwhile stays.
         let drawn = [claude("a", 10, [80.0, 60.0]), claude("a", 9_950, [0.0, 60.0])];
         let other = claude("b", 9_000, [80.0, 65.0]);
@@ -277,7 +277,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_window_that_is_absent() {
+    fn an_absent_window_is_gone_only_where_reports_are_whole() {
         let weekly = |agent, session, at| of(agent, Some(session), at, &[(10_080, 45.0, Some(500_000))]);
         // Codex lists all windows: one that the newest report lacks no longer exists.
         let codex = |session, at| word(Agent::CODEX, session, at, [30.0, 40.0]);
@@ -291,7 +291,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn where_no_reset_is_told_the_newest_value_holds() {
+    fn without_a_reset_the_newest_value_holds() {
         let one = |session, at, used| of(Agent::CODEX, Some(session), at, &[(299, used, None)]);
         check(&[&[one("a", 10, 80.0)], &[one("b", 20, 5.0)]], (20, &[5.0]));
         let with_reset = of(Agent::CODEX, Some("c"), 15, &[(299, 60.0, Some(9_000))]);
@@ -300,7 +300,7 @@ pub(super) mod tests {
 
     /// Claude Code's own stored limits count until a session reports later.
     #[test]
-    fn what_claude_code_keeps_is_for_when_nobody_has_spoken_since() {
+    fn stored_limits_of_claude_code_count_until_a_session_reports() {
         let kept = |at, used, windows: usize| {
             let [(short, soon), (long, far)] = MAIN;
             let windows = &[(short, used, Some(soon)), (long, 9.0, Some(far))][..windows];

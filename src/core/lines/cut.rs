@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_ends_at_its_first_quote_that_no_escape_has() {
+    fn a_text_ends_at_its_first_unescaped_quote() {
         let plain = |bytes: &[u8]| memchr::memchr_iter(b'"', bytes).find(|end| !ends_escaped(bytes, *end));
         for unit in [r#"\""#, r#"x\""#, r"\\", r"\x", r#"\\\""#, "x"] {
             for before in 0..2 * BLOCK + 8 {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_many_texts_is_too_long_all_the_same() {
+    fn a_line_with_many_texts_is_still_too_long() {
         let line = "\"x\",".repeat(MOST);
         assert!(!shorten(line.as_bytes(), &mut Vec::new()));
     }

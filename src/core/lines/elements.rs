@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_stay_lines_whatever_brackets_they_have() {
+    fn lines_with_brackets_stay_lines() {
         for text in ["{\"a\":[{}]}\n{}", "[debug] {x\n{}", "[]\n{}", "[1,{\n{}", "x [{\n{}"] {
             let expected: Vec<&str> = text.split('\n').collect();
             assert_eq!(lines(text), expected);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_array_is_held_by_the_element() {
+    fn a_huge_array_is_held_one_element_at_a_time() {
         let element = format!("{{\"a\":\"{}\"}}", "x".repeat(1000));
         let mut elements = Elements::default();
         let mut count = 0;

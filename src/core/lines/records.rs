@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_objects_one_after_the_other() {
+    fn complete_objects_on_one_line_are_separate_records() {
         check(r#"{"a":1}"#, &[r#"{"a":1}"#], false);
         check(r#"{"a":{"b":"}{"}}{"c":2}"#, &[r#"{"a":{"b":"}{"}}"#, r#"{"c":2}"#], false);
         check("\0\0{\"a\":1}\0 \0{\"b\":2}\0\0", &[r#"{"a":1}"#, r#"{"b":2}"#], false);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_beginning_costs_itself_wherever_it_is_torn() {
+    fn a_torn_beginning_loses_only_itself() {
         let whole = r#"{"timestamp":"t","x":{"y":[1,"z\"{"]}}"#;
         let torn = r#"{"timestamp":"a\u00fc\n{","b":[1,{"c":tru"#;
         for end in 1..=torn.len() {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ends_costs_little() {
+    fn an_object_without_an_end_costs_little() {
         for unit in ["{\"a\":", "{\"a\" ", "{", "{\"a\":[", "{\"a\":\""] {
             let line = unit.repeat(100_000);
             assert_eq!(records(line.as_bytes()).objects, [&b""[..]; 0], "{unit}");

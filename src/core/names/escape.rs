@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_seen_stays_and_the_rest_is_written_out() {
+    fn visible_text_stays_and_the_rest_is_escaped() {
         for text in ["", "plain, with a tab\tand\nlines", "naïve · – … 日本語 עברית", "👩‍👩‍👧‍👦 ❤️ 1️⃣"]
         {
             assert_eq!(escaped(text), text);

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn two_systems_write_one_drive() {
+    fn windows_and_wsl_paths_of_a_drive_are_one_folder() {
         let twin = |path: &str| Spelling::new(path).twin().map(|twin| twin.text);
         assert_eq!(twin(r"C:\Users\u").as_deref(), Some("/mnt/c/Users/u"));
         assert_eq!(twin("/mnt/c").as_deref(), Some("c:"));

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_words_are_cut() {
+    fn text_from_discord_is_cut() {
         assert_eq!(one_line(&"é\u{7}".repeat(1000)).chars().count(), 300);
     }
 }

@@ -52,7 +52,7 @@ fn without_a_register_nothing_is_known() {
 }
 
 #[test]
-fn a_session_that_was_open_is_closed_when_it_is_not_any_more() {
+fn a_session_that_leaves_the_register_is_closed() {
     let mut registers = Registers::default();
     registers.learn(at(10), "home".into(), register(&["a", "b"], &[], None));
     assert_eq!(registers.registration(&session("a", "home", 0)), open("a"));
@@ -69,12 +69,12 @@ fn a_session_that_was_open_is_closed_when_it_is_not_any_more() {
 }
 
 #[test]
-fn where_nothing_is_open_every_session_is_closed() {
+fn an_empty_register_closes_every_session() {
     let mut registers = Registers::default();
     registers.learn(at(100), "home".into(), register(&[], &[], Some(50)));
     assert_eq!(registers.registration(&session("a", "home", 49)), closed(50));
     assert_eq!(registers.registration(&session("a", "home", 55)), closed(50), "its last words");
-    assert_eq!(registers.registration(&session("a", "home", 56)), None, "it goes on without a register");
+    assert_eq!(registers.registration(&session("a", "home", 56)), None, "it continues without a register");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn sessions_that_cannot_be_seen_are_neither_open_nor_closed() {
 }
 
 #[test]
-fn a_process_that_ended_without_a_word_closes_its_session_alone() {
+fn a_killed_process_closes_only_its_session() {
     let mut registers = Registers::default();
     registers.learn(at(100), "home".into(), register(&["b"], &["a"], None));
     registers.learn(at(200), "home".into(), register(&["b"], &["a"], None));
@@ -112,7 +112,7 @@ fn waiting(since: i64) -> Option<Registration> {
 }
 
 #[test]
-fn a_session_that_its_process_left_is_open_until_the_next_one_begins() {
+fn a_session_that_its_process_left_stays_open_until_the_next_begins() {
     let mut registers = Registers::default();
     let (a, b) = (session("a", "home", 5), session("b", "home", 31));
     registers.learn(at(10), "home".into(), one("a", 4));
@@ -147,7 +147,7 @@ fn of_process(id: &str, began_with: &str, last: i64) -> Session {
 }
 
 #[test]
-fn a_process_that_goes_on_under_its_old_id_is_known_by_its_lines() {
+fn a_switch_under_the_old_id_is_recognised_by_lines() {
     let mut registers = Registers::default();
     let (a, b) = (session("a", "home", 5), of_process("b", "a", 20));
     registers.learn(at(10), "home".into(), one("a", 25));
@@ -171,7 +171,7 @@ fn a_process_that_goes_on_under_its_old_id_is_known_by_its_lines() {
 }
 
 #[test]
-fn a_session_that_is_registered_itself_is_no_other_one_s() {
+fn a_registered_session_is_not_another_one_s() {
     let mut registers = Registers::default();
     let mut register = one("a", 25).unwrap();
     register.open.insert("b".to_owned(), said("b"));
@@ -189,7 +189,7 @@ fn begun(id: &str, cwd: &str, begun: i64) -> Session {
 }
 
 #[test]
-fn a_process_that_does_not_say_so_is_known_by_its_silent_session_and_its_folder() {
+fn a_switch_is_recognised_by_the_silent_session_and_the_folder() {
     for (folder, since, silent_from, others, is_known) in [
         ("/app", 105, 50, false, true),
         ("/other", 105, 50, false, false),
@@ -213,7 +213,7 @@ fn a_process_that_does_not_say_so_is_known_by_its_silent_session_and_its_folder(
 }
 
 #[test]
-fn a_clock_that_is_set_back_closes_nothing_for_ever() {
+fn a_clock_that_was_set_back_closes_no_session_forever() {
     let mut registers = Registers::default();
     registers.learn(at(1_000), "home".into(), register(&["a"], &[], None));
     registers.learn(at(1_001), "home".into(), register(&[], &[], Some(1_001)));
@@ -223,7 +223,7 @@ fn a_clock_that_is_set_back_closes_nothing_for_ever() {
 }
 
 #[test]
-fn what_was_closed_stays_closed_for_the_next_daemon() {
+fn closed_sessions_stay_closed_for_the_next_daemon() {
     let mut first = Registers::default();
     first.learn(at(10), "home".into(), register(&["a", "b"], &[], None));
     first.learn(at(20), "home".into(), register(&["b"], &[], None));
@@ -240,7 +240,7 @@ fn what_was_closed_stays_closed_for_the_next_daemon() {
 }
 
 #[test]
-fn a_server_s_word_is_as_old_as_it_was_said() {
+fn a_server_s_status_is_as_old_as_its_message() {
     let mut registers = Registers::default();
     let word = Open { status: Some(Status::Waiting), since: Some(at(10)), process: None };
     let register = Register { open: [("a".to_owned(), word)].into(), ..Register::default() };

@@ -147,7 +147,7 @@ impl Desk {
 }
 
 #[test]
-fn what_it_tells_is_taken_as_told_and_told_on_once() {
+fn a_remote_s_figures_are_used_as_reported_and_announced_once() {
     let mut desk = Desk::connected("[privacy]\nproject = true", SignedDuration::ZERO);
     desk.session("a", "running", json!({}));
     desk.usage("a", 40, 100, true, 7);
@@ -181,7 +181,7 @@ fn what_it_tells_is_taken_as_told_and_told_on_once() {
 }
 
 #[test]
-fn times_are_those_of_this_machine_whatever_the_clock_there_says() {
+fn a_remote_s_times_are_corrected_by_the_clock_difference() {
     for off in [0, 3600, -3600, 90, -90] {
         let mut desk = Desk::connected("", SignedDuration::from_secs(off));
         desk.session("a", "thinking", json!({}));
@@ -205,7 +205,7 @@ fn times_are_those_of_this_machine_whatever_the_clock_there_says() {
 }
 
 #[test]
-fn a_session_does_what_the_remote_says_until_it_is_silent() {
+fn a_session_has_the_reported_activity_until_the_remote_is_silent() {
     let mut desk = Desk::connected("", SignedDuration::ZERO);
     desk.session("a", "running", json!({}));
     for activity in ["thinking", "editing", "limit_reached", "delegating", "waiting", "running"] {
@@ -227,7 +227,7 @@ fn a_session_does_what_the_remote_says_until_it_is_silent() {
 }
 
 #[test]
-fn what_it_does_not_name_any_more_is_over() {
+fn a_session_that_the_remote_no_longer_names_ends() {
     let mut desk = Desk::connected("", SignedDuration::ZERO);
     desk.session("a", "running", json!({}));
     desk.session("b", "running", json!({}));
@@ -248,7 +248,7 @@ fn what_it_does_not_name_any_more_is_over() {
 }
 
 #[test]
-fn rules_for_folders_there_hold_here() {
+fn privacy_rules_apply_to_folders_on_remotes() {
     let rule = |path: &str| format!("[[privacy.rule]]\npath = \"{path}\"\nshow = \"hide\"");
     for (path, hides) in
         [("devbox:/srv/app/**", true), ("/srv/app", true), ("devbox:/srv/other", false), ("/home", false)]
@@ -264,7 +264,7 @@ fn rules_for_folders_there_hold_here() {
 }
 
 #[test]
-fn helpers_and_reviews_there_are_on_no_card_and_change_nothing_here() {
+fn helpers_and_reviews_of_a_remote_are_on_no_card() {
     let mut desk = Desk::connected("", SignedDuration::ZERO);
     desk.session("a", "waiting", json!({}));
     desk.session("b", "running", json!({"parent": "a"}));
@@ -275,7 +275,7 @@ fn helpers_and_reviews_there_are_on_no_card_and_change_nothing_here() {
 }
 
 #[test]
-fn a_far_stream_that_lies_harms_nobody() {
+fn a_remote_with_false_lines_does_no_harm() {
     let mut desk = Desk::connected("", SignedDuration::ZERO);
     for number in 0..2000 {
         desk.session(&format!("s{number}"), "running", json!({}));
@@ -312,7 +312,7 @@ fn a_far_stream_that_lies_harms_nobody() {
 }
 
 #[test]
-fn the_next_daemon_goes_on_with_what_was_told() {
+fn the_next_daemon_continues_with_the_reported_state() {
     let mut first = Desk::connected("", SignedDuration::from_secs(3600));
     first.session("a", "running", json!({}));
     first.usage("a", 40, 100, false, 7);

@@ -27,7 +27,7 @@ mod tests {
     use crate::core::config::{ConfigContext, Effective};
 
     #[test]
-    fn the_systems_are_found_in_either_form_and_the_lines_are_settings() {
+    fn wsl_systems_are_found_in_both_encodings_and_give_valid_settings() {
         let listed = "Ubuntu-24.04\r\ndocker-desktop\r\nMy Debian\r\n\r\n";
         let wide: Vec<u8> = listed.encode_utf16().flat_map(u16::to_le_bytes).collect();
         for listed in [wide.as_slice(), listed.as_bytes()] {

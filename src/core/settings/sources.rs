@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn daemons_hand_it_on_by_the_keys_of_the_settings_file() {
+    fn the_handover_form_has_the_keys_of_the_settings_file() {
         let text = r#"{"codex":false,"codex_home":["/a"],"codex_home_names":{"/a":"work"},"codex_live":true,"claude":true,"claude_home":[]}"#;
         let sources: Sources = serde_json::from_str(text).unwrap();
         let mut expected = Sources::default();

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn more_is_more() {
+    fn settings_that_show_more_are_recognised() {
         check("", "[privacy]\nproject = true");
         check("[privacy]\nbranch = true", "[privacy]\nbranch = true\nfile = true");
         check("[card]\nstate = \"{tokens}\"", "");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_more_nor_less_is_taken_at_once() {
+    fn changes_that_show_neither_more_nor_less_apply_at_once() {
         let before = settings("");
         for text in [
             "[publish]\nmin_interval = \"1s\"",
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_less_than_everything() {
+    fn settings_that_show_nothing_show_less_than_any() {
         let nowhere = Settings { discord: Discord::default(), ..settings("") };
         assert!(settings("").show_more_than(&nowhere));
         let withheld = Settings { withheld: true, ..settings("") };

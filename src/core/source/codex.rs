@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quick_reader_says_what_the_general_one_says() {
+    fn both_readers_give_the_same_facts() {
         let count = |info: &str, limits: &str, usual| {
             let payload = format!(r#"{{"type":"token_count","info":{info},"rate_limits":{limits}}}"#);
             check("event_msg", &payload, usual);
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_and_turns_are_read_alike_as_well() {
+    fn both_readers_give_the_same_calls_and_turns() {
         let calls = [
             (
                 r#"{"type":"function_call","name":"exec_command","arguments":"{\"cmd\":\"rg -n \\\"x\\\" src\"}","call_id":"c"}"#,

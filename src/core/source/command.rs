@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_by_their_words() {
+    fn commands_are_classified_by_their_words() {
         check("rg -n token_count src | head -5", Searching);
         check("cat src/main.rs", Reading);
         check("sed -n 1,80p src/lib.rs && cat Cargo.toml", Reading);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_old_shells() {
+    fn commands_as_lists_of_words_are_read() {
         let command = serde_json::json!(["bash", "-lc", "grep -rn x ."]);
         assert_eq!(words(Some(&command)).activity, Searching);
         assert_eq!(words(Some(&serde_json::json!(["ls"]))).activity, Searching);

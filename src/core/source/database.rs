@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_other_types_than_expected_cost_nothing() {
+    fn values_of_unexpected_types_are_ignored() {
         let time = Cell::Integer(1_770_000_000_000).time();
         assert_eq!(time.map(Timestamp::as_second), Some(1_770_000_000));
         assert_eq!(Cell::Real(1.77e12).time(), time);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_database_is_written_on_in_belongs_to_it() {
+    fn the_log_of_a_database_belongs_to_it() {
         let databases = Databases { is_one: |name| name == "a.db", schemas: &[] };
         assert_eq!(databases.main("a.db-wal"), Some("a.db"));
         assert_eq!(databases.main("a.db"), Some("a.db"));

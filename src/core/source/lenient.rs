@@ -310,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_of_another_type_costs_nothing_but_itself() {
+    fn a_value_of_an_unexpected_type_loses_only_itself() {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Line<'a> {

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn tools_by_name() {
+    fn tools_are_classified_by_name() {
         for (call, activity, file) in [
             (r#"{"name":"run_shell_command","args":{"command":"rg -n x"}}"#, Searching, None),
             (r#"{"name":"run_shell_command"}"#, Running, None),

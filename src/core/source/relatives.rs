@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn siblings_serve_where_the_parent_is_gone() {
+    fn siblings_are_used_if_the_parent_is_gone() {
         let request = LineageRequest { parent: "parent".to_owned(), ..LineageRequest::default() };
         let (parent, sibling) =
             (file("parent", None, "1", &[(1, 1)]), file("sibling", Some("parent"), "1", &[(1, 5)]));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_name_nobody_are_known_by_their_first_line() {
+    fn files_without_a_parent_are_matched_by_their_first_line() {
         let request =
             LineageRequest { first_line: Some("1".to_owned()), midway: true, ..LineageRequest::default() };
         let (earlier, later) =
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_whose_first_line_is_its_own_looks_at_no_other() {
+    fn a_file_with_its_own_first_line_reads_no_other() {
         let request = LineageRequest { first_line: Some("1".to_owned()), ..LineageRequest::default() };
         let own = file("own", None, "1", &[(1, 1)]);
         let others = ["2", "3", "4"].map(|line| file("stranger", None, line, &[(1, 0)]));
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn the_original_of_two() {
+    fn one_of_two_files_is_the_original() {
         check(("b", false, &[(1, 1), (2, 2)]), ("a", false, &[(1, 1), (2, 2), (3, 9)]));
         check(("b", false, &[(1, 1), (2, 5)]), ("a", false, &[(1, 1), (3, 9)]));
         check(("b", false, &[(1, 1), (2, 9)]), ("a", true, &[(1, 1)]));
@@ -334,7 +334,7 @@ mod tests {
 
     /// The original may have continued later than the copy, or neither has continued.
     #[test]
-    fn the_one_that_says_where_it_went_on() {
+    fn a_file_that_names_its_continuation_is_the_original() {
         for (ours, theirs) in [(&[(1, 1), (2, 9)][..], &[(1, 1), (3, 5)][..]), (&[(1, 1)], &[(1, 1)])] {
             let (mut ours, theirs) = (rows(ours), rows(theirs));
             ours.push(UsageRow::ContinuedIn(session_key("a")));
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_precede_nobody() {
+    fn unrelated_files_precede_no_other() {
         let (ours, theirs) = (rows(&[(1, 1)]), rows(&[(2, 2)]));
         let one = Relative { id: "a", forked: false, path: Path::new("1"), rows: &ours };
         let other = Relative { id: "b", forked: false, path: Path::new("2"), rows: &theirs };

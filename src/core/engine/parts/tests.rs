@@ -93,7 +93,7 @@ fn three() -> [(u64, String); 3] {
 }
 
 #[test]
-fn neither_the_order_nor_the_way_of_reading_matters() {
+fn totals_do_not_depend_on_the_order_or_way_of_reading() {
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         for inherits in [false, true] {
             let (mut engine, files) = (engine(), three());
@@ -109,7 +109,7 @@ fn neither_the_order_nor_the_way_of_reading_matters() {
             for place in order {
                 let (number, bytes) = &files[place];
                 let told = read(&mut engine, 210, (*number, bytes), false);
-                assert!(told.iter().all(Option::is_none), "nothing is news: {told:?}");
+                assert!(told.iter().all(Option::is_none), "nothing is new: {told:?}");
             }
             let session = session(&engine, 210);
             let tokens = session.tokens;
@@ -120,7 +120,7 @@ fn neither_the_order_nor_the_way_of_reading_matters() {
 }
 
 #[test]
-fn a_file_that_is_gone_has_still_been_used() {
+fn the_usage_of_a_deleted_file_still_counts() {
     let (mut engine, [first, second, _]) = (engine(), three());
     read(&mut engine, 110, (first.0, &first.1), false);
     read(&mut engine, 110, (second.0, &second.1), false);
@@ -136,7 +136,7 @@ fn a_file_that_is_gone_has_still_been_used() {
 }
 
 #[test]
-fn what_was_told_of_a_file_is_not_told_again_when_it_is_read_again_or_is_back() {
+fn usage_of_a_file_is_not_repeated_when_it_is_read_again_or_is_back() {
     let mut engine = engine();
     let counts = [(100, 100), (150, 50), (170, 20), (175, 5)];
     let (new, grown) = (vec![Some(100), Some(50)], vec![None, Some(20)]);
@@ -154,7 +154,7 @@ fn what_was_told_of_a_file_is_not_told_again_when_it_is_read_again_or_is_back() 
 
 /// Like a program that mirrors a folder.
 #[test]
-fn two_copies_that_grow_tell_each_event_once() {
+fn two_growing_copies_give_each_event_once() {
     let mut engine = engine();
     let text = lines(0, &[(100, 100), (150, 50), (170, 20)]);
     let new = || SessionFile::new(Agent::CODEX, Arc::from("/home"), Timestamp::MIN);
@@ -175,7 +175,7 @@ fn two_copies_that_grow_tell_each_event_once() {
 }
 
 #[test]
-fn a_session_that_ended_long_ago_goes_on_with_its_figures() {
+fn a_session_that_ended_long_ago_continues_with_its_figures() {
     const LATER: u64 = 3 * 86_400;
     let (mut engine, [first, ..]) = (engine(), three());
     read(&mut engine, LATER, (first.0, &first.1), false);
@@ -186,7 +186,7 @@ fn a_session_that_ended_long_ago_goes_on_with_its_figures() {
 }
 
 #[test]
-fn a_stream_of_a_session_that_ended_long_ago_is_not_taken_for_its_old_file() {
+fn a_stream_of_a_session_that_ended_long_ago_is_not_its_old_file() {
     const LATER: u64 = 3 * 86_400;
     let (mut engine, [first, ..]) = (engine(), three());
     read(&mut engine, LATER, (first.0, &first.1), false);

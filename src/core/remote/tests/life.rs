@@ -9,7 +9,7 @@ use super::super::*;
 use super::{Desk, now};
 
 #[test]
-fn who_does_not_say_hello_is_refused_in_clear_words() {
+fn a_remote_without_a_hello_is_refused_with_a_clear_message() {
     let mut desk = Desk::new("");
     let command = desk.activity("s", "running");
     let report = desk.link.report();
@@ -37,7 +37,7 @@ fn who_does_not_say_hello_is_refused_in_clear_words() {
 }
 
 #[test]
-fn one_that_cannot_be_reached_is_tried_again_ever_more_seldom() {
+fn an_unreachable_remote_is_retried_with_growing_waits() {
     let mut desk = Desk::new("");
     let mut waits = Vec::new();
     let mut second = 0;
@@ -63,7 +63,7 @@ fn one_that_cannot_be_reached_is_tried_again_ever_more_seldom() {
 }
 
 #[test]
-fn what_somebody_has_to_mend_is_rejected_and_tried_seldom() {
+fn an_error_that_needs_the_user_is_rejected_and_retried_seldom() {
     let ending =
         |code: i32, said: &str| Ending { code: Some(code), said: said.to_owned(), not_started: None };
     let missing = Ending { not_started: Some("no such program".to_owned()), ..Ending::default() };

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_text_costs_a_character_and_not_the_line() {
+    fn invalid_text_loses_a_character_and_not_the_line() {
         let line = |damage: &[u8]| {
             [b"\0\0{\"type\":\"assistant\",\"cwd\":\"/a/", damage, b"\",\"message\":{\"id\":\"m\"}}"].concat()
         };

@@ -60,7 +60,7 @@ mod tests {
     const ID: &str = "0199a213-81c0-7800-8aa1-bbab2a035a53";
 
     #[test]
-    fn names() {
+    fn session_file_names_are_recognised() {
         assert_eq!((LAYOUT.thread)(&format!("{ID}.jsonl")), Some(ID));
         assert!(LAYOUT.is_session("agent-a1b2.jsonl"));
         assert!(!LAYOUT.is_session("journal.jsonl"));

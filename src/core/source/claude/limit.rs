@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_of_the_plan_and_nothing_else() {
+    fn only_limits_of_the_plan_are_recognised() {
         for (text, expected) in [
             ("You've hit your session limit · resets 5:40pm (Europe/Madrid)", true),
             ("You've hit your weekly limit · resets Sep 17 at 10pm (UTC)", true),

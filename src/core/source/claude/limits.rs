@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_absent() {
+    fn absent_limits_stay_absent() {
         for file in [
             &b""[..],
             b"{}",

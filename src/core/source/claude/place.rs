@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places() {
+    fn a_path_gives_the_session() {
         const ID: &str = "0199a213-81c0-7800-8aa1-bbab2a035a53";
         let place = |path: String| {
             let Place { session, helps } = Place::of(Path::new(&path));

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_with_a_status() {
+    fn an_entry_has_a_session_and_a_status() {
         let file = br#"{"pid":4242,"sessionId":"s","cwd":"/MARKER-SECRET","startedAt":1790000000000,"procStart":"123456",
             "version":"2.1.270","kind":"interactive","status":"waiting","waitingFor":"permission prompt",
             "statusUpdatedAt":1790000050000,"updatedAt":1790000060000,"name":"MARKER-SECRET"}"#;
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_and_their_absence() {
+    fn statuses_are_read_and_may_be_absent() {
         let status = |text: &str| read(1, text.as_bytes()).map(|entry| entry.status);
         assert_eq!(status(r#"{"sessionId":"s"}"#), Some(None));
         assert_eq!(
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_register() {
+    fn only_register_files_have_a_pid() {
         assert_eq!(pid_of("4242.json"), Some(4242));
         for other in
             ["4242.ab12.key", "4242.key", "x.json", ".json", "4242.json.tmp", "99999999999.json", "+1.json"]

@@ -122,7 +122,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     #[test]
-    fn the_documented_object() {
+    fn the_documented_statusline_input_is_read() {
         let input = br#"{"cwd":"/p","session_id":"11111111-1111-4111-8111-111111111111","session_name":"MARKER-SECRET",
             "transcript_path":"/h/x.jsonl","model":{"id":"claude-opus-5[1m]","display_name":"Opus 5"},
             "workspace":{"current_dir":"/p","project_dir":"/p"},"version":"2.1.240","cost":{"total_cost_usd":0.01},
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn older_and_sparser_inputs() {
+    fn older_and_sparser_statusline_inputs_are_read() {
         for (input, windows, used) in [
             (r#"{"session_id":"a"}"#, 0, None),
             (
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_input() {
+    fn other_input_is_not_a_statusline() {
         for input in [
             "",
             "null",

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_known_is_a_tool_and_no_command() {
+    fn an_unknown_tool_is_not_a_command() {
         assert!(["mcp__docs__lookup", "Skill"].iter().all(|name| doing(name, None) == Doing::plain(Tool)));
         assert!(["Bash", "Monitor"].iter().all(|name| doing(name, None) == Doing::plain(Running)));
     }

@@ -197,12 +197,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prompt_behind_the_first_answer_is_what_was_answered() {
+    fn a_prompt_after_the_first_answer_began_its_turn() {
         let [prompt, answer, next] = [1, 2, 9].map(|second| Timestamp::from_second(second).ok());
         let mut turns = Turns::default();
         assert!(!turns.answered(answer));
         turns.end(&mut Vec::new());
-        assert!(!turns.said(Said::Prompt, prompt, None, true), "the turn is told, and over");
+        assert!(!turns.said(Said::Prompt, prompt, None, true), "the turn was reported, and is over");
         assert!(turns.said(Said::Prompt, next, None, true));
     }
 
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_wakes_a_session_is_queued_into_a_running_turn() {
+    fn a_notification_is_queued_into_a_running_turn() {
         let mut turns = Turns::default();
         assert!(turns.said(Said::Wake, None, None, false));
         assert!(!turns.said(Said::Wake, None, None, false));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_after_a_recorded_end_begins_a_turn_if_anything_was_said_since() {
+    fn an_answer_after_a_recorded_end_begins_a_turn_only_after_another_line() {
         let mut turns = Turns::default();
         turns.close(0, &mut Vec::new());
         assert!(!turns.answered(None), "a line of the last message may come late");
@@ -252,14 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_marked_begins_a_turn_whatever_it_is() {
+    fn a_marked_line_of_any_kind_begins_a_turn() {
         let mut turns = Turns::default();
         turns.between_calls();
         assert!(turns.said(Said::CommandDone, None, None, true));
     }
 
     #[test]
-    fn helpers_are_pending_until_each_has_told_of_its_end() {
+    fn helpers_are_pending_until_each_has_ended() {
         let pending = |turns: &mut Turns| {
             let mut facts = Vec::new();
             turns.end(&mut facts);

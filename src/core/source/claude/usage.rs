@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_that_lose_output() {
+    fn versions_that_record_too_little_output_are_known() {
         for (version, main, helper, finished_helper) in [
             ("1.0.17", false, false, false),
             ("2.0.76", false, false, false),

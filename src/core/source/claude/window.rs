@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_by_model() {
+    fn context_windows_follow_from_model_names() {
         for (model, id, most, expected) in [
             ("claude-opus-5", "msg_1", 0, Some(LARGE)),
             ("claude-opus-5-5", "msg_1", 0, Some(LARGE)),

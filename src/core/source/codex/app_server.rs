@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn greets_with_its_own_name_and_asks_for_the_threads_alone() {
+    fn the_greeting_names_this_program_and_requests_only_threads() {
         let greeting: serde_json::Value = serde_json::from_str(&AppServer::default().greeting()).unwrap();
         assert_eq!(greeting["method"], "initialize");
         assert_eq!(greeting["params"]["clientInfo"]["name"], "agent-presence");
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loaded_thread_is_open_and_what_it_does_is_not_known() {
+    fn a_loaded_thread_is_open_without_a_status() {
         let list = r#"{"id":1,"result":{"data":["t",7,"u"],"nextCursor":null}}"#;
         assert_eq!(status_of(&[list]), Some((None, None)));
         let active = changed(r#"{"type":"active","activeFlags":[]}"#);
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_says_what_a_thread_waits_for() {
+    fn a_thread_status_shows_what_it_waits_for() {
         for (status, expected) in [
             (r#"{"type":"active","activeFlags":[]}"#, Some(Status::Busy)),
             (r#"{"type":"active","activeFlags":["waitingOnApproval"]}"#, Some(Status::Waiting)),
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_is_loaded_no_more_is_closed() {
+    fn an_unloaded_thread_is_closed() {
         let idle = changed(r#"{"type":"idle"}"#);
         for end in [
             changed(r#"{"type":"notLoaded"}"#).as_str(),
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_is_dropped_unread() {
+    fn declined_messages_are_dropped_undecoded() {
         let requests = [
             r#"{"method":"item/commandExecution/requestApproval","id":0,"params":{"command":"PRIVATE"}}"#,
             r#"{"method":"item/started","params":{"item":{"command":"PRIVATE"}}}"#,
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_of_another_kind_is_recognised() {
+    fn a_server_with_another_protocol_is_recognised() {
         for message in
             ["hello", "[]", r#"{"id":0,"error":{"code":-1}}"#, r#"{"id":1,"result":{}}"#, r#"{"id":"x"}"#]
         {

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn code_mode_scripts_by_their_tools() {
+    fn code_mode_scripts_are_classified_by_their_tools() {
         let cases = [
             ("const r = await tools.exec_command({cmd:\"rg -n x\"});", Searching),
             ("await tools.exec_command({\"cmd\": `cargo test ${name}`})", Running),

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_everything_else_to_the_parser() {
+    fn other_lines_are_left_to_the_parser() {
         for line in [
             &br#"{ "timestamp":"t","type":"x","payload":{}}"#[..],
             br#"{"type":"x","payload":{}}"#,

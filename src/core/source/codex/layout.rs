@@ -48,7 +48,7 @@ mod tests {
     const ID: &str = "0199a213-81c0-7800-8aa1-bbab2a035a53";
 
     #[test]
-    fn names() {
+    fn session_file_names_are_recognised() {
         for (name, expected) in [
             (format!("rollout-2026-11-20T10-00-00-{ID}.jsonl"), true),
             (format!("rollout-2026-11-20T10-00-00-{ID}_r2.jsonl"), true),

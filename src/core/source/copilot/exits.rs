@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_go_on_over_resumed_processes() {
+    fn sums_continue_over_resumed_processes() {
         let mut exits = Exits::default();
         assert_eq!(blended(exits.end(&[sum("haiku", 10, 35)])), Some(45));
         assert_eq!(blended(exits.end(&[sum("haiku", 10, 35), sum("mini", 800, 88)])), Some(45 + 888));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_that_was_told_before_is_that_of_another_process() {
+    fn a_sum_equal_to_an_earlier_one_is_another_process_s() {
         let mut exits = Exits::default();
         exits.end(&[sum("haiku", 100, 30)]);
         exits.end(&[sum("haiku", 150, 40)]);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn reasoning_that_is_told_no_more_is_no_fall() {
+    fn missing_reasoning_is_not_a_fall() {
         let mut exits = Exits::default();
         exits.end(&[sum("haiku", 100, 30)]);
         let (model, without) = sum("haiku", 110, 40);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_of_a_process_alone_are_known_by_its_messages() {
+    fn sums_of_a_single_process_are_recognised_by_its_messages() {
         let mut exits = Exits::default();
         exits.message("haiku", 30);
         exits.end(&[sum("haiku", 100, 30)]);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_copied_is_not_counted() {
+    fn copied_usage_does_not_count() {
         let mut exits = Exits::default();
         exits.copied_end(&[sum("haiku", 100, 30)]);
         exits.copied_call("haiku", &sum("", 5, 5).1);

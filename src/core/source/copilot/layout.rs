@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places() {
+    fn a_path_gives_the_session() {
         const ID: &str = "44444444-4444-4444-8444-444444444444";
         let of = |place: &str| session(Path::new(&place.replace("ID", ID))).map(str::to_owned);
         assert_eq!(of("/h/session-state/ID/events.jsonl").as_deref(), Some(ID));

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_tells_one_call() {
+    fn a_row_gives_one_call() {
         let figures = [400, 20, 150, 200, 8].map(Cell::Integer);
         let main = told("1", &row(figures, Cell::Null));
         let expected = Tokens { input: 50, cached_input: 150, cache_write: 200, output: 20, reasoning: 8 };
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_another_database_is_another_one() {
+    fn rows_of_two_databases_are_different() {
         let [one, other] = [400, 401].map(|input| row([input, 20, 0, 0, 0].map(Cell::Integer), Cell::Null));
         assert_eq!(told("1", &one).id, told("1", &one).id);
         assert_ne!(told("1", &one).id, told("2", &one).id);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_figures_are_no_zeros() {
+    fn absent_figures_are_not_zeros() {
         let none = row([Cell::Null; 5], Cell::Null);
         assert_eq!((told("1", &none).tokens, told("1", &none).context), (Tokens::ZERO, None));
         let half = row([Cell::Integer(400), Cell::Null, Cell::Null, Cell::Null, Cell::Null], Cell::Null);

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tools() {
+    fn tools_are_classified_by_name() {
         let activity = |name| doing(name, None).map(|doing| doing.activity);
         for (name, expected) in [
             ("bash", Some(Running)),

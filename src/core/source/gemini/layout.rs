@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_places() {
+    fn session_file_names_and_paths_are_recognised() {
         const ID: &str = "e187e6c5-86d3-4083-ba88-4eeed9f2cf7b";
         let path = |path: &str| PathBuf::from("/h/.gemini/tmp/app").join(path);
         let session = |name: &str| session(&path(name));

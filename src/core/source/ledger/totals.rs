@@ -407,7 +407,7 @@ impl Totals {
         self.pairs.count(last, rise.minus(&last))
     }
 
-    /// The tokens that the thread had used before the first line that counts are its own, unless it began as a copy.
+    /// Tokens used before the first counting line belong to the thread itself, unless it began as a copy.
     fn begin_at(&mut self, before: &Counters) {
         if self.usage.session_total_tokens.is_none() && !self.after_history {
             self.before = before.tokens();

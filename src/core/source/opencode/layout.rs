@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_by_their_places() {
+    fn documents_are_recognised_by_their_folders() {
         let of = |path: &str| document(Path::new(path));
         assert_eq!(of("/h/storage/message/ses_a/msg_1.json").as_deref(), Some("ses_a"));
         assert_eq!(of("/h/storage/session/global/ses_a.json").as_deref(), Some("ses_a"));

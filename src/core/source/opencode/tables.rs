@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn databases_by_their_names() {
+    fn databases_are_recognised_by_their_names() {
         assert!(["opencode.db", "opencode-local.db", "kilo.db", "mimocode.db"].into_iter().all(is_one));
         assert!(!["opencode.db.bak", "opencodes.db", "auth.json", "x-opencode.db"].into_iter().any(is_one));
     }

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tools_by_their_names() {
+    fn tools_are_classified_by_their_names() {
         for (name, activity) in [
             ("bash", Running),
             ("shell", Running),

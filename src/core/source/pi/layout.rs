@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn session_file_names_are_recognised() {
         const ID: &str = "01a21ad7-7dd5-7295-ab0a-c3f090a6565b";
         assert_eq!(thread(&format!("2026-11-27T02-30-59-797Z_{ID}.jsonl")), Some(ID));
         assert_eq!(thread(&format!("{ID}.jsonl")), Some(ID));
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_that_settings_name() {
+    fn the_session_folder_is_read_from_settings() {
         let folder = |text: &str| session_folder(text.as_bytes());
         assert_eq!(folder(r#"{"theme":"dark","sessionDir":"~/talks"}"#).as_deref(), Some("~/talks"));
         for text in ["", "{}", "[]", r#"{"sessionDir":1}"#, r#"{"sessionDir":"/a""#] {

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_known_is_a_tool_and_no_command() {
+    fn an_unknown_tool_is_not_a_command() {
         assert!(["mcp__docs__lookup", "lookup"].iter().all(|name| doing(name, None) == Doing::plain(Tool)));
         assert!(["bash"].iter().all(|name| doing(name, None) == Doing::plain(Running)));
     }

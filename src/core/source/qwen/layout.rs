@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn session_file_names_are_recognised() {
         const ID: &str = "589ba9be-6940-487b-961d-378a8084257e";
         assert_eq!(thread(&format!("{ID}.jsonl")), Some(ID));
         assert_eq!(thread("agent-general-purpose-call_16.jsonl"), Some("agent-general-purpose-call_16"));

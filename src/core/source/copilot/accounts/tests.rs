@@ -75,13 +75,13 @@ fn figures(heard: &[(i64, Heard)]) -> Figures {
 const NOTHING: Figures = (None, None, None, 0);
 
 #[test]
-fn lines_alone() {
+fn lines_without_ends_or_rows_count() {
     let heard = [(0, Begins), (1, Asks), (2, Line(100, 27)), (3, Line(102, 29)), (4, Line(103, 31))];
     assert_eq!(figures(&heard), (Some(134), Some(392), Some(392), 392));
 }
 
 #[test]
-fn an_end_repeats_what_lines_told() {
+fn an_end_after_its_lines_adds_nothing() {
     let heard = [(0, Begins), (1, Asks), (2, Line(100, 27)), (3, End(100, 27))];
     assert_eq!(figures(&heard), (Some(127), Some(127), Some(127), 127));
     let without_a_compaction =
@@ -91,7 +91,7 @@ fn an_end_repeats_what_lines_told() {
 
 /// Two processes that had the session open: the end of the first does not include the other's calls.
 #[test]
-fn where_lines_tell_every_call_an_end_adds_nothing() {
+fn an_end_adds_nothing_if_lines_contain_every_call() {
     let heard = [
         (0, Begins),
         (1, Asks),
@@ -105,7 +105,7 @@ fn where_lines_tell_every_call_an_end_adds_nothing() {
 }
 
 #[test]
-fn output_alone_is_no_total() {
+fn output_alone_gives_no_total() {
     let running = [(0, Begins), (1, Asks), (2, Says(20)), (3, Says(10))];
     assert_eq!(figures(&running), NOTHING);
     let ended = [&running[..], &[(4, End(300, 30))]].concat();
@@ -119,13 +119,13 @@ fn output_alone_is_no_total() {
 }
 
 #[test]
-fn of_several_turns_before_an_end_nobody_tells_which_used_what() {
+fn the_last_turn_is_unknown_if_an_end_covers_several() {
     let heard = [(0, Begins), (1, Asks), (2, Says(20)), (3, Asks), (4, Says(10)), (5, End(300, 30))];
     assert_eq!(figures(&heard), (Some(330), None, Some(330), 330));
 }
 
 #[test]
-fn an_end_that_tells_nothing_of_calls_says_nothing() {
+fn an_end_without_figures_is_ignored() {
     let heard = [(0, Begins), (1, Asks), (2, Says(20)), (3, End(0, 0))];
     assert_eq!(figures(&heard), NOTHING);
     let next = [&heard[..], &[(4, Begins), (5, Asks), (6, Says(10)), (7, End(300, 30))]].concat();
@@ -135,7 +135,7 @@ fn an_end_that_tells_nothing_of_calls_says_nothing() {
 }
 
 #[test]
-fn an_end_that_tells_less_than_was_written_is_a_lower_bound() {
+fn an_end_with_less_output_than_its_messages_is_a_lower_bound() {
     let crashed = [(0, Begins), (1, Asks), (2, Says(20)), (3, Begins), (4, Asks), (5, Says(10))];
     let lost = accounts(&[&crashed[..], &[(6, End(100, 10))]].concat());
     assert!(lost.is_lower_bound());
@@ -178,7 +178,7 @@ fn rows_and_lines_of_the_same_calls_count_once_in_any_order() {
 }
 
 #[test]
-fn rows_where_lines_tell_nothing() {
+fn rows_count_without_lines() {
     let heard = [
         (0, Begins),
         (1, Asks),
@@ -198,13 +198,13 @@ fn rows_where_lines_tell_nothing() {
 }
 
 #[test]
-fn a_row_that_was_faster_than_its_prompt_is_of_its_turn() {
+fn a_row_before_its_prompt_counts_for_the_prompt_s_turn() {
     let heard = [(0, Begins), (1, Asks), (2, Row(50, 20)), (9, Row(1, 1)), (8, Asks)];
     assert_eq!(figures(&heard), (Some(2), Some(2), Some(72), 72));
 }
 
 #[test]
-fn a_row_without_figures_is_no_figure() {
+fn a_row_without_figures_adds_nothing() {
     let heard = [(0, Begins), (1, Asks), (2, Says(0)), (2, EmptyRow)];
     assert_eq!(figures(&heard), NOTHING);
     let more = [&heard[..], &[(3, Says(0)), (3, Row(5, 5))]].concat();
@@ -212,7 +212,7 @@ fn a_row_without_figures_is_no_figure() {
 }
 
 #[test]
-fn versions_that_tell_in_other_places_one_after_the_other() {
+fn several_versions_in_one_session_count_together() {
     let heard = [
         (0, Begins),
         (1, Asks),
@@ -238,7 +238,7 @@ fn versions_that_tell_in_other_places_one_after_the_other() {
 }
 
 #[test]
-fn a_process_that_was_killed_before_anybody_told_leaves_no_total() {
+fn a_killed_process_without_figures_leaves_no_total() {
     let heard = [(0, Begins), (1, Asks), (2, Says(20)), (3, Begins), (4, Asks), (5, Line(100, 27))];
     assert_eq!(figures(&heard), NOTHING);
     let ended = [&heard[..], &[(6, End(300, 47))]].concat();
@@ -246,7 +246,7 @@ fn a_process_that_was_killed_before_anybody_told_leaves_no_total() {
 }
 
 #[test]
-fn what_comes_again_adds_nothing() {
+fn repeated_lines_and_rows_add_nothing() {
     let heard = [
         (0, Begins),
         (1, Asks),
@@ -259,7 +259,7 @@ fn what_comes_again_adds_nothing() {
 }
 
 #[test]
-fn what_is_used_behind_an_end_is_used() {
+fn usage_after_an_end_counts() {
     let heard = [(0, Begins), (1, Asks), (2, Says(20)), (3, End(300, 30)), (4, Asks), (5, Line(100, 27))];
     assert_eq!(figures(&heard), (Some(127), Some(127), Some(457), 457));
 }

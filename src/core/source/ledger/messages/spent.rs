@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lines_do_not_tell_counts_once() {
+    fn usage_without_lines_counts_once() {
         assert_eq!(rest(&[(100, 70)], &[]), 30);
         assert_eq!(rest(&[(100, 70), (100, 70), (150, 120)], &[]), 30);
         assert_eq!(rest(&[(100, 70), (150, 110)], &[]), 40);
@@ -185,13 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_falls_is_another_one() {
+    fn a_falling_account_starts_another_count() {
         assert_eq!(rest(&[(100, 70), (20, 80)], &[]), 40);
         assert_eq!(rest(&[(100, 70), (10, 80), (45, 90)], &[]), 55);
     }
 
     #[test]
-    fn nothing_is_made_of_an_account_that_does_not_cover_what_lines_tell() {
+    fn an_account_below_its_lines_is_ignored() {
         assert_eq!(rest(&[(100, 170)], &[]), 0);
         // Two processes, each with its own account.
         assert_eq!(rest(&[(150, 220), (170, 220)], &[]), 0);
@@ -201,11 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn what_helpers_used_is_theirs() {
+    fn usage_of_helpers_is_subtracted() {
         let helper = vec![row(1, tokens(9, 0)), row(1, tokens(10, 0)), row(2, tokens(20, 0))];
         assert_eq!(rest(&[(100, 60)], std::slice::from_ref(&helper)), 10);
         let lost = vec![Row { at_least: true, ..row(1, tokens(10, 1)) }];
-        assert_eq!(rest(&[(100, 60)], &[helper.clone(), lost]), 0, "nobody knows how much is a helper's");
+        assert_eq!(rest(&[(100, 60)], &[helper.clone(), lost]), 0, "the helper's share is not known");
         let mut spent = Spent::default();
         spent.called();
         spent.told(at(1), tokens(100, 0), tokens(60, 0), false);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn helpers_that_came_later_do_not_take_away() {
+    fn later_helpers_are_not_subtracted() {
         let mut spent = Spent::default();
         spent.told(at(1), tokens(100, 0), tokens(60, 0), false);
         assert!(!spent.wants_helpers(false));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_account_of_a_copy_is_where_it_begins() {
+    fn the_first_account_of_a_copy_is_its_start() {
         let mut spent = Spent::default();
         spent.told(at(1), tokens(1_000, 0), tokens(60, 0), true);
         spent.told(at(2), tokens(1_100, 0), tokens(130, 0), false);

@@ -24,7 +24,7 @@ fn triplet(ledger: &Messages) -> [Option<u64>; 3] {
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 #[test]
-fn the_line_with_the_greatest_output_speaks_for_its_message() {
+fn the_line_with_the_greatest_output_counts_for_its_message() {
     let mut ledger = ledger();
     for output in [1, 1, 187, 187, 5] {
         ledger.message(NOW, &message(1, 3, output));
@@ -46,7 +46,7 @@ fn of(response: Response, output: u64) -> Message {
 }
 
 #[test]
-fn responses_with_one_id_are_told_apart_by_their_requests() {
+fn responses_with_one_id_are_distinguished_by_their_requests() {
     let of = |request: u64, step, output| {
         of(Response { request: NonZeroU64::new(request), input: 10, step }, output)
     };
@@ -58,7 +58,7 @@ fn responses_with_one_id_are_told_apart_by_their_requests() {
 }
 
 #[test]
-fn responses_with_one_id_and_no_request_are_told_apart_by_their_input_after_another_step() {
+fn responses_with_one_id_and_no_request_are_distinguished_by_input_and_step() {
     let of = |input, step, output| of(Response { request: None, input, step }, output);
     let mut ledger = ledger();
     let lines = [(10, 1, 1), (10, 1, 20), (10, 2, 20), (30, 3, 2), (30, 3, 4), (50, 4, 5)];
@@ -76,7 +76,7 @@ fn responses_with_one_id_and_no_request_are_told_apart_by_their_input_after_anot
 }
 
 #[test]
-fn of_responses_with_one_id_only_those_are_inherited_that_the_other_file_has() {
+fn only_responses_in_the_other_file_are_inherited() {
     let mut ledger = Messages::default();
     for (request, input) in [(7, 10), (8, 20), (9, 30)] {
         let response = Response { request: NonZeroU64::new(request), input, step: 0 };
@@ -87,7 +87,7 @@ fn of_responses_with_one_id_only_those_are_inherited_that_the_other_file_has() {
 }
 
 #[test]
-fn a_helpers_copy_never_speaks_for_the_conversation() {
+fn a_helpers_copy_never_counts_for_the_conversation() {
     for order in [[true, false], [false, true]] {
         let mut ledger = ledger();
         for main in order {
@@ -111,7 +111,7 @@ fn a_message_belongs_to_the_turn_in_which_it_was_first_seen() {
 }
 
 #[test]
-fn nothing_counts_before_it_is_known_what_is_inherited() {
+fn nothing_counts_before_inherited_messages_are_known() {
     let mut ledger = Messages::default();
     assert!(!ledger.wants_lineage());
     ledger.message(NOW, &message(1, 10, 5));
@@ -141,7 +141,7 @@ fn a_copy_without_its_original_begins_with_history() {
 }
 
 #[test]
-fn what_was_left_out_makes_the_total_unknown() {
+fn bytes_left_out_make_the_total_unknown() {
     let mut ledger = Messages::default();
     ledger.message(NOW, &message(1, 10, 5));
     ledger.jump();

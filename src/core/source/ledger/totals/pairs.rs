@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_counterpart_counts_and_is_never_taken_off() {
+    fn records_and_counts_without_a_counterpart_count() {
         assert_eq!(
             adds(&[('r', 900), ('c', 5), ('c', 7), ('r', 8), ('c', 8), ('c', 400)]),
             [900, 5, 7, 8, 0, 400]
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_of_several_responses_is_what_their_records_told() {
+    fn a_count_of_several_responses_equals_their_records() {
         let mut pairs = Pairs::default();
         for record in [900, 5, 7] {
             pairs.record(used(record));

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn one_process_that_restarts_or_goes_back_counts_what_it_uses() {
+    fn a_process_that_restarts_or_goes_back_counts_its_own_use() {
         assert_eq!(rises(&[(100, 100), (150, 50), (30, 30), (70, 40)]), [100, 50, 30, 40]);
         assert_eq!(rises(&[(100, 100), (150, 50), (900, 900)]), [100, 50, 900], "from nothing, and above");
         assert_eq!(rises(&[(100, 100), (150, 50), (400, 300)]), [100, 50, 300], "from an earlier total");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_is_missing_is_in_the_next_one() {
+    fn a_missing_count_is_included_in_the_next() {
         assert_eq!(rises(&[(100, 100), (150, 20), (150, 20)]), [100, 50, 0]);
     }
 }
