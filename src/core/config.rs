@@ -347,7 +347,9 @@ impl DocumentReader<'_> {
     fn unknown(&mut self, at: usize, key: &str, hint: Option<String>, withholds: bool) {
         let severity = if withholds { Severity::Error } else { Severity::Warning };
         let message = match withholds {
-            true => "unknown key, and it may be meant to hide something: nothing is shown until it is mended",
+            true => {
+                "unknown key, and it may be meant to hide something: nothing is shown until it is corrected"
+            }
             false => "unknown key, it has no effect",
         };
         let complaint = Complaint { hint, withholds, ..Complaint::new(message) };

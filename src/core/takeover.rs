@@ -96,7 +96,7 @@ pub fn verify(record: &LockRecord, own: &LockRecord, process: Option<&Process>) 
         return Verdict::NotOurs("it belongs to another user");
     }
     if record.start_time.is_none() || process.start_time.is_none() {
-        return Verdict::NotOurs("this system does not tell when it started");
+        return Verdict::NotOurs("its start time is not known on this system");
     }
     if record.start_time != process.start_time {
         return Verdict::NotOurs("that process id is used by another process now");
@@ -280,7 +280,7 @@ mod tests {
 
         let strangers: [Change<Process>; 6] = [
             ("used by another", |process| process.start_time = Some(1001)),
-            ("does not tell", |process| process.start_time = None),
+            ("start time", |process| process.start_time = None),
             ("another user", |process| process.uid = Some(0)),
             ("another user", |process| process.uid = None),
             ("another program", |process| {
@@ -299,7 +299,7 @@ mod tests {
 
         let records: [Change<LockRecord>; 6] = [
             ("used by another", |record| record.start_time = Some(999)),
-            ("does not tell", |record| record.start_time = None),
+            ("start time", |record| record.start_time = None),
             ("another user", |record| record.uid = None),
             ("another user", |record| record.uid = Some(0)),
             ("another boot", |record| record.boot_id = Some("an earlier one".to_owned())),

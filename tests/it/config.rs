@@ -256,7 +256,7 @@ fn a_rule_that_is_half_understood_hides() {
         "error: line 1: privacy.rule.path: a rule needs `path` (a rule is path = \"~/clients\" and show = \"hide\": add its \
          `path`)\n\
          error: line 3: privacy.rule.paht: unknown key, and it may be meant to hide something: nothing is shown until it \
-         is mended (did you mean `path`?)",
+         is corrected (did you mean `path`?)",
     );
     check(
         "[privacy.rule]\npath = \"/a\"\nshow = \"hide\"\n",

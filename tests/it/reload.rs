@@ -196,7 +196,7 @@ fn a_file_that_was_never_good_shows_nothing() {
     home.settings("[[privacy.rule]]\npath = \"/home/*/app\n");
     home.session().turn().tokens(1000);
     let program = home.start("run");
-    program.wait_for_log("nothing is shown in Discord until they are mended");
+    program.wait_for_log("nothing is shown in Discord until they are corrected");
     program.wait_for_log("Token usage: ");
     assert_eq!(discord.connections(), 0);
     assert!(!program.log().contains("no application id"), "{}", program.log());
@@ -288,7 +288,7 @@ fn a_mistyped_rule_shows_nothing_until_it_is_mended() {
     assert_eq!(status["no_card"], "settings");
     let issue = format!("{}:7:11: privacy.rules: unknown key", home.config().display());
     assert!(status["config"]["issues"][0].as_str().unwrap().starts_with(&issue), "{status:#}");
-    assert!(home.output("preview").contains("nothing is shown until it is mended"));
+    assert!(home.output("preview").contains("nothing is shown until it is corrected"));
     let checked = home.run("config check");
     assert_eq!(checked.code, Some(1));
     assert!(checked.err.contains("hint: did you mean [[privacy.rule]]?"), "{}", checked.err);
@@ -311,14 +311,14 @@ fn a_file_that_was_named_and_is_not_there_shows_nothing() {
     home.set("AGENT_PRESENCE_CONFIG", home.path("missing.toml").to_str().unwrap());
     home.session().turn();
     let program = home.start("run");
-    program.wait_for_log("nothing is shown in Discord until they are mended");
+    program.wait_for_log("nothing is shown in Discord until they are corrected");
     home.wait_for_status("why", |status| status["no_card"] == "settings");
     assert!(home.output("status").contains("missing.toml"));
     tells_nothing(&program);
     drop(program);
     assert_eq!(discord.connections(), 0);
     for command in ["preview", "status"] {
-        assert!(home.output(command).contains("nothing is shown until it is mended"), "{command}");
+        assert!(home.output(command).contains("nothing is shown until it is corrected"), "{command}");
     }
     assert_eq!(home.run("config check").code, Some(1));
 }

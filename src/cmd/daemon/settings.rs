@@ -83,7 +83,7 @@ impl LiveSettings {
             self.tell_withheld();
         }
         if stays_from_now_on && !self.settings().withheld {
-            tracing::warn!("the last good settings stay in force until the file is mended");
+            tracing::warn!("the last good settings stay in force until the file is corrected");
         }
         if has_other_settings && had_id {
             self.tell_missing_id();
@@ -95,7 +95,7 @@ impl LiveSettings {
         if self.settings().withheld {
             tracing::warn!(
                 "the settings could not be read, so what is to be hidden is not known: \
-                 nothing is shown in Discord until they are mended"
+                 nothing is shown in Discord until they are corrected"
             );
         }
     }

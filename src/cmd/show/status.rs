@@ -111,7 +111,7 @@ pub fn no_card(report: &StatusReport) -> String {
         Some(NoCard::Paused) => "no card: paused".to_owned(),
         Some(NoCard::Hidden) => "no card: a privacy rule hides the session that is active".to_owned(),
         Some(NoCard::Settings) => {
-            "no card: a mistake in the settings leaves open what is to be hidden; nothing is shown until it is mended"
+            "no card: a mistake in the settings leaves open what is to be hidden; nothing is shown until it is corrected"
                 .to_owned()
         }
         _ => {

@@ -66,9 +66,8 @@ impl DocumentReader<'_> {
             return;
         };
         if self.effective.settings.remotes.iter().any(|known| known.name == name) {
-            let complaint =
-                Complaint::new(format!("there are two remotes of the name {}", value::quoted(&name)))
-                    .with_hint("give each a name of its own");
+            let complaint = Complaint::new(format!("two remotes have the name {}", value::quoted(&name)))
+                .with_hint("give each a name of its own");
             return self.complain(at, "remote.name", Severity::Error, complaint);
         }
         let line = self.place(at).0;
@@ -96,7 +95,7 @@ impl DocumentReader<'_> {
                 column: None,
                 key: Some("privacy.rule.path".to_owned()),
                 severity: Severity::Error,
-                message: format!("there is no remote `{name}`: nothing is shown until it is mended"),
+                message: format!("there is no remote `{name}`: nothing is shown until it is corrected"),
                 hint: Some(hint),
                 withholds: true,
             });

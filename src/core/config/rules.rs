@@ -86,19 +86,19 @@ fn pattern(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
     // names.
     if path.is_empty() || path.split(['/', '\\']).any(|name| name.trim() != name) {
         return Err(refuse("expected a path without blanks around its names").with_hint(
-            "leave the blanks away, and a `\\` in front of one; `?` stands for a blank that a name ends in",
+            "remove the blanks, and a `\\` before one; `?` stands for a blank at the end of a name",
         ));
     }
     if path.chars().any(|character| character.is_control() || is_pasted_unseen(character)) {
-        return Err(refuse("a character in a path that is not seen")
-            .with_hint("type the path anew, or write `?` for it"));
+        return Err(refuse("an invisible character in the path")
+            .with_hint("type the path again, or write `?` for the character"));
     }
     let (name, path) = far::parts(path);
     if let Some(name) = name {
         // The values of `~` and variables on the remote are not known here.
         if !(path.starts_with(['/', '\\']) || path.starts_with("**") || far::is_drive(path)) {
             return Err(refuse("expected an absolute path on the remote")
-                .with_hint("behind the remote's name begin it with `/` or `**`"));
+                .with_hint("after the remote's name, begin it with `/` or `**`"));
         }
         check(path, path, &refuse)?;
         return Ok(far::named(name, path).to_string());
@@ -118,19 +118,19 @@ fn pattern(path: &str, context: &ConfigContext) -> Result<String, Complaint> {
 /// Checks that `path`, with its variables replaced in `spelled`, has the meaning here that it shows.
 fn check(path: &str, spelled: &str, refuse: &impl Fn(&str) -> Complaint) -> Result<(), Complaint> {
     if spelled.contains(['[', ']', '{', '}', '|']) || GROUPS.iter().any(|group| spelled.contains(group)) {
-        return Err(refuse("`[…]`, `{…}`, `!(…)` and `|` are not known")
+        return Err(refuse("`[…]`, `{…}`, `!(…)` and `|` are not supported")
             .with_hint("write one rule for each path, and `?` for such a character in a name"));
     }
     if is_list(spelled) {
         return Err(refuse("expected one path, found several").with_hint("write one rule for each path"));
     }
     if path.contains("***") {
-        return Err(refuse("`***` is not known")
+        return Err(refuse("`***` is not supported")
             .with_hint("`*` stands for anything within a name, `**` for anything across folders"));
     }
     let mut names = path.split(['/', '\\']).skip_while(|name| !name.contains(['*', '?']));
     if names.any(|name| name == "..") {
-        return Err(refuse("`..` behind a wildcard").with_hint("write the path without `..`"));
+        return Err(refuse("`..` after a wildcard").with_hint("write the path without `..`"));
     }
     Ok(())
 }

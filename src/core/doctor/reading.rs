@@ -122,8 +122,7 @@ fn databases(home: &HomeFacts) -> impl Iterator<Item = Check> {
     let agent = home.agent.card_name();
     home.databases.iter().map(move |DatabaseFacts { name, versions, unread }| match unread {
         Some(why) => {
-            let (cause, hint) =
-                why.split_once("; hint: ").unwrap_or((why, "it is looked at again by itself"));
+            let (cause, hint) = why.split_once("; hint: ").unwrap_or((why, "it is read again automatically"));
             Check::new(NAME, Grade::Warning, format!("{agent}: could not read {name}: {cause}")).hint(hint)
         }
         None if versions.is_empty() => {

@@ -20,7 +20,7 @@ pub struct RemoteFacts {
 pub(super) fn check(facts: &RemoteFacts) -> Check {
     const NAME: &str = "remote";
     let RemoteReport { name, state, version, last_error, .. } = &facts.report;
-    let why = last_error.as_deref().unwrap_or("it said nothing");
+    let why = last_error.as_deref().unwrap_or("it sent nothing");
     match state {
         RemoteState::Connected => {
             let version = version.as_deref().unwrap_or_default();
@@ -34,7 +34,7 @@ pub(super) fn check(facts: &RemoteFacts) -> Check {
         RemoteState::Rejected => Check::new(NAME, Grade::Failure, format!("{name}: {why}"))
             .hint("run its command in a terminal: the first line has to be a hello"),
         RemoteState::Waiting => Check::new(NAME, Grade::Warning, format!("{name}: {why}"))
-            .hint("it is tried again by itself; if the machine is there, run its command in a terminal"),
+            .hint("it is tried again automatically; if the machine is there, run its command in a terminal"),
         RemoteState::Connecting => Check::new(
             NAME,
             Grade::Warning,

@@ -19,7 +19,7 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
             Grade::Warning,
             format!("{socket} belongs to another user, so no card is sent there"),
         )
-        .hint("if it is in the way of your own Discord, have it removed, and start Discord anew")
+        .hint("if it blocks your own Discord, have it removed, and restart Discord")
     }));
     checks.push(daemon(facts));
     checks.extend(links(facts));
@@ -143,12 +143,8 @@ fn links(facts: &Facts) -> Vec<Check> {
     let mut checks: Vec<Check> = links.iter().map(|status| link(status, facts)).collect();
     let is_shown = |link: &LinkStatus| link.state == LinkState::Connected && link.last_ack_at.is_some();
     checks.push(if links.iter().any(is_shown) {
-        Check::new(
-            SHARED,
-            Grade::Ok,
-            "Discord takes cards; whether it shows them to friends, it does not tell",
-        )
-        .hint(SHARING)
+        Check::new(SHARED, Grade::Ok, "Discord accepts cards; it does not report whether friends see them")
+            .hint(SHARING)
     } else {
         Check::new(SHARED, Grade::Skipped, "no card was shown yet")
     });
@@ -176,7 +172,7 @@ fn link(link: &LinkStatus, facts: &Facts) -> Check {
         (LinkState::Waiting, error) => {
             let why = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
             Check::new(NAME, Grade::Warning, format!("{place}: waiting for Discord{why}"))
-                .hint("it is tried again by itself; if it stays so, restart Discord")
+                .hint("it is tried again automatically; if it stays so, restart Discord")
         }
     }
 }

@@ -51,7 +51,7 @@ fn lock(facts: &Facts) -> Check {
     const NAME: &str = "lock";
     let answers = matches!(facts.daemon, DaemonState::Running(_));
     match (facts.lock, &facts.record) {
-        (Lock::Unknown, _) => Check::new(NAME, Grade::Warning, "it cannot be told whether it is held")
+        (Lock::Unknown, _) => Check::new(NAME, Grade::Warning, "could not find out whether it is held")
             .hint("set AGENT_PRESENCE_STATE_DIR to a folder of yours on a local disk"),
         (Lock::Held, RecordState::Of { pid, is_ours: true }) => {
             Check::new(NAME, Grade::Ok, format!("held by process {pid}"))

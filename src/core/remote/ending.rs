@@ -4,7 +4,7 @@ use crate::core::names::{shortened, visible};
 
 /// The error for a program that cannot serve another machine.
 pub(super) const TOO_OLD: &str = concat!(
-    "the agent-presence there does not say hello; agent-presence ",
+    "the agent-presence there sends no hello: agent-presence ",
     env!("CARGO_PKG_VERSION"),
     " or later is needed there, and --alive in the command"
 );
@@ -52,8 +52,8 @@ impl Ending {
         match (&self.not_started, self.code) {
             (Some(why), _) => format!("could not start the command: {why}"),
             (None, Some(USAGE)) if is_too_old => TOO_OLD.to_owned(),
-            (None, Some(0)) if said.is_empty() => "the command has ended".to_owned(),
-            (None, Some(code)) if said.is_empty() => format!("the command has ended with code {code}"),
+            (None, Some(0)) if said.is_empty() => "the command ended".to_owned(),
+            (None, Some(code)) if said.is_empty() => format!("the command ended with code {code}"),
             (None, None) if said.is_empty() => "the command was ended by a signal".to_owned(),
             (None, _) => said,
         }

@@ -129,7 +129,7 @@ impl Link {
             return Some(Command::Start(self.fold.position()));
         }
         let seconds = self.patience().as_secs_f64();
-        self.down(now, false, &format!("nothing was heard for {seconds} s"));
+        self.down(now, false, &format!("nothing arrived for {seconds} s"));
         Some(Command::Stop)
     }
 
@@ -161,7 +161,7 @@ impl Link {
             State::Starting { lines, .. } if !line.starts_with(b"{") => {
                 *lines += 1;
                 let is_endless = *lines > BANNER;
-                return is_endless.then(|| self.refuse(now, "what it says is no stream of agent-presence"));
+                return is_endless.then(|| self.refuse(now, "its output is not a stream of agent-presence"));
             }
             State::Starting { .. } if !is_hello(line) => return Some(self.refuse(now, TOO_OLD)),
             State::Starting { heard, .. } | State::Up { heard, .. } => *heard = now.mono,
@@ -172,8 +172,8 @@ impl Link {
             (Said::Garbage, State::Up { garbage, .. }) => {
                 *garbage += 1;
                 let is_too_much = *garbage > GARBAGE;
-                self.last_error = Some("some of what it says cannot be read".to_owned());
-                is_too_much.then(|| self.stop(now, "what it says cannot be read"))
+                self.last_error = Some("some of its lines cannot be read".to_owned());
+                is_too_much.then(|| self.stop(now, "its lines cannot be read"))
             }
             (Said::Event(Some(odd)), _) => {
                 self.last_error = Some(odd.to_owned());
@@ -207,7 +207,7 @@ impl Link {
 
     /// Notes that the remote sends implausibly fast, and is read slowly.
     pub fn slowed(&mut self) {
-        self.last_error = Some("it tells more than can be true, and is read slowly".to_owned());
+        self.last_error = Some("it sends implausibly much, and is read slowly".to_owned());
     }
 
     /// Stops a remote that sends an endless line.

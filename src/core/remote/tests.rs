@@ -307,7 +307,7 @@ fn a_remote_with_false_lines_does_no_harm() {
     let report = desk.link.report();
     assert_eq!(
         (report.state, report.last_error.unwrap().as_str()),
-        (RemoteState::Waiting, "what it says cannot be read")
+        (RemoteState::Waiting, "its lines cannot be read")
     );
 }
 

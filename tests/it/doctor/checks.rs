@@ -131,7 +131,7 @@ fn a_healthy_set_up() {
             "ok discord clients: Discord at /run/discord-ipc-0",
             "ok daemon: running (process 42), started 2 h ago",
             "ok link: Discord at /run/discord-ipc-0: last card confirmed 3 min ago",
-            "ok activity sharing: Discord takes cards; whether it shows them to friends, it does not tell",
+            "ok activity sharing: Discord accepts cards; it does not report whether friends see them",
             "ok login entry: systemd user unit /u starts this program at login",
             "ok lock: held by process 42",
             "ok state folder: /state: yours alone, and writable",
@@ -269,7 +269,7 @@ fn databases() {
     check(
         |facts| facts.homes.push(with(&["2.x"], Some("the database is locked by another program"))),
         "warning sessions: OpenCode: could not read opencode.db: the database is locked by another program",
-        "it is looked at again by itself",
+        "it is read again automatically",
     );
 }
 
@@ -401,7 +401,7 @@ fn daemons() {
     with(
         |daemon| daemon.links[0].state = LinkState::Waiting,
         &format!("warning link: {place}: waiting for Discord"),
-        "by itself",
+        "automatically",
     );
     with(
         |daemon| daemon.links[0].last_ack_at = None,
@@ -476,7 +476,7 @@ fn locks_and_records() {
             Lock::Unknown,
             RecordState::Absent,
             false,
-            "warning lock: it cannot be told whether it is held",
+            "warning lock: could not find out whether it is held",
             "local disk",
         ),
     ] {

@@ -76,7 +76,7 @@ fn one_that_is_stopped_is_found_by_the_missing_sign_of_life() {
     let before = wait_until("the command", &pair, |found| found.len() == 1);
     signal(before[0], Signal::STOP);
     let status = pair.wait_for("waiting");
-    assert_eq!(status["remotes"][0]["last_error"], "nothing was heard for 0.5 s", "{status:#}");
+    assert_eq!(status["remotes"][0]["last_error"], "nothing arrived for 0.5 s", "{status:#}");
     assert_eq!(session(&status, &there.id)["activity"], "thinking", "it goes silent as others do");
     pair.wait_for("connected");
     let after = wait_until("the end of the stopped one", &pair, |found| found.len() == 1);

@@ -94,7 +94,7 @@ fn one_that_tells_again_what_was_told_after_it_broke_off_tells_no_event_twice() 
     home.wait_for_status("a second start", |_| {
         std::fs::read_to_string(&asked).unwrap_or_default().starts_with(again)
     });
-    daemon.wait_for_log("waiting: the command has ended");
+    daemon.wait_for_log("waiting: the command ended");
     drop(daemon);
 }
 

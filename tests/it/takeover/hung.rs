@@ -142,7 +142,7 @@ fn another_users_process_is_not_signalled() {
 
 #[test]
 fn an_incomplete_record_is_not_acted_upon() {
-    survives(|record| record["start_time"] = Value::Null, "this system does not tell when it started");
+    survives(|record| record["start_time"] = Value::Null, "its start time is not known on this system");
 }
 
 #[test]

@@ -99,5 +99,5 @@ fn a_half_open_link_is_found_by_the_missing_sign_of_life() {
     assert_eq!(desk.link.deadline(), Duration::from_secs(8), "as it says itself");
     assert_eq!(desk.link.tick(now(7)), None);
     assert_eq!(desk.link.tick(now(8)), Some(Command::Stop));
-    assert_eq!(desk.link.report().last_error.as_deref(), Some("nothing was heard for 5 s"));
+    assert_eq!(desk.link.report().last_error.as_deref(), Some("nothing arrived for 5 s"));
 }

@@ -19,7 +19,7 @@ use crate::core::source::listener::{Heard, Listener, Live};
 /// The server's address, and the effect of listening to it.
 pub(super) const LIVE: Live = Live {
     key: "codex_live",
-    doc: "listen to Codex's app server, which tells when an approval waits; adds agent-presence to the user agent that Codex sends to its model provider",
+    doc: "listen to Codex's app server, which reports pending approvals; adds agent-presence to the user agent that Codex sends to its model provider",
     question: "\
 Codex's session files do not tell when an approval waits; its app server does. Listening there adds \"agent-presence\" to
 the user agent that Codex sends to its model provider. Listen?",
