@@ -1,4 +1,4 @@
-//! What each command does. Data goes to the writer that is passed in; everything else is the caller's to print.
+//! The commands. Each writes its data to the writer that it gets; messages go to standard error.
 
 pub mod autostart;
 pub mod bar;
@@ -36,8 +36,8 @@ use crate::io::{browser, homes};
 
 pub(crate) use crate::io::printed::{note, written};
 
-/// Runs the command with the settings, the homes and the streams that it needs. `application_id` is the one that this
-/// program was built with.
+/// Runs the command with the settings, the homes and the streams that it needs. `application_id` is the one that was
+/// built into this program.
 ///
 /// # Errors
 /// The command failed; the failure has the text, the hints and the exit code.
@@ -66,7 +66,7 @@ pub fn run(invocation: &Invocation, application_id: &str) -> Result<Exit, Failur
         let sources = &effective.settings.sources;
         return statusline::set_up(*action, sources, &environment, &mut out);
     }
-    // `status` and the daemon have places of their own for it.
+    // `status` and the daemon report the issues of the settings themselves.
     if matches!(
         &invocation.command,
         Command::Preview
@@ -80,7 +80,7 @@ pub fn run(invocation: &Invocation, application_id: &str) -> Result<Exit, Failur
     let zone = TimeZone::system();
     if let Command::Replay(replay) = &invocation.command {
         let mut out = std::io::BufWriter::new(Printed::new(std::io::stdout().lock()));
-        // What is read here reaches nobody else: only a mistake in what is to be hidden keeps it back.
+        // A replay stays on this terminal. Only a mistake in the privacy settings withholds names.
         let settings = if effective.withholds() { effective.cautious() } else { effective.settings };
         return replay::run(replay, settings, &zone, &mut out, &mut err);
     }
@@ -100,7 +100,7 @@ pub fn run(invocation: &Invocation, application_id: &str) -> Result<Exit, Failur
             watch::run(watch, places, &mut out, &mut err)
         }
         Command::Bar(bar) => {
-            // What a bar reads is no terminal, and has colours all the same.
+            // A bar reads a pipe, not a terminal, and shows colours nevertheless.
             let colour = match invocation.global.color {
                 Color::Auto => places.environment.text("NO_COLOR").is_none(),
                 other => other == Color::Always,

@@ -1,4 +1,4 @@
-//! The control channel: how other processes of the same user ask the running daemon.
+//! The control channel: how other processes of the same user talk to the running daemon.
 //!
 //! One line of JSON each way, `protocol` and `version` first:
 //!
@@ -8,18 +8,18 @@
 //! < {"protocol":1,"version":"0.1.0","ok":false,"error":{"code":"unknown_verb","message":"…"}}
 //! ```
 //!
-//! Fields are added, never renamed; unknown ones are ignored. Two verbs keep their form for ever, whatever
-//! `protocol` says, so that any version can take over from, or end, any other:
+//! Fields are added, never renamed; unknown ones are ignored. Two verbs keep their form for every `protocol`, so that
+//! any version can take over from any other, or end it:
 //!
 //! - `stop`, without further fields: `ok`, then the card is cleared and the daemon ends.
 //! - `handover`, with `newcomer` (a [`LockRecord`]) and `replace`: `ok` and `handover`, or an error. The newcomer then
-//!   sends one line with the verb `take` over the same connection; only on that the holder ends and gives up the
-//!   lock. A newcomer that dies before it costs nothing.
+//!   sends one line with the verb `take` over the same connection; only then the holder ends and releases the lock. If
+//!   the newcomer dies before that, nothing changes.
 //!
 //! `subscribe` is answered like any verb; then each event follows on a line of its own, as `event`: first the restored
-//! usage of every live session, then what happens. `stream` and `seq` beside it say how far a reader of that line
-//! has come; handed in as `after` by one who comes back, also to the daemon that took over, they get it exactly what it
-//! has missed, and nothing restored, as long as that is still known.
+//! usage of every live session, then every new event. `stream` and `seq` are the position of a reader of that line. A
+//! reader that connects again, also to a daemon that took over, sends them as `after`; it then gets exactly the events
+//! that it missed, and nothing restored, as long as they are stored.
 //! Read next: [`transport`], the only file that knows sockets and pipes; [`server`]; [`client`].
 
 pub mod client;
@@ -39,25 +39,25 @@ use crate::core::takeover::{LockRecord, Refusal};
 
 pub use handover::Handover;
 
-/// The version of the form of messages.
+/// The version of the protocol.
 pub const PROTOCOL: u32 = 1;
 
-/// The longest request in bytes; every one is far shorter.
+/// The longest request, in bytes; real ones are far shorter.
 pub const LONGEST_REQUEST: usize = 64 * 1024;
 
-/// A question to the daemon.
+/// A request to the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// [`PROTOCOL`] of who asks.
+    /// The client's [`PROTOCOL`].
     pub protocol: u32,
-    /// The program's version of who asks.
+    /// The client's program version.
     pub version: String,
-    /// What is asked.
+    /// The request itself.
     #[serde(flatten)]
     pub verb: Verb,
 }
 
-/// What is asked.
+/// A request's verb with its fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "lowercase")]
 pub enum Verb {
@@ -65,52 +65,52 @@ pub enum Verb {
     Status,
     /// Every event from now on.
     Subscribe {
-        /// How far the one who asks had come; absent: it is new here.
+        /// The client's last position; absent if it connects for the first time.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Position>,
-        /// Whether it is another machine, which is told everything of the sessions of this one.
+        /// Whether the client is another machine, which gets everything about the sessions of this one.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         far: bool,
     },
-    /// To give way to the process that asks.
+    /// Hand over to the client.
     Handover {
-        /// Who that is.
+        /// The client's process.
         newcomer: Box<LockRecord>,
         /// Whether it takes over from a newer version as well.
         #[serde(default)]
         replace: bool,
     },
-    /// The second line of a handover: the newcomer has what it needs.
+    /// The second line of a handover: the newcomer has received it.
     Take,
-    /// To clear the card and end.
+    /// Clear the card and end.
     Stop,
-    /// To clear the card and go on watching.
+    /// Clear the card and show none.
     Pause {
         /// Until when; absent: until `resume`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
-    /// To show cards again.
+    /// Show cards again.
     Resume,
-    /// To hear what an agent prints; see [`tap`].
+    /// Receive the usage of an agent's output; see [`tap`].
     Tap,
-    /// One of another version.
+    /// A verb of another version.
     #[serde(other)]
     Unknown,
 }
 
 impl Request {
-    /// A question of this program.
+    /// A request of this program version.
     pub fn new(verb: Verb) -> Self {
         Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), verb }
     }
 
-    /// Understands one line.
+    /// Parses one line.
     ///
     /// # Errors
-    /// What to answer instead.
+    /// The error to answer.
     pub fn parse(line: &[u8]) -> Result<Self, ErrorReport> {
-        /// What any request of any version has.
+        /// The fields of every request of every version.
         #[derive(Deserialize)]
         struct Head {
             protocol: u32,
@@ -122,12 +122,12 @@ impl Request {
         };
         let head: Head = serde_json::from_slice(line).map_err(malformed)?;
         if head.protocol != PROTOCOL && !matches!(head.verb.as_str(), "handover" | "take" | "stop") {
-            let message = format!("protocol {} is not known here, only {PROTOCOL}", head.protocol);
+            let message = format!("unknown protocol {}; this version has {PROTOCOL}", head.protocol);
             return Err(ErrorReport::new(ErrorCode::UnknownProtocol, message));
         }
         let request: Self = serde_json::from_slice(line).map_err(malformed)?;
         match request.verb {
-            Verb::Unknown => Err(ErrorReport::new(ErrorCode::UnknownVerb, "this verb is not known here")),
+            Verb::Unknown => Err(ErrorReport::new(ErrorCode::UnknownVerb, "unknown verb")),
             _ => Ok(request),
         }
     }
@@ -136,13 +136,13 @@ impl Request {
 /// An answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reply {
-    /// [`PROTOCOL`] of who answers.
+    /// The daemon's [`PROTOCOL`].
     pub protocol: u32,
-    /// The program's version of who answers.
+    /// The daemon's program version.
     pub version: String,
-    /// Whether it is done, or will be.
+    /// Whether the request is done, or will be.
     pub ok: bool,
-    /// What was wrong.
+    /// The error, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
     /// For `status`.
@@ -154,16 +154,16 @@ pub struct Reply {
     /// For `pause`: until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<Timestamp>,
-    /// For `subscribe`: from where it goes on, if nothing restored comes first.
+    /// For `subscribe`: the position where the events begin, if no restored ones come first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
-    /// For `subscribe`: what the positions to come are places in.
+    /// For `subscribe`: the event stream of the positions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
 }
 
 impl Reply {
-    /// It is done.
+    /// A reply without an error.
     pub fn done() -> Self {
         Self {
             protocol: PROTOCOL,
@@ -178,13 +178,13 @@ impl Reply {
         }
     }
 
-    /// It is not.
+    /// A reply with an error.
     pub fn failed(error: ErrorReport) -> Self {
         Self { ok: false, error: Some(error), ..Self::done() }
     }
 }
 
-/// What was wrong with a request.
+/// An error of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorReport {
     /// For programs.
@@ -199,7 +199,7 @@ impl ErrorReport {
         Self { code, message: message.into() }
     }
 
-    /// Why the lock is not handed over.
+    /// The error for a refused handover.
     pub fn of(refusal: Refusal) -> Self {
         let (code, message) = match refusal {
             Refusal::StartedLater => (ErrorCode::StartedLater, "this instance started later"),
@@ -211,31 +211,31 @@ impl ErrorReport {
     }
 }
 
-/// What was wrong with a request, for programs.
+/// The kind of an error, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// It is no request.
+    /// The line is not a request.
     Malformed,
-    /// It is longer than [`LONGEST_REQUEST`].
+    /// The line is longer than [`LONGEST_REQUEST`].
     TooLong,
-    /// Its verb is not known.
+    /// The verb is unknown.
     UnknownVerb,
-    /// Its protocol is not known.
+    /// The protocol is unknown.
     UnknownProtocol,
-    /// Ending, handing over, or too many are asking at once.
+    /// The daemon is ending or handing over, or has too many clients.
     Busy,
-    /// The holder started later than who wants to take over.
+    /// The daemon started later than the one that wants to take over.
     StartedLater,
-    /// The holder is of a newer version than who wants to take over.
+    /// The daemon is of a newer version than the one that wants to take over.
     NewerVersion,
-    /// Something that this version does not know.
+    /// A kind that this version does not know.
     #[serde(other)]
     Other,
 }
 
 impl ErrorCode {
-    /// As an answer to `handover`.
+    /// The refusal of a handover with this error.
     pub fn refusal(self) -> Refusal {
         match self {
             Self::StartedLater => Refusal::StartedLater,
@@ -249,11 +249,11 @@ impl ErrorCode {
 /// One event for a subscriber.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventMessage<E = Event> {
-    /// [`PROTOCOL`] of who tells.
+    /// The daemon's [`PROTOCOL`].
     pub protocol: u32,
-    /// The program's version of who tells.
+    /// The daemon's program version.
     pub version: String,
-    /// How far the one who has read this has come; absent for all restored figures at the beginning but the last.
+    /// The position after this event; absent for restored figures except the last one.
     #[serde(flatten)]
     pub position: Option<Position>,
     /// The event.
@@ -261,15 +261,15 @@ pub struct EventMessage<E = Event> {
 }
 
 impl<E> EventMessage<E> {
-    /// An event of this program.
+    /// An event of this program version.
     pub fn new(event: E, position: Option<Position>) -> Self {
         Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), position, event }
     }
 }
 
-/// A message as it goes over the wire, with its line break.
+/// A message as one line of JSON, with its line break.
 pub(crate) fn line<T: Serialize>(message: &T) -> Vec<u8> {
-    // Nothing that is sent has keys that are no strings or numbers that are none, so this cannot fail.
+    // All keys are strings and all numbers are finite, so this cannot fail.
     let mut bytes = serde_json::to_vec(message).unwrap_or_default();
     bytes.push(b'\n');
     bytes
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_is_understood_as_written() {
+    fn every_verb_is_parsed_as_it_is_written() {
         let until = "2026-11-20T12:00:00Z".parse().unwrap();
         for verb in [
             Verb::Status,
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_gets_a_reason() {
+    fn a_line_that_is_not_a_request_gets_an_error_code() {
         assert_eq!(code(""), ErrorCode::Malformed);
         assert_eq!(code("[]"), ErrorCode::Malformed);
         assert_eq!(code("{\"verb\":\"status\"}"), ErrorCode::Malformed);
@@ -331,7 +331,7 @@ mod tests {
         );
     }
 
-    /// The exact bytes are the promise: whatever changes, these stay readable.
+    /// Other versions send these exact bytes, so they stay readable.
     #[test]
     fn handover_and_stop_keep_their_form() {
         let stop = Request::parse(br#"{"protocol":7,"version":"9.0.0","verb":"stop","new":[1]}"#).unwrap();

@@ -1,14 +1,14 @@
-//! What the user is told when something fails, and the exit codes.
+//! Errors for the user, and the exit codes.
 //!
-//! A [`Failure`] is for the person at the terminal: one message, hints, an exit code. What the program can deal
-//! with itself has an error type of its own, beside the code that deals with it.
+//! A [`Failure`] is for the person at the terminal: one message, hints, an exit code. An error that the program handles
+//! itself has a type of its own, beside the code that handles it.
 
 use std::fmt;
 use std::process::ExitCode;
 
 use crate::core::names::one_line;
 
-/// How a command ended, in the terms of the exit code.
+/// How a command ended, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// 0: done.
@@ -21,8 +21,8 @@ pub enum Exit {
     NotRunning,
     /// 4: another instance keeps the lock.
     Held,
-    /// 141: nobody reads the output any more. A shell says the same of a program that SIGPIPE has ended, which would be
-    /// the end of one that copies; the runtime ignores the signal.
+    /// 141: the reader of the output has gone. A shell reports this code for a program that SIGPIPE ended; Rust's
+    /// runtime ignores that signal.
     BrokenPipe,
 }
 
@@ -46,7 +46,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error for the user: what could not be done and why, what to do about it, how to exit.
+/// An error for the user: what could not be done and why, what to do, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// `could not … <what>: cause`; lowercase, no final stop.
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_printed_with_its_hints() {
+    fn a_failure_is_printed_with_its_hints() {
         let failure = Failure::new("could not stop the daemon: none is running")
             .hint("start it with `agent-presence run`")
             .hint("see `agent-presence status`")

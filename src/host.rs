@@ -1,14 +1,15 @@
-//! What drives the engine on this machine, for the daemon and for everybody who looks without one.
+//! Drives the engine on this machine, for the daemon and for commands that run without one.
 //!
-//! [`drive`] is the engine with its driver's duties, in any time; [`inputs`] is everything that it is fed with here;
-//! [`Host`] joins them with this machine's clocks. Shells hear its outputs and look into no input.
+//! [`drive`] runs the engine in any time; [`inputs`] is every input of this machine; [`Host`] joins them with this
+//! machine's clocks. Callers handle its outputs and do not inspect inputs.
 
 pub mod clock_watch;
 pub mod drive;
-pub mod finding;
+
 pub mod inputs;
 #[cfg_attr(not(unix), path = "host/live_elsewhere.rs")]
 pub mod live;
+pub mod lookup;
 pub mod reading;
 pub mod remotes;
 pub mod statusline;
@@ -24,10 +25,10 @@ use tokio::time::sleep;
 
 use self::clock_watch::{ClockWatch, JumpDetector};
 use self::drive::{Drive, Folders};
-use self::finding::Finding;
 use self::inputs::Inputs;
+use self::lookup::FolderLookup;
 use self::remotes::Remotes;
-use self::statusline::Keeping;
+use self::statusline::StateAccess;
 use self::zone::ZoneWatch;
 use crate::core::config::Effective;
 use crate::core::engine::{Engine, Input, Output};
@@ -39,12 +40,12 @@ use crate::io::config_file::ConfigFile;
 use crate::io::homes::Home;
 use crate::io::paths::Environment;
 
-/// Where everything is that is read, and how the user wants it.
+/// The settings, folders and environment of one command.
 #[derive(Debug, Clone)]
 pub struct Places {
     /// The settings file.
     pub config: ConfigFile,
-    /// What it says.
+    /// The settings in it.
     pub effective: Effective,
     /// The agents' homes.
     pub homes: Vec<Home>,
@@ -57,14 +58,14 @@ pub struct Places {
 }
 
 impl Places {
-    /// The settings file and what is wrong with it.
+    /// The settings file and its issues.
     pub fn config_report(&self) -> ConfigReport {
-        // Where the file cannot be read, it is not known whether there is an application id in it.
+        // If the file cannot be read, it is not known whether it has an application id.
         let in_force = (!self.effective.may_show_too_much()).then_some(&self.effective.settings);
         self.config.report(&self.effective, in_force)
     }
 
-    /// What there is now, read once; what is known of the `daemon` is handed in. Changes nothing.
+    /// The status report from one reading of all files, with this state of the `daemon`. Changes nothing.
     pub fn status(&self, daemon: DaemonReport) -> StatusReport {
         let mut drive = Drive::new(self.engine(), Folders::Looked);
         let inputs = inputs::all(self);
@@ -76,7 +77,7 @@ impl Places {
         StatusReport { remotes, ..drive.status(now, daemon, self.config_report()) }
     }
 
-    /// An engine that shows its card to nobody.
+    /// An engine without links to Discord.
     fn engine(&self) -> Engine {
         let settings = self.effective.cautious();
         let publisher = Publisher::new(0, &settings);
@@ -84,10 +85,10 @@ impl Places {
     }
 }
 
-/// An engine that is fed with what happens on this machine, as it happens.
+/// An engine with the inputs of this machine, as they come.
 pub struct Host {
     drive: Drive,
-    /// What it is fed with.
+    /// The inputs.
     pub inputs: Inputs,
     clock_watch: ClockWatch,
     jumps: JumpDetector,
@@ -95,10 +96,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// Begins to feed `engine`. Belongs inside a tokio runtime.
+    /// Starts the watches for `engine`. Belongs inside a tokio runtime.
     pub fn new(engine: Engine, inputs: Inputs, environment: &Environment) -> Self {
         Self {
-            drive: Drive::new(engine, Folders::Beside(Finding::default())),
+            drive: Drive::new(engine, Folders::Beside(FolderLookup::default())),
             inputs,
             clock_watch: ClockWatch::start(),
             jumps: JumpDetector::default(),
@@ -106,25 +107,25 @@ impl Host {
         }
     }
 
-    /// Begins to follow what happens, and neither shows nor writes anything; on other machines as well, if so wanted. Belongs
-    /// inside a tokio runtime.
+    /// Starts an engine that neither shows nor writes anything, with the events of remotes if wanted. Belongs inside a
+    /// tokio runtime.
     ///
     /// # Errors
     /// The system could not start a thread.
-    pub fn look_on(places: &Places, with_remotes: bool) -> io::Result<Self> {
+    pub fn observe(places: &Places, with_remotes: bool) -> io::Result<Self> {
         let engine = places.engine();
-        let keeping = Keeping::Nothing(places.state.clone());
+        let access = StateAccess::ReadOnly(places.state.clone());
         let remotes = match with_remotes {
             true => Remotes::start(&engine.settings().remotes, Vec::new()),
             false => Remotes::default(),
         };
-        let inputs = Inputs::start(engine.settings(), &places.environment, keeping, None)?.and(remotes);
+        let inputs = Inputs::start(engine.settings(), &places.environment, access, None)?.with(remotes);
         let mut host = Self::new(engine, inputs, &places.environment);
-        host.take(inputs::kept(places));
+        host.take(inputs::stored(places));
         Ok(host)
     }
 
-    /// Ends what was started on other machines, and gives it so long; everything else ends at once.
+    /// Ends the commands of remotes, with up to `deadline` to do so themselves; everything else ends at once.
     pub async fn close(self, deadline: Duration) {
         self.inputs.close(deadline).await;
     }
@@ -134,8 +135,7 @@ impl Host {
         &self.drive.engine
     }
 
-    /// Waits for something to happen, by itself or with time, to be handed in with [`Self::take`]. Nothing is lost when the
-    /// wait is given up.
+    /// Waits for inputs or a deadline, to be passed to [`Self::take`]. Cancel safe.
     pub async fn next(&mut self) -> Vec<Input> {
         let due = self.drive.engine.poll_deadline().map(|(at, _)| at);
         tokio::select! {
@@ -150,11 +150,11 @@ impl Host {
         }
     }
 
-    /// Hands in what happened, and before that that time passed unnoticed.
+    /// Passes inputs to the engine; before them a clock jump, if there was one.
     pub fn take(&mut self, inputs: impl IntoIterator<Item = Input>) {
         let now = clock::now();
         if self.jumps.has_jumped(now) {
-            tracing::info!("the machine slept or a clock was set; looking at everything again");
+            tracing::info!("the machine slept or a clock was set; checking everything again");
             self.inputs.woke();
             self.drive.take(now, [Input::Woke]);
         }
@@ -168,7 +168,7 @@ impl Host {
         }
     }
 
-    /// Hands in what happened together with what session files have brought meanwhile: a burst of lines is one decision.
+    /// Passes inputs together with the waiting events of session files: a burst of lines is one decision.
     pub fn take_burst(&mut self, inputs: Vec<Input>) {
         let mut inputs = inputs;
         inputs.extend(self.inputs.waiting());
@@ -177,7 +177,7 @@ impl Host {
         }
     }
 
-    /// The next thing to be done outside; to be called until there is none.
+    /// The next output; to be called until there is none.
     pub fn poll(&mut self) -> Option<Output> {
         let output = self.drive.poll(clock::now())?;
         match &output {
@@ -197,7 +197,7 @@ impl Host {
     }
 }
 
-/// Waits for a moment of the monotonic clock; without one, for ever.
+/// Waits until `at` of the monotonic clock; without one, for ever.
 pub async fn until(at: Option<Duration>) {
     match at {
         Some(at) => sleep(at.saturating_sub(clock::now().mono)).await,

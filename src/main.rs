@@ -7,7 +7,7 @@ use agent_presence::cmd::{self, cli};
 use agent_presence::error::Exit;
 use agent_presence::io::printed::{self, Printed};
 
-/// A packager's own application: from the build's environment, else from the file, which may be empty.
+/// The application id of a packager: from the build's environment, else from the file, which may be empty.
 const BUILT_IN_APPLICATION_ID: &str = match option_env!("AGENT_PRESENCE_APPLICATION_ID") {
     Some(id) if !id.is_empty() => id,
     _ => include_str!("../packaging/application-id"),
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     };
     let ended =
         cmd::run(&invocation, BUILT_IN_APPLICATION_ID).and_then(|exit| match std::io::stdout().flush() {
-            // What a command left in the buffer is part of what was asked for.
+            // Output that is still in the buffer belongs to the command's result.
             Err(error) if exit == Exit::Done => printed::written(Err(error)),
             _ => Ok(exit),
         });

@@ -1,7 +1,8 @@
 //! `agent-presencew`: what Windows starts at login. It starts `agent-presence.exe run` without a console and ends.
 //!
-//! A program with a console shows a window for as long as it runs; this one has none, and what it starts gets one
-//! that is never shown. Its arguments are handed on. On other systems it only says that it is not needed.
+//! A program with a console shows a window for as long as it runs. This one has no console, and the console of the
+//! program that it starts is never shown. Its arguments are passed on. On other systems it only prints that it is not
+//! needed.
 #![cfg_attr(windows, windows_subsystem = "windows")]
 
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
         .stderr(Stdio::null())
         .creation_flags(CREATE_NO_WINDOW)
         .spawn();
-    // Without a console nobody can be told why; the exit code is all there is.
+    // Without a console there is no place for a message; the exit code is all there is.
     if started.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
     use std::io::Write;
 
     let message = "error: could not start: agent-presencew is for Windows\nhint: use `agent-presence run`";
-    // Nobody is left to tell when standard error is gone.
+    // There is no other place for the message if standard error is closed.
     let _ = writeln!(std::io::stderr(), "{message}");
     ExitCode::FAILURE
 }

@@ -14,7 +14,7 @@ use crate::io::autostart::{self, Kind, Login, LoginState, Registration};
 use crate::io::config_file::{Chosen, ConfigFile};
 use crate::io::paths::{self, Environment, spare_others};
 
-/// Variables of a shell that change what the daemon does, and what to set so that it holds at login as well.
+/// Environment variables that change what the daemon does, each with the setting that works at login as well.
 fn not_at_login() -> impl Iterator<Item = (&'static str, String)> {
     let own = [
         ("AGENT_PRESENCE_APPLICATION_ID", "set discord.application_id in the settings file".to_owned()),
@@ -31,7 +31,7 @@ fn not_at_login() -> impl Iterator<Item = (&'static str, String)> {
 /// Runs one of the commands. Data goes to `out`, remarks to `err`.
 ///
 /// # Errors
-/// What could not be written, removed or started, with what to do about it.
+/// The login entry could not be written, removed or started; the failure has a hint.
 pub fn run(
     command: &Autostart,
     config: &ConfigFile,
@@ -39,7 +39,7 @@ pub fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    // The variable is this shell's; what login starts needs the file's name on its command line.
+    // Login does not have this shell's variables, so the entry names the file on its command line.
     let is_chosen = config.chosen == Chosen::Named;
     let login = Login::of_process(is_chosen.then_some(config.path.as_path()), environment)?;
     let machine = ThisMachine { home: login.folders.home.clone(), state: paths::state_dir(environment)? };
@@ -65,7 +65,7 @@ pub fn run(
     }
 }
 
-/// The entry's text alone goes to `out`, so that it can be kept.
+/// Prints the entry's text alone to `out`, so that it can be redirected to a file.
 fn print(
     login: &Login,
     machine: &dyn Machine,
@@ -96,7 +96,9 @@ fn enable(
         if environment.text(variable).is_some() {
             super::note(
                 err,
-                format_args!("note: login may not know {variable} as this shell does\nhint: {instead}\n"),
+                format_args!(
+                    "note: {variable} may not be set at login as it is in this shell\nhint: {instead}\n"
+                ),
             );
         }
     }
@@ -118,7 +120,7 @@ fn enable(
     super::written(result)
 }
 
-/// What is left to the user, where login does not read what was written.
+/// Prints what the user has to do where login does not read the entry.
 fn remark(kind: Kind, login: &Login, environment: &Environment, err: &mut dyn Write) {
     if let Some(ByHand { cause, hint }) = by_hand(kind, login, environment) {
         super::note(err, format_args!("note: {cause}\nhint: {hint}\n"));
@@ -129,14 +131,14 @@ fn disable(login: &Login, machine: &dyn Machine, out: &mut dyn Write) -> Result<
     let was_there = autostart::disable(login, machine)?;
     let already = if was_there { "" } else { " already" };
     let running = if machine.is_running() {
-        "\nthe daemon goes on running\nhint: end it with `agent-presence stop`"
+        "\nthe daemon is still running\nhint: end it with `agent-presence stop`"
     } else {
         ""
     };
     super::written(writeln!(out, "launch at login is{already} disabled{running}"))
 }
 
-/// The form of `autostart status --json`.
+/// The JSON object of `autostart status --json`.
 #[derive(Serialize)]
 struct Report<'a> {
     schema: u32,
@@ -166,7 +168,7 @@ fn text(registration: &Registration) -> String {
         LoginState::Disabled => "disabled",
         LoginState::SwitchedOffByUser if *kind == Kind::RunKey => "switched off in Task Manager",
         LoginState::SwitchedOffByUser => "switched off by you",
-        LoginState::Differs => "enabled, but not as it should be",
+        LoginState::Differs => "enabled, but the entry differs",
     };
     let mut text = format!("launch at login: {state}\n");
     if let Some(command) = command {

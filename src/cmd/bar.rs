@@ -4,7 +4,7 @@ use std::io::Write;
 
 use jiff::tz::TimeZone;
 
-use super::status::asked;
+use super::status::ask_daemon;
 use crate::cmd::cli::{Bar, BarFormat};
 use crate::cmd::show::{self, BarForm, BarLook};
 use crate::cmd::watch::reader;
@@ -13,7 +13,7 @@ use crate::control::client::block_on;
 use crate::error::{Exit, Failure};
 use crate::host::Places;
 
-/// Prints the line; on and on where that is wanted, until nobody reads it any more.
+/// Prints the line; with `--follow` again whenever it changes, until its reader has gone.
 ///
 /// # Errors
 /// The output could not be written, or the system refused something basic.
@@ -27,7 +27,7 @@ pub fn run(command: &Bar, places: Places, colour: bool, out: &mut dyn Write) -> 
     };
     let look = BarLook { form, template: command.template.clone(), agent: command.agent, colour };
     if !command.follow {
-        let report = asked(&places)?.unwrap_or_else(|daemon| places.status(daemon));
+        let report = ask_daemon(&places)?.unwrap_or_else(|daemon| places.status(daemon));
         return super::written(out.write_all(show::bar(&report, &look, &places.zone).as_bytes()));
     }
     block_on(async {
@@ -49,7 +49,7 @@ async fn follow(
     let mut printed = String::new();
     loop {
         let News::Report(Some(report)) = reports.next().await else { continue };
-        // What is not read yet would look like what is gone.
+        // Before all files are read, a session would seem to be gone.
         if report.reading {
             continue;
         }

@@ -20,7 +20,7 @@ use crate::core::template::Template;
 use crate::error::Exit;
 use crate::io::paths::Environment;
 
-/// A command line that was understood.
+/// A parsed command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
     /// The options that every command has.
@@ -46,7 +46,7 @@ struct CommandLine {
 const EXAMPLES: &str = "\
 Examples:
   agent-presence run --demo      see what it looks like, without Discord
-  agent-presence setup           make it yours, step by step
+  agent-presence setup           set it up, step by step
   agent-presence run             show it in Discord";
 
 fn examples_and_environment() -> String {
@@ -64,7 +64,7 @@ fn examples_and_environment() -> String {
         "\
 Examples:
   agent-presence run --demo      see what it looks like, without Discord
-  agent-presence setup           make it yours, step by step
+  agent-presence setup           set it up, step by step
   agent-presence run             show it in Discord
   agent-presence status --json   what is shown now, for scripts
 
@@ -95,7 +95,7 @@ Examples:
   agent-presence config check    after editing it
   agent-presence config show     what is in effect, and who set it
 
-A running daemon reads the file again within a second; one that is broken changes nothing.";
+A running daemon reads the file again within a second; a broken file changes nothing.";
 
 const COMPLETIONS: &str = "\
 Examples:
@@ -136,7 +136,7 @@ pub enum Color {
 }
 
 impl Color {
-    /// Whether to colour what goes to `stream`.
+    /// Whether output to `stream` is coloured.
     pub fn wanted(self, stream: &impl IsTerminal, environment: &Environment) -> bool {
         match self {
             Self::Auto => stream.is_terminal() && environment.text("NO_COLOR").is_none(),
@@ -151,13 +151,13 @@ impl Color {
 pub enum Command {
     /// Run the daemon, in the foreground
     Run(Run),
-    /// Do the first steps: application id, what may be shown, launch at login
+    /// Set up: application id, what may be shown, launch at login
     Setup(Setup),
-    /// Say what is shown now: sessions, tokens, limits, links
+    /// Print what is shown now: sessions, tokens, limits, links
     Status(Status),
     /// Draw the card as friends will see it
     Preview,
-    /// Show what happens, as it happens: a dashboard, or lines off a terminal
+    /// Show events as they happen: a dashboard on a terminal, lines elsewhere
     Watch(Watch),
     /// Print one line for a status bar: limits and activity, or any words of the card
     Bar(Bar),
@@ -167,24 +167,24 @@ pub enum Command {
     Tap(Tap),
     /// Clear the card and end the daemon
     Stop,
-    /// Clear the card and go on watching, also after a restart
+    /// Clear the card and show none until `resume`, also after a restart
     Pause(Pause),
     /// End a pause
     Resume,
-    /// Say what is wrong and what mends it; exit code 1 if anything has to be mended
+    /// Check everything and print how to fix it; exit code 1 if anything is wrong
     Doctor(Doctor),
-    /// Launch at login: switch it on or off, or see what it does
+    /// Launch at login: switch it on or off, or print its state
     #[command(subcommand)]
     Autostart(Autostart),
-    /// Claude Code's statusline command: keeps the limits it is told, and prints a line
+    /// Claude Code's statusline command: stores the limits passed to it, and prints a line
     ///
-    /// Claude Code runs it with what it knows on standard input. It always succeeds.
+    /// Claude Code runs it with JSON on standard input. It always succeeds.
     Statusline {
-        /// What to do about Claude Code's settings instead
+        /// Change Claude Code's settings instead
         #[command(subcommand)]
         action: Option<StatuslineAction>,
     },
-    /// Take back what was set up: daemon, launch at login, status line
+    /// Undo the setup: daemon, launch at login, status line
     Uninstall(Uninstall),
     /// Find, show, check or write the settings file
     #[command(subcommand, after_help = CONFIG)]
@@ -217,7 +217,7 @@ pub struct Run {
     /// Send the demo to Discord
     #[arg(long, requires = "demo", conflicts_with = "dry_run")]
     pub discord: bool,
-    /// Leave another instance alone if it is healthy, and exit with code 4
+    /// Do not take over from a healthy instance; exit with code 4 instead
     #[arg(long)]
     pub no_takeover: bool,
     /// Take over from a newer version as well
@@ -235,30 +235,31 @@ Examples:
   agent-presence setup
   agent-presence setup --application-id 1234567890123456789 --show project,branch --autostart
 
-Asks for what no option answers; off a terminal nothing is asked, and what no option answers stays as it is. Only the
-settings that are answered are changed in the settings file.")]
+Asks a question for each option that is not given. Off a terminal it asks nothing, and what has no option stays as it is.
+In the settings file only the answered settings are changed.")]
 pub struct Setup {
     /// Your Discord application's id
     #[arg(long, value_name = "ID")]
     pub application_id: Option<String>,
-    /// What cards may show of your work besides agent, activity, model, tokens and limits: nothing, or any of project, branch, file
+    /// What cards may show of your work besides agent, activity, model, tokens and limits: nothing, or any of project,
+    /// branch, file
     #[arg(long, value_name = "WHAT", value_delimiter = ',', hide_possible_values = true)]
     pub show: Option<Vec<Shown>>,
     /// Launch at login, and start now
     #[arg(long)]
     pub autostart: bool,
-    /// Do not change what login starts
+    /// Leave launch at login as it is
     #[arg(long, conflicts_with = "autostart")]
     pub no_autostart: bool,
-    /// Let Claude Code's status line tell its limits: `yes`, as with `statusline install`, or `no` to leave it as it is
+    /// Read limits from Claude Code's status line: `yes`, as with `statusline install`, or `no` to leave it as it is
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no(), ignore_case = true, hide_possible_values = true)]
     pub statusline: Option<bool>,
-    /// Listen to the servers of agents that have one (Codex), which tell when an approval waits: `yes` or `no`
+    /// Listen to the servers of agents that have one (Codex), which report when an approval waits: `yes` or `no`
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no(), ignore_case = true, hide_possible_values = true)]
     pub listen: Option<bool>,
 }
 
-/// The two words that are offered, and what else people write for them.
+/// The two words in the help, and the other common spellings.
 fn yes_or_no() -> impl TypedValueParser<Value = bool> {
     let yes = PossibleValue::new("yes").aliases(["y", "true", "t", "on", "1"]);
     let no = PossibleValue::new("no").aliases(["n", "false", "f", "off", "0"]);
@@ -285,9 +286,9 @@ Examples:
   codex exec --json 'fix the tests' | agent-presence tap
   claude -p --output-format stream-json --verbose 'fix the tests' | agent-presence tap | jq .
 
-For runs that may leave no session file. Every byte goes to standard output as it comes; a daemon, if one runs, is
-told the usage. At the end the usage line is printed to standard error. If the reader of standard output goes away, it
-ends with code 141, as a shell reports of any program in a pipe.")]
+For runs that may leave no session file. Every byte goes to standard output as it comes; the usage goes to the daemon, if
+one runs. At the end the usage line is printed to standard error. If the reader of standard output goes away, it ends with
+code 141, as a shell reports for any program in a pipe.")]
 pub struct Tap {
     /// Whose output it is
     #[arg(long, value_name = "AGENT", value_parser = agents(), hide_possible_values = true, help = whose_output())]
@@ -307,7 +308,7 @@ fn whose_output() -> String {
     )
 }
 
-/// Those that print something to be copied, and the command that does.
+/// The agents whose output can be tapped, each with the command that prints it.
 fn tapped() -> impl Iterator<Item = (Agent, &'static str)> {
     Agent::ALL.into_iter().filter_map(|agent| Some((agent, agent.spec().stream.as_ref()?.command)))
 }
@@ -326,7 +327,7 @@ Examples:
   agent-presence status
   agent-presence status --json | jq '.sessions[] | select(.shown).tokens'
 
-Asks the running daemon; without one the session files are read once. Nothing is changed, and Discord is not asked.")]
+Asks the running daemon; without one the session files are read once. Changes nothing and opens no Discord connection.")]
 pub struct Status {
     /// Print one JSON object
     #[arg(long)]
@@ -350,7 +351,7 @@ pub struct Doctor {
 /// `pause`
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Pause {
-    /// End the pause by itself after this time, e.g. 30m, 2h, 1d
+    /// End the pause after this time, e.g. 30m, 2h, 1d
     #[arg(long = "for", value_name = "TIME", value_parser = crate::core::duration::parse)]
     pub duration: Option<Duration>,
 }
@@ -364,8 +365,8 @@ Examples:
   agent-presence watch --json | jq 'select(.event == \"usage\")'
 
 On a terminal it is a dashboard: sessions, tokens, remaining limits, the card as friends see it, links; `q` quits, `p`
-pauses, `?` explains. Elsewhere first comes what each live session has used so far, then every event of the running
-daemon, also of the next one that takes over from it. Without a daemon the session files are followed here. Ends with its reader.")]
+pauses, `?` explains. Elsewhere the usage so far of each live session comes first, then every event of the running
+daemon, and of the next one that takes over from it. Without a daemon it reads the session files itself. Ends with its reader.")]
 pub struct Watch {
     /// Print one JSON event a line, of every kind
     #[arg(long, conflicts_with = "bare")]
@@ -373,22 +374,23 @@ pub struct Watch {
     /// Print the usage lines alone, without time, agent and session
     #[arg(long)]
     pub bare: bool,
-    /// For another machine's `[[remote]]`: say hello first, and give a sign of life after this time without a line, e.g. 60s
-    #[arg(long, value_name = "TIME", requires = "json", value_parser = sign_of_life)]
+    /// For another machine's `[[remote]]`: print a hello first, and a keep-alive line after this time without another
+    /// line, e.g. 60s
+    #[arg(long, value_name = "TIME", requires = "json", value_parser = alive_interval)]
     pub alive: Option<Duration>,
-    /// Go on behind this event, as far as that is still known
+    /// Continue after this event, if it is still stored
     #[arg(long, value_name = "STREAM:SEQ", requires = "alive", value_parser = position)]
     pub since: Option<Position>,
 }
 
-fn sign_of_life(text: &str) -> Result<Duration, String> {
+fn alive_interval(text: &str) -> Result<Duration, String> {
     let time = crate::core::duration::parse(text)?;
     let fits = alive::SHORTEST <= time && time <= alive::LONGEST;
-    fits.then_some(time).ok_or_else(|| "it is a time from 100ms to 1h".to_owned())
+    fits.then_some(time).ok_or_else(|| "expected a time from 100ms to 1h".to_owned())
 }
 
 fn position(text: &str) -> Result<Position, String> {
-    Position::parse(text).ok_or_else(|| "it is a stream and a number, as in `s:7`".to_owned())
+    Position::parse(text).ok_or_else(|| "expected a stream and a number, as in `s:7`".to_owned())
 }
 
 /// `bar`
@@ -399,14 +401,14 @@ Examples:
   agent-presence bar --follow --format waybar
   agent-presence bar --agent codex --template '{limits} · {tokens}'
 
-With --follow it prints the line again whenever it changes, and at no other time. Asks the daemon, also the next one that
-takes over from it; without one the session files are followed here. Ends with its reader. A bar is your own screen: it
+With --follow it prints the line again whenever it changes, and at no other time. Asks the daemon, and the next one that
+takes over from it; without one it reads the session files itself. Ends with its reader. A bar is your own screen: it
 shows the project and the branch where the template has them, and the file where privacy.file allows it.")]
 pub struct Bar {
-    /// Go on, and print the line again whenever it changes
+    /// Keep running, and print the line again whenever it changes
     #[arg(short, long)]
     pub follow: bool,
-    /// What reads it: plain, waybar, i3blocks, tmux, or json for any other
+    /// The program that reads it: plain, waybar, i3blocks, tmux, or json for any other
     #[arg(
         long,
         value_name = "BAR",
@@ -415,10 +417,10 @@ pub struct Bar {
         hide_default_value = true
     )]
     pub format: BarFormat,
-    /// The line, of the words of `card.details`; what is known goes in their place
+    /// The line, with the placeholders of `card.details`
     #[arg(long, value_name = "TEXT", value_parser = template, default_value = "{limits} · {activity}")]
     pub template: Template,
-    /// Only what is of this agent
+    /// Only sessions and limits of this agent
     #[arg(long, value_name = "AGENT", value_parser = any_agent(), hide_possible_values = true)]
     pub agent: Option<Agent>,
 }
@@ -436,7 +438,7 @@ fn any_agent() -> impl TypedValueParser<Value = Agent> {
 /// `--format`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BarFormat {
-    /// The line alone: polybar, SketchyBar, and whatever shows what a command prints
+    /// The line alone: polybar, SketchyBar, and other bars that show a command's output
     Plain,
     /// A JSON object as Waybar's custom modules read it
     Waybar,
@@ -444,7 +446,7 @@ pub enum BarFormat {
     I3blocks,
     /// The line in tmux's format language
     Tmux,
-    /// A JSON object with all that there is to say
+    /// A JSON object with all fields
     Json,
 }
 
@@ -455,7 +457,7 @@ Examples:
   agent-presence replay ~/.codex/sessions/2026/11/20
   agent-presence replay --json rollout.jsonl | jq 'select(.event == \"usage\")'
 
-The agent is recognised from a file's first lines, whatever its name. No daemon, no Discord, no state folder.")]
+The agent is recognised from a file's first lines, not from its name. Needs no daemon, no Discord and no state folder.")]
 pub struct Replay {
     /// Print one JSON event a line
     #[arg(long)]
@@ -470,9 +472,9 @@ pub struct Replay {
 pub enum Autostart {
     /// Start the daemon at every login of this user, and now
     Enable(Enable),
-    /// Start it at login no more; a daemon that runs goes on
+    /// Do not start the daemon at login any more; a running daemon continues
     Disable,
-    /// Say what login starts; exit code 1 unless it is this program
+    /// Print what login starts; exit code 1 unless it is this program
     Status(AutostartStatus),
 }
 
@@ -484,7 +486,7 @@ Examples:
   agent-presence autostart enable --config ~/work.toml
 
 Linux gets a systemd user unit, or a desktop autostart entry where there is no user manager; macOS a LaunchAgent;
-Windows a value under the Run key. A settings file given with --config is handed on.")]
+Windows a value under the Run key. A settings file given with --config is passed on.")]
 pub struct Enable {
     /// Do not start the daemon now
     #[arg(long)]
@@ -505,16 +507,16 @@ pub struct AutostartStatus {
 /// `statusline install`, `statusline uninstall`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum StatuslineAction {
-    /// Set it in Claude Code's settings; a command that is there goes on running
+    /// Set it in Claude Code's settings; a command that is there runs as before
     Install,
-    /// Take it out of Claude Code's settings, and put back what was there before
+    /// Remove it from Claude Code's settings, and put back the command that was there before
     Uninstall,
 }
 
 /// `uninstall`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
 #[command(after_help = "\
-Says what is left: the program itself is removed in the way it was installed.")]
+Prints what is left. The program itself is removed in the way it was installed.")]
 pub struct Uninstall {
     /// Remove settings, state, logs and record as well
     #[arg(long)]
@@ -528,26 +530,26 @@ pub enum Config {
     Path,
     /// Print the effective settings and where each comes from
     Show,
-    /// Say what is wrong with the settings file; exit code 1 if anything is
+    /// Print what is wrong with the settings file; exit code 1 if anything is
     Check,
     /// Write a settings file with every default as a comment, never over an existing one
     Init,
 }
 
-/// Reads the process's command line. Help, the version and usage errors are printed here; `Err` is then the
-/// exit code. Without a command there is short help.
+/// Reads the process's command line. Prints help, the version and usage errors here; `Err` is then the exit code.
+/// Without a command it prints the short help.
 ///
 /// # Errors
 /// The exit code, when there is nothing left to run.
 pub fn parse() -> Result<Invocation, Exit> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     parse_from(&arguments).map_err(|answer| {
-        // An answer may quote what was given.
+        // The message may quote the arguments.
         let answer = parse_from(&printable(&arguments)).err().unwrap_or(answer);
         let printed = answer.print().and_then(|()| std::io::stdout().flush());
         match printed {
             _ if answer.use_stderr() => Exit::Usage,
-            // A reader that went away does not care any more.
+            // A reader that has gone is not an error.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 super::note(
                     &mut std::io::stderr(),
@@ -560,15 +562,15 @@ pub fn parse() -> Result<Invocation, Exit> {
     })
 }
 
-/// The arguments as a terminal may be shown them.
+/// The arguments without control characters, fit to print on a terminal.
 fn printable(arguments: &[OsString]) -> Vec<OsString> {
     arguments.iter().map(|argument| one_line(&argument.to_string_lossy()).into_owned().into()).collect()
 }
 
-/// The same for any arguments, printing nothing; the first one is the program's name.
+/// Parses any arguments and prints nothing; the first one is the program's name.
 ///
 /// # Errors
-/// What is to be printed instead of running a command.
+/// The help or the usage error to print instead of running a command.
 pub fn parse_from(arguments: &[OsString]) -> Result<Invocation, clap::Error> {
     let mut command = command().color(color_of_help(arguments));
     let mut matches = command.try_get_matches_from_mut(arguments)?;

@@ -23,34 +23,15 @@ pub fn run(
     err: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     match command {
-        Config::Path => path(file, out),
-        Config::Show => show(file, context, out, err),
+        Config::Path => super::written(writeln!(out, "{}", file.path.display())),
+        Config::Show => {
+            let effective = read(file, context)?;
+            report(&effective, file, err);
+            super::written(out.write_all(effective.shown().as_bytes()))
+        }
         Config::Check => check(file, context, out, err),
         Config::Init => init(file, out),
     }
-}
-
-/// Prints where the file is, or would be.
-///
-/// # Errors
-/// The output could not be written.
-pub fn path(file: &ConfigFile, out: &mut dyn Write) -> Result<Exit, Failure> {
-    super::written(writeln!(out, "{}", file.path.display()))
-}
-
-/// Prints the effective settings as a settings file, each with where it comes from; issues go to `err`.
-///
-/// # Errors
-/// The output could not be written, or `--config` names no file.
-pub fn show(
-    file: &ConfigFile,
-    context: &ConfigContext,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> Result<Exit, Failure> {
-    let effective = read(file, context)?;
-    report(&effective, file, err);
-    super::written(out.write_all(effective.shown().as_bytes()))
 }
 
 /// Prints what is wrong; exit code 1 if anything is.
@@ -99,7 +80,7 @@ pub fn init(file: &ConfigFile, out: &mut dyn Write) -> Result<Exit, Failure> {
     let mut created =
         fs::OpenOptions::new().write(true).create_new(true).open(&file.path).map_err(failure)?;
     if let Err(error) = created.write_all(config::commented().as_bytes()) {
-        // Half a file would stop the next try.
+        // A partly written file would block the next try.
         let _ = fs::remove_file(&file.path);
         return Err(failure(error));
     }
@@ -115,7 +96,7 @@ fn read(file: &ConfigFile, context: &ConfigContext) -> Result<Effective, Failure
     Ok(file.read(context))
 }
 
-/// Says on `err` what is wrong with the file, one issue a line with its hint below.
+/// Prints each issue of the file to `err`, with its hint on the line below.
 pub fn report(effective: &Effective, file: &ConfigFile, err: &mut dyn Write) {
     let mut text = String::new();
     for issue in &effective.issues {

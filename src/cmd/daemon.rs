@@ -1,17 +1,17 @@
 //! The daemon: one loop, one task, one owner of the state.
 //!
-//! Everything that decides is in [`crate::core::engine`]; this loop hands in what happens, does what comes out, and
-//! sleeps until the engine's next deadline. Nothing here polls: an idle daemon does not wake up.
-//! Read next: [`crate::host`], what feeds and drives the engine; [`crate::io::discord`], the links;
-//! `requests.rs`, what the control channel brings.
+//! [`crate::core::engine`] decides. This loop passes events to it, carries out its outputs, and sleeps until the
+//! engine's next deadline. Nothing polls: an idle daemon does not wake up.
+//! Read next: [`crate::host`], the inputs and the engine's driver; [`crate::io::discord`], the links; `requests.rs`, the
+//! requests of the control channel.
 
-pub mod lives;
+mod output;
 pub mod record;
 mod requests;
+pub mod restarts;
 pub mod settings;
 mod state_folder;
 pub mod takeover;
-mod telling;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,9 +30,9 @@ use crate::core::settings::Settings;
 use crate::core::time::Now;
 use crate::error::{Exit, Failure};
 use crate::host::inputs::Inputs;
-use crate::host::reading::Left;
+use crate::host::reading::ResumePoint;
 use crate::host::remotes::Remotes;
-use crate::host::statusline::Keeping;
+use crate::host::statusline::StateAccess;
 use crate::host::{Host, until};
 use crate::io::clock;
 use crate::io::discord::Links;
@@ -44,7 +44,7 @@ use crate::io::printed;
 use crate::io::signals::{self, Signals};
 use crate::io::state::{self, Keeper};
 
-/// How long connections may take to say farewell.
+/// How long connections may take to clear their cards at the end.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Where cards go.
@@ -67,12 +67,12 @@ pub struct Options {
     pub usage_lines: bool,
     /// The user's time zone.
     pub zone: TimeZone,
-    /// What an earlier daemon left to this one.
+    /// The state that an earlier daemon handed over.
     pub inherited: Option<Handover>,
 }
 
-/// Runs until it is asked to end, or to give way to another daemon. `instance` is the lock, which the caller holds
-/// until everything here has ended.
+/// Runs until it is asked to end, or hands over to another daemon. `instance` is the lock, which the caller holds until
+/// everything here has ended.
 ///
 /// # Errors
 /// The system refused a thread, a signal handler or a timer.
@@ -98,22 +98,22 @@ pub async fn run(
     engine.obey(started, obeyed.unwrap_or_default());
     let left = inherited.as_ref().and_then(|inherited| {
         let files = inherited.positions.iter().map(|progress| progress.read).collect();
-        Some(Left { at: inherited.at?, files, registers: inherited.registers.clone() })
+        Some(ResumePoint { at: inherited.at?, files, registers: inherited.registers.clone() })
     });
     if let Some(inherited) = inherited.as_ref().filter(|_| left.is_some()) {
         engine.inherit(&inherited.positions, &inherited.registers, inherited.card.clone());
     }
     let in_force = engine.settings();
     let failed = |what: &str, error: std::io::Error| Failure::new(format!("could not {what}: {error}"));
-    // Signals are heard before the control channel opens: another process that finds this daemon can also end it.
+    // Signals are handled before the control channel opens: another process that finds this daemon can also end it.
     let signals = Signals::new().map_err(|error| failed("listen for signals", error))?;
     signals::insist();
     let requests = Requests::start(folder.path(), environment, instance, inherited.as_ref());
     let remotes = inherited.as_ref().map(|inherited| inherited.remotes.clone()).unwrap_or_default();
     let remotes = Remotes::start(&in_force.remotes, remotes);
-    let inputs = Inputs::start(in_force, environment, Keeping::All(folder.clone()), left)
+    let inputs = Inputs::start(in_force, environment, StateAccess::Write(folder.clone()), left)
         .map_err(|error| failed("start reading session files", error))?
-        .and(remotes);
+        .with(remotes);
     let mut daemon = Daemon {
         endpoints: (options.sink == Sink::Discord).then(|| {
             let places = EndpointDirs::new(|name| environment.path(name).map(Into::into));
@@ -138,18 +138,18 @@ pub async fn run(
         },
         options,
         printed: Ok(()),
-        waiting: None,
+        waiting_card: None,
         ending: false,
     };
     tracing::info!(pid = instance.record.pid, version = env!("CARGO_PKG_VERSION"), "started");
     remembered.extend(inherited.iter().flat_map(|inherited| inherited.limits.clone()));
-    // What an earlier daemon heard of other machines is no news, and what files bring comes behind it.
+    // Events of other machines that the earlier daemon knew are not news, and they come before those of files.
     let known = daemon.host.inputs.remotes.ready();
     let begin = [Input::Remembered(remembered)].into_iter().chain(paused_until.map(Input::Pause));
     let far = inherited.as_ref().is_some_and(|inherited| inherited.is_far_heard).then_some(Input::Far);
     daemon.host.take(begin.chain(far).chain(known));
     daemon.turn().await;
-    // Cards on standard output are all that a dry run is for.
+    // A dry run has no output but its cards, so a failure to print them is its result.
     let is_dry_run = daemon.options.sink == Sink::Terminal;
     let printed = if is_dry_run { std::mem::replace(&mut daemon.printed, Ok(())) } else { Ok(()) };
     daemon.end().await;
@@ -159,7 +159,7 @@ pub async fn run(
 fn publisher(sink: Sink, settings: &Settings, now: Now) -> Publisher {
     use std::hash::{BuildHasher, Hasher};
 
-    // The one place that needs to differ between machines: it spreads retries.
+    // The only random number of the daemon: it spreads the retries of different machines.
     let seed = std::hash::RandomState::new().build_hasher().finish();
     let publisher = Publisher::new(seed, settings);
     match sink {
@@ -179,13 +179,13 @@ struct Daemon<'a> {
     instance: &'a Instance,
     keeper: Keeper,
     record: Recorder,
-    /// When limits that were not written are written.
+    /// When limits that changed are written to disk, by the monotonic clock.
     keep_at: Option<Duration>,
     report: DaemonReport,
-    /// What became of printing cards.
+    /// The result of printing cards; after an error no more are printed.
     printed: std::io::Result<()>,
-    /// The card that was printed last, without a Discord to show it.
-    waiting: Option<Option<Arc<Card>>>,
+    /// The card that was printed last while no Discord was connected.
+    waiting_card: Option<Option<Arc<Card>>>,
     ending: bool,
 }
 
@@ -193,7 +193,7 @@ impl Daemon<'_> {
     /// The loop.
     async fn turn(&mut self) {
         while !self.host.engine().is_finished() {
-            // Nothing is sent between the word on what was spent and the end, so that the word stays true.
+            // After the handover has named the spent budget nothing more is sent, so that the number stays true.
             let goes_on = !self.requests.is_handing_over();
             let inputs = tokio::select! {
                 biased;
@@ -202,7 +202,7 @@ impl Daemon<'_> {
                         return;
                     }
                     self.ending = true;
-                    self.requests.call_off_handover();
+                    self.requests.cancel_handover();
                     Some(vec![Input::ShutDown])
                 }
                 request = self.requests.next() => match request {
@@ -211,8 +211,8 @@ impl Daemon<'_> {
                         Some(self.answer(call).into_iter().collect())
                     }
                     Request::HandedOver => return,
-                    Request::Staying => None,
-                    Request::Deaf => {
+                    Request::HandoverCancelled => None,
+                    Request::ListenAgain => {
                         self.requests.listen(self.instance);
                         None
                     }
@@ -225,7 +225,7 @@ impl Daemon<'_> {
                 }
                 event = watcher::next_of(&mut self.endpoints) => Some(vec![event.into()]),
                 settings = self.settings.next() => {
-                    // They are in force before the next line.
+                    // The new settings apply before the next line is read.
                     self.host.take([Input::Settings(Box::new(settings.clone()))]);
                     None
                 }
@@ -240,10 +240,10 @@ impl Daemon<'_> {
             }
             if !self.requests.is_handing_over() {
                 self.output();
-                self.answer_early();
+                self.answer_waiting();
             }
             self.keep();
-            if self.keeper.was_busy() | self.host.inputs.has_looked() {
+            if self.keeper.was_busy() | self.host.inputs.has_read_state() {
                 self.mind_state();
             }
         }
@@ -255,11 +255,11 @@ impl Daemon<'_> {
             match output {
                 Output::Link(command) => self.links.obey(command),
                 Output::Event(event) => {
-                    self.tell(&event);
-                    self.record.tell(&event);
-                    self.requests.tell(&event);
+                    self.log_event(&event);
+                    self.record.push(&event);
+                    self.requests.send(&event);
                 }
-                Output::Notice(notice) => telling::log(&notice),
+                Output::Notice(notice) => output::log(&notice),
                 Output::Problem { message: Some(message), .. } => tracing::warn!("{message}"),
                 Output::Problem { home, message: None } => {
                     tracing::info!("the session files of {home} can be followed again");
@@ -271,7 +271,7 @@ impl Daemon<'_> {
             }
         }
         self.record.write(|| self.host.engine().restored(now), now.wall);
-        self.print_waiting(now);
+        self.print_waiting_card(now);
         if let Some(endpoints) = &mut self.endpoints {
             endpoints.set_any_link_up(self.host.engine().is_any_link_up());
             endpoints.glance(false);
@@ -289,7 +289,7 @@ impl Daemon<'_> {
 
     async fn end(mut self) {
         let limits = self.host.engine().limits().cloned().collect();
-        // Its reading has nothing to finish, and may be in the middle of a large file.
+        // The reading thread has nothing to finish, and may be in the middle of a large file.
         self.host.close(FAREWELL).await;
         self.keeper.finish(limits);
         self.record.finish(clock::now().wall);

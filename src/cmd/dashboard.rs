@@ -1,9 +1,7 @@
-//! The dashboard: what `watch` is on a terminal.
+//! The dashboard: `watch` on a terminal.
 //!
-//! One task shows one report at a time, newest first, and decides nothing that the daemon decides. It waits for keys,
-//! for events and for the next moment at which something shown changes by itself; when nothing of that comes, it does
-//! nothing at all. Read next: [`view`], which is pure; `screen`, the terminal; [`crate::cmd::watch::feed`], where the
-//! events come from.
+//! One task shows the newest report and decides nothing that the daemon decides. It waits for keys, for events, and for
+//! the next moment at which something shown changes by itself; otherwise it does nothing.
 
 pub mod view;
 
@@ -23,9 +21,9 @@ use std::time::Duration;
 use ratatui::crossterm::event::Event as Typed;
 use tokio::sync::mpsc;
 
-use self::keys::Wish;
-use self::screen::{Defects, Screen};
-use self::view::{Standing, UsageEntry, View};
+use self::keys::Action;
+use self::screen::{Panics, Screen};
+use self::view::{Source, UsageEntry, View};
 use crate::cmd::watch::feed::Update;
 use crate::cmd::watch::lines::{Form, Lines};
 use crate::cmd::watch::reader;
@@ -39,10 +37,10 @@ use crate::host::{Places, until};
 use crate::io::clock;
 use crate::io::signals::Signals;
 
-/// How long a notice stays.
+/// How long a notice is shown.
 const NOTICE: Duration = Duration::from_secs(4);
 
-/// Shows the dashboard until the user has seen enough.
+/// Shows the dashboard until the user quits.
 ///
 /// # Errors
 /// The terminal cannot be used, or the system refused something basic.
@@ -50,7 +48,7 @@ pub fn run(places: Places, colour: bool) -> Result<Exit, Failure> {
     block_on(async {
         let failed = |error| Failure::new(format!("could not use the terminal: {error}"));
         let mut signals = Signals::new().map_err(failed)?;
-        let mut defects = Defects::notice();
+        let mut panics = Panics::watch();
         let mut screen = Screen::open(colour).map_err(failed)?;
         let mut keys = keys::read().map_err(failed)?;
         let mut stopped = screen::Stopped::new().map_err(failed)?;
@@ -60,9 +58,9 @@ pub fn run(places: Places, colour: bool) -> Result<Exit, Failure> {
             lines: Lines::new(Form::Bare, places.zone.clone()),
             news: Vec::new(),
             place,
-            telling: None,
+            answer: None,
             notice_until: None,
-            is_old: true,
+            is_dirty: true,
         };
         let gone = reader::gone();
         tokio::pin!(gone);
@@ -72,10 +70,10 @@ pub fn run(places: Places, colour: bool) -> Result<Exit, Failure> {
             tokio::select! {
                 () = signals.next() => break,
                 () = &mut gone => break,
-                () = defects.next() => return Err(Failure::new("the dashboard ended by an internal error")),
+                () = panics.next() => return Err(Failure::new("the dashboard ended by an internal error")),
                 () = stopped.continued() => {
                     screen.reopen().map_err(failed)?;
-                    shown.is_old = true;
+                    shown.is_dirty = true;
                 }
                 typed = keys.recv() => match typed {
                     Some(typed) => {
@@ -87,98 +85,98 @@ pub fn run(places: Places, colour: bool) -> Result<Exit, Failure> {
                     None => break,
                 },
                 news = reports.next() => match news {
-                    News::Update(update) => shown.updated(update),
-                    News::Report(report) => shown.reported(report.map(|report| *report)),
+                    News::Update(update) => shown.apply_update(update),
+                    News::Report(report) => shown.apply_report(report.map(|report| *report)),
                 },
-                told = pending(&mut shown.telling) => {
-                    shown.told(told);
+                answered = pending(&mut shown.answer) => {
+                    shown.answered(answered);
                     reports.ask_in(Duration::ZERO);
                 }
-                () = until(shown.notice_until) => shown.unsay(),
+                () = until(shown.notice_until) => shown.hide_notice(),
             }
         }
         Ok(Exit::Done)
     })?
 }
 
-/// What is on the screen, and what is on its way there.
+/// The state of the dashboard.
 struct Board {
     view: View,
     lines: Lines,
-    /// Usage lines that wait for the report that goes with them.
+    /// Usage lines that wait for the report that belongs to them.
     news: Vec<UsageEntry>,
     place: Address,
-    telling: Pending<Result<Reply, AskError>>,
+    answer: Pending<Result<Reply, AskError>>,
     notice_until: Option<Duration>,
-    /// Whether the screen shows something else.
-    is_old: bool,
+    /// Whether the screen has to be drawn again.
+    is_dirty: bool,
 }
 
 impl Board {
     fn draw(&mut self, screen: &mut Screen) -> std::io::Result<()> {
-        if std::mem::take(&mut self.is_old) {
+        if std::mem::take(&mut self.is_dirty) {
             self.view.scroll = screen.draw(&self.view)?;
         }
         Ok(())
     }
 
-    fn updated(&mut self, update: Update) {
+    fn apply_update(&mut self, update: Update) {
         match update {
             Update::Event(event, _) => {
                 let text = self.lines.line(&event);
                 self.news.extend(text.and_then(|text| UsageEntry::of(&event, text.trim_end())));
             }
-            Update::Attached { .. } => self.stand(Standing::Attached),
-            Update::Lost => self.stand(Standing::Lost),
+            Update::Attached { .. } => self.set_source(Source::Attached),
+            Update::Lost => self.set_source(Source::Lost),
             Update::Alone { cause, .. } => {
-                self.stand(Standing::Alone);
+                self.set_source(Source::Alone);
                 self.view.cause = cause;
             }
         }
     }
 
-    fn stand(&mut self, standing: Standing) {
-        self.view.standing = standing;
-        self.is_old = true;
+    fn set_source(&mut self, source: Source) {
+        self.view.source = source;
+        self.is_dirty = true;
     }
 
-    fn reported(&mut self, report: Option<StatusReport>) {
+    fn apply_report(&mut self, report: Option<StatusReport>) {
         match report {
             Some(report) => {
-                if self.view.standing == Standing::Silent {
-                    self.stand(Standing::Attached);
+                if self.view.source == Source::Silent {
+                    self.set_source(Source::Attached);
                 }
-                self.is_old = true;
+                self.is_dirty = true;
                 self.view.report = Some(report);
                 for entry in self.news.drain(..) {
-                    self.view.keep(entry);
+                    self.view.push(entry);
                 }
             }
-            None if self.view.standing == Standing::Attached && self.view.report.is_some() => {
-                self.stand(Standing::Silent);
+            None if self.view.source == Source::Attached && self.view.report.is_some() => {
+                self.set_source(Source::Silent);
             }
             None => {}
         }
     }
 
-    /// Does what was typed; true when that is to end.
+    /// Handles keys; true if the dashboard ends.
     fn typed(
         &mut self,
         typed: Typed,
         more: &mut mpsc::Receiver<Typed>,
         screen: &mut Screen,
     ) -> std::io::Result<bool> {
-        self.is_old = true;
+        self.is_dirty = true;
         let mut next = Some(typed);
         while let Some(typed) = next {
-            match keys::wish(&typed, self.view.help) {
-                Wish::Nothing => {}
-                Wish::Quit => return Ok(true),
-                Wish::Help(open) => self.view.help = open,
-                Wish::Pause => self.pause(),
-                Wish::Scroll(by) => self.view.scroll = self.view.scroll.saturating_add_signed(by),
-                Wish::Resized => screen.forget(),
-                Wish::Suspend => screen.suspend()?,
+            match keys::action(&typed, self.view.help) {
+                Action::Nothing => {}
+                Action::Quit => return Ok(true),
+                Action::Help(open) => self.view.help = open,
+                Action::Pause => self.pause(),
+                Action::Scroll(by) => self.view.scroll = self.view.scroll.saturating_add_signed(by),
+                Action::Resized => screen.forget(),
+                Action::Suspend => screen.suspend()?,
             }
             next = more.try_recv().ok();
         }
@@ -187,36 +185,38 @@ impl Board {
 
     fn pause(&mut self) {
         let daemon = self.view.report.as_ref().map(|report| &report.daemon);
-        let Some(daemon) = daemon.filter(|_| self.view.standing == Standing::Attached) else {
-            return self.say("no daemon is there to be paused".to_owned());
+        let Some(daemon) = daemon.filter(|_| self.view.source == Source::Attached) else {
+            return self.show_notice("no daemon is running, so there is nothing to pause".to_owned());
         };
-        if self.telling.is_some() {
+        if self.answer.is_some() {
             return;
         }
         let verb = if daemon.paused_until.is_some() { Verb::Resume } else { Verb::Pause { until: None } };
         let place = self.place.clone();
-        self.telling = Some(Box::pin(async move { client::ask(&place, verb).await }));
+        self.answer = Some(Box::pin(async move { client::ask(&place, verb).await }));
     }
 
-    fn told(&mut self, told: Result<Reply, AskError>) {
-        let notice = match told {
+    fn answered(&mut self, answered: Result<Reply, AskError>) {
+        let notice = match answered {
             Ok(Reply { ok: true, paused_until: Some(_), .. }) => "paused: friends see no card".to_owned(),
             Ok(Reply { ok: true, .. }) => "resumed".to_owned(),
-            Ok(Reply { error, .. }) => error.map_or_else(|| "it refused".to_owned(), |error| error.message),
+            Ok(Reply { error, .. }) => {
+                error.map_or_else(|| "the daemon refused".to_owned(), |error| error.message)
+            }
             Err(error) => error.to_string(),
         };
-        self.say(notice);
+        self.show_notice(notice);
     }
 
-    fn say(&mut self, notice: String) {
-        self.is_old = true;
+    fn show_notice(&mut self, notice: String) {
+        self.is_dirty = true;
         self.view.notice = Some(notice);
         self.notice_until = Some(clock::now().mono.saturating_add(NOTICE));
     }
 
-    fn unsay(&mut self) {
+    fn hide_notice(&mut self) {
         self.notice_until = None;
         self.view.notice = None;
-        self.is_old = true;
+        self.is_dirty = true;
     }
 }

@@ -1,7 +1,7 @@
-//! `run --demo`: a recorded session through the real engine, in accelerated time.
+//! `run --demo`: plays a recorded session through the real engine, in accelerated time.
 //!
-//! Session time runs faster than real time; publishing does not, so that Discord sees no more than it allows.
-//! Nothing of the user's is read, no lock is taken and no state is kept.
+//! Session time runs faster than real time. Publishing does not, so that Discord's rate limit holds. No file of the
+//! user is read, no lock is taken and no state is stored.
 
 use std::io::Write;
 use std::time::Duration;
@@ -27,19 +27,19 @@ use crate::io::discord::endpoints::{self, EndpointDirs};
 use crate::io::paths::Environment;
 use crate::io::printed::{self, Printed};
 
-/// Whose session is recorded.
+/// The agent of the recorded session.
 const AGENT: Agent = Agent::CODEX;
 
-/// An invented session; nobody's conversation.
+/// An invented session.
 const RECORDING: &[u8] = include_bytes!("demo/recording.jsonl");
 
 /// How long the demo takes.
 const LENGTH: Duration = Duration::from_secs(55);
 
-/// How long the last card stays.
+/// How long the last card is shown.
 const CODA: Duration = Duration::from_secs(6);
 
-/// How long farewells may take.
+/// How long connections may take to clear their cards at the end.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Plays the recording once; cards go to standard output, with `discord` to every Discord client as well.
@@ -67,7 +67,7 @@ pub async fn run(
     printed::written(player.printed)
 }
 
-/// The recording's last card with these settings and the time at its end: a stand-in where there is no session.
+/// The recording's last card with these settings, and the time at its end. `setup` shows it if there is no session.
 pub fn last_card(settings: Settings, zone: TimeZone) -> Option<(CardReport, Timestamp)> {
     let mut file = SessionFile::new(AGENT, "demo".into(), Timestamp::MIN);
     lines().for_each(|line| {
@@ -92,9 +92,9 @@ struct Player {
     started: Now,
     from: Timestamp,
     timer_from: Timestamp,
-    /// How many seconds of the recording pass in one.
+    /// How many seconds of the recording pass in one second.
     speed: u32,
-    /// Whether somebody still reads the cards.
+    /// The result of printing cards; after an error no more are printed.
     printed: std::io::Result<()>,
 }
 
@@ -112,14 +112,14 @@ impl Player {
             links: Links::default(),
             started,
             from,
-            // Discord's own clock counts on from there.
+            // Discord's timer counts in real time.
             timer_from: if discord { started.wall } else { from },
             speed,
             printed: Ok(()),
         }
     }
 
-    /// Session time runs fast, the monotonic time that publishing goes by does not.
+    /// Session time runs fast; the monotonic time, which publishing uses, does not.
     fn now(&self) -> Now {
         let mono = clock::now().mono;
         let passed = mono.saturating_sub(self.started.mono).saturating_mul(self.speed);
@@ -133,7 +133,7 @@ impl Player {
             self.wait(elapsed(self.from, at) / self.speed).await;
             file.push(line);
             file.push(b"\n");
-            // The curtain rises when the agent is at work.
+            // The first card is shown when the agent is active.
             let begun = file.is_at_work() || self.drive.engine.card().is_some();
             if let Some(mut update) = begun.then(|| file.take_update()).flatten() {
                 update.session.timer_from = Some(self.timer_from);
@@ -151,7 +151,7 @@ impl Player {
         self.links.close_all(FAREWELL).await;
     }
 
-    /// Lets things happen until `since_start`.
+    /// Handles inputs until `since_start` after the start.
     async fn wait(&mut self, since_start: Duration) {
         loop {
             let passed = clock::now().mono.saturating_sub(self.started.mono);
@@ -191,7 +191,7 @@ impl Player {
 
     fn print(&mut self, text: &str) {
         let mut out = Printed::new(std::io::stdout().lock());
-        // It stops nothing but the printing.
+        // A failure stops only the printing.
         if self.printed.is_ok() {
             self.printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         }

@@ -1,6 +1,6 @@
-//! `doctor`: says what is wrong and what mends it.
+//! `doctor`: prints what is wrong and how to fix it.
 //!
-//! Read next: `gather`, which looks; [`crate::core::doctor`], which judges.
+//! Read next: `gather`, which collects the facts; [`crate::core::doctor`], which judges them.
 
 mod gather;
 mod remotes;
@@ -13,7 +13,7 @@ use crate::core::doctor::{Check, checks, is_healthy};
 use crate::error::{Exit, Failure};
 use crate::host::Places;
 
-/// The form of `doctor --json`.
+/// The JSON object of `doctor --json`.
 #[derive(Serialize)]
 struct Report<'a> {
     schema: u32,
@@ -22,12 +22,12 @@ struct Report<'a> {
     checks: &'a [Check],
 }
 
-/// Prints every check; exit code 1 if anything has to be mended.
+/// Prints every check; exit code 1 if anything has to be fixed.
 ///
 /// # Errors
 /// The output could not be written, or the system refused something basic.
 pub fn run(places: &Places, json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let checks = found(places)?;
+    let checks = run_checks(places)?;
     let ok = is_healthy(&checks);
     super::written(if json {
         let report = Report { schema: 1, version: env!("CARGO_PKG_VERSION"), ok, checks: &checks };
@@ -38,11 +38,11 @@ pub fn run(places: &Places, json: bool, out: &mut dyn Write) -> Result<Exit, Fai
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }
 
-/// Looks at everything and judges it.
+/// Collects the facts and judges them.
 ///
 /// # Errors
 /// The system refused something basic.
-pub(super) fn found(places: &Places) -> Result<Vec<Check>, Failure> {
+pub(super) fn run_checks(places: &Places) -> Result<Vec<Check>, Failure> {
     Ok(checks(&gather::gather(places)?))
 }
 

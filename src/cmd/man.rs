@@ -1,4 +1,4 @@
-//! `man`: the manual page, made from the types of the command line, every command on one page.
+//! `man`: the manual page, generated from the types of the command line, with every command on one page.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use clap_mangen::Man;
 use crate::cmd::cli;
 use crate::error::{Exit, Failure};
 
-/// The day of the newest entry in the list of changes, so that the same version always gives the same page.
+/// The day of the newest entry in the changelog, so that one version always gives the same page.
 pub const DATE: &str = "2026-11-27";
 
 /// Prints the manual page in roff.
@@ -35,10 +35,10 @@ fn page() -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// A section for one command, and one for each command below it.
+/// Writes a section for one command, and one for each of its subcommands.
 fn section(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
-    // What every command has is said once, at the top of the page.
+    // Global options are listed once, at the top of the page.
     let own = command.clone().mut_args(|argument| {
         let common = argument.is_global_set() || argument.get_id() == "help";
         argument.hide(common)
@@ -51,7 +51,7 @@ fn section(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
         man.render_options_section(&mut parts)?;
     }
     writeln!(page, ".SH \"{}\"", name.to_uppercase())?;
-    // What is a section on a page of its own is a part of a section here.
+    // A section of a page of its own is a subsection here.
     for line in String::from_utf8_lossy(&parts).lines() {
         match line.strip_prefix(".SH") {
             Some(heading) => writeln!(page, ".SS{heading}")?,
@@ -62,7 +62,7 @@ fn section(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     command.get_subcommands().try_for_each(|subcommand| section(subcommand, page))
 }
 
-/// What stands below the options in the help: blocks with a heading keep their lines, others are paragraphs.
+/// Writes the text below the options of the help: blocks with a heading keep their lines, others are paragraphs.
 fn remarks(command: &clap::Command, heading: &str, page: &mut Vec<u8>) -> io::Result<()> {
     let text = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string);
     for block in text.iter().flat_map(|text| text.split("\n\n")) {
@@ -77,8 +77,8 @@ fn remarks(command: &clap::Command, heading: &str, page: &mut Vec<u8>) -> io::Re
     Ok(())
 }
 
-/// The page without what mandoc warns of: blank lines, breaks one after the other, blanks at the end of a line. What every
-/// part of it sets for itself is set once.
+/// The page without the things mandoc warns about: blank lines, repeated breaks, spaces at the end of a line. Settings
+/// that each part repeats are kept once.
 fn tidied(page: &[u8]) -> String {
     let page = String::from_utf8_lossy(page);
     let (mut tidied, mut before, mut is_set) = (String::new(), "", false);
@@ -95,7 +95,7 @@ fn tidied(page: &[u8]) -> String {
     tidied
 }
 
-/// Text in which roff finds nothing to interpret.
+/// The text, escaped for roff.
 fn plain(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let line = line.replace('\\', "\\e").replace('-', "\\-");

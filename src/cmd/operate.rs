@@ -1,4 +1,4 @@
-//! `stop`, `pause` and `resume`: what a script or a person tells the running daemon.
+//! `stop`, `pause` and `resume`: commands to the running daemon.
 
 use std::io::Write;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::io::folder::Folder;
 use crate::io::instance::{Holding, LockRecord, held_by_another};
 use crate::io::process::{Ending, Handle};
 
-/// How long a daemon that was asked to end may take: clearing the card in Discord and closing its files.
+/// How long a daemon may take to end after it was asked: it clears the card in Discord and closes its files.
 const STOPPING: Duration = Duration::from_secs(5);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// Ends the daemon, and returns when it has ended. One that nobody can ask, or that agreed and hangs, is ended by its
-/// record; one that takes the question and does not answer is left to the next takeover.
+/// Ends the daemon, and returns when it has ended. If its channel is gone, or it agreed and hangs, the process of its
+/// record is ended; if it takes the request and does not answer, it is left to the next takeover.
 ///
 /// # Errors
-/// None is running, it does not answer, or it does not end.
+/// No daemon is running, it does not answer, or it does not end.
 pub fn stop(places: &Places) -> Result<Exit, Failure> {
     let holder = LockRecord::read(&places.state);
     match ask_daemon(&places.state, &places.environment, &Verb::Stop)? {
@@ -43,11 +43,10 @@ pub fn stop(places: &Places) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Ends the process that the record names, if it is still that process. The lock, which is held, says that the record
-/// counts.
+/// Ends the process that the record names, if it is still that process. The record counts because the lock is held.
 fn end(places: &Places, holder: &LockRecord, endings: &[Ending]) -> Result<(), Failure> {
     let left_alone = |why: &str| {
-        failed("stop", &format!("it does not answer, and process {} was left alone: {why}", holder.pid))
+        failed("stop", &format!("it does not answer; process {} was left alone: {why}", holder.pid))
             .hint("see `agent-presence status`, and end the process that keeps the lock")
     };
     let system = |error: std::io::Error| left_alone(&error.to_string());
@@ -73,8 +72,8 @@ fn end(places: &Places, holder: &LockRecord, endings: &[Ending]) -> Result<(), F
     Err(failed("stop", "it was ended, but the lock is still kept"))
 }
 
-/// Waits for the lock to come free, for as long as an end takes. Somebody else who takes it meanwhile is not the one
-/// that was to end.
+/// Waits until the lock is free, for [`STOPPING`] at most. Another instance that takes it meanwhile also means that the
+/// holder has ended.
 fn has_ended(places: &Places, holder: Option<&LockRecord>) -> bool {
     let start = clock::now().mono;
     while held_by_another(&places.state) == Holding::Held
@@ -88,10 +87,10 @@ fn has_ended(places: &Places, holder: Option<&LockRecord>) -> bool {
     true
 }
 
-/// Pauses the daemon and says until when.
+/// Pauses the daemon and prints until when.
 ///
 /// # Errors
-/// None is running, it does not answer, or the output could not be written.
+/// No daemon is running, it does not answer, or the output could not be written.
 pub fn pause(places: &Places, pause: &Pause, out: &mut dyn Write) -> Result<Exit, Failure> {
     let until = pause.duration.map(|duration| later(clock::now().wall, duration));
     ask(places, "pause", &Verb::Pause { until })?;
@@ -107,7 +106,7 @@ pub fn pause(places: &Places, pause: &Pause, out: &mut dyn Write) -> Result<Exit
 /// Ends a pause.
 ///
 /// # Errors
-/// None is running, or it does not answer.
+/// No daemon is running, or it does not answer.
 pub fn resume(places: &Places) -> Result<Exit, Failure> {
     ask(places, "resume", &Verb::Resume)?;
     Ok(Exit::Done)
@@ -126,11 +125,11 @@ fn done(places: &Places, what: &str, found: Contact) -> Result<(), Failure> {
         Contact::Reply(reply) => match *reply {
             Reply { ok: true, .. } => Ok(()),
             Reply { error, .. } => {
-                let cause = error.map_or_else(|| "it refused".to_owned(), |error| error.message);
+                let cause = error.map_or_else(|| "the daemon refused".to_owned(), |error| error.message);
                 Err(failed(what, &cause))
             }
         },
-        Contact::Nobody => Err(failed(what, "none is running")
+        Contact::NotRunning => Err(failed(what, "none is running")
             .hint("start one with `agent-presence run`")
             .exit(Exit::NotRunning)),
         Contact::Unresponsive(error) => {

@@ -1,6 +1,7 @@
-//! `replay`: recorded session files through the same engine, in the files' own time.
+//! `replay`: feeds recorded session files through the same engine, in the files' own time.
 //!
-//! No daemon, no Discord, no state folder: only the files given are read, and those that they name as their parents.
+//! Needs no daemon, no Discord and no state folder. Only the given files are read, and those that they name as their
+//! parents.
 //! Read next: [`stage`], the engine in a time of its own.
 
 mod feed;
@@ -33,10 +34,10 @@ use stage::Stage;
 
 pub use files::Problem;
 
-/// Signs of life reach the engine at least this often, so that silence is told from work.
-const LIFE_SIGN: Duration = Duration::from_secs(60);
+/// A file's lines reach the engine at least this often, so that silence is distinguished from work.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
-/// Replays the files and folders given; what could not be read goes to `err`, and the exit code tells of it.
+/// Replays files and folders. Prints to `err` what could not be read, and then returns [`Exit::Failed`].
 ///
 /// # Errors
 /// The output could not be written.
@@ -74,7 +75,7 @@ fn print(event: &Event, json: bool, zone: &TimeZone, out: &mut dyn Write) -> std
     show::event(event, zone).map_or(Ok(()), |text| out.write_all(text.as_bytes()))
 }
 
-/// Replays files and folders; calls `out` for every event in order, and returns what could not be read.
+/// Replays files and folders; calls `out` for every event in order, and returns the paths that could not be read.
 pub fn replay(
     paths: &[PathBuf],
     settings: Settings,
@@ -84,7 +85,7 @@ pub fn replay(
     replay_of(&Agent::ALL, paths, settings, zone, out)
 }
 
-/// The same of these agents.
+/// [`replay`] of these agents alone.
 pub fn replay_of(
     agents: &[Agent],
     paths: &[PathBuf],
@@ -101,10 +102,10 @@ pub fn replay_of(
     let mut stage = Stage::new(settings, zone, from);
     let mut feeds: Vec<Option<Feed>> = recorded.iter().map(|_| None).collect();
     let mut lineage = Lineage::new(&recorded);
-    let mut told: Vec<Timestamp> = vec![Timestamp::MIN; recorded.len()];
+    let mut last_update: Vec<Timestamp> = vec![Timestamp::MIN; recorded.len()];
     while let Some(Reverse((at, number))) = queue.pop() {
-        let (Some(file), Some(slot), Some(told)) =
-            (recorded.get(number), feeds.get_mut(number), told.get_mut(number))
+        let (Some(file), Some(slot), Some(last_update)) =
+            (recorded.get(number), feeds.get_mut(number), last_update.get_mut(number))
         else {
             continue;
         };
@@ -113,8 +114,8 @@ pub fn replay_of(
             None
         });
         let Some(feed) = slot else { continue };
-        if feed.file.has_news() || elapsed(*told, at) >= LIFE_SIGN || next.is_none() {
-            *told = at;
+        if feed.file.has_news() || elapsed(*last_update, at) >= LONGEST_SILENCE || next.is_none() {
+            *last_update = at;
             if let Some(update) = feed.file.take_update() {
                 stage.advance(at, out);
                 let file = FileId::new(number as u64);
@@ -124,7 +125,7 @@ pub fn replay_of(
         }
         match next {
             Some(next) => queue.push(Reverse((next, number))),
-            // Thousands of files that follow each other need few handles.
+            // Thousands of files in sequence then need few handles.
             None => *slot = None,
         }
     }
@@ -132,7 +133,7 @@ pub fn replay_of(
     problems
 }
 
-/// Feeds one line; returns the time of the one after it. The file is opened for its first line.
+/// Feeds one line; returns the time of the next one, `None` at the end. The file is opened for its first line.
 fn step(
     file: &Recorded,
     slot: &mut Option<Feed>,
@@ -147,7 +148,7 @@ fn step(
         feed.file.rest();
     }
     if let Some(wanted) = feed.file.lineage_wanted() {
-        // What a database has of other sessions, its rows tell themselves.
+        // A database's rows have the data of other sessions themselves.
         let rows = if file.listed.is_some() { Vec::new() } else { lineage.answer(file, &wanted) };
         feed.file.set_lineage(&rows);
     }

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use crate::cmd::cli::{Color, Run};
 use crate::cmd::daemon::settings::LiveSettings;
 use crate::cmd::daemon::takeover::{self, Acquired, Outcome};
-use crate::cmd::daemon::{self, Options, Sink, lives};
+use crate::cmd::daemon::{self, Options, Sink, restarts};
 use crate::cmd::demo;
 use crate::control::Handover;
 use crate::core::config::ConfigContext;
@@ -41,7 +41,7 @@ pub fn run(command: &Run, places: Places, context: &ConfigContext, color: Color)
             Outcome::Acquired(acquired) => *acquired,
             Outcome::Left { to } => {
                 let who = to.map(|pid| format!(" (process {pid})")).unwrap_or_default();
-                let left = format_args!("another instance{who} started later; leaving it to that\n");
+                let left = format_args!("another instance{who} started later and runs; ending\n");
                 super::note(&mut std::io::stderr(), left);
                 return Ok(Exit::Done);
             }
@@ -67,9 +67,9 @@ pub fn run(command: &Run, places: Places, context: &ConfigContext, color: Color)
     if let Some(from) = from {
         tracing::info!(from, "took over");
     }
-    // For the first life alone: the settings may change, and what was inherited is spent.
+    // For the first run alone: later runs read the settings again, and the handed over state is used up.
     let mut first = Some((effective, options.inherited.take()));
-    let life = async || {
+    let attempt = async || {
         let (effective, inherited) = first.take().unwrap_or_else(|| (config.read(context), None));
         let used = inherited.as_ref().and_then(|inherited: &Handover| inherited.settings().0);
         let options = Options { inherited, ..options.clone() };
@@ -77,7 +77,7 @@ pub fn run(command: &Run, places: Places, context: &ConfigContext, color: Color)
         let settings = LiveSettings::new(config, context, logging, effective, used, sink == Sink::Discord);
         daemon::run(options, settings, &environment, folder.clone(), &instance).await
     };
-    let result = runtime.block_on(lives::live(life, lives::unless_asked_to_end));
+    let result = runtime.block_on(restarts::run(attempt, restarts::pause));
     // A call that is stuck in the system must not hold up the end.
     runtime.shutdown_background();
     let _ = stdout.flush();

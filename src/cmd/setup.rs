@@ -1,8 +1,8 @@
-//! `setup`: asks, explains and does the first steps, then shows the card and what is still missing.
+//! `setup`: asks, explains and sets up, then shows the card and what is still missing.
 //!
-//! Every answer is also a flag; off a terminal nothing is asked, and what no flag answers stays as it is. In the
-//! settings file only the answered keys change ([`edit`]). What is asked and told goes to standard error, the card to
-//! standard output.
+//! Every answer is also a flag. Off a terminal it asks nothing, and what has no flag stays as it is. In the settings
+//! file only the answered keys change ([`edit`]). Questions and messages go to standard error, the card to standard
+//! output.
 
 mod wsl;
 
@@ -47,17 +47,17 @@ Cards show agent, activity, model, tokens and limits, and never prompts, replies
 are shown only if you allow it: project, branch, file.
 ";
 
-const WHAT_THE_STATUSLINE_TELLS: &str = "\
-Claude Code tells its limits to its status line only. Set that up? (A command that is there goes on running.)";
+const STATUSLINE_QUESTION: &str = "\
+Claude Code passes its limits only to its status line. Set that up? (A command that is there runs as before.)";
 
-/// The conversation: what is said, and where answers come from, if anybody is there to answer.
+/// The dialogue: where messages go, and where answers come from, if a person can answer.
 #[expect(missing_debug_implementations, reason = "readers and writers have none")]
 pub struct Talk<'a, R> {
     /// `None` off a terminal.
     pub answers: Option<&'a mut R>,
-    /// Where questions and remarks go.
+    /// Where questions and messages go.
     pub err: &'a mut dyn Write,
-    /// Opens a page for the user to see, if it can.
+    /// Opens a page in the browser; false if it cannot.
     pub open: &'a dyn Fn(&str) -> bool,
 }
 
@@ -70,7 +70,7 @@ impl<R: BufRead> Talk<'_, R> {
         self.answers.is_some()
     }
 
-    /// An answer without the space around it; `None` when nobody answers (any more).
+    /// An answer without the space around it; `None` if there is none.
     fn ask(&mut self, question: &str) -> Option<String> {
         self.answers.as_ref()?;
         self.say(question);
@@ -99,7 +99,7 @@ impl<R: BufRead> Talk<'_, R> {
     }
 }
 
-/// Does the steps.
+/// Runs the steps.
 ///
 /// # Errors
 /// An answer cannot be used, or the settings or the login entry could not be written.
@@ -111,9 +111,9 @@ pub fn run<R: BufRead>(
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     let before = &places.effective;
-    // One that --config names and that is not there yet is made here.
+    // A file that --config names and that does not exist is created below.
     if before.is_broken() && places.config.path.exists() {
-        return Err(Failure::new("could not set it up: the settings file has errors")
+        return Err(Failure::new("could not set up: the settings file has errors")
             .hint("see them with `agent-presence config check`, correct them, then try again"));
     }
     let mut places = places.clone();
@@ -123,7 +123,7 @@ pub fn run<R: BufRead>(
         write(&mut places, context, &changes, &mut talk)?;
         if places.effective.settings.discord.application_id != id {
             talk.say(
-                "note: AGENT_PRESENCE_APPLICATION_ID is set here, and stronger than the settings file\n",
+                "note: AGENT_PRESENCE_APPLICATION_ID is set in this shell and overrides the settings file\n",
             );
         }
     }
@@ -169,7 +169,8 @@ fn application_id<R: BufRead>(
     }
     let current = &before.settings.discord.application_id;
     let question = if current.is_empty() {
-        let opening = if (talk.open)(PORTAL) { "It is being opened: " } else { "Open this page: " };
+        let opening =
+            if (talk.open)(PORTAL) { "The page opens in your browser:  " } else { "Open this page: " };
         talk.say("Discord shows cards of applications only, so make one of your own. It is free and takes a minute.\n");
         talk.say(&format!("{opening}{PORTAL}\n{HOW_TO_GET_AN_ID}"));
         "Address or application ID (Enter to do it later): ".to_owned()
@@ -212,7 +213,7 @@ fn shown<R: BufRead>(setup: &Setup, before: &Effective, talk: &mut Talk<'_, R>) 
     changed.filter_map(|(name, _, current)| change("privacy", name, (!current).into())).collect()
 }
 
-/// Whether agents' own servers are listened to. Asked only where one has been.
+/// Whether to listen to the agents' own servers. Asks only where there has been one.
 fn listen<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>) -> Vec<Change> {
     let mut changes = Vec::new();
     for (agent, source) in places.effective.settings.sources.iter() {
@@ -234,7 +235,7 @@ fn listen<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>) ->
     changes
 }
 
-/// What may be shown, if it is to be other than `now`.
+/// The names to show; `None` to leave them as they are, which is `now`.
 fn ask_for_names<R: BufRead>(talk: &mut Talk<'_, R>, now: &[Shown]) -> Option<Vec<Shown>> {
     let kept = if now.is_empty() { "none" } else { "as now" };
     for _ in 0..TRIES {
@@ -248,7 +249,7 @@ fn ask_for_names<R: BufRead>(talk: &mut Talk<'_, R>, now: &[Shown]) -> Option<Ve
     None
 }
 
-/// Larger files are not settings.
+/// Larger files are not settings, in bytes.
 const MOST_SETTINGS: u64 = 1 << 20;
 
 /// Writes the changes, and reads the settings again.
@@ -294,12 +295,12 @@ fn write<R: BufRead>(
     Ok(())
 }
 
-/// One handshake, if there is an id, a Discord, and no daemon that has its own connection.
+/// Tries the id with one handshake, if there is an id and a Discord, and no daemon that has its own connection.
 fn try_with_discord<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>) -> Result<(), Failure> {
     let settings = &places.effective.settings.discord;
     let nobody = matches!(
         client::ask_daemon(&places.state, &places.environment, &Verb::Status)?,
-        Contact::Nobody if held_by_another(&places.state) != Holding::Held
+        Contact::NotRunning if held_by_another(&places.state) != Holding::Held
     );
     if settings.application_id.is_empty() || !nobody {
         return Ok(());
@@ -336,13 +337,13 @@ fn login<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>) -> 
         return Ok(Exit::Done);
     }
     let enable = cli::Autostart::Enable(Enable { no_start: false, print: false });
-    let mut told = Vec::new();
-    let result = super::autostart::run(&enable, &places.config, &places.environment, &mut told, talk.err);
-    talk.say(&String::from_utf8_lossy(&told));
+    let mut output = Vec::new();
+    let result = super::autostart::run(&enable, &places.config, &places.environment, &mut output, talk.err);
+    talk.say(&String::from_utf8_lossy(&output));
     result
 }
 
-/// Asked only where Claude Code is.
+/// Sets up Claude Code's status line. Asks only if Claude Code is installed.
 fn statusline<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>) -> Result<Exit, Failure> {
     let sources = &places.effective.settings.sources;
     let is_there = places.homes.iter().any(|home| home.agent == statusline::AGENT && home.path.is_dir());
@@ -353,19 +354,19 @@ fn statusline<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>
             talk.say("Claude Code's status line is left as it is; --statusline yes changes it\n");
             false
         }
-        None => talk.confirm(WHAT_THE_STATUSLINE_TELLS, true).unwrap_or(false),
+        None => talk.confirm(STATUSLINE_QUESTION, true).unwrap_or(false),
     };
     if !wanted {
         return Ok(Exit::Done);
     }
-    let mut told = Vec::new();
+    let mut output = Vec::new();
     let result =
-        super::statusline::set_up(StatuslineAction::Install, sources, &places.environment, &mut told);
-    talk.say(&String::from_utf8_lossy(&told));
+        super::statusline::set_up(StatuslineAction::Install, sources, &places.environment, &mut output);
+    talk.say(&String::from_utf8_lossy(&output));
     result
 }
 
-/// The card as friends will see it, and what is still missing.
+/// Prints the card as friends will see it, and what is still missing.
 fn finish<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>, out: &mut dyn Write) -> Result<Exit, Failure> {
     let report = places.status(DaemonReport::not_running());
     let shown = match report.card {
@@ -381,7 +382,7 @@ fn finish<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>, out: &mut dyn Wri
     let seen_on_hover = places.effective.settings.large_image().is_some();
     let text = shown.map(|(card, now)| show::looks(&card, now, seen_on_hover)).unwrap_or_default();
     super::written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
-    let checks = super::doctor::found(places)?;
+    let checks = super::doctor::run_checks(places)?;
     let missing = checks.iter().filter(|check| matches!(check.state, Grade::Failure | Grade::Warning));
     let mut text = String::new();
     for check in missing {

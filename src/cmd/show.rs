@@ -1,7 +1,7 @@
-//! Text for people: the card as friends see it, events as lines, the status report.
+//! Texts for people: the card as friends see it, events as lines, the status report.
 //!
-//! Nothing here is coloured and nothing is cut; every line is complete without either.
-//! Read next: `status`, which draws the status report, and the preview; `bar`, the line for status bars.
+//! Nothing here is coloured and nothing is cut.
+//! Read next: `status`, the status report and the preview; `bar`, the line for status bars.
 
 mod bar;
 mod status;
@@ -19,10 +19,11 @@ use crate::core::usage::Tokens;
 pub use bar::{BarForm, BarLook, bar};
 pub use status::{looks, no_card, preview, status};
 
-/// How much of a session's id stands in a line: of most ids the beginning is a time, which sessions share.
+/// How many characters of a session's id are shown. Most ids begin with a time, which sessions can share, so these are
+/// the last ones.
 const SHORT_ID: usize = 8;
 
-/// The card as friends see it: a bar of its own on the left, the timer as it stands at `now`.
+/// The card as friends see it: a bar on the left, and the timer as it is at `now`.
 pub fn card(card: &CardReport, now: Timestamp) -> String {
     let mut text = format!("┌ {}\n", card.name);
     for line in [&card.details, &card.state].into_iter().flatten() {
@@ -32,7 +33,7 @@ pub fn card(card: &CardReport, now: Timestamp) -> String {
     text
 }
 
-/// One event as a line (a card as a few), or nothing where it says nothing to a reader.
+/// An event as a line, a card as a few lines; `None` for events that people are not shown.
 pub fn event(event: &Event, zone: &TimeZone) -> Option<String> {
     let at = event.at.to_zoned(zone.clone());
     let time = at.strftime("%Y-%m-%d %H:%M:%S");
@@ -65,7 +66,7 @@ pub fn ended_text(session: &SessionReport) -> String {
     total_text(session.usage.session_total_tokens.as_ref())
 }
 
-/// The usage line of figures to which nothing was added.
+/// The usage line of a total without an addition.
 pub fn total_text(total: Option<&Tokens>) -> String {
     match total {
         Some(total) => usage_line(total, None),
@@ -80,7 +81,7 @@ pub fn short_id(id: &str) -> String {
     id.chars().skip(before).collect()
 }
 
-/// `1:02:03`, as Discord's timer counts.
+/// `1:02:03`, in the form of Discord's timer.
 fn elapsed(from: Timestamp, to: Timestamp) -> String {
     let seconds = crate::core::time::elapsed(from, to).as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

@@ -1,4 +1,4 @@
-//! `status` and `preview`: what is shown now, without a word to Discord and without changing anything.
+//! `status` and `preview`: print what is shown now, without a connection to Discord and without changing anything.
 
 use std::io::Write;
 use std::path::Path;
@@ -11,12 +11,12 @@ use crate::error::{Exit, Failure};
 use crate::host::Places;
 use crate::io::instance::LockRecord;
 
-/// Prints the status report: the running daemon's, or what is in the files.
+/// Prints the status report of the running daemon; without one, that of the session files.
 ///
 /// # Errors
 /// The output could not be written, or the system refused something basic.
 pub fn status(places: &Places, json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let report = asked(places)?.unwrap_or_else(|daemon| places.status(daemon));
+    let report = ask_daemon(places)?.unwrap_or_else(|daemon| places.status(daemon));
     super::written(if json {
         serde_json::to_writer_pretty(&mut *out, &report).map_err(Into::into).and_then(|()| writeln!(out))
     } else {
@@ -24,15 +24,15 @@ pub fn status(places: &Places, json: bool, out: &mut dyn Write) -> Result<Exit, 
     })
 }
 
-/// Draws the card as friends will see it: the running daemon's, unless it was asked for with other settings than those
-/// that are in force there.
+/// Prints the card as friends will see it: the running daemon's, or, if this command has another settings file, the one
+/// of these settings.
 ///
 /// # Errors
 /// The output could not be written, or the system refused something basic.
 pub fn preview(places: &Places, out: &mut dyn Write) -> Result<Exit, Failure> {
     let seen_on_hover = places.effective.settings.large_image().is_some();
     let path = Some(places.config.path.display().to_string());
-    let report = match asked(places)? {
+    let report = match ask_daemon(places)? {
         Ok(report) if report.config.path == path => report,
         Ok(report) => places.status(report.daemon),
         Err(daemon) => places.status(daemon),
@@ -40,18 +40,18 @@ pub fn preview(places: &Places, out: &mut dyn Write) -> Result<Exit, Failure> {
     super::written(out.write_all(show::preview(&report, seen_on_hover).as_bytes()))
 }
 
-/// The running daemon's report, or why there is none.
-pub(super) fn asked(places: &Places) -> Result<Result<StatusReport, DaemonReport>, Failure> {
+/// The running daemon's report; without one, the daemon's state.
+pub(super) fn ask_daemon(places: &Places) -> Result<Result<StatusReport, DaemonReport>, Failure> {
     Ok(match client::ask_daemon(&places.state, &places.environment, &Verb::Status)? {
         Contact::Reply(reply) => {
             reply.status.map(|report| *report).ok_or_else(|| unresponsive(&places.state))
         }
         Contact::Unresponsive(_) => Err(unresponsive(&places.state)),
-        Contact::Nobody => Err(DaemonReport::not_running()),
+        Contact::NotRunning => Err(DaemonReport::not_running()),
     })
 }
 
-/// A daemon that holds the lock and does not answer; the record says who it is.
+/// The state of a daemon that holds the lock and does not answer, with the process id of its record.
 fn unresponsive(state: &Path) -> DaemonReport {
     let record = LockRecord::read(state);
     DaemonReport {

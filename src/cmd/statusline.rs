@@ -1,7 +1,8 @@
-//! `statusline`, and `statusline install | uninstall`: what Claude Code runs for its status line, and how it comes to.
+//! `statusline`: the command that Claude Code runs for its status line. `statusline install | uninstall`: its entry in
+//! Claude Code's settings.
 //!
-//! The command itself is called again and again, killed half-way, and must never be in Claude Code's way: whatever goes
-//! wrong, it prints less and succeeds.
+//! Claude Code runs the command often and may kill it half-way, and the command must never be in its way: after any
+//! error it prints less and succeeds.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Read, Write};
@@ -25,22 +26,22 @@ use crate::io::real_path::real;
 use crate::io::statusline::settings::{self, Edit};
 use crate::io::statusline::{self as kept, AGENT, Replaced, Statusline};
 
-/// More input than this is not read. Claude Code's is a few kilobytes.
+/// The most input that is read, in bytes. Claude Code's is a few kilobytes.
 const MOST_INPUT: usize = 256 * 1024;
 
-/// More than this is not passed on to the command that was there before.
+/// The most input that is passed on to the command that was there before, in bytes.
 const MOST_PASSED_ON: u64 = 16 * 1024 * 1024;
 
-/// How long Claude Code may take to say it all. It kills what takes too long, others may not.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long reading the input may take. Claude Code kills a command that takes too long; other programs may not.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Larger settings of Claude Code are not read.
+/// Larger settings files of Claude Code are not read, in bytes.
 const MOST_SETTINGS: u64 = 16 * 1024 * 1024;
 
-/// Set for the command that runs after ours, so that two that call each other do not go on for ever.
+/// An environment variable of the command that runs after this one, so that two that call each other do not loop.
 const CHAINED: &str = "AGENT_PRESENCE_STATUSLINE";
 
-/// Keeps what Claude Code says on standard input and prints a line, or what the command prints that was there before.
+/// Stores the figures of Claude Code's input and prints a line, or runs the command that was there before.
 pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
     if io::stdin().is_terminal() {
         super::note(
@@ -50,13 +51,13 @@ pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
         return Exit::Done;
     }
     let stdin = Input::begin();
-    // Half an input is no input, and is not understood below.
+    // A part of the input is not valid JSON and is ignored below.
     let input = stdin.first(MOST_INPUT);
     let now = clock::now();
     let line = Statusline::read(&input, now.wall);
     let state = paths::state_dir(environment).ok();
     if let (Some(state), Some(line)) = (&state, &line) {
-        // There is nobody to tell, and the next call tries again.
+        // A failure cannot be reported here; the next call tries again.
         let _ = ensure_state_dir(state).map(|state| kept::keep(&state, line));
     }
     let is_chained = environment.text(CHAINED).is_some();
@@ -65,8 +66,8 @@ pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
     let command = before.and_then(|before| before.command(home.as_deref()));
     let passed_on = command.is_some_and(|command| chain(&command, &input, &stdin).is_ok());
     if !passed_on && let Some(line) = line {
-        let written = writeln!(out, "{}", shown(&line, now)).and_then(|()| out.flush());
-        // Claude Code may have gone on without us.
+        let written = writeln!(out, "{}", status_text(&line, now)).and_then(|()| out.flush());
+        // Claude Code may have stopped waiting.
         if super::written(written).is_err() {
             return Exit::Failed;
         }
@@ -74,7 +75,7 @@ pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
     Exit::Done
 }
 
-/// Standard input, as far as it comes in time and is not too much.
+/// Standard input, up to a time and a size.
 struct Input {
     parts: mpsc::Receiver<Vec<u8>>,
     end: Duration,
@@ -82,10 +83,10 @@ struct Input {
 
 impl Input {
     fn begin() -> Self {
-        /// So much waits to be taken.
+        /// How many parts may wait.
         const PARTS: usize = 16;
         let (sender, parts) = mpsc::sync_channel(PARTS);
-        // One that goes on waiting ends with the program.
+        // The thread ends with the program at the latest.
         std::thread::spawn(move || {
             let mut stdin = io::stdin().lock().take(MOST_PASSED_ON);
             let mut part = vec![0; 16 * 1024];
@@ -95,15 +96,15 @@ impl Input {
                 }
             }
         });
-        Self { parts, end: clock::now().mono.saturating_add(PATIENCE) }
+        Self { parts, end: clock::now().mono.saturating_add(TIMEOUT) }
     }
 
-    /// The next piece; none at the end, which is the end of patience at the latest.
+    /// The next part; `None` at the end of the input, or when the time is over.
     fn next(&self) -> Option<Vec<u8>> {
         self.parts.recv_timeout(self.end.saturating_sub(clock::now().mono)).ok()
     }
 
-    /// All of it, up to about `most` bytes.
+    /// The input, up to about `most` bytes.
     fn first(&self, most: usize) -> Vec<u8> {
         let mut first = Vec::new();
         while first.len() < most
@@ -115,11 +116,11 @@ impl Input {
     }
 }
 
-/// Runs the command that was there before with the same input; its output goes where ours would.
+/// Runs the command that was there before with the same input; its output replaces this command's.
 fn chain(command: &str, input: &[u8], rest: &Input) -> io::Result<()> {
     let mut child = shell(command)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // It need not want to know.
+        // The command may not read its input.
         let mut passed = stdin.write_all(input);
         while passed.is_ok()
             && let Some(part) = rest.next()
@@ -135,14 +136,14 @@ fn shell(command: &str) -> io::Result<std::process::Child> {
         Command::new(program).args(arguments).arg(command).env(CHAINED, "1").stdin(Stdio::piped()).spawn()
     };
     if cfg!(windows) {
-        // As Claude Code does: Git's shell where there is one.
+        // As Claude Code does: Git's shell if it is installed.
         return start("bash.exe", &["-c"]).or_else(|_| start("powershell.exe", &["-NoProfile", "-Command"]));
     }
     start("/bin/sh", &["-c"])
 }
 
-/// The model, what is left of its context, what is left of the account's windows. What is not known is left out.
-fn shown(line: &Statusline, now: Now) -> String {
+/// The model, the rest of its context, the rest of the account's windows; unknown values are left out.
+fn status_text(line: &Statusline, now: Now) -> String {
     let model = line.model_name.clone().or_else(|| line.model.as_deref().map(model_name));
     let mut parts: Vec<String> = model.iter().map(|model| neutralise(model)).collect();
     if let (Some(used), Some(window)) = (line.context_used, line.context_window.filter(|window| *window > 0))
@@ -159,10 +160,10 @@ fn shown(line: &Statusline, now: Now) -> String {
     parts.join(" · ")
 }
 
-/// Sets the command in Claude Code's settings, or takes it out again. Data goes to `out`.
+/// Sets the command in Claude Code's settings, or removes it. Data goes to `out`.
 ///
 /// # Errors
-/// Claude Code is not there, or its settings cannot be read, understood or written. Each file is then as it was.
+/// Claude Code is not installed, or its settings cannot be read, understood or written. Each file is then as it was.
 pub fn set_up(
     action: StatuslineAction,
     sources: &Sources,
@@ -180,7 +181,7 @@ pub fn set_up(
         let paths = homes.iter().map(|home| home.join("settings.json"));
         for path in paths.filter(|path| !is_writable(path)) {
             let text = read(&path)?;
-            // One that is set up already, by hand or by whatever writes the file, is as it should be.
+            // A read-only file that already has the command needs no change.
             if settings::install(&text, &command).map_err(|cause| refused(&path, &cause))? != Edit::Nothing {
                 return Err(read_only(&path, &command));
             }
@@ -221,7 +222,7 @@ fn install(
     };
     let chains =
         before.as_ref().is_some_and(|entry| entry.as_deref().and_then(settings::command_of).is_some());
-    // Before the settings: whatever happens in between, nothing is lost.
+    // The old command is stored before the settings are written, so that it cannot be lost in between.
     if let Some(entry) = before {
         replaced.note(home, entry);
         remember(state, replaced)?;
@@ -254,7 +255,7 @@ fn uninstall(
     Ok(done)
 }
 
-/// This program as a shell finds it.
+/// The command line for this program, quoted for a shell.
 fn command(environment: &Environment) -> Result<String, Failure> {
     let program = Login::of_process(None, environment)?.command.program;
     let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+:".contains(character);
@@ -270,7 +271,7 @@ fn command(environment: &Environment) -> Result<String, Failure> {
     Ok(format!("'{}' statusline", program.replace('\'', r"'\''")))
 }
 
-/// A file that is not there is empty.
+/// The file's text; empty if there is no file.
 fn read(path: &Path) -> Result<String, Failure> {
     let read = files::read(path, MOST_SETTINGS);
     match read.and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other)) {
@@ -280,8 +281,8 @@ fn read(path: &Path) -> Result<String, Failure> {
     }
 }
 
-/// Whether the file may be replaced, as far as that can be told without doing it. A file without a permission to write is
-/// not, even where its folder would allow it: somebody wants it to stay as it is.
+/// Whether the file may be replaced, as far as that is known without trying. A file without write permission is not,
+/// even if its folder would allow it: the user wants it to stay as it is.
 fn is_writable(path: &Path) -> bool {
     let target = real(path);
     let is_read_only = std::fs::metadata(&target).is_ok_and(|there| there.permissions().readonly());
@@ -293,7 +294,7 @@ fn is_writable(path: &Path) -> bool {
     !is_read_only && may_write
 }
 
-/// What to do by hand, or in what the file is made from.
+/// The failure for a read-only file, with the lines to add by hand or in the program that generates it.
 fn read_only(path: &Path, command: &str) -> Failure {
     let command = serde_json::Value::from(command);
     Failure::new(format!("could not change {}: it is read-only; nothing was written", path.display()))
@@ -313,5 +314,5 @@ fn remember(state: &Path, replaced: &Replaced) -> Result<(), Failure> {
 
 fn refused(path: &Path, cause: &str) -> Failure {
     Failure::new(format!("could not change {}: {cause}", path.display()))
-        .hint("mend the file and try again; nothing was written")
+        .hint("correct the file and try again; nothing was written")
 }

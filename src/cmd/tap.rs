@@ -1,12 +1,12 @@
-//! `tap`: standard input to standard output, and what passes by to the daemon.
+//! `tap`: copies standard input to standard output, and sends the usage in it to the daemon.
 //!
-//! Copying is all that matters: one read, one write, and only then a look at the bytes, at the speed of memory as long
-//! as they are of no interest. What came of them waits in [`Passing`], bounded, for a thread that tells the daemon; nothing
-//! that this thread suffers from reaches the copy, and neither does a defect in understanding the bytes.
-//! Read next: [`report`], which tells; [`crate::core::file::Stream`], which understands.
+//! Copying comes first: one read, one write, and only then the bytes are parsed. Parsed updates wait in
+//! [`UpdateQueue`], which is bounded, for a thread that sends them to the daemon. Neither a failure of that thread nor
+//! a panic of the parser reaches the copy.
+//! Read next: [`report`], which sends; [`crate::core::file::Stream`], which parses.
 
-mod passing;
 pub mod place;
+mod queue;
 pub mod report;
 
 use std::fs::File;
@@ -26,42 +26,42 @@ use crate::io::paths::{self, Environment};
 use place::RunFolders;
 use report::Reporter;
 
-pub use passing::Passing;
+pub use queue::UpdateQueue;
 
-/// What the pipe that is read from may hold, in bytes.
+/// The size of the input pipe, in bytes.
 #[cfg(target_os = "linux")]
 const PIPE: usize = 256 << 10;
 
 /// Copies everything. A problem with the daemon, the settings or the stream is not a failure.
 ///
 /// # Errors
-/// The input could not be read, or the output not be written.
+/// The input could not be read, or the output could not be written.
 pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Result<Exit, Failure> {
     let agent = command.agent;
     let unnamed = format!("tap-{}-{}", std::process::id(), clock::now().wall.as_second());
     let stream = Stream::new(agent, unnamed, None).in_homes(homes(environment));
-    let passing = Arc::new(Passing::new(stream));
+    let queue = Arc::new(UpdateQueue::new(stream));
     let reporter = paths::state_dir(environment).ok().map(|state| {
         let environment = environment.clone();
-        Reporter::start(move || transport::Address::of(&state, &environment), Arc::clone(&passing))
+        Reporter::start(move || transport::Address::of(&state, &environment), Arc::clone(&queue))
     });
     let (mut input, mut output) = standard_streams()?;
-    // Rules of privacy go by the folder, and Codex does not tell its own.
+    // Privacy rules depend on the folder, and Codex's stream does not have it.
     let place = || {
         let own = [std::env::current_dir().ok(), environment.path("PWD")].into_iter().flatten().collect();
         let printers = if command.cd.is_some() { Vec::new() } else { place::printers() };
         RunFolders::new(own, command.cd.as_deref(), &printers)
     };
-    let copied = copy(&mut input, &mut output, &passing, place);
+    let copied = copy(&mut input, &mut output, &queue, place);
     drop((input, output));
     hang_up();
-    let totals = passing.finish();
+    let totals = queue.finish();
     if let Some(reporter) = reporter {
         reporter.finish();
     }
     match copied {
         Ok(()) => {}
-        // Nobody reads any more: no word, as of any program in a pipe.
+        // The reader has gone: no message, as for any program in a pipe.
         Err(CopyError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             return Ok(Exit::BrokenPipe);
         }
@@ -76,7 +76,7 @@ pub fn run(command: &Tap, environment: &Environment, err: &mut dyn Write) -> Res
     Ok(Exit::Done)
 }
 
-/// The home folders of agents that run in this environment, whatever the daemon's settings say.
+/// The agents' homes in this environment. The daemon's settings are not used.
 fn homes(environment: &Environment) -> impl Iterator<Item = (Agent, Arc<str>)> {
     let sources = Sources::default();
     Agent::ALL.into_iter().filter_map(move |agent| {
@@ -90,13 +90,13 @@ fn homes(environment: &Environment) -> impl Iterator<Item = (Agent, Arc<str>)> {
 fn hang_up() {
     #[cfg(unix)]
     if let Ok(nothing) = File::options().read(true).write(true).open("/dev/null") {
-        // Where that is refused, they end with the program.
+        // If that fails, the streams close when the program ends.
         let _ = rustix::stdio::dup2_stdin(&nothing);
         let _ = rustix::stdio::dup2_stdout(&nothing);
     }
 }
 
-/// Both streams without the buffers of the standard library, which hold lines back.
+/// Both streams without the standard library's buffers, which delay lines.
 fn standard_streams() -> Result<(File, File), Failure> {
     let failed = |error: io::Error| Failure::new(format!("could not use the standard streams: {error}"));
     #[cfg(unix)]
@@ -105,7 +105,8 @@ fn standard_streams() -> Result<(File, File), Failure> {
 
         let input = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
         let output = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
-        // More room in the pipe costs fewer turns between the two programs; where it is no pipe, nothing is lost.
+        // A larger pipe costs fewer switches between the two programs. If the input is not a pipe, the call fails
+        // harmlessly.
         #[cfg(target_os = "linux")]
         let _ = rustix::pipe::fcntl_setpipe_size(&input, PIPE);
         Ok((input.into(), output.into()))
@@ -120,7 +121,7 @@ fn standard_streams() -> Result<(File, File), Failure> {
     }
 }
 
-/// How much is read at once, in bytes: what stays in a core's own cache until it is looked at.
+/// How much is read at once, in bytes: small enough to stay in a core's cache until it is parsed.
 const BUFFER: usize = 128 << 10;
 
 /// Why copying ended before the input did.
@@ -134,15 +135,15 @@ pub enum CopyError {
     Output(io::Error),
 }
 
-/// Copies until the end of the input, and shows what it copied to `passing`. Where the run works is asked once, when
-/// something has come.
+/// Copies until the end of the input, and passes the copied bytes to `queue`. Calls `place`, the folder of the run,
+/// once after the first bytes.
 ///
 /// # Errors
-/// The input could not be read, or the output not be written.
+/// The input could not be read, or the output could not be written.
 pub fn copy(
     input: &mut impl Read,
     output: &mut impl Write,
-    passing: &Passing,
+    queue: &UpdateQueue,
     place: impl FnOnce() -> RunFolders,
 ) -> Result<(), CopyError> {
     let mut buffer = vec![0; BUFFER];
@@ -156,10 +157,10 @@ pub fn copy(
         };
         let bytes = buffer.get(..length).unwrap_or_default();
         output.write_all(bytes).and_then(|()| output.flush()).map_err(CopyError::Output)?;
-        // Who prints is there for sure only now.
+        // Only now the printing program certainly runs.
         if let Some(place) = place.take() {
-            passing.set_place(place());
+            queue.set_place(place());
         }
-        passing.show(bytes);
+        queue.show(bytes);
     }
 }

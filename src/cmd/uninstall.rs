@@ -1,6 +1,6 @@
-//! `uninstall`: takes back what this program set up for this user, and says what is left.
+//! `uninstall`: undoes what this program set up for this user, and prints what is left.
 //!
-//! One part that fails keeps none of the others from being done. Nothing is removed but what this program wrote itself.
+//! A part that fails does not stop the others. Only files that this program wrote are removed.
 
 use std::fs;
 use std::io::{self, Write};
@@ -15,14 +15,14 @@ use crate::io::instance::{Holding, LOCK, held_by_another};
 use crate::io::paths::spare_others;
 use crate::io::statusline;
 
-/// What is in the state folder, apart from the logs. The lock is the last to go.
+/// The files of the state folder except the logs. The lock is removed last.
 const STATE: [&str; 6] =
     ["instance.json", "control.sock", "limits.json", "pause.json", "statusline.json", LOCK];
 
-/// The folders in it, of which every file is this program's.
+/// The folders in it, in which every file is this program's.
 const FOLDERS: [&str; 2] = ["record", "statusline"];
 
-/// Undoes what was set up. What was done goes to `out`, each failure but the last one to `err`.
+/// Undoes the setup. Prints what was done to `out`, and each failure except the last one to `err`.
 ///
 /// # Errors
 /// The last part that could not be undone.
@@ -117,7 +117,7 @@ fn remove_state(path: &Path) -> io::Result<()> {
     fs::remove_dir(path)
 }
 
-/// What is still there, and how it goes.
+/// The message on what is left and how to remove it.
 fn left(places: &Places, purged: bool) -> String {
     let mut text = String::new();
     let by_purge = [("settings", places.config.path.as_path()), ("state", places.state.as_path())];

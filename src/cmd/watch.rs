@@ -1,9 +1,9 @@
-//! `watch` off a terminal: a line for each event; and where the events of `watch`, `bar` and the dashboard come from.
+//! `watch` off a terminal: prints a line for each event. The events of `bar` and the dashboard have the same source.
 //!
-//! The daemon tells; where none runs, the session files are followed here, by the same engine. Nothing here is shown to
-//! anybody else or written anywhere.
-//! Read next: [`feed`], where the events come from; [`lines`], what is printed of them; [`alive`], what another
-//! machine is told beside them; [`reports`], the state that follows from them; [`reader`], when to stop.
+//! The daemon sends the events; without one, the session files are followed here by the same engine. Nothing is
+//! published or written.
+//! Read next: [`feed`], the source of the events; [`lines`], their form; [`alive`], the form for another machine;
+//! [`reports`], the status reports; [`reader`], when to stop.
 
 pub mod alive;
 mod due;
@@ -26,7 +26,7 @@ use crate::error::{Exit, Failure};
 use crate::host::Places;
 use crate::io::clock;
 
-/// Prints what happens until nobody reads it any more.
+/// Prints events until the reader has gone.
 ///
 /// # Errors
 /// The output could not be written, or the system refused something basic.
@@ -71,13 +71,13 @@ async fn print(
     loop {
         let mut text = String::new();
         let mut next = Some(feed.next().await);
-        // What is there already is written at once.
+        // Updates that are waiting are written together.
         while let Some(update) = next {
             match update {
                 Update::Event(event, _) => text.extend(lines.line(&event)),
                 Update::Alone { cause, .. } => {
                     is_alone = true;
-                    super::note(err, format_args!("{cause}; following the session files without it\n"));
+                    super::note(err, format_args!("{cause}; reading the session files without it\n"));
                 }
                 Update::Attached { .. } => {
                     if std::mem::take(&mut is_alone) {
@@ -93,7 +93,7 @@ async fn print(
     }
 }
 
-/// Tells another machine, which hears within `every` that somebody is there.
+/// Prints events for another machine, and a keep-alive line after `every` without one.
 async fn tell(mut feed: Feed, every: Duration, out: &mut dyn Write) -> std::io::Result<()> {
     let mut alive = Alive::new(every);
     let mut due = Instant::now() + every;
@@ -108,7 +108,7 @@ async fn tell(mut feed: Feed, every: Duration, out: &mut dyn Write) -> std::io::
                 }
             }
             Err(_) => {
-                text = alive.sign(clock::now());
+                text = alive.keep_alive(clock::now());
                 due = Instant::now() + every;
             }
         }

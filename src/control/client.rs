@@ -1,7 +1,7 @@
-//! Asks the running daemon.
+//! Sends requests to the running daemon.
 //!
-//! Every wait has an end: a daemon that does not answer in time is [`AskError::Silent`], and that it is hung is for
-//! others to find out.
+//! Every wait has an end: a daemon that does not answer in time is [`AskError::Silent`]. Whether it hangs is for the
+//! caller to decide.
 
 use std::future::Future;
 use std::io;
@@ -18,26 +18,26 @@ use crate::io::clock;
 use crate::io::instance::{Holding, held_by_another};
 use crate::io::paths::Environment;
 
-/// How long a connection may take to come about.
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_millis(500);
 /// How long a reply may take.
 const REPLY: Duration = Duration::from_secs(2);
-/// A daemon that holds the lock and is not to be found is starting or ending; so long it may.
+/// How long a daemon that holds the lock may be unreachable: it is starting or ending.
 const STARTING: Duration = Duration::from_secs(2);
 const BETWEEN_TRIES: Duration = Duration::from_millis(25);
-/// Far more than any report, in bytes. A peer that sends more is not a daemon.
+/// The longest reply, in bytes: far more than any report. A peer that sends more is not a daemon.
 const LONGEST_REPLY: u64 = 64 << 20;
 
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// Nobody listens.
+    /// No process listens.
     #[error("no process is listening ({0})")]
     Away(io::Error),
-    /// It was asked and did not answer in time.
+    /// The daemon did not answer in time.
     #[error("it does not answer")]
     Silent,
-    /// What it said is no reply.
+    /// The answer is not a reply.
     #[error("its answer could not be read: {0}")]
     Garbled(String),
 }
@@ -46,7 +46,7 @@ pub enum AskError {
 #[derive(Debug)]
 pub struct Connection {
     stream: BufReader<Outgoing>,
-    /// The beginning of a line that has not come whole.
+    /// The beginning of a line whose end has not come.
     begun: Vec<u8>,
 }
 
@@ -54,12 +54,12 @@ impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// Nobody listens.
+    /// No process listens.
     pub async fn open(place: &Address) -> Result<Self, AskError> {
         let connecting = async {
             loop {
                 match place.connect().await {
-                    // Its queue of connections is full. One that works takes them out soon.
+                    // The queue of connections is full; a healthy daemon empties it soon.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         tokio::time::sleep(BETWEEN_TRIES).await;
                     }
@@ -74,57 +74,57 @@ impl Connection {
         }
     }
 
-    /// Says something and waits for the reply.
+    /// Sends a request and waits for the reply.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no reply.
     pub async fn ask(&mut self, verb: Verb) -> Result<Reply, AskError> {
-        // A daemon that turns a client away answers without reading, so the answer counts, not the write.
-        let _ = timeout(REPLY, self.say(verb)).await;
+        // A busy daemon answers without reading the request, so the answer counts and not the write.
+        let _ = timeout(REPLY, self.send(verb)).await;
         let mut reply = Vec::new();
         let mut limited = (&mut self.stream).take(LONGEST_REPLY);
         match timeout(REPLY, limited.read_until(b'\n', &mut reply)).await {
             Err(_) => Err(AskError::Silent),
-            // It ended while it was asked.
+            // The daemon ended before it answered.
             Ok(Err(error)) => Err(AskError::Away(error)),
             Ok(Ok(_)) if reply.is_empty() => Err(AskError::Away(io::ErrorKind::UnexpectedEof.into())),
             Ok(Ok(_)) => serde_json::from_slice(&reply).map_err(|error| AskError::Garbled(error.to_string())),
         }
     }
 
-    /// Says something that has no reply.
+    /// Sends a request that has no reply.
     ///
     /// # Errors
     /// The other end is gone.
-    pub async fn say(&mut self, verb: Verb) -> io::Result<()> {
+    pub async fn send(&mut self, verb: Verb) -> io::Result<()> {
         self.stream.write_all(&line(&Request::new(verb))).await?;
         self.stream.flush().await
     }
 
-    /// Says something that is no request and has no reply, to a listener that takes more than requests.
+    /// Sends a line that is not a request and has no reply, after a reply that allows it.
     ///
     /// # Errors
     /// The other end is gone.
-    pub async fn tell<T: serde::Serialize>(&mut self, message: &T) -> io::Result<()> {
+    pub async fn send_line<T: serde::Serialize>(&mut self, message: &T) -> io::Result<()> {
         self.stream.write_all(&line(message)).await?;
         self.stream.flush().await
     }
 
-    /// The next line after the reply to `subscribe`; `None` when the daemon has ended. A line without an end is none.
-    /// Nothing is lost when the wait is given up.
+    /// The next line after the reply to `subscribe`; `None` when the daemon has ended. A last line without a line break
+    /// is dropped. Cancel safe.
     ///
     /// # Errors
-    /// The connection broke, or what comes is no line.
+    /// The connection broke, or the line is too long.
     pub async fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         next_line(&mut self.stream, &mut self.begun, LONGEST_REPLY).await
     }
 }
 
-/// The next line without its break, of which `begun` may have come already; `None` at the end, also behind a line without a
-/// break. Nothing is lost when the wait is given up.
+/// The next line without its break; `begun` has the part that has already come. `None` at the end of the stream; a last
+/// line without a break is dropped. Cancel safe.
 ///
 /// # Errors
-/// The stream broke, or a line with its break is not shorter than `longest` (`InvalidData`).
+/// The stream broke, or the line is not shorter than `longest` bytes (`InvalidData`).
 pub(crate) async fn next_line(
     stream: &mut (impl AsyncBufRead + Unpin),
     begun: &mut Vec<u8>,
@@ -139,7 +139,7 @@ pub(crate) async fn next_line(
     }
 }
 
-/// Asks once.
+/// Sends one request over a connection of its own.
 ///
 /// # Errors
 /// There is no reply.
@@ -147,19 +147,18 @@ pub async fn ask(place: &Address, verb: Verb) -> Result<Reply, AskError> {
     Connection::open(place).await?.ask(verb).await
 }
 
-/// What a command finds.
+/// The result of a command's request.
 #[derive(Debug)]
 pub enum Contact {
     /// No daemon is running.
-    Nobody,
+    NotRunning,
     /// A daemon answered.
     Reply(Box<Reply>),
     /// A daemon holds the lock and does not answer.
     Unresponsive(AskError),
 }
 
-/// Asks the daemon of this state folder, if there is one, for a command that has nothing else to do. One that is
-/// just starting is waited for a little.
+/// Sends a request to the daemon of this state folder, if one runs. Waits a little for one that is starting.
 ///
 /// # Errors
 /// The system refused something basic.
@@ -168,19 +167,19 @@ pub fn ask_daemon(state: &Path, environment: &Environment, verb: &Verb) -> Resul
     block_on(async {
         let start = clock::now().mono;
         loop {
-            // Asking first costs a running daemon nothing; looking at the lock can make a starting one wait.
-            let trouble = match ask(&place, verb.clone()).await {
+            // The request comes before the look at the lock, because that look can delay a starting daemon.
+            let error = match ask(&place, verb.clone()).await {
                 Ok(reply) if !is_busy(&reply) => return Contact::Reply(Box::new(reply)),
                 Ok(_) => AskError::Silent,
                 Err(AskError::Away(error)) => match held_by_another(state) {
-                    Holding::Free => return Contact::Nobody,
+                    Holding::Free => return Contact::NotRunning,
                     Holding::Held => AskError::Away(error),
-                    Holding::Unknown => return Contact::Nobody,
+                    Holding::Unknown => return Contact::NotRunning,
                 },
                 Err(error) => return Contact::Unresponsive(error),
             };
             if clock::now().mono.saturating_sub(start) > STARTING {
-                return Contact::Unresponsive(trouble);
+                return Contact::Unresponsive(error);
             }
             tokio::time::sleep(BETWEEN_TRIES).await;
         }

@@ -1,4 +1,4 @@
-//! What one daemon leaves to the next.
+//! The state that one daemon hands over to the next.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,58 +14,58 @@ use crate::core::remote;
 use crate::core::report::CardReport;
 use crate::core::settings::Settings;
 
-/// What one daemon leaves to the next. What is in the session files is not in it, only how much of it was told: it
-/// is read again, and gives the same figures and the same timer.
+/// The state that one daemon hands over to the next. The content of session files is not in it, only how much of it was
+/// sent as events: the files are read again, and give the same figures and the same timer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Handover {
     /// The process that hands over.
     pub pid: u32,
     /// Its [`LockRecord::token`](crate::core::takeover::LockRecord::token).
     pub token: String,
-    /// What it has spent of Discord's patience.
+    /// What it has spent of Discord's rate limit.
     #[serde(default)]
     pub budget: Budget,
-    /// The last word on limits of each source.
+    /// The newest limits of each source.
     #[serde(default)]
     pub limits: Vec<Snapshot>,
     /// Until when it is paused.
     #[serde(default)]
     pub paused_until: Option<Timestamp>,
-    /// The last event that was told. Nothing is told between this word and the end.
+    /// The position of the last event. No event follows between this message and the end.
     #[serde(default)]
     pub position: Option<Position>,
-    /// The newest events up to there that a subscriber may not have heard yet.
+    /// The newest events up to there that a subscriber may not have received.
     #[serde(default)]
     pub unheard: Vec<EventMessage>,
     /// When this was written.
     #[serde(default)]
     pub at: Option<Timestamp>,
-    /// How far each session file was read, and what was told of it.
+    /// How far each session file was read, and what was sent of it.
     #[serde(default)]
     pub positions: Vec<Progress>,
     /// The card that is shown.
     #[serde(default)]
     pub card: Option<CardReport>,
-    /// What the agents' registers said.
+    /// The content of the agents' registers.
     #[serde(default)]
     pub registers: Vec<Left>,
     /// The settings that it used last.
     #[serde(default)]
     pub settings: Value,
-    /// What other machines have told.
+    /// The state of the links to other machines.
     #[serde(default)]
     pub remotes: Vec<remote::Left>,
     /// Whether another machine listens.
     #[serde(default)]
     pub is_far_heard: bool,
-    /// Those that it obeyed, as far as they show less than newer ones.
+    /// Earlier settings that are still in force where they show less than newer ones.
     #[serde(default)]
     pub obeyed: Vec<Value>,
 }
 
 impl Handover {
-    /// The settings that were used last, and those that were obeyed. What another version wrote and this one does not
-    /// understand is as if it had not been told.
+    /// The settings that were used last, and the earlier ones in force. Settings of another version that this one
+    /// cannot read are left out.
     pub fn settings(&self) -> (Option<Settings>, Vec<Settings>) {
         let settings = |value: &Value| Settings::deserialize(value).ok();
         (settings(&self.settings), self.obeyed.iter().filter_map(settings).collect())

@@ -1,6 +1,6 @@
-//! The log of told events as the loop and the subscribers' tasks share it.
+//! The event log, shared by the loop and the subscribers' tasks.
 //!
-//! What is kept, for whom and for how long is decided in [`crate::core::event_log`]; here are the lock and the waiting.
+//! [`crate::core::event_log`] decides what is stored, for whom and for how long; this adds the lock and the waiting.
 //! Read next: [`super::server`], which writes the lines out.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,15 +13,15 @@ use crate::core::event_log::{CursorRead, EventLog, KEPT_FOR, Line, Position};
 use crate::core::report::Event;
 use crate::io::clock;
 
-/// The log as the loop has it. When it is dropped nothing more will be told; what was is still read.
+/// The loop's end of the log. When it is dropped no more events follow; stored ones are still read.
 #[derive(Debug)]
 pub struct SharedLog(Arc<Shared>);
 
-/// What the loop and the tasks of the subscribers share. Nobody holds the lock while waiting.
+/// The data that the loop and the subscribers' tasks share. The lock is not held while waiting.
 #[derive(Debug)]
 struct Shared {
     log: Mutex<EventLog>,
-    /// Wakes those that wait for the next line.
+    /// Wakes the tasks that wait for the next line.
     news: Notify,
 }
 
@@ -32,14 +32,14 @@ impl Shared {
 }
 
 impl SharedLog {
-    /// The log of a daemon that begins a lineage.
+    /// The log of a daemon without a predecessor.
     pub fn new(stream: String) -> Self {
         Self::with(EventLog::new(Position { stream, seq: 0 }, Duration::ZERO))
     }
 
-    /// The log of a daemon that took over: it goes on after `at`, and `unheard` are the newest lines up to there.
+    /// The log of a daemon that took over: it continues after `at`, and `unheard` are the newest lines up to there.
     pub fn inherited(at: Position, unheard: &[EventMessage]) -> Self {
-        // Only an unbroken run up to there is of use.
+        // Lines count only without a gap up to there.
         let run = (1..=at.seq).rev().zip(unheard.iter().rev()).all(|(seq, told)| {
             told.position.as_ref().is_some_and(|told| told.stream == at.stream && told.seq == seq)
         });
@@ -56,29 +56,29 @@ impl SharedLog {
         Self(Arc::new(Shared { log: Mutex::new(log), news: Notify::new() }))
     }
 
-    /// Tells everybody.
+    /// Appends an event for all subscribers.
     pub fn tell(&self, event: &Event) {
         self.0.log().push(clock::now().mono, |at| line(&EventMessage::new(event, Some(at))));
         self.0.news.notify_waiters();
     }
 
-    /// The position of a listener that has heard everything.
+    /// The position after the newest event.
     pub fn position(&self) -> Position {
         self.0.log().position()
     }
 
-    /// The lines that somebody may not have heard yet.
+    /// The lines that some subscriber may not have received.
     pub fn unheard(&self) -> Vec<Line> {
         self.0.log().unheard(clock::now().mono)
     }
 
-    /// A cursor behind that event, if everything after it is still here.
+    /// A cursor after that event, if everything after it is still stored.
     pub fn cursor_after(&self, at: &Position) -> Option<Cursor> {
         let id = self.0.log().cursor_after(at)?;
         Some(Cursor { shared: Arc::clone(&self.0), id })
     }
 
-    /// A cursor behind everything.
+    /// A cursor after the newest event.
     pub fn cursor(&self) -> Cursor {
         let mut log = self.0.log();
         let newest = log.position().seq;
@@ -93,7 +93,7 @@ impl Drop for SharedLog {
     }
 }
 
-/// How far one subscriber has come.
+/// The position of one subscriber.
 #[derive(Debug)]
 pub struct Cursor {
     shared: Arc<Shared>,
@@ -105,7 +105,7 @@ pub struct Cursor {
 pub enum Over {
     /// The daemon ends.
     End,
-    /// The next line is gone.
+    /// The next line is no longer stored.
     FellBehind,
 }
 
@@ -116,7 +116,7 @@ impl Cursor {
     /// There are no more.
     pub async fn next(&mut self) -> Result<Vec<Line>, Over> {
         loop {
-            // From here on nothing that is told goes unnoticed.
+            // From here on no event goes unnoticed.
             let news = self.shared.news.notified();
             let mut news = std::pin::pin!(news);
             news.as_mut().enable();
@@ -130,7 +130,7 @@ impl Cursor {
         }
     }
 
-    /// Returns when the next line is gone. Nothing is lost when the wait is given up.
+    /// Returns when the next line is no longer stored. Cancel safe.
     pub async fn falls_behind(&self) {
         loop {
             let news = self.shared.news.notified();
@@ -163,9 +163,8 @@ mod tests {
         Event { at: jiff::Timestamp::UNIX_EPOCH, kind: EventKind::Card { card: None } }
     }
 
-    /// However the loop ended.
     #[test]
-    fn whoever_waits_hears_the_rest_and_then_that_it_is_over() {
+    fn a_waiting_subscriber_gets_the_rest_and_then_the_end() {
         block_on(async {
             let log = SharedLog::new("s".to_owned());
             let mut cursor = log.cursor();
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_daemon_goes_on_with_what_was_not_heard() {
+    fn the_next_daemon_continues_with_the_events_that_were_not_received() {
         block_on(async {
             let first = SharedLog::new("s".to_owned());
             let cursor = first.cursor();

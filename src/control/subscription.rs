@@ -1,6 +1,6 @@
-//! One connection to the daemon over which it tells what happens.
+//! A connection over which the daemon sends its events.
 //!
-//! Read next: [`crate::cmd::watch`], which keeps one up.
+//! Read next: [`crate::cmd::watch`], which connects again when it breaks.
 
 use super::client::{AskError, Connection};
 use super::transport::Address;
@@ -8,44 +8,44 @@ use super::{EventMessage, Reply, Verb};
 use crate::core::event_log::Position;
 use crate::core::report::Event;
 
-/// A running daemon that tells its events.
+/// A connection to a daemon that sends its events.
 #[derive(Debug)]
 pub struct Subscription {
     connection: Connection,
     position: Option<Position>,
-    /// What the positions are places in, if the daemon says so.
+    /// The event stream of the positions, if the daemon names it.
     pub stream: Option<String>,
 }
 
-/// What a subscription tells.
+/// An event of a subscription.
 #[derive(Debug)]
-pub struct Told {
+pub struct Received {
     /// The event.
     pub event: Event,
-    /// The position of a reader who has read it; none behind all but the last of several restored figures.
+    /// The position after the event; `None` for restored figures except the last one.
     pub position: Option<Position>,
 }
 
 /// Why there is no subscription.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscribeError {
-    /// Nobody answered.
+    /// There was no answer.
     #[error(transparent)]
     Ask(#[from] AskError),
-    /// It was refused.
-    #[error("{}", .0.error.as_ref().map_or("it refused", |error| &error.message))]
+    /// The daemon refused.
+    #[error("{}", .0.error.as_ref().map_or("the daemon refused", |error| &error.message))]
     Refused(Box<Reply>),
-    /// It does not know other machines.
+    /// The daemon does not know `far`.
     #[error("it is of an older version")]
     Older,
 }
 
 impl Subscription {
-    /// Connects and asks for every event after that one; restored figures come first where that cannot be had. `far`: for
-    /// another machine.
+    /// Connects and subscribes to every event after that one; restored figures come first if the events are no longer
+    /// stored. `far`: for another machine.
     ///
     /// # Errors
-    /// There is no daemon, or it does not let everybody in.
+    /// There is no daemon, or it refuses.
     pub async fn open(place: &Address, after: Option<Position>, far: bool) -> Result<Self, SubscribeError> {
         let mut connection = Connection::open(place).await?;
         let reply = connection.ask(Verb::Subscribe { after, far }).await?;
@@ -55,10 +55,10 @@ impl Subscription {
         Ok(Self { connection, position: reply.position, stream: reply.stream })
     }
 
-    /// The next event; `None` when the daemon has ended or the connection broke. Nothing is lost when the wait is given
-    /// up. What this version does not know is left out.
-    pub async fn next(&mut self) -> Option<Told> {
-        /// A line with an event that may be of a later version.
+    /// The next event; `None` when the daemon has ended or the connection broke. Events that this version does not know
+    /// are left out. Cancel safe.
+    pub async fn next(&mut self) -> Option<Received> {
+        /// A line with an event of a later version.
         #[derive(serde::Deserialize)]
         struct Reached {
             #[serde(flatten)]
@@ -68,10 +68,10 @@ impl Subscription {
         loop {
             let line = self.connection.next_line().await.ok()??;
             match serde_json::from_slice::<EventMessage>(&line) {
-                Ok(told) => {
-                    let EventMessage { event, position, .. } = told;
+                Ok(message) => {
+                    let EventMessage { event, position, .. } = message;
                     self.position = position.clone().or(self.position.take());
-                    return Some(Told { event, position });
+                    return Some(Received { event, position });
                 }
                 Err(_) => {
                     let reached: Option<Reached> = serde_json::from_slice(&line).ok();
@@ -81,7 +81,7 @@ impl Subscription {
         }
     }
 
-    /// How far the events have come; `None` before all restored figures are here.
+    /// The position after the last event; `None` before all restored figures have come.
     pub fn position(&self) -> Option<&Position> {
         self.position.as_ref()
     }

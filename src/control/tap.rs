@@ -1,4 +1,4 @@
-//! What `tap` tells the daemon: one line per update, over a connection that stays open.
+//! The messages of `tap` to the daemon: one line per update, over a connection that stays open.
 //!
 //! ```text
 //! > {"protocol":1,"version":"0.1.0","verb":"tap"}
@@ -6,10 +6,10 @@
 //! > {"agent":"codex","session":"…","turn_open":true,"usage":{…},"events":[…]}
 //! ```
 //!
-//! A line is the whole state of a session, and the usage events that no earlier line had. The session is over when the
-//! connection is, or when a line names another one. Every value is checked here: names and numbers are bounded, and
-//! nothing is later than now. What names may look like on a card is for the card to decide, as with files.
-//! Read next: `src/host/taps.rs`, which makes updates of it; [`crate::cmd::tap`], which tells.
+//! A line has the whole state of a session, and the usage events that no earlier line had. The session ends with the
+//! connection, or with a line of another session. Every value is checked here: names and numbers are bounded, and no
+//! time is later than now. How names look on a card is decided there, as with files.
+//! Read next: `src/host/taps.rs`, which makes updates of them; [`crate::cmd::tap`], which sends them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,26 +28,26 @@ use crate::core::source::Agent;
 use crate::core::source::{Doing, Surface};
 use crate::core::usage::Usage;
 
-/// Usage events in one line.
+/// The most usage events in one line.
 pub const EVENTS: usize = 64;
 
-/// Families of limits in one line.
+/// The most families of limits in one line.
 const FAMILIES: usize = 16;
 
-/// The longest name of anything, in bytes; a folder's may be longer.
+/// The longest name, and the longest path of a folder, in bytes.
 const LONGEST_NAME: usize = 256;
 const LONGEST_PATH: usize = 4096;
 
-/// Folders in one line besides the one at hand.
+/// The most folders in one line besides the working folder.
 const FOLDERS: usize = 8;
 
-/// The shortest time between two lines. A faster sender waits.
+/// The shortest time between two lines. A faster client waits.
 const PACE: Duration = Duration::from_millis(5);
 
 /// One session, as its agent prints it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tapped {
-    /// Whose.
+    /// The agent.
     pub agent: Agent,
     /// The agent's own id.
     pub session: String,
@@ -57,7 +57,7 @@ pub struct Tapped {
     /// The other folders that it worked in, or may work in.
     #[serde(default)]
     pub been: Vec<String>,
-    /// Whether there may be others.
+    /// Whether there may be others, which are not in the line.
     #[serde(default)]
     pub lost: bool,
     /// The model, as the agent names it.
@@ -66,37 +66,37 @@ pub struct Tapped {
     /// The reasoning effort, as the agent names it.
     #[serde(default)]
     pub effort: Option<String>,
-    /// When it began.
+    /// When the session began.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
-    /// The newest line.
+    /// The time of the newest line.
     #[serde(default)]
     pub last_event_at: Option<Timestamp>,
-    /// The newest change of tokens.
+    /// The time of the newest change of tokens.
     #[serde(default)]
     pub last_usage_at: Option<Timestamp>,
-    /// The turn at hand, by the agent's own id.
+    /// The current turn, by the agent's own id.
     #[serde(default)]
     pub turn: Option<String>,
     /// Whether a turn has begun and not ended.
     #[serde(default)]
     pub turn_open: bool,
-    /// What the tool at work does.
+    /// The activity of the running tool.
     #[serde(default)]
     pub activity: Option<Activity>,
-    /// The name of the file that it is about.
+    /// The name of the tool's file.
     #[serde(default)]
     pub file: Option<String>,
     /// The token figures.
     #[serde(default)]
     pub usage: Usage,
-    /// How full the context window is.
+    /// The use of the context window.
     #[serde(default)]
     pub context: Option<Context>,
-    /// Usage events in order, none of them in an earlier line.
+    /// Usage events in order, which no earlier line had.
     #[serde(default)]
     pub events: Vec<UsageEvent>,
-    /// The agent's home folder: whose account it is.
+    /// The agent's home folder, which identifies the account.
     #[serde(default)]
     pub home: Option<String>,
     /// The newest limits of each family.
@@ -110,7 +110,7 @@ pub struct Tapped {
 impl From<FileUpdate> for Tapped {
     fn from(update: FileUpdate) -> Self {
         let FileUpdate { mut session, usage: events, limits, .. } = update;
-        // A line has its bounds. Where something is left out, every rule that hides may be about it.
+        // Folders beyond the bound are left out. Then every hiding rule may apply.
         session.lost |= session.been.len() > FOLDERS;
         session.been.truncate(FOLDERS);
         let limited_until = session.work.limited_until.map(|until| *until);
@@ -143,26 +143,26 @@ impl From<FileUpdate> for Tapped {
 }
 
 impl Tapped {
-    /// Understands one line; `None` when it is not one, or says what no agent says.
+    /// Parses one line; `None` if it is not an update, or has values that no agent gives.
     pub fn parse(line: &[u8], now: Timestamp) -> Option<Self> {
         let mut tapped: Self = serde_json::from_slice(line).ok()?;
-        tapped.is_sane().then(|| {
-            tapped.not_after(now);
+        tapped.is_plausible().then(|| {
+            tapped.limit_times(now);
             tapped
         })
     }
 
-    /// The state alone.
+    /// The state without its usage events.
     pub fn clone_without_events(&self) -> Self {
         Self { events: Vec::new(), ..self.clone() }
     }
 
-    /// Whether this is the same session.
+    /// Whether both are of the same session.
     pub fn is_of(&self, other: &Self) -> bool {
         self.agent == other.agent && self.session == other.session
     }
 
-    /// What a file that says the same would give.
+    /// The update that a file with the same content would give.
     pub fn into_update(self, home: Arc<str>) -> FileUpdate {
         let doing = self.activity.map(|activity| (None, Doing { activity, file: self.file }));
         let work = Work {
@@ -184,41 +184,24 @@ impl Tapped {
         let limits = limits.collect();
         FileUpdate {
             session: Session {
-                agent: self.agent,
-                id: self.session,
-                home,
                 surface: Surface::Exec,
-                visible: true,
-                parent: None,
-                forked_from: None,
                 cwd: self.cwd.map(Arc::from),
                 been: self.been.into_iter().map(Arc::from).collect(),
                 lost: self.lost,
-                branch: None,
                 model: Arc::new(Model {
                     name: self.model.map(Arc::from),
                     effort: self.effort.map(Arc::from),
                     service_tier: None,
                 }),
-                file_begun_at: None,
-                before: None,
                 started_at: self.started_at,
                 timer_from: self.started_at,
                 last_event_at: self.last_event_at,
                 last_token_event_at: self.last_usage_at,
                 turn: self.turn.map(String::into_boxed_str),
                 usage: self.usage,
-                counting: false,
-                lower_bound: false,
-                restored: false,
                 context: self.context,
                 work,
-                over: false,
-                process: None,
-                helped: None,
-                context_used: None,
-                registration: None,
-                far: None,
+                ..Session::new(self.agent, self.session, home)
             },
             usage: self.events,
             limits,
@@ -227,7 +210,7 @@ impl Tapped {
         }
     }
 
-    fn is_sane(&self) -> bool {
+    fn is_plausible(&self) -> bool {
         let is_id = |id: &str| {
             (1..=LONGEST_NAME).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
         };
@@ -250,11 +233,11 @@ impl Tapped {
             && names.all(|name| name.as_ref().is_none_or(is_name))
     }
 
-    fn not_after(&mut self, now: Timestamp) {
+    fn limit_times(&mut self, now: Timestamp) {
         for at in [&mut self.started_at, &mut self.last_event_at, &mut self.last_usage_at] {
             *at = at.map(|at| at.min(now));
         }
-        // Something was said just now.
+        // The line itself came now.
         self.last_event_at = self.last_event_at.or(Some(now));
         for event in &mut self.events {
             event.at = event.at.min(now);
@@ -265,30 +248,30 @@ impl Tapped {
     }
 }
 
-/// What a connection told the loop.
+/// A message of a connection to the loop.
 #[derive(Debug)]
 pub struct TapReport {
-    /// Which connection.
+    /// The connection's number.
     pub connection: u64,
-    /// What; `None` when it has ended.
+    /// The update; `None` when the connection has ended.
     pub tapped: Option<Box<Tapped>>,
 }
 
-/// Where a connection tells what it hears.
+/// Reads a connection's lines and passes them to the loop.
 #[derive(Debug)]
-pub struct Ear {
+pub struct TapReceiver {
     connection: u64,
-    heard: mpsc::Sender<TapReport>,
+    sender: mpsc::Sender<TapReport>,
 }
 
-impl Ear {
-    /// The ear of a connection.
-    pub fn new(connection: u64, heard: mpsc::Sender<TapReport>) -> Self {
-        Self { connection, heard }
+impl TapReceiver {
+    /// A receiver for this connection.
+    pub fn new(connection: u64, sender: mpsc::Sender<TapReport>) -> Self {
+        Self { connection, sender }
     }
 
-    /// Hears everything until the end, or until something is said that is no update.
-    pub(super) async fn listen(self, mut stream: impl AsyncRead + Unpin, now: impl Fn() -> Timestamp) {
+    /// Reads until the end of the connection, or until a line is not an update.
+    pub(super) async fn run(self, mut stream: impl AsyncRead + Unpin, now: impl Fn() -> Timestamp) {
         let mut pending = Vec::new();
         let mut chunk = [0; 4096];
         loop {
@@ -296,10 +279,10 @@ impl Ear {
                 let rest = pending.split_off(end + 1);
                 let line = std::mem::replace(&mut pending, rest);
                 let Some(tapped) = Tapped::parse(&line, now()) else {
-                    tracing::info!("dropped a `tap` that says what is no update");
+                    tracing::info!("dropped a `tap` connection: invalid update");
                     return self.end().await;
                 };
-                if !self.tell(Some(Box::new(tapped))).await {
+                if !self.send(Some(Box::new(tapped))).await {
                     return;
                 }
                 tokio::time::sleep(PACE).await;
@@ -313,10 +296,10 @@ impl Ear {
     }
 
     async fn end(self) {
-        self.tell(None).await;
+        self.send(None).await;
     }
 
-    async fn tell(&self, tapped: Option<Box<Tapped>>) -> bool {
-        self.heard.send(TapReport { connection: self.connection, tapped }).await.is_ok()
+    async fn send(&self, tapped: Option<Box<Tapped>>) -> bool {
+        self.sender.send(TapReport { connection: self.connection, tapped }).await.is_ok()
     }
 }

@@ -1,9 +1,9 @@
-//! The only file that knows sockets and pipes: where the control channel is, listening there, connecting to it.
+//! The sockets and pipes of the control channel: their paths, listening and connecting. No other file depends on the
+//! system here.
 //!
-//! Unix: `control.sock` (0600) in the state folder, and a second socket in a folder of our own (0700) elsewhere: a state
-//! folder can be removed under a running daemon, or have too long a path for a socket. Each peer is asked for its
-//! user by the system, not by word. A socket that an earlier daemon left is removed, which only the holder of the
-//! instance lock may do.
+//! Unix: `control.sock` (0600) in the state folder, and a second socket in a folder of this program (0700) elsewhere: a
+//! state folder can be removed under a running daemon, or have too long a path for a socket. The system reports the
+//! user of each peer. A socket of an earlier daemon is removed, which only the holder of the instance lock may do.
 //! Windows: a named pipe named after the user and the state folder; the first instance of its name, local only. The
 //! system's default permissions let this user and administrators write to it, and a request has to be written.
 //!
@@ -34,9 +34,9 @@ mod unix {
     use crate::io::real_path::real;
     use crate::io::user;
 
-    /// The holder's end of a connection.
+    /// The daemon's end of a connection.
     pub type Incoming = UnixStream;
-    /// The asker's end of a connection.
+    /// The client's end of a connection.
     pub type Outgoing = UnixStream;
 
     const NAME: &str = "control.sock";
@@ -44,23 +44,23 @@ mod unix {
     /// The longest path that every Unix takes for a socket (macOS: 104 bytes with a zero at the end).
     const LONGEST: usize = 103;
 
-    /// Where the control channel of a state folder may be.
+    /// The possible sockets of a state folder's control channel.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Address {
-        /// In the state folder; absent where its path is too long.
+        /// In the state folder; `None` if its path is too long.
         direct: Option<PathBuf>,
-        /// Outside of it, best first. A daemon listens at the first that it can use.
+        /// Outside of it, best first. A daemon listens at the first one that works.
         elsewhere: Vec<PathBuf>,
     }
 
     impl Address {
         /// The control channel of this state folder. A folder that is made or moved between two calls may change it, so
-        /// it is to be asked for anew before each try.
+        /// callers compute it again before each try.
         pub fn of(state: &Path, environment: &Environment) -> Self {
             let direct = Some(state.join(NAME)).filter(|path| fits(path));
             let name = format!("{:016x}.sock", fingerprint::short(real(state).as_os_str().as_bytes()));
             let user = user::own();
-            // A daemon of the login session and one that cron started need not have the same variables.
+            // A daemon of the login session and one of cron may have different variables.
             let of_login = PathBuf::from(format!("/run/user/{user}"));
             let mut folders: Vec<PathBuf> = environment.path("XDG_RUNTIME_DIR").into_iter().collect();
             if !folders.contains(&of_login) {
@@ -72,7 +72,7 @@ mod unix {
             Self { direct, elsewhere }
         }
 
-        /// This socket alone.
+        /// An address of this socket alone.
         #[cfg(test)]
         pub(crate) fn only(path: PathBuf) -> Self {
             Self { direct: Some(path), elsewhere: Vec::new() }
@@ -81,21 +81,21 @@ mod unix {
         /// Connects to the listener there, if it is this user's.
         ///
         /// # Errors
-        /// Nobody listens, or a stranger does.
+        /// No process listens, or one of another user does.
         pub async fn connect(&self) -> io::Result<Outgoing> {
-            let mut trouble: Option<io::Error> = None;
+            let mut error_so_far: Option<io::Error> = None;
             for path in self.direct.iter().chain(&self.elsewhere) {
                 let connected = UnixStream::connect(path).await;
                 let error = match connected.and_then(|stream| user::check_peer(&stream).map(|()| stream)) {
                     Ok(stream) => return Ok(stream),
                     Err(error) => error,
                 };
-                // Somebody who is there and takes no connection says more than a socket that is missing.
-                if trouble.as_ref().is_none_or(is_absence) {
-                    trouble = Some(error);
+                // The error of a socket that refuses is more useful than that of a missing one.
+                if error_so_far.as_ref().is_none_or(is_absence) {
+                    error_so_far = Some(error);
                 }
             }
-            Err(trouble.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+            Err(error_so_far.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
         }
     }
 
@@ -110,7 +110,7 @@ mod unix {
         spot: Spot,
     }
 
-    /// A socket in the file system, and which one it is.
+    /// A socket in the file system, with its identity.
     #[derive(Debug, Clone)]
     pub struct Spot {
         folder: Folder,
@@ -119,19 +119,19 @@ mod unix {
     }
 
     impl Listener {
-        /// Listens in the state folder and elsewhere, but not once more at the sockets that are there. The lock is what
-        /// makes it right to remove a socket of somebody else.
+        /// Listens in the state folder and elsewhere, except at sockets that are in place. The lock gives the right to
+        /// remove a foreign socket.
         ///
         /// # Errors
-        /// There is no socket, because no place can be used.
+        /// No socket could be made at any place.
         pub fn bind(place: &Address, there: &[Spot], _lock: &Instance) -> io::Result<Vec<Self>> {
             let is_there = |path: &PathBuf| there.iter().any(|spot| spot.path == *path);
             let mut bound = Vec::new();
-            let mut trouble = None;
+            let mut error_so_far = None;
             if let Some(path) = place.direct.as_ref().filter(|path| !is_there(path)) {
                 match bind(path) {
                     Ok(listener) => bound.push(listener),
-                    Err(error) => trouble = Some(error),
+                    Err(error) => error_so_far = Some(error),
                 }
             }
             if !place.elsewhere.iter().any(is_there) {
@@ -142,39 +142,39 @@ mod unix {
                             break;
                         }
                         Err(error) => {
-                            trouble.get_or_insert(error);
+                            error_so_far.get_or_insert(error);
                         }
                     }
                 }
             }
-            match trouble {
+            match error_so_far {
                 Some(error) if bound.is_empty() && there.is_empty() => Err(error),
                 _ => Ok(bound),
             }
         }
 
-        /// Waits for the next one; `None` for another user, who is turned away.
+        /// Waits for the next connection; `None` for one of another user, which is refused.
         ///
         /// # Errors
-        /// The system cannot give another connection now.
+        /// The system cannot accept another connection now.
         pub async fn accept(&mut self) -> io::Result<Option<Incoming>> {
             let (stream, _) = self.listener.accept().await?;
             Ok(user::check_peer(&stream).is_ok().then_some(stream))
         }
 
-        /// Where it listens.
+        /// The place where it listens.
         pub fn spot(&self) -> Spot {
             self.spot.clone()
         }
     }
 
     impl Spot {
-        /// Whether others find this socket there: it may have been removed, or replaced by another daemon's.
+        /// Whether the socket is in its place: it may have been removed, or replaced by another daemon's.
         pub fn is_in_place(&self) -> bool {
             file_at(&self.path) == self.file
         }
 
-        /// Removes the socket if it is still this one. Connections that are open stay so.
+        /// Removes the socket if it is still this one. Open connections stay open.
         pub fn remove(&self) {
             if self.is_in_place() {
                 drop(folder_and_name(&self.path).and_then(|(_, name)| self.folder.remove_file(name)));
@@ -186,7 +186,7 @@ mod unix {
         files::identity(&fs::symlink_metadata(path).ok()?)
     }
 
-    /// Returns once the other end is closed. One that only has nothing more to say, as `nc -N`, still listens.
+    /// Returns when the other end is closed. An end that has only stopped sending, such as `nc -N`, still reads.
     pub async fn closed(stream: &Incoming) {
         while !is_hung_up(stream) {
             let ready = stream.ready(Interest::READABLE).await;
@@ -226,13 +226,16 @@ mod unix {
         path.parent().zip(name).ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 
-    /// Makes the folder for its owner alone; one that is there already stays as it is. Nothing is made in a runtime folder
-    /// of another user's, which `su` may leave in the environment.
+    /// Makes the folder for its owner alone; an existing one stays as it is. Nothing is made in a runtime folder of
+    /// another user, whose variable `su` may leave in the environment.
     fn make_own(folder: &Path) -> io::Result<()> {
         let above = folder.parent().map(fs::metadata).transpose()?;
         let is_shared = |above: &fs::Metadata| above.mode() & 0o1000 != 0;
         if above.is_some_and(|above| above.uid() != user::own() && !is_shared(&above)) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the folder above belongs to another user",
+            ));
         }
         create_private(folder)
     }
@@ -267,7 +270,7 @@ mod unix {
         }
 
         #[test]
-        fn a_folder_that_went_is_called_as_before() {
+        fn a_removed_folder_keeps_its_address() {
             let folder = tempfile::tempdir().unwrap();
             let (real, link) = (folder.path().join("real"), folder.path().join("link"));
             fs::create_dir_all(real.join("state")).unwrap();
@@ -314,21 +317,21 @@ mod windows {
     use crate::io::real_path::real;
     use crate::io::user;
 
-    /// The holder's end of a connection.
+    /// The daemon's end of a connection.
     pub type Incoming = NamedPipeServer;
-    /// The asker's end of a connection.
+    /// The client's end of a connection.
     pub type Outgoing = NamedPipeClient;
 
-    /// All of a pipe's instances are taken for the moment.
+    /// All instances of the pipe are in use at the moment.
     const ERROR_PIPE_BUSY: i32 = 231;
 
-    /// The name of a state folder's control channel.
+    /// The pipe of a state folder's control channel.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Address(String);
 
     impl Address {
-        /// The control channel of this state folder. Whether the folder is there yet may make a difference, so whoever waits
-        /// for a daemon asks anew each time.
+        /// The control channel of this state folder. The name may depend on whether the folder exists, so callers
+        /// compute it again before each try.
         pub fn of(state: &Path, environment: &Environment) -> Self {
             let state = real(state);
             let hash = fingerprint::short(state.to_string_lossy().to_lowercase().as_bytes());
@@ -337,7 +340,7 @@ mod windows {
             Self(format!(r"\\.\pipe\agent-presence-{user}-{hash:016x}"))
         }
 
-        /// The pipe's whole name.
+        /// The pipe's full name.
         pub fn name(&self) -> &str {
             &self.0
         }
@@ -346,7 +349,7 @@ mod windows {
         /// busy.
         ///
         /// # Errors
-        /// Nobody listens, or a stranger does.
+        /// No process listens, or one of another user does.
         pub async fn connect(&self) -> io::Result<Outgoing> {
             loop {
                 match ClientOptions::new().open(&self.0) {
@@ -363,7 +366,7 @@ mod windows {
         }
     }
 
-    /// A listening control channel: the instance of the pipe that the next one connects to.
+    /// A listening control channel: the pipe instance for the next connection.
     #[derive(Debug)]
     pub struct Listener {
         name: String,
@@ -371,10 +374,10 @@ mod windows {
     }
 
     impl Listener {
-        /// Listens there.
+        /// Listens at `place`.
         ///
         /// # Errors
-        /// Somebody else has the name, or the system refused.
+        /// Another process has the name, or the system refused.
         pub fn bind(place: &Address, there: &[Spot], _lock: &Instance) -> io::Result<Vec<Self>> {
             if !there.is_empty() {
                 return Ok(Vec::new());
@@ -386,33 +389,33 @@ mod windows {
             Ok(vec![Self { name: place.0.clone(), next }])
         }
 
-        /// Waits for the next one; never `None` here.
+        /// Waits for the next connection; never `None` here.
         ///
         /// # Errors
-        /// The system cannot give another connection now.
+        /// The system cannot accept another connection now.
         pub async fn accept(&mut self) -> io::Result<Option<Incoming>> {
             self.next.connect().await?;
             let next = ServerOptions::new().reject_remote_clients(true).create(&self.name)?;
             Ok(Some(std::mem::replace(&mut self.next, next)))
         }
 
-        /// Where it listens.
+        /// The place where it listens.
         pub fn spot(&self) -> Spot {
             Spot
         }
     }
 
-    /// The pipe, which nobody can take away.
+    /// The pipe, which cannot be removed.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Spot;
 
     impl Spot {
-        /// It always is.
+        /// Always true.
         pub fn is_in_place(&self) -> bool {
             true
         }
 
-        /// Nothing: a pipe goes with its last handle.
+        /// Does nothing: a pipe ends with its last handle.
         pub fn remove(&self) {}
     }
 

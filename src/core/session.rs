@@ -7,6 +7,7 @@
 mod context;
 mod far;
 mod folders;
+mod new;
 
 use std::sync::Arc;
 use std::time::Duration;

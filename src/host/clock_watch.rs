@@ -1,13 +1,13 @@
-//! Tells when the machine slept or a clock was set, without waking up for it.
+//! Notices that the machine slept or a clock was set, without polling.
 //!
-//! Timers follow the monotonic clock, which stands still while the machine sleeps. Linux says at once when the
-//! calendar clock jumps, and waking up counts as that; elsewhere the next event of any kind shows it.
+//! Timers follow the monotonic clock, which stands still while the machine sleeps. Linux reports at once when the
+//! calendar clock jumps, which a wake-up counts as; on other systems the next event of any kind shows it.
 
 use std::time::Duration;
 
 use crate::core::time::{Now, elapsed};
 
-/// Clocks that come apart by more than this between two looks have jumped.
+/// Clocks that differ by more than this between two checks have jumped.
 const JUMP: Duration = Duration::from_secs(5);
 
 /// Compares the two clocks from one event to the next.
@@ -17,12 +17,12 @@ pub struct JumpDetector {
 }
 
 impl JumpDetector {
-    /// Whether the clocks have come apart since the last call.
+    /// Whether the clocks have jumped since the last call.
     pub fn has_jumped(&mut self, now: Now) -> bool {
         let Some(last) = self.last.replace(now) else { return false };
         let mono = now.mono.saturating_sub(last.mono);
         let wall = elapsed(last.wall, now.wall);
-        // A calendar clock that was set back has not moved at all by `elapsed`.
+        // For a calendar clock that was set back `elapsed` gives zero.
         now.wall < last.wall && elapsed(now.wall, last.wall) > JUMP || wall.abs_diff(mono) > JUMP
     }
 }
@@ -35,7 +35,7 @@ pub struct ClockWatch {
 }
 
 impl ClockWatch {
-    /// Belongs inside a tokio runtime. Where the system has no such timer, the next event of any kind shows the jump.
+    /// Starts the timer, if the system has one. Belongs inside a tokio runtime.
     pub fn start() -> Self {
         Self {
             #[cfg(target_os = "linux")]
@@ -43,7 +43,7 @@ impl ClockWatch {
         }
     }
 
-    /// Returns when the calendar clock has jumped. Nothing is lost when the wait is given up.
+    /// Returns when the calendar clock has jumped; never if there is no timer. Cancel safe.
     pub async fn jumped(&mut self) {
         #[cfg(target_os = "linux")]
         if let Some(timer) = &mut self.timer
@@ -68,7 +68,7 @@ mod linux {
     use tokio::io::Interest;
     use tokio::io::unix::AsyncFd;
 
-    /// Far beyond anybody's life: the timer is there to be cancelled.
+    /// Very far in the future: the timer exists only to be cancelled.
     const FAR: Timespec = Timespec { tv_sec: 1 << 40, tv_nsec: 0 };
 
     /// A timer that the system cancels whenever the calendar clock is set, which the end of a sleep counts as.
@@ -84,7 +84,7 @@ mod linux {
             Ok(Self(AsyncFd::with_interest(timer, Interest::READABLE)?))
         }
 
-        /// Waits until it is cancelled, and sets it anew.
+        /// Waits until the timer is cancelled, and sets it again.
         pub(super) async fn cancelled(&mut self) -> io::Result<()> {
             let read = |timer: &OwnedFd| match rustix::io::read(timer, &mut [0; 8]) {
                 Err(Errno::CANCELED) => Ok(()),

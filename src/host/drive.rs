@@ -1,32 +1,32 @@
-//! The engine, driven in a time that the caller gives, with its questions about folders answered.
+//! Runs the engine in a time that the caller gives, and answers its questions about folders.
 //!
-//! The rules of driving: hand in what happens with [`Drive::take`], take what comes out until [`Drive::poll`] has nothing
-//! more, and come again at the engine's next deadline.
+//! Pass inputs with [`Drive::take`], handle outputs until [`Drive::poll`] has none, and call again at the engine's next
+//! deadline.
 
 use std::future::pending;
 
-use super::finding::Finding;
+use super::lookup::FolderLookup;
 use crate::core::engine::{Engine, Input, Output};
 use crate::core::privacy::Answer;
 use crate::core::report::{ConfigReport, DaemonReport, StatusReport};
 use crate::core::time::Now;
 use crate::io::real_path;
 
-/// Who finds out where folders lead.
+/// How questions about folders are answered.
 #[derive(Debug)]
 pub enum Folders {
-    /// Nobody: there are no links and no worktrees.
+    /// By the path alone, without links and worktrees.
     AsWritten,
-    /// This machine, at once.
+    /// From the file system, at once.
     Looked,
-    /// This machine, beside what else is done.
-    Beside(Finding),
+    /// From the file system, on another thread.
+    Beside(FolderLookup),
 }
 
-/// An engine that is driven.
+/// An engine with its answers about folders.
 #[derive(Debug)]
 pub struct Drive {
-    /// What decides.
+    /// The engine.
     pub engine: Engine,
     folders: Folders,
 }
@@ -37,12 +37,12 @@ impl Drive {
         Self { engine, folders }
     }
 
-    /// Hands in what happened at once: one decision follows from all of it.
+    /// Passes inputs that make one decision together.
     pub fn take(&mut self, now: Now, inputs: impl IntoIterator<Item = Input>) {
         self.engine.handle_all(now, inputs);
     }
 
-    /// The next thing to be done outside; to be called until there is none. Questions about folders are none of them.
+    /// The next output; to be called until there is none. Questions about folders are answered here.
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         loop {
             let question = match self.engine.poll_output(now)? {
@@ -52,8 +52,8 @@ impl Drive {
             let answer = match &mut self.folders {
                 Folders::AsWritten => question.as_written(),
                 Folders::Looked => real_path::locate(&question),
-                Folders::Beside(finding) => {
-                    finding.ask(question);
+                Folders::Beside(lookup) => {
+                    lookup.ask(question);
                     continue;
                 }
             };
@@ -61,10 +61,10 @@ impl Drive {
         }
     }
 
-    /// What was found out beside everything else, to be handed in. Nothing is lost when the wait is given up.
+    /// The answer of the other thread, to be passed in. Cancel safe.
     pub async fn found(&mut self) -> Answer {
         match &mut self.folders {
-            Folders::Beside(finding) => finding.next().await,
+            Folders::Beside(lookup) => lookup.next().await,
             Folders::AsWritten | Folders::Looked => pending().await,
         }
     }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_has_to_know_comes_out() {
+    fn problems_the_end_of_reading_and_registers_are_outputs() {
         let (mut drive, home) = (drive(""), || Arc::from("/home"));
         let problem = |message: Option<&str>| (home(), message.map(str::to_owned));
         for (home, message) in [problem(Some("it cannot be read")), problem(None)] {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_about_folders_is_answered_before_anything_else_comes_out() {
+    fn a_question_about_folders_is_answered_before_the_next_output() {
         let mut drive = drive("[[privacy.rule]]\npath = \"/secret\"\nshow = \"hide\"");
         let mut file = SessionFile::new(Agent::CODEX, Arc::from("/home"), NOW.wall);
         let line = |kind: &str, payload: &str| {

@@ -1,6 +1,6 @@
-//! Everything that an engine is fed with on this machine, in one stream.
+//! All inputs of an engine on this machine, in one stream.
 //!
-//! What the user and Discord do is not among it; only the daemon hears those. Read next: [`super::Host`].
+//! Inputs of the user and of Discord are not among them; only the daemon has those. Read next: [`super::Host`].
 
 use std::io;
 use std::ops::ControlFlow;
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::live::Servers;
-use super::reading::{Left, Read, Reading};
+use super::reading::{Read, Reading, ResumePoint};
 use super::remotes::Remotes;
-use super::statusline::{Keeping, StatuslineWatch};
+use super::statusline::{StateAccess, StatuslineWatch};
 use super::taps::Taps;
-use crate::control::tap::Ear;
+use crate::control::tap::TapReceiver;
 use crate::core::engine::Input;
 use crate::core::settings::{Settings, Sources};
 use crate::core::source_event::SourceEvent;
@@ -25,8 +25,8 @@ use crate::io::statusline::{self, cached};
 
 use super::Places;
 
-/// The session files, what terminals say of limits, what agents keep of them, what their own servers say, what `tap` hears,
-/// and other machines.
+/// Session files, limits from status lines, limits in agents' own files, agents' servers, `tap` connections, and other
+/// machines.
 pub struct Inputs {
     environment: Environment,
     sources: Sources,
@@ -36,62 +36,62 @@ pub struct Inputs {
     servers: Servers,
     /// Other machines.
     pub remotes: Remotes,
-    has_looked: bool,
+    has_read_state: bool,
 }
 
 impl Inputs {
-    /// Begins to read; `left` is where an earlier reading left off. Belongs inside a tokio runtime.
+    /// Starts reading; `left` is where an earlier reading ended. Belongs inside a tokio runtime.
     ///
     /// # Errors
     /// The system could not start a thread.
     pub fn start(
         settings: &Settings,
         environment: &Environment,
-        keeping: Keeping,
-        left: Option<Left>,
+        access: StateAccess,
+        left: Option<ResumePoint>,
     ) -> io::Result<Self> {
         let homes = homes::of(&settings.sources, environment);
         Ok(Self {
             reading: Reading::resume(Arc::new(clock::now), homes.clone(), left)?,
-            terminals: StatuslineWatch::new(keeping, homes.clone(), cached::places(&homes, environment)),
+            terminals: StatuslineWatch::new(access, homes.clone(), cached::places(&homes, environment)),
             servers: Servers::new(&homes, &settings.sources),
             taps: Taps::new(homes),
             remotes: Remotes::default(),
             sources: settings.sources.clone(),
             environment: environment.clone(),
-            has_looked: false,
+            has_read_state: false,
         })
     }
 
-    /// Listens to these other machines as well.
+    /// Adds these other machines.
     #[must_use]
-    pub fn and(self, remotes: Remotes) -> Self {
+    pub fn with(self, remotes: Remotes) -> Self {
         Self { remotes, ..self }
     }
 
-    /// Waits for what comes next. Nothing is lost when the wait is given up.
+    /// Waits for the next inputs. Cancel safe.
     pub async fn next(&mut self) -> Vec<Input> {
         let events = tokio::select! {
             biased;
             read = self.reading.next() => match read {
                 Read::Event(event) => vec![event],
-                Read::StartedAgain => {
-                    self.servers.tell_again();
+                Read::Restarted => {
+                    self.servers.send_again();
                     return vec![Input::SourcesLost];
                 }
             },
-            said = self.terminals.next() => {
-                self.has_looked = true;
-                said
+            limits = self.terminals.next() => {
+                self.has_read_state = true;
+                limits
             }
-            told = self.taps.next() => told,
+            tapped = self.taps.next() => tapped,
             heard = self.servers.next() => heard,
             inputs = self.remotes.next() => return inputs,
         };
         events.into_iter().map(|event| self.pass(event)).collect()
     }
 
-    /// What session files have brought already.
+    /// The waiting events of session files.
     pub fn waiting(&mut self) -> impl Iterator<Item = Input> {
         std::iter::from_fn(|| self.reading.try_next().map(|event| self.pass(event)))
     }
@@ -105,14 +105,14 @@ impl Inputs {
         Input::Source(event)
     }
 
-    /// An ear for one more `tap`.
-    pub fn tap(&mut self) -> Ear {
+    /// A receiver for one more `tap` connection.
+    pub fn tap(&mut self) -> TapReceiver {
         self.taps.open()
     }
 
-    /// Whether the state folder was looked at since the last call.
-    pub fn has_looked(&mut self) -> bool {
-        std::mem::take(&mut self.has_looked)
+    /// Whether the state folder was read since the last call.
+    pub fn has_read_state(&mut self) -> bool {
+        std::mem::take(&mut self.has_read_state)
     }
 
     pub(super) async fn close(self, deadline: Duration) {
@@ -120,13 +120,13 @@ impl Inputs {
         remotes.close(deadline).await;
     }
 
-    /// Looks at everything again, because time may have passed unnoticed.
+    /// Checks everything again after a clock jump.
     pub(super) fn woke(&mut self) {
         self.remotes.woke();
         self.reading.woke();
     }
 
-    /// The process is awake anyway, so that a look at the processes that agents registered costs no wake-up.
+    /// Checks the processes that agents registered. The process is awake anyway, so this costs no wake-up.
     pub fn verify(&self) {
         self.reading.verify();
     }
@@ -145,19 +145,19 @@ impl Inputs {
         }
     }
 
-    /// Looks for what was missing and may be there now.
+    /// Looks again for files that were missing.
     pub fn look_again(&mut self) {
         self.terminals.look_again();
     }
 }
 
-/// What an earlier daemon has kept of limits, and its pause.
-pub(super) fn kept(places: &Places) -> impl Iterator<Item = Input> {
+/// The limits and the pause that an earlier daemon stored.
+pub(super) fn stored(places: &Places) -> impl Iterator<Item = Input> {
     let pause = state::read_pause(&places.state).map(Input::Pause);
     std::iter::once(Input::Remembered(state::read_limits(&places.state))).chain(pause)
 }
 
-/// Everything that there is now, read once and to its end.
+/// All inputs from one complete reading.
 pub(super) fn all(places: &Places) -> Vec<Input> {
     let now = clock::now();
     let mut events = statusline::read(&places.state, &places.homes, now);
@@ -169,5 +169,5 @@ pub(super) fn all(places: &Places) -> Vec<Input> {
         read.push(event);
         ControlFlow::Continue(())
     });
-    kept(places).chain(events.into_iter().chain(read).map(Input::Source)).collect()
+    stored(places).chain(events.into_iter().chain(read).map(Input::Source)).collect()
 }

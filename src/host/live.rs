@@ -1,10 +1,7 @@
-//! Listens to the servers that agents run themselves, where the settings say so: one connection a home.
+//! Listens to the agents' own servers, if the settings ask for it: one connection per home.
 //!
-//! A server comes and goes; its socket's folder tells. Nothing is polled: a socket that takes no connection is tried a few
-//! times, then again when it is another one. What a server says is a register like any other.
-//! The first client gives a server the name that the agent then uses for itself. So the agent goes first: a server is greeted
-//! once a session of its home has written a line since the socket was made.
-//! Only a server of this user's is spoken to. Messages are dropped once the listener has read them; none is logged.
+//! A server starts and ends at any time; a watch on its socket's folder reports that. Nothing is polled: a socket that
+//! refuses is tried a few times, and again when it is another one. A server's messages are a register like any other.
 //! Read next: [`crate::core::source::listener`], for what is said and heard.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +30,7 @@ use crate::io::fs_watch::{Pace, Watch};
 use crate::io::homes::Home;
 use crate::io::user;
 
-/// A server makes its folder, a lock and its socket at once.
+/// A server makes its folder, a lock and its socket at almost the same time.
 const PACE: Pace = Pace {
     quiet: Duration::from_millis(20),
     at_most: Duration::from_millis(100),
@@ -41,34 +38,35 @@ const PACE: Pace = Pace {
 };
 
 /// How long a server may take to accept, to shake hands and to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A socket exists a moment before its server listens.
-const AGAIN: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
+/// The pauses between tries: a socket exists a moment before its server listens.
+const RETRY_AFTER: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
 
-/// A connection that held so long was a good one.
-const GOOD: Duration = Duration::from_secs(60);
+/// A connection that lasted this long resets the count of failures.
+const LASTING: Duration = Duration::from_secs(60);
 
-/// A list of ten thousand threads is smaller.
+/// The largest message, in bytes; a list of ten thousand threads is smaller.
 const LARGEST_MESSAGE: usize = 1 << 20;
 
-/// The same buffers for every connection: most messages are some hundred bytes.
+/// The size of a connection's buffers, in bytes; most messages are some hundred bytes.
 const BUFFER: usize = 4 << 10;
 
-/// Words that wait for the loop.
+/// How many messages may wait for the loop.
 const INBOX: usize = 16;
 
-/// Every server that is listened to. Belongs inside a tokio runtime.
+/// The servers to listen to. Belongs inside a tokio runtime.
 #[derive(Debug)]
 pub struct Servers {
     servers: Vec<Server>,
-    /// The newest line of the sessions of each home whose agent has a server, whether or not that is listened to.
+    /// The time of the newest line in each home whose agent has a server, whether or not that is listened to.
     lines: BTreeMap<Arc<str>, Timestamp>,
     watch: Watch,
     connections: JoinSet<()>,
-    sender: mpsc::Sender<Word>,
-    heard: mpsc::Receiver<Word>,
-    /// What is to be told that no server says.
+    sender: mpsc::Sender<ServerMessage>,
+    messages: mpsc::Receiver<ServerMessage>,
+    /// Events of other origin that wait to be returned.
     pending: Vec<SourceEvent>,
 }
 
@@ -77,44 +75,44 @@ struct Server {
     home: Home,
     live: &'static Live,
     is_connected: bool,
-    /// The socket that was tried last, and how often it has failed.
+    /// The socket that was tried last, and how often that failed.
     tried: Option<Identity>,
     failures: usize,
-    /// What it has said.
+    /// Its newest register.
     register: Option<Register>,
-    /// What is wrong with it, as it was told.
+    /// The problem that was reported last.
     problem: Option<String>,
 }
 
-/// What tells one socket from the next at the same place.
+/// The identity of a socket: device, inode and change time.
 type Identity = (u64, u64, i64, i64);
 
-/// What a connection tells.
+/// A message of a connection's task.
 #[derive(Debug)]
-struct Word {
+struct ServerMessage {
     server: usize,
-    said: Said,
+    event: ServerEvent,
 }
 
 #[derive(Debug)]
-enum Said {
-    /// This, of all sessions.
+enum ServerEvent {
+    /// The state of all sessions.
     Register(Register),
-    /// The connection is over, after it had held this long.
+    /// The connection has ended after this time.
     Ended { end: End, held: Duration },
 }
 
-/// Why a connection is over.
+/// Why a connection has ended.
 #[derive(Debug)]
 enum End {
-    /// Nobody is there, or no more.
+    /// The server is not running.
     Gone(String),
-    /// Somebody else is there, or something else.
+    /// The server is of another user, or not a server of this kind.
     Unfit(String),
 }
 
 impl Servers {
-    /// Listens to the servers of those of `homes` whose agents have one, as the settings want it.
+    /// Listens to the servers of those of `homes` whose agents have one, as the settings say.
     pub fn new(homes: &[Home], sources: &Sources) -> Self {
         let wanted = homes.iter().filter(|home| sources.of(home.agent).is_live);
         let servers: Vec<Server> = wanted
@@ -122,17 +120,17 @@ impl Servers {
             .collect();
         let sockets: Vec<PathBuf> = servers.iter().map(Server::socket).collect();
         let mut watch = Watch::new("servers of agents", PACE, move |event| {
-            event.paths.iter().any(|path| sockets.iter().any(|socket| is_about(path, socket)))
+            event.paths.iter().any(|path| sockets.iter().any(|socket| concerns(path, socket)))
         });
         if !servers.is_empty() {
             watch.look_by(Instant::now());
         }
-        let (sender, heard) = mpsc::channel(INBOX);
+        let (sender, messages) = mpsc::channel(INBOX);
         let lines = BTreeMap::new();
-        Self { servers, lines, watch, connections: JoinSet::new(), sender, heard, pending: Vec::new() }
+        Self { servers, lines, watch, connections: JoinSet::new(), sender, messages, pending: Vec::new() }
     }
 
-    /// The same with other homes or settings: what servers said that are listened to no more is void.
+    /// Applies other homes or settings: the registers of servers that are no longer listened to are void.
     pub fn set(&mut self, homes: &[Home], sources: &Sources) {
         let mut next = Self::new(homes, sources);
         next.pending = self.servers.iter_mut().flat_map(Server::forget).collect();
@@ -140,15 +138,15 @@ impl Servers {
         *self = next;
     }
 
-    /// Tells everything again, to a listener that has lost it.
-    pub fn tell_again(&mut self) {
+    /// Sends every register again, after the engine has lost them.
+    pub fn send_again(&mut self) {
         self.pending.extend(self.servers.iter().filter_map(|server| {
             let register = server.register.clone()?;
             Some(SourceEvent::Register { home: Arc::clone(&server.home.label), register: Some(register) })
         }));
     }
 
-    /// A session of an agent that has a server was updated.
+    /// Takes the update of a session whose agent has a server.
     pub fn updated(&mut self, session: &Session) {
         let Some(at) = session.last_event_at else { return };
         if self.lines.get(&session.home).is_none_or(|line| *line < at) {
@@ -160,7 +158,7 @@ impl Servers {
         }
     }
 
-    /// Waits for what comes next. Nothing is lost when the wait is given up.
+    /// Waits for the next events. Cancel safe.
     pub async fn next(&mut self) -> Vec<SourceEvent> {
         loop {
             if !self.pending.is_empty() {
@@ -168,21 +166,21 @@ impl Servers {
             }
             tokio::select! {
                 biased;
-                Some(word) = self.heard.recv() => self.take(word),
-                () = self.watch.wait() => self.look(),
+                Some(message) = self.messages.recv() => self.take(message),
+                () = self.watch.wait() => self.connect_to_new(),
             }
         }
     }
 
-    fn take(&mut self, Word { server, said }: Word) {
+    fn take(&mut self, ServerMessage { server, event }: ServerMessage) {
         let Some(server) = self.servers.get_mut(server) else { return };
-        let events = match said {
-            Said::Register(register) => server.says(register),
-            Said::Ended { end, held } => {
+        let events = match event {
+            ServerEvent::Register(register) => server.set_register(register),
+            ServerEvent::Ended { end, held } => {
                 let (End::Gone(cause) | End::Unfit(cause)) = &end;
                 tracing::debug!(home = %server.home.label, cause, "no longer listening to {}", server.live.name);
                 let events = server.ended(end, held);
-                if let Some(wait) = AGAIN.get(server.failures.saturating_sub(1)) {
+                if let Some(wait) = RETRY_AFTER.get(server.failures.saturating_sub(1)) {
                     self.watch.look_by(Instant::now() + *wait);
                 }
                 events
@@ -191,8 +189,8 @@ impl Servers {
         self.pending.extend(events);
     }
 
-    /// Watches for sockets, and connects to those that have come.
-    fn look(&mut self) {
+    /// Watches for sockets, and connects to new ones.
+    fn connect_to_new(&mut self) {
         while self.connections.try_join_next().is_some() {}
         let servers = &self.servers;
         if !self.watch.follow(|| servers.iter().flat_map(Server::folders).collect()) {
@@ -200,15 +198,18 @@ impl Servers {
         }
         for (number, server) in self.servers.iter_mut().enumerate() {
             let line = self.lines.get(&server.home.label).copied();
-            if server.is_worth_a_try(line) {
+            if server.is_to_be_tried(line) {
                 server.is_connected = true;
                 let (sender, socket, live) = (self.sender.clone(), server.socket(), server.live);
                 self.connections.spawn(async move {
                     let begun = Instant::now();
                     let end = listen(&socket, live, number, &sender).await;
-                    // The loop has ended where nobody takes it.
+                    // If this fails, the loop has ended.
                     let _ = sender
-                        .send(Word { server: number, said: Said::Ended { end, held: begun.elapsed() } })
+                        .send(ServerMessage {
+                            server: number,
+                            event: ServerEvent::Ended { end, held: begun.elapsed() },
+                        })
                         .await;
                 });
             }
@@ -226,20 +227,21 @@ impl Server {
         self.home.path.join(self.live.socket)
     }
 
-    /// What tells that its socket comes: the folder of it, or the nearest one above that is there, and the one that it may
-    /// be a link into.
+    /// The folders to watch for its socket: the nearest one above it that exists, and the one that a link at its place
+    /// leads into.
     fn folders(&self) -> BTreeSet<PathBuf> {
         let socket = self.socket();
         let above = socket.ancestors().skip(1).find(|folder| folder.is_dir());
         let target = std::fs::read_link(&socket).ok().and_then(|target| target.parent().map(Path::to_owned));
-        // What others write into is full of other things.
+        // A folder that other users write to has many other changes.
         let target =
             target.filter(|folder| folder.is_dir() && user::exposed(&folder.join("socket")).is_none());
         above.map(Path::to_owned).into_iter().chain(target).collect()
     }
 
-    /// Whether its socket is there, has not failed too often, and is older than the newest `line` of its home.
-    fn is_worth_a_try(&mut self, line: Option<Timestamp>) -> bool {
+    /// Whether to connect: its socket exists, has not failed too often, and is older than the newest `line` of its
+    /// home.
+    fn is_to_be_tried(&mut self, line: Option<Timestamp>) -> bool {
         let Some(found) = (!self.is_connected).then(|| identity(&self.socket())).flatten() else {
             return false;
         };
@@ -250,10 +252,10 @@ impl Server {
         if self.tried.replace(found) != Some(found) {
             self.failures = 0;
         }
-        self.failures <= AGAIN.len()
+        self.failures <= RETRY_AFTER.len()
     }
 
-    fn says(&mut self, register: Register) -> Vec<SourceEvent> {
+    fn set_register(&mut self, register: Register) -> Vec<SourceEvent> {
         let is_first = self.register.is_none();
         if is_first {
             tracing::info!(home = %self.home.label, "listening to {}'s {}", self.home.agent.card_name(), self.live.name);
@@ -261,51 +263,51 @@ impl Server {
         self.register = Some(register.clone());
         let home = Arc::clone(&self.home.label);
         let mut events = vec![SourceEvent::Register { home, register: Some(register) }];
-        events.extend(self.suffers(None));
+        events.extend(self.set_problem(None));
         events
     }
 
     fn ended(&mut self, end: End, held: Duration) -> Vec<SourceEvent> {
         self.is_connected = false;
-        if held >= GOOD {
+        if held >= LASTING {
             self.failures = 0;
         }
         self.failures += 1;
-        let mut events = Vec::from_iter(self.silent());
+        let mut events = Vec::from_iter(self.drop_register());
         if let End::Unfit(cause) = end {
             self.failures = usize::MAX / 2;
             let (agent, name, socket) = (self.home.agent.card_name(), self.live.name, self.socket());
             let key = self.live.key;
             let message = format!(
-                "could not listen to {agent}'s {name} at {}: {cause}; it is left alone (sources.{key})",
+                "could not listen to {agent}'s {name} at {}: {cause}; not trying again (sources.{key})",
                 socket.display()
             );
-            events.extend(self.suffers(Some(message)));
+            events.extend(self.set_problem(Some(message)));
         }
         events
     }
 
-    /// Nothing is known any more of what it said.
-    fn silent(&mut self) -> Option<SourceEvent> {
+    /// Drops its register.
+    fn drop_register(&mut self) -> Option<SourceEvent> {
         let home = Arc::clone(&self.home.label);
         self.register.take().map(|_| SourceEvent::Register { home, register: None })
     }
 
-    /// Tells of a problem, or that it is over.
-    fn suffers(&mut self, problem: Option<String>) -> Option<SourceEvent> {
+    /// Sets or clears the problem; the event, if that is a change.
+    fn set_problem(&mut self, problem: Option<String>) -> Option<SourceEvent> {
         let is_news = std::mem::replace(&mut self.problem, problem.clone()) != problem;
         let (key, home) = (self.live.key, Arc::clone(&self.home.label));
         is_news.then_some(SourceEvent::Problem { key, home, message: problem })
     }
 
     fn forget(&mut self) -> Vec<SourceEvent> {
-        self.silent().into_iter().chain(self.suffers(None)).collect()
+        self.drop_register().into_iter().chain(self.set_problem(None)).collect()
     }
 }
 
-/// Whether a change of `path` may be about `socket`: of the folders on the way to it, of what is beside it, or of a folder
-/// elsewhere that it leads into.
-fn is_about(path: &Path, socket: &Path) -> bool {
+/// Whether a change of `path` may concern `socket`: a folder above it, a file beside it, or a folder elsewhere that it
+/// leads into.
+fn concerns(path: &Path, socket: &Path) -> bool {
     let home = socket.ancestors().nth(2).unwrap_or(socket);
     socket.starts_with(path) || path.parent() == socket.parent() || !path.starts_with(home)
 }
@@ -315,22 +317,22 @@ fn identity(socket: &Path) -> Option<Identity> {
     Some((found.dev(), found.ino(), found.ctime(), found.ctime_nsec()))
 }
 
-/// Listens until the connection is over.
-async fn listen(socket: &Path, live: &Live, server: usize, sender: &mpsc::Sender<Word>) -> End {
-    let mut stream = match timeout(PATIENCE, reach(socket)).await {
+/// Listens until the connection ends.
+async fn listen(socket: &Path, live: &Live, server: usize, sender: &mpsc::Sender<ServerMessage>) -> End {
+    let mut stream = match timeout(TIMEOUT, connect(socket)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(end)) => return end,
         Err(_) => return End::Gone("it does not answer".to_owned()),
     };
     let mut listener = (live.listener)();
     let end = converse(&mut stream, listener.as_mut(), server, sender).await;
-    // Whether or not it gets through: the closed socket says the same.
-    let _ = timeout(PATIENCE, stream.close(None)).await;
+    // A failure does not matter: the closed socket ends the connection too.
+    let _ = timeout(TIMEOUT, stream.close(None)).await;
     end
 }
 
-/// Connects, and is sure of whose the server is before anything is said.
-async fn reach(socket: &Path) -> Result<WebSocketStream<UnixStream>, End> {
+/// Connects, and checks the server's user before anything is sent.
+async fn connect(socket: &Path) -> Result<WebSocketStream<UnixStream>, End> {
     let gone = |error: std::io::Error| End::Gone(error.to_string());
     let unfit = |error: &dyn std::fmt::Display| End::Unfit(error.to_string());
     let stream = UnixStream::connect(socket).await.map_err(gone)?;
@@ -343,7 +345,7 @@ async fn reach(socket: &Path) -> Result<WebSocketStream<UnixStream>, End> {
     match client_async_with_config("ws://localhost/", stream, Some(sizes)).await {
         Ok((stream, _)) => Ok(stream),
         Err(tungstenite::Error::Io(error)) => Err(gone(error)),
-        Err(_) => Err(unfit(&"it does not speak WebSocket")),
+        Err(_) => Err(unfit(&"it does not use WebSocket")),
     }
 }
 
@@ -351,20 +353,20 @@ async fn converse(
     stream: &mut WebSocketStream<UnixStream>,
     listener: &mut dyn Listener,
     server: usize,
-    sender: &mpsc::Sender<Word>,
+    sender: &mpsc::Sender<ServerMessage>,
 ) -> End {
     let gone = |error: tungstenite::Error| End::Gone(error.to_string());
-    let mut said = vec![listener.greeting()];
+    let mut event = vec![listener.greeting()];
     let mut is_answered = false;
     loop {
-        for text in said.drain(..) {
-            match timeout(PATIENCE, stream.send(Message::text(text))).await {
+        for text in event.drain(..) {
+            match timeout(TIMEOUT, stream.send(Message::text(text))).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return gone(error),
-                Err(_) => return End::Gone("it takes nothing".to_owned()),
+                Err(_) => return End::Gone("it does not read".to_owned()),
             }
         }
-        let next = if is_answered { Ok(stream.next().await) } else { timeout(PATIENCE, stream.next()).await };
+        let next = if is_answered { Ok(stream.next().await) } else { timeout(TIMEOUT, stream.next()).await };
         let message = match next {
             Ok(Some(Ok(Message::Text(text)))) => text,
             Ok(Some(Ok(Message::Close(_))) | None) => {
@@ -380,15 +382,15 @@ async fn converse(
         let at: Timestamp = clock::now().wall;
         match listener.hear(at, message.as_bytes()) {
             Heard::Nothing => {}
-            Heard::Reply(texts) => said = texts,
+            Heard::Reply(texts) => event = texts,
             Heard::News => {
                 is_answered = true;
-                let word = Word { server, said: Said::Register(listener.register()) };
-                if sender.send(word).await.is_err() {
+                let message = ServerMessage { server, event: ServerEvent::Register(listener.register()) };
+                if sender.send(message).await.is_err() {
                     return End::Gone("no process is listening".to_owned());
                 }
             }
-            Heard::Foreign => return End::Unfit("it speaks another protocol".to_owned()),
+            Heard::Foreign => return End::Unfit("it uses another protocol".to_owned()),
         }
     }
 }

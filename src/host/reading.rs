@@ -1,8 +1,9 @@
-//! Restarts the thread that reads session files after a panic, and reads a home apart whose disk would hold up the others.
+//! Runs the threads that read session files: restarts them after a panic, and gives a home on a slow disk one of its
+//! own.
 //!
-//! All homes are read by one thread. One whose disk is stuck or slow gets a thread of its own for as long as the daemon runs,
-//! and the others are read on where they were.
-//! Read next: [`crate::io::intake`], which does the reading.
+//! One thread reads all homes. A home whose disk hangs or is slow gets a thread of its own until the daemon ends, and
+//! the other homes are read on from where they were.
+//! Read next: [`crate::io::intake`], the reading itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{pending, poll_fn};
@@ -23,67 +24,67 @@ use crate::core::source_event::{FileId, ReadTo, SourceEvent};
 use crate::io::homes::Home;
 use crate::io::intake::{self, Clock, IntakeConfig, IntakeHandle, Look};
 
-/// Events that wait for the loop; a full channel holds the reading back.
+/// How many events may wait for the loop; a full channel pauses the reading.
 const INBOX: usize = 64;
 
-/// How long the first new start waits; each further one twice as long, up to [`LONGEST_WAIT`].
+/// The pause before the first restart; each further one is twice as long, up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// How often is looked whether a disk holds the reading up, while there is something to read.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often to check for a slow disk, while there is something to read.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
 
-/// What the reading brings.
+/// An event of the reading.
 #[derive(Debug)]
 pub enum Read {
-    /// Session files brought something.
+    /// An event of a session file.
     Event(SourceEvent),
-    /// Everything is read anew: what is known of files is void.
-    StartedAgain,
+    /// The threads were restarted and read everything again: what is known of files is void.
+    Restarted,
 }
 
-/// Where an earlier reading left off.
+/// Where an earlier reading ended.
 #[derive(Debug, Clone)]
-pub struct Left {
-    /// When: what is stamped later is live in every file.
+pub struct ResumePoint {
+    /// When it ended: lines of a later time are live in every file.
     pub at: Timestamp,
-    /// How far each file has been told.
+    /// How far each file was read and sent as events.
     pub files: Vec<ReadTo>,
-    /// What the agents' registers said.
+    /// The content of the agents' registers.
     pub registers: Vec<register::Left>,
 }
 
 /// The running intakes and their channels. Belongs inside a tokio runtime.
 pub struct Reading {
-    /// With what the next start begins.
+    /// The configuration of the next start.
     config: IntakeConfig,
     homes: Vec<Home>,
-    /// What the homes are called that are read apart.
+    /// The labels of the homes with a thread of their own.
     slow: BTreeSet<Arc<str>>,
-    /// The first reads all homes but those.
-    parts: Vec<Part>,
-    /// Whether that one has announced everything that there was.
+    /// The threads; the first one reads all other homes.
+    threads: Vec<ReadingThread>,
+    /// Whether the first one has read everything once.
     has_caught_up: bool,
-    /// How far each file has been told.
-    told: BTreeMap<FileId, ReadTo>,
-    look_at: Option<Instant>,
+    /// How far each file was read and sent as events.
+    progress: BTreeMap<FileId, ReadTo>,
+    check_at: Option<Instant>,
     backoff: Backoff,
-    /// When the reading that broke off is started again.
-    again_at: Option<Instant>,
+    /// When the reading is started again after a panic.
+    restart_at: Option<Instant>,
 }
 
 /// One intake with a thread of its own.
-struct Part {
+struct ReadingThread {
     events: mpsc::Receiver<SourceEvent>,
     handle: IntakeHandle,
 }
 
 impl Reading {
-    /// Reads by this clock, and goes on where an earlier reading left off.
+    /// Starts reading with this clock, and continues where an earlier reading ended.
     ///
     /// # Errors
     /// The system could not start a thread.
-    pub fn resume(clock: Clock, homes: Vec<Home>, left: Option<Left>) -> io::Result<Self> {
+    pub fn resume(clock: Clock, homes: Vec<Home>, left: Option<ResumePoint>) -> io::Result<Self> {
         let mut config = IntakeConfig::new(homes, clock);
         if let Some(left) = left {
             config.live_since = left.at.min(config.live_since);
@@ -93,7 +94,7 @@ impl Reading {
         Self::start(config)
     }
 
-    /// Reads what `config` says.
+    /// Starts reading with this configuration.
     ///
     /// # Errors
     /// The system could not start a thread.
@@ -103,36 +104,36 @@ impl Reading {
             config,
             homes,
             slow: BTreeSet::new(),
-            parts: Vec::new(),
+            threads: Vec::new(),
             has_caught_up: false,
-            told: BTreeMap::new(),
-            look_at: None,
+            progress: BTreeMap::new(),
+            check_at: None,
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
-            again_at: None,
+            restart_at: None,
         };
         this.begin()?;
         Ok(this)
     }
 
-    /// Waits for what comes next. Nothing is lost when the wait is given up.
+    /// Waits for the next event. Cancel safe.
     pub async fn next(&mut self) -> Read {
         loop {
-            if let Some(at) = self.again_at {
+            if let Some(at) = self.restart_at {
                 sleep_until(at).await;
-                self.again_at = None;
+                self.restart_at = None;
                 match self.begin() {
-                    Ok(()) => return Read::StartedAgain,
+                    Ok(()) => return Read::Restarted,
                     Err(error) => self.try_later(&error.to_string()),
                 }
                 continue;
             }
-            let look_at = self.look_at;
+            let check_at = self.check_at;
             let begun = self.begun();
             tokio::select! {
                 biased;
-                (part, event) = next_of(&mut self.parts) => match event {
+                (thread, event) = next_of(&mut self.threads) => match event {
                     Some(event) => {
-                        if let Some(event) = self.pass(part, event) {
+                        if let Some(event) = self.note_progress(thread, event) {
                             return Read::Event(event);
                         }
                     }
@@ -141,17 +142,19 @@ impl Reading {
                         self.try_later("an internal error");
                     }
                 },
-                () = begun, if look_at.is_none() => self.look_at = Some(Instant::now() + LOOK_EVERY),
-                () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => self.look(),
+                () = begun, if check_at.is_none() => self.check_at = Some(Instant::now() + CHECK_EVERY),
+                () = sleep_until(check_at.unwrap_or_else(Instant::now)), if check_at.is_some() => self.check_disks(),
             }
         }
     }
 
-    /// What is there already.
+    /// The next event, if one waits.
     pub fn try_next(&mut self) -> Option<SourceEvent> {
-        for part in 0..self.parts.len() {
-            while let Some(event) = self.parts.get_mut(part).and_then(|part| part.events.try_recv().ok()) {
-                if let Some(event) = self.pass(part, event) {
+        for thread in 0..self.threads.len() {
+            while let Some(event) =
+                self.threads.get_mut(thread).and_then(|thread| thread.events.try_recv().ok())
+            {
+                if let Some(event) = self.note_progress(thread, event) {
                     return Some(event);
                 }
             }
@@ -164,34 +167,34 @@ impl Reading {
         self.homes = homes;
         if self.slow.iter().all(|slow| self.homes.iter().any(|home| home.label == *slow)) {
             let usual = self.homes_of(None);
-            self.parts.iter().take(1).for_each(|part| part.handle.set_homes(usual.clone()));
+            self.threads.iter().take(1).for_each(|thread| thread.handle.set_homes(usual.clone()));
         } else {
-            // What is known of a home whose disk does not answer is forgotten with everything else.
+            // The state of a home whose disk does not answer is dropped with all other state.
             self.slow.clear();
-            self.start_again(None);
+            self.restart(None);
         }
     }
 
-    /// Tells that time may have passed unnoticed.
+    /// Reports a clock jump.
     pub fn woke(&self) {
-        self.parts.iter().for_each(|part| part.handle.woke());
+        self.threads.iter().for_each(|thread| thread.handle.woke());
     }
 
-    /// Tells that the loop is awake, so that a look at the processes that agents registered costs no wake-up.
+    /// Reports that the loop is awake: a check of the processes that agents registered costs no wake-up now.
     pub fn verify(&self) {
-        self.parts.iter().for_each(|part| part.handle.verify());
+        self.threads.iter().for_each(|thread| thread.handle.verify());
     }
 
-    /// Those of the homes that are called so and read apart, or those that are not.
+    /// The homes of the thread for `slow`; `None`: those of the first thread.
     fn homes_of(&self, slow: Option<&Arc<str>>) -> Vec<Home> {
         let is_in =
             |home: &&Home| slow.map_or_else(|| !self.slow.contains(&home.label), |slow| home.label == *slow);
         self.homes.iter().filter(is_in).cloned().collect()
     }
 
-    /// Waits until the first part begins to read. Whether the others are held up is nobody's concern.
+    /// Waits until the first thread begins to read. Delays of the others do not matter.
     fn begun(&self) -> impl Future<Output = ()> + use<> {
-        let begun = self.parts.first().map(|part| part.handle.begun());
+        let begun = self.threads.first().map(|thread| thread.handle.begun());
         async move {
             match begun {
                 Some(begun) => begun.await,
@@ -203,62 +206,64 @@ impl Reading {
     fn begin(&mut self) -> io::Result<()> {
         let next_file = Arc::new(AtomicU64::new(1));
         let groups = std::iter::once(None).chain(self.slow.iter().map(Some));
-        let parts = groups.map(|slow| {
+        let threads = groups.map(|slow| {
             let (homes, next_file) = (self.homes_of(slow), Arc::clone(&next_file));
-            Part::begin(IntakeConfig { homes, next_file, ..self.config.clone() })
+            ReadingThread::begin(IntakeConfig { homes, next_file, ..self.config.clone() })
         });
-        self.parts = parts.collect::<io::Result<_>>()?;
-        (self.has_caught_up, self.look_at) = (false, None);
-        self.told.clear();
+        self.threads = threads.collect::<io::Result<_>>()?;
+        (self.has_caught_up, self.check_at) = (false, None);
+        self.progress.clear();
         Ok(())
     }
 
-    /// An event on its way to the loop.
-    fn pass(&mut self, part: usize, event: SourceEvent) -> Option<SourceEvent> {
+    /// Notes the progress in an event for the loop; `None` if the loop does not need it.
+    fn note_progress(&mut self, thread: usize, event: SourceEvent) -> Option<SourceEvent> {
         match &event {
             SourceEvent::Updated { file, read: Some(read), .. } => {
-                self.told.insert(*file, *read);
+                self.progress.insert(*file, *read);
             }
             SourceEvent::Gone { file } => {
-                self.told.remove(file);
+                self.progress.remove(file);
             }
-            SourceEvent::CaughtUp if part == 0 => {
+            SourceEvent::CaughtUp if thread == 0 => {
                 self.has_caught_up = true;
                 self.config.resume.clear();
                 self.config.registers.clear();
             }
-            // A home that is read apart is waited for by nobody.
+            // The loop does not wait for slow homes.
             SourceEvent::CaughtUp if !self.has_caught_up => return None,
             _ => {}
         }
         Some(event)
     }
 
-    /// Looks whether the disk of a home holds up the others.
-    fn look(&mut self) {
-        let Some(look) = self.parts.first().map(|part| part.handle.look()) else { return };
-        self.look_at = (look != Look::Rests).then(|| Instant::now() + LOOK_EVERY);
+    /// Checks whether the disk of a home delays the others.
+    fn check_disks(&mut self) {
+        let Some(look) = self.threads.first().map(|thread| thread.handle.look()) else { return };
+        self.check_at = (look != Look::Rests).then(|| Instant::now() + CHECK_EVERY);
         if let Look::Held { home, since } = look
             && self.homes.iter().any(|other| other.label != home && !self.slow.contains(&other.label))
             && self.slow.insert(Arc::clone(&home))
         {
-            tracing::warn!("the disk of {home} is slow; reading it apart, so that it holds up no other home");
-            self.start_again(Some(since));
+            tracing::warn!(
+                "the disk of {home} is slow; reading it on a thread of its own, so that it does not delay other homes"
+            );
+            self.restart(Some(since));
         }
     }
 
-    /// Reads on where the reading is, or was at `since`.
-    fn start_again(&mut self, since: Option<Timestamp>) {
-        let told = std::mem::take(&mut self.told).into_values();
-        self.config.resume.extend(told.map(|read| (read.file, read.offset)));
+    /// Restarts the reading from its present state, or from that of `since`.
+    fn restart(&mut self, since: Option<Timestamp>) {
+        let progress = std::mem::take(&mut self.progress).into_values();
+        self.config.resume.extend(progress.map(|read| (read.file, read.offset)));
         if self.has_caught_up {
             let now = (self.config.clock)().wall;
             self.config.live_since = since.map_or(now, |since| since.min(now));
         }
-        self.again_at = Some(Instant::now());
+        self.restart_at = Some(Instant::now());
     }
 
-    /// What was read is not gone on with: it may be what was wrong.
+    /// Drops the progress: it may have caused the panic.
     fn forget_progress(&mut self) {
         self.config.live_since = (self.config.clock)().wall;
         self.config.resume.clear();
@@ -267,12 +272,12 @@ impl Reading {
 
     fn try_later(&mut self, why: &str) {
         let wait = self.backoff.fail();
-        tracing::error!("the reading of session files broke off: {why}; starting it again in {wait:?}");
-        self.again_at = Some(Instant::now() + wait);
+        tracing::error!("reading session files stopped: {why}; restarting it in {wait:?}");
+        self.restart_at = Some(Instant::now() + wait);
     }
 }
 
-impl Part {
+impl ReadingThread {
     fn begin(config: IntakeConfig) -> io::Result<Self> {
         let (inbox, events) = mpsc::channel(INBOX);
         let handle = intake::start(config, move |event| match inbox.blocking_send(event) {
@@ -283,14 +288,15 @@ impl Part {
     }
 }
 
-/// The next event of any part; none when that part has broken off. Nothing is lost when the wait is given up.
-async fn next_of(parts: &mut [Part]) -> (usize, Option<SourceEvent>) {
+/// The next event of any thread; `None` if that thread has ended. Cancel safe.
+async fn next_of(threads: &mut [ReadingThread]) -> (usize, Option<SourceEvent>) {
     poll_fn(|context| {
-        let next =
-            parts.iter_mut().enumerate().find_map(|(index, part)| match part.events.poll_recv(context) {
+        let next = threads.iter_mut().enumerate().find_map(|(index, thread)| {
+            match thread.events.poll_recv(context) {
                 Poll::Ready(event) => Some((index, event)),
                 Poll::Pending => None,
-            });
+            }
+        });
         next.map_or(Poll::Pending, Poll::Ready)
     })
     .await

@@ -1,6 +1,6 @@
-//! The links to other machines: each `[[remote]]`'s command is started, heard and ended here.
+//! The links to other machines: starts, reads and ends the command of each `[[remote]]`.
 //!
-//! When and why is decided in [`Link`], what the lines mean in its fold. Read next: `process`, one running command.
+//! [`Link`] decides when and why, and its fold reads the lines. Read next: `process`, one running command.
 
 pub(crate) mod process;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use self::process::{Heard, Process, What};
+use self::process::{Process, ProcessEvent, ProcessMessage};
 use super::until;
 use crate::core::engine::Input;
 use crate::core::remote::{Command, Ending, Left, Link, RemoteReport, RemoteState, takes_arguments};
@@ -18,25 +18,25 @@ use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::io::clock;
 
-/// Lines of all of them that wait for the loop; then nothing more is read.
+/// How many lines of all remotes may wait for the loop; then no more are read.
 const INBOX: usize = 64;
 
-/// Lines that are one decision.
+/// How many lines make one decision.
 const TOGETHER: usize = 32;
 
-/// The ids of the sessions of one remote are so far from those of the next.
+/// The distance between the session numbers of two remotes.
 const FILES: u64 = 1 << 32;
 
-/// Every remote that is listened to. Belongs inside a tokio runtime.
+/// The enabled remotes. Belongs inside a tokio runtime.
 pub struct Remotes {
     remotes: Vec<Running>,
-    heard: mpsc::Receiver<Heard>,
-    sender: mpsc::Sender<Heard>,
+    messages: mpsc::Receiver<ProcessMessage>,
+    sender: mpsc::Sender<ProcessMessage>,
     /// How many commands were started.
     started: u64,
-    /// How many remotes there were.
+    /// How many remotes there have been.
     met: u64,
-    /// What is to be handed in.
+    /// Inputs that wait to be returned.
     ready: Vec<Input>,
 }
 
@@ -45,27 +45,27 @@ struct Running {
     link: Link,
     /// The command, with the number of its start.
     process: Option<(u64, Process)>,
-    /// As it was told last.
-    told: RemoteReport,
+    /// The report that was logged last.
+    logged: RemoteReport,
 }
 
 impl Default for Remotes {
-    /// None is listened to.
+    /// No remotes.
     fn default() -> Self {
-        let (sender, heard) = mpsc::channel(INBOX);
-        Self { remotes: Vec::new(), heard, sender, started: 0, met: 0, ready: Vec::new() }
+        let (sender, messages) = mpsc::channel(INBOX);
+        Self { remotes: Vec::new(), messages, sender, started: 0, met: 0, ready: Vec::new() }
     }
 }
 
 impl Remotes {
-    /// Begins to listen to these, each where an earlier daemon left off.
+    /// Starts these remotes, each where an earlier daemon ended.
     pub fn start(remotes: &[Remote], left: Vec<Left>) -> Self {
         let mut this = Self::default();
         this.follow(remotes, left);
         this
     }
 
-    /// Listens to these from now on.
+    /// Uses these remotes from now on.
     pub fn follow(&mut self, remotes: &[Remote], mut left: Vec<Left>) {
         let now = clock::now();
         let wanted = |remote: &Remote| remote.enabled && remotes.contains(remote);
@@ -73,8 +73,8 @@ impl Remotes {
         let (stays, goes): (Vec<_>, Vec<_>) = before.into_iter().partition(|running| wanted(&running.remote));
         self.remotes = stays;
         for running in goes {
-            tracing::info!("{}: not listened to any more", running.remote.name);
-            // Its command ends with it.
+            tracing::info!("{}: removed from the settings; stopped", running.remote.name);
+            // Dropping it ends its command.
             let ready = &mut self.ready;
             running.link.fold.leave_all(&mut |event| ready.push(Input::Source(event)));
         }
@@ -91,47 +91,47 @@ impl Remotes {
                 let ready = &mut self.ready;
                 link.fold.resume(left.swap_remove(at), &mut |event| ready.push(Input::Source(event)));
             }
-            let told = link.report();
-            self.remotes.push(Running { remote: remote.clone(), link, process: None, told });
+            let logged = link.report();
+            self.remotes.push(Running { remote: remote.clone(), link, process: None, logged });
         }
         self.ready.push(Input::Remotes);
     }
 
-    /// What is to be handed in already.
+    /// The inputs that are ready.
     pub fn ready(&mut self) -> Vec<Input> {
         std::mem::take(&mut self.ready)
     }
 
-    /// What comes next. Nothing is lost when the wait is given up.
+    /// The next inputs. Cancel safe.
     pub async fn next(&mut self) -> Vec<Input> {
         loop {
             if !self.ready.is_empty() {
                 return std::mem::take(&mut self.ready);
             }
             let due = self.remotes.iter().map(|running| running.link.deadline()).min();
-            let heard = async {
-                match self.heard.recv().await {
-                    Some(heard) => heard,
+            let messages = async {
+                match self.messages.recv().await {
+                    Some(messages) => messages,
                     None => pending().await,
                 }
             };
             tokio::select! {
                 biased;
-                heard = heard => {
+                messages = messages => {
                     let now = clock::now();
-                    self.take(now, heard);
+                    self.take(now, messages);
                     for _ in 1..TOGETHER {
-                        let Ok(more) = self.heard.try_recv() else { break };
+                        let Ok(more) = self.messages.try_recv() else { break };
                         self.take(now, more);
                     }
                 }
                 () = until(due) => self.tick(clock::now()),
             }
-            self.look();
+            self.log_changes();
         }
     }
 
-    /// How each stands.
+    /// The state of each remote.
     pub fn reports(&self) -> Vec<RemoteReport> {
         self.remotes.iter().map(|running| running.link.report()).collect()
     }
@@ -146,38 +146,38 @@ impl Remotes {
         }
     }
 
-    /// For the next daemon.
+    /// The state for the next daemon.
     pub fn leave(&self) -> Vec<Left> {
         self.remotes.iter().map(|running| running.link.fold.leave()).collect()
     }
 
-    /// Ends every command, and gives each so long to do so itself.
+    /// Ends every command, with up to `deadline` to end by itself.
     pub async fn close(self, deadline: Duration) {
         let ending = self.remotes.into_iter().filter_map(|running| running.process);
         let ending: Vec<_> = ending.map(|(_, process)| process.end()).collect();
         let all = async {
             for task in ending {
-                // It was cut off, which is as good.
+                // A cancelled task is fine.
                 let _ = task.await;
             }
         };
         let _ = tokio::time::timeout(deadline, all).await;
     }
 
-    fn take(&mut self, now: Now, Heard { start, what }: Heard) {
+    fn take(&mut self, now: Now, ProcessMessage { start, event }: ProcessMessage) {
         let is_it = |running: &&mut Running| running.process.as_ref().is_some_and(|(of, _)| *of == start);
-        // Of a command that was ended nothing is of interest any more.
+        // Messages of a command that was ended are ignored.
         let Some(running) = self.remotes.iter_mut().find(is_it) else { return };
         let ready = &mut self.ready;
         let mut tell = |event: SourceEvent| ready.push(Input::Source(event));
-        let command = match what {
-            What::Line(line) => running.link.line(now, &line, &mut tell),
-            What::Slowed => {
+        let command = match event {
+            ProcessEvent::Line(line) => running.link.line(now, &line, &mut tell),
+            ProcessEvent::Slowed => {
                 running.link.slowed();
                 None
             }
-            What::Endless => Some(running.link.endless(now)),
-            What::Ended(ending) => {
+            ProcessEvent::Endless => Some(running.link.endless(now)),
+            ProcessEvent::Ended(ending) => {
                 running.link.ended(now, &ending);
                 Some(Command::Stop)
             }
@@ -210,11 +210,11 @@ impl Remotes {
         }
     }
 
-    /// Tells what became of a link.
-    fn look(&mut self) {
+    /// Logs changes of links.
+    fn log_changes(&mut self) {
         for running in &mut self.remotes {
             let report = RemoteReport { last_heard_at: None, ..running.link.report() };
-            if report == running.told {
+            if report == running.logged {
                 continue;
             }
             let RemoteReport { name, state, last_error, .. } = &report;
@@ -224,7 +224,7 @@ impl Remotes {
                 (state, Some(why)) => tracing::info!("{name}: {state}: {why}"),
                 (state, None) => tracing::info!("{name}: {state}"),
             }
-            running.told = report;
+            running.logged = report;
             self.ready.push(Input::Remotes);
         }
     }

@@ -1,10 +1,9 @@
-//! Hears what terminals of Claude Code say through the statusline command, and what Claude Code keeps of the limits
-//! itself, without waking up while nobody speaks. Notices as well that the state folder around it, or the lock in it, is
-//! taken away.
+//! Reads the limits that the statusline command stores and those that Claude Code stores itself, without polling. Also
+//! notices that the state folder, or the lock in it, is removed.
 //!
-//! The folder is watched, and read whole whenever something in it has changed: a few small files, of which the engine
-//! takes what is news. A daemon makes it, so that there is something to watch before the first terminal speaks. Claude
-//! Code's own file is watched alone, not the user's home folder around it.
+//! The folder is watched, and read completely whenever something in it has changed: it has a few small files, and the
+//! engine takes what is new. A daemon creates the folder, so that it can be watched before the first terminal writes.
+//! Claude Code's own file is watched by itself, not through the user's home folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,64 +22,63 @@ use crate::io::paths::StateDir;
 use crate::io::statusline;
 use crate::io::statusline::cached::{CacheFile, READ_EVERY, stamp};
 
-/// Several terminals speak at once after a common answer; together that is one reading.
+/// Several terminals write at once after a common answer; that is one reading.
 const PACE: Pace = Pace {
     quiet: Duration::from_millis(50),
     at_most: Duration::from_millis(50),
     look_every: Duration::from_secs(30),
 };
 
-/// What in the state folder is not to be taken away: the lock, the socket, and the folder of the terminals.
-const STANDING: [&str; 3] = [LOCK, "control.sock", statusline::FOLDER];
+/// Files of the state folder whose removal matters: the lock, the socket, and the terminals' folder.
+const ESSENTIAL: [&str; 3] = [LOCK, "control.sock", statusline::FOLDER];
 
-/// What becomes of the state folder meanwhile.
+/// Whether the state folder may be changed.
 #[derive(Debug)]
-pub enum Keeping {
-    /// What is missing in it is made.
-    All(StateDir),
-    /// Nothing is written, whether or not it is there.
-    Nothing(PathBuf),
+pub enum StateAccess {
+    /// Missing parts of it are created.
+    Write(StateDir),
+    /// Nothing is written.
+    ReadOnly(PathBuf),
 }
 
-impl Keeping {
+impl StateAccess {
     fn path(&self) -> &Path {
         match self {
-            Self::All(state) => state.path(),
-            Self::Nothing(state) => state,
+            Self::Write(state) => state.path(),
+            Self::ReadOnly(state) => state,
         }
     }
 
-    /// The folder of the terminals.
+    /// The terminals' folder; `None` if it does not exist.
     fn folder(&self) -> Option<PathBuf> {
         match self {
-            Self::All(state) => Some(statusline::make(state).ok()?.path().to_owned()),
-            Self::Nothing(state) => Some(statusline::folder(state)).filter(|folder| folder.is_dir()),
+            Self::Write(state) => Some(statusline::make(state).ok()?.path().to_owned()),
+            Self::ReadOnly(state) => Some(statusline::folder(state)).filter(|folder| folder.is_dir()),
         }
     }
 
     fn pace(&self) -> Pace {
         match self {
-            Self::All(_) => PACE,
-            // Where no daemon has been yet, there is nothing to watch.
-            Self::Nothing(_) => Pace { look_every: Duration::from_secs(5), ..PACE },
+            Self::Write(_) => PACE,
+            // Before the first daemon there is no folder to watch.
+            Self::ReadOnly(_) => Pace { look_every: Duration::from_secs(5), ..PACE },
         }
     }
 }
 
-/// Reads what is said. Belongs inside a tokio runtime with time.
+/// Watches and reads stored limits. Belongs inside a tokio runtime with time.
 #[derive(Debug)]
 pub struct StatuslineWatch {
-    keeping: Keeping,
+    access: StateAccess,
     homes: Vec<Home>,
     cached: Vec<Cached>,
     watch: Watch,
     is_watching: bool,
-    /// Something happened to the folders themselves, or to what others find this daemon by. Shared with the system's
-    /// callback.
-    is_touched: Arc<AtomicBool>,
+    /// Whether the folders, the lock or the socket were changed. Shared with the system's callback.
+    is_changed: Arc<AtomicBool>,
 }
 
-/// Claude Code's own file, as it was when it was read last.
+/// Claude Code's own file, with its state at the last reading.
 #[derive(Debug)]
 struct Cached {
     place: CacheFile,
@@ -89,22 +87,22 @@ struct Cached {
 }
 
 impl StatuslineWatch {
-    /// Begins with what has been said already.
-    pub fn new(keeping: Keeping, homes: Vec<Home>, cached: Vec<CacheFile>) -> Self {
-        let is_touched = Arc::new(AtomicBool::new(false));
-        let (touched, folder) = (Arc::clone(&is_touched), keeping.path().to_owned());
-        let watch = Watch::new("what terminals say", keeping.pace(), move |event| {
-            let (matters, touches) = heard(event, &folder);
+    /// Begins with a reading of what is stored.
+    pub fn new(access: StateAccess, homes: Vec<Home>, cached: Vec<CacheFile>) -> Self {
+        let is_changed = Arc::new(AtomicBool::new(false));
+        let (touched, folder) = (Arc::clone(&is_changed), access.path().to_owned());
+        let watch = Watch::new("stored status lines", access.pace(), move |event| {
+            let (matters, touches) = matches(event, &folder);
             touched.fetch_or(touches, Ordering::Relaxed);
             matters
         });
         let mut this =
-            Self { keeping, homes: Vec::new(), cached: Vec::new(), watch, is_watching: false, is_touched };
+            Self { access, homes: Vec::new(), cached: Vec::new(), watch, is_watching: false, is_changed };
         this.set_homes(homes, cached);
         this
     }
 
-    /// Listens to terminals of these homes, and reads these files, from now on.
+    /// Uses terminals of these homes, and reads these files, from now on.
     pub fn set_homes(&mut self, homes: Vec<Home>, cached: Vec<CacheFile>) {
         for old in self.cached.drain(..) {
             self.watch.forget(&old.place.path);
@@ -114,18 +112,18 @@ impl StatuslineWatch {
         self.look_again();
     }
 
-    /// Looks again soon, because something may have changed that no event tells: a missing file may be there.
+    /// Reads again soon: a missing file may exist now, which no event reports.
     pub fn look_again(&mut self) {
         self.watch.look_by(Instant::now());
     }
 
-    /// Waits for something to be said, and returns all that is; also, with nothing, for the folder or the lock to go.
-    /// Nothing is lost when the wait is given up.
+    /// Waits for new files and returns everything that is stored; returns an empty list if the folder or the lock was
+    /// removed. Cancel safe.
     pub async fn next(&mut self) -> Vec<SourceEvent> {
         loop {
             self.watch.wait().await;
             let is_untouched = self.watch_folders();
-            let mut read = statusline::read(self.keeping.path(), &self.homes, clock::now());
+            let mut read = statusline::read(self.access.path(), &self.homes, clock::now());
             read.extend(self.read_cached());
             if !read.is_empty() || !is_untouched {
                 return read;
@@ -133,16 +131,16 @@ impl StatuslineWatch {
         }
     }
 
-    /// Watches the folder and the state folder around it, and again when they were taken away: what is said before the
-    /// reading that follows is then read. Says whether they are as they were, as far as the system tells.
+    /// Watches the folder and the state folder around it, and again after they were removed. The following reading then
+    /// misses nothing. True if they are unchanged, as far as the system reports.
     fn watch_folders(&mut self) -> bool {
-        let is_touched = self.is_touched.swap(false, Ordering::Relaxed);
-        let is_as_before = self.is_watching && !is_touched;
-        let is_there = statusline::folder(self.keeping.path()).is_dir();
+        let is_changed = self.is_changed.swap(false, Ordering::Relaxed);
+        let is_as_before = self.is_watching && !is_changed;
+        let is_there = statusline::folder(self.access.path()).is_dir();
         if !is_as_before || !is_there {
-            let folder = self.keeping.folder();
+            let folder = self.access.folder();
             self.is_watching = folder
-                .is_some_and(|folder| self.watch.renew(self.keeping.path()) && self.watch.renew(&folder));
+                .is_some_and(|folder| self.watch.renew(self.access.path()) && self.watch.renew(&folder));
         }
         if !self.is_watching {
             self.watch.look_later();
@@ -150,7 +148,7 @@ impl StatuslineWatch {
         is_as_before && is_there
     }
 
-    /// Reads Claude Code's own files that have changed, or sees to it that they are read when it is time.
+    /// Reads those of Claude Code's own files that have changed, or plans a later reading.
     fn read_cached(&mut self) -> Vec<SourceEvent> {
         let now = Instant::now();
         let mut read = Vec::new();
@@ -164,7 +162,7 @@ impl StatuslineWatch {
                 self.watch.look_by(at);
                 continue;
             }
-            // It is replaced, not written to, and the old watch went with the old file.
+            // The file is replaced, not written to, and the old watch went with the old file.
             self.watch.renew(&cached.place.path);
             (cached.stamp, cached.read_at) = (stamp, Some(now));
             read.extend(cached.place.read(clock::now()));
@@ -173,11 +171,11 @@ impl StatuslineWatch {
     }
 }
 
-/// Whether an event matters, and whether it is about the folders themselves or what others find this daemon by.
-fn heard(event: &Event, state: &Path) -> (bool, bool) {
+/// Whether an event matters, and whether it concerns the folders, the lock or the socket.
+fn matches(event: &Event, state: &Path) -> (bool, bool) {
     let is_around = |path: &Path| path == state || path.parent() == Some(state);
-    // Most of what happens there is our own writing.
-    let touches = |path: &Path| path == state || STANDING.iter().any(|name| path.ends_with(name));
+    // Most changes there are this program's own.
+    let touches = |path: &Path| path == state || ESSENTIAL.iter().any(|name| path.ends_with(name));
     let touched = event.paths.iter().any(|path| is_around(path) && touches(path));
     (touched || event.paths.iter().any(|path| !is_around(path)), touched)
 }

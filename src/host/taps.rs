@@ -1,7 +1,7 @@
-//! What agents print, as `tap` tells it: each connection's session is a source like a session file.
+//! The sessions of `tap` connections: each is a source like a session file.
 //!
-//! Nothing here waits for a client; a client that tells more than the loop takes waits at its own end.
-//! Read next: [`crate::control::tap`], for what is told; `core::engine::tapped`, for what counts.
+//! Nothing here waits for a client; a client that sends faster than the loop reads waits at its own end.
+//! Read next: [`crate::control::tap`], the messages; `core::engine::tapped`, how they are counted.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::control::tap::{Ear, TapReport, Tapped};
+use crate::control::tap::{TapReceiver, TapReport, Tapped};
 use crate::core::source_event::{FileId, SourceEvent};
 use crate::io::homes::Home;
 use crate::io::real_path::real;
 
-/// Updates that wait for the loop.
+/// How many updates may wait for the loop.
 const INBOX: usize = 32;
 
 /// The sessions of every connection.
@@ -23,34 +23,34 @@ const INBOX: usize = 32;
 pub struct Taps {
     homes: Vec<Home>,
     sender: mpsc::Sender<TapReport>,
-    heard: mpsc::Receiver<TapReport>,
+    reports: mpsc::Receiver<TapReport>,
     connections: u64,
     sessions: u64,
-    /// By connection: its session as it was told last, and what its home is called.
+    /// By connection: its session in the last message, and its home's label.
     known: BTreeMap<u64, (FileId, Arc<str>, Box<Tapped>)>,
 }
 
 impl Taps {
-    /// No connection yet.
+    /// No connections yet.
     pub fn new(homes: Vec<Home>) -> Self {
-        let (sender, heard) = mpsc::channel(INBOX);
-        Self { homes, sender, heard, connections: 0, sessions: 0, known: BTreeMap::new() }
+        let (sender, reports) = mpsc::channel(INBOX);
+        Self { homes, sender, reports, connections: 0, sessions: 0, known: BTreeMap::new() }
     }
 
-    /// The homes that are read. Agents that are switched off are not listened to either.
+    /// Uses these homes from now on. Agents that are switched off are ignored here too.
     pub fn set_homes(&mut self, homes: Vec<Home>) {
         self.homes = homes;
     }
 
-    /// An ear for one more connection.
-    pub fn open(&mut self) -> Ear {
+    /// A receiver for one more connection.
+    pub fn open(&mut self) -> TapReceiver {
         self.connections += 1;
-        Ear::new(self.connections, self.sender.clone())
+        TapReceiver::new(self.connections, self.sender.clone())
     }
 
-    /// What is told next. Nothing is lost when the wait is given up.
+    /// The next events. Cancel safe.
     pub async fn next(&mut self) -> Vec<SourceEvent> {
-        match self.heard.recv().await {
+        match self.reports.recv().await {
             Some(TapReport { connection, tapped }) => self.events(connection, tapped),
             None => pending().await,
         }
@@ -80,14 +80,14 @@ impl Taps {
         other.into_iter().chain(update).collect()
     }
 
-    /// What the home of a session is called. Limits are an account's, and an account is a home's, also where its files are
-    /// not read. One that does not say is taken for the first.
+    /// The label of a session's home. Limits belong to an account and an account to a home, also to one whose files are
+    /// not read. A session without a home gets the agent's first one.
     fn home(&self, tapped: &Tapped) -> Option<Arc<str>> {
         let mut homes = self.homes.iter().filter(|home| home.agent == tapped.agent).peekable();
         let first = Arc::clone(&homes.peek()?.label);
-        let Some(told) = &tapped.home else { return Some(first) };
-        let wanted = real(Path::new(told));
+        let Some(named) = &tapped.home else { return Some(first) };
+        let wanted = real(Path::new(named));
         let same = homes.find(|home| real(&home.path) == wanted);
-        Some(same.map_or_else(|| Arc::from(told.as_str()), |home| Arc::clone(&home.label)))
+        Some(same.map_or_else(|| Arc::from(named.as_str()), |home| Arc::clone(&home.label)))
     }
 }

@@ -1,7 +1,7 @@
-//! The user's time zone while the program runs: the system's may be changed under it.
+//! Follows the user's time zone: the system's may be changed while the program runs.
 //!
-//! No event tells of that, and the zone matters only when a card is made, so it is looked at when the program is awake
-//! anyway. A zone that `TZ` names stays as it is; a file that it names is followed like the system's.
+//! No event reports that, and the zone matters only when a card is made, so it is checked when the program is awake
+//! anyway. A zone that `TZ` names is fixed; a file that `TZ` names is followed like the system's.
 
 use jiff::tz::TimeZone;
 
@@ -18,7 +18,7 @@ pub struct ZoneWatch {
 
 #[cfg(unix)]
 impl ZoneWatch {
-    /// Begins with the zone that is in force.
+    /// Begins with the present zone.
     pub fn new(environment: &Environment) -> Self {
         let file = match environment.text("TZ") {
             None => Some("/etc/localtime"),
@@ -27,7 +27,7 @@ impl ZoneWatch {
         Self { file: file.map(unix::ZoneFile::new) }
     }
 
-    /// The zone, if it is another one since the last call.
+    /// The zone, if it has changed since the last call.
     pub fn changed(&mut self) -> Option<TimeZone> {
         self.file.as_mut()?.changed()
     }
@@ -35,12 +35,12 @@ impl ZoneWatch {
 
 #[cfg(not(unix))]
 impl ZoneWatch {
-    /// Begins with the zone that is in force.
+    /// Begins with the present zone.
     pub fn new(_: &Environment) -> Self {
         Self { zone: TimeZone::system() }
     }
 
-    /// The zone, if it is another one since the last call.
+    /// The zone, if it has changed since the last call.
     pub fn changed(&mut self) -> Option<TimeZone> {
         let zone = TimeZone::system();
         (std::mem::replace(&mut self.zone, zone.clone()) != zone).then_some(zone)
@@ -62,7 +62,7 @@ mod unix {
         stamp: Stamp,
     }
 
-    /// What tells two states of the file apart: where it leads, and which file is there.
+    /// The state of the file: the target of a link, and the file's identity and time.
     type Stamp = (Option<PathBuf>, Option<(u64, u64, i64, i64)>);
 
     impl ZoneFile {
@@ -77,7 +77,7 @@ mod unix {
             if stamp == self.stamp {
                 return None;
             }
-            // In the middle of a change there is no zone; the next look finds it.
+            // During a change there may be no zone; the next check finds it.
             let zone = self.read()?;
             self.stamp = stamp;
             Some(zone)
@@ -89,7 +89,7 @@ mod unix {
             (fs::read_link(&self.path).ok(), file)
         }
 
-        /// By its name where it has one, so that times are as everybody else gives them.
+        /// By its name if it has one, so that times agree with those of other programs.
         fn read(&self) -> Option<TimeZone> {
             let real = fs::canonicalize(&self.path).ok()?;
             let name = real.to_str().and_then(|path| Some(path.rsplit_once("/zoneinfo/")?.1));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn another_zone_is_noticed_whichever_way_it_is_set() {
+    fn a_changed_zone_is_noticed_for_links_and_files() {
         let folder = tempfile::tempdir().unwrap();
         let [here, there, link] = ["here", "there", "localtime"].map(|name| folder.path().join(name));
         write(&here, "ABC-2");

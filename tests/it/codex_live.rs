@@ -272,7 +272,7 @@ fn what_is_not_wanted_leaves_no_trace() {
 fn a_server_of_another_shape_is_left_alone_and_named() {
     type Play = fn(&mut AppServer);
     let plays: [(Play, &str); 3] = [
-        (|server| server.runtime.block_on(accept_refusing(&server.listener)), "does not speak WebSocket"),
+        (|server| server.runtime.block_on(accept_refusing(&server.listener)), "does not use WebSocket"),
         (
             |server| {
                 let stream = server.accept();
@@ -280,7 +280,7 @@ fn a_server_of_another_shape_is_left_alone_and_named() {
                 server.expect("initialize");
                 server.say(&json!({"id": 0, "error": {"code": -32600, "message": SECRET}}));
             },
-            "speaks another protocol",
+            "uses another protocol",
         ),
         (
             |server| {

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use agent_presence::cmd::cli::Config;
 use agent_presence::cmd::config as command;
 use agent_presence::core::config::{self, ConfigContext, keys};
 use agent_presence::core::settings::Settings;
@@ -114,7 +115,7 @@ fn a_file_that_cannot_be_read_is_an_issue() {
 fn show_goes_on_with_a_broken_file() {
     let home = tempfile::tempdir().unwrap();
     let broken = file(home.path(), Some(b"[card\n"), Chosen::Default);
-    let (out, err, code) = run(|out, err| command::show(&broken, &context(), out, err));
+    let (out, err, code) = run(|out, err| command::run(&Config::Show, &broken, &context(), out, err));
     assert_eq!(code, 0);
     assert_eq!(out.matches("# default\n").count(), keys::KEYS.len());
     assert!(err.contains("config.toml:1:") && err.contains("not valid TOML"), "{err}");

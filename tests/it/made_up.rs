@@ -15,7 +15,7 @@ use agent_presence::core::source::{Agent, Doing, Fact, Message, Meta, Parsed, Pa
 use agent_presence::core::usage::Tokens;
 use agent_presence::host::Host;
 use agent_presence::host::inputs::Inputs;
-use agent_presence::host::statusline::Keeping;
+use agent_presence::host::statusline::StateAccess;
 use agent_presence::io::clock;
 use agent_presence::io::paths::Environment;
 use jiff::tz::TimeZone;
@@ -192,7 +192,7 @@ async fn what_is_written_is_told_as_it_comes() {
     settings.sources.of_mut(QUILL).homes = vec![home.path().join("quill")];
     let environment = Environment::new([("HOME", home.path())], None);
     let engine = Engine::new(settings.clone(), TimeZone::UTC, Publisher::new(0, &settings));
-    let keeping = Keeping::Nothing(home.path().join("state"));
+    let keeping = StateAccess::ReadOnly(home.path().join("state"));
     let inputs = Inputs::start(engine.settings(), &environment, keeping, None).unwrap();
     let mut host = Host::new(engine, inputs, &environment);
     let began = clock::now().wall;

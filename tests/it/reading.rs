@@ -57,7 +57,7 @@ async fn wait_for<T>(reading: &mut Reading, mut look: impl FnMut(&SourceEvent) -
     let mut started_again = false;
     loop {
         match tokio::time::timeout(PATIENCE, reading.next()).await.unwrap() {
-            Read::StartedAgain => started_again = true,
+            Read::Restarted => started_again = true,
             Read::Event(event) => {
                 if let Some(found) = look(&event) {
                     return (started_again, found);

@@ -259,7 +259,7 @@ fn a_folder_that_cannot_be_written_costs_the_record_alone() {
     wait_for_total(&home, &session.id, 1_070);
     assert_eq!(totals(&home), [(1_030, true), (1_070, false)], "one restored line covers the gap");
     assert_eq!(home.status()["config"]["issues"], json!([]));
-    daemon.wait_for_log("can write ");
+    daemon.wait_for_log(" can be written again");
 }
 
 #[test]

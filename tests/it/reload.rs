@@ -269,7 +269,7 @@ fn a_file_in_the_middle_of_a_change_shows_nothing_more() {
     }
     // What shows more, and is not there for long.
     fs::write(&file, settings(&home, PROJECT)).unwrap();
-    program.wait_for_log("what shows more than before takes effect in 10s");
+    program.wait_for_log("settings that show more than before take effect in 10s");
     fs::write(&file, &hidden).unwrap();
     home.wait_for_status("the session", |status| status["no_card"] == "hidden");
     tells_nothing(&program);

@@ -287,7 +287,7 @@ fn claude_code_s_status_line_is_asked_for_where_claude_code_is() {
     with_claude(&home);
     let (result, said, _) = converse(&home, &Setup::default(), "\n\nn\nn\n");
     assert_eq!(result, Ok(Exit::Done));
-    assert!(said.contains("(A command that is there goes on running.) [Y/n]"), "{said}");
+    assert!(said.contains("(A command that is there runs as before.) [Y/n]"), "{said}");
     assert_eq!(status_line(&home), "my-line");
     let (result, said, _) = converse(&home, &Setup::default(), "\n\nn\n\n");
     assert_eq!(result, Ok(Exit::Done));

@@ -103,7 +103,7 @@ sessions (tokens: delta | last | total)
   codex    01a1f8e4 thinking      no figures yet
     sub-agent of 01a1f8c4 · app on main · 5 min ago
   claude   c1a0de00 waiting       +1.89K | 24.1K | 46.2K tokens
-    claude-opus-5 · app · VS Code · at least: its version writes down too little · 3 min ago
+    claude-opus-5 · app · VS Code · lower bound: this version does not log all usage · 3 min ago
   codex    01a1f8f4 limit reached +270 | – | ~1.23M tokens
     gpt-5.6-sol high · fast · app on main · exec run · context 87% left · still counting · 40 min ago
 
@@ -175,9 +175,9 @@ hint: `agent-presence resume` ends the pause
         str![[r#"
 daemon running (pid 4242, since 09:58)
 
-no card: a privacy rule hides the session that is active
+no card: a privacy rule hides the active session
 
-preview: no card: a privacy rule hides the session that is active
+preview: no card: a privacy rule hides the active session
 hint: the rules are under [[privacy.rule]] in the settings file
 
 "#]]
@@ -187,9 +187,9 @@ hint: the rules are under [[privacy.rule]] in the settings file
         str![[r#"
 daemon running (pid 4242, since 09:58)
 
-no card: no session is active
+no card: no active session
 
-preview: no card: no session is active
+preview: no card: no active session
 hint: see one with `agent-presence run --demo`
 
 "#]]
@@ -203,9 +203,9 @@ hint: see one with `agent-presence run --demo`
         str![[r#"
 daemon running (pid 4242, since 09:58)
 
-no card: no session is active; the last one was just now
+no card: no active session; the last one was just now
 
-preview: no card: no session is active; the last one was just now
+preview: no card: no active session; the last one was just now
 hint: see one with `agent-presence run --demo`
 
 "#]]
@@ -215,9 +215,9 @@ hint: see one with `agent-presence run --demo`
         str![[r#"
 daemon running (pid 4242, since 09:58)
 
-no card: no session is active
+no card: no active session
 
-preview: no card: no session is active
+preview: no card: no active session
 hint: see one with `agent-presence run --demo`
 
 "#]]
@@ -227,9 +227,9 @@ hint: see one with `agent-presence run --demo`
         str![[r#"
 daemon running (pid 4242, since 09:58)
 
-no card: no session is active
+no card: no active session
 
-preview: no card: no session is active
+preview: no card: no active session
 hint: see one with `agent-presence run --demo`
 
 "#]]

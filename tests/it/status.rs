@@ -129,7 +129,7 @@ fn without_any_session_there_is_no_card_and_no_error() {
     assert_eq!((&status["card"], &status["sessions"]), (&Value::Null, &json!([])));
     let text = home.output("status");
     assert!(text.starts_with("daemon not running; the session files were read once\n"), "{text}");
-    assert!(home.output("preview").starts_with("no card: no session is active\nhint: "));
+    assert!(home.output("preview").starts_with("no card: no active session\nhint: "));
 }
 
 /// Promise 12.
@@ -190,10 +190,7 @@ fn there_is_no_card_for_a_reason() {
     home.settings("[[privacy.rule]]\npath = \"/home/**\"\nshow = \"hide\"\n");
     assert_eq!((&home.status()["card"], &home.status()["no_card"]), (&Value::Null, &json!("hidden")));
     let hidden = home.output("preview");
-    assert!(
-        hidden.starts_with("no card: a privacy rule hides the session that is active\nhint: "),
-        "{hidden}"
-    );
+    assert!(hidden.starts_with("no card: a privacy rule hides the active session\nhint: "), "{hidden}");
 }
 
 /// In whatever order the files are read.

@@ -238,7 +238,7 @@ fn broken_settings_are_refused_and_nothing_is_written() {
         let ended = home.run(action);
         assert_eq!(ended.code, Some(1));
         assert!(
-            ended.err.contains("could not change") && ended.err.contains("hint: mend the file"),
+            ended.err.contains("could not change") && ended.err.contains("hint: correct the file"),
             "{ended:?}"
         );
     }

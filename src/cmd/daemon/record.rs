@@ -1,8 +1,9 @@
-//! Appends each usage event to the month's file in the state folder, where the user wants that.
+//! Appends each usage event to the month's file in the state folder, if record.enabled is set.
 //!
-//! All lines of one turn of the loop are one write, and what a full disk tears is cut back. The next opening cuts what a
-//! killed daemon tore, and goes on without a repeated line. Nothing here ends the daemon: while the files cannot be written,
-//! `status` says so, the next event tries again, and then one restored line per session covers the gap.
+//! All lines of one turn of the loop are one write. A part that a full disk left is cut off at once, a part that a
+//! killed daemon left is cut off at the next opening; no line is repeated. No failure ends the daemon: while the files
+//! cannot be written, `status` says so, the next event tries again, and then one restored line per session covers the
+//! gap.
 //! Read next: [`crate::core::record`], which decides.
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use crate::io::paths::StateDir;
 /// The folder of the files in the state folder.
 const FOLDER: &str = "record";
 
-/// How much of the newest two files is read to learn what they say of each session: some thousand events.
+/// How much of the newest two files is read to learn the last figures of each session, in bytes: some thousand events.
 const READ: u64 = 4 << 20;
 
 /// The record, on or off.
@@ -32,11 +33,11 @@ pub struct Recorder {
     settings: settings::Record,
     open: Option<Open>,
     recorded: Recorded,
-    /// Whether what sessions were found with is still to be compared with the record.
+    /// Whether the sessions' figures are still to be compared with the record.
     to_compare: bool,
-    /// What was told since the last write.
-    told: Vec<(Timestamp, UsageReport)>,
-    /// Of each session that the record has a gap of, what was told last.
+    /// The events since the last write.
+    events: Vec<(Timestamp, UsageReport)>,
+    /// The last event of each session with a gap in the record.
     missed: BTreeMap<String, UsageReport>,
     problem: Option<String>,
 }
@@ -59,7 +60,7 @@ impl Recorder {
             open: None,
             recorded: Recorded::default(),
             to_compare: false,
-            told: Vec::new(),
+            events: Vec::new(),
             missed: BTreeMap::new(),
             problem: None,
         };
@@ -67,7 +68,7 @@ impl Recorder {
         this
     }
 
-    /// Takes new settings. Where they switch the record on it begins with `live`, the figures of the live sessions.
+    /// Takes new settings. If they switch the record on, it begins with `live`, the figures of the live sessions.
     pub fn set(&mut self, settings: &settings::Record, live: impl FnOnce() -> Vec<Event>, now: Timestamp) {
         if *settings == self.settings {
             return;
@@ -76,83 +77,83 @@ impl Recorder {
         if !settings.enabled {
             (self.open, self.problem) = (None, None);
             self.recorded = Recorded::default();
-            self.told.clear();
+            self.events.clear();
             self.missed.clear();
         } else if was_on {
             self.prune(now);
         } else {
             self.begin(now);
-            live().iter().for_each(|event| self.tell(event));
+            live().iter().for_each(|event| self.push(event));
         }
     }
 
-    /// Takes what is told to everybody; only usage is recorded.
-    pub fn tell(&mut self, event: &Event) {
+    /// Takes an event; only usage is recorded.
+    pub fn push(&mut self, event: &Event) {
         if let EventKind::Usage(usage) = &event.kind
             && self.settings.enabled
         {
-            self.told.push((event.at, usage.clone()));
+            self.events.push((event.at, usage.clone()));
         }
     }
 
-    /// Tells that all sessions have been found. A takeover says nothing of their figures, but the last daemon may have had
-    /// no record, or one that it could not write.
+    /// All sessions have been found. The last daemon may have had no record, or one that it could not write, so the
+    /// sessions' figures are compared with the record.
     pub fn caught_up(&mut self) {
         self.to_compare = self.settings.enabled;
     }
 
-    /// Writes what was told since the last time, and what the record lacks of `live`, the figures of the live sessions.
+    /// Writes the events since the last time, and those figures of `live`, the live sessions, that the record lacks.
     pub fn write(&mut self, live: impl FnOnce() -> Vec<Event>, now: Timestamp) {
         if std::mem::take(&mut self.to_compare) {
-            live().iter().for_each(|event| self.tell(event));
+            live().iter().for_each(|event| self.push(event));
         }
-        self.write_told(now);
+        self.write_events(now);
     }
 
-    fn write_told(&mut self, now: Timestamp) {
-        if self.told.is_empty() {
+    fn write_events(&mut self, now: Timestamp) {
+        if self.events.is_empty() {
             return;
         }
         let missed = std::mem::take(&mut self.missed).into_values();
         let missed = missed.map(|usage| (now, UsageReport { restored: true, ..usage }));
-        let told: Vec<_> = missed.chain(std::mem::take(&mut self.told)).collect();
-        // Both sides of a month's end may be in one turn of the loop.
-        for month in told.chunk_by(|one, next| file_name(one.0) == file_name(next.0)) {
+        let events: Vec<_> = missed.chain(std::mem::take(&mut self.events)).collect();
+        // One turn of the loop may have events of two months.
+        for month in events.chunk_by(|one, next| file_name(one.0) == file_name(next.0)) {
             let Some(name) = month.first().map(|(at, _)| file_name(*at)) else { continue };
             let appended = self.append(&name, month, now);
             if appended.is_err() {
                 let usage = month.iter().map(|(_, usage)| (usage.session.clone(), usage.clone()));
                 self.missed.extend(usage);
             }
-            self.went(&name, appended);
+            self.note_result(&name, appended);
         }
     }
 
     /// Tries once more to write what could not be written.
     pub fn finish(&mut self, now: Timestamp) {
         let missed = std::mem::take(&mut self.missed).into_values();
-        self.told.extend(missed.map(|usage| (now, UsageReport { restored: true, ..usage })));
-        self.write_told(now);
+        self.events.extend(missed.map(|usage| (now, UsageReport { restored: true, ..usage })));
+        self.write_events(now);
     }
 
-    /// What is wrong and what mends it, for `status`.
+    /// The problem and a hint, for `status`.
     pub fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
     }
 
-    /// Opens the file of now, so that what is wrong with it is known before the first event.
+    /// Opens this month's file, so that a problem with it is known before the first event.
     fn begin(&mut self, now: Timestamp) {
         if self.settings.enabled {
             let name = file_name(now);
             let opened = self.open(&name, now).map(drop);
-            self.went(&name, opened);
+            self.note_result(&name, opened);
         }
     }
 
-    fn append(&mut self, name: &str, told: &[(Timestamp, UsageReport)], now: Timestamp) -> io::Result<()> {
+    fn append(&mut self, name: &str, events: &[(Timestamp, UsageReport)], now: Timestamp) -> io::Result<()> {
         self.open(name, now)?;
         let mut lines = Vec::new();
-        for (at, usage) in told {
+        for (at, usage) in events {
             if self.recorded.lacks(usage) {
                 self.recorded.note(usage);
                 lines.append(&mut line(&Event { at: *at, kind: EventKind::Usage(usage.clone()) }));
@@ -160,7 +161,7 @@ impl Recorder {
         }
         let written = self.open.as_mut().map_or(Ok(()), |open| open.append(&lines));
         if written.is_err() {
-            // Opening it again also learns anew what is in it.
+            // Opening it again also reads again what is in it.
             self.open = None;
         }
         written
@@ -192,14 +193,14 @@ impl Recorder {
         }
     }
 
-    /// A failure is worth one line, and so is its end.
-    fn went(&mut self, name: &str, result: io::Result<()>) {
+    /// Logs a failure once, and its end once.
+    fn note_result(&mut self, name: &str, result: io::Result<()>) {
         let path = self.state.join(FOLDER).join(name);
         let path = path.display();
         match result {
             Ok(()) => {
                 if self.problem.take().is_some() {
-                    tracing::info!("can write {path} again");
+                    tracing::info!("{path} can be written again");
                 }
             }
             Err(error) => {
@@ -210,8 +211,8 @@ impl Recorder {
                     _ => "make its folder writable, or set record.enabled = false",
                 };
                 let problem = format!("could not write {path}: {error}");
-                let told = self.problem.replace(format!("{problem}\nhint: {hint}"));
-                if told.is_none() {
+                let before = self.problem.replace(format!("{problem}\nhint: {hint}"));
+                if before.is_none() {
                     tracing::warn!(hint, "{problem}; usage events are not recorded until that works");
                 }
             }
@@ -220,7 +221,7 @@ impl Recorder {
 }
 
 impl Open {
-    /// Opens or makes the file, and cuts off a last line that was torn.
+    /// Opens or creates the file, and cuts off an incomplete last line.
     fn new(folder: Folder, name: &str) -> io::Result<Self> {
         let mut file = folder.file(name, Use::Append)?;
         let metadata = file.metadata()?;
@@ -234,7 +235,7 @@ impl Open {
         Ok(Self { identity: files::identity(&metadata), name: name.to_owned(), folder, file })
     }
 
-    /// Whether the name still leads to this file: what is written to one that was removed is lost.
+    /// Whether the name still leads to this file: lines written to a removed file are lost.
     fn is_there(&self) -> bool {
         let there = self.folder.check().and_then(|()| self.folder.file(&self.name, Use::Read)?.metadata());
         there.is_ok_and(|metadata| metadata.is_file() && files::identity(&metadata) == self.identity)
@@ -244,19 +245,19 @@ impl Open {
         let before = self.file.metadata()?.len();
         let written = self.file.write_all(lines);
         if written.is_err() {
-            // What stays after all is cut when the file is opened the next time.
+            // If that fails too, the rest is cut off at the next opening.
             let _ = cut(&self.folder, &self.name, before);
         }
         written
     }
 }
 
-/// Windows lets a handle that appends do nothing else.
+/// On Windows a handle opened for appending cannot set the length.
 fn cut(folder: &Folder, name: &str, length: u64) -> io::Result<()> {
     folder.file(name, Use::Cut)?.set_len(length)
 }
 
-/// Where the last line break is, looked for from the end of the file.
+/// The position behind the last line break, searched from the end of the file.
 fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
     let mut end = length;
     while end > 0 {
@@ -277,7 +278,7 @@ fn part(file: &mut File, from: u64, to: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What the ends of the newest two files say of each session. A file that cannot be read says nothing.
+/// What the ends of the newest two files record of each session; nothing for a file that cannot be read.
 fn read(folder: &Folder) -> Recorded {
     let mut left = READ;
     let mut ends = Vec::new();

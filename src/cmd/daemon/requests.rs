@@ -1,6 +1,6 @@
-//! What the control channel asks of the daemon, and the daemon's answers.
+//! The requests of the control channel, and the daemon's answers.
 //!
-//! Answers are made in the loop, at once; nothing here waits for a client. Read next: [`crate::control`].
+//! The loop answers each request at once, without waiting for a client. Read next: [`crate::control`].
 
 use std::future::pending;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Daemon;
 use crate::control::log::SharedLog;
-use crate::control::server::{Call, CallReply, Server};
+use crate::control::server::{CallReply, PendingRequest, Server};
 use crate::control::transport::Address;
 use crate::control::{ErrorCode, ErrorReport, EventMessage, Handover, Reply, Verb, line};
 use crate::core::backoff::Backoff;
@@ -24,47 +24,47 @@ use crate::io::clock;
 use crate::io::instance::Instance;
 use crate::io::paths::Environment;
 
-/// Requests that wait for the loop.
+/// How many requests may wait for the loop.
 const INBOX: usize = 32;
 
-/// How long to wait before it is tried again to listen, at first and at most.
+/// The pause before another try to listen, at first and at most.
 const LISTEN_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
-/// How long those who are being answered may still listen at the end.
+/// How long clients may take to read their answers at the end.
 const FAREWELL: Duration = Duration::from_millis(300);
 
 /// The daemon's end of the control channel.
 pub(super) struct Requests {
     server: Server,
     place: Address,
-    /// When to try again to listen, where nobody can ask.
-    deaf: Option<Instant>,
+    /// When to try again to listen, while that fails.
+    listen_at: Option<Instant>,
     backoff: Backoff,
-    sender: mpsc::Sender<Call>,
-    calls: mpsc::Receiver<Call>,
+    sender: mpsc::Sender<PendingRequest>,
+    calls: mpsc::Receiver<PendingRequest>,
     own: LockRecord,
-    /// Resolves when the one that takes over has what it needs.
-    heir: Option<oneshot::Receiver<()>>,
-    /// What subscribers hear.
+    /// Resolves when the new daemon has received the handover; `None` while none is under way.
+    successor: Option<oneshot::Receiver<()>>,
+    /// The events for subscribers.
     log: SharedLog,
-    /// Those that want to hear what there is, before all of it is here.
-    early: Vec<Call>,
+    /// Subscribers that wait until all files that an earlier daemon had read are read again.
+    waiting: Vec<PendingRequest>,
 }
 
-/// What comes from it.
+/// What the loop has to handle.
 pub(super) enum Request {
-    /// A question.
-    Call(Call),
-    /// The one that takes over waits for the lock.
+    /// A client's request.
+    Call(PendingRequest),
+    /// The new daemon has the handover and waits for the lock.
     HandedOver,
-    /// The one that was to take over went away: everything goes on.
-    Staying,
-    /// It is time to try again to listen.
-    Deaf,
+    /// The new daemon went away: this one continues.
+    HandoverCancelled,
+    /// The pause is over: try again to listen.
+    ListenAgain,
 }
 
 impl Requests {
-    /// Listens at the state folder's control channel, and goes on telling where an earlier daemon left off. Belongs
+    /// Listens at the state folder's control channel, and continues the event stream of an earlier daemon. Belongs
     /// inside a tokio runtime.
     pub(super) fn start(
         state: &Path,
@@ -81,25 +81,35 @@ impl Requests {
         let log =
             match inherited.and_then(|inherited| Some((inherited.position.clone()?, &inherited.unheard))) {
                 Some((position, unheard)) => SharedLog::inherited(position, unheard),
-                // A daemon that broke off and lives again in the same process counts anew.
+                // After a restart in the same process the numbers start anew.
                 None => SharedLog::new(format!("{}-{:x}", own.token, clock::now().wall.as_nanosecond())),
             };
-        let (server, early) = (Server::default(), Vec::new());
+        let (server, waiting) = (Server::default(), Vec::new());
         let [first, longest] = LISTEN_AGAIN;
         let backoff = Backoff::new(first, longest);
-        let mut this =
-            Self { server, place, deaf: None, backoff, sender, calls, own, heir: None, log, early };
+        let mut this = Self {
+            server,
+            place,
+            listen_at: None,
+            backoff,
+            sender,
+            calls,
+            own,
+            successor: None,
+            log,
+            waiting,
+        };
         this.listen(instance);
         this
     }
 
-    /// Listens, once more where a socket went with its folder. Who is connected stays so.
+    /// Listens; also again after a socket was removed with its folder. Connected clients stay connected.
     pub(super) fn listen(&mut self, instance: &Instance) {
-        match (self.server.listen(&self.place, instance, &self.sender), self.deaf) {
+        match (self.server.listen(&self.place, instance, &self.sender), self.listen_at) {
             (Ok(()), None) => {}
             (Ok(()), Some(_)) => {
                 tracing::info!("listening for `status`, `stop` and `pause` again");
-                self.deaf = None;
+                self.listen_at = None;
                 self.backoff.reset();
             }
             (Err(error), before) => {
@@ -109,7 +119,7 @@ impl Requests {
                          control.sock in the state folder; `stop` ends this process all the same"
                     );
                 }
-                self.deaf = Some(Instant::now() + self.backoff.fail());
+                self.listen_at = Some(Instant::now() + self.backoff.fail());
             }
         }
     }
@@ -121,11 +131,11 @@ impl Requests {
         }
     }
 
-    /// The next request. Nothing is lost when the wait is given up.
+    /// The next request. Cancel safe.
     pub(super) async fn next(&mut self) -> Request {
         let taken = async {
-            match &mut self.heir {
-                Some(heir) => heir.await,
+            match &mut self.successor {
+                Some(successor) => successor.await,
                 None => pending().await,
             }
         };
@@ -135,9 +145,9 @@ impl Requests {
                 None => pending().await,
             }
         };
-        let deaf = self.deaf;
+        let listen_at = self.listen_at;
         let again = async move {
-            match deaf {
+            match listen_at {
                 Some(at) => sleep_until(at).await,
                 None => pending().await,
             }
@@ -148,48 +158,48 @@ impl Requests {
                 Ok(()) => Request::HandedOver,
                 Err(_) => {
                     tracing::info!("the instance that was to take over went away; staying");
-                    self.heir = None;
-                    Request::Staying
+                    self.successor = None;
+                    Request::HandoverCancelled
                 }
             },
             call = call => Request::Call(call),
-            () = again => Request::Deaf,
+            () = again => Request::ListenAgain,
         }
     }
 
     /// Whether another daemon is about to take over.
     pub(super) fn is_handing_over(&self) -> bool {
-        self.heir.is_some()
+        self.successor.is_some()
     }
 
-    /// The daemon ends in another way.
-    pub(super) fn call_off_handover(&mut self) {
-        self.heir = None;
+    /// Cancels a handover: the daemon ends in another way.
+    pub(super) fn cancel_handover(&mut self) {
+        self.successor = None;
     }
 
-    /// Tells every subscriber.
-    pub(super) fn tell(&self, event: &Event) {
+    /// Sends an event to every subscriber.
+    pub(super) fn send(&self, event: &Event) {
         self.log.tell(event);
     }
 
-    /// Listens no more. Who was answered only just still hears it.
+    /// Stops listening. Clients that were just answered still get their answer.
     pub(super) async fn close(self) {
-        let Self { server, calls, heir, log, early, .. } = self;
-        drop((calls, heir, early, log));
+        let Self { server, calls, successor, log, waiting, .. } = self;
+        drop((calls, successor, waiting, log));
         server.close(FAREWELL).await;
     }
 }
 
 impl Daemon<'_> {
-    /// Answers one request; what it leads to in the engine is returned.
-    pub(super) fn answer(&mut self, call: Call) -> Option<Input> {
+    /// Answers one request; returns the input for the engine, if there is one.
+    pub(super) fn answer(&mut self, call: PendingRequest) -> Option<Input> {
         let now = clock::now();
-        // A subscriber that waits for all to be here waits on purpose.
+        // A subscriber may wait for long on purpose.
         if call.is_given_up(now.mono) && !matches!(call.verb, Verb::Subscribe { .. }) {
             tracing::debug!("a client disconnected before its request was read");
             return None;
         }
-        let Call { verb, answer, came } = call;
+        let PendingRequest { verb, answer, came } = call;
         let (reply, input) = match verb {
             Verb::Status => {
                 let mut config = self.settings.report();
@@ -198,7 +208,7 @@ impl Daemon<'_> {
                 let status = self.host.status(self.report.clone(), config);
                 (Reply { status: Some(Box::new(status)), ..Reply::done() }, None)
             }
-            // What was handed over is told by nobody until it is clear who goes on.
+            // After a handover no daemon sends events until it is certain which one continues.
             Verb::Subscribe { .. } if self.requests.is_handing_over() => {
                 (Reply::failed(ErrorReport::of(Refusal::Busy)), None)
             }
@@ -211,21 +221,21 @@ impl Daemon<'_> {
                     Some(events) => drop(answer.send(events)),
                     None => {
                         let verb = Verb::Subscribe { after, far };
-                        self.requests.early.push(Call { verb, answer, came });
+                        self.requests.waiting.push(PendingRequest { verb, answer, came });
                     }
                 }
                 return None;
             }
             Verb::Tap => {
-                let _ = answer.send(CallReply::Listen(self.host.inputs.tap()));
+                let _ = answer.send(CallReply::Tap(self.host.inputs.tap()));
                 return None;
             }
             Verb::Handover { newcomer, replace } => match self.handover(&newcomer, replace) {
                 Ok(handover) => {
                     tracing::info!(to = newcomer.pid, version = newcomer.version, "handing over");
                     let reply = Reply { handover: Some(Box::new(handover)), ..Reply::done() };
-                    let (taken, heir) = oneshot::channel();
-                    self.requests.heir = Some(heir);
+                    let (taken, successor) = oneshot::channel();
+                    self.requests.successor = Some(successor);
                     let _ = answer.send(CallReply::Handover(Box::new(reply), taken));
                     return None;
                 }
@@ -234,7 +244,7 @@ impl Daemon<'_> {
             Verb::Stop => {
                 tracing::info!("asked to stop");
                 self.ending = true;
-                self.requests.call_off_handover();
+                self.requests.cancel_handover();
                 (Reply::done(), Some(Input::ShutDown))
             }
             Verb::Pause { until: Some(until) } if until <= now.wall => {
@@ -250,7 +260,7 @@ impl Daemon<'_> {
                 tracing::info!("resumed");
                 (Reply::done(), Some(Input::Resume))
             }
-            // The server hears this where it belongs.
+            // The server itself handles these after a handover.
             Verb::Take | Verb::Unknown => (Reply::failed(ErrorReport::of(Refusal::Other)), None),
         };
         // A client that went away needs no answer.
@@ -258,17 +268,17 @@ impl Daemon<'_> {
         input
     }
 
-    /// Answers those that had to wait until all that an earlier daemon knew is here.
-    pub(super) fn answer_early(&mut self) {
+    /// Answers the waiting subscribers, once all files that an earlier daemon had read are read again.
+    pub(super) fn answer_waiting(&mut self) {
         if !self.host.engine().is_inheriting() {
-            for call in std::mem::take(&mut self.requests.early) {
+            for call in std::mem::take(&mut self.requests.waiting) {
                 self.answer(call);
             }
         }
     }
 
-    /// What one who has come so far has missed; else what there is, and then what happens. `None` where that is not
-    /// known yet.
+    /// The events after `after`, if they are still stored; else the state of the sessions, and then every new event.
+    /// `None` while that state is incomplete.
     fn subscribe(&self, after: Option<&Position>, far: bool, now: Now) -> Option<CallReply> {
         let log = &self.requests.log;
         let position = log.position();
@@ -332,7 +342,7 @@ mod tests {
     use crate::io::paths::ensure_state_dir;
 
     #[tokio::test]
-    async fn where_nobody_can_ask_it_is_tried_again_to_listen() {
+    async fn listening_is_tried_again_after_growing_pauses() {
         let folder = tempfile::tempdir().unwrap();
         let state = ensure_state_dir(&folder.path().join("state")).unwrap();
         let instance = Instance::acquire(&state).unwrap();
@@ -343,17 +353,19 @@ mod tests {
         for wait in [1, 2, 4].map(Duration::from_secs) {
             assert!(place.connect().await.is_err());
             assert!(
-                requests.deaf.is_some_and(|at| at <= Instant::now() + wait && at > Instant::now() + wait / 2)
+                requests
+                    .listen_at
+                    .is_some_and(|at| at <= Instant::now() + wait && at > Instant::now() + wait / 2)
             );
             requests.listen(&instance);
         }
-        requests.deaf = Some(Instant::now());
-        assert!(matches!(requests.next().await, Request::Deaf));
+        requests.listen_at = Some(Instant::now());
+        assert!(matches!(requests.next().await, Request::ListenAgain));
         std::fs::rename(&in_the_way, state.join("no longer in the way")).unwrap();
         requests.listen(&instance);
         place.connect().await.unwrap();
 
-        // A socket that is taken away is made again, and nobody else's is.
+        // A socket that was removed is made again, and a foreign one at its place is left alone.
         let away = state.join("away");
         std::fs::rename(&in_the_way, &away).unwrap();
         requests.mind_sockets(&instance);

@@ -1,6 +1,6 @@
-//! The settings in use while the daemon runs: read again when the file changes, kept when it breaks.
+//! The settings of the running daemon: read again when the file changes, kept while the file is broken.
 //!
-//! What is wrong is logged once per change and kept for `status`. Nothing here writes the file.
+//! Issues are logged once per change and kept for `status`. Nothing here writes the file.
 //! Read next: [`watch`], which notices the changes.
 
 pub mod watch;
@@ -15,8 +15,8 @@ use crate::io::clock;
 use crate::io::config_file::ConfigFile;
 use crate::io::logging::Logging;
 
-/// So many problems of a file are logged; it may have one in each of thousands of lines.
-const MOST_TOLD: usize = 20;
+/// How many issues of a file are logged; it may have one in each of thousands of lines.
+const MOST_LOGGED: usize = 20;
 
 /// The settings in use.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ pub struct LiveSettings {
 }
 
 impl LiveSettings {
-    /// Begins with what `file` says now; `inherited` is what an earlier daemon used last, `to_discord` whether an
-    /// application id is of any use.
+    /// Begins with `effective`, the present content of `file`. `inherited` is what an earlier daemon used last;
+    /// `to_discord` is false where no application id is needed.
     pub fn new(
         file: ConfigFile,
         context: ConfigContext,
@@ -40,9 +40,9 @@ impl LiveSettings {
     ) -> Self {
         let watch = SettingsWatch::new(file, context, effective.clone());
         let this = Self { watch, logging, in_use: InUse::new(effective, inherited), to_discord };
-        this.tell_issues();
-        this.tell_withheld();
-        this.tell_missing_id();
+        this.log_issues();
+        this.log_withheld();
+        this.log_missing_id();
         this
     }
 
@@ -53,12 +53,12 @@ impl LiveSettings {
 
     /// The file and what is wrong with it, for `status`.
     pub fn report(&self) -> ConfigReport {
-        // An id that was taken away out of caution is not missing.
+        // While settings are withheld the id is empty on purpose.
         let in_force = (!self.settings().withheld).then_some(self.settings());
         self.watch.file().report(self.in_use.newest(), in_force)
     }
 
-    /// Waits for other settings to come into use, or to have other issues. Nothing is lost when the wait is given up.
+    /// Waits for other settings, or for other issues of them. Cancel safe.
     pub async fn next(&mut self) -> &Settings {
         loop {
             let read = self.watch.next().await;
@@ -68,7 +68,7 @@ impl LiveSettings {
         }
     }
 
-    /// Takes a reading, and says whether it brought other settings or other issues.
+    /// Takes newly read settings; returns whether they or their issues differ from before.
     fn take(&mut self, read: Effective) -> bool {
         let had_id = !self.settings().discord.application_id.is_empty();
         let Change { used, has_other_settings, has_other_issues, stays_from_now_on } = self.in_use.take(read);
@@ -76,41 +76,41 @@ impl LiveSettings {
             tracing::info!(changed = changes.join(", "), "settings read again");
         }
         if has_other_issues {
-            self.tell_issues();
+            self.log_issues();
         }
         if has_other_settings {
             self.logging.set_level(&self.settings().log.level);
-            self.tell_withheld();
+            self.log_withheld();
         }
         if stays_from_now_on && !self.settings().withheld {
             tracing::warn!("the last good settings stay in force until the file is corrected");
         }
         if has_other_settings && had_id {
-            self.tell_missing_id();
+            self.log_missing_id();
         }
         has_other_settings || has_other_issues
     }
 
-    fn tell_withheld(&self) {
+    fn log_withheld(&self) {
         if self.settings().withheld {
             tracing::warn!(
-                "the settings could not be read, so what is to be hidden is not known: \
+                "the settings could not be read, so it is not known what to hide: \
                  nothing is shown in Discord until they are corrected"
             );
         }
     }
 
-    fn tell_issues(&self) {
+    fn log_issues(&self) {
         let issues = &self.in_use.newest().issues;
-        for issue in issues.iter().take(MOST_TOLD) {
+        for issue in issues.iter().take(MOST_LOGGED) {
             tracing::warn!("{}", self.watch.file().describe(issue));
         }
-        if let Some(more) = issues.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+        if let Some(more) = issues.len().checked_sub(MOST_LOGGED).filter(|more| *more > 0) {
             tracing::warn!("and {more} more problems; see them with `agent-presence config check`");
         }
     }
 
-    fn tell_missing_id(&self) {
+    fn log_missing_id(&self) {
         if self.to_discord
             && !self.settings().withheld
             && let Some(issue) = missing_application_id(self.settings())
@@ -121,7 +121,7 @@ impl LiveSettings {
 }
 
 impl Daemon<'_> {
-    /// Hands the settings in force to everybody else.
+    /// Passes the settings in force to the record and the search for Discord clients.
     pub(super) fn use_settings(&mut self, settings: &Settings) {
         if let Some(endpoints) = &mut self.endpoints {
             endpoints.set_clients(settings.discord.clients.clone());
@@ -129,7 +129,7 @@ impl Daemon<'_> {
         let now = clock::now();
         self.record.set(&settings.record, || self.host.engine().restored(now), now.wall);
         if self.host.engine().has_looser_settings() {
-            tracing::info!("what shows more than before takes effect in {LOOSER_AFTER:?}");
+            tracing::info!("settings that show more than before take effect in {LOOSER_AFTER:?}");
         }
     }
 }

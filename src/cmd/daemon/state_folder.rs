@@ -1,7 +1,7 @@
-//! What becomes of a state folder, or of the lock in it, that is removed while the daemon runs.
+//! Handles a state folder, or a lock in it, that is removed while the daemon runs.
 //!
-//! Another daemon could lock a new file and start beside this one: the folder is made again and locked, or this daemon
-//! ends. Read next: [`crate::io::instance`].
+//! Another daemon could lock a new file and start beside this one. So the folder is made again and locked, or this
+//! daemon ends. Read next: [`crate::io::instance`].
 
 use super::Daemon;
 use crate::io::clock;
@@ -27,7 +27,7 @@ impl Daemon<'_> {
             });
         match taken {
             Ok(true) => {
-                tracing::warn!("the lock in the state folder {folder} was removed; it was made again");
+                tracing::warn!("the lock in the state folder {folder} was removed; it is made again");
                 self.requests.listen(self.instance);
                 self.keeper.begin_anew();
                 self.host.inputs.look_again();
@@ -35,14 +35,15 @@ impl Daemon<'_> {
             }
             Ok(false) => {
                 tracing::warn!(
-                    "the lock in the state folder {folder} was removed, and another instance began there; ending"
+                    "the lock in the state folder {folder} was removed, and another instance has started there; ending"
                 );
                 self.ending = true;
                 self.keep();
             }
             Err(problem) => {
-                let problem =
-                    format!("the state folder {folder} was removed: {problem}; hint: make it again");
+                let problem = format!(
+                    "the state folder {folder} was removed and could not be made again: {problem}; hint: make it yourself"
+                );
                 self.keeper.fail(clock::now().mono, problem);
             }
         }

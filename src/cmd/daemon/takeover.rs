@@ -1,10 +1,10 @@
-//! Becoming the one instance where there may be one already: asking it to hand over, and ending one that is hung.
+//! Takes the lock: asks a running instance to hand over, and ends one that hangs.
 //!
-//! This only does what [`crate::core::takeover`] decides. Two things hold whatever happens: nobody publishes
-//! without the lock, and nobody is signalled who is not the process that the record names. Each wait has an end.
+//! [`crate::core::takeover`] decides; this carries it out. Two rules always hold: no process publishes without the
+//! lock, and no process gets a signal unless it is the one that the record names. Each wait has an end.
 //!
-//! The lock file can be removed under a daemon that holds it, and a new one is then free. So a daemon is asked for first,
-//! and the lock is tried where none is found.
+//! The lock file can be removed while a daemon holds it, and a new file is then free. So a daemon is asked first, and
+//! the lock is tried only where none is found.
 
 use std::time::Duration;
 
@@ -26,40 +26,41 @@ const HANDOVER: Duration = Duration::from_secs(5);
 const ENDING: Duration = Duration::from_secs(3);
 /// How long all of it may take.
 const ALTOGETHER: Duration = Duration::from_secs(30);
-/// How long the lock may be kept when the process that the record names is gone: the next one has not signed yet.
+/// How long the lock may be held while the process that the record names is gone: the new holder has not written its
+/// record yet.
 const UNSIGNED: Duration = Duration::from_secs(5);
-/// Between two looks at a lock that is about to come free.
+/// The pause between two tries of a lock that is about to come free.
 const LOOK: Duration = Duration::from_millis(10);
-/// Before asking again; longer than a look, so that the instance that was promised the lock gets it.
+/// The pause before asking again; longer than `LOOK`, so that the instance that was promised the lock gets it.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// How it ended.
+/// The result of [`acquire`].
 #[derive(Debug)]
 pub enum Outcome {
     /// This process is the instance.
     Acquired(Box<Acquired>),
-    /// Another instance, which started later, is the one.
+    /// Another instance started later and keeps the lock.
     Left {
         /// Its process id, if it is known.
         to: Option<u32>,
     },
 }
 
-/// The lock, and what came with it.
+/// The lock, and the state of the instance that held it before.
 #[derive(Debug)]
 pub struct Acquired {
     /// The lock.
     pub instance: Instance,
-    /// What the one before left.
+    /// What the instance before handed over.
     pub inherited: Option<Handover>,
-    /// The process that was there before.
+    /// The process that held the lock before.
     pub from: Option<u32>,
 }
 
 /// Takes the lock, also from another instance where the rules allow it.
 ///
 /// # Errors
-/// Another instance keeps it, or it cannot be made.
+/// Another instance keeps the lock, or it cannot be made.
 pub async fn acquire(
     state: &StateDir,
     environment: &Environment,
@@ -68,7 +69,7 @@ pub async fn acquire(
     let mut newcomer =
         Newcomer { state, place: Address::of(state.path(), environment), manner, own: LockRecord::own() };
     let start = clock::now().mono;
-    // Who is said to be the instance, and since when that is known.
+    // The holder by its record, and since when it is the same.
     let mut known: Option<(Option<LockRecord>, Duration)> = None;
     let mut left: Option<Handover> = None;
     loop {
@@ -113,7 +114,7 @@ pub async fn acquire(
     }
 }
 
-/// Takes the lock where no daemon is found, and leaves alone whichever there is.
+/// Takes the lock if no daemon is found; never takes over.
 ///
 /// # Errors
 /// Another instance is there, or the lock cannot be made.
@@ -124,15 +125,16 @@ pub async fn acquire_free(state: &StateDir, environment: &Environment) -> Result
     }
 }
 
-/// What the last holder left is still true if it was the last one.
+/// The handover counts only if it came from the last holder of the lock.
 fn acquired(instance: Instance, left: Option<Handover>, last: Option<LockRecord>) -> Outcome {
-    // A record that went with its folder denies nothing.
+    // A record that is missing with its folder does not contradict.
     let inherited = left.filter(|left| last.as_ref().is_none_or(|last| last.token == left.token));
     let from = last.map(|last| last.pid).or(inherited.as_ref().map(|left| left.pid));
     Outcome::Acquired(Box::new(Acquired { instance, inherited, from }))
 }
 
-/// Whether the process has ended, or does so in time. Who lost the lock file gives up no lock that others could see.
+/// Whether the process ends before the deadline. A process whose lock file was removed releases no lock that this one
+/// could see.
 async fn has_ended(pid: Option<u32>, deadline: Duration) -> bool {
     let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else { return true };
     let end = clock::now().mono.saturating_add(deadline);
@@ -145,11 +147,11 @@ async fn has_ended(pid: Option<u32>, deadline: Duration) -> bool {
     true
 }
 
-/// What came of asking.
+/// The answer of a running instance.
 struct Asked {
     answer: Stance,
     handover: Option<Handover>,
-    /// Whether the one that was asked is there, and the lock is free all the same.
+    /// Whether the instance is there although the lock is free.
     is_displaced: bool,
 }
 
@@ -161,7 +163,7 @@ struct Newcomer<'a> {
 }
 
 impl Newcomer<'_> {
-    /// The lock, or who is said to have it.
+    /// The lock, or the record of its holder.
     fn try_lock(&mut self) -> Result<Result<Instance, Option<LockRecord>>, Failure> {
         match Instance::try_acquire_as(self.state, || self.own.clone()) {
             Ok(instance) => Ok(Ok(instance)),
@@ -181,7 +183,7 @@ impl Newcomer<'_> {
         }
     }
 
-    /// Asks the holder to hand over, or, where it is to stay if it is healthy, whether it is.
+    /// Asks the holder to hand over; with `no_takeover`, only whether it is healthy.
     async fn ask(&self) -> Asked {
         let mut connection = match Connection::open(&self.place).await {
             Ok(connection) => connection,
@@ -200,7 +202,7 @@ impl Newcomer<'_> {
             Err(error) => return self.not_answered(&error),
         };
         let is_displaced = self.is_lock_free();
-        if answer == Stance::Agreed && connection.say(Verb::Take).await.is_err() {
+        if answer == Stance::Agreed && connection.send(Verb::Take).await.is_err() {
             return Asked { answer: Stance::Away, handover: None, is_displaced };
         }
         Asked { answer, handover, is_displaced }
@@ -210,7 +212,7 @@ impl Newcomer<'_> {
         let answer = match error {
             AskError::Away(_) => Stance::Away,
             AskError::Silent => Stance::Silent,
-            // Something that answers is not hung.
+            // A process that answers does not hang.
             AskError::Garbled(_) => Stance::Refused(Refusal::Other),
         };
         Asked { answer, handover: None, is_displaced: answer == Stance::Silent && self.is_lock_free() }
@@ -220,14 +222,14 @@ impl Newcomer<'_> {
         held_by_another(self.state.path()) == Holding::Free
     }
 
-    /// Ends the process that the record names, if it is still that process. `None`: look again who is there.
+    /// Ends the process that the record names, if it is still that process. `None`: ask again.
     async fn evict(
         &mut self,
         holder: &LockRecord,
         waited: Duration,
         is_displaced: bool,
     ) -> Result<Option<Instance>, Failure> {
-        // The handle first: what is looked at from here on is the process that is signalled.
+        // The handle comes first: then the process that is checked is the one that gets the signal.
         let handle = Handle::open(holder.pid)
             .map_err(|error| unverified(holder, &format!("the system does not let it be held: {error}")))?;
         if LockRecord::read_own(&self.state.folder()).as_ref() != Some(holder)
@@ -272,7 +274,7 @@ impl Newcomer<'_> {
             .exit(Exit::Held),
             (Reason::NewerVersion | Reason::Running, _) => running(holder),
             (Reason::NoRecord, _) => Failure::new(
-                "could not start: another process keeps the lock, does not answer, and has left no record of itself",
+                "could not start: another process keeps the lock, does not answer, and its record is missing",
             )
             .hint(who_holds(self.state))
             .exit(Exit::Held),
@@ -292,10 +294,10 @@ fn running(holder: Option<&LockRecord>) -> Failure {
     AcquireError::Held { record: holder.cloned().map(Box::new) }.into()
 }
 
-/// Nobody is ended on suspicion.
+/// A process that is not certain to be the holder is left alone.
 fn unverified(holder: &LockRecord, why: &str) -> Failure {
     Failure::new(format!(
-        "could not start: another instance keeps the lock and does not answer, and process {} was left alone: {why}",
+        "could not start: another instance keeps the lock and does not answer; process {} was left alone: {why}",
         holder.pid
     ))
     .hint("see `agent-presence status`, end the process that keeps the lock, and try again")

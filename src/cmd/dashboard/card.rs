@@ -1,17 +1,17 @@
-//! The card as friends see it, and what keeps them from seeing one.
+//! The card as friends see it, or why there is none.
 
 use ratatui::text::Line;
 
 use super::paint::{Paint, Role};
-use super::stack::{Keep, Section};
+use super::stack::{Section, Visible};
 use super::text::{Builder, wrapped};
-use super::view::{Standing, View};
+use super::view::{Source, View};
 use crate::cmd::show;
 use crate::core::publish::LinkState;
 use crate::core::report::{CardReport, StatusReport};
 use crate::core::time::clock;
 
-/// The card with a bar of its own on the left.
+/// The card, with a bar on its left.
 pub(super) fn section(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Section {
     let body = match &report.card {
         Some(card) => drawn(view, card, report, width, paint),
@@ -19,17 +19,17 @@ pub(super) fn section(view: &View, report: &StatusReport, width: usize, paint: P
     };
     let title =
         if is_seen(view, report) { "Card, as friends see it" } else { "Card, as friends would see it" };
-    Section { title: title.to_owned(), head: None, body, keep: Keep::First, least: 3, rank: 2 }
+    Section { title: title.to_owned(), head: None, body, visible: Visible::First, minimum: 3, rank: 2 }
 }
 
-/// The card in two lines, for little room.
+/// The card in two lines, for a small window.
 pub(super) fn small(report: &StatusReport, width: usize, paint: Paint) -> Section {
     let line = |text: &str| Builder::new(width, paint).add("│ ", Role::Quiet).add(text, Role::Plain).line();
     let body = match &report.card {
         Some(card) => [&card.details, &card.state].into_iter().flatten().map(|text| line(text)).collect(),
         None => no_card("│ ", report, width, paint),
     };
-    Section { title: String::new(), head: None, body, keep: Keep::First, least: 1, rank: 3 }
+    Section { title: String::new(), head: None, body, visible: Visible::First, minimum: 1, rank: 3 }
 }
 
 /// Why there is no card, in the words of `status`.
@@ -68,9 +68,9 @@ fn drawn(
     lines
 }
 
-/// Whether anybody is shown this card.
+/// Whether Discord shows this card now.
 fn is_seen(view: &View, report: &StatusReport) -> bool {
-    view.standing == Standing::Attached
+    view.source == Source::Attached
         && report.daemon.state == "running"
         && report.links.iter().any(|link| link.state == LinkState::Connected)
 }

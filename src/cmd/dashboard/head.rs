@@ -1,11 +1,11 @@
-//! The first and the last line, and what the daemon says of itself: links, problems, the latest usage lines.
+//! The first and the last line, and the sections on links, problems and the latest usage.
 
 use ratatui::text::Line;
 
 use super::paint::{Paint, Role};
-use super::stack::{Keep, Section};
+use super::stack::{Section, Visible};
 use super::text::{Builder, columns, wrapped};
-use super::view::{Standing, UsageEntry, View};
+use super::view::{Source, UsageEntry, View};
 use crate::cmd::show;
 use crate::core::engine::UNTIL_RESUMED;
 use crate::core::names::visible;
@@ -14,16 +14,16 @@ use crate::core::remote::{RemoteReport, RemoteState};
 use crate::core::report::StatusReport;
 use crate::core::time::{clock, clock_as};
 
-/// From this width on lines say more than they have to.
+/// From this width on, lines have their longer texts.
 const ROOMY: usize = 76;
-/// From this width on usage lines stand as they are printed.
+/// From this width on, usage lines are complete.
 const WIDE: usize = 150;
 
-/// Who is asked, and how it stands with that.
+/// Where the report comes from, and a pause.
 pub(super) fn head(view: &View, width: usize, paint: Paint) -> Line<'static> {
     let line = Builder::new(width, paint);
     let line = if width >= ROOMY { line.add("agent-presence  ", Role::Strong) } else { line };
-    let (text, role) = standing(view, width >= ROOMY);
+    let (text, role) = source(view, width >= ROOMY);
     let line = line.add(text, role);
     match view.report.as_ref().and_then(|report| report.daemon.paused_until.map(|until| (until, report.now)))
     {
@@ -35,17 +35,17 @@ pub(super) fn head(view: &View, width: usize, paint: Paint) -> Line<'static> {
     }
 }
 
-fn standing(view: &View, roomy: bool) -> (String, Role) {
+fn source(view: &View, roomy: bool) -> (String, Role) {
     let Some(report) = &view.report else { return ("looking for the daemon".to_owned(), Role::Plain) };
     let daemon = &report.daemon;
     let short = |long: &str, short: &str| if roomy { long } else { short }.to_owned();
-    match (view.standing, daemon.state.as_str(), daemon.pid) {
-        (Standing::Lost, ..) => {
-            (short("the daemon is gone; waiting for another one", "daemon gone, waiting"), Role::Low)
+    match (view.source, daemon.state.as_str(), daemon.pid) {
+        (Source::Lost, ..) => {
+            (short("the daemon has ended; waiting for another one", "daemon ended, waiting"), Role::Low)
         }
-        (Standing::Silent, ..) => {
+        (Source::Silent, ..) => {
             let said = clock(report.now, report.now, &view.zone);
-            let long = format!("the daemon does not answer; this is what it said at {said}");
+            let long = format!("the daemon does not answer; this is its report of {said}");
             (short(&long, "daemon unresponsive"), Role::Low)
         }
         (_, "running", Some(pid)) if roomy => {
@@ -55,13 +55,13 @@ fn standing(view: &View, roomy: bool) -> (String, Role) {
         }
         (_, "running", _) => ("daemon running".to_owned(), Role::Good),
         _ => {
-            let long = format!("{}; following the session files itself", view.cause);
+            let long = format!("{}; reading the session files itself", view.cause);
             (short(&long, "no daemon: reading files itself"), Role::Fair)
         }
     }
 }
 
-/// What went wrong or well just now, else the keys.
+/// The notice, if there is one; else the keys.
 pub(super) fn foot(view: &View, width: usize, paint: Paint) -> Line<'static> {
     let line = Builder::new(width, paint);
     if let Some(notice) = &view.notice {
@@ -75,7 +75,7 @@ pub(super) fn foot(view: &View, width: usize, paint: Paint) -> Line<'static> {
         .line()
 }
 
-/// The Discord clients, and what keeps the daemon from them.
+/// The Discord clients and remotes, with their errors.
 pub(super) fn links(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Section {
     let mut body: Vec<Line<'static>> =
         report.links.iter().map(|link| link_line(view, report, link, width, paint)).collect();
@@ -88,7 +88,7 @@ pub(super) fn links(view: &View, report: &StatusReport, width: usize, paint: Pai
         body.push(Builder::new(width, paint).add("  ", Role::Plain).add(why, Role::Quiet).line());
     }
     body.extend(report.remotes.iter().map(|remote| remote_line(view, report, remote, width, paint)));
-    Section { title: "Links".to_owned(), head: None, body, keep: Keep::First, least: 2, rank: 4 }
+    Section { title: "Links".to_owned(), head: None, body, visible: Visible::First, minimum: 2, rank: 4 }
 }
 
 fn remote_line(
@@ -149,7 +149,7 @@ fn link_line(
     }
 }
 
-/// What is wrong with settings and folders, and what mends it.
+/// Problems with settings and folders, with hints.
 pub(super) fn problems(report: &StatusReport, width: usize, paint: Paint) -> Section {
     let mut body = Vec::new();
     for issue in &report.config.issues {
@@ -160,7 +160,7 @@ pub(super) fn problems(report: &StatusReport, width: usize, paint: Paint) -> Sec
             );
         }
     }
-    Section { title: "Problems".to_owned(), head: None, body, keep: Keep::First, least: 2, rank: 3 }
+    Section { title: "Problems".to_owned(), head: None, body, visible: Visible::First, minimum: 2, rank: 3 }
 }
 
 /// The latest usage lines, the newest one last.
@@ -170,8 +170,8 @@ pub(super) fn usage(view: &View, width: usize, paint: Paint, titled: bool) -> Se
         title: "Latest usage".to_owned(),
         head: None,
         body,
-        keep: Keep::Last,
-        least: if titled { 3 } else { 1 },
+        visible: Visible::Last,
+        minimum: if titled { 3 } else { 1 },
         rank: 5,
     }
 }

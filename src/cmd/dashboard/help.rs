@@ -1,4 +1,4 @@
-//! What the keys and the marks mean.
+//! The help: keys and marks.
 
 use ratatui::text::Line;
 
@@ -17,7 +17,7 @@ const KEYS: [(&str, &str); 9] = [
     ("bars", "good > 60%, fair > 30%, low"),
 ];
 
-/// As many lines as there are.
+/// The lines of the help.
 pub(super) fn lines(width: usize, paint: Paint) -> Vec<Line<'static>> {
     let mut lines = vec![Builder::new(width, paint).add("Help: any key closes it", Role::Strong).line()];
     for (what, meaning) in KEYS {

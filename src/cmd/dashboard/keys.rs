@@ -1,35 +1,35 @@
-//! What is typed, and what is meant by it.
+//! Keys, and the action of each.
 
 use std::io;
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc;
 
-/// More than anybody types before it is read.
+/// How many events wait to be read: more than a person types meanwhile.
 const QUEUE: usize = 64;
-/// How far a page goes.
+/// The rows of a page.
 const PAGE: isize = 10;
 
-/// What somebody wants.
+/// What a key does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// Nothing that is known here.
+pub(super) enum Action {
+    /// Nothing: another key.
     Nothing,
-    /// To see no more.
+    /// End the dashboard.
     Quit,
-    /// The help, or no help.
+    /// Open or close the help.
     Help(bool),
-    /// A pause, or the end of one.
+    /// Pause, or end the pause.
     Pause,
-    /// Other sessions.
+    /// Scroll the sessions by so many rows.
     Scroll(isize),
-    /// The window has another size.
+    /// Draw everything again; the window may have another size.
     Resized,
-    /// Back to the shell for a while.
+    /// Stop the process, back to the shell.
     Suspend,
 }
 
-/// Everything that is typed from now on; ends when the terminal does.
+/// The terminal's events from now on; the channel closes when the terminal does.
 ///
 /// The thread waits for keys until the process ends or the receiver is gone.
 pub(super) fn read() -> io::Result<mpsc::Receiver<Event>> {
@@ -44,38 +44,38 @@ pub(super) fn read() -> io::Result<mpsc::Receiver<Event>> {
     Ok(typed)
 }
 
-/// What is meant; with the help open, any key closes it.
-pub(super) fn wish(typed: &Event, help: bool) -> Wish {
+/// The action of an event; with the help open, any key closes it.
+pub(super) fn action(typed: &Event, help: bool) -> Action {
     let key = match typed {
         Event::Key(key) if key.kind != KeyEventKind::Release => key,
-        Event::Resize(..) => return Wish::Resized,
-        _ => return Wish::Nothing,
+        Event::Resize(..) => return Action::Resized,
+        _ => return Action::Nothing,
     };
     match (of_key(*key), help) {
-        (wish @ (Wish::Suspend | Wish::Resized), _) => wish,
-        (Wish::Quit, true) if !is_control(*key) => Wish::Help(false),
-        (Wish::Quit, _) => Wish::Quit,
-        (_, true) => Wish::Help(false),
-        (wish, false) => wish,
+        (action @ (Action::Suspend | Action::Resized), _) => action,
+        (Action::Quit, true) if !is_control(*key) => Action::Help(false),
+        (Action::Quit, _) => Action::Quit,
+        (_, true) => Action::Help(false),
+        (action, false) => action,
     }
 }
 
-fn of_key(key: KeyEvent) -> Wish {
+fn of_key(key: KeyEvent) -> Action {
     match key.code {
-        KeyCode::Char('c' | 'd') if is_control(key) => Wish::Quit,
-        KeyCode::Char('z') if is_control(key) => Wish::Suspend,
-        KeyCode::Char('l') if is_control(key) => Wish::Resized,
-        _ if is_control(key) => Wish::Nothing,
-        KeyCode::Char('q' | 'Q') | KeyCode::Esc => Wish::Quit,
-        KeyCode::Char('p' | 'P') => Wish::Pause,
-        KeyCode::Char('?' | 'h') | KeyCode::F(1) => Wish::Help(true),
-        KeyCode::Up | KeyCode::Char('k') => Wish::Scroll(-1),
-        KeyCode::Down | KeyCode::Char('j') => Wish::Scroll(1),
-        KeyCode::PageUp => Wish::Scroll(-PAGE),
-        KeyCode::PageDown => Wish::Scroll(PAGE),
-        KeyCode::Home | KeyCode::Char('g') => Wish::Scroll(isize::MIN),
-        KeyCode::End | KeyCode::Char('G') => Wish::Scroll(isize::MAX),
-        _ => Wish::Nothing,
+        KeyCode::Char('c' | 'd') if is_control(key) => Action::Quit,
+        KeyCode::Char('z') if is_control(key) => Action::Suspend,
+        KeyCode::Char('l') if is_control(key) => Action::Resized,
+        _ if is_control(key) => Action::Nothing,
+        KeyCode::Char('q' | 'Q') | KeyCode::Esc => Action::Quit,
+        KeyCode::Char('p' | 'P') => Action::Pause,
+        KeyCode::Char('?' | 'h') | KeyCode::F(1) => Action::Help(true),
+        KeyCode::Up | KeyCode::Char('k') => Action::Scroll(-1),
+        KeyCode::Down | KeyCode::Char('j') => Action::Scroll(1),
+        KeyCode::PageUp => Action::Scroll(-PAGE),
+        KeyCode::PageDown => Action::Scroll(PAGE),
+        KeyCode::Home | KeyCode::Char('g') => Action::Scroll(isize::MIN),
+        KeyCode::End | KeyCode::Char('G') => Action::Scroll(isize::MAX),
+        _ => Action::Nothing,
     }
 }
 
@@ -96,19 +96,19 @@ mod tests {
     }
 
     #[test]
-    fn keys_mean_something() {
+    fn each_key_has_its_action() {
         for code in [KeyCode::Char('q'), KeyCode::Esc] {
-            assert_eq!(wish(&plain(code), false), Wish::Quit);
+            assert_eq!(action(&plain(code), false), Action::Quit);
         }
-        assert_eq!(wish(&typed(KeyCode::Char('c'), KeyModifiers::CONTROL), false), Wish::Quit);
-        assert_eq!(wish(&typed(KeyCode::Char('c'), KeyModifiers::CONTROL), true), Wish::Quit);
-        assert_eq!(wish(&typed(KeyCode::Char('z'), KeyModifiers::CONTROL), true), Wish::Suspend);
-        assert_eq!(wish(&plain(KeyCode::Char('p')), false), Wish::Pause);
-        assert_eq!(wish(&plain(KeyCode::Char('?')), false), Wish::Help(true));
-        assert_eq!(wish(&plain(KeyCode::Down), false), Wish::Scroll(1));
-        assert_eq!(wish(&plain(KeyCode::Char('k')), false), Wish::Scroll(-1));
-        assert_eq!(wish(&plain(KeyCode::Char('c')), false), Wish::Nothing);
-        assert_eq!(wish(&Event::Resize(1, 1), true), Wish::Resized);
+        assert_eq!(action(&typed(KeyCode::Char('c'), KeyModifiers::CONTROL), false), Action::Quit);
+        assert_eq!(action(&typed(KeyCode::Char('c'), KeyModifiers::CONTROL), true), Action::Quit);
+        assert_eq!(action(&typed(KeyCode::Char('z'), KeyModifiers::CONTROL), true), Action::Suspend);
+        assert_eq!(action(&plain(KeyCode::Char('p')), false), Action::Pause);
+        assert_eq!(action(&plain(KeyCode::Char('?')), false), Action::Help(true));
+        assert_eq!(action(&plain(KeyCode::Down), false), Action::Scroll(1));
+        assert_eq!(action(&plain(KeyCode::Char('k')), false), Action::Scroll(-1));
+        assert_eq!(action(&plain(KeyCode::Char('c')), false), Action::Nothing);
+        assert_eq!(action(&Event::Resize(1, 1), true), Action::Resized);
     }
 
     #[test]
@@ -116,14 +116,14 @@ mod tests {
         for code in
             [KeyCode::Char('q'), KeyCode::Esc, KeyCode::Char('?'), KeyCode::Char('p'), KeyCode::Char('x')]
         {
-            assert_eq!(wish(&plain(code), true), Wish::Help(false));
+            assert_eq!(action(&plain(code), true), Action::Help(false));
         }
     }
 
     #[test]
-    fn a_key_that_is_let_go_means_nothing() {
+    fn the_release_of_a_key_does_nothing() {
         let mut key = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
         key.kind = KeyEventKind::Release;
-        assert_eq!(wish(&Event::Key(key), false), Wish::Nothing);
+        assert_eq!(action(&Event::Key(key), false), Action::Nothing);
     }
 }

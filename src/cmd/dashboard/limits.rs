@@ -1,10 +1,10 @@
-//! Remaining limits: a bar for each window, with what is left of it in words and when it starts anew.
+//! Remaining limits: for each window a bar, the share that is left, and when it resets.
 
 use jiff::Timestamp;
 use ratatui::text::Line;
 
 use super::paint::{Paint, Role};
-use super::stack::{Keep, Section};
+use super::stack::{Section, Visible};
 use super::text::{Builder, columns, cut, left, right};
 use super::view::View;
 use crate::core::limits::{Pace, Standing, WindowView, main_family};
@@ -12,15 +12,15 @@ use crate::core::names::{last_part, visible};
 use crate::core::report::{LimitsReport, StatusReport};
 use crate::core::time::{clock, clock_as};
 
-/// From this width on a window has its owner beside it and its reset in words.
+/// From this width on, a line has the owner of the limits and the words of the reset.
 const WIDE: usize = 76;
 const LONGEST_BAR: usize = 40;
 const OWNER: usize = 22;
-/// Columns of a word for how it stands, and of a few words.
+/// Columns of a word for the level, and of a few words.
 const WORD: usize = 7;
-const SAID: usize = 12;
+const WORDS: usize = 12;
 
-/// Every window of every account.
+/// The section with every window of every account.
 pub(super) fn section(
     view: &View,
     report: &StatusReport,
@@ -35,8 +35,15 @@ pub(super) fn section(
     } else {
         body
     };
-    let least = if titled { 8 } else { 2 };
-    Section { title: "Remaining limits".to_owned(), head: None, body, keep: Keep::First, least, rank: 1 }
+    let minimum = if titled { 8 } else { 2 };
+    Section {
+        title: "Remaining limits".to_owned(),
+        head: None,
+        body,
+        visible: Visible::First,
+        minimum,
+        rank: 1,
+    }
 }
 
 fn wide(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Vec<Line<'static>> {
@@ -74,7 +81,7 @@ fn wide(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Vec<L
     lines
 }
 
-/// Bar, share, word and reset of one window.
+/// Adds bar, share, word and reset of one window to `line`.
 fn told(
     line: Builder,
     window: &WindowView,
@@ -88,13 +95,13 @@ fn told(
         let when = window.resets_at.map_or_else(String::new, |at| format!(" at {}", clock(at)));
         return line
             .add("·".repeat(bar), Role::Quiet)
-            .add(format!("  has reset{when}; not known since"), Role::Quiet)
+            .add(format!("  has reset{when}; not known since then"), Role::Quiet)
             .line();
     };
     let (role, word) = pace(window, view, report).unwrap_or_else(|| level(remaining));
     let is_paced =
         report.limits.iter().flat_map(|limits| &limits.windows).any(|window| window.pace.is_some());
-    let (bar, said) = if is_paced { (bar.saturating_sub(SAID - WORD), SAID) } else { (bar, WORD) };
+    let (bar, said) = if is_paced { (bar.saturating_sub(WORDS - WORD), WORDS) } else { (bar, WORD) };
     let reset = window.resets_at.map(|at| format!("resets {}", clock(at))).unwrap_or_default();
     let line = painted(line, remaining, bar)
         .add(format!("  {}", right(&format!("{remaining}% left"), 9)), Role::Strong)
@@ -118,8 +125,8 @@ fn narrow(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Vec
     let whose = |limits| if several { short_owner(limits, report) + " " } else { String::new() };
     let name_of = |(limits, window): (_, &WindowView)| columns(&whose(limits)) + columns(&window.label);
     let room = all().map(name_of).max().unwrap_or(0).min(width / 3);
-    // Where there is room, it is said since when the values are not sure any more.
-    let said = if width >= 50 { SAID } else { WORD };
+    // If there is room, stale values have their time.
+    let said = if width >= 50 { WORDS } else { WORD };
     let mut lines = Vec::new();
     for (limits, window) in all() {
         let label = visible(&window.label);
@@ -150,7 +157,7 @@ fn narrow(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Vec
 }
 
 fn painted(line: Builder, remaining: u8, bar: usize) -> Builder {
-    // What is not nothing shows, and what is not all does not fill it.
+    // Any rest above 0 has at least one block, and below 100 the bar is never full.
     let full = (usize::from(remaining) * bar + 50) / 100;
     let full = match remaining {
         0 => 0,
@@ -160,7 +167,7 @@ fn painted(line: Builder, remaining: u8, bar: usize) -> Builder {
     line.add("█".repeat(full), level(remaining).0).add("░".repeat(bar - full), Role::Quiet)
 }
 
-/// Whether it lasts, in a word or two, where that is known.
+/// Whether the window lasts until its reset, in a word or two, if that is known.
 fn pace(window: &WindowView, view: &View, report: &StatusReport) -> Option<(Role, String)> {
     Some(match window.pace? {
         Pace::Lasts => (Role::Good, "lasts".to_owned()),
@@ -168,7 +175,7 @@ fn pace(window: &WindowView, view: &View, report: &StatusReport) -> Option<(Role
     })
 }
 
-/// How it stands with so much left, and the word for it.
+/// The colour and the word for so much left, in percent.
 fn level(remaining: u8) -> (Role, String) {
     let (role, word) = match Standing::of(remaining) {
         _ if remaining == 0 => (Role::Low, "used up"),
@@ -183,7 +190,7 @@ fn labels<'a>(limits: impl Iterator<Item = &'a LimitsReport>) -> usize {
     limits.flat_map(|limits| &limits.windows).map(|window| columns(&window.label)).max().unwrap_or(0)
 }
 
-/// Whose limits: agent and plan, the family's name, and the home where two are alike without it.
+/// The owner of the limits: agent and plan, or the family's name; with the home if another one has the same.
 fn owner(limits: &LimitsReport, report: &StatusReport) -> String {
     let is_main = limits.family == main_family(limits.agent);
     let mut text = match &limits.name {
@@ -201,7 +208,7 @@ fn owner(limits: &LimitsReport, report: &StatusReport) -> String {
     visible(&text)
 }
 
-/// The same in a word, where that is possible.
+/// The owner in a word, if possible.
 fn short_owner(limits: &LimitsReport, report: &StatusReport) -> String {
     match (&limits.name, &limits.home_name) {
         (Some(name), _) if limits.family != main_family(limits.agent) => visible(name),
@@ -211,18 +218,18 @@ fn short_owner(limits: &LimitsReport, report: &StatusReport) -> String {
     }
 }
 
-/// What tells one account from another of the same agent.
+/// What distinguishes two accounts of one agent: the host or the home.
 fn place(limits: &LimitsReport) -> &str {
     limits.host.as_deref().unwrap_or_else(|| last_part(&limits.home))
 }
 
-/// Whether there is the same family in another home.
+/// Whether another home has the same family of limits.
 fn has_double(limits: &LimitsReport, report: &StatusReport) -> bool {
     let alike = |other: &&LimitsReport| (other.agent, &other.family) == (limits.agent, &limits.family);
     report.limits.iter().filter(alike).count() > 1
 }
 
-/// `14:20`, or the day where it is another one.
+/// `14:20`, or the day if it is not today.
 fn short_clock(at: Timestamp, view: &View, report: &StatusReport) -> String {
     clock_as(["%H:%M", "%-d %b"], at, report.now, &view.zone)
 }

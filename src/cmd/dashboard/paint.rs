@@ -1,22 +1,22 @@
-//! How things look: a role for each, and what that is with colours and without.
+//! The look of texts: a role for each kind, and its style with and without colours.
 //!
-//! Only the terminal's own sixteen colours, which people set to fit their background. No role is known by its colour
-//! alone: a word stands beside it.
+//! Only the terminal's own sixteen colours are used, because people set them to fit their background. No role depends
+//! on its colour alone: a word stands beside it.
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// What a piece of text is.
+/// The role of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Text.
+    /// Normal text.
     Plain,
-    /// What the eye should find first.
+    /// Most important: bold.
     Strong,
-    /// What it may pass over.
+    /// Least important: dimmed.
     Quiet,
-    /// Plenty is left, or all is well.
+    /// Much is left, or all is well.
     Good,
-    /// It gets less, or is on its way.
+    /// Less is left, or something is in progress.
     Fair,
     /// Little or nothing is left, or something is wrong.
     Low,

@@ -1,6 +1,6 @@
-//! The terminal: taken over, drawn to where something changed, and given back as it was, whatever happens.
+//! The terminal: takes it over, draws what changed, and restores it at the end, also after a panic.
 //!
-//! There is one terminal, so what is known of it is the process's.
+//! A process has one terminal, so its state is a static.
 
 use std::io::{self, BufWriter, Stdout, Write as _};
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use tokio::sync::Notify;
 
 use super::view::View;
 
-/// Whether the terminal is taken over; it is given back once.
+/// Whether the terminal is taken over. It is restored once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The terminal, taken over.
 #[derive(Debug)]
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
-    /// What is on it.
+    /// The last frame; `None` if everything has to be drawn again.
     drawn: Option<Buffer>,
 }
 
@@ -36,9 +36,9 @@ impl Screen {
     /// Takes the terminal over.
     ///
     /// # Errors
-    /// Standard output is none, or there is nobody at it.
+    /// Standard output is not a terminal, or it is closed.
     pub fn open(colour: bool) -> io::Result<Self> {
-        // It was asked already whether colours are wanted.
+        // The caller has decided about colours.
         force_color_output(colour);
         // A frame is one write.
         let out = BufWriter::with_capacity(64 * 1024, io::stdout());
@@ -47,7 +47,7 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Draws what differs from what is there, and gives the first session shown.
+    /// Draws what differs from the last frame; returns the index of the first session shown.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -67,7 +67,7 @@ impl Screen {
             if frame.area() == area {
                 frame.buffer_mut().clone_from(&buffer);
             } else {
-                // It was resized just now.
+                // The window was resized meanwhile.
                 view.render(frame.area(), frame.buffer_mut());
             }
         })?;
@@ -76,19 +76,19 @@ impl Screen {
         Ok(first)
     }
 
-    /// What is there is not what was drawn: everything is drawn anew.
+    /// Something else was printed on the terminal: the next `draw` draws everything.
     pub fn forget(&mut self) {
         self.drawn = None;
     }
 
-    /// Gives the terminal back and stops the process, as Ctrl-Z does with others. [`Stopped`] tells when it goes on.
+    /// Restores the terminal and stops the process, as Ctrl-Z does. [`Stopped`] reports when it continues.
     ///
     /// # Errors
     /// The system refused.
     pub fn suspend(&mut self) -> io::Result<()> {
         #[cfg(unix)]
         {
-            give_back();
+            restore();
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
         }
         Ok(())
@@ -99,7 +99,7 @@ impl Screen {
     /// # Errors
     /// The terminal is gone.
     pub fn reopen(&mut self) -> io::Result<()> {
-        give_back();
+        restore();
         take()?;
         self.forget();
         Ok(())
@@ -108,7 +108,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        give_back();
+        restore();
     }
 }
 
@@ -116,49 +116,49 @@ fn take() -> io::Result<()> {
     TAKEN.store(true, Ordering::SeqCst);
     let taken = enable_raw_mode().and_then(|()| execute!(io::stdout(), EnterAlternateScreen, Hide));
     if taken.is_err() {
-        give_back();
+        restore();
     }
     taken
 }
 
-/// Puts the terminal back as it was. It may be gone; then there is nothing to put back.
-fn give_back() {
+/// Restores the terminal. It may be closed; then nothing has to be restored.
+fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
     }
 }
 
-/// Tells of defects in this program.
+/// Reports panics of the drawing thread.
 #[derive(Debug)]
-pub struct Defects(Arc<Notify>);
+pub struct Panics(Arc<Notify>);
 
-impl Defects {
-    /// From now on a panic of this thread, which is the one that draws, gives the terminal back before it says where it
-    /// happened. Panics of other threads are dealt with by who started them.
-    pub fn notice() -> Self {
+impl Panics {
+    /// From now on, a panic of this thread, which draws, first restores the terminal and then prints where it happened.
+    /// Panics of other threads are handled by the code that started them.
+    pub fn watch() -> Self {
         let noticed = Arc::new(Notify::new());
-        let told = Arc::clone(&noticed);
+        let panicked = Arc::clone(&noticed);
         let drawing = std::thread::current().id();
         std::panic::set_hook(Box::new(move |panic| {
             if std::thread::current().id() == drawing {
-                give_back();
-                // Only the place: a panic's words may hold what was being read.
+                restore();
+                // Only the place: a panic's message may hold text of a session file.
                 let place = panic.location().map(ToString::to_string).unwrap_or_default();
                 let _ = writeln!(io::stderr(), "error: internal error at {place}\nhint: please report it");
-                told.notify_one();
+                panicked.notify_one();
             }
         }));
         Self(noticed)
     }
 
-    /// Returns after one in a task of this thread; one outside of tasks ends the thread.
+    /// Returns after a panic in a task of this thread. A panic outside of tasks ends the thread.
     pub async fn next(&mut self) {
         self.0.notified().await;
     }
 }
 
-/// Tells when the process goes on after it was stopped.
+/// Reports when the process continues after it was stopped.
 #[derive(Debug)]
 pub struct Stopped {
     #[cfg(unix)]
@@ -180,7 +180,7 @@ impl Stopped {
         })
     }
 
-    /// Returns when it goes on; never on systems that do not stop processes. Nothing is lost when the wait is given up.
+    /// Returns when the process continues; never on systems that do not stop processes. Cancel safe.
     pub async fn continued(&mut self) {
         #[cfg(unix)]
         self.continued.recv().await;

@@ -1,9 +1,9 @@
-//! The sessions: a table where there is room, two lines for each where there is not.
+//! The sessions: a table in a wide window, two lines for each in a narrow one.
 
 use ratatui::text::Line;
 
 use super::paint::{Paint, Role};
-use super::stack::{Keep, Section};
+use super::stack::{Section, Visible};
 use super::text::{Builder, columns, left, right};
 use super::view::View;
 use crate::cmd::show;
@@ -12,7 +12,7 @@ use crate::core::names::{model_name, visible};
 use crate::core::numbers::{compact, figures};
 use crate::core::report::{SessionReport, StatusReport};
 
-/// From these widths on there is a table, one with more of it, and one with everything.
+/// From these widths on, there is a table, one with more columns, and one with all.
 const TABLE: usize = 76;
 const WIDE: usize = 110;
 const WIDEST: usize = 150;
@@ -26,7 +26,7 @@ struct Column {
 
 #[derive(PartialEq)]
 enum Side {
-    /// Texts; those that may be cut give way to the others.
+    /// Texts. Columns that give way are cut first.
     Left { gives_way: bool },
     /// Numbers.
     Right,
@@ -44,7 +44,7 @@ const fn number(name: &'static str, cell: fn(&SessionReport) -> String) -> Colum
     Column { name, cell, side: Side::Right }
 }
 
-/// The sessions, from the one that is scrolled to.
+/// The section with the sessions, from the scroll position on.
 pub(super) fn section(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Section {
     // The session on the card comes first, even if another one is newer.
     let mut sessions: Vec<&SessionReport> = report.sessions.iter().collect();
@@ -53,8 +53,8 @@ pub(super) fn section(view: &View, report: &StatusReport, width: usize, paint: P
         title: "Sessions".to_owned(),
         head: None,
         body: Vec::new(),
-        keep: Keep::First,
-        least: 3,
+        visible: Visible::First,
+        minimum: 3,
         rank: 0,
     };
     if sessions.is_empty() {
@@ -62,11 +62,11 @@ pub(super) fn section(view: &View, report: &StatusReport, width: usize, paint: P
         section.body = vec![Builder::new(width, paint).add(none, Role::Quiet).line()];
     } else if width >= TABLE {
         (section.head, section.body) = table(&sessions, width, paint);
-        section.keep = Keep::From { item: view.scroll, rows: 1 };
+        section.visible = Visible::From { item: view.scroll, rows: 1 };
     } else {
         section.body = sessions.iter().flat_map(|session| pair(session, width, paint)).collect();
-        section.keep = Keep::From { item: view.scroll, rows: 2 };
-        section.least = 2;
+        section.visible = Visible::From { item: view.scroll, rows: 2 };
+        section.minimum = 2;
     }
     section
 }
@@ -115,7 +115,7 @@ fn table(
     (Some(head), body)
 }
 
-/// As wide as the widest cell; where that is too much, the widest names give way.
+/// The width of each column: that of its widest cell. If that is too much, the widest names are cut.
 fn widths(shown: &[Column], cells: &[Vec<String>], room: usize, gap: usize) -> Vec<usize> {
     let widest = |index: usize| cells.iter().filter_map(|row| row.get(index)).map(|cell| columns(cell)).max();
     let mut widths: Vec<usize> = shown
@@ -135,7 +135,7 @@ fn widths(shown: &[Column], cells: &[Vec<String>], room: usize, gap: usize) -> V
     }
 }
 
-/// Who on the first line, what and how much on the second one.
+/// A session in two lines: agent, project and model; activity and figures.
 fn pair(session: &SessionReport, width: usize, paint: Paint) -> [Line<'static>; 2] {
     let mut who = agent(session);
     for part in [project(session), model(session)].iter().filter(|part| *part != UNKNOWN) {
@@ -190,7 +190,7 @@ fn model(session: &SessionReport) -> String {
 }
 
 fn verb(session: &SessionReport) -> String {
-    // A report does not tell commands from other tools.
+    // A report does not distinguish commands from other tools.
     if session.activity == Activity::Running { "Running" } else { session.activity.verb() }.to_owned()
 }
 

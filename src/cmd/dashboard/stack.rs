@@ -1,4 +1,4 @@
-//! Sections one above the other in the rows that there are: who gets how many, and what is left out.
+//! Stacks sections in the rows of the window: how many rows each gets, and which are left out.
 
 use ratatui::text::Line;
 
@@ -8,28 +8,28 @@ use super::text::Builder;
 /// A part of the screen.
 #[derive(Debug)]
 pub(super) struct Section {
-    /// What it is, for the line above it.
+    /// The title, for the line above it.
     pub(super) title: String,
     /// The names of its columns.
     pub(super) head: Option<Line<'static>>,
-    /// What it has to say.
+    /// The rows of its content.
     pub(super) body: Vec<Line<'static>>,
-    /// Which rows stay where there are too few.
-    pub(super) keep: Keep,
-    /// How many rows of the body it gets before anything else gets more than its own least.
-    pub(super) least: usize,
-    /// The lower, the sooner it gets rows.
+    /// Which rows are shown if not all fit.
+    pub(super) visible: Visible,
+    /// How many rows of the body it gets before another section gets more than its own minimum.
+    pub(super) minimum: usize,
+    /// Sections of a lower rank get rows first.
     pub(super) rank: u8,
 }
 
-/// Which rows of a body are shown.
+/// Which rows of a body are shown if not all fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keep {
+pub(super) enum Visible {
     /// The first ones.
     First,
     /// The last ones.
     Last,
-    /// Whole items from here on, of this many rows each.
+    /// Whole items from this one on, of this many rows each.
     From { item: usize, rows: usize },
 }
 
@@ -48,10 +48,10 @@ pub(super) fn stack(
             continue;
         }
         let total = section.body.len();
-        let (from, title) = match section.keep {
-            Keep::First => (0, section.title),
-            Keep::Last => (total.saturating_sub(rows), section.title),
-            Keep::From { item, rows: each } => {
+        let (from, title) = match section.visible {
+            Visible::First => (0, section.title),
+            Visible::Last => (total.saturating_sub(rows), section.title),
+            Visible::From { item, rows: each } => {
                 let (fit, count) = (rows / each, total / each);
                 first = item.min(count.saturating_sub(fit));
                 let title = if fit < count {
@@ -80,7 +80,7 @@ fn share(sections: &[Section], height: usize, titled: bool) -> Vec<usize> {
     let mut grant = |left: &mut usize, index: usize, upto: &dyn Fn(&Section) -> usize| {
         let (Some(section), Some(rows)) = (sections.get(index), granted.get_mut(index)) else { return };
         let above = if titled && *rows == 0 { 1 + usize::from(section.head.is_some()) } else { 0 };
-        let each = if let Keep::From { rows, .. } = section.keep { rows } else { 1 };
+        let each = if let Visible::From { rows, .. } = section.visible { rows } else { 1 };
         let room = left.saturating_sub(above);
         let more = upto(section).min(section.body.len()).saturating_sub(*rows).min(room);
         let more = more - more % each;
@@ -90,7 +90,7 @@ fn share(sections: &[Section], height: usize, titled: bool) -> Vec<usize> {
         }
     };
     for index in &order {
-        grant(&mut left, *index, &|section| section.least);
+        grant(&mut left, *index, &|section| section.minimum);
     }
     for index in &order {
         grant(&mut left, *index, &|section| section.body.len());
@@ -110,13 +110,13 @@ fn rule(title: &str, width: usize, paint: Paint) -> Line<'static> {
 mod tests {
     use super::*;
 
-    fn section(rank: u8, least: usize, rows: usize) -> Section {
+    fn section(rank: u8, minimum: usize, rows: usize) -> Section {
         let body = (0..rows).map(|row| Line::from(row.to_string())).collect();
-        Section { title: "T".to_owned(), head: None, body, keep: Keep::First, least, rank }
+        Section { title: "T".to_owned(), head: None, body, visible: Visible::First, minimum, rank }
     }
 
     #[test]
-    fn everybody_gets_the_least_before_anybody_gets_more() {
+    fn each_section_gets_its_minimum_before_one_gets_more() {
         let sections = [section(2, 1, 9), section(1, 2, 9), section(3, 1, 9)];
         assert_eq!(share(&sections, 27, false), [9, 9, 9]);
         assert_eq!(share(&sections, 12, false), [2, 9, 1]);
@@ -135,11 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn items_are_never_cut_in_two_and_scrolling_ends_at_the_last_one() {
+    fn items_are_never_split_and_scrolling_ends_at_the_last_one() {
         let paint = Paint(false);
         let scrolled = |item, height| {
-            let keep = Keep::From { item, rows: 2 };
-            let (lines, first) = stack(vec![Section { keep, ..section(1, 2, 8) }], 20, height, paint, false);
+            let visible = Visible::From { item, rows: 2 };
+            let (lines, first) =
+                stack(vec![Section { visible, ..section(1, 2, 8) }], 20, height, paint, false);
             (lines.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), first)
         };
         assert_eq!(scrolled(0, 5), ("0 1 2 3".to_owned(), 0));

@@ -1,4 +1,4 @@
-//! Texts in columns: measured and cut as a terminal shows them, where a character takes two columns or none.
+//! Texts in columns: measured and cut as a terminal shows them. A character takes one column, two or none.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -11,7 +11,7 @@ pub(super) fn columns(text: &str) -> usize {
     text.graphemes(true).map(width_of).sum()
 }
 
-/// `text` in at most `room` columns; what is cut ends with `…`.
+/// `text` in at most `room` columns; a cut text ends with `…`.
 pub(super) fn cut(text: &str, room: usize) -> String {
     if columns(text) <= room {
         return text.to_owned();
@@ -31,20 +31,20 @@ pub(super) fn cut(text: &str, room: usize) -> String {
     short
 }
 
-/// `text` in exactly `room` columns, on their left.
+/// `text` padded or cut to exactly `room` columns, aligned to the left.
 pub(super) fn left(text: &str, room: usize) -> String {
     let text = cut(text, room);
     let gap = room.saturating_sub(columns(&text));
     text + &" ".repeat(gap)
 }
 
-/// `text` in exactly `room` columns, on their right.
+/// `text` padded or cut to exactly `room` columns, aligned to the right.
 pub(super) fn right(text: &str, room: usize) -> String {
     let text = cut(text, room);
     " ".repeat(room.saturating_sub(columns(&text))) + &text
 }
 
-/// `text` in lines of at most `room` columns, broken between words where that is possible.
+/// `text` in lines of at most `room` columns, broken between words if possible.
 pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
@@ -63,7 +63,7 @@ pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
     lines.iter().map(|line| cut(line, room)).collect()
 }
 
-/// A line that is made piece by piece and never wider than its room.
+/// A line that is built piece by piece and is never wider than its room.
 #[derive(Debug)]
 pub(super) struct Builder {
     spans: Vec<Span<'static>>,
@@ -72,12 +72,12 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// An empty line with this much room.
+    /// An empty line for `room` columns.
     pub(super) fn new(room: usize, paint: Paint) -> Self {
         Self { spans: Vec::new(), room, paint }
     }
 
-    /// One more piece, cut where the line ends.
+    /// Adds a piece, cut at the end of the line.
     pub(super) fn add(mut self, text: impl AsRef<str>, role: Role) -> Self {
         let text = cut(text.as_ref(), self.room);
         self.room -= columns(&text).min(self.room);

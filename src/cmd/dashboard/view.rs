@@ -1,8 +1,7 @@
-//! What the dashboard shows, as plain data, and how that looks at any size: no terminal, no clock.
+//! The dashboard as plain data, and how it is drawn at any size: no terminal, no clock.
 //!
-//! Everything shown comes from one report, so it always agrees with itself. Times are told as clock times, which do
-//! not change by themselves. Parts of the screen are in `card`, `limits`, `sessions` and `head`; who gets how many
-//! rows is decided in `stack`.
+//! Everything shown comes from one report, so it is consistent. Times are clock times, which do not change by
+//! themselves. The sections are in `card`, `limits`, `sessions` and `head`; `stack` decides how many rows each gets.
 
 use std::collections::VecDeque;
 
@@ -20,33 +19,33 @@ use crate::core::names::visible;
 use crate::core::report::{Event, EventKind, StatusReport};
 use crate::core::source::Agent;
 
-/// What is smaller than this cannot show anything that helps.
+/// The smallest useful window: columns and rows.
 const LEAST: (u16, u16) = (40, 10);
-/// From here on parts of the screen have titles.
+/// From this size on, sections have titles.
 const COMPACT: (u16, u16) = (60, 20);
-/// From here on there are parts beside each other.
+/// From this size on, card and limits are side by side.
 const FULL: (u16, u16) = (130, 24);
-/// How many usage lines are kept: more than fit on any screen.
-const KEPT: usize = 200;
+/// How many usage lines are stored: more than fit on any screen.
+const MOST_LINES: usize = 200;
 
-/// Everything that is on the screen.
+/// Everything that is shown.
 #[derive(Debug, Clone)]
 pub struct View {
     /// The newest report; `None` before the first one.
     pub report: Option<StatusReport>,
-    /// Where it comes from.
-    pub standing: Standing,
-    /// Why that is no daemon.
+    /// The source of the report.
+    pub source: Source,
+    /// Why there is no daemon.
     pub cause: String,
     /// The latest usage lines, the newest one last.
     pub lines: VecDeque<UsageEntry>,
     /// The user's time zone.
     pub zone: TimeZone,
-    /// What went well or wrong just now.
+    /// A message on the last action.
     pub notice: Option<String>,
     /// Whether the help is open.
     pub help: bool,
-    /// The first session shown, where not all fit.
+    /// The index of the first session shown, if not all fit.
     pub scroll: usize,
     /// Whether there are colours.
     pub colour: bool,
@@ -54,12 +53,12 @@ pub struct View {
 
 /// Where the reports come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Source {
     /// A daemon.
     Attached,
     /// A daemon that does not answer any more.
     Silent,
-    /// A daemon that went away; another one is waited for.
+    /// A daemon that ended; waiting for another one.
     Lost,
     /// The session files, by this process itself.
     Alone,
@@ -68,18 +67,18 @@ pub enum Standing {
 /// A usage line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageEntry {
-    /// When.
+    /// When it was counted.
     pub at: Timestamp,
-    /// Whose.
+    /// The session's agent.
     pub agent: Agent,
-    /// The session.
+    /// The session's id.
     pub session: String,
-    /// The line.
+    /// The line without time, agent and session.
     pub text: String,
 }
 
 impl UsageEntry {
-    /// The line of an event of a session.
+    /// The entry for an event of a session; `None` for other events.
     pub fn of(event: &Event, text: &str) -> Option<Self> {
         let (agent, session) = match &event.kind {
             EventKind::Usage(usage) => (usage.agent, &usage.session),
@@ -91,11 +90,11 @@ impl UsageEntry {
 }
 
 impl View {
-    /// A view that knows nothing yet.
+    /// A view without a report.
     pub fn new(zone: TimeZone, colour: bool) -> Self {
         Self {
             report: None,
-            standing: Standing::Attached,
+            source: Source::Attached,
             cause: "no daemon is running".to_owned(),
             lines: VecDeque::new(),
             zone,
@@ -106,15 +105,15 @@ impl View {
         }
     }
 
-    /// One more usage line; the oldest one goes where there are too many.
-    pub fn keep(&mut self, entry: UsageEntry) {
+    /// Adds a usage line; removes the oldest one if there are too many.
+    pub fn push(&mut self, entry: UsageEntry) {
         self.lines.push_back(entry);
-        while self.lines.len() > KEPT {
+        while self.lines.len() > MOST_LINES {
             self.lines.pop_front();
         }
     }
 
-    /// Draws everything, and gives the first session that is shown: scrolling ends at the last one.
+    /// Draws everything; returns the index of the first session shown. Scrolling ends at the last one.
     pub fn render(&self, area: Rect, buffer: &mut Buffer) -> usize {
         let (lines, first) = self.lines_for(area);
         for (line, y) in lines.iter().zip(area.y..area.bottom()) {
@@ -169,7 +168,7 @@ impl View {
         ]
     }
 
-    /// The card and the limits beside each other, the rest below.
+    /// The card and the limits side by side, the rest below.
     fn full(
         &self,
         report: &StatusReport,
@@ -196,7 +195,7 @@ impl View {
     }
 }
 
-/// Columns between two parts that are beside each other.
+/// Columns between two sections side by side.
 const GUTTER: usize = 2;
 
 fn beside(left: Vec<Line<'static>>, right: Vec<Line<'static>>, width: usize) -> Vec<Line<'static>> {
@@ -212,7 +211,7 @@ fn beside(left: Vec<Line<'static>>, right: Vec<Line<'static>>, width: usize) -> 
     (0..rows).map(|_| both((left.next().unwrap_or_default(), right.next().unwrap_or_default()))).collect()
 }
 
-/// Takes out of a cell what is not seen there: names come from files that others may have written.
+/// Removes invisible characters from a cell: names come from files that other programs wrote.
 fn harmless(cell: &mut Cell) {
     if !cell.symbol().is_ascii() {
         let seen = visible(cell.symbol());

@@ -1,7 +1,8 @@
-//! Gathers what `doctor` judges. Changes nothing, and comes to an end whatever the file system and the daemon do.
+//! Collects the facts that `doctor` judges. Changes nothing, and always ends: each wait on the file system or the
+//! daemon has a limit.
 //!
-//! While a daemon holds the lock no Discord client is spoken to, because a connection could cost the daemon its own.
-//! Without one a socket is tried and closed again, before the first byte.
+//! While a daemon holds the lock, no Discord client is connected to, because that could cost the daemon its own
+//! connection. Without a daemon a socket is connected to and closed before the first byte.
 //! Read next: [`crate::core::doctor`], which judges.
 
 use std::fs;
@@ -39,12 +40,12 @@ use crate::io::paths::Environment;
 use crate::io::state;
 
 /// How long a file system or a service manager may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Larger files are no records.
+/// Larger files are not lock records, in bytes.
 const LARGEST_RECORD: u64 = 64 * 1024;
 
-/// Everything that can be found out.
+/// All facts.
 ///
 /// # Errors
 /// The system refused something basic.
@@ -54,10 +55,10 @@ pub(super) fn gather(places: &Places) -> Result<Facts, Failure> {
     let daemon = match client::ask_daemon(&places.state, &places.environment, &Verb::Status)? {
         Contact::Reply(reply) => match reply.status {
             Some(status) => running(*status),
-            None => unresponsive(&places.state, "it does not tell its status".to_owned()),
+            None => unresponsive(&places.state, "its answer has no status".to_owned()),
         },
         Contact::Unresponsive(error) => unresponsive(&places.state, error.to_string()),
-        Contact::Nobody => {
+        Contact::NotRunning => {
             let paused_until = state::read_pause(&places.state).filter(|until| *until > now);
             DaemonState::NotRunning { paused_until }
         }
@@ -102,7 +103,7 @@ pub(super) fn gather(places: &Places) -> Result<Facts, Failure> {
     })
 }
 
-/// An issue with its place; its hint stands elsewhere.
+/// An issue with its file and line; its hint is printed apart.
 fn line(places: &Places, issue: &Issue) -> String {
     places.config.describe(&Issue { hint: None, ..issue.clone() })
 }
@@ -121,7 +122,7 @@ fn running(status: StatusReport) -> DaemonState {
     })
 }
 
-/// As Linux tells it of the file that a process runs; elsewhere it is not known.
+/// Whether the program's file was replaced while the process runs. Only Linux reports that.
 fn is_replaced(pid: u32) -> bool {
     fs::read_link(format!("/proc/{pid}/exe"))
         .is_ok_and(|program| program.to_string_lossy().ends_with(" (deleted)"))
@@ -133,12 +134,13 @@ fn unresponsive(state: &Path, cause: String) -> DaemonState {
 
 fn home(home: &Home) -> HomeFacts {
     let owned = home.clone();
-    let surveyed = within(PATIENCE, move || intake::survey(&owned));
+    let surveyed = within(TIMEOUT, move || intake::survey(&owned));
     let (sessions, databases) = surveyed.unwrap_or((Sessions::Silent, Vec::new()));
     HomeFacts { agent: home.agent, path: home.path.display().to_string(), sessions, databases }
 }
 
-/// The agents' own servers, where they are to be listened to. Nothing is said to them; a daemon has its own word.
+/// The agents' own servers, if they are to be listened to. Nothing is sent to them; if a daemon runs, its report
+/// counts.
 fn live(places: &Places, daemon: &DaemonState) -> Result<Vec<LiveFacts>, Failure> {
     let mut found = Vec::new();
     for home in &places.homes {
@@ -146,22 +148,22 @@ fn live(places: &Places, daemon: &DaemonState) -> Result<Vec<LiveFacts>, Failure
         let is_wanted = places.effective.settings.sources.of(agent).is_live;
         let Some(live) = agent.spec().live.as_ref().filter(|_| is_wanted) else { continue };
         let socket = home.path.join(live.socket);
-        let told = match daemon {
+        let reported = match daemon {
             DaemonState::Running(running) => running.problems.iter().find(|text| text.contains(live.key)),
             _ => None,
         };
-        let there = match told {
+        let state = match reported {
             Some(problem) => LiveFound::Unfit(problem.clone()),
             None => look(&socket)?,
         };
-        found.push(LiveFacts { agent, socket: socket.display().to_string(), found: there });
+        found.push(LiveFacts { agent, socket: socket.display().to_string(), found: state });
     }
     Ok(found)
 }
 
 #[cfg(unix)]
 fn look(socket: &Path) -> Result<LiveFound, Failure> {
-    Ok(match reach(socket, PATIENCE)? {
+    Ok(match reach(socket, TIMEOUT)? {
         Some(Ok(stream)) => match crate::io::user::check_peer(&stream) {
             Ok(()) => LiveFound::Listens,
             Err(error) => LiveFound::Unfit(error.to_string()),
@@ -185,7 +187,7 @@ fn watch_limits() -> Option<WatchLimits> {
     Some(WatchLimits { watches, instances, is_one_free: is_watcher_free() })
 }
 
-/// One watcher is made and closed again.
+/// Creates one watcher and closes it.
 #[cfg(target_os = "linux")]
 fn is_watcher_free() -> bool {
     use rustix::fs::inotify;
@@ -213,34 +215,34 @@ fn clients(environment: &Environment, wanted: &Clients, may_try: bool) -> Result
     Ok(clients)
 }
 
-/// Whether somebody takes connections there.
+/// Whether a process accepts connections at the socket; `None` if it does not answer in time.
 #[cfg(unix)]
 fn listens(endpoint: &str) -> Result<Option<bool>, Failure> {
-    /// A live socket takes a connection at once.
+    /// A socket with a listener connects at once.
     const CONNECT: Duration = Duration::from_secs(2);
     Ok(match reach(Path::new(endpoint), CONNECT)? {
         Some(Ok(_)) => Some(true),
-        // Its queue is full: somebody is there, and slow.
+        // Its queue is full: a slow process listens.
         Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Some(true),
         Some(Err(_)) => Some(false),
         None => None,
     })
 }
 
-/// Connects to a socket; `None` where nothing came of it in time. Nothing is sent, so it does not count as a connection for
-/// Discord.
+/// Connects to a socket; `None` if that takes longer than `timeout_after`. Nothing is sent, so Discord does not count
+/// it as a connection.
 #[cfg(unix)]
-fn reach(socket: &Path, patience: Duration) -> Result<Option<io::Result<UnixStream>>, Failure> {
-    client::block_on(async { timeout(patience, UnixStream::connect(socket)).await.ok() })
+fn reach(socket: &Path, timeout_after: Duration) -> Result<Option<io::Result<UnixStream>>, Failure> {
+    client::block_on(async { timeout(timeout_after, UnixStream::connect(socket)).await.ok() })
 }
 
-/// A pipe is there only as long as somebody listens.
+/// A pipe exists only while a process listens at it.
 #[cfg(not(unix))]
 fn listens(_: &str) -> Result<Option<bool>, Failure> {
     Ok(None)
 }
 
-/// The login entry, and what others may write to of what it starts.
+/// The login entry, and the first file or folder of it that other users may write to.
 fn login(places: &Places) -> (Login, Option<String>) {
     let is_chosen = places.config.chosen == Chosen::Named;
     let entry =
@@ -249,8 +251,8 @@ fn login(places: &Places) -> (Login, Option<String>) {
             Err(failure) => return (Login::Unknown { cause: failure.message }, None),
         };
     let machine = ThisMachine { home: entry.folders.home.clone(), state: places.state.to_owned() };
-    let Some(registration) = within(PATIENCE, move || autostart::registered(&entry, &machine)) else {
-        let cause = "the system does not say what login starts".to_owned();
+    let Some(registration) = within(TIMEOUT, move || autostart::registered(&entry, &machine)) else {
+        let cause = "the system does not report what login starts".to_owned();
         return (Login::Unknown { cause }, None);
     };
     let Registration { kind, place, command, state, hint } = registration;
@@ -274,7 +276,7 @@ fn exposed(path: &Path) -> Option<std::path::PathBuf> {
     crate::io::user::exposed(path)
 }
 
-/// The folders of a user are closed to others there.
+/// On this system a user's folders are closed to others.
 #[cfg(not(unix))]
 fn exposed(_: &Path) -> Option<std::path::PathBuf> {
     None
@@ -349,7 +351,7 @@ fn is_ours(_: &fs::Metadata) -> bool {
     true
 }
 
-/// By the access bits: nothing is written to find out.
+/// Checks the access bits; nothing is written.
 #[cfg(unix)]
 fn is_writable(folder: &Path) -> bool {
     use rustix::fs::Access;
@@ -361,7 +363,7 @@ fn is_writable(folder: &Path) -> bool {
     fs::metadata(folder).is_ok_and(|metadata| !metadata.permissions().readonly())
 }
 
-/// The result of `work`, unless the system keeps it longer than `deadline`; its thread then ends with the process.
+/// The result of `work`; `None` if it takes longer than `deadline`. Its thread then ends with the process.
 fn within<T: Send + 'static>(deadline: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, result) = mpsc::channel();
     std::thread::spawn(move || sender.send(work()));

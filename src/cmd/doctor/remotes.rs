@@ -1,4 +1,4 @@
-//! Tries each remote's command once, as the daemon does, until it says who it is.
+//! Runs each remote's command once, as the daemon does, until its hello has come.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::core::doctor::remotes::RemoteFacts;
 use crate::core::remote::{Ending, Link, RemoteState};
 use crate::core::settings::Remote;
 use crate::error::Failure;
-use crate::host::remotes::process::{Process, What};
+use crate::host::remotes::process::{Process, ProcessEvent};
 use crate::io::clock;
 
-/// How long one may take to say who it is.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the hello may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long its command may take to end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What came of it, in the order of the settings.
+/// The result for each remote, in the order of the settings.
 ///
 /// # Errors
 /// The system refused something basic.
@@ -43,26 +43,26 @@ pub(super) fn tried(remotes: &[Remote]) -> Result<Vec<RemoteFacts>, Failure> {
 async fn one(remote: &Remote) -> RemoteFacts {
     let mut link = Link::new(&remote.name, &remote.command, 0);
     link.tick(clock::now());
-    let (sender, mut heard) = mpsc::channel(1);
+    let (sender, mut messages) = mpsc::channel(1);
     match Process::start(&remote.command, 0, sender) {
         Ok(process) => {
             let hearing = async {
-                while let Some(heard) = heard.recv().await {
+                while let Some(message) = messages.recv().await {
                     let now = clock::now();
-                    match heard.what {
-                        What::Line(line) => drop(link.line(now, &line, &mut |_| {})),
-                        What::Endless => drop(link.endless(now)),
-                        What::Slowed => {}
-                        What::Ended(ending) => link.ended(now, &ending),
+                    match message.event {
+                        ProcessEvent::Line(line) => drop(link.line(now, &line, &mut |_| {})),
+                        ProcessEvent::Endless => drop(link.endless(now)),
+                        ProcessEvent::Slowed => {}
+                        ProcessEvent::Ended(ending) => link.ended(now, &ending),
                     }
                     if link.report().state != RemoteState::Connecting {
                         return;
                     }
                 }
             };
-            // It may say nothing at all.
-            let _ = timeout(PATIENCE, hearing).await;
-            // Somebody who does not end is ended with this process.
+            // There may be no hello at all.
+            let _ = timeout(TIMEOUT, hearing).await;
+            // A command that does not end is killed with this process.
             let _ = timeout(FAREWELL, process.end()).await;
         }
         Err(error) => {

@@ -1,4 +1,4 @@
-//! One recorded file, handed out line by line with the time of each, without holding more than a chunk of it.
+//! Reads one recorded file line by line with the time of each, and holds no more than a chunk of it.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -20,10 +20,10 @@ use super::files::{Recorded, home_folder};
 
 const CHUNK: usize = 256 << 10;
 
-/// A recorded session at what it says next.
+/// A recorded session at its next line, record or row.
 #[derive(Debug)]
 pub(super) struct Feed {
-    /// The time of what comes next, never before that of what came before it.
+    /// The time of the next one, never before the one before.
     pub(super) at: Timestamp,
     pub(super) file: SessionFile,
     source: Source,
@@ -31,10 +31,10 @@ pub(super) struct Feed {
 
 #[derive(Debug)]
 enum Source {
-    /// A file, and the rows that add to it.
+    /// A file, and database rows that add to it.
     Lines(Box<Lines>, VecDeque<KeptRow>),
-    /// What documents or rows say that was not taken yet, in order.
-    Told(VecDeque<Parsed>),
+    /// The records of documents or rows that are not taken yet, in order.
+    Records(VecDeque<Parsed>),
 }
 
 /// A row of a database that adds to a file.
@@ -52,58 +52,58 @@ struct Lines {
     agent: Agent,
     reader: Unpacked,
     buffer: Vec<u8>,
-    /// What is in the buffer and was not taken yet.
+    /// The part of the buffer that is not taken yet.
     from: usize,
     to: usize,
     over: bool,
 }
 
 impl Feed {
-    /// Opens what was recorded; `None` when nothing in it has a time.
+    /// Opens a recording; `None` if nothing in it has a time.
     pub(super) fn open(recorded: &Recorded) -> std::io::Result<Option<Self>> {
         let Recorded { path, agent, home, documents, listed, .. } = recorded;
         let mut file = SessionFile::new(*agent, Arc::clone(home), Timestamp::MIN);
         file.locate(path);
         noted_folder(*agent, path).iter().for_each(|folder| file.works_in(folder));
         let source = if let Some(listed) = listed {
-            Source::Told(told_of(path, listed, *agent)?.into())
+            Source::Records(records_of_session(path, listed, *agent)?.into())
         } else if documents.is_empty() {
             let rows = recorded.head.as_ref().map(|head| rows_beside(path, &head.id, *agent));
             Source::Lines(Box::new(Lines::open(path, *agent)?), rows.unwrap_or_default())
         } else {
-            Source::Told(told(documents, *agent)?.into())
+            Source::Records(records(documents, *agent)?.into())
         };
         let mut feed = Self { at: Timestamp::MIN, file, source };
         let any = feed.look()?;
         Ok(any.then_some(feed))
     }
 
-    /// Feeds what comes next to the session and looks at what comes after it; false at the end.
+    /// Feeds the next line, record or row to the session and finds the one after it; false at the end.
     pub(super) fn step(&mut self) -> std::io::Result<bool> {
         let more = match &mut self.source {
             Source::Lines(lines, rows) if rows.is_empty() => lines.step(&mut self.file)?,
             Source::Lines(lines, rows) => {
                 let (any, at) = lines.look()?;
-                // A row comes with the line before it.
+                // A row without a time comes with the line before it.
                 let is_due =
                     |row: &mut KeptRow| !any || at.is_some_and(|at| row.at.is_none_or(|row| row <= at));
                 match rows.pop_front_if(is_due) {
                     Some(row) => {
-                        row.tell(&mut self.file);
+                        row.feed(&mut self.file);
                         any || !rows.is_empty()
                     }
                     None => lines.step(&mut self.file)? || !rows.is_empty(),
                 }
             }
-            Source::Told(told) => {
-                told.pop_front().into_iter().for_each(|parsed| self.file.take(parsed));
+            Source::Records(records) => {
+                records.pop_front().into_iter().for_each(|parsed| self.file.take(parsed));
                 true
             }
         };
         if more { self.look() } else { Ok(false) }
     }
 
-    /// Finds the time of what comes next. A line without one, or torn, happens with the line before it.
+    /// Finds the time of the next one. A line without a time, or a torn one, has the time of the line before it.
     fn look(&mut self) -> std::io::Result<bool> {
         let (any, time) = match &mut self.source {
             Source::Lines(lines, rows) => {
@@ -111,7 +111,7 @@ impl Feed {
                 let row = rows.front().and_then(|row| row.at);
                 (any || !rows.is_empty(), if any { [time, row].into_iter().flatten().min() } else { row })
             }
-            Source::Told(told) => (!told.is_empty(), told.front().and_then(Parsed::at)),
+            Source::Records(records) => (!records.is_empty(), records.front().and_then(Parsed::at)),
         };
         self.at = time.map_or(self.at, |time| self.at.max(time));
         Ok(any)
@@ -119,17 +119,17 @@ impl Feed {
 }
 
 impl KeptRow {
-    fn tell(&self, file: &mut SessionFile) {
+    fn feed(&self, file: &mut SessionFile) {
         let cells: Vec<_> = self.values.iter().map(Value::cell).collect();
         file.row(&Row { table: self.table, key: &self.key, cells: &cells, at: self.at });
     }
 }
 
-/// Keeps rows for later.
+/// Collects rows for later.
 #[derive(Debug, Default)]
-struct Keeper(Vec<KeptRow>);
+struct RowBuffer(Vec<KeptRow>);
 
-impl Takes for Keeper {
+impl Takes for RowBuffer {
     fn row(&mut self, row: &Row<'_>) {
         let values = row.cells.iter().map(|cell| Value::from(*cell)).collect();
         self.0.push(KeptRow { at: row.at, table: row.table, key: row.key.to_owned(), values });
@@ -140,14 +140,14 @@ impl Takes for Keeper {
     }
 }
 
-/// The rows that the databases of its home add to a session's file, in the order of their times. A database that cannot be
-/// read adds nothing.
+/// The rows that the databases of its home add to a session's file, in the order of their times; none if a database
+/// cannot be read.
 fn rows_beside(path: &Path, session: &str, agent: Agent) -> VecDeque<KeptRow> {
     let layout = &agent.spec().layout;
     let (Some(databases), Some(home)) = (layout.databases.as_ref(), home_folder(agent, path)) else {
         return VecDeque::new();
     };
-    let mut rows = Keeper::default();
+    let mut rows = RowBuffer::default();
     for path in databases_in(agent, home) {
         let Ok(Some(database)) = Database::open(&path, databases) else { continue };
         if let Some(schema) = database.schema_beside_files() {
@@ -159,17 +159,17 @@ fn rows_beside(path: &Path, session: &str, agent: Agent) -> VecDeque<KeptRow> {
     rows.0.into()
 }
 
-/// Takes what a parser tells of rows.
+/// Collects what a parser makes of rows.
 #[derive(Debug)]
-struct Hearer {
+struct Collector {
     parser: Box<dyn Parser>,
-    told: Vec<Parsed>,
+    records: Vec<Parsed>,
 }
 
-impl Takes for Hearer {
+impl Takes for Collector {
     fn row(&mut self, row: &Row<'_>) {
-        let Self { parser, told } = self;
-        parser.row(row, &mut |parsed| told.push(parsed));
+        let Self { parser, records } = self;
+        parser.row(row, &mut |parsed| records.push(parsed));
     }
 
     fn asks(&mut self) -> Vec<String> {
@@ -177,22 +177,26 @@ impl Takes for Hearer {
     }
 }
 
-/// What the rows of a session say, in the order of its times.
-fn told_of(path: &Path, listed: &Listed, agent: Agent) -> std::io::Result<Vec<Parsed>> {
+/// The records of a session's rows, in the order of their times.
+fn records_of_session(path: &Path, listed: &Listed, agent: Agent) -> std::io::Result<Vec<Parsed>> {
     let Some(databases) = agent.spec().layout.databases.as_ref() else { return Ok(Vec::new()) };
     Database::open(path, databases)?
-        .map_or_else(|| Ok(Vec::new()), |database| told_by(&database, listed, agent))
+        .map_or_else(|| Ok(Vec::new()), |database| records_from(&database, listed, agent))
 }
 
-/// The same of a database at hand.
-pub(super) fn told_by(database: &Database, listed: &Listed, agent: Agent) -> std::io::Result<Vec<Parsed>> {
-    let mut hearer = Hearer { parser: (agent.spec().parser)(), told: Vec::new() };
-    database.read(listed, &mut Cursors::default(), &mut hearer)?;
-    let held = hearer.parser.settle();
+/// [`records_of_session`] with an open database.
+pub(super) fn records_from(
+    database: &Database,
+    listed: &Listed,
+    agent: Agent,
+) -> std::io::Result<Vec<Parsed>> {
+    let mut collector = Collector { parser: (agent.spec().parser)(), records: Vec::new() };
+    database.read(listed, &mut Cursors::default(), &mut collector)?;
+    let held = collector.parser.settle();
     if !matches!(held, Parsed::Line { fact: Fact::Alive, .. }) {
-        hearer.told.push(held);
+        collector.records.push(held);
     }
-    Ok(in_order(hearer.told))
+    Ok(in_order(collector.records))
 }
 
 impl Lines {
@@ -201,7 +205,7 @@ impl Lines {
         Ok(Self { agent, reader, buffer: vec![0; CHUNK], from: 0, to: 0, over: false })
     }
 
-    /// Feeds the next line to the file's session; false at the end.
+    /// Feeds the next line to the session; false at the end.
     fn step(&mut self, file: &mut SessionFile) -> std::io::Result<bool> {
         loop {
             let rest = self.buffer.get(self.from..self.to).unwrap_or_default();
@@ -227,7 +231,7 @@ impl Lines {
         Ok((!next.is_empty(), source::line_time(agent, next)))
     }
 
-    /// The next line with its end; of a long one at least the first `most` bytes.
+    /// The next line with its line break; of a long line at least the first `most` bytes.
     fn ahead(&mut self, most: usize) -> std::io::Result<&[u8]> {
         loop {
             let rest = self.buffer.get(self.from..self.to).unwrap_or_default();
@@ -253,10 +257,10 @@ impl Lines {
     }
 }
 
-/// What all documents of a session say, in the order of its times.
-pub(super) fn told(documents: &[PathBuf], agent: Agent) -> std::io::Result<Vec<Parsed>> {
+/// The records of all documents of a session, in the order of their times.
+pub(super) fn records(documents: &[PathBuf], agent: Agent) -> std::io::Result<Vec<Parsed>> {
     let mut parser = (agent.spec().parser)();
-    let mut told = Vec::new();
+    let mut records = Vec::new();
     let (heads, others): (Vec<_>, Vec<_>) =
         documents.iter().partition(|path| agent.spec().layout.is_head(path));
     for path in heads.into_iter().chain(others) {
@@ -264,7 +268,7 @@ pub(super) fn told(documents: &[PathBuf], agent: Agent) -> std::io::Result<Vec<P
         if agent.spec().layout.documents.as_ref().is_some_and(|documents| (documents.grows)(path)) {
             let mut lines = LineBuffer::default();
             let mut line = |line: Line<'_>| {
-                read_line(agent, parser.as_mut(), line, |_, parsed| told.push(parsed));
+                read_line(agent, parser.as_mut(), line, |_, parsed| records.push(parsed));
             };
             each_chunk(path, |bytes| lines.push(bytes, &mut line))?;
             lines.end(line);
@@ -272,15 +276,15 @@ pub(super) fn told(documents: &[PathBuf], agent: Agent) -> std::io::Result<Vec<P
         }
         let mut bytes = Vec::new();
         Unpacked::open(path)?.take(LARGEST_DOCUMENT).read_to_end(&mut bytes)?;
-        parser.document(&path.to_string_lossy(), &bytes, &mut |parsed| told.push(parsed));
+        parser.document(&path.to_string_lossy(), &bytes, &mut |parsed| records.push(parsed));
     }
-    Ok(in_order(told))
+    Ok(in_order(records))
 }
 
-/// What has no time happened with what was said before it.
-fn in_order(told: Vec<Parsed>) -> Vec<Parsed> {
+/// Sorts records by time. A record without a time has that of the record before it.
+fn in_order(records: Vec<Parsed>) -> Vec<Parsed> {
     let mut at = Timestamp::MIN;
-    let mut timed: Vec<_> = told
+    let mut timed: Vec<_> = records
         .into_iter()
         .map(|parsed| {
             at = parsed.at().unwrap_or(at);

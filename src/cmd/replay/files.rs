@@ -1,4 +1,4 @@
-//! Which files a replay reads: those named, those in folders named, and whose each is.
+//! Finds the files of a replay: those named and those in folders named, and the agent of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -16,9 +16,9 @@ use crate::io::database::{Database, Listed};
 use crate::io::real_path::real;
 use crate::io::unpacked::Unpacked;
 
-use super::feed::{told, told_by};
+use super::feed::{records, records_from};
 
-/// How much of a file is looked at to recognise it. First lines are below 64 KB.
+/// How much of a file is read to recognise it, in bytes. First lines are below 64 KB.
 const HEAD: u64 = 256 << 10;
 
 fn example() -> String {
@@ -26,7 +26,7 @@ fn example() -> String {
     format!("a session file is a .jsonl file such as those in {folder}")
 }
 
-/// Where session files are as a rule.
+/// The usual folders of session files.
 fn folders() -> impl Iterator<Item = String> {
     Agent::ALL.into_iter().filter_map(|agent| {
         let Spec { homes, layout, .. } = agent.spec();
@@ -40,9 +40,9 @@ fn folders() -> impl Iterator<Item = String> {
 #[derive(Debug, Clone)]
 pub(super) struct Recorded {
     pub(super) path: PathBuf,
-    /// The documents that it is written as, where it is; `path` is the first of them.
+    /// Its documents, if the session is written as documents; `path` is the first of them.
     pub(super) documents: Vec<PathBuf>,
-    /// Which session of the database at `path` it is, where that is one.
+    /// Its session in the database at `path`, if that is a database.
     pub(super) listed: Option<Listed>,
     pub(super) agent: Agent,
     pub(super) home: Arc<str>,
@@ -53,9 +53,9 @@ pub(super) struct Recorded {
 /// A path that could not be replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Which.
+    /// The path.
     pub path: PathBuf,
-    /// Why, for people.
+    /// Why, for the user.
     pub reason: String,
     /// What to do.
     pub hint: Option<String>,
@@ -114,7 +114,7 @@ pub(super) fn find(agents: &[Agent], paths: &[PathBuf]) -> (Vec<Recorded>, Vec<P
     (joined(without_superseded(found)), problems)
 }
 
-/// What a home's database has was copied there from its documents.
+/// Removes documents whose session is also in the home's database, which copied them.
 fn without_superseded(mut found: Vec<Recorded>) -> Vec<Recorded> {
     let of_database = |recorded: &Recorded| Some((recorded.agent, recorded.listed.as_ref()?.id.clone()));
     let listed: BTreeSet<_> = found.iter().filter_map(of_database).collect();
@@ -126,7 +126,7 @@ fn without_superseded(mut found: Vec<Recorded>) -> Vec<Recorded> {
     found
 }
 
-/// The documents of one session are one recording.
+/// Joins the documents of one session to one recording.
 fn joined(found: Vec<Recorded>) -> Vec<Recorded> {
     let mut sessions: BTreeMap<(Agent, Arc<str>, String), usize> = BTreeMap::new();
     let mut all: Vec<Recorded> = Vec::new();
@@ -160,7 +160,7 @@ fn collect(
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
-        // Links are not followed, so that no folder is walked for ever.
+        // Links are not followed, so that no folder is walked in a circle.
         let kind = entry.file_type()?;
         if kind.is_dir() {
             if let Err(error) = collect(agents, &path, files, problems) {
@@ -195,7 +195,7 @@ fn recognise_of(agents: &[Agent], path: &Path) -> std::io::Result<Vec<Recorded>>
     recognise_file(agents, path, &start).map(|recorded| recorded.into_iter().collect())
 }
 
-/// The sessions in a database of whichever agent it is.
+/// The sessions in a database of any of the agents.
 fn sessions_in(agents: &[Agent], path: &Path) -> std::io::Result<Vec<Recorded>> {
     let mut refused = None;
     for agent in agents.iter().copied() {
@@ -210,8 +210,8 @@ fn sessions_in(agents: &[Agent], path: &Path) -> std::io::Result<Vec<Recorded>> 
         };
         let mut found = Vec::new();
         for listed in database.sessions(i64::MIN, true)? {
-            let told = told_by(&database, &listed, agent)?;
-            let first_at = told.first().and_then(Parsed::at).unwrap_or(Timestamp::MIN);
+            let records = records_from(&database, &listed, agent)?;
+            let first_at = records.first().and_then(Parsed::at).unwrap_or(Timestamp::MIN);
             let home = path.parent().unwrap_or(path).to_string_lossy().into();
             let (path, documents) = (path.to_owned(), Vec::new());
             found.push(Recorded { path, documents, listed: Some(listed), agent, home, first_at, head: None });
@@ -228,7 +228,7 @@ fn recognise_file(agents: &[Agent], path: &Path, start: &[u8]) -> std::io::Resul
     };
     if let Some(agent) = agents.iter().copied().find(is_one) {
         let documents = vec![path.to_owned()];
-        let first_at = told(&documents, agent)?.first().and_then(Parsed::at).unwrap_or(Timestamp::MIN);
+        let first_at = records(&documents, agent)?.first().and_then(Parsed::at).unwrap_or(Timestamp::MIN);
         let (path, home) = (path.to_owned(), home_of(agent, path));
         return Ok(Some(Recorded { path, documents, listed: None, agent, home, first_at, head: None }));
     }
@@ -243,13 +243,13 @@ fn recognise_file(agents: &[Agent], path: &Path, start: &[u8]) -> std::io::Resul
     Ok(Some(Recorded { path, documents, listed: None, agent, home, first_at, head: file.head() }))
 }
 
-/// The agent's home that a session file lies in; where there is none, its own folder stands for it.
+/// The agent's home that a session file is in; without one, the file's folder.
 fn home_of(agent: Agent, path: &Path) -> Arc<str> {
     let home = home_folder(agent, path).or_else(|| path.parent()).unwrap_or(path);
     home.to_string_lossy().into()
 }
 
-/// The agent's home that a session file lies in.
+/// The agent's home that a session file is in.
 pub(super) fn home_folder(agent: Agent, path: &Path) -> Option<&Path> {
     let trees = || agent.spec().layout.sessions();
     let is_root =

@@ -1,4 +1,4 @@
-//! Whose history a recorded file has copied: the rows of those files, wherever they are.
+//! Finds the files whose history a recorded file has copied, and their rows.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use crate::core::source::Agent;
 use crate::core::source::relatives::Neighbours;
 use crate::io::intake::{helper_files, session_files};
 
-/// The files that were given, and those that lie around them.
+/// The given files, and the files around them.
 #[derive(Debug)]
 pub(super) struct Lineage<'a> {
     given: &'a [Recorded],
     by_path: BTreeMap<(Agent, &'a Path), &'a Recorded>,
     by_session: BTreeMap<(Agent, &'a str), Vec<&'a Recorded>>,
     by_first_line: BTreeMap<(Agent, &'a str), Vec<&'a Recorded>>,
-    /// What is in a home (`true`), or in a folder.
+    /// The session files in a home (`true`) or in a folder (`false`).
     listed: BTreeMap<(Agent, bool, PathBuf), Vec<PathBuf>>,
 }
 
@@ -41,15 +41,15 @@ impl<'a> Lineage<'a> {
         this
     }
 
-    /// The rows that answer what `child` has asked for. A file that cannot be read has none to offer.
+    /// The rows that `child` asks for; none for a file that cannot be read.
     pub(super) fn answer(&mut self, child: &Recorded, wanted: &LineageRequest) -> Vec<Vec<UsageRow>> {
         let relatives = child.agent.spec().relatives;
         relatives.answer(&child.path, wanted, &mut Around { lineage: self, child })
     }
 
-    /// The files with this session's id in their names, in the home of `child`, else in a folder above it.
+    /// The files with this session's id in their names, in the home of `child`, or else in a folder above it.
     fn beside(&mut self, child: &Recorded, id: &str) -> Vec<PathBuf> {
-        /// A sub-agent's file lies so much deeper than its session's at most.
+        /// A sub-agent's file is at most so many folders below its session's.
         const ABOVE: usize = 5;
         let layout = &child.agent.spec().layout;
         let above = child.path.ancestors().skip(1).take(ABOVE).map(|folder| (folder, false));
@@ -78,7 +78,7 @@ impl<'a> Lineage<'a> {
     }
 }
 
-/// The rows of the files of a session's helpers, which lie beside it.
+/// The rows of the files of a session's helpers, which are beside it.
 pub(super) fn helpers(session: &Recorded) -> Vec<Vec<UsageRow>> {
     let files = helper_files(session.agent, &session.path);
     files.iter().filter_map(|path| rows(session.agent, path).ok()).collect()
@@ -91,7 +91,7 @@ struct Around<'l, 'a> {
 }
 
 impl Around<'_, '_> {
-    /// The paths of these files, without the child's.
+    /// The paths of these files except the child's.
     fn besides<'f>(&self, files: impl IntoIterator<Item = &'f Recorded>) -> Vec<PathBuf> {
         let paths = files.into_iter().map(|file| &file.path);
         paths.filter(|path| **path != self.child.path).cloned().collect()
@@ -104,7 +104,7 @@ impl Around<'_, '_> {
 }
 
 impl Neighbours for Around<'_, '_> {
-    /// Those that were given, else those that lie where the agent has them.
+    /// Given files, or else those where the agent has them.
     fn of_session(&mut self, id: &str) -> Vec<PathBuf> {
         let files = self.given_of(id);
         if files.is_empty() { self.lineage.beside(self.child, id) } else { files }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn only_files_that_may_be_relatives_are_looked_at() {
+    fn only_files_that_may_be_relatives_are_candidates() {
         let mut given: Vec<_> = (0..1_000)
             .map(|number| {
                 let (path, id) = (format!("/none/{number}"), number.to_string());

@@ -1,6 +1,6 @@
-//! An engine in a time of its own: events come when the driver says, deadlines pass in between.
+//! Drives an engine through recorded time: the caller says when events come, and deadlines pass in between.
 //!
-//! The sink is a terminal that takes every card at once, so what comes out is what would have been shown.
+//! The sink is a terminal that takes every card at once, so the output is what would have been shown.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::core::time::{Now, elapsed};
 use crate::core::timer::Timer;
 use crate::host::drive::{Drive, Folders};
 
-/// Deadlines that are due at one moment are few; more than this would be a loop.
+/// Few deadlines are due at one moment; more than this would be an endless loop.
 const DEADLINES_AT_ONCE: usize = 10_000;
 
-/// Drives an engine through recorded time.
+/// An engine with its own clock.
 #[derive(Debug)]
 pub struct Stage {
     drive: Drive,
@@ -26,7 +26,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A stage whose time begins at `from`.
+    /// An engine whose clock begins at `from`.
     pub fn new(settings: Settings, zone: TimeZone, from: Timestamp) -> Self {
         let now = Now { mono: Duration::ZERO, wall: from };
         let publisher = Publisher::new(0, &settings).with_terminal(now);
@@ -41,13 +41,13 @@ impl Stage {
         self.now.wall = self.now.wall.max(to);
     }
 
-    /// Something happens now.
+    /// Passes an input at the present time.
     pub fn input(&mut self, input: Input, out: &mut dyn FnMut(Event)) {
         self.drive.take(self.now, [input]);
         self.drain(out);
     }
 
-    /// Shows what the publish intervals still hold back, and ends every session.
+    /// Sends the cards that the publish intervals hold back, and ends every session.
     pub fn finish(&mut self, out: &mut dyn FnMut(Event)) {
         let end = self.now.mono.saturating_add(Duration::from_secs(60));
         self.pass(end, |timer| timer == Timer::Publish, out);

@@ -1,11 +1,11 @@
-//! Offers to listen to WSL, where Windows has it: the lines to add, as nobody but the user knows what is installed there.
+//! Offers to listen to WSL on Windows: prints the settings lines to add. Only the user knows what is installed there.
 
 use std::process::{Command, Stdio};
 
 use crate::core::remote::wsl;
 use crate::host::Places;
 
-/// What to say; nothing where there is no WSL, or somebody is listened to already.
+/// The message; `None` if there is no WSL, or if remotes are set already.
 pub(super) fn offer(places: &Places) -> Option<String> {
     if !cfg!(windows) || !places.effective.settings.remotes.is_empty() {
         return None;

@@ -1,6 +1,6 @@
-//! The line for a status bar, in the form that each kind of bar reads.
+//! The line for a status bar, in each bar's format.
 //!
-//! Read next: [`crate::core::bar`], what is in it.
+//! Read next: [`crate::core::bar`], the content.
 
 use std::fmt::Write as _;
 
@@ -18,14 +18,14 @@ use crate::core::template::Template;
 use crate::core::time::clock;
 use crate::core::usage::Triplet;
 
-/// More sessions than that are a number in a tooltip.
+/// How many sessions a tooltip lists; of the others it has the number.
 const SESSIONS: usize = 8;
 
-/// Colours where the bar's own one would not do, as i3bar and tmux both read them.
+/// The colours of low limits, in the form that i3bar and tmux both read.
 const LOW: &str = "#e5a50a";
 const CRITICAL: &str = "#e01b24";
 
-/// What a bar reads.
+/// The format that a bar reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BarForm {
     /// The line alone.
@@ -36,20 +36,20 @@ pub enum BarForm {
     I3blocks,
     /// The line in tmux's format language.
     Tmux,
-    /// A JSON object with all that there is to say.
+    /// A JSON object with all fields.
     Json,
 }
 
-/// How the user wants the line.
+/// The user's choices for the line.
 #[derive(Debug, Clone)]
 pub struct BarLook {
-    /// What reads it.
+    /// The format.
     pub form: BarForm,
-    /// The words.
+    /// The template of the line.
     pub template: Template,
-    /// Of one agent alone.
+    /// The only agent to show; `None` for all.
     pub agent: Option<Agent>,
-    /// Whether low limits have colours.
+    /// Whether low limits are coloured.
     pub colour: bool,
 }
 
@@ -82,7 +82,7 @@ struct Whole<'a> {
     limits: Option<&'a LimitsReport>,
 }
 
-/// The line, with its end. It stays the same for as long as nothing in it changes, whatever the time.
+/// The line, with its line break. It does not change with time alone.
 pub fn bar(report: &StatusReport, look: &BarLook, zone: &TimeZone) -> String {
     let bar = Bar::new(report, &look.template, look.agent, zone, |value| look.form.escaped(value));
     let colour = bar.colour().filter(|_| look.colour);
@@ -117,12 +117,12 @@ pub fn bar(report: &StatusReport, look: &BarLook, zone: &TimeZone) -> String {
 }
 
 fn json(value: &impl Serialize) -> String {
-    // Plain data always becomes JSON.
+    // Serialising plain data cannot fail.
     serde_json::to_string(value).unwrap_or_default()
 }
 
 impl BarForm {
-    /// A value that means nothing else in the bar's language.
+    /// The value, escaped for the bar's language.
     fn escaped(self, value: &str) -> String {
         match self {
             Self::Plain | Self::I3blocks | Self::Json => value.to_owned(),
@@ -143,7 +143,7 @@ impl Bar<'_> {
     }
 }
 
-/// All limits and the freshest sessions. Times are clock times, which do not change by themselves.
+/// All limits and the newest sessions. Times are clock times, which do not change by themselves.
 fn tooltip(report: &StatusReport, only: Option<Agent>, zone: &TimeZone) -> String {
     let is_meant = |agent: Agent| only.is_none_or(|only| only == agent);
     let mut parts = Vec::new();

@@ -1,6 +1,6 @@
 //! The status report for people, and the card as friends see it.
 //!
-//! Whatever has no fixed length stands at a line's end or on a line of its own, so that the rest fits into any terminal.
+//! Texts without a fixed length are at a line's end or on a line of their own, so that the rest fits into any terminal.
 
 use std::fmt::Write as _;
 
@@ -21,13 +21,13 @@ use crate::core::source::{Agent, Surface};
 use crate::core::time::{ago, clock};
 use crate::core::usage::Triplet;
 
-/// The parts of a bar, as many as Codex draws.
+/// The segments of a bar, as many as Codex draws.
 const SEGMENTS: u16 = 20;
 
-/// The activities' longest word, so that figures stand below each other.
+/// The length of the longest activity word, so that figures are aligned.
 const ACTIVITY: usize = 13;
 
-/// The card with what is only seen on a closer look. Discord shows hover texts on an image alone.
+/// The card with its hover texts and the text of the member list. Discord shows hover texts only on an image.
 pub fn looks(report: &CardReport, now: Timestamp, seen_on_hover: bool) -> String {
     let mut text = card(report, now);
     let _ = writeln!(text, "\nmember list: {}", report.member_list);
@@ -47,7 +47,7 @@ pub fn preview(report: &StatusReport, seen_on_hover: bool) -> String {
         let hint = match report.no_card {
             Some(NoCard::Paused) => "`agent-presence resume` ends the pause",
             Some(NoCard::Hidden) => "the rules are under [[privacy.rule]] in the settings file",
-            Some(NoCard::Settings) => "`agent-presence config check` says what is wrong",
+            Some(NoCard::Settings) => "`agent-presence config check` prints what is wrong",
             _ => "see one with `agent-presence run --demo`",
         };
         return format!("{}\nhint: {hint}\n", no_card(report));
@@ -109,23 +109,23 @@ fn daemon(report: &StatusReport, zone: &TimeZone) -> String {
 pub fn no_card(report: &StatusReport) -> String {
     match report.no_card {
         Some(NoCard::Paused) => "no card: paused".to_owned(),
-        Some(NoCard::Hidden) => "no card: a privacy rule hides the session that is active".to_owned(),
+        Some(NoCard::Hidden) => "no card: a privacy rule hides the active session".to_owned(),
         Some(NoCard::Settings) => {
-            "no card: a mistake in the settings leaves open what is to be hidden; nothing is shown until it is corrected"
+            "no card: because of a mistake in the settings it is not known what to hide; nothing is shown until it is corrected"
                 .to_owned()
         }
         _ => {
-            // Sub-agents and reviews may be active, but are never shown.
+            // Sub-agents and reviews may be active, but are not shown.
             let are_idle = report.sessions.iter().all(|session| session.activity == Activity::Idle);
             let last = report.sessions.iter().filter_map(|session| session.last_event_at).max();
             let last =
                 last.filter(|_| are_idle).map(|at| format!("; the last one was {}", ago(at, report.now)));
-            format!("no card: no session is active{}", last.unwrap_or_default())
+            format!("no card: no active session{}", last.unwrap_or_default())
         }
     }
 }
 
-/// The sessions in their order, but sub-agents below the session that started them.
+/// The sessions in their order, with sub-agents below the session that started them.
 fn families(sessions: &[SessionReport]) -> impl Iterator<Item = &SessionReport> {
     let parent = |session: &SessionReport| {
         let parent = session.parent.as_ref()?;
@@ -173,7 +173,7 @@ fn session_text(session: &SessionReport, now: Timestamp) -> String {
         surface.map(str::to_owned),
         session.context.map(|context| format!("context {}% left", context.remaining_percent)),
         session.counting.then(|| "still counting".to_owned()),
-        session.lower_bound.then(|| "at least: its version writes down too little".to_owned()),
+        session.lower_bound.then(|| "lower bound: this version does not log all usage".to_owned()),
         session.last_event_at.map(|at| ago(at, now)),
     ];
     let details: Vec<String> = details.into_iter().flatten().collect();
@@ -190,8 +190,8 @@ pub(super) fn triplet(tokens: &Triplet, counting: bool) -> String {
     format!("{} tokens", figures(tokens, counting, compact).join(" | "))
 }
 
-/// Whose limits: the home's name, the agent or the family's name, the home where there are several and this one has no
-/// name, the plan.
+/// The owner of the limits: the home's name, the agent or the family's name, the home if there are several and this one
+/// has no name, the plan.
 pub(super) fn owner(limits: &LimitsReport, report: &StatusReport) -> String {
     let mut owner = neutralise(limits.name.as_deref().unwrap_or(limits.agent.card_name()));
     if let Some(host) = &limits.host {
@@ -220,7 +220,7 @@ fn limits_text(limits: &LimitsReport, report: &StatusReport, zone: &TimeZone) ->
         let _ = write!(owner, " (as of {}, {})", clock(at, now, zone), ago(at, now));
     }
     let mut text = format!("  {owner}\n");
-    let told: Vec<(String, String, String)> = limits
+    let windows: Vec<(String, String, String)> = limits
         .windows
         .iter()
         .map(|window| {
@@ -229,17 +229,17 @@ fn limits_text(limits: &LimitsReport, report: &StatusReport, zone: &TimeZone) ->
         })
         .collect();
     let longest = |part: fn(&(String, String, String)) -> &str| {
-        told.iter().map(|line| part(line).chars().count()).max().unwrap_or_default()
+        windows.iter().map(|line| part(line).chars().count()).max().unwrap_or_default()
     };
     let (labels, texts) = (longest(|(label, ..)| label), longest(|(_, text, _)| text));
-    for (label, told, pace) in &told {
-        let line = format!("    {label:labels$} {told:texts$}{pace}");
+    for (label, windows, pace) in &windows {
+        let line = format!("    {label:labels$} {windows:texts$}{pace}");
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text
 }
 
-/// `[█████████████░░░░░░░] 64% left (resets 14:20)`, as Codex itself says it.
+/// `[█████████████░░░░░░░] 64% left (resets 14:20)`, in Codex's own form.
 fn window_text(window: &WindowView, now: Timestamp, zone: &TimeZone) -> String {
     let Some(left) = window.remaining_percent else { return "has reset since".to_owned() };
     let reset = window.resets_at.map(|at| format!(" (resets {})", clock(at, now, zone))).unwrap_or_default();
@@ -251,7 +251,7 @@ fn window_text(window: &WindowView, now: Timestamp, zone: &TimeZone) -> String {
 
 fn links(report: &StatusReport) -> Vec<String> {
     let to_discord = report.daemon.sink.as_deref() == Some("discord");
-    // Without an application id nobody looks for Discord, which is among the problems.
+    // Without an application id Discord is not looked for; that is among the problems.
     let has_id = !report.config.issues.iter().any(|issue| issue.contains("discord.application_id"));
     if report.links.is_empty() && to_discord && has_id {
         return vec!["  none: no running Discord was found\n".to_owned()];

@@ -1,7 +1,7 @@
-//! Where a run works whose stream does not say so: in the folder of the command that prints it, or in the one that this
-//! command names.
+//! Finds the folder of a run whose stream does not name it: that of the command that prints it, or the one that `--cd`
+//! names.
 //!
-//! Every folder that it may be counts for the rules of privacy. Read next: [`crate::cmd::tap`].
+//! Privacy rules apply to every possible folder. Read next: [`crate::cmd::tap`].
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use crate::core::source::{Agent, Stream};
 /// A program that prints into the pipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Printer {
-    /// The folder that it was started in, or is in now.
+    /// Its working folder.
     pub folder: PathBuf,
     /// Its command line.
     pub arguments: Vec<String>,
 }
 
-/// Where a run works, and where else it may.
+/// The folder of a run, and other possible ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFolders {
     /// The likeliest folder.
@@ -27,7 +27,8 @@ pub struct RunFolders {
 }
 
 impl RunFolders {
-    /// What follows from our own folders (the first is where we are), from `named` by the user, and from who prints.
+    /// Chooses from `own`, this process's folders with the present one first, from `named` by the user, and from the
+    /// printing programs.
     pub fn new(own: Vec<PathBuf>, named: Option<&Path>, printers: &[Printer]) -> Self {
         let here = own.first().cloned().unwrap_or_default();
         let named = named.map(|named| here.join(named));
@@ -35,7 +36,7 @@ impl RunFolders {
         let silent = printers.iter().find_map(|printer| Some((printer, options(printer)?)));
         let folder = silent.map(|(printer, _)| printer.folder.clone());
         let told = silent.and_then(|(printer, options)| {
-            Some(printer.folder.join(told_folder(&printer.arguments, options)?))
+            Some(printer.folder.join(folder_of_option(&printer.arguments, options)?))
         });
         let folders = named.into_iter().chain(told).chain(folder).chain(own);
         let folders = folders.chain(printers.iter().map(|printer| printer.folder.clone()));
@@ -50,8 +51,8 @@ impl RunFolders {
     }
 }
 
-/// How an agent is told its folder whose stream does not say it, where this is that agent or a program that runs it as a
-/// script.
+/// The options that set an agent's folder, if the command line is that of an agent whose stream does not have it, also
+/// as a script of another program.
 fn folder_options(arguments: &[String]) -> Option<&'static [&'static str]> {
     let arguments = arguments.iter().take_while(|argument| *argument != "--");
     Agent::ALL.into_iter().find_map(|agent| {
@@ -62,8 +63,8 @@ fn folder_options(arguments: &[String]) -> Option<&'static [&'static str]> {
     })
 }
 
-/// The folder that one of these options names, in each form in which that can be written.
-fn told_folder<'a>(arguments: &'a [String], options: &[&str]) -> Option<&'a str> {
+/// The folder that one of these options sets, in each form in which that can be written.
+fn folder_of_option<'a>(arguments: &'a [String], options: &[&str]) -> Option<&'a str> {
     let mut arguments = arguments.iter().map(String::as_str).take_while(|argument| *argument != "--");
     while let Some(argument) = arguments.next() {
         if options.contains(&argument) {
@@ -80,7 +81,7 @@ fn told_folder<'a>(arguments: &'a [String], options: &[&str]) -> Option<&'a str>
     None
 }
 
-/// Who prints into our standard input, as far as the system says.
+/// The programs that print into this process's standard input, as far as the system reports them.
 #[cfg(target_os = "linux")]
 pub fn printers() -> Vec<Printer> {
     use std::fs;
@@ -106,7 +107,7 @@ pub fn printers() -> Vec<Printer> {
     processes.filter(is_process).filter(|process| prints(process)).filter_map(printer).collect()
 }
 
-/// Who prints into our standard input: this system does not say.
+/// The programs that print into standard input: not known on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn printers() -> Vec<Printer> {
     Vec::new()
@@ -116,7 +117,7 @@ pub fn printers() -> Vec<Printer> {
 mod tests {
     use super::*;
 
-    /// Compared as paths: each system divides folders in its own way.
+    /// Compared as paths: systems separate folders in different ways.
     #[track_caller]
     fn is(place: &RunFolders, folder: &str, others: &[&str]) {
         assert_eq!(place.folder.as_deref().map(Path::new), Some(Path::new(folder)));
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn codex_says_where_it_works() {
+    fn codex_options_set_the_folder() {
         for command in [
             "codex exec --json --cd /work fix",
             "codex exec --json --cd=/work fix",
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_user_names_comes_first() {
+    fn the_folder_that_the_user_names_comes_first() {
         let own = || vec![PathBuf::from("/own"), PathBuf::from("/link")];
         is(&RunFolders::new(own(), Some(Path::new("app")), &[]), "/own/app", &["/own", "/link"]);
         is(&RunFolders::new(own(), None, &[]), "/own", &["/link"]);

@@ -1,7 +1,8 @@
-//! Tells the daemon what passes by, where there is one.
+//! Sends the updates of a tapped stream to the daemon, if there is one.
 //!
-//! On a thread of its own, with an end to every wait. A daemon that comes later, or again, is told the state as restored.
-//! Read next: [`crate::control::tap`], for what is told.
+//! Runs on a thread of its own, and each wait has an end. A daemon that starts later, or again, gets the state as
+//! restored.
+//! Read next: [`crate::control::tap`], the messages.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::Passing;
+use super::UpdateQueue;
 use crate::control::Verb;
 use crate::control::client::{Connection, block_on};
 use crate::control::tap::Tapped;
@@ -20,57 +21,57 @@ use crate::core::session::UsageEvent;
 
 /// How long after a failure a daemon is looked for again.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How long a daemon may take to take a line.
+/// How long a daemon may take to accept a line.
 const TAKE: Duration = Duration::from_secs(5);
-/// Between two lines; what comes meanwhile is one line.
+/// The pause between two lines; updates in it are one line.
 const PACE: Duration = Duration::from_millis(50);
-/// How long a daemon may take at the end, when everything is copied already.
+/// How long sending may take at the end, when everything is copied.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// The thread that tells.
+/// The reporting thread.
 #[derive(Debug)]
 pub struct Reporter(Receiver<()>);
 
 impl Reporter {
-    /// Tells the daemon at `place`, which is asked for anew each time, everything that passes.
-    pub fn start(place: impl Fn() -> Address + Send + 'static, passing: Arc<Passing>) -> Self {
+    /// Sends every update to the daemon at `place`, which is evaluated for each connection.
+    pub fn start(place: impl Fn() -> Address + Send + 'static, queue: Arc<UpdateQueue>) -> Self {
         let (done, is_done) = channel();
         let telling = move || {
-            // Without a runtime the stream is copied all the same.
-            let _ = block_on(tell(&place, &passing));
+            // If there is no runtime, the stream is still copied.
+            let _ = block_on(tell(&place, &queue));
             drop(done);
         };
         let _ = thread::Builder::new().name("report".to_owned()).spawn(telling);
         Self(is_done)
     }
 
-    /// Waits until the daemon has been told, but not for long.
+    /// Waits until everything is sent, for [`FAREWELL`] at most.
     pub fn finish(self) {
         let _ = self.0.recv_timeout(FAREWELL);
     }
 }
 
-async fn tell(place: &impl Fn() -> Address, passing: &Passing) {
-    // What the daemon knows, or was to be told when it went away.
+async fn tell(place: &impl Fn() -> Address, queue: &UpdateQueue) {
+    // The last state sent, or not sent because the daemon went away.
     let mut known: Option<Tapped> = None;
     loop {
         if let Some(known) = known.take() {
-            passing.put_back(known);
+            queue.put_back(known);
         }
-        // Nobody is looked for before there is something to tell.
-        let Some(first) = passing.next().await else { return };
+        // No connection is made before there is an update.
+        let Some(first) = queue.next().await else { return };
         match connect(&place()).await {
             Ok(mut daemon) => {
-                if attend(&mut daemon, passing, first, &mut known).await.is_ok() {
+                if attend(&mut daemon, queue, first, &mut known).await.is_ok() {
                     return;
                 }
             }
             Err(_) => known = Some(first),
         }
-        if passing.is_over() {
+        if queue.is_over() {
             return;
         }
-        let _ = timeout(AGAIN, passing.ended()).await;
+        let _ = timeout(AGAIN, queue.ended()).await;
     }
 }
 
@@ -78,27 +79,29 @@ async fn connect(place: &Address) -> io::Result<Connection> {
     let failed = |_| io::Error::from(io::ErrorKind::NotConnected);
     let mut connection = Connection::open(place).await.map_err(failed)?;
     let reply = connection.ask(Verb::Tap).await.map_err(failed)?;
-    // It may be of a version that does not listen, or listen to too many.
+    // An older version does not know `tap`, and any version limits the number of streams.
     if reply.ok { Ok(connection) } else { Err(io::ErrorKind::Unsupported.into()) }
 }
 
-/// Tells one daemon everything until the end; an error when it goes away before.
+/// Sends updates to one daemon until the end of the stream; an error if the daemon goes away before.
 async fn attend(
     daemon: &mut Connection,
-    passing: &Passing,
+    queue: &UpdateQueue,
     first: Tapped,
     known: &mut Option<Tapped>,
 ) -> io::Result<()> {
     let mut line = first;
     loop {
         *known = Some(restored(&line));
-        timeout(TAKE, daemon.tell(&line)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        if !passing.is_over() {
+        timeout(TAKE, daemon.send_line(&line))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        if !queue.is_over() {
             sleep(PACE).await;
         }
         let next = tokio::select! {
-            next = passing.next() => next,
-            // Nothing is expected of it but its end.
+            next = queue.next() => next,
+            // The daemon sends nothing; only the connection may end.
             _ = daemon.next_line() => return Err(io::ErrorKind::UnexpectedEof.into()),
         };
         line = match next {
@@ -108,7 +111,7 @@ async fn attend(
     }
 }
 
-/// A state as another daemon is told it: figures that are no news.
+/// A state for another daemon: its figures are not news.
 fn restored(line: &Tapped) -> Tapped {
     let mut known = line.clone_without_events();
     if let (Some(at), Some(_)) = (known.last_usage_at, known.usage.session_total_tokens) {

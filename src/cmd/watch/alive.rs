@@ -1,8 +1,8 @@
 //! `watch --json --alive`: the form of the events for another machine.
 //!
-//! A hello first, then each event with its number, and a sign of life after a while without one. What other machines tell
-//! this one is not passed on: two that list each other would tell each other the same for ever.
-//! Read next: `core::remote`, the one who reads it.
+//! A hello comes first, then each event with its number, and a keep-alive line after a while without one. Events of
+//! other machines are not passed on: two machines that list each other would send them in a circle.
+//! Read next: `core::remote`, the reader's side.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::core::source::Agent;
 use crate::core::time::Now;
 use crate::host::clock_watch::JumpDetector;
 
-/// What was said so far.
+/// The state of the output.
 #[derive(Debug)]
 pub struct Alive {
     every: Duration,
@@ -25,7 +25,7 @@ pub struct Alive {
     jumps: JumpDetector,
 }
 
-/// An event with its place in the stream.
+/// An event with its number in the stream.
 #[derive(Serialize)]
 struct Numbered<'a> {
     at: Timestamp,
@@ -36,12 +36,12 @@ struct Numbered<'a> {
 }
 
 impl Alive {
-    /// Nothing was said yet.
+    /// An output without a hello yet; keep-alive lines come after `every`.
     pub fn new(every: Duration) -> Self {
         Self { every, stream: None, jumps: JumpDetector::default() }
     }
 
-    /// The lines of what came.
+    /// The lines of an update.
     pub fn lines(&mut self, now: Now, update: &Update) -> String {
         let jumped = self.jumps.has_jumped(now);
         match update {
@@ -52,14 +52,14 @@ impl Alive {
             Update::Alone { stream, .. } => self.hello(now, stream.clone(), true),
             Update::Lost => String::new(),
             Update::Event(event, position) => {
-                let line = told(event, position.as_ref()).unwrap_or_default();
+                let line = event_line(event, position.as_ref()).unwrap_or_default();
                 self.again(now, jumped) + &line
             }
         }
     }
 
-    /// The sign of life.
-    pub fn sign(&mut self, now: Now) -> String {
+    /// The keep-alive line.
+    pub fn keep_alive(&mut self, now: Now) -> String {
         let jumped = self.jumps.has_jumped(now);
         match self.stream {
             Some(_) => self.again(now, jumped) + &line(&Beside::Alive { at: now.wall }),
@@ -67,7 +67,7 @@ impl Alive {
         }
     }
 
-    /// Times are corrected by the clock at the hello.
+    /// A new hello after a clock jump: the reader corrects times by the clock of the hello.
     fn again(&mut self, now: Now, jumped: bool) -> String {
         match self.stream.clone() {
             Some(stream) if jumped => self.hello(now, stream, false),
@@ -89,7 +89,7 @@ impl Alive {
     }
 }
 
-fn told(event: &Event, position: Option<&Position>) -> Option<String> {
+fn event_line(event: &Event, position: Option<&Position>) -> Option<String> {
     if event.host().is_some() {
         return None;
     }
@@ -106,6 +106,6 @@ fn told(event: &Event, position: Option<&Position>) -> Option<String> {
 }
 
 fn line(what: &impl Serialize) -> String {
-    // Nothing that is told has keys that are no texts, so this cannot fail.
+    // All keys are strings, so this cannot fail.
     serde_json::to_string(what).unwrap_or_default() + "\n"
 }

@@ -1,4 +1,4 @@
-//! When something shown changes although nothing happens.
+//! When a report changes without an event.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
@@ -7,8 +7,8 @@ use crate::core::limits::{STALE_AFTER, WindowState};
 use crate::core::report::StatusReport;
 use crate::core::time::later;
 
-/// The next moment at which another report than this one would be given: a window starts anew or was to be used up,
-/// limits grow stale, a pause ends, or times of today become those of yesterday.
+/// The next moment at which the report changes: a window resets or was to be used up, limits become stale, a pause
+/// ends, or a new day begins.
 pub(super) fn next(report: &StatusReport, zone: &TimeZone) -> Option<Timestamp> {
     let resets = report.limits.iter().flat_map(|limits| {
         let current = limits.windows.iter().filter(|window| window.state == WindowState::Current);
@@ -18,7 +18,7 @@ pub(super) fn next(report: &StatusReport, zone: &TimeZone) -> Option<Timestamp> 
     });
     let tomorrow = report.now.to_zoned(zone.clone()).tomorrow().and_then(|day| day.start_of_day());
     let moments = resets.chain(report.daemon.paused_until).chain(tomorrow.map(|day| day.timestamp()));
-    // A millisecond after it: what is stale begins just after its threshold.
+    // A millisecond later, because limits become stale just after the threshold.
     let just_after = |at: Timestamp| at.checked_add(1.millisecond()).ok();
     moments.filter(|at| *at > report.now).min().and_then(just_after)
 }
@@ -62,7 +62,7 @@ mod tests {
             report["limits"][0]["windows"][0]["pace"] =
                 json!({"state": "empty", "empty_at": "2026-11-20T10:02:00Z"});
         });
-        // What is over does not come again.
+        // A past moment is not waited for.
         check("21T00:00:00", |report| {
             report["limits"][0]["stale"] = json!(true);
             report["limits"][0]["windows"][0]["state"] = json!("reset");

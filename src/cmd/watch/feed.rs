@@ -1,8 +1,8 @@
-//! Where the events of `watch` come from: the daemon, the next daemon, or the session files themselves.
+//! The source of the events of `watch`: the daemon, the next daemon, or the session files.
 //!
-//! A daemon that goes away is looked for at once, because most that go are taken over from, and the one that took over
-//! tells exactly what was missed. When none comes, the files are followed here until one does. Each change of that kind
-//! is an [`Update`] as well, so that a command can say where its events come from.
+//! A daemon that ends is looked for at once, because most are taken over from, and the new daemon sends exactly the
+//! missed events. If none comes, the files are followed here until one does. Each such change is an [`Update`] as well,
+//! so that a command can print where its events come from.
 //! Read next: [`crate::control::subscription`], the connection.
 
 use std::future::pending;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use crate::control::subscription::{SubscribeError, Subscription, Told};
+use crate::control::subscription::{Received, SubscribeError, Subscription};
 use crate::control::transport::Address;
 use crate::control::{ErrorCode, Verb, client};
 use crate::core::backoff::Backoff;
@@ -22,56 +22,55 @@ use crate::host::{Host, Places};
 use crate::io::clock;
 use crate::io::instance::{Holding, held_by_another};
 
-/// How long a daemon that went away is looked for before the files are followed here.
+/// How long to look for a daemon that ended before the files are followed here.
 const RETURNING: Duration = Duration::from_secs(10);
-/// How long one that holds the lock may take to answer at the beginning.
+/// How long a daemon that holds the lock may take to answer at the beginning.
 const STARTING: Duration = Duration::from_secs(2);
-/// Between two looks for it; each wait is twice as long as the one before.
+/// The pause between two tries; each is twice as long as the one before.
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
-/// How often a daemon is looked for while the files are followed here.
-const CALMLY: Duration = Duration::from_secs(5);
+/// The pause between two tries while the files are followed here.
+const SLOW_RETRY: Duration = Duration::from_secs(5);
 /// How many updates may wait to be shown; reading stops then.
 const QUEUE: usize = 256;
 
-/// What comes next.
+/// A change for the listener.
 #[derive(Debug)]
 pub enum Update {
-    /// Something happened; beside it the position of a reader who has heard it, where there is one.
+    /// An event, and the position of a listener that has got it, if there is one.
     Event(Box<Event>, Option<Position>),
-    /// The events are a daemon's from here on. Unless it goes on exactly where the last one left off, the restored usage
-    /// of every live session comes first.
+    /// The following events are a daemon's. Unless it continues exactly where the last one ended, the restored usage of
+    /// every live session comes first.
     Attached {
-        /// What the positions are places in.
+        /// The event stream of the positions.
         stream: Option<String>,
-        /// Whether it goes on exactly where the last one left off, or where it was asked to begin.
+        /// Whether it continues exactly where the last one ended, or where the listener asked to begin.
         goes_on: bool,
     },
-    /// The daemon went away; it is looked for.
+    /// The daemon has ended; another one is looked for.
     Lost,
-    /// The events come from the session files from here on, the restored usage of every live session first.
+    /// The following events are from the session files, with the restored usage of every live session first.
     Alone {
-        /// Why no daemon tells them.
+        /// Why no daemon sends them.
         cause: String,
-        /// What the positions are places in.
+        /// The event stream of the positions.
         stream: String,
     },
 }
 
-/// The events, one after the other.
+/// The events in order.
 #[derive(Debug)]
 pub struct Feed {
     updates: mpsc::Receiver<Update>,
     questions: mpsc::Sender<Question>,
 }
 
-/// Who listens.
+/// The listener.
 #[derive(Debug, Clone, Default)]
 pub struct Listener {
-    /// How far it has come, if it comes back.
+    /// The position after which it continues, if it has listened before.
     pub after: Option<Position>,
-    /// Whether it is another machine. It is told everything of the sessions of this one, and nothing that other machines
-    /// tell this one.
+    /// Whether it is another machine. Then it gets every event of this machine's sessions, and none of other machines.
     pub is_far: bool,
 }
 
@@ -82,20 +81,20 @@ impl Feed {
     pub fn start(places: Places, listener: Listener) -> Self {
         let (sender, updates) = mpsc::channel(QUEUE);
         let (questions, asked) = mpsc::channel(1);
-        tokio::spawn(Feeding { places, listener, updates: sender, questions: asked }.run());
+        tokio::spawn(FeedTask { places, listener, updates: sender, questions: asked }.run());
         Self { updates, questions }
     }
 
-    /// What comes next. Nothing is lost when the wait is given up.
+    /// The next update. Cancel safe.
     pub async fn next(&mut self) -> Update {
         match self.updates.recv().await {
             Some(update) => update,
-            // The other end lives as long as this one.
+            // The task lives as long as this receiver.
             None => pending().await,
         }
     }
 
-    /// What is there already.
+    /// The next update, if one waits.
     pub fn try_next(&mut self) -> Option<Update> {
         self.updates.try_recv().ok()
     }
@@ -111,30 +110,30 @@ impl Feed {
     }
 }
 
-/// Nobody listens any more.
-struct NobodyListens;
+/// The listener was dropped.
+struct ListenerDropped;
 
-struct Feeding {
+struct FeedTask {
     places: Places,
     listener: Listener,
     updates: mpsc::Sender<Update>,
     questions: mpsc::Receiver<Question>,
 }
 
-impl Feeding {
+impl FeedTask {
     async fn run(mut self) {
         // It ends with its listener.
         let _ended = self.feed().await;
     }
 
-    async fn feed(&mut self) -> Result<(), NobodyListens> {
+    async fn feed(&mut self) -> Result<(), ListenerDropped> {
         let mut after = self.listener.after.take();
-        let mut patience = match held_by_another(&self.places.state) {
+        let mut timeout = match held_by_another(&self.places.state) {
             Holding::Held => STARTING,
             Holding::Free | Holding::Unknown => Duration::ZERO,
         };
         loop {
-            let subscription = match self.look_for_daemon(after.clone(), patience).await {
+            let subscription = match self.look_for_daemon(after.clone(), timeout).await {
                 Ok(subscription) => subscription,
                 Err(cause) => {
                     after = None;
@@ -143,15 +142,15 @@ impl Feeding {
             };
             let goes_on = subscription.position().is_some() && subscription.position() == after.as_ref();
             after = self.relay(subscription, goes_on).await?;
-            patience = RETURNING;
+            timeout = RETURNING;
         }
     }
 
-    /// The daemon, if one lets us in within `patience`; else why not.
+    /// A subscription, if a daemon accepts one within `timeout`; else why not.
     async fn look_for_daemon(
         &mut self,
         after: Option<Position>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Subscription, SubscribeError> {
         let start = clock::now().mono;
         let mut backoff = Backoff::new(SHORTEST_WAIT, LONGEST_WAIT);
@@ -160,24 +159,24 @@ impl Feeding {
                 Ok(subscription) => return Ok(subscription),
                 Err(error) => error,
             };
-            if is_final(&error) || clock::now().mono.saturating_sub(start) >= patience {
+            if is_final(&error) || clock::now().mono.saturating_sub(start) >= timeout {
                 return Err(error);
             }
             sleep(backoff.fail()).await;
         }
     }
 
-    /// Tells what the daemon tells, until it goes away. Returns how far it had come.
+    /// Passes on the daemon's events until it ends. Returns the last position.
     async fn relay(
         &mut self,
         mut subscription: Subscription,
         goes_on: bool,
-    ) -> Result<Option<Position>, NobodyListens> {
-        self.tell(Update::Attached { stream: subscription.stream.clone(), goes_on }).await?;
+    ) -> Result<Option<Position>, ListenerDropped> {
+        self.send(Update::Attached { stream: subscription.stream.clone(), goes_on }).await?;
         loop {
             tokio::select! {
-                told = subscription.next() => match told {
-                    Some(Told { event, position }) => self.tell(Update::Event(Box::new(event), position)).await?,
+                received = subscription.next() => match received {
+                    Some(Received { event, position }) => self.send(Update::Event(Box::new(event), position)).await?,
                     None => break,
                 },
                 Some(question) = self.questions.recv() => {
@@ -193,31 +192,31 @@ impl Feeding {
                 }
             }
         }
-        self.tell(Update::Lost).await?;
+        self.send(Update::Lost).await?;
         Ok(subscription.position().cloned())
     }
 
-    /// Follows the files until a daemon lets us in.
-    async fn follow_files(&mut self, cause: &SubscribeError) -> Result<Subscription, NobodyListens> {
+    /// Follows the files until a daemon accepts a subscription.
+    async fn follow_files(&mut self, cause: &SubscribeError) -> Result<Subscription, ListenerDropped> {
         let cause = match cause {
             SubscribeError::Ask(client::AskError::Away(_)) => "no daemon is running".to_owned(),
             other => format!("the daemon cannot be asked: {other}"),
         };
-        // The events of every such time are a stream of their own, which nobody can come back to.
+        // Each such period has an event stream of its own, which cannot be resumed.
         let stream = format!("{}-{:x}", std::process::id(), clock::now().wall.as_nanosecond());
         let mut at = Position { stream: stream.clone(), seq: 0 };
-        self.tell(Update::Alone { cause, stream }).await?;
-        let mut host = Host::look_on(&self.places, !self.listener.is_far).ok();
+        self.send(Update::Alone { cause, stream }).await?;
+        let mut host = Host::observe(&self.places, !self.listener.is_far).ok();
         if let Some(host) = host.as_mut().filter(|_| self.listener.is_far) {
             host.take([Input::Far]);
             for event in host.engine().introduction(clock::now()) {
-                self.tell(Update::Event(Box::new(event), None)).await?;
+                self.send(Update::Event(Box::new(event), None)).await?;
             }
         }
         let (place, is_far) = (self.place(), self.listener.is_far);
         let daemon = async {
             loop {
-                sleep(CALMLY).await;
+                sleep(SLOW_RETRY).await;
                 if let Ok(subscription) = Subscription::open(&place, None, is_far).await
                     && (!is_far || subscription.stream.is_some())
                 {
@@ -247,18 +246,18 @@ impl Feeding {
                         let _ = question.send(status);
                     }
                 }
-                () = self.updates.closed() => return Err(NobodyListens),
+                () = self.updates.closed() => return Err(ListenerDropped),
             }
             while let Some(output) = host.as_mut().and_then(Host::poll) {
                 if let Output::Event(event) = output {
                     at.seq += 1;
-                    self.tell(Update::Event(event, Some(at.clone()))).await?;
+                    self.send(Update::Event(event, Some(at.clone()))).await?;
                 }
             }
         }
     }
 
-    /// The daemon, if it lets us in. One that cannot say everything to another machine is of no use for that.
+    /// A subscription, if the daemon accepts it. An older daemon cannot serve another machine.
     async fn subscribe(&self, after: Option<Position>) -> Result<Subscription, SubscribeError> {
         let subscription = Subscription::open(&self.place(), after, self.listener.is_far).await?;
         if self.listener.is_far && subscription.stream.is_none() {
@@ -271,12 +270,12 @@ impl Feeding {
         Address::of(&self.places.state, &self.places.environment)
     }
 
-    async fn tell(&self, update: Update) -> Result<(), NobodyListens> {
-        self.updates.send(update).await.map_err(|_| NobodyListens)
+    async fn send(&self, update: Update) -> Result<(), ListenerDropped> {
+        self.updates.send(update).await.map_err(|_| ListenerDropped)
     }
 }
 
-/// Whether asking again would be answered in the same way.
+/// Whether another try would get the same answer.
 fn is_final(error: &SubscribeError) -> bool {
     match error {
         SubscribeError::Ask(_) => false,

@@ -1,7 +1,7 @@
-//! What `watch` prints of the events.
+//! The lines that `watch` prints for events.
 //!
-//! A reader of the lines reads all of them, over takeovers and restarts; so figures that are announced again, but
-//! have been printed already, are no line. Read next: [`crate::cmd::show`], for the form.
+//! The same reader reads on over takeovers and restarts, so restored figures that were printed before are not printed
+//! again. Read next: [`crate::cmd::show`], for the form.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::core::report::{Event, EventKind};
 use crate::core::source::Agent;
 use crate::core::usage::Tokens;
 
-/// In which form.
+/// The form of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// Usage lines behind the time, the agent and the session.
@@ -23,29 +23,29 @@ pub enum Form {
     Json,
 }
 
-/// What was printed so far, as far as it matters for what comes.
+/// The printed figures, as far as they decide about later lines.
 #[derive(Debug)]
 pub struct Lines {
     form: Form,
     zone: TimeZone,
-    said: BTreeMap<(Agent, String), Said>,
+    printed: BTreeMap<(Agent, String), Printed>,
 }
 
-/// What was last said of a session.
+/// The last line of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Said {
+struct Printed {
     total: Option<Tokens>,
-    /// Whether its end was said with it.
+    /// Whether that was the line of the session's end.
     ended: bool,
 }
 
 impl Lines {
-    /// Nothing was printed yet.
+    /// Lines before the first event.
     pub fn new(form: Form, zone: TimeZone) -> Self {
-        Self { form, zone, said: BTreeMap::new() }
+        Self { form, zone, printed: BTreeMap::new() }
     }
 
-    /// The line of an event with its end, or nothing where there is none.
+    /// The line of an event with its line break; `None` if it has none.
     pub fn line(&mut self, event: &Event) -> Option<String> {
         if self.form == Form::Json {
             let json = event.is_printed().then(|| serde_json::to_string(event).ok())?;
@@ -53,25 +53,27 @@ impl Lines {
         }
         let (session, say, text) = match &event.kind {
             EventKind::Usage(usage) => {
-                let say = Said { total: usage.usage.session_total_tokens, ended: false };
+                let say = Printed { total: usage.usage.session_total_tokens, ended: false };
                 let session = (usage.agent, usage.session.clone());
-                if usage.restored && self.said.get(&session).is_some_and(|said| said.total == say.total) {
+                if usage.restored
+                    && self.printed.get(&session).is_some_and(|printed| printed.total == say.total)
+                {
                     return None;
                 }
                 (session, say, show::usage_text(usage)?)
             }
             EventKind::Session { ended: true, session } => {
-                let say = Said { total: session.usage.session_total_tokens, ended: true };
+                let say = Printed { total: session.usage.session_total_tokens, ended: true };
                 let text = show::ended_text(session);
                 let session = (session.agent, session.id.clone());
-                if self.said.get(&session) == Some(&say) {
+                if self.printed.get(&session) == Some(&say) {
                     return None;
                 }
                 (session, say, text)
             }
             _ => return None,
         };
-        self.said.insert(session, say);
+        self.printed.insert(session, say);
         match self.form {
             Form::Bare => Some(text + "\n"),
             Form::Lines | Form::Json => show::event(event, &self.zone),

@@ -1,12 +1,12 @@
-//! Noticing that nobody reads standard output any more, without writing to it, or that who gave standard input has gone.
+//! Notices that the reader of standard output has gone, without writing to it, and that standard input has ended.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use crate::io::clock;
 
-/// Returns once the reader of standard output has gone away. Never returns where there is none that could, as with a
-/// file, or where the system does not tell; a write will then.
+/// Returns when the reader of standard output has gone. Never returns if there is no reader, as for a file, or if the
+/// system does not report it; then a write fails.
 #[cfg(unix)]
 pub async fn gone() {
     let (sender, gone) = tokio::sync::oneshot::channel();
@@ -21,14 +21,14 @@ pub async fn gone() {
     }
 }
 
-/// Blocks until the reader has gone; false where that cannot be told.
+/// Blocks until the reader has gone; false if the system does not report that.
 #[cfg(unix)]
 fn wait() -> bool {
     use rustix::event::{PollFd, PollFlags, poll};
 
     let out = std::io::stdout();
     loop {
-        // Not all systems tell of the end if nothing at all is asked for; this is what never comes.
+        // Some systems report the end only if some event is asked for; this one never comes.
         let mut asked = [PollFd::new(&out, PollFlags::RDBAND)];
         match poll(&mut asked, None) {
             Err(rustix::io::Errno::INTR) => {}
@@ -41,10 +41,10 @@ fn wait() -> bool {
     }
 }
 
-/// An input that ends sooner never was one: who starts a program without an input gives it one that is over already.
+/// An input that ends sooner is none: programs that start without input get one that has already ended.
 const NO_INPUT: Duration = Duration::from_secs(5);
 
-/// Returns once standard input has ended. Never returns where nobody gives one, as with `/dev/null`, `ssh -n` or a terminal.
+/// Returns when standard input has ended. Never returns if there is none, as with `/dev/null`, `ssh -n` or a terminal.
 pub async fn input_ended() {
     let (sender, ended) = tokio::sync::oneshot::channel();
     let input = std::io::stdin();
@@ -65,7 +65,7 @@ pub async fn input_ended() {
     }
 }
 
-/// A write tells.
+/// A write fails instead.
 #[cfg(windows)]
 pub async fn gone() {
     std::future::pending().await

@@ -1,8 +1,8 @@
 //! The newest status report, from the source of the events.
 //!
-//! It is asked for when it may say something else: after an event, and at the next moment at which something in it changes
-//! by itself. When nothing of that comes, nothing is asked.
-//! Read next: [`super::feed`], where the events come from; `super::due`, what changes by itself.
+//! It is requested when it may have changed: after an event, and at the next moment at which something in it changes by
+//! itself. Otherwise nothing is requested.
+//! Read next: [`super::feed`], the events; `super::due`, the changes without an event.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,39 +18,39 @@ use crate::host::clock_watch::ClockWatch;
 use crate::host::{Places, until};
 use crate::io::clock;
 
-/// So much of what happens together is reported together.
+/// Events within this time share one report.
 const TOGETHER: Duration = Duration::from_millis(100);
-/// After a report was not to be had.
+/// The pause after a report could not be had.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// What comes next.
+/// A change to show.
 #[derive(Debug)]
 pub enum News {
-    /// Something happened, or somebody else tells it from now on.
+    /// An event, or another source of events.
     Update(Update),
-    /// The report as it is now; `None` where it was not to be had, and is asked for again.
+    /// The present report; `None` if it could not be had, and is requested again.
     Report(Option<Box<StatusReport>>),
 }
 
-/// An answer that is waited for.
+/// An answer to wait for; `None` if there is none.
 pub type Pending<T> = Option<Pin<Box<dyn Future<Output = T>>>>;
 
-/// The reports, one after the other.
+/// The reports in order.
 pub struct Reports {
     feed: Feed,
     zone: TimeZone,
     clock_watch: ClockWatch,
     asking: Pending<Option<StatusReport>>,
-    /// When a report is to be asked for, by the monotonic clock.
+    /// When to request a report, by the monotonic clock.
     ask_at: Option<Duration>,
-    /// When the last one says something else though nothing happens.
+    /// When the last report changes by itself.
     due: Option<Timestamp>,
-    /// Whether nobody is there who could be asked.
+    /// Whether there is no source to ask.
     is_lost: bool,
 }
 
 impl Reports {
-    /// Begins to listen, and asks at once. Belongs inside a tokio runtime; ends when it is dropped.
+    /// Begins to listen, and requests a report at once. Belongs inside a tokio runtime; ends when it is dropped.
     pub fn start(places: Places) -> Self {
         Self {
             zone: places.zone.clone(),
@@ -63,13 +63,13 @@ impl Reports {
         }
     }
 
-    /// Asks for a report after a while, unless that is due sooner.
+    /// Requests a report after `wait`, or sooner if that is due.
     pub fn ask_in(&mut self, wait: Duration) {
         let at = clock::now().mono.saturating_add(wait);
         self.ask_at = Some(self.ask_at.map_or(at, |sooner| sooner.min(at)));
     }
 
-    /// What comes next. Nothing is lost when the wait is given up.
+    /// The next change. Cancel safe.
     pub async fn next(&mut self) -> News {
         loop {
             let moment = self.next_moment();
@@ -114,13 +114,13 @@ impl Reports {
     }
 }
 
-/// Waits for an answer, for ever where none was asked for. Nothing is lost when the wait is given up.
+/// Waits for an answer; for ever if there is none to wait for. Cancel safe.
 pub async fn pending<T>(answer: &mut Pending<T>) -> T {
     match answer {
         Some(waiting) => {
-            let told = waiting.await;
+            let received = waiting.await;
             *answer = None;
-            told
+            received
         }
         None => std::future::pending().await,
     }

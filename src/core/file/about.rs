@@ -57,37 +57,17 @@ impl Calls {
 impl About {
     pub(super) fn new(agent: Agent, home: &Arc<str>, meta: Meta) -> Self {
         let session = Session {
-            agent,
-            id: meta.id.clone(),
-            home: Arc::clone(home),
             surface: meta.surface,
             visible: meta.visible && !meta.subagent,
             parent: meta.parent.as_deref().map(Arc::from),
             forked_from: meta.forked_from.as_deref().map(Arc::from),
-            process: None,
             cwd: meta.cwd.as_deref().map(Arc::from),
-            been: Vec::new(),
-            lost: false,
             branch: meta.branch.as_deref().map(Arc::from),
-            model: Arc::default(),
             file_begun_at: meta.file_begun_at,
-            before: None,
             started_at: meta.started_at,
             timer_from: meta.started_at,
             last_event_at: meta.started_at,
-            last_token_event_at: None,
-            turn: None,
-            usage: crate::core::usage::Usage::default(),
-            counting: false,
-            lower_bound: false,
-            restored: false,
-            context: None,
-            context_used: None,
-            work: Work::default(),
-            over: false,
-            helped: None,
-            registration: None,
-            far: None,
+            ..Session::new(agent, meta.id.clone(), Arc::clone(home))
         };
         Self {
             ledger: (agent.spec().ledger)(&meta),

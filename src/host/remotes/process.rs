@@ -1,7 +1,7 @@
-//! One running command of a remote: its lines, and its end together with all that it has started.
+//! One running command of a remote: its lines, and its end together with all processes that it started.
 //!
-//! Its standard input is open for as long as it is to run. A command that reads it notices when nobody listens any more, also
-//! where this process is killed. What it says is bounded, line by line and by the second.
+//! Its standard input stays open while it is to run. A command that reads it notices when this program has gone, also
+//! after a kill. Its output is limited, per line and per second.
 
 use std::io;
 use std::process::Stdio;
@@ -16,43 +16,43 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::control::client::next_line;
 use crate::core::remote::{Ending, LONGEST_LINE};
 
-/// How long a command may take to end itself.
+/// How long a command may take to end by itself.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Lines that may come at once; then so many a second.
+/// How many lines may come at once, and how many per second after that.
 const AT_ONCE: u32 = 2000;
 const A_SECOND: u32 = 200;
 
-/// How much of its standard error is kept.
-const SAID: usize = 4096;
+/// How much of its standard error is stored, in bytes.
+const LONGEST_ERROR: usize = 4096;
 
-/// What a command has said, or become.
+/// A message of a command's task.
 #[derive(Debug)]
-pub(crate) struct Heard {
-    /// Which start of a command it is about.
+pub(crate) struct ProcessMessage {
+    /// The number of the command's start.
     pub(crate) start: u64,
-    /// What.
-    pub(crate) what: What,
+    /// The event.
+    pub(crate) event: ProcessEvent,
 }
 
-/// What there is to hear of a command.
+/// A line of a command, or a change of it.
 #[derive(Debug)]
-pub(crate) enum What {
+pub(crate) enum ProcessEvent {
     /// One line.
     Line(Vec<u8>),
-    /// It tells more than can be true, and is read slowly.
+    /// It sends more lines than plausible, and is read slowly from now on.
     Slowed,
-    /// A line that has no end.
+    /// A line exceeds the limit.
     Endless,
     /// It has ended.
     Ended(Ending),
 }
 
-/// A command that runs; it ends when this is dropped.
+/// A running command; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
     task: JoinHandle<()>,
-    /// Dropped, it ends the command.
+    /// Dropping it ends the command.
     stop: oneshot::Sender<()>,
 }
 
@@ -61,7 +61,11 @@ impl Process {
     ///
     /// # Errors
     /// There is no such program, or it may not be started.
-    pub(crate) fn start(command: &[String], start: u64, heard: mpsc::Sender<Heard>) -> io::Result<Self> {
+    pub(crate) fn start(
+        command: &[String],
+        start: u64,
+        messages: mpsc::Sender<ProcessMessage>,
+    ) -> io::Result<Self> {
         let mut child = spawn(command)?;
         let group = Group::of(&child);
         let streams = child.stdout.take().zip(child.stderr.take());
@@ -69,7 +73,7 @@ impl Process {
         let task = tokio::spawn(async move {
             let listening = async {
                 if let Some((out, err)) = streams {
-                    listen(&mut child, out, err, start, &heard).await;
+                    listen(&mut child, out, err, start, &messages).await;
                 }
             };
             let is_over = tokio::select! {
@@ -79,14 +83,14 @@ impl Process {
             if !is_over {
                 drop(child.stdin.take());
                 group.ask();
-                // One that does not end itself is ended with the group.
+                // A command that does not end is killed with its group.
                 let _ = timeout(GRACE, child.wait()).await;
             }
         });
         Ok(Self { task, stop })
     }
 
-    /// Ends the command; it is over when the task is.
+    /// Ends the command; it has ended when the task has.
     pub(crate) fn end(self) -> JoinHandle<()> {
         let Self { task, stop } = self;
         drop(stop);
@@ -103,64 +107,66 @@ fn spawn(command: &[String]) -> io::Result<Child> {
     command.process_group(0);
     #[cfg(windows)]
     {
-        /// No console appears.
+        /// Opens no console window.
         const CREATE_NO_WINDOW: u32 = 0x0800_0000;
         command.creation_flags(CREATE_NO_WINDOW);
     }
     command.spawn()
 }
 
-/// Tells every line, and at last how it has ended.
+/// Sends every line, and at last how the command ended.
 async fn listen(
     child: &mut Child,
     out: ChildStdout,
     err: ChildStderr,
     start: u64,
-    heard: &mpsc::Sender<Heard>,
+    messages: &mpsc::Sender<ProcessMessage>,
 ) {
     let said = tokio::spawn(last_line(err));
     let (mut out, mut begun) = (BufReader::new(out), Vec::new());
-    let mut pace = Pace::default();
+    let mut rate_limit = RateLimit::default();
     loop {
-        let what = match next_line(&mut out, &mut begun, LONGEST_LINE).await {
+        let event = match next_line(&mut out, &mut begun, LONGEST_LINE).await {
             Ok(Some(mut line)) => {
                 line.pop_if(|last| *last == b'\r');
-                What::Line(line)
+                ProcessEvent::Line(line)
             }
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => What::Endless,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => ProcessEvent::Endless,
             Ok(None) | Err(_) => break,
         };
-        if pace.wait().await && heard.send(Heard { start, what: What::Slowed }).await.is_err() {
+        if rate_limit.wait().await
+            && messages.send(ProcessMessage { start, event: ProcessEvent::Slowed }).await.is_err()
+        {
             return;
         }
-        let is_endless = matches!(what, What::Endless);
-        if heard.send(Heard { start, what }).await.is_err() || is_endless {
+        let is_endless = matches!(event, ProcessEvent::Endless);
+        if messages.send(ProcessMessage { start, event }).await.is_err() || is_endless {
             return;
         }
     }
     let code = timeout(GRACE, child.wait()).await.ok().and_then(Result::ok).and_then(|status| status.code());
-    // Something that it has started may hold standard error open.
+    // A process that it started may hold standard error open.
     let said = timeout(GRACE, said).await.ok().and_then(Result::ok).unwrap_or_default();
     let ending = Ending { code, not_started: None, said };
-    // Nobody listens any more, which is as good.
-    let _ = heard.send(Heard { start, what: What::Ended(ending) }).await;
+    // The receiver may have gone.
+    let _ = messages.send(ProcessMessage { start, event: ProcessEvent::Ended(ending) }).await;
 }
 
-/// How fast lines are read.
-struct Pace {
+/// The limit on the rate of lines.
+struct RateLimit {
     left: u32,
     since: Instant,
-    has_told: bool,
+    has_reported: bool,
 }
 
-impl Default for Pace {
+impl Default for RateLimit {
     fn default() -> Self {
-        Self { left: AT_ONCE, since: Instant::now(), has_told: false }
+        Self { left: AT_ONCE, since: Instant::now(), has_reported: false }
     }
 }
 
-impl Pace {
-    /// Waits where there were too many lines; whether that is so for the first time.
+impl RateLimit {
+    /// Waits if there were too many lines; true when that happens for the first time.
     async fn wait(&mut self) -> bool {
         let more = self.since.elapsed().as_millis().saturating_mul(A_SECOND.into()) / 1000;
         if more > 0 {
@@ -175,19 +181,19 @@ impl Pace {
             }
             None => {
                 sleep(Duration::from_secs(1) / A_SECOND).await;
-                !std::mem::replace(&mut self.has_told, true)
+                !std::mem::replace(&mut self.has_reported, true)
             }
         }
     }
 }
 
-/// The last line that says something.
+/// The last line that is not blank.
 async fn last_line(mut err: ChildStderr) -> String {
     let mut said = Vec::new();
     let mut chunk = [0; 1024];
     while let Ok(length @ 1..) = err.read(&mut chunk).await {
         said.extend_from_slice(chunk.get(..length).unwrap_or_default());
-        let over = said.len().saturating_sub(SAID);
+        let over = said.len().saturating_sub(LONGEST_ERROR);
         said.drain(..over);
     }
     let said = String::from_utf8_lossy(&said);
@@ -207,7 +213,7 @@ impl Group {
         Self { leader: leader.and_then(rustix::process::Pid::from_raw) }
     }
 
-    /// Asks all of them to end, also those that are stopped.
+    /// Asks all of them to end, also stopped ones.
     fn ask(&self) {
         self.signal(rustix::process::Signal::TERM);
         self.signal(rustix::process::Signal::CONT);
@@ -215,7 +221,7 @@ impl Group {
 
     fn signal(&self, signal: rustix::process::Signal) {
         if let Some(leader) = self.leader {
-            // There is none left, which is as good.
+            // They may have ended already.
             let _ = rustix::process::kill_process_group(leader, signal);
         }
     }
@@ -223,7 +229,7 @@ impl Group {
 
 #[cfg(unix)]
 impl Drop for Group {
-    /// Kills the processes that are left.
+    /// Kills the remaining processes.
     fn drop(&mut self) {
         self.signal(rustix::process::Signal::KILL);
     }
@@ -235,6 +241,6 @@ impl Group {
         Self {}
     }
 
-    /// A program without a console cannot be asked; it notices that its input is over.
+    /// Does nothing: a program without a console cannot be asked; it notices the end of its input.
     fn ask(&self) {}
 }

@@ -12,7 +12,7 @@ use agent_presence::core::settings::{PrivacyRule, Settings, Show};
 use agent_presence::core::source::Agent;
 use agent_presence::host::Host;
 use agent_presence::host::inputs::Inputs;
-use agent_presence::host::statusline::Keeping;
+use agent_presence::host::statusline::StateAccess;
 use agent_presence::io::clock;
 use agent_presence::io::paths::Environment;
 use jiff::tz::TimeZone;
@@ -128,7 +128,7 @@ impl Live {
         settings.sources.of_mut(Agent::GEMINI).homes = vec![home.join(".gemini")];
         let environment = Environment::new([("HOME", home)], None);
         let engine = Engine::new(settings.clone(), TimeZone::UTC, Publisher::new(0, &settings));
-        let keeping = Keeping::Nothing(home.join("state"));
+        let keeping = StateAccess::ReadOnly(home.join("state"));
         let inputs = Inputs::start(engine.settings(), &environment, keeping, None).unwrap();
         Self { host: Host::new(engine, inputs, &environment), chats, events: Vec::new(), ends: 0 }
     }

@@ -167,7 +167,7 @@ fn without_a_user_manager() {
     assert_eq!(LockRecord::read(&running.0).unwrap().pid, pid, "one daemon is enough");
 
     let (out, _) = home.check("autostart disable", 0);
-    assert!(out.contains("the daemon goes on running\nhint: end it with `agent-presence stop`\n"), "{out}");
+    assert!(out.contains("the daemon is still running\nhint: end it with `agent-presence stop`\n"), "{out}");
     assert_eq!(held_by_another(&running.0), Holding::Held);
     assert!(!home.entry().exists());
 }

@@ -132,7 +132,7 @@ fn a_watcher_that_does_not_read_is_dropped() {
     assert_eq!(hear(&mut watcher).unwrap()["ok"], true);
     let before = memory(&daemon);
     let start = clock::now().mono;
-    while !daemon.log().contains("dropped a watcher that does not keep up") {
+    while !daemon.log().contains("dropped a subscriber that does not keep up") {
         assert!(clock::now().mono < start + PATIENCE, "{}", daemon.log());
         for _ in 0..200 {
             session.tokens(10);

@@ -81,7 +81,7 @@ fn a_state_folder_that_is_removed_is_made_again_with_all_that_belongs_into_it() 
         assert_eq!(status["daemon"]["pid"], daemon.pid());
         assert!(status["daemon"]["paused_until"].is_string());
     }
-    daemon.wait_for_log("was removed; it was made again");
+    daemon.wait_for_log("was removed; it is made again");
     assert_eq!(home.run("run --no-takeover").code, Some(4), "the lock is held as before");
     for name in ["limits.json", "pause.json", "instance.json"] {
         assert!(home.state().join(name).is_file(), "{name}");

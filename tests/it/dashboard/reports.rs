@@ -1,6 +1,6 @@
 //! Views to draw: reports as a daemon tells them, at 10:00 in UTC.
 
-use agent_presence::cmd::dashboard::view::{Standing, UsageEntry, View};
+use agent_presence::cmd::dashboard::view::{Source, UsageEntry, View};
 use agent_presence::core::source::Agent;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -100,7 +100,7 @@ pub(super) fn alone() -> View {
     let mut report = busy();
     report["daemon"] = json!({"state": "not_running", "pid": null, "version": null, "started_at": null, "paused_until": null, "sink": null});
     report["links"] = json!([]);
-    View { standing: Standing::Alone, ..view(report) }
+    View { source: Source::Alone, ..view(report) }
 }
 
 pub(super) fn session(

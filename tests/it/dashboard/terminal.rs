@@ -5,7 +5,7 @@
 use std::fs;
 use std::process::Command;
 
-use agent_presence::cmd::dashboard::screen::{Defects, Screen};
+use agent_presence::cmd::dashboard::screen::{Panics, Screen};
 use agent_presence::cmd::dashboard::view::View;
 use agent_presence::control::client::block_on;
 use jiff::tz::TimeZone;
@@ -209,11 +209,11 @@ fn without_a_daemon_the_files_are_followed_until_there_is_one() {
     session.tokens(250);
     terminal.wait_for_text("4.75K");
     terminal.send("p");
-    terminal.wait_for_text("no daemon is there to be paused");
+    terminal.wait_for_text("no daemon is running, so there is nothing to pause");
     let daemon = home.start("run");
     terminal.wait_for_text("daemon 0.1.0 running");
     daemon.kill();
-    check(&terminal.wait_for_text("the daemon is gone"), &["4.75K"]);
+    check(&terminal.wait_for_text("the daemon has ended"), &["4.75K"]);
     terminal.send("q");
     check_given_back(&terminal);
 }
@@ -224,11 +224,11 @@ fn what_changes_elsewhere_is_seen() {
     let _daemon = home.start("run");
     home.wait_for_status("a daemon", |status| status["daemon"]["state"] == "running");
     let Some(terminal) = Terminal::start(&home, (80, 24), SCRIPT) else { return };
-    terminal.wait_for_text("no card: no session is active");
+    terminal.wait_for_text("no card: no active session");
     home.output("pause");
     terminal.wait_for_text("no card: paused");
     home.output("resume");
-    terminal.wait_for_text("no card: no session is active");
+    terminal.wait_for_text("no card: no active session");
     home.settings("[publish]\nmin_intervall = \"5s\"\n");
     check(&terminal.wait_for_text("Problems"), &["min_intervall"]);
     terminal.send("q");
@@ -242,7 +242,7 @@ const INSIDE: &str = "AGENT_PRESENCE_TEST_INSIDE";
 fn a_defect_gives_the_terminal_back() {
     if std::env::var_os(INSIDE).is_some() {
         block_on(async {
-            let _defects = Defects::notice();
+            let _panics = Panics::watch();
             let mut screen = Screen::open(true).unwrap();
             screen.draw(&View::new(TimeZone::UTC, true)).unwrap();
             panic!("{SECRET}");

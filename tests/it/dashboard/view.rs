@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use agent_presence::cmd::dashboard::view::{Standing, View};
+use agent_presence::cmd::dashboard::view::{Source, View};
 use agent_presence::core::source::Agent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -118,14 +118,14 @@ fn without_a_daemon() {
 
 #[test]
 fn a_daemon_that_went_away() {
-    check("lost", &View { standing: Standing::Lost, ..busy_view() }, &[(40, 10), (80, 24)]);
+    check("lost", &View { source: Source::Lost, ..busy_view() }, &[(40, 10), (80, 24)]);
 }
 
 #[test]
 fn a_daemon_that_does_not_answer() {
     let cause = "the daemon cannot be asked: it does not answer".to_owned();
     check("unresponsive", &View { cause, ..alone() }, &[(40, 10), (80, 24)]);
-    check("silent", &View { standing: Standing::Silent, ..busy_view() }, &[(40, 10), (80, 24)]);
+    check("silent", &View { source: Source::Silent, ..busy_view() }, &[(40, 10), (80, 24)]);
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn a_lock_without_a_readable_record_is_reported() {
         let _silent = Scripted::listen(&socket(&home), None, |_| ());
         let ended = home.run("run");
         assert_eq!(ended.code, Some(4), "{ended:?}");
-        assert!(ended.err.contains("has left no record of itself\nhint: `fuser "), "{}", ended.err);
+        assert!(ended.err.contains("its record is missing\nhint: `fuser "), "{}", ended.err);
     }
 }
 

@@ -90,7 +90,7 @@ fn without_a_daemon_the_files_are_followed_until_there_is_one() {
     session.turn().tokens(4_500);
     let before = home.path("state").exists();
     let watch = home.start("watch --bare");
-    watch.wait_for_log("no daemon is running; following the session files without it\n");
+    watch.wait_for_log("no daemon is running; reading the session files without it\n");
     watch.wait_for_output("Token usage: total=4,500 input");
     session.tokens(1_000);
     watch.wait_for_output("Token usage: total=5,500 (+1,000)");

@@ -1,9 +1,9 @@
-//! Notices changes of the settings file, without waking up while nothing happens.
+//! Notices changes of the settings file without polling.
 //!
-//! The way to the file is walked name by name, as the system does it. Watched is the folder of each name whose change
-//! can change what is read: of the file, of every symbolic link on the way, of the first folder that is missing. So a
-//! file that is replaced, a link that points elsewhere and a folder that is made later are all the same thing: a name
-//! that changed. What is read only counts if it is other than before.
+//! The path is resolved name by name, as the system does it. Each name whose change can change the content is watched
+//! through its folder: the file, every symbolic link on the path, and the first folder that is missing. A replaced
+//! file, a link with another target and a folder that is made later are then the same event: a name that changed. A new
+//! reading counts only if it differs from the last one.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
@@ -17,20 +17,21 @@ use crate::core::config::{ConfigContext, Effective};
 use crate::io::config_file::ConfigFile;
 use crate::io::fs_watch::{Pace, Watch};
 
-/// One that is being written is half a file.
+/// The pause lets an editor finish writing the file.
 const PACE: Pace = Pace {
     quiet: Duration::from_millis(150),
     at_most: Duration::from_millis(600),
     look_every: Duration::from_secs(5),
 };
 
-/// How many folders above a name are watched. Windows says in the folder above alone that another folder took one's place.
+/// How many folders above a name are watched. On Windows only the folder above reports that another folder has taken
+/// one's place.
 const LEVELS: usize = if cfg!(windows) { 2 } else { 1 };
 
-/// As many symbolic links on one way as Linux follows.
+/// The most symbolic links on one path, as on Linux.
 const MOST_LINKS: usize = 40;
 
-/// Reads the settings file again whenever it has changed. Belongs inside a tokio runtime with time.
+/// Reads the settings file again after each change. Belongs inside a tokio runtime with time.
 #[derive(Debug)]
 pub struct SettingsWatch {
     file: ConfigFile,
@@ -46,7 +47,7 @@ pub struct SettingsWatch {
 type Names = Arc<Mutex<BTreeSet<PathBuf>>>;
 
 impl SettingsWatch {
-    /// Watches `file`, of which `read` is known already. A change between that reading and now is noticed.
+    /// Watches `file`, last read as `read`. A change between that reading and now is noticed.
     pub fn new(file: ConfigFile, context: ConfigContext, read: Effective) -> Self {
         let names = Names::default();
         let known = Arc::clone(&names);
@@ -63,8 +64,7 @@ impl SettingsWatch {
         &self.file
     }
 
-    /// Waits until the file gives something else than before, and returns it. Nothing is lost when the wait is given
-    /// up.
+    /// Waits until the file's content differs from before, and returns it. Cancel safe.
     pub async fn next(&mut self) -> Effective {
         loop {
             self.watch.wait().await;
@@ -74,32 +74,33 @@ impl SettingsWatch {
         }
     }
 
-    /// Reads the file, after the watches are where they should be: a change is then either seen or heard of.
+    /// Reads the file after the watches are set: a change is then either read or reported.
     fn look(&mut self) -> Option<Effective> {
         if !self.watch_again() {
             self.watch.look_later();
         }
-        // What is neither file nor folder, such as a pipe, was read at the start and can be read only once.
+        // A pipe or device was read at the start and can be read only once.
         let can_be_read = |metadata: std::fs::Metadata| metadata.is_file() || metadata.is_dir();
         if std::fs::metadata(&self.file.path).is_ok_and(|metadata| !can_be_read(metadata)) {
             return None;
         }
         let read = self.file.read(&self.context);
-        // What is wrong with the file and not with its text may pass without a word from the system.
+        // A problem with the file and not with its text, such as its permissions, may end without a report from the
+        // system.
         if read.issues.iter().any(|issue| issue.line.is_none() && issue.key.is_none()) {
             self.watch.look_later();
         }
         (read != self.read).then(|| self.read.clone_from(&read)).map(|()| read)
     }
 
-    /// Sets every watch anew, and says whether all could be set. A watch may have gone with its folder, of which another
-    /// one may have taken the place, and settings change so seldom that it is not worth knowing which.
+    /// Sets every watch anew; false if one could not be set. A watch may have been lost with its folder; settings
+    /// change so seldom that all are set again.
     fn watch_again(&mut self) -> bool {
         self.watch.forget_all();
         self.watch.follow(|| {
-            let names = names_on_the_way(&self.file.path);
+            let names = watched_names(&self.file.path);
             let folders = names.iter().flat_map(|name| name.ancestors().skip(1).take(LEVELS));
-            // Nobody changes what is in the root folder, and a watch on it would see everything on some systems.
+            // The root folder is left out: it does not change, and on some systems a watch on it reports everything.
             let folders = folders.filter(|folder| folder.parent().is_some()).map(Path::to_owned).collect();
             *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
             folders
@@ -107,9 +108,9 @@ impl SettingsWatch {
     }
 }
 
-/// The names on the way to `path` whose change can change what is read there: each symbolic link, and the file itself
-/// or the first folder that is missing. There are no links in front of them, so this is what the system calls them.
-fn names_on_the_way(path: &Path) -> BTreeSet<PathBuf> {
+/// The names on `path` whose change can change its content: each symbolic link, and the file itself or the first folder
+/// that is missing. The names have no links before them, so the system reports them by these paths.
+fn watched_names(path: &Path) -> BTreeSet<PathBuf> {
     let names = |path: &Path| -> Vec<OsString> {
         path.components().map(|component| component.as_os_str().to_owned()).collect()
     };
@@ -124,7 +125,7 @@ fn names_on_the_way(path: &Path) -> BTreeSet<PathBuf> {
                 folder.pop();
                 continue;
             }
-            // A root takes the place of what was before it.
+            // A root replaces everything before it.
             _ => {
                 folder.push(name);
                 continue;
@@ -150,8 +151,8 @@ fn names_on_the_way(path: &Path) -> BTreeSet<PathBuf> {
     places
 }
 
-/// Whether `path` is one of the names or a folder above one. Where systems spell folders in several ways, the last part
-/// alone decides; a look too many costs nothing.
+/// Whether `path` is one of the names or a folder above one. Some systems spell folders in several ways, so the last
+/// part alone decides; a needless look costs nothing.
 fn matters(names: &BTreeSet<PathBuf>, path: &Path) -> bool {
     let is_alike = |name: &Path| match (name.file_name(), path.file_name()) {
         (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
@@ -166,7 +167,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn each_link_and_the_end_of_the_way_are_watched() {
+    fn each_link_and_the_end_of_the_path_are_watched() {
         use std::fs::{create_dir, write};
         use std::os::unix::fs::symlink;
 
@@ -174,7 +175,7 @@ mod tests {
         let root = std::fs::canonicalize(temporary.path()).unwrap();
         let check = |start: &str, expected: &[&str]| {
             let expected: BTreeSet<_> = expected.iter().map(|name| root.join(name)).collect();
-            let mut found = names_on_the_way(&root.join(start));
+            let mut found = watched_names(&root.join(start));
             found.retain(|place| place.starts_with(&root));
             assert_eq!(found, expected, "{start}");
         };

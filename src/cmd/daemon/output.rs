@@ -1,6 +1,6 @@
-//! What a person reads of the running daemon: the log's lines, and cards on standard output.
+//! The running daemon's output for people: log lines, and cards on standard output.
 //!
-//! Nothing here decides; a line that cannot be written costs that line. Read next: [`crate::cmd::show`], for the forms.
+//! A line that cannot be written is dropped. Read next: [`crate::cmd::show`], for the form.
 
 use std::io::Write;
 
@@ -12,8 +12,8 @@ use crate::core::time::Now;
 use crate::io::printed::Printed;
 
 impl Daemon<'_> {
-    /// Tells one event.
-    pub(super) fn tell(&mut self, event: &Event) {
+    /// Logs or prints one event.
+    pub(super) fn log_event(&mut self, event: &Event) {
         match &event.kind {
             EventKind::Usage(usage) if self.options.usage_lines => {
                 if let Some(line) = show::usage_text(usage) {
@@ -42,22 +42,22 @@ impl Daemon<'_> {
         }
     }
 
-    /// Prints the card that Discord would get while there is none to get it, on a terminal.
-    pub(super) fn print_waiting(&mut self, now: Now) {
+    /// Prints the current card on a terminal while no Discord is connected.
+    pub(super) fn print_waiting_card(&mut self, now: Now) {
         if !self.options.print_cards || self.options.sink != Sink::Discord {
             return;
         }
         let is_on_its_way =
             |link: &LinkStatus| matches!(link.state, LinkState::Connected | LinkState::Connecting);
         if self.host.engine().links(now).iter().any(is_on_its_way) {
-            self.waiting = None;
+            self.waiting_card = None;
             return;
         }
         let card = self.host.engine().card().cloned();
-        if self.waiting.is_none() {
+        if self.waiting_card.is_none() {
             tracing::info!("waiting for Discord; until then cards are only printed here");
         }
-        if self.waiting.replace(card.clone()).unwrap_or_default() != card {
+        if self.waiting_card.replace(card.clone()).unwrap_or_default() != card {
             let card = card.as_deref().map(CardReport::from);
             let event = Event { at: now.wall, kind: EventKind::Card { card } };
             if let Some(text) = show::event(&event, self.host.engine().zone()) {
@@ -66,7 +66,7 @@ impl Daemon<'_> {
         }
     }
 
-    /// Cards on standard output are all that `--dry-run` is for; for the rest they are an extra.
+    /// With `--dry-run` a failure to print ends the daemon; otherwise no more cards are printed.
     fn print(&mut self, text: &str) {
         let mut out = Printed::new(std::io::stdout().lock());
         self.printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -77,7 +77,7 @@ impl Daemon<'_> {
     }
 }
 
-/// Tells what became of a link.
+/// Logs a change of a link.
 pub(super) fn log(notice: &Notice) {
     let hint = notice.hint();
     match notice {

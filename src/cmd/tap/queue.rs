@@ -1,7 +1,7 @@
-//! What passes by, as far as it was understood and nobody has been told.
+//! The updates of a tapped stream that are not sent to the daemon yet.
 //!
-//! Shared by the thread that copies, which shows bytes, and the one that tells, which takes lines. Bounded whatever
-//! passes: states of one session replace each other, their usage events queue up to a limit.
+//! Shared by the copying thread, which adds bytes, and the reporting thread, which takes lines. Bounded for any stream:
+//! newer states of a session replace older ones, and usage events queue up to a limit.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,37 +18,38 @@ use crate::core::limits::say;
 use crate::core::usage::Tokens;
 use crate::io::clock;
 
-/// After so long without a byte, what is held back is told. Between two lines of one message a model takes seconds.
+/// After so long without a byte, the parser gives out what it holds back. Between two lines of one message a model
+/// takes seconds.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// Usage events that wait for a daemon; older ones are in the totals alone.
+/// How many usage events may wait for a daemon; older ones are in the totals alone.
 const WAITING: usize = 4096;
 
-/// Sessions that wait for a daemon, and whose figures are kept for the end.
+/// How many sessions may wait for a daemon, and have their totals stored for the end.
 const SESSIONS: usize = 64;
 
-/// A stream on its way.
+/// A parsed stream and its waiting updates.
 #[derive(Debug)]
-pub struct Passing {
+pub struct UpdateQueue {
     state: Mutex<State>,
     changed: Notify,
-    /// Apart from the rest, so that who waits for the end alone is not woken for every byte.
+    /// Separate, so that a task that waits for the end does not wake for every byte.
     ended: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    /// `None` after a defect: the copy goes on without figures.
+    /// `None` after a panic of the parser: the copy continues without figures.
     stream: Option<Stream>,
     updates: VecDeque<Tapped>,
     totals: Vec<(String, Option<Tokens>)>,
-    /// Whether anything came since what is held back was told.
+    /// Whether bytes came after the parser last gave out what it holds back.
     unsettled: bool,
     over: bool,
 }
 
-impl Passing {
-    /// A stream of which nothing has passed yet.
+impl UpdateQueue {
+    /// A queue for a stream that has not begun.
     pub fn new(stream: Stream) -> Self {
         let state = State {
             stream: Some(stream),
@@ -60,13 +61,13 @@ impl Passing {
         Self { state: Mutex::new(state), changed: Notify::new(), ended: Notify::new() }
     }
 
-    /// Where the run works if its stream does not say so.
+    /// Sets the folder of the run, for a stream without one.
     pub fn set_place(&self, place: RunFolders) {
         let RunFolders { folder, others } = place;
         self.state().look(|stream| stream.set_place(folder, others));
     }
 
-    /// Bytes that have been copied.
+    /// Parses copied bytes.
     pub fn show(&self, bytes: &[u8]) {
         let mut state = self.state();
         state.look(|stream| stream.push(bytes, clock::now().wall));
@@ -78,7 +79,7 @@ impl Passing {
         self.changed.notify_one();
     }
 
-    /// Nothing more will pass. The total of every session, in order; unknown where it told none.
+    /// Ends the stream. Returns the total of every session, in order; `None` if it is unknown.
     pub fn finish(&self) -> Vec<Option<Tokens>> {
         let mut state = self.state();
         state.look(|stream| stream.finish(clock::now().wall));
@@ -91,19 +92,19 @@ impl Passing {
         totals
     }
 
-    /// Whether nothing more will pass.
+    /// Whether the stream has ended.
     pub(super) fn is_over(&self) -> bool {
         self.state().over
     }
 
-    /// Until the end of the stream, or until this is given up.
+    /// Waits for the end of the stream. Cancel safe.
     pub(super) async fn ended(&self) {
         while !self.is_over() {
             self.ended.notified().await;
         }
     }
 
-    /// The next line to tell; `None` at the end. Nothing is lost when the wait is given up.
+    /// The next line to send; `None` at the end. Cancel safe.
     pub(super) async fn next(&self) -> Option<Tapped> {
         loop {
             let (line, over, unsettled) = {
@@ -125,7 +126,7 @@ impl Passing {
         }
     }
 
-    /// What has to be told again. Where something newer waits, that is told, with the events that nobody has heard.
+    /// Puts back an update that the daemon may not have. If a newer one waits, that keeps the unsent events of both.
     pub(super) fn put_back(&self, known: Tapped) {
         let mut state = self.state();
         match state.updates.iter_mut().find(|update| update.is_of(&known)) {
@@ -153,7 +154,7 @@ impl State {
         }
     }
 
-    /// Takes what the stream has understood.
+    /// Takes the updates that the stream has parsed.
     fn collect(&mut self) {
         let updates = self.stream.as_mut().map(Stream::take_updates).unwrap_or_default();
         for update in updates {
