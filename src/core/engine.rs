@@ -7,8 +7,10 @@
 //! The daemon, `replay`, `run --demo` and an offline `status` use this engine with other drivers.
 //!
 //! Longer than other files because all parts of the core meet here, and their order is what matters.
-//! Read next: `sessions` for the effect of a file's update; `card` for the wanted card; `report` for the whole state.
+//! Read next: `sessions` for the effect of a file's update; `awake` for the effect of time; `card` for the wanted card;
+//! `report` for the whole state.
 
+mod awake;
 mod card;
 mod handover;
 mod in_force;
@@ -27,6 +29,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use self::awake::Awake;
 use self::card::Basis;
 use crate::core::card::Card;
 use crate::core::limits::{LimitsBook, Snapshot};
@@ -133,6 +136,7 @@ pub struct Engine {
     files: BTreeMap<FileId, Box<Known>>,
     /// Sessions that ended long ago, while their files exist: one that continues in another file keeps its figures.
     dormant: BTreeMap<FileId, Box<Known>>,
+    awake: Awake,
     /// The first file of the session of every other file.
     firsts: BTreeMap<FileId, FileId>,
     /// The first file of a session, by a hash of the session's key.
@@ -178,6 +182,7 @@ impl Engine {
             zone,
             files: BTreeMap::new(),
             dormant: BTreeMap::new(),
+            awake: Awake::default(),
             firsts: BTreeMap::new(),
             by_session: BTreeMap::new(),
             past: BTreeMap::new(),
@@ -220,6 +225,7 @@ impl Engine {
     /// Updates the state for an input, without a decision.
     fn take(&mut self, now: Now, input: Input) -> Urgency {
         let mut urgency = Urgency::Usual;
+        self.awake.input(&input);
         match input {
             Input::Source(event) => self.source(now, event),
             Input::SourcesLost => {

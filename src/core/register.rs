@@ -181,21 +181,27 @@ impl Registers {
         }
     }
 
-    /// A session has a new line, or the register of its home has changed.
-    pub fn heard(&mut self, wall: Timestamp, session: &Session) {
-        let Some(known) = self.homes.get_mut(&session.home) else { return };
-        let Some(last) = session.last_event_at.filter(|_| session.parent.is_none()) else { return };
+    /// A session has a new line, or the register of its home has changed. Returns whether this closes another session.
+    pub fn heard(&mut self, wall: Timestamp, session: &Session) -> bool {
+        let Some(known) = self.homes.get_mut(&session.home) else { return false };
+        let Some(last) = session.last_event_at.filter(|_| session.parent.is_none()) else { return false };
         let begun = known
             .left_for
             .extract_if(.., |_, next| next.session == session.id && last >= earlier(next.at, LAST_WORDS));
-        known.closed.extend(begun.map(|(left, _)| (left, wall)));
+        let begun: Vec<_> = begun.map(|(left, _)| (left, wall)).collect();
+        let closes = !begun.is_empty();
+        known.closed.extend(begun);
         known.held.hear(session, last, &known.register);
+        closes
     }
 
     /// Moves times after `wall` to `wall`: they are from before the clock was set back.
     pub fn not_after(&mut self, wall: Timestamp) {
         for known in self.homes.values_mut() {
             known.register.empty_since = known.register.empty_since.map(|at| at.min(wall));
+            for open in known.register.open.values_mut() {
+                open.since = open.since.map(|at| at.min(wall));
+            }
             known.held.not_after(wall);
             for next in known.left_for.values_mut() {
                 next.at = wall.min(next.at);

@@ -163,9 +163,6 @@ impl Session {
         if let Some(far) = self.far.as_deref_mut() {
             far.vouched_at = far.vouched_at.map(|at| at.min(wall));
         }
-        if let Some(Registration::Open(open)) = self.registration.as_deref_mut() {
-            open.since = open.since.map(|at| at.min(wall));
-        }
     }
 
     /// Until when the session counts as at work if no more lines come; `None` if its turn is over and no sub-agent

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::awake::by_key;
 use super::{Engine, UNTIL_RESUMED};
 use crate::core::card::{Card, CardFacts, CardWindow};
 use crate::core::privacy::Allowed;
@@ -36,7 +37,7 @@ impl Engine {
         let settings = Arc::clone(&self.settings);
         let mut roster = std::mem::take(&mut self.roster);
         let may_show = |session: &Session| self.allows(session).is_some();
-        let chosen = roster.choose(now, &self.sessions(), may_show, settings.card.idle_after);
+        let chosen = roster.choose(now, &by_key(self.awake()), may_show, settings.card.idle_after);
         let from = chosen.and_then(|session| Some((self.facts(session, now), self.allows(session)?)));
         self.roster = roster;
         let (facts, allowed) = from?;
@@ -82,8 +83,7 @@ impl Engine {
         let idle_after = self.settings.card.idle_after;
         // Changes at a calendar time begin just after it; a delay of one millisecond is safe.
         let just_after = |at| Some(now.mono_at(at)?.saturating_add(Duration::from_millis(1)));
-        let activity =
-            self.files.values().filter_map(|known| known.session.next_change(now.wall, idle_after));
+        let activity = self.awake().filter_map(|session| session.next_change(now.wall, idle_after));
         let activity = activity.filter_map(just_after).min();
         // Limits without a shown session change nothing that is visible.
         let limits = || self.limits.iter().filter(|_| self.wished.is_some());

@@ -112,6 +112,7 @@ impl Engine {
         let before = std::mem::replace(&mut self.settings, self.in_force.together());
         self.set_privacy();
         self.untold_status = true;
+        self.awake.all();
         if before != self.settings {
             self.publisher.set_settings(now, &self.settings);
             self.outputs.push_back(Output::Settings(Arc::clone(&self.settings)));

@@ -3,13 +3,12 @@
 //! A session is stored under its first file. `parts` combines several files, `tapped` lets a file replace a stream,
 //! and `told` decides what is new for listeners.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::awake::{REMEMBERED, by_key};
 use super::parts::{Part, Parts};
 use super::tapped;
 use super::told::{self, Told, Word};
@@ -18,13 +17,9 @@ use crate::core::activity::Activity;
 use crate::core::file::{FileUpdate, Skipped};
 use crate::core::register::Registers;
 use crate::core::report::UsageReport;
-use crate::core::roster;
 use crate::core::session::{Context, Session};
 use crate::core::source_event::{FileId, ReadTo};
 use crate::core::time::Now;
-
-/// How long a session is listed after its last line.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// One session with its files.
 #[derive(Debug)]
@@ -44,7 +39,7 @@ impl Known {
 
     /// Moves times after `wall` to `wall`. A timer that would start in the future starts at the time at which this
     /// was noticed, and keeps that start.
-    fn not_after(&mut self, wall: Timestamp) {
+    pub(super) fn not_after(&mut self, wall: Timestamp) {
         self.session.not_after(wall);
         let Some(from) = self.session.timer_from else { return };
         let (start, shown) = match self.late_start.as_deref() {
@@ -63,12 +58,14 @@ impl Engine {
         let FileUpdate { session: mut of_file, mut usage, limits, skipped, first } = update;
         if file.is_stream() && self.has_file(&of_file) {
             self.files.remove(&file);
+            self.awake.all();
             // The file need not contain them.
             self.learn(now, limits);
             return;
         }
         let earlier = self.inherited.take(read);
         let place = self.place_of(now, file, &of_file);
+        let is_listed = self.files.contains_key(&place);
         let (known, adopted) = self.take_known(place, file, &of_file);
         let anew = first && !adopted && known.as_ref().is_none_or(|known| known.parts.has(file));
         let known = known.unwrap_or_else(|| Known::unheard(of_file.clone()));
@@ -101,7 +98,9 @@ impl Engine {
         if let Some(folder) = session.cwd.as_deref().filter(|folder| before.cwd.as_deref() != Some(*folder)) {
             self.places.doubt(folder);
         }
-        self.registers.heard(now.wall, &session);
+        if self.registers.heard(now.wall, &session) {
+            self.awake.all();
+        }
         beside(&mut session, &self.registers, &self.windows);
         let activity = session.activity(now.wall, self.settings.card.idle_after);
         let words = match earlier {
@@ -110,6 +109,7 @@ impl Engine {
         };
         // Of an idle session, this may be the only report.
         self.untold_status |= earlier.is_none() && activity == Activity::Idle;
+        self.awake.heard(place, is_listed.then_some(&before), &session);
         self.shared.share(&mut session);
         self.files.insert(place, Box::new(Known { session, parts, told, late_start }));
         self.describe(now, place);
@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// Reports the lasting facts of the session at `place`, if they are new and the session is known to listeners.
-    fn describe(&mut self, now: Now, place: FileId) {
+    pub(super) fn describe(&mut self, now: Now, place: FileId) {
         if !self.is_far_heard {
             return;
         }
@@ -137,7 +137,7 @@ impl Engine {
     }
 
     /// Sends listeners these events of the session at `place`.
-    fn say(&mut self, now: Now, place: FileId, words: impl IntoIterator<Item = Word>) {
+    pub(super) fn say(&mut self, now: Now, place: FileId, words: impl IntoIterator<Item = Word>) {
         let Some(known) = self.files.get(&place) else { return };
         let session = &known.session;
         let event = |word| match word {
@@ -212,6 +212,7 @@ impl Engine {
     /// A file is no longer followed. Its session continues while another file of it exists.
     pub(super) fn gone(&mut self, now: Now, file: FileId) {
         let Some(first) = self.first_of(file) else { return };
+        self.awake.all();
         let known = self.files.get_mut(&first).or_else(|| self.dormant.get_mut(&first));
         let Some(known) = known else { return };
         if known.parts.lose(file) {
@@ -248,61 +249,9 @@ impl Engine {
         self.say(now, place, word);
     }
 
-    /// Reports changes caused by time, sub-agents or a register: activities, and sessions that went idle or are back.
-    pub(super) fn activities(&mut self, now: Now) {
-        let idle_after = self.settings.card.idle_after;
-        self.registers.not_after(now.wall);
-        for known in self.files.values_mut() {
-            beside(&mut known.session, &self.registers, &self.windows);
-            known.not_after(now.wall);
-        }
-        // The work of helpers on another machine is included in the remote's report of their session.
-        let here = |session: &&Session| session.far.is_none();
-        let any_helper =
-            self.files.values().any(|known| known.session.parent.is_some() && here(&&known.session));
-        let sessions = if any_helper { self.sessions() } else { Vec::new() };
-        let mut helped = roster::helped(&sessions.into_iter().filter(here).collect::<Vec<_>>());
-        let mut heard = Vec::new();
-        for (place, known) in &mut self.files {
-            let helped = helped.remove(&known.session.id).filter(|_| here(&&known.session));
-            known.session.helped = helped.map(Box::new);
-            // Until all files were read, it is not known which session a helper works for.
-            if self.inherited.files.is_none() {
-                let words = known.told.turn(known.session.activity(now.wall, idle_after));
-                heard.extend((!words.is_empty()).then_some((*place, words)));
-            }
-        }
-        for (place, words) in heard {
-            self.describe(now, place);
-            self.say(now, place, words);
-        }
-    }
-
-    /// Removes sessions from the list that ended long ago.
-    pub(super) fn forget(&mut self, now: Now) {
-        let is_old = |known: &Known| {
-            known.told.has_ended()
-                && known.session.last_event_at.is_none_or(|last| now.since(last) > REMEMBERED)
-        };
-        let old: Vec<FileId> =
-            self.files.iter().filter(|(_, known)| is_old(known)).map(|(first, _)| *first).collect();
-        for first in &old {
-            let known = self.files.remove(first).filter(|_| !first.is_stream());
-            self.dormant.extend(known.map(|known| (*first, known)));
-        }
-        if !old.is_empty() {
-            let files = &self.files;
-            self.windows.retain(|id, _| files.values().any(|known| known.session.id == *id));
-        }
-    }
-
-    /// One entry per session, in the order of agents and ids. If there are several, by a stream or a second file, the
-    /// one with the newest line is used.
+    /// Every listed session.
     pub(super) fn sessions(&self) -> Vec<&Session> {
-        let mut sessions: Vec<&Session> = self.files.values().map(|known| &known.session).collect();
-        sessions.sort_by_key(|session| (session.key(), Reverse(session.last_event_at)));
-        sessions.dedup_by_key(|session| session.key());
-        sessions
+        by_key(self.files.values().map(|known| &known.session))
     }
 }
 
@@ -313,7 +262,7 @@ fn hash(session: &Session) -> u64 {
 }
 
 /// Adds the facts of a session that are not in its file.
-fn beside(session: &mut Session, registers: &Registers, windows: &BTreeMap<String, u64>) {
+pub(super) fn beside(session: &mut Session, registers: &Registers, windows: &BTreeMap<String, u64>) {
     session.registration = registers.registration(session).map(Box::new);
     if session.context.is_none() {
         let window = windows.get(&session.id).copied();

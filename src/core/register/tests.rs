@@ -165,7 +165,9 @@ fn a_switch_under_the_old_id_is_recognised_by_lines() {
     }
     // Another process resumes the first session.
     registers.learn(at(60), "home".into(), one("a", 60));
-    [&a, &b, &c].into_iter().for_each(|session| registers.heard(at(60), session));
+    for session in [&a, &b, &c] {
+        registers.heard(at(60), session);
+    }
     assert_eq!(registers.registration(&a), waiting(60));
     assert_eq!(registers.registration(&c), closed(50));
 }
@@ -177,7 +179,9 @@ fn a_registered_session_is_not_another_one_s() {
     register.open.insert("b".to_owned(), said("b"));
     registers.learn(at(10), "home".into(), Some(register));
     let (a, b) = (session("a", "home", 5), of_process("b", "a", 20));
-    [&a, &b].into_iter().for_each(|session| registers.heard(at(20), session));
+    for session in [&a, &b] {
+        registers.heard(at(20), session);
+    }
     assert_eq!((registers.registration(&a), registers.registration(&b)), (waiting(25), open("b")));
 }
 
