@@ -45,10 +45,13 @@ impl Names {
     pub(crate) fn new(facts: &CardFacts, allowed: Allowed, lines: [&Template; 2]) -> Self {
         let uses = |word| lines.iter().any(|line| line.uses(word));
         let shown = |show: bool, name: &Option<String>, clean: fn(&str) -> String| {
-            let name = name.as_deref().filter(|_| show).map(clean)?;
             // The part that no line has room for is dropped. Two more clusters than fit are kept, so that the cut
             // shows `…`: the first may be a space, which is trimmed.
-            Some(name.graphemes(true).take(LONGEST + 2).collect::<String>()).filter(|name| !name.is_empty())
+            let mut name = name.as_deref().filter(|_| show).map(clean)?;
+            if name.len() > LONGEST + 2 {
+                name = name.graphemes(true).take(LONGEST + 2).collect();
+            }
+            Some(name).filter(|name| !name.is_empty())
         };
         let folderless: fn(&str) -> String = |name| neutralise(last_part(name));
 

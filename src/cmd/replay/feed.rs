@@ -55,6 +55,8 @@ struct Lines {
     /// The part of the buffer that is not taken yet.
     from: usize,
     to: usize,
+    /// Where the next line ends in it, once that was found.
+    end: Option<usize>,
     over: bool,
 }
 
@@ -202,18 +204,18 @@ pub(super) fn records_from(
 impl Lines {
     fn open(path: &Path, agent: Agent) -> std::io::Result<Self> {
         let reader = Unpacked::open(path)?;
-        Ok(Self { agent, reader, buffer: vec![0; CHUNK], from: 0, to: 0, over: false })
+        Ok(Self { agent, reader, buffer: vec![0; CHUNK], from: 0, to: 0, end: None, over: false })
     }
 
     /// Feeds the next line to the session; false at the end.
     fn step(&mut self, file: &mut SessionFile) -> std::io::Result<bool> {
         loop {
-            let rest = self.buffer.get(self.from..self.to).unwrap_or_default();
-            if let Some(end) = memchr::memchr(b'\n', rest) {
-                file.push(rest.get(..=end).unwrap_or_default());
-                self.from += end + 1;
+            if let Some(end) = self.end.take().or_else(|| self.line_end()) {
+                file.push(self.buffer.get(self.from..end).unwrap_or_default());
+                self.from = end;
                 return Ok(true);
             }
+            let rest = self.buffer.get(self.from..self.to).unwrap_or_default();
             file.push(rest);
             self.from = self.to;
             if self.over {
@@ -234,14 +236,17 @@ impl Lines {
     /// The next line with its line break; of a long line at least the first `most` bytes.
     fn ahead(&mut self, most: usize) -> std::io::Result<&[u8]> {
         loop {
-            let rest = self.buffer.get(self.from..self.to).unwrap_or_default();
-            let end = memchr::memchr(b'\n', rest).map(|end| end + 1);
-            if self.over || end.is_some() || rest.len() >= most {
-                let until = self.from + end.unwrap_or(rest.len());
-                return Ok(self.buffer.get(self.from..until).unwrap_or_default());
+            self.end = self.line_end();
+            if self.over || self.end.is_some() || self.to - self.from >= most {
+                return Ok(self.buffer.get(self.from..self.end.unwrap_or(self.to)).unwrap_or_default());
             }
             self.fill()?;
         }
+    }
+
+    fn line_end(&self) -> Option<usize> {
+        let rest = self.buffer.get(self.from..self.to).unwrap_or_default();
+        memchr::memchr(b'\n', rest).map(|end| self.from + end + 1)
     }
 
     fn fill(&mut self) -> std::io::Result<()> {
