@@ -112,12 +112,16 @@ impl LimitsBook {
 impl Family {
     fn learn(&mut self, mut word: Snapshot) {
         let source = (word.source_session.clone(), word.refusal);
-        let known = self.words.get(&source).cloned();
-        let known = match (known, word.first.take()) {
-            (Some(known), Some(first)) => Some(known.followed_by(&first)),
-            (known, first) => known.or(first.map(|first| *first)),
+        let known = self.words.get(&source);
+        let word = match (known, word.first.take()) {
+            (Some(known), Some(first)) => known.followed_by(&first).followed_by(&word),
+            (Some(known), None) => known.followed_by(&word),
+            (None, Some(first)) => first.followed_by(&word),
+            (None, None) => word,
         };
-        let word = known.map_or_else(|| word.clone(), |known| known.followed_by(&word));
+        if known == Some(&word) {
+            return;
+        }
         if word.windows.is_empty() {
             self.words.remove(&source);
         } else {

@@ -4,6 +4,9 @@
 //! after a long tool). So within one window the highest use is the newest, of any source, unless a source's own
 //! reports show that the window was reset.
 
+use std::cmp::Reverse;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::word::SAME_RESET;
@@ -55,8 +58,13 @@ pub(super) fn merged<'a>(words: impl Iterator<Item = &'a Snapshot> + Clone) -> O
         }
     }
     let source = chosen.iter().copied().max_by_key(Value::age)?;
-    let mut by_age: Vec<&Snapshot> = words.collect();
-    by_age.sort_by_key(|word| std::cmp::Reverse((word.observed_at, word.source_session.as_deref())));
+    let newest_with = |has: fn(&Snapshot) -> Option<&String>| {
+        let named = words.clone().filter(|word| has(word).is_some());
+        named
+            .min_by_key(|word| Reverse((word.observed_at, word.source_session.as_deref())))
+            .and_then(has)
+            .cloned()
+    };
     let first = |chosen: &Value<'_>| {
         let earlier = values.iter().filter(|value| value.window.is_before(chosen.window));
         let first = earlier.map(|value| value.word.first_of(value.window));
@@ -71,16 +79,19 @@ pub(super) fn merged<'a>(words: impl Iterator<Item = &'a Snapshot> + Clone) -> O
         ..chosen.window.clone()
     };
     let mut said = Snapshot {
+        agent: newest.word.agent,
+        home: Arc::clone(&newest.word.home),
+        family: newest.word.family.clone(),
         observed_at: source.seen_at,
         source_session: source.word.source_session.clone(),
-        name: by_age.iter().find_map(|word| word.name.clone()),
-        plan: by_age.iter().find_map(|word| word.plan.clone()),
+        name: newest_with(|word| word.name.as_ref()),
+        plan: newest_with(|word| word.plan.as_ref()),
         windows: chosen.iter().map(window).collect(),
         since: None,
         fresh: false,
         fell_at: None,
+        first: None,
         refusal: false,
-        ..newest.word.clone()
     };
     said.sort();
     Some(said)
