@@ -13,9 +13,9 @@ use crate::io::paths::StateDir;
 
 const KEPT: usize = 7;
 /// From this size on a file gets no more lines, in bytes. The last line says so.
-const FULL: u64 = 20_000_000 - 2 * LONGEST;
+const FULL: u64 = 20_000_000 - 2 * LONGEST as u64;
 /// No line is longer, in bytes.
-const LONGEST: u64 = 32 * 1024;
+const LONGEST: usize = 32 * 1024;
 const IS_FULL: &[u8] = b"the log of this day is full: what comes later today is not written\n";
 const PREFIX: &str = "agent-presence.";
 const SUFFIX: &str = ".log";
@@ -47,28 +47,33 @@ impl DailyFiles {
 
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let today = (self.today)();
-        if self.open.as_ref().is_none_or(|(date, file)| *date != today || is_removed(file)) {
-            self.open = None;
-            let folder = self.folder.folder();
-            let file = folder.file(&format!("{PREFIX}{today}{SUFFIX}"), Use::Append)?;
-            self.open = Some((today, file));
-            remove_old(&folder);
+        let open = self.open.take().filter(|(date, _)| *date == today);
+        let there = open.and_then(|(_, file)| Some((length(&file)?, file)));
+        let (before, mut file) = match there {
+            Some(there) => there,
+            None => {
+                let folder = self.folder.folder();
+                let file = folder.file(&format!("{PREFIX}{today}{SUFFIX}"), Use::Append)?;
+                remove_old(&folder);
+                (file.metadata()?.len(), file)
+            }
+        };
+        let after = before + line.len() as u64;
+        if before < FULL && line.len() <= LONGEST {
+            file.write_all(line)?;
+            if after >= FULL {
+                file.write_all(IS_FULL)?;
+            }
         }
-        let Some((_, file)) = &mut self.open else { return Ok(()) };
-        let (before, length) = (file.metadata()?.len(), line.len() as u64);
-        if before >= FULL || length > LONGEST {
-            return Ok(());
-        }
-        file.write_all(line)?;
-        if before + length >= FULL { file.write_all(IS_FULL) } else { Ok(()) }
+        self.open = Some((today, file));
+        Ok(())
     }
 }
 
 impl Write for DailyFiles {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.append(line).is_err() {
-            self.open = None;
-        }
+        // Where it fails, the file is opened anew for the next line.
+        let _lost = self.append(line);
         Ok(line.len())
     }
 
@@ -77,17 +82,14 @@ impl Write for DailyFiles {
     }
 }
 
-/// Whether the file, and perhaps its folder, was removed while it was open.
-#[cfg(unix)]
-fn is_removed(file: &File) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
-}
-
-/// An open file keeps its name.
-#[cfg(not(unix))]
-fn is_removed(_: &File) -> bool {
-    false
+/// How long the file is; `None` where it, and perhaps its folder, was removed while it was open.
+fn length(file: &File) -> Option<u64> {
+    let metadata = file.metadata().ok()?;
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::nlink(&metadata) == 0 {
+        return None;
+    }
+    Some(metadata.len())
 }
 
 /// Removes all but the newest files; what does not carry a date is not one of ours.
