@@ -3,20 +3,25 @@
 //!
 //! The first event after a pause is passed on at once. One that follows it waits for those behind it, for half as long as
 //! this has been going on: so the second of two lines is hardly late, and a stream of them costs little. What comes during a
-//! rest waits in the system's queue, where several changes of one file are one, and is passed on together. Only where that
-//! queue is long (inotify: 16,384 events by default, and an overflow is told) may anybody rest.
+//! rest waits in the system's queue, where several changes of one file are one, and is passed on together. Where many files
+//! grow at once the rests are longer, so that each of them is read once for many lines. Only where that queue is long
+//! (inotify: 16,384 events by default, and an overflow is told) may anybody rest.
 //! Read next: `watch`, whose thread this is.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// After a silence of this length an event is the first.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What was waiting is passed on within this time.
-const EMPTYING: Duration = Duration::from_millis(2);
+/// The longest rest, and the time within which what was waiting is passed on.
+const OF_FEW: (Duration, Duration) = (Duration::from_millis(250), Duration::from_millis(2));
 
-/// The longest rest.
-const LONGEST: Duration = Duration::from_millis(250);
+/// The same where many events were waiting.
+const OF_MANY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(20));
+
+/// So many events are many. Where there are more than these, the queue would not hold what comes in a longer rest.
+const MANY: RangeInclusive<u32> = 128..=8192;
 
 #[derive(Debug, Default)]
 pub(super) struct Breath {
@@ -24,6 +29,9 @@ pub(super) struct Breath {
     began_at: Duration,
     heard_at: Option<Duration>,
     rested_until: Option<Duration>,
+    /// How many events were waiting after the last rest.
+    waited: u32,
+    is_of_many: bool,
 }
 
 impl Breath {
@@ -32,18 +40,30 @@ impl Breath {
         let within =
             |since: Option<Duration>, span| since.is_some_and(|since| mono.saturating_sub(since) < span);
         let first = !within(self.heard_at, PAUSE);
-        self.heard_at = Some(mono);
         if first {
-            self.began_at = mono;
+            *self = Self { began_at: mono, heard_at: Some(mono), ..Self::default() };
             return None;
         }
-        if within(self.rested_until, EMPTYING) {
+        self.heard_at = Some(mono);
+        if within(self.rested_until, self.rhythm().1) {
+            self.waited = self.waited.saturating_add(1);
             return None;
         }
-        let rest = (mono.saturating_sub(self.began_at) / 2).min(LONGEST);
+        self.is_of_many = MANY.contains(&self.waited);
+        self.waited = 0;
+        let rest = (mono.saturating_sub(self.began_at) / 2).min(self.rhythm().0);
         self.heard_at = Some(mono.saturating_add(rest));
         self.rested_until = self.heard_at;
         Some(rest)
+    }
+
+    /// How long after the first of them the many events may take that were waiting.
+    pub(super) fn more_within(&self) -> Option<Duration> {
+        self.is_of_many.then_some(OF_MANY.1)
+    }
+
+    const fn rhythm(&self) -> (Duration, Duration) {
+        if self.is_of_many { OF_MANY } else { OF_FEW }
     }
 }
 
@@ -72,8 +92,9 @@ mod tests {
         }
     }
 
-    /// One line every so often for ten seconds: the rests that were taken.
-    fn rests(every: Duration) -> Vec<Duration> {
+    /// One line every so often for ten seconds: the rests that were taken. The queue holds each event, or, where one file
+    /// grows, one for all of them.
+    fn rests(every: Duration, is_one_file: bool) -> Vec<Duration> {
         let mut breath = Breath::default();
         let mut now = Duration::ZERO;
         let mut rests = Vec::new();
@@ -84,7 +105,8 @@ mod tests {
                 waiting -= 1;
                 if let Some(rest) = breath.before_event(now) {
                     rests.push(rest);
-                    waiting += rest.as_micros() / every.as_micros();
+                    let more = rest.as_micros() / every.as_micros();
+                    waiting += if is_one_file { more.min(1) } else { more };
                     now += rest;
                 }
             }
@@ -95,11 +117,34 @@ mod tests {
 
     #[test]
     fn the_longer_it_goes_on_the_longer_the_rest() {
-        for every in [ms(1) / 2, ms(50)] {
-            let rests = rests(every);
+        for (every, is_one_file) in [(ms(1) / 2, true), (ms(50), true), (ms(50), false), (ms(5), false)] {
+            let rests = rests(every, is_one_file);
             assert_eq!(rests.first(), Some(&(every / 2)));
-            assert_eq!(rests.last(), Some(&LONGEST));
+            assert_eq!(rests.last(), Some(&OF_FEW.0));
             assert!(rests.len() < 60, "{}", rests.len());
+        }
+    }
+
+    #[test]
+    fn where_many_files_grow_the_rests_are_longer_as_long_as_the_queue_holds_them() {
+        let last = |every| rests(every, false).last().copied();
+        assert_eq!(last(ms(1) / 2), Some(OF_MANY.0));
+        assert_eq!(last(ms(1) / 50), Some(OF_FEW.0), "50,000 a second");
+    }
+
+    #[test]
+    fn only_where_many_were_waiting_more_are_expected() {
+        for (waiting, is_many) in [(0, false), (127, false), (128, true), (8192, true), (8193, false)] {
+            let mut breath = Breath::default();
+            assert_eq!(breath.before_event(ms(0)), None);
+            assert_eq!(breath.before_event(ms(150)), Some(ms(75)));
+            for _ in 0..waiting {
+                assert_eq!(breath.before_event(ms(225)), None);
+            }
+            assert_eq!(breath.before_event(ms(230)), Some(ms(115)));
+            assert_eq!(breath.more_within(), is_many.then_some(OF_MANY.1), "{waiting}");
+            // After a pause there may be a single line again.
+            assert_eq!((breath.before_event(ms(2_000)), breath.more_within()), (None, None));
         }
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct News {
     pub(super) verify: bool,
     /// Registered processes of which the system says that they have ended.
     pub(super) ended: BTreeSet<u32>,
+    /// More changed paths come within this time.
+    more_within: Option<Duration>,
 }
 
 /// What happened to a path.
@@ -55,6 +57,11 @@ impl News {
     fn is_empty(&self) -> bool {
         self.paths.is_empty() && !self.rescan && !self.verify && self.ended.is_empty() && self.homes.is_none()
     }
+
+    /// Whether a look at each of these is still to come that will find this change.
+    fn has_all(&self, paths: &[PathBuf], change: Change) -> bool {
+        paths.iter().all(|path| self.paths.get(path).is_some_and(|known| *known >= change))
+    }
 }
 
 impl Inbox {
@@ -68,8 +75,9 @@ impl Inbox {
         self.turn.iter().for_each(|turn| turn(&home.label));
     }
 
-    /// The watcher's callback. What matters is told after `rest`; says whether anything does.
-    pub(super) fn heard(&self, mut event: notify::Event, rest: impl FnOnce()) -> bool {
+    /// The watcher's callback. What matters is told after `rest`, which says within what time more may come; says whether
+    /// anything does.
+    pub(super) fn heard(&self, mut event: notify::Event, rest: impl FnOnce() -> Option<Duration>) -> bool {
         if event.need_rescan() {
             self.rescan();
             return true;
@@ -80,6 +88,10 @@ impl Inbox {
             }
             _ => Change::Content,
         };
+        if !event.paths.is_empty() && lock(&self.news).has_all(&event.paths, change) {
+            rest();
+            return true;
+        }
         let places = Arc::clone(&lock(&self.places));
         // As root, SQLite sets the owner of what it reads: such a change may be our own.
         let of_metadata = matches!(event.kind, EventKind::Modify(ModifyKind::Metadata(_)));
@@ -88,8 +100,9 @@ impl Inbox {
         if event.paths.is_empty() {
             return false;
         }
-        rest();
+        let more_within = rest();
         self.tell(|news| {
+            news.more_within = more_within;
             for path in event.paths {
                 let known = news.paths.entry(path).or_insert(change);
                 *known = change.max(*known);
@@ -121,7 +134,9 @@ impl Inbox {
 
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        self.tell(|_| ());
+        // Whoever has just found that there is no end yet waits by now.
+        drop((lock(&self.news), lock(&self.resting)));
+        self.ping.notify_one();
         self.over.notify_all();
     }
 
@@ -140,17 +155,28 @@ impl Inbox {
         std::mem::take(&mut *lock(&self.news))
     }
 
-    /// What there is, as soon as there is something; nothing after `timeout`.
+    /// What there is, as soon as there is something, and what comes soon behind it; nothing after `timeout`.
     pub(super) fn wait(&self, timeout: Duration) -> News {
         let quiet = |news: &mut News| news.is_empty() && !self.stopping();
         let waited = self.ping.wait_timeout_while(lock(&self.news), timeout, quiet);
-        let (mut news, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *news)
+        let (news, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let more_within = news.more_within;
+        drop(news);
+        if let Some(time) = more_within {
+            self.rest(time);
+        }
+        self.take()
     }
 
     fn tell(&self, change: impl FnOnce(&mut News)) {
-        change(&mut lock(&self.news));
-        self.ping.notify_one();
+        let mut news = lock(&self.news);
+        let was_empty = news.is_empty();
+        change(&mut news);
+        drop(news);
+        // Where there was something before, the reader was woken for that and will find both.
+        if was_empty {
+            self.ping.notify_one();
+        }
     }
 }
 
@@ -179,12 +205,40 @@ mod tests {
         places.add(&Arc::new(Home { agent: Agent::COPILOT, path: "/h".into(), label: "/h".into() }));
         inbox.set_places(&places);
         let heard = |kind, path: &str| {
-            inbox.heard(notify::Event::new(EventKind::Modify(kind)).add_path(path.into()), || {})
+            inbox.heard(notify::Event::new(EventKind::Modify(kind)).add_path(path.into()), || None)
         };
         let (owner, data) =
             (ModifyKind::Metadata(MetadataKind::Ownership), ModifyKind::Data(DataChange::Content));
         assert!(!heard(owner, "/h/session-store.db-wal"));
         assert!(heard(data, "/h/session-store.db-wal"));
         assert!(heard(owner, "/h/session-state/11111111-1111-4111-8111-111111111111.jsonl"));
+    }
+
+    #[test]
+    fn what_waits_to_be_looked_at_is_told_once_and_again_after_the_look() {
+        let inbox = Inbox::default();
+        let mut places = Places::default();
+        places.add(&Arc::new(Home { agent: Agent::CODEX, path: "/h".into(), label: "/h".into() }));
+        inbox.set_places(&places);
+        let path = PathBuf::from("/h/sessions/2026/11/20");
+        let mut rests = 0;
+        let mut heard = |kind| {
+            inbox.heard(notify::Event::new(kind).add_path(path.clone()), || {
+                rests += 1;
+                None
+            })
+        };
+        let content = EventKind::Modify(ModifyKind::Data(DataChange::Content));
+        let gone = EventKind::Remove(notify::event::RemoveKind::Folder);
+        for (kinds, told) in [
+            (&[content, content][..], Change::Content),
+            (&[content, gone], Change::Existence),
+            (&[gone, content], Change::Existence),
+        ] {
+            assert!(kinds.iter().all(|kind| heard(*kind)));
+            assert_eq!(inbox.take().paths, BTreeMap::from([(path.clone(), told)]));
+        }
+        assert_eq!(rests, 6, "each event may be one of many");
+        assert!(!inbox.heard(notify::Event::new(content), || None), "about nothing");
     }
 }

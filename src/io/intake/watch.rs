@@ -51,6 +51,7 @@ impl Watcher {
                 if QUEUES && let Some(rest) = breath.before_event(clock().mono) {
                     inbox.rest(rest);
                 }
+                breath.more_within()
             });
         });
         Self { paths, most }
