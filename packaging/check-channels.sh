@@ -22,7 +22,7 @@ clean() {
 }
 trap clean EXIT
 
-# as_user COMMAND...: with no setting, session or Discord of whoever runs this
+# as_user COMMAND...: with no setting, session or Discord of the user who runs this
 as_user() {
     (cd "$WORK" && env -i HOME="$WORK/home" PATH="$PATH" XDG_RUNTIME_DIR="$WORK/run" "$@")
 }

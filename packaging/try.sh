@@ -19,7 +19,7 @@ if [ $# -gt 1 ]; then
 fi
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
-# No Discord, no session and no setting of whoever runs this.
+# No Discord, no session and no setting of the user who runs this.
 export HOME=$home XDG_CONFIG_HOME=$home/config XDG_RUNTIME_DIR=$home AGENT_PRESENCE_STATE_DIR=$drive$home/state
 export AGENT_PRESENCE_CONFIG=$drive$home/config.toml CODEX_HOME=$drive$home/codex CLAUDE_CONFIG_DIR=$drive$home/claude
 unset AGENT_PRESENCE_APPLICATION_ID RUST_LOG

@@ -83,7 +83,7 @@ pub(crate) fn latency(programs: &Programs, appends: usize, print: &mut dyn FnMut
 }
 
 /// What doing nothing costs, with so many old sessions: for a while, and in a rescan. Tells when everything has been
-/// made that it takes: from then on it disturbs nobody.
+/// made that it takes: from then on it disturbs no other row.
 pub(crate) fn idle(
     programs: &Programs,
     sessions: &[usize],

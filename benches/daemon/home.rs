@@ -11,7 +11,7 @@ use jiff::{Timestamp, ToSpan};
 
 use crate::corpus::{Corpus, Used, stamped};
 
-/// Images are left out of what is written while somebody waits.
+/// Lines that are written during a measurement have no images.
 const LONGEST: usize = 500_000;
 
 /// Everything that is measured lives in here, and goes with it.
@@ -146,7 +146,7 @@ impl Home {
         &mut self.live
     }
 
-    /// The daemon as login starts it: nobody reads its standard error.
+    /// The daemon as login starts it: its standard error is not read.
     pub(crate) fn daemon(&self, program: &Path, discord: &Path) -> Program {
         self.daemon_with(program, discord, "")
     }

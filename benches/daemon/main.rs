@@ -1,6 +1,6 @@
 //! What the program costs, beside the least that the same work takes: see README.md in the folder above.
 //!
-//! Each row can be had alone. Whatever is compared runs at once or in turns, so that a busy machine is busy for both.
+//! Each row can be had alone. What is compared runs at once or in turns, so that a busy machine is busy for both.
 #![cfg_attr(
     unix,
     expect(
@@ -68,7 +68,7 @@ fn main() {
     let mut print = |row: table::Row| row.print();
     let seconds = Duration::from_secs;
     std::thread::scope(|scope| {
-        // Doing nothing takes long and disturbs nobody, once there is what it takes.
+        // The idle rows take long and disturb no other row, once their files are made.
         let (ready, prepared) = std::sync::mpsc::channel();
         let idle = wanted("idle").then(|| {
             let programs = &programs;

@@ -25,7 +25,7 @@ pub(crate) fn memory(pid: u32) -> [f64; 2] {
     })
 }
 
-/// Bytes that were read so far, by whatever call.
+/// Bytes read so far, by any call.
 pub(crate) fn bytes_read(pid: u32) -> f64 {
     let counts = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
     let read = counts.lines().find_map(|line| line.strip_prefix("rchar:"));

@@ -1,6 +1,6 @@
 //! Any bytes from another process: what the daemon is asked, what it answers, and what one daemon leaves to the next.
 //!
-//! No panic, the same line whatever the pieces that it comes in, and what was understood is understood again when it is
+//! No panic, the same line from any pieces, and what was understood is understood again when it is
 //! written. The first four bytes are the sizes of the pieces.
 #![no_main]
 
@@ -114,7 +114,7 @@ fn answered(reply: &Reply) {
     }
 }
 
-/// Whatever a predecessor says that it spent and knew, its successor starts, and is not made to spin.
+/// A predecessor's handover with any figures lets its successor start, and never makes it spin.
 fn taken_over(handover: Handover) {
     let settings = Settings::default();
     let publisher = Publisher::new(0, &settings).with_budget(now(), &handover.budget);

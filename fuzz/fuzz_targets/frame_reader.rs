@@ -1,4 +1,4 @@
-//! Any bytes from a Discord client: no panic, the same frames whatever the split, and what was taken encodes to what came.
+//! Any bytes from a Discord client: no panic, the same frames at any split, and a frame encodes to the bytes that it came from.
 //!
 //! The first byte is the size of the pieces that the rest arrives in.
 #![no_main]

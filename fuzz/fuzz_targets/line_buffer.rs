@@ -73,7 +73,7 @@ impl Plain {
                 continue;
             }
             if line.len() > LINE_LIMIT {
-                // What becomes of it is the same whatever pieces it comes in.
+                // The result does not depend on the pieces.
                 line.push(b'\n');
                 push(&mut LineBuffer::default(), &mut line, seen);
                 continue;

@@ -1,4 +1,4 @@
-//! Any bytes as a session file of either agent: no panic, and the same session, events and limits whatever the split.
+//! Any bytes as a session file of an agent: no panic, and the same session, events and limits at any split.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub fn check(agent: Agent, data: &[u8]) {
     }
     show(file.take_update());
 
-    // One whose history nobody else has.
+    // A session whose history no other file has.
     let mut file = self::file(agent);
     for piece in pieces(bytes, sizes) {
         file.push(piece);

@@ -1,4 +1,4 @@
-//! arRPC, the server inside Vesktop and Legcord, as a second Discord that nobody here wrote.
+//! arRPC, the server inside Vesktop and Legcord, as a second Discord, written by others.
 //!
 //! `.ci/run` puts the package where it is looked for; `AGENT_PRESENCE_TEST_ARRPC` names another folder of it. Where it or
 //! Node is missing, the tests say so and pass.

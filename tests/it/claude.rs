@@ -261,7 +261,7 @@ fn line(number: usize, usage: Option<(usize, u64, u64)>) -> String {
 }
 
 proptest! {
-    /// Whatever the order of lines and wherever the bytes are split, the totals are those of each message's last line.
+    /// For any order of lines and any split of the bytes, the totals are those of each message's last line.
     #[test]
     fn any_order_of_lines_and_any_chunks_give_the_same_totals(
         messages in messages(),

@@ -19,7 +19,7 @@ use crate::support::claude_session::ClaudeSession;
 use crate::support::home::Home;
 use crate::support::{PATIENCE, SECRET};
 
-/// A process that has a session open, as far as anybody can see.
+/// A process that looks like one that has a session open.
 struct Registering {
     child: Child,
     start: String,
@@ -294,7 +294,7 @@ fn files_that_are_no_entries_are_not_opened() {
     }
 }
 
-/// Where nothing tells of changes, registers are looked at with everything else.
+/// Without a watcher, registers are read at every rescan.
 #[test]
 fn a_register_is_polled_where_nothing_can_be_watched() {
     let home = Home::new();
@@ -310,7 +310,7 @@ fn a_register_is_polled_where_nothing_can_be_watched() {
     let (sender, events) = mpsc::channel();
     let intake = intake::start(config, move |event| {
         if let SourceEvent::Register { register, .. } = event {
-            // Nobody listens any more at the end of the test.
+            // At the end of the test the receiver is gone.
             let _ = sender.send(register);
         }
         ControlFlow::Continue(())

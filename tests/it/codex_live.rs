@@ -63,7 +63,7 @@ impl AppServer {
         self.say(&json!({"id": 1, "result": {"data": threads, "nextCursor": null}}));
     }
 
-    /// Whether somebody has connected.
+    /// Whether a client has connected.
     fn has_a_client(&self) -> bool {
         self.runtime.block_on(async {
             tokio::select! {
@@ -244,7 +244,7 @@ fn nobody_is_greeted_before_codex_itself_has_written_a_line() {
         std::thread::yield_now();
     }
     let mut server = AppServer::start(&home);
-    // Whatever the daemon does with its socket it has done once it has heard of another session.
+    // Once the daemon has read another session's event, it has done everything with the socket that it will do.
     let mut claude = home.claude_session();
     claude.turn().call(4_500);
     home.wait_for_status("another session", |status| status["sessions"].as_array().unwrap().len() == 2);

@@ -304,7 +304,7 @@ fn an_id_in_what_was_copied() {
     }
 }
 
-/// The application that a packager built in has images, and nobody else's need have.
+/// A packager's built-in application has images; a user's own need not have them.
 #[test]
 fn icons_are_on_with_an_id_that_is_built_in() {
     let built_in = ConfigContext { built_in_application_id: Some("1".repeat(17)), ..context() };

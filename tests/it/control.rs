@@ -1,4 +1,4 @@
-//! The control channel: what it answers, and that nobody can hold up the daemon over it.
+//! The control channel: what it answers, and that no client can hold up the daemon.
 
 #[cfg(unix)]
 mod abuse;

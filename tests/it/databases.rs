@@ -73,7 +73,7 @@ fn write_message(writer: &Connection, id: &str, session: &str, created: i64, upd
         .unwrap();
 }
 
-/// The next millisecond: the one at hand may have begun before whatever looks on did.
+/// The next millisecond: the present one may have begun before the reader looked.
 fn now() -> i64 {
     clock::now().wall.as_millisecond() + 1
 }

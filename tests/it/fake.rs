@@ -9,7 +9,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::support::fake_discord::{CLOSE, Dialled, FRAME, FakeDiscord, HANDSHAKE, Rules, dial, encode};
 
-/// A client that does whatever a test says.
+/// A client that does what a test says.
 struct Client(Dialled);
 
 impl Client {

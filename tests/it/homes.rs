@@ -65,7 +65,7 @@ fn a_home_that_is_not_understood_is_named_and_shows_nothing_more() {
     );
 }
 
-/// A home with two accounts of one agent, of which one has a name; a card that says whose it is.
+/// A home with two accounts of one agent, one of them named, and a card that names the account.
 #[test]
 fn a_name_stands_before_the_limits_of_its_home() {
     let home = Home::new();
@@ -110,7 +110,7 @@ fn a_name_stands_before_the_limits_of_its_home() {
     assert_eq!(home.output("bar"), "customer 5h 64% · weekly 47% left · Thinking\n");
 }
 
-/// No agent says beside its limits whose they are.
+/// No agent writes the account beside its limits.
 #[test]
 fn limits_of_two_homes_stay_apart() {
     let home = Home::new();

@@ -78,7 +78,7 @@ fn a_last_line_that_is_whole_counts_when_the_file_rests() {
     assert_eq!(there, ["first"]);
     append(&path, &format!("\n{}", open("second")));
     append(&path, &format!("\n{}", open("third")));
-    // Whether one event told of both is not the point; the last line may still go on.
+    // One event may stand for both lines; the last line may still go on.
     let text = running.until_text(|text| text.said >= 2).1;
     let text = if text.last.as_deref() == Some("first") { running.update(1).1 } else { text };
     assert_eq!(text.last.as_deref(), Some("second"));
@@ -477,7 +477,7 @@ fn a_fork_is_given_its_parents_rows_else_its_siblings() {
     assert_eq!(text.total, Some(10), "without the parent's");
 
     write(&bench.session(3), &forked(3, 9, 30));
-    assert_eq!(running.update(3).1.total, Some(30), "nobody else has what it copied");
+    assert_eq!(running.update(3).1.total, Some(30), "no other session has the copied part");
     write(&bench.session(4), &forked(4, 9, 31));
     assert_eq!(running.update(4).1.total, Some(10), "without its sibling's");
 }

@@ -75,7 +75,7 @@ fn left(status: &Value) -> Vec<(String, String, u64)> {
     windows.collect()
 }
 
-/// A session that has told of its limits at these minutes before now.
+/// A session that wrote its limits at these minutes before now.
 fn told(home: &Home, readings: &[(i64, f64)]) -> Timestamp {
     let now = clock::now().wall;
     let at = |minutes: i64| Timestamp::from_second(now.as_second() - minutes * 60).unwrap();

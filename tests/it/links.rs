@@ -146,7 +146,7 @@ fn case_17_absent_discord_is_unreachable_and_costs_no_connection() {
 fn case_17_a_socket_that_is_bound_but_does_not_listen_yet_is_tried_again() {
     use std::os::unix::net::UnixListener;
 
-    // A socket whose listener is gone answers like one that has none yet.
+    // A socket without its listener fails like one that has no listener yet.
     let folder = tempdir().unwrap();
     let path = folder.path().join("discord-ipc-0");
     drop(UnixListener::bind(&path).unwrap());
@@ -375,7 +375,7 @@ fn case_19_a_hung_client_delays_neither_the_other_nor_the_end() {
 fn case_27_a_late_ready_is_one_connection() {
     let (discord, _folder) = discord(Rules { speed: 100, ..Rules::default() });
     let desk = Desk::new();
-    // The third connection has to wait for its READY, and whoever waits needs no fourth.
+    // The third connection has to wait for its READY; a waiting one is no reason for a fourth.
     for _ in 0..2 {
         desk.ready(&discord);
         desk.disconnect(&discord.endpoint());

@@ -108,7 +108,7 @@ fn standard_error_is_a_file_that_somebody_gave() {
     let log = fs::read_to_string(path).unwrap();
     assert!(log.contains("INFO started pid=") && log.starts_with("20"), "{log}");
     assert!(!log.contains('\x1b'), "no colours off a terminal: {log}");
-    // Nobody knows how long it is kept, so there are daily files as well.
+    // How long the system keeps it is unknown, so there are daily files as well.
     assert_eq!(without_times(&fs::read_to_string(&log_files(&home)[0]).unwrap()), without_times(&log));
 }
 
@@ -127,7 +127,7 @@ fn the_journal_has_its_own_clock() {
     assert!(log.trim_start().starts_with("INFO started pid="), "{log}");
     assert_eq!(log_files(&home), [""; 0].map(PathBuf::from));
 
-    // Inherited by a program whose standard error is something else.
+    // The variable is inherited by a program whose standard error is another file.
     let mut command = home.command("run --dry-run");
     command.env("JOURNAL_STREAM", format!("{}:{}", metadata.dev(), metadata.ino()));
     let mut program = Program::start(&mut command, Stdio::null());

@@ -1,4 +1,4 @@
-//! An agent that nobody has: several documents a session, each rewritten whole. What it takes is a row and a parser.
+//! A made-up agent: several documents a session, each rewritten whole. Adding it takes a row and a parser.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! Other users of the machine: what they put in the way gets nothing of the user's work, and nothing is written where
-//! they want it. Only root can be somebody else, so these tests do nothing when another user runs them.
+//! they want it. Only root can become another user, so these tests do nothing when others run them.
 
 use std::fs::{self, Permissions};
 use std::io::Read;
@@ -243,7 +243,7 @@ fn a_record_that_others_may_have_written_is_no_proof() {
     }
 }
 
-/// The same record, where nobody else can have written it.
+/// The same record, in a file that no other user can have written.
 #[test]
 fn a_record_of_ones_own_is_proof() {
     let home = Home::new();

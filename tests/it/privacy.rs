@@ -1,5 +1,5 @@
 //! Promise 8: nothing of a conversation, no credential and no path out of a session file reaches any output. `MARKER-SECRET`
-//! stands in every fixture wherever real files hold such things.
+//! stands in every fixture where real files hold private text.
 
 #[cfg(unix)]
 use std::io::{BufRead, BufReader, Read};

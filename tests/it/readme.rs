@@ -2,7 +2,7 @@
 //!
 //! A block is one or more `$ command` lines, each followed by what it prints. `...` stands for any lines, `[..]` for
 //! anything in a line; times are not compared. `agent-presence` and `cargo run` are the binary under test, in a home of
-//! its own with one live session; nobody's Discord is asked.
+//! its own with one live session; no Discord is asked.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -180,7 +180,7 @@ fn examples() -> Vec<Example> {
     examples
 }
 
-/// Somebody's home, with one live session.
+/// A home with one live session.
 struct Home(TempDir);
 
 impl Home {

@@ -1,4 +1,4 @@
-//! The record of usage events: that it says what the daemon told, whole and once, whatever happens to daemon and disk.
+//! The record of usage events: it has each event once, whole, through crashes of the daemon and faults of the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -32,7 +32,7 @@ fn file(home: &Home) -> PathBuf {
     folder(home).join(clock::now().wall.strftime("%Y-%m.jsonl").to_string())
 }
 
-/// A daemon that has told of every session there is.
+/// A daemon that has read every session there is.
 fn started(home: &Home) -> Process {
     let daemon = home.start("run --dry-run");
     home.wait_for_status("the daemon", |status| {
@@ -353,7 +353,7 @@ fn killed_at_any_moment_it_has_no_torn_and_no_repeated_line() {
     for kill in 0..10 {
         let daemon = started(&home);
         let length = || fs::metadata(file(&home)).map_or(0, |metadata| metadata.len());
-        // Killed while it writes, after a few bytes more each time. What nobody can keep up with is not written.
+        // Killed while it writes, after a few bytes more each time.
         let until = length() + kill * 331;
         let mut lines = 0..200;
         let start = clock::now().mono;

@@ -27,7 +27,7 @@ fn save(path: &Path, text: &str) {
     fs::rename(new, path).unwrap();
 }
 
-/// The folder where the settings are if nobody names them, which is not there yet. Windows knows it without asking the
+/// The usual folder of the settings, which is not there yet. Windows knows it without asking the
 /// environment; there it is one with a file in it that is named.
 fn usual_folder(home: &mut Home) -> PathBuf {
     let above = if cfg!(target_os = "macos") { "home/Library/Application Support" } else { "later" };
@@ -171,7 +171,7 @@ fn an_application_id_is_set_later() {
 
     let text = |more: &str| {
         let clients = [home.discord()];
-        // Only a rule that hides is at once with such an interval.
+        // With an interval this long, only a rule that hides takes effect at once.
         format!(
             "[discord]\nclients = {clients:?}\napplication_id = \"{APPLICATION}\"\nmember_list = \"details\"\n{more}"
         )

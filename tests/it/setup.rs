@@ -200,7 +200,7 @@ fn flags_are_answers_and_a_running_daemon_keeps_its_discord() {
     assert_eq!(daemon.terminate().code, Some(0));
 }
 
-/// Not on Windows, where the entry would be the one of whoever runs the tests.
+/// Not on Windows, where the entry would be that of the user who runs the tests.
 #[cfg(unix)]
 #[test]
 fn launch_at_login_starts_the_daemon_with_the_new_settings() {

@@ -193,7 +193,7 @@ fn there_is_no_card_for_a_reason() {
     assert!(hidden.starts_with("no card: a privacy rule hides the active session\nhint: "), "{hidden}");
 }
 
-/// In whatever order the files are read.
+/// The order in which files are read does not matter.
 #[test]
 fn the_freshest_session_is_shown_from_the_start() {
     for codex_is_fresher in [true, false] {
@@ -291,7 +291,7 @@ fn the_preview_is_the_daemons_card_unless_other_settings_are_tried() {
     assert!(home.output("preview").starts_with("┌ Claude Code\n"));
 }
 
-/// A home whose folders nobody can write to, until dropped. The superuser can, hence [`Home::snapshot`] as well.
+/// A home whose folders are read-only until dropped. The superuser can write all the same, hence [`Home::snapshot`] as well.
 #[cfg(unix)]
 struct ReadOnly(Vec<std::path::PathBuf>);
 

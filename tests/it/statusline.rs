@@ -211,7 +211,7 @@ fn the_command_that_was_there_goes_on_running_and_comes_back() {
 fn two_programs_that_call_each_other_end() {
     let home = Home::new();
     fs::create_dir_all(home.claude()).unwrap();
-    // A script of the user's that calls this program, whatever it is called.
+    // A script of the user that calls this program, under any name.
     let script = format!("{} 'statusline'", env!("CARGO_BIN_EXE_agent-presence"));
     fs::write(settings(&home), json!({"statusLine": {"command": script}}).to_string()).unwrap();
     home.output("statusline install");
@@ -276,7 +276,7 @@ fn settings_that_are_read_only_stay_as_they_are_and_the_lines_to_add_are_said() 
     assert_eq!(home.snapshot(), before, "nothing is left behind");
 }
 
-/// What Claude Code keeps of the limits itself, fetched so many seconds ago, among what is nobody's business.
+/// Claude Code's own cache of the limits, fetched so many seconds ago, among private fields.
 fn keep(home: &Home, seconds_ago: i64, five_hours: f64, weekly: f64) {
     let now = clock::now().wall;
     let at = |seconds: i64| (now + std::time::Duration::from_secs(seconds.unsigned_abs())).to_string();

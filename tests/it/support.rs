@@ -2,7 +2,7 @@
 //!
 //! A test of the whole program reads like what a user does: a [`home::Home`] with settings, a
 //! [`codex_session::CodexSession`] that grows in it, [`process::Process`]es of the real binary, and a
-//! [`fake_discord::FakeDiscord`] that says what it was shown. Whatever has to happen is waited for, never slept for.
+//! [`fake_discord::FakeDiscord`] that says what it was shown. Tests wait for what has to happen, and never sleep.
 
 use std::time::Duration;
 

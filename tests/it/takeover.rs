@@ -1,5 +1,5 @@
 //! A second daemon: one that is healthy hands over, one that hangs is ended if it is the one that its record names,
-//! and nobody else is ever signalled.
+//! and no other process is ever signalled.
 
 use std::time::Duration;
 

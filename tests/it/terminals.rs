@@ -51,7 +51,7 @@ fn check_ended(what: &str, ended: &Ended) {
     check(what, &ended.err);
 }
 
-/// A session in whose every name there is something hostile.
+/// A session each of whose names contains something hostile.
 fn session(home: &Home) {
     let mut session = home.session();
     session.turn().tokens(4_500);

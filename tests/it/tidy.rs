@@ -79,7 +79,7 @@ const NAMING: [(&str, &str); 9] = [
     ("src/io/statusline.rs", "the command is for Claude Code"),
 ];
 
-/// The libraries that the program is to be made of, whatever else joins them.
+/// The libraries that the program must use. It may use others beside them.
 const GIVEN: [&str; 9] = [
     "discord-rich-presence",
     "tokio",

@@ -5,7 +5,7 @@ import os
 import re
 
 def owner(row, client):
-    """Whose answer it was: a helper has an id of its own in Claude Code, a thread of its own in Codex."""
+    """The session of an answer: a helper has an id of its own in Claude Code, a thread of its own in Codex."""
     return row["agent"] if client.NAME == "claude" and row.get("agent") else row["session"]
 
 

@@ -28,7 +28,7 @@ def read(model, headers, body):
     asked = [text for text in prompts if text]
     if newest_tag(prompts) or session is None:
         # Of Qwen Code, whose requests name no session: the end of an agent in the background begins a turn by itself, and
-        # what nobody has asked is beside the conversation.
+        # a turn without a prompt is beside the conversation.
         session = newest_tag(prompts) or (model.served[-1]["session"] if model.served else None)
         if "<task-notification>" in asked[-1]:
             place = max(place for place, text in enumerate(prompts) if text)

@@ -1,4 +1,4 @@
-"""Whose an answer was, for agents whose requests do not say it: each prompt has a `tag=NAME`, and so has the file of its session."""
+"""The session of an answer, for agents whose requests do not name it: each prompt has a `tag=NAME`, and so has the file of its session."""
 import re
 
 

@@ -264,7 +264,7 @@ class World:
 
 
 def processes_of(home):
-    """The processes whose environment names this home. Linux tells that; elsewhere there are none to find."""
+    """The processes whose environment names this home. Read from Linux's /proc; elsewhere none is found."""
     if not os.path.isdir("/proc"):
         return
     for name in os.listdir("/proc"):

@@ -127,7 +127,7 @@ def one_round(name, inject):
         sessions[0].uses(77)
         time.sleep(0.4)
         issues = home.command("status", timeout=60).stdout.count("could not")
-        # Whatever the last calls told has to be made good without another event.
+        # A loss of the last calls has to be made good without another event.
         # A strace that is killed lets go; one that is asked to end would end the daemon first.
         home.daemon.kill()
         home.daemon.wait(20)

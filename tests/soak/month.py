@@ -87,7 +87,7 @@ class Month:
         while time.monotonic() < end:
             if not self.live or self.random.random() < 0.05:
                 self.session()
-            # The latest ones; whoever writes in one that has ended begins a turn by that.
+            # The latest ones; a line in one that has ended begins a turn.
             session = self.random.choice(self.live[-12:])
             if session not in self.at_work:
                 self.at_work.append(session)
@@ -187,7 +187,7 @@ class Month:
     def day(self, day, seconds):
         happenings = [self.discord_restarts, self.sleeps, self.settings_change, self.takeover, self.killed, self.disk_full,
                       self.state_vanishes, self.sessions_vanish, self.logs_of_earlier_days]
-        # Every one has its turn, whatever chance says.
+        # Each kind happens at least once, also where the random choice leaves it out.
         today = [happenings[day % len(happenings)], happenings[(day * 4 + 2) % len(happenings)]]
         today += [happening for happening in happenings[:3] if self.random.random() < 0.3]
         begin = time.monotonic()

@@ -45,7 +45,7 @@ child.on("exit", (code, signal) => {
   if (signal === null) {
     process.exit(code);
   }
-  // Ended by a signal: whoever waits for this process is to see the same.
+  // Ended by a signal: end this process by the same one, so that its parent sees it.
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
 });

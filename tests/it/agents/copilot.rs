@@ -21,7 +21,7 @@ use crate::support::home::Home;
 
 const ID: &str = "44444444-4444-4444-8444-444444444444";
 
-/// A session of versions whose lines do not tell what a call used. Times are seconds before now.
+/// A session of versions whose lines have no usage of a call. Times are seconds before now.
 struct Writer {
     folder: PathBuf,
     store: Connection,

@@ -231,7 +231,7 @@ async fn what_vanishes_takes_nothing_away_and_is_not_told_again() {
     assert_eq!(live.session().tokens.total, Some(122));
 }
 
-/// Without the note beside its folder nobody knows where a session works, and each rule that hides holds for it.
+/// Without the note beside its folder a session's working folder is unknown, and each rule that hides holds for it.
 #[test]
 fn the_note_beside_the_sessions_says_where_they_work() {
     let writer = Writer { begun: "2026-06-11T10:00:00Z".parse().unwrap() };

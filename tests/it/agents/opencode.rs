@@ -181,7 +181,7 @@ fn write(writer: &Connection, (_, table, cells): &Written) {
     writer.execute(&sql, rusqlite::params_from_iter(cells.iter().map(|(_, cell)| cell))).unwrap();
 }
 
-/// Whatever looks there are while rows are written, the figures at the end are the same.
+/// The figures at the end do not depend on when the database was read while rows were written.
 #[test]
 fn looks_in_between_change_no_figure() {
     for (version, name, sql) in fixtures() {
@@ -250,7 +250,7 @@ fn documents_are_read_where_there_is_no_database() {
         fs::copy(&file, &copy).unwrap();
     }
     assert_eq!(totals_of_replay(&[home.path().into()]).into_values().collect::<Vec<_>>(), [640]);
-    // A session that was copied into a database is read there, whatever the documents say.
+    // A session that was copied into a database is read there; its documents count no more.
     let writer = writer(&home.path().join("opencode.db"), "1.18");
     let session = "INSERT INTO session VALUES('ses_a1','global',NULL,'s','/a','t','1.1.8',1760000000000,1760000009000,NULL,NULL,NULL,0);";
     let message = r#"INSERT INTO message VALUES('msg_a2','ses_a1',1760000001000,1760000005000,'{"role":"assistant","time":{"created":1760000001000,"completed":1760000005000},"finish":"stop","tokens":{"input":1,"output":2}}');"#;

@@ -202,7 +202,7 @@ fn never_two_entries() {
     assert!(!place.unit().exists());
     assert_eq!(place.state(), (Kind::DesktopEntry, LoginState::Enabled));
 
-    // Somebody else makes a second one.
+    // Another program makes a second one.
     fs::write(place.unit(), fs::read(place.entry()).unwrap()).unwrap();
     place.link_unit();
     assert_eq!(place.state().1, LoginState::Differs);

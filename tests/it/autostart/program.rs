@@ -199,7 +199,7 @@ fn a_window_manager_that_reads_no_entries_needs_a_line_in_its_settings() {
         assert!(run("autostart status").0.ends_with(&hint));
     }
 
-    // A desktop that reads entries, whatever started it, and a user manager that starts units.
+    // A desktop that reads autostart entries, and a user manager that starts units.
     let home = Home::new();
     let mut inside = home.command("autostart enable --no-start");
     inside.env("XDG_CURRENT_DESKTOP", "GNOME").env("SWAYSOCK", "/run/sway.sock");

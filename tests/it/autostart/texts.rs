@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::command;
 
-/// Everything that means something to somebody on the way.
+/// Characters that have a meaning to the shell, systemd, launchd or XML.
 const AWKWARD: &str = r#"/a b/"q" 'r'/50%h/$HOME/back\slash/<&>;`#/ünï 漢字/agent-presence"#;
 
 fn line<'a>(text: &'a str, key: &str) -> &'a str {

@@ -38,7 +38,7 @@ fn check_class(changes: &[(&str, Value)], percentage: Option<u8>, class: &[&str]
     assert_eq!((&bar["class"], &bar["percentage"]), (&json!(class), &json!(percentage)));
 }
 
-/// Nobody is at work.
+/// No session is at work.
 fn idle() -> Vec<(&'static str, Value)> {
     let paths =
         ["/sessions/0/activity", "/sessions/1/activity", "/sessions/2/activity", "/sessions/3/activity"];

@@ -99,7 +99,7 @@ fn it_ends_with_its_reader() {
     }
 }
 
-/// The status line of tmux as somebody sees it: a client of it is in a terminal, which is another tmux.
+/// The status line of tmux as a user sees it: its client runs in a terminal, which is another tmux.
 #[cfg(unix)]
 #[test]
 fn tmux_shows_it() {

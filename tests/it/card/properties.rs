@@ -1,4 +1,4 @@
-//! Promise 7: a card outside Discord's limits cannot be made, whatever the facts.
+//! Promise 7: a card outside Discord's limits cannot be made from any facts.
 
 use agent_presence::core::activity::Activity;
 use agent_presence::core::card::{Card, CardFacts, CardWindow};
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// Names such as people and attackers choose: pieces that matter together, and any Unicode.
+/// Names as people and attackers choose them: pieces that matter together, and any Unicode.
 fn name() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         any::<char>().prop_map(String::from),

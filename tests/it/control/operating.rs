@@ -183,7 +183,7 @@ fn one_that_nobody_can_ask_is_stopped_by_its_record() {
     let ended = child.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(15), "{ended}");
 
-    // A record that is not of the one who holds the lock ends nobody.
+    // A record of another process than the lock's holder ends no process.
     let home = Home::new();
     let mut stranger = Stranger::new();
     let mut record = stranger.record();

@@ -61,7 +61,7 @@ fn a_silent_discord_does_not_hold_up_the_end() {
     assert!(discord.activity(1).is_some());
     home.wait_for_status("an acknowledgement", |status| status["links"][0]["last_ack_at"].is_string());
     discord.freeze();
-    // One frame is on its way to nobody when the end comes.
+    // When the end comes, one frame has been written that the client never reads.
     session.tokens(500);
     daemon.wait_for_log("total=5,000");
     assert_eq!(daemon.terminate().code, Some(0));

@@ -1,4 +1,4 @@
-//! The card follows the sessions, and the log tells of each usage event.
+//! The card follows the sessions, and the log has each usage event.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ fn two_busy_sessions_do_not_take_the_card_from_each_other() {
     one.turn().tokens(1_000);
     let daemon = home.start("run");
     assert_eq!(discord.activity(1).unwrap()["details"], "Thinking · GPT-5.6 Sol");
-    // Whoever is there when everything has been read has the same right to the card.
+    // All sessions that are there when everything has been read have the same right to the card.
     one.tokens(10);
     daemon.wait_for_log("total=1,010 (+10)");
 
@@ -173,7 +173,7 @@ fn limits_outlive_the_daemon_and_the_session_that_told_them() {
     assert_eq!(home.status()["limits"][0]["source_session"], session.id.as_str());
 }
 
-/// Whatever the level: what people wrote stays in their files. [`Process`] and [`Home`] look for it when they go.
+/// At any log level what people wrote stays in their files. [`Process`] and [`Home`] look for it when they go.
 #[test]
 fn no_log_level_tells_content() {
     let mut home = Home::new();

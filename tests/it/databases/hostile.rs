@@ -144,7 +144,7 @@ fn many_rows_of_other_sessions_are_passed_over() {
     assert_eq!(watch.added_until("ses_1", 15), [Some(5)]);
 }
 
-/// Nothing in a home changes, whatever is read in it.
+/// Reading changes nothing in a home.
 #[test]
 fn a_home_is_left_as_it_is() {
     let bench = Bench::new("1.18");

@@ -109,7 +109,7 @@ fn the_parts_of_an_open_response_tell_which_tool_runs() {
     activity(Activity::Waiting);
 }
 
-/// 2.x copies a session at its first start, and goes on with the copy; what is written into the old tables then is nobody's.
+/// 2.x copies a session at its first start, and goes on with the copy; what is written into the old tables later does not count.
 #[test]
 fn a_session_that_moves_to_other_tables_goes_on_and_counts_once() {
     let bench = Bench::new("2.0");

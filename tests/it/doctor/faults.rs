@@ -75,7 +75,7 @@ fn a_healthy_set_up_has_no_fault() {
     for check in &checks {
         // How many watches and how much disk there are is the machine's affair.
         let is_ours = check["name"] != "file watching";
-        // Nobody has to use every agent.
+        // A user need not have every agent.
         let is_unused = check["name"] == "sessions" && check["state"] == "skipped";
         assert!(!is_ours || is_unused || check["state"] == "ok", "{check:#}");
     }
@@ -144,7 +144,7 @@ fn fault_1_a_session_folder_that_cannot_be_read() {
     let (home, _discord) = Healthy::without_daemon();
     let sessions = home.codex().join("sessions");
     fs::rename(&sessions, home.codex().join("elsewhere")).unwrap();
-    // The superuser may read everything, but nobody gets out of this.
+    // The superuser may read everything; this fault holds for root as well.
     symlink(&sessions, &sessions).unwrap();
     fault(&home, "sessions", "failure", &format!("could not read {}", sessions.display()), "chmod u+rx");
     fs::remove_file(&sessions).unwrap();

@@ -213,7 +213,7 @@ fn without_permission_it_says_where_and_what_else() {
         &[],
     );
 
-    // Permissions hold nobody back who is root: there it is done as another user.
+    // Permissions do not hold root back: there it is done as another user.
     let closed = scene.home.path("closed");
     fs::create_dir(&closed).unwrap();
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();

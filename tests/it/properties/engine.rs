@@ -1,4 +1,4 @@
-//! Whatever happens to a daemon, the engine keeps its promises: `world` checks them with every step.
+//! The engine keeps its promises through random lives of a daemon: `world` checks them with every step.
 
 use proptest::prelude::*;
 

@@ -87,7 +87,7 @@ impl Reading<'_> {
         self.look();
     }
 
-    /// The end of what is there: whatever is known is taken.
+    /// The end of the file: all that is known by then is taken.
     fn look(&mut self) {
         self.file.caught_up();
         if self.file.lineage_wanted().is_some() {
@@ -223,7 +223,7 @@ fn a_jump_keeps_to_what_the_rest_tells() {
     }
 }
 
-/// The clock was set back while nobody looked: of one reading, what is told later never has a smaller total.
+/// The clock was set back between two readings: within one reading a later event never has a smaller total.
 #[test]
 fn behind_news_everything_is_news() {
     let at = |seconds: i64| Timestamp::constant(1_795_168_800, 0) + jiff::SignedDuration::from_secs(seconds);

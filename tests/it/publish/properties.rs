@@ -1,4 +1,4 @@
-//! Random scripts: whatever happens in whatever order, the world's own checks hold, and in the end every
+//! Random scripts: in any order of events the world's own checks hold, and in the end every
 //! healthy Discord shows what was wished last.
 
 use agent_presence::core::publish::{Showable as _, Urgency};

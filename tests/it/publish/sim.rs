@@ -120,7 +120,7 @@ impl World {
         self.discord(name).visible.as_ref().map(|(card, reduced)| (**card, *reduced))
     }
 
-    /// The process dies: whatever is connected sees it at once.
+    /// The process dies: every connected client sees it at once.
     pub(super) fn kill_discord(&mut self, name: &str) {
         self.discord(name).welcome = Welcome::NobodyListens;
         self.discords.end_connection(self.now, &endpoint(name), ms(1));

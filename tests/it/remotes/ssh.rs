@@ -12,7 +12,7 @@ use super::pair::{Pair, session};
 
 const SSHD: &str = "/usr/sbin/sshd";
 
-/// A server that lets in whoever has the key in its folder.
+/// A server that accepts the key in its folder.
 struct Server {
     child: Child,
     port: u16,
@@ -33,7 +33,7 @@ impl Server {
         }
         fs::copy(at("key.pub"), at("authorized")).unwrap();
         fs::set_permissions(at("authorized"), fs::Permissions::from_mode(0o600)).unwrap();
-        // Nobody else gets the port between here and there, as far as anybody can tell.
+        // Another process could take the port in between; that is unlikely, and the test would say so.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         fs::write(
             at("config"),

@@ -1,6 +1,6 @@
 //! A machine with session files, for scripts: [`Machine`] plays it, and what happens on it is written down here.
 //!
-//! No clock is read and no file opened. Whatever a script does, what must always hold is checked with every step.
+//! No clock is read and no file opened. After every step of a script the invariants are checked.
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};

@@ -71,7 +71,7 @@ impl ClaudeSession {
         }
     }
 
-    /// The same file once more, as somebody copies the whole folder of a project.
+    /// The same file once more, as when a user copies the whole folder of a project.
     pub(crate) fn copied(&self) -> Self {
         self.copied_to(&self.path.parent().unwrap().with_file_name("-home-copy"))
     }

@@ -193,7 +193,7 @@ impl CodexSession {
         self
     }
 
-    /// Deletes its file, which nobody writes to any more: on Windows one that is open may stay.
+    /// Deletes its file, which must be closed: on Windows an open one may stay.
     pub(crate) fn delete(self) {
         drop(self.file);
         fs::remove_file(self.path).unwrap();

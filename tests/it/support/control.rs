@@ -100,7 +100,7 @@ pub(crate) fn request(verb: &str, more: Value) -> String {
     request.to_string()
 }
 
-/// The lock of a home that the test itself keeps, with a record that names somebody else or nobody: this test's own
+/// The lock of a home that the test itself keeps, with a record that names another process or none: this test's own
 /// process must never be the one that is to be ended.
 #[cfg(unix)]
 pub(crate) struct Held(File);
@@ -122,7 +122,7 @@ impl Held {
     }
 }
 
-/// Somebody else's process.
+/// A process that is no instance of ours.
 #[cfg(unix)]
 pub(crate) struct Stranger(Child);
 

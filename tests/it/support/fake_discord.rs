@@ -77,7 +77,7 @@ pub(crate) struct Rules {
     pub(crate) instead_of_ready: Option<Vec<u8>>,
     /// A PING before READY.
     pub(crate) ping_first: bool,
-    /// Before each answer, one with no nonce, one with somebody else's, and an event.
+    /// Before each answer, one without a nonce, one with another client's, and an event.
     pub(crate) stray_answers: bool,
     /// How frames reach the wire.
     pub(crate) delivery: Delivery,
@@ -174,7 +174,7 @@ impl FakeDiscord {
         Self::at(&folder.join("discord-ipc-0"), Rules::default())
     }
 
-    /// Listens at `path`, in place of whatever socket file is there.
+    /// Listens at `path`, and replaces a socket file that is there.
     pub(crate) fn at(path: &Path, rules: Rules) -> Self {
         let discord = Self::absent(path, rules);
         discord.restart();
@@ -252,7 +252,7 @@ impl FakeDiscord {
         let _ = self.shared.signals.send(Signal::HangUp);
     }
 
-    /// Forgets what is shown and tells nobody, as after a new login.
+    /// Forgets what is shown and sends no message, as after a new login.
     pub(crate) fn forget(&self) {
         let mut state = self.shared.lock();
         if !state.seen.presences.is_empty() {

@@ -71,12 +71,12 @@ impl Home {
         self.path("state")
     }
 
-    /// Codex's home folder; whoever writes a session makes it.
+    /// Codex's home folder, made with the first session.
     pub(crate) fn codex(&self) -> PathBuf {
         self.path("home/.codex")
     }
 
-    /// Claude Code's home folder; whoever writes a session makes it.
+    /// Claude Code's home folder, made with the first session.
     pub(crate) fn claude(&self) -> PathBuf {
         self.path("home/.claude")
     }

@@ -1,7 +1,7 @@
 //! What the program prints as JSON, held against `docs/schema.json`.
 //!
 //! The schema allows fields that it does not name, for readers of later versions; here none may be printed. Everything
-//! that a test has the program print as JSON passes here, whatever the test is about.
+//! that a test has the program print as JSON passes here, in tests of any subject.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};

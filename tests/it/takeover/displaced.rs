@@ -1,4 +1,4 @@
-//! A prior instance whose lock file is gone: it is asked over every place at which it may be found.
+//! A prior instance whose lock file is gone is asked over every address at which it may listen.
 
 use std::fs;
 

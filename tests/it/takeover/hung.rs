@@ -1,4 +1,4 @@
-//! A prior instance that does not answer: ours is ended, whoever else it is lives.
+//! A prior instance that does not answer is ended; any other process lives.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixListener;
@@ -94,7 +94,7 @@ fn one_that_is_deaf_is_killed() {
     assert_eq!(daemon.terminate().code, Some(0));
 }
 
-/// The lock is held, nobody answers, and the record names a process that must live.
+/// The lock is held, no process answers, and the record names a process that must live.
 #[track_caller]
 fn survives(change: impl FnOnce(&mut Value), why: &str) {
     let home = Home::new();

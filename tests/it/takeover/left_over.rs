@@ -22,7 +22,7 @@ fn after_a_kill() {
         home.wait_for_status("the daemon", |status| status["daemon"]["pid"] == daemon.pid());
         daemon.kill();
         #[cfg(unix)]
-        assert!(socket(&home).exists(), "nobody could tidy up");
+        assert!(socket(&home).exists(), "a killed process leaves its socket");
         assert_eq!(home.status()["daemon"]["state"], "not_running");
         assert_eq!(home.run("stop").code, Some(3));
     }

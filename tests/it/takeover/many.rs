@@ -23,7 +23,7 @@ fn one_is_left(home: &Home, daemons: Vec<Process>) {
     assert_eq!(home.status()["daemon"]["state"], "not_running");
 }
 
-/// Waits until nobody starts, waits or hands over any more: the same one holds it, and is the only one.
+/// Waits until no instance starts, waits or hands over any more: one holds the lock, and is the only one.
 fn settle(home: &Home, daemons: &[Process]) {
     home.wait_for_status("the dust to settle", |status| {
         let holder = status["daemon"]["pid"].as_u64();
@@ -50,7 +50,7 @@ fn two_login_entries_settle_on_one() {
     }
 }
 
-/// Whatever a newcomer had done when it was killed, there is a way on: the old one lives, or the lock is free.
+/// A successor may be killed at any point of the takeover: the old instance lives, or the lock is free.
 #[test]
 fn a_newcomer_may_be_killed_at_any_moment() {
     let home = Home::new();

@@ -127,7 +127,7 @@ fn a_stream_is_a_session_until_it_ends_and_is_remembered_then() {
 
     assert_eq!(world.ended(), ["-"]);
     assert_eq!(world.sessions(), [("idle".to_owned(), Some(150))]);
-    assert!(world.engine.card().is_none(), "nobody is at work any more");
+    assert!(world.engine.card().is_none(), "no session is at work any more");
     assert_eq!(world.engine.poll_deadline(), None);
 
     world.now.wall = world.now.wall.checked_add(Duration::from_secs(25 * 3600)).unwrap();

@@ -1,4 +1,4 @@
-//! Where a run works whose stream does not say so: the rules of privacy go by it.
+//! The working folder of a run whose stream has none: privacy rules need it.
 
 use std::fs;
 use std::process::{Command, Stdio};

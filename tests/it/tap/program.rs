@@ -1,4 +1,4 @@
-//! The program between two others: bytes, ends and signals as of `cat`, whatever the daemon does.
+//! The program between two others: bytes, ends and signals as of `cat`, with any daemon or none.
 
 #[cfg(unix)]
 use std::fs;
@@ -58,7 +58,7 @@ impl Tap {
     }
 }
 
-/// Sends all of it through, whatever it is; what came out, the exit code and standard error.
+/// Sends all bytes through; returns what came out, the exit code and standard error.
 fn through(home: &Home, arguments: &str, bytes: &[u8]) -> (Vec<u8>, Option<i32>, String) {
     let mut tap = Tap::start(home, arguments);
     let mut input = tap.input.take().unwrap();

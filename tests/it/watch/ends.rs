@@ -90,7 +90,7 @@ fn a_signal_ends_it_as_it_ends_any_program() {
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let pid = rustix::process::Pid::from_child(&child);
-    // Not SIGINT: whoever runs the tests in the background of a shell has them ignore it.
+    // Not SIGINT: a shell makes processes in its background ignore it, and the tests may be one.
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
 }

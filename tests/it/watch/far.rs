@@ -130,7 +130,7 @@ fn one_that_comes_back_hears_exactly_what_it_has_missed() {
     assert_eq!(of(&lines, "usage")[1]["tokens"]["delta"], json!(8));
     assert_eq!(of(&lines, "hello").len(), 1, "{lines:#?}");
     drop(next);
-    // What nobody knows is told from the beginning.
+    // An unknown cursor begins at the oldest event.
     let mut lost = Reader::start(&home, "1h --since other:3");
     assert_eq!(lost.hear("usage", 1)[0]["restored"], json!(true));
 }

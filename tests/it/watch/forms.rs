@@ -109,7 +109,7 @@ fn without_a_daemon_the_files_are_followed_until_there_is_one() {
     drop(daemon);
 }
 
-/// Apart from the card, which nobody shows where there is no daemon.
+/// Apart from the card: without a daemon there is none.
 #[test]
 fn the_events_are_the_same_with_and_without_a_daemon() {
     let kinds = [true, false].map(|with_daemon| {

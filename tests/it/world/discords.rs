@@ -72,7 +72,7 @@ pub(crate) struct Discord<C> {
     pub(crate) opened: Vec<Duration>,
     /// How a frame changed what friends see.
     pub(crate) changes: Vec<Change<C>>,
-    /// Everything that was sent, also to nobody.
+    /// Everything that was sent, also without a connection.
     pub(crate) frames: Vec<(Duration, Option<Face<C>>)>,
 }
 
@@ -110,7 +110,7 @@ impl<C: PartialEq + Debug> Discords<C> {
         self.all.values_mut().for_each(|discord| discord.woke = true);
     }
 
-    /// Whoever was connected is gone; another one counts anew, unless it knows what was spent.
+    /// The connection ends. The next one counts its updates anew, unless it knows what was spent.
     pub(crate) fn daemon_is_gone(&mut self, is_budget_known: bool) {
         self.underway.clear();
         for (endpoint, discord) in &mut self.all {
@@ -160,7 +160,7 @@ impl<C: PartialEq + Debug> Discords<C> {
         None
     }
 
-    /// Whatever the connection was about to bring, it now brings its end, once.
+    /// The connection ends, once, in place of what it was about to bring.
     pub(crate) fn end_connection(&mut self, now: Duration, endpoint: &Endpoint, after: Duration) {
         let discord = self.all.get_mut(endpoint).unwrap();
         if discord.is_connected && *endpoint != Endpoint::terminal() {

@@ -351,10 +351,10 @@ impl World {
         self.discords.all.get_mut(&Endpoint(name.to_owned()))
     }
 
-    /// Everything is well again; whatever is wished then is shown, and after it silence takes it away.
+    /// All faults end: the wanted card is shown then, and goes when nothing more happens.
     pub(crate) fn heal(&mut self, mut write: impl FnMut(&mut Self)) {
         self.discords.all.values_mut().for_each(|discord| discord.answer = Answer::AcksAfter(ms(20)));
-        // Whatever is still refused is refused before other settings give every card another chance.
+        // What Discord still refuses is refused now, before other settings give every card another chance.
         self.run_for(s(15));
         self.set("publish.settle", "\"61ms\"");
         self.set("discord.application_id", "\"123456789012345678\"");

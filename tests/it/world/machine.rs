@@ -1,5 +1,5 @@
 //! A simulated machine with a daemon on it: clocks, settings, Discord clients or a terminal. What a session file says is
-//! handed in by whoever has the files.
+//! handed in by the caller, which has the files.
 //!
 //! It is also the oracle: with every output it checks what the engine promises.
 //! Longer than other files, because a machine that is half in another file explains nothing.
@@ -31,7 +31,7 @@ pub(crate) const BEGIN: Timestamp = Timestamp::constant(1_795_168_800, 0);
 /// Deadlines at one moment; more than this would be a loop.
 const AT_ONCE: usize = 20;
 
-/// What the outside has been told of a session.
+/// What listeners have heard of a session.
 #[derive(Debug, Default)]
 struct Told {
     is_present: bool,
@@ -65,7 +65,7 @@ pub(crate) struct Machine {
     pub(crate) live_since: Timestamp,
     remembered: Vec<Snapshot>,
     told: BTreeMap<String, Told>,
-    /// Where sessions are, as far as that is known to whoever has the files.
+    /// Where sessions work, as far as the caller knows.
     pub(crate) folders: BTreeMap<String, String>,
     /// What a session file has told in this moment.
     burst: Vec<(FileId, Input)>,
@@ -192,7 +192,7 @@ impl Machine {
         self.input(Input::Woke);
     }
 
-    /// Somebody sets the calendar clock.
+    /// The calendar clock is set.
     pub(crate) fn set_clock(&mut self, by: SignedDuration) {
         self.flush();
         self.clock_offset += by;
@@ -248,7 +248,7 @@ impl Machine {
 
     // What happens.
 
-    /// A session file tells this. What one file tells at one moment is one decision, made with whatever comes next.
+    /// An event of a session file. Events of one file at one moment are one decision, made together with the next input.
     pub(crate) fn read(&mut self, file: FileId, update: FileUpdate) {
         let restores = update.usage.iter().filter(|event| event.added.is_none()).count();
         assert!(restores <= usize::from(update.first), "restored figures twice: {update:?}");
@@ -265,12 +265,12 @@ impl Machine {
         self.burst.push((file, Input::Source(event)));
     }
 
-    /// What was told of these sessions counts no more.
+    /// Forgets what listeners heard of these sessions.
     pub(crate) fn forget(&mut self, is_one: impl Fn(&str) -> bool) {
         self.told.retain(|session, _| !is_one(session));
     }
 
-    /// The sessions whose beginning was told, and not their end.
+    /// The sessions whose beginning was told and whose end was not.
     pub(crate) fn present(&self) -> impl Iterator<Item = &str> {
         self.told.iter().filter(|(_, told)| told.is_present).map(|(id, _)| id.as_str())
     }
@@ -394,7 +394,7 @@ impl Machine {
                     Some(told) => confirmed.any(|(card, _)| card.session() == told),
                     None => confirmed.next().is_none(),
                 };
-                assert!(is_true, "the event tells of what is not shown: {event:?}");
+                assert!(is_true, "the event says more than may be shown: {event:?}");
             }
             EventKind::Limits(_) | EventKind::Status | EventKind::About { .. } => {}
         }

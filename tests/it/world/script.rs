@@ -251,7 +251,7 @@ fn line(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64, kind: u8, slot
             write(world, slot, born, |writer, at| writer.moves(at, cwd, branch, model));
         }
         14 => {
-            // No line of anybody's: it begins like none.
+            // A line of no agent: its beginning is like none of theirs.
             let mut garbage = bytes.some(40).to_vec();
             garbage.retain(|byte| *byte != b'\n');
             garbage.insert(0, b'x');

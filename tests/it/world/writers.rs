@@ -86,7 +86,7 @@ impl Writer {
                 });
                 codex(at, "session_meta", &meta.to_string()) + &self.place(at)
             }
-            // The first line that says anything tells whose the file is.
+            // The first line with any content says which session the file belongs to.
             _ => String::new(),
         }
     }

@@ -58,7 +58,7 @@ pub(super) struct Listener(tokio::net::UnixListener);
 
 #[cfg(unix)]
 impl Listener {
-    /// In place of whatever socket file is there.
+    /// Replaces a socket file that is there.
     pub(super) fn bind(path: &Path) -> io::Result<Self> {
         let _ = std::fs::remove_file(path);
         tokio::net::UnixListener::bind(path).map(Self)
