@@ -122,7 +122,7 @@ fn log_line(line: &str) -> Option<(String, String, bool)> {
 }
 
 #[test]
-fn every_place_tells_the_same_totals() {
+fn every_command_shows_the_same_totals() {
     let home = Home::new();
     home.settings("[record]\nenabled = true\n");
     let mut growing = all(&home);

@@ -230,7 +230,7 @@ fn the_weekly_window_goes_last_wherever_it_stands() {
 }
 
 #[test]
-fn case_15_long_cjk_and_emoji_projects_are_cut_between_characters() {
+fn long_cjk_and_emoji_projects_are_cut_between_characters() {
     for (name, kept) in [
         ("プロジェクト".repeat(50), 106),
         ("👨‍👩‍👧‍👦".repeat(50), 9 * 11),
@@ -333,7 +333,7 @@ fn the_member_list_follows_its_setting() {
 }
 
 #[test]
-fn moving_numbers_are_told_from_the_rest() {
+fn a_change_of_numbers_alone_is_recognised() {
     let card = |facts: &CardFacts| build(facts, &Settings::default(), Some(Show::Full));
     let base = card(&facts());
     assert!(!base.only_numbers_moved(&base.clone()), "nothing moved");
@@ -357,7 +357,7 @@ fn moving_numbers_are_told_from_the_rest() {
 }
 
 #[test]
-fn what_no_line_shows_makes_no_difference() {
+fn facts_that_no_line_shows_change_no_card() {
     let card = |facts: &CardFacts| build(facts, &settings("{model}", "{tokens}"), Some(Show::Full));
     let other = CardFacts { activity: Activity::Thinking, branch: None, effort: None, ..facts() };
     assert_eq!(card(&facts()), card(&other));

@@ -309,7 +309,7 @@ proptest! {
 
     /// Any bytes are survived, also those that begin like a transcript.
     #[test]
-    fn any_bytes_are_survived(
+    fn any_bytes_are_read_without_a_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..400),
         cut in 0..600_usize,
         at in 0..600_usize,

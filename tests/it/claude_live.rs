@@ -121,7 +121,7 @@ fn what_a_copy_has_from_its_original_counts_once() {
 
 /// It may not have been written to for long, and lie in another project's folder than its copies.
 #[test]
-fn what_copies_have_from_an_old_original_is_none_of_theirs() {
+fn copied_usage_of_an_old_original_is_not_counted() {
     let home = Home::new();
     let mut original = home.claude_session();
     original.turn().call(4_500).call_done().end(500);

@@ -129,7 +129,7 @@ fn a_permission_prompt_is_waiting_and_a_closed_session_clears_the_card() {
 
 /// A container that shares the folder takes away the entries of processes that it does not see.
 #[test]
-fn an_entry_that_vanished_closes_nothing_while_its_process_lives() {
+fn a_vanished_entry_closes_nothing_while_its_process_lives() {
     let home = Home::new();
     let daemon = home.start("run --dry-run");
     let mut claude = home.claude_session();

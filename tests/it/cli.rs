@@ -233,7 +233,7 @@ fn environment(home: &Path) -> impl Iterator<Item = (&'static str, String)> {
 
 /// A settings file that cannot be understood is said at once, and keeps nothing from running.
 #[test]
-fn a_broken_settings_file_is_said_and_the_daemon_runs() {
+fn a_broken_settings_file_is_reported_and_the_daemon_runs() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
@@ -258,7 +258,7 @@ fn a_broken_settings_file_is_said_and_the_daemon_runs() {
 /// `/dev/full` takes what a full disk takes.
 #[cfg(target_os = "linux")]
 #[test]
-fn what_could_not_be_printed_was_not_done() {
+fn output_that_cannot_be_written_is_a_failure() {
     use crate::support::home::Home;
 
     let home = Home::new();

@@ -48,17 +48,17 @@ fn growing(pieces: &[&[u8]]) -> Vec<usize> {
 }
 
 #[test]
-fn case_02_info_null_changes_limits_and_no_tokens() {
+fn info_null_changes_limits_and_no_tokens() {
     check(&["0.104/info-null", "0.104/info-null-after-figures"]);
 }
 
 #[test]
-fn case_03_copied_history_is_not_counted_with_either_kind_of_stamps() {
+fn copied_history_is_not_counted_with_either_kind_of_stamps() {
     check(&["0.136/fork-copy-restamped", "0.144/fork-copy-original-stamps"]);
 }
 
 #[test]
-fn case_04_a_child_that_starts_at_zero_keeps_all_it_used() {
+fn a_child_that_starts_at_zero_keeps_all_it_used() {
     check(&[
         "0.144/child-starts-at-zero",
         "0.147/fork-history-base-from-zero",
@@ -67,12 +67,12 @@ fn case_04_a_child_that_starts_at_zero_keeps_all_it_used() {
 }
 
 #[test]
-fn case_05_a_counter_that_falls_is_a_new_baseline() {
+fn a_counter_that_falls_is_a_new_baseline() {
     check(&["0.40/resume-restarts-at-zero", "0.148/totals-lowered-at-compaction"]);
 }
 
 #[test]
-fn case_06_both_kinds_of_records_count_once() {
+fn both_kinds_of_records_count_once() {
     check(&["0.160/both-event-kinds", "0.153/usage-record-beside-count"]);
 }
 
@@ -130,7 +130,7 @@ fn a_mark_that_lies_past_the_end_is_ignored_once_the_file_rests() {
 
 /// A copy that was seen half-way.
 #[test]
-fn what_counted_only_because_the_file_rested_is_taken_back_when_the_marked_line_comes() {
+fn counts_of_a_resting_file_are_taken_back_when_the_mark_comes() {
     let bytes = std::fs::read(root().join("0.155/sub-agent-young-copied-turn.jsonl")).unwrap();
     let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
     for inherited in 2..8 {
@@ -148,7 +148,7 @@ fn what_counted_only_because_the_file_rested_is_taken_back_when_the_marked_line_
 }
 
 #[test]
-fn case_07_half_a_line_then_the_rest_is_one_event() {
+fn half_a_line_then_the_rest_is_one_event() {
     let bytes = std::fs::read(root().join("0.160/both-event-kinds.jsonl")).unwrap();
     let usage = memchr::memmem::find(&bytes, b"token_count").unwrap();
     let end = usage + memchr::memchr(b'\n', &bytes[usage..]).unwrap();
@@ -161,7 +161,7 @@ fn case_07_half_a_line_then_the_rest_is_one_event() {
 }
 
 #[test]
-fn case_08_invalid_utf_8_and_a_5_mb_line_cost_only_themselves() {
+fn invalid_utf_8_and_a_5_mb_line_cost_only_themselves() {
     check(&["0.162/invalid-utf-8"]);
     let bytes = std::fs::read(root().join("0.160/both-event-kinds.jsonl")).unwrap();
     let first = memchr::memchr(b'\n', &bytes).unwrap() + 1;
@@ -178,12 +178,12 @@ fn case_08_invalid_utf_8_and_a_5_mb_line_cost_only_themselves() {
 }
 
 #[test]
-fn case_09_another_models_limits_are_a_family_of_their_own() {
+fn another_models_limits_are_a_family_of_their_own() {
     check(&["0.122/limits-spark-newer-than-main"]);
 }
 
 #[test]
-fn case_10_windows_are_named_by_their_length() {
+fn windows_are_named_by_their_length() {
     check(&[
         "0.147/limits-weekly-in-primary",
         "0.162/limits-monthly-in-primary",
@@ -192,11 +192,11 @@ fn case_10_windows_are_named_by_their_length() {
 }
 
 #[test]
-fn case_12_a_window_without_a_percentage_is_absent() {
+fn a_window_without_a_percentage_is_absent() {
     check(&["0.122/limits-used-percent-null", "0.122/limits-null-windows"]);
 }
 
 #[test]
-fn case_13_fresh_tokens_without_limits_make_no_limits_fresher() {
+fn fresh_tokens_without_limits_make_no_limits_fresher() {
     check(&["0.122/limits-null-beside-fresh-tokens"]);
 }

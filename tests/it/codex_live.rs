@@ -163,7 +163,7 @@ fn an_approval_that_waits_is_on_the_card_and_gone_when_it_is_given() {
 }
 
 #[test]
-fn a_newer_line_of_the_file_is_stronger_than_an_older_word() {
+fn a_newer_line_of_the_file_overrides_an_older_status_of_the_server() {
     let (home, _daemon, session, mut server) = at_work();
     let long_ago = clock::now().wall.as_millisecond() - 60_000;
     let status = json!({"type": "active", "activeFlags": ["waitingOnApproval"]});
@@ -194,7 +194,7 @@ fn a_thread_that_is_closed_takes_its_card_away_and_a_silent_server_says_nothing(
 }
 
 #[test]
-fn it_is_heard_where_it_appears_goes_and_comes_back() {
+fn a_server_is_followed_when_it_appears_goes_and_comes_back() {
     let (home, daemon) = listening();
     let mut session = home.session();
     for _ in 0..3 {
@@ -213,7 +213,7 @@ fn it_is_heard_where_it_appears_goes_and_comes_back() {
 }
 
 #[test]
-fn nothing_is_listened_to_unless_the_settings_want_it() {
+fn no_server_is_connected_to_unless_the_settings_say_so() {
     let home = Home::new();
     switch(&home, false);
     let mut session = home.session();
@@ -232,7 +232,7 @@ fn nothing_is_listened_to_unless_the_settings_want_it() {
 
 /// Codex takes the first client's name for its own.
 #[test]
-fn nobody_is_greeted_before_codex_itself_has_written_a_line() {
+fn no_client_is_announced_before_codex_itself_has_written_a_line() {
     let (home, daemon) = listening();
     let mut session = home.session();
     session.turn().call();
@@ -254,7 +254,7 @@ fn nobody_is_greeted_before_codex_itself_has_written_a_line() {
 }
 
 #[test]
-fn what_is_not_wanted_leaves_no_trace() {
+fn unused_notifications_leave_no_trace() {
     let (home, daemon, session, mut server) = at_work();
     for method in ["thread/started", "item/started", "thread/name/updated"] {
         server.say(&json!({"method": method, "params": {"threadId": session.id, "text": SECRET}}));

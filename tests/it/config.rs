@@ -265,7 +265,7 @@ fn a_rule_that_is_half_understood_hides() {
 }
 
 #[test]
-fn an_unknown_home_is_said() {
+fn a_tilde_without_a_home_folder_is_reported() {
     let (settings, issues) = read(
         "[sources]
 codex_home = [\"~/x\"]",

@@ -54,7 +54,7 @@ fn every_request_is_answered() {
 }
 
 #[test]
-fn status_tells_what_the_daemon_knows() {
+fn status_shows_the_daemons_state() {
     let home = Home::new();
     let mut session = home.session();
     session.limits(36.0, 53.0).turn().tokens(4_500);
@@ -74,7 +74,7 @@ fn status_tells_what_the_daemon_knows() {
 }
 
 #[test]
-fn a_subscriber_hears_what_is_there_and_then_what_happens() {
+fn a_subscriber_hears_the_sessions_and_then_each_event() {
     let home = Home::new();
     let mut session = home.session();
     session.turn().tokens(4_500);
@@ -107,7 +107,7 @@ fn a_subscriber_hears_what_is_there_and_then_what_happens() {
 /// Where the state folder's path is too long for a socket there is a short one.
 #[cfg(unix)]
 #[test]
-fn a_long_path_is_no_hindrance() {
+fn a_long_path_gets_a_short_socket() {
     let mut home = Home::new();
     let state = home.path(&"long/".repeat(30));
     home.set("AGENT_PRESENCE_STATE_DIR", state.to_str().unwrap());

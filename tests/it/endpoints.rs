@@ -77,7 +77,7 @@ fn two_ways_to_a_socket_are_one_client() {
 }
 
 #[test]
-fn where_everybody_can_write_only_own_sockets_count() {
+fn in_world_writable_folders_only_own_sockets_count() {
     let (_folder, open) = folder();
     let own = socket(open.join("discord-ipc-0"));
     fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
@@ -276,7 +276,7 @@ fn folders_that_cannot_be_watched_are_looked_at_when_the_last_link_goes() {
 }
 
 #[test]
-fn a_glance_finds_what_nothing_tells_of() {
+fn a_rescan_finds_sockets_that_no_watcher_reported() {
     let (_folder, run) = folder();
     let (_folder, open) = folder();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();

@@ -52,7 +52,7 @@ fn one_at_a_time() {
 }
 
 #[test]
-fn the_files_stay_and_say_nothing_without_the_lock() {
+fn files_without_a_lock_are_no_running_instance() {
     let (_folder, state) = state();
     drop(Instance::acquire(&state).unwrap());
     assert_eq!(names(state.path()), ["instance.json", "instance.lock"]);

@@ -16,7 +16,7 @@ use bench::{
 };
 
 #[test]
-fn the_freshest_session_comes_first_and_then_it_is_said_that_this_was_all() {
+fn the_freshest_session_comes_first_and_caught_up_last() {
     let bench = Bench::new();
     for number in [1, 2, 3] {
         write(&bench.session(number), &meta(number));
@@ -362,7 +362,7 @@ fn a_large_file_replaced_while_it_is_counted_starts_over() {
 
 #[cfg(unix)]
 #[test]
-fn counting_a_huge_file_keeps_nobody_waiting() {
+fn counting_a_huge_file_delays_no_other_session() {
     let bench = Bench::new();
     let path = bench.session(1);
     write(&path, &meta(1));
@@ -381,7 +381,7 @@ fn counting_a_huge_file_keeps_nobody_waiting() {
 
 #[cfg(unix)]
 #[test]
-fn an_unreadable_file_is_told_of_once_and_read_when_it_can_be() {
+fn an_unreadable_file_is_reported_once_and_read_when_it_can_be() {
     let bench = Bench::new();
     let path = bench.session(1);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -402,7 +402,7 @@ fn an_unreadable_file_is_told_of_once_and_read_when_it_can_be() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_pipe_with_a_sessions_name_stops_nobody() {
+fn a_pipe_with_a_sessions_name_stops_no_reading() {
     let bench = Bench::new();
     write(&bench.session(2), &meta(2));
     rustix::fs::mkfifoat(rustix::fs::CWD, bench.session(1), rustix::fs::Mode::RWXU).unwrap();

@@ -102,7 +102,7 @@ fn told(home: &Home, readings: &[(i64, f64)]) -> Timestamp {
 
 /// The same without a daemon, with one, with the next one, and after its file has gone.
 #[test]
-fn pace_is_the_same_for_everybody_and_is_kept() {
+fn pace_is_the_same_in_every_command_and_is_kept() {
     let home = Home::new();
     let now = told(&home, &[(60, 10.0), (30, 40.0), (0, 70.0)]);
     // 60 points an hour: 30 more in half an hour.
@@ -143,7 +143,7 @@ fn claude(five_hours: u64, weekly: u64) -> Vec<(String, String, u64)> {
 }
 
 #[test]
-fn a_window_that_was_reset_stays_reset_whoever_repeats_the_old_value() {
+fn a_reset_window_stays_reset_when_another_session_repeats_the_old_value() {
     for live in [false, true] {
         let world = World::new();
         let daemon = live.then(|| world.home.start("run --dry-run"));
@@ -194,7 +194,7 @@ fn a_value_that_is_repeated_is_as_old_as_it_was() {
 }
 
 #[test]
-fn what_a_gateway_lets_its_people_spend() {
+fn a_gateways_spending_limit_is_shown() {
     for (used, period, line) in [
         (72.4, json!("monthly"), "monthly 28% left\n"),
         (140.0, json!("weekly"), "weekly 0% left\n"),
@@ -209,7 +209,7 @@ fn what_a_gateway_lets_its_people_spend() {
 }
 
 #[test]
-fn what_an_earlier_version_kept_is_read_and_gives_way() {
+fn limits_kept_by_an_earlier_version_are_read_and_give_way() {
     let world = World::new();
     let at = |length| later(world.start, length).to_string();
     let kept = json!([{
@@ -227,7 +227,7 @@ fn what_an_earlier_version_kept_is_read_and_gives_way() {
 }
 
 #[test]
-fn a_stream_tells_the_limits_of_the_account_that_it_runs_with() {
+fn limits_of_a_stream_belong_to_the_account_of_its_home() {
     let mut world = World::new();
     let homes = [world.home.claude(), world.home.path("home/second")];
     homes.iter().for_each(|home| fs::create_dir_all(home).unwrap());
@@ -280,7 +280,7 @@ fn a_stream_tells_the_limits_of_the_account_that_it_runs_with() {
 }
 
 #[test]
-fn limits_that_claude_code_keeps_itself_are_seen_by_watch_without_a_daemon() {
+fn watch_without_a_daemon_shows_cached_limits() {
     let world = World::new();
     world.home.claude_session().turn().call(4_500);
     let at = |length| later(world.start, length).to_string();

@@ -129,7 +129,7 @@ fn a_bridge_in_a_sandbox_has_its_name() {
 }
 
 #[test]
-fn case_17_absent_discord_is_unreachable_and_costs_no_connection() {
+fn absent_discord_is_unreachable_and_costs_no_connection() {
     let folder = tempdir().unwrap();
     let late = FakeDiscord::absent(&folder.path().join("discord-ipc-0"), Rules::default());
     let desk = Desk::new();
@@ -143,7 +143,7 @@ fn case_17_absent_discord_is_unreachable_and_costs_no_connection() {
 
 #[cfg(unix)]
 #[test]
-fn case_17_a_socket_that_is_bound_but_does_not_listen_yet_is_tried_again() {
+fn a_socket_that_is_bound_but_does_not_listen_yet_is_tried_again() {
     use std::os::unix::net::UnixListener;
 
     // A socket without its listener fails like one that has no listener yet.
@@ -161,7 +161,7 @@ fn case_17_a_socket_that_is_bound_but_does_not_listen_yet_is_tried_again() {
 }
 
 #[test]
-fn case_17_a_silent_discord_runs_into_the_ready_deadline() {
+fn a_silent_discord_runs_into_the_ready_deadline() {
     let (discord, _folder) = discord(Rules::default());
     discord.freeze();
     let desk = Desk::with(impatient());
@@ -169,7 +169,7 @@ fn case_17_a_silent_discord_runs_into_the_ready_deadline() {
 }
 
 #[test]
-fn case_17_a_discord_that_never_answers_runs_into_the_reply_deadline() {
+fn a_discord_that_never_answers_runs_into_the_reply_deadline() {
     let (discord, _folder) = discord(Rules { mute: true, ..Rules::default() });
     let desk = Desk::with(Deadlines { reply: Duration::from_millis(150), ..Deadlines::DISCORD });
     desk.ready(&discord);
@@ -179,7 +179,7 @@ fn case_17_a_discord_that_never_answers_runs_into_the_reply_deadline() {
 }
 
 #[test]
-fn case_17_the_oldest_unanswered_payload_sets_the_deadline() {
+fn the_oldest_unanswered_payload_sets_the_deadline() {
     let (discord, _folder) = discord(Rules { mute: true, ..Rules::default() });
     let desk = Desk::with(Deadlines { reply: Duration::from_millis(1500), ..Deadlines::DISCORD });
     desk.ready(&discord);
@@ -192,7 +192,7 @@ fn case_17_the_oldest_unanswered_payload_sets_the_deadline() {
 }
 
 #[test]
-fn case_17_a_discord_that_stops_reading_does_not_hold_the_link_for_ever() {
+fn a_discord_that_stops_reading_does_not_hold_the_link_for_ever() {
     let (discord, _folder) = discord(Rules::default());
     let desk = Desk::with(Deadlines { write: Duration::from_millis(150), ..Deadlines::DISCORD });
     desk.ready(&discord);
@@ -205,7 +205,7 @@ fn case_17_a_discord_that_stops_reading_does_not_hold_the_link_for_ever() {
 }
 
 #[test]
-fn case_17_slow_answers_are_waited_for() {
+fn slow_answers_are_waited_for() {
     let slow = Rules { answer_after: Duration::from_millis(300), ..Rules::default() };
     let (discord, _folder) = discord(slow);
     let desk = Desk::new();
@@ -217,7 +217,7 @@ fn case_17_slow_answers_are_waited_for() {
 }
 
 #[test]
-fn case_17_an_error_refuses_the_payload_and_keeps_the_link() {
+fn an_error_refuses_the_payload_and_keeps_the_link() {
     let rules = Rules {
         refuse: Some(|activity| is_editing(activity).then(|| (4000, "child \"activity\" fails".to_owned()))),
         ..Rules::default()
@@ -234,7 +234,7 @@ fn case_17_an_error_refuses_the_payload_and_keeps_the_link() {
 }
 
 #[test]
-fn case_17_pings_are_answered_before_ready_and_after() {
+fn pings_are_answered_before_ready_and_after() {
     let (discord, _folder) = discord(Rules { ping_first: true, ..Rules::default() });
     let desk = Desk::new();
     desk.ready(&discord);
@@ -248,7 +248,7 @@ fn case_17_pings_are_answered_before_ready_and_after() {
 }
 
 #[test]
-fn case_17_frames_in_pieces_and_frames_together_are_the_same() {
+fn frames_in_pieces_and_frames_together_are_the_same() {
     for delivery in [Delivery::Halves, Delivery::BehindPing] {
         let (discord, _folder) = discord(Rules { delivery, stray_answers: true, ..Rules::default() });
         let desk = Desk::new();
@@ -261,7 +261,7 @@ fn case_17_frames_in_pieces_and_frames_together_are_the_same() {
 }
 
 #[test]
-fn case_17_answers_to_nobody_are_ignored() {
+fn answers_with_an_unknown_nonce_are_ignored() {
     let (discord, _folder) = discord(Rules { mute: true, ..Rules::default() });
     let desk = Desk::new();
     desk.ready(&discord);
@@ -280,7 +280,7 @@ fn case_17_answers_to_nobody_are_ignored() {
 }
 
 #[test]
-fn case_17_death_within_a_frame_is_noticed_at_once() {
+fn death_within_a_frame_is_noticed_at_once() {
     let (discord, _folder) = discord(Rules::default());
     let desk = Desk::new();
     desk.ready(&discord);
@@ -290,7 +290,7 @@ fn case_17_death_within_a_frame_is_noticed_at_once() {
 }
 
 #[test]
-fn case_17_a_restart_is_noticed_without_sending_anything() {
+fn a_restart_is_noticed_without_sending_anything() {
     let (discord, _folder) = discord(Rules::default());
     let desk = Desk::new();
     desk.ready(&discord);
@@ -335,7 +335,7 @@ fn a_first_frame_that_is_not_ready_is_not_taken_for_it() {
 }
 
 #[test]
-fn case_18_a_stale_socket_beside_a_live_one_is_only_itself_unreachable() {
+fn a_stale_socket_beside_a_live_one_is_only_itself_unreachable() {
     let folder = tempdir().unwrap();
     let stale = FakeDiscord::in_folder(folder.path());
     stale.die();
@@ -352,7 +352,7 @@ fn case_18_a_stale_socket_beside_a_live_one_is_only_itself_unreachable() {
 }
 
 #[test]
-fn case_19_a_hung_client_delays_neither_the_other_nor_the_end() {
+fn a_hung_client_delays_neither_the_other_nor_the_end() {
     let (hung, _folder) = discord(Rules::default());
     let (well, _folder) = discord(Rules::default());
     let desk = Desk::new();
@@ -372,7 +372,7 @@ fn case_19_a_hung_client_delays_neither_the_other_nor_the_end() {
 }
 
 #[test]
-fn case_27_a_late_ready_is_one_connection() {
+fn a_late_ready_is_one_connection() {
     let (discord, _folder) = discord(Rules { speed: 100, ..Rules::default() });
     let desk = Desk::new();
     // The third connection has to wait for its READY; a waiting one is no reason for a fourth.
@@ -392,7 +392,7 @@ fn case_27_a_late_ready_is_one_connection() {
 }
 
 #[test]
-fn case_29_close_4000_is_told_and_not_tried_again() {
+fn close_4000_is_reported_and_not_retried() {
     let (discord, _folder) = discord(Rules { bad_ids: vec![APPLICATION.to_owned()], ..Rules::default() });
     let desk = Desk::new();
     let closed = Loss::Closed { code: 4000, message: "Invalid Client ID".to_owned() };
@@ -402,7 +402,7 @@ fn case_29_close_4000_is_told_and_not_tried_again() {
 }
 
 #[test]
-fn a_link_that_is_told_to_close_says_when_it_has() {
+fn a_link_that_is_asked_to_close_reports_its_end() {
     let (discord, _folder) = discord(Rules { throttled: false, ..Rules::default() });
     let desk = Desk::new();
     desk.ready(&discord);
@@ -421,7 +421,7 @@ fn a_link_that_is_told_to_close_says_when_it_has() {
 }
 
 #[test]
-fn a_link_that_is_replaced_has_nothing_more_to_say() {
+fn a_replaced_link_reports_nothing_more() {
     let (discord, _folder) = discord(Rules { throttled: false, ..Rules::default() });
     let desk = Desk::new();
     desk.ready(&discord);

@@ -64,7 +64,7 @@ fn mode(path: &std::path::Path) -> u32 {
 }
 
 #[test]
-fn nobody_reads_standard_error() {
+fn log_files_have_everything_when_standard_error_is_not_kept() {
     let home = home();
     let mut program = Program::start(&mut home.command("run --dry-run"), Stdio::null());
     program.wait_for("│ Thinking");
@@ -99,7 +99,7 @@ fn without_times(log: &str) -> Vec<Option<&str>> {
 }
 
 #[test]
-fn standard_error_is_a_file_that_somebody_gave() {
+fn standard_error_may_be_a_file() {
     let home = home();
     let path = home.path("log");
     let mut program = Program::start(&mut home.command("run --dry-run"), File::create_new(&path).unwrap());

@@ -184,7 +184,7 @@ fn a_replay_tells_its_turn_in_order() {
 
 /// The daemon's own driver, over files that are written while it looks.
 #[tokio::test]
-async fn what_is_written_is_told_as_it_comes() {
+async fn a_document_is_read_as_it_is_rewritten() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("quill/talks/t1");
     std::fs::create_dir_all(&folder).unwrap();

@@ -177,7 +177,7 @@ fn a_state_folder_is_private_and_an_open_one_is_refused() {
 /// `sudo -E agent-presence run` has root's rights and the user's folders.
 #[cfg(unix)]
 #[test]
-fn root_leaves_nothing_in_the_folder_of_somebody_else() {
+fn root_leaves_nothing_in_the_folder_of_another_user() {
     use std::os::unix::fs::chown;
 
     let folder = tempfile::tempdir().unwrap();

@@ -66,7 +66,7 @@ fn without_home(mut event: Event) -> Event {
 }
 
 #[test]
-fn no_event_of_any_fixture_tells_a_secret() {
+fn no_event_of_any_fixture_contains_a_secret() {
     let zone = TimeZone::UTC;
     let mut cards = 0;
     for path in codex::fixtures() {
@@ -132,7 +132,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_program_tells_no_secret() {
+fn the_program_prints_no_secret() {
     let home = home_with_fixtures();
     let sessions = ".codex/sessions";
     for arguments in [
@@ -207,7 +207,7 @@ fn a_hidden_folder_is_named_nowhere() {
 
 #[cfg(unix)]
 #[test]
-fn the_daemon_tells_no_secret_at_its_most_talkative() {
+fn the_daemon_logs_no_secret_at_the_highest_level() {
     let home = home_with_fixtures();
     let mut command = home.command(&["run", "--dry-run"]);
     let mut child =

@@ -173,7 +173,7 @@ fn a_home_on_a_disk_that_does_not_answer_delays_no_other() {
 }
 
 #[test]
-fn what_was_told_before_a_disk_was_stuck_is_not_told_again() {
+fn events_from_before_a_disk_was_stuck_are_not_repeated() {
     let two = Two::new();
     in_runtime(async {
         let mut reading = Reading::start(two.config.clone()).unwrap();

@@ -100,7 +100,7 @@ fn every_command_and_variable_is_named() {
 }
 
 #[test]
-fn what_pages_link_to_is_there() {
+fn every_link_of_a_page_has_its_target() {
     for (page, text) in PAGES {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
         for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {

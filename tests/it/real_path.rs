@@ -152,7 +152,7 @@ fn a_link_within_a_hidden_folder_hides_where_it_leads() {
 }
 
 #[test]
-fn a_link_opens_nothing_and_makes_no_rule_one_for_everything() {
+fn a_link_shows_nothing_more_and_widens_no_rule() {
     let home = Home::new();
     let (app, private) = (make(&home, "app"), make(&home, "private/app"));
     for folder in ["open", "clients"] {
@@ -169,7 +169,7 @@ fn a_link_opens_nothing_and_makes_no_rule_one_for_everything() {
 }
 
 #[test]
-fn a_way_up_behind_a_link_is_the_systems_own() {
+fn dot_dot_behind_a_link_is_resolved_as_the_system_does() {
     check(
         |home| {
             make(home, "clients/acme");
@@ -281,7 +281,7 @@ fn a_worktree_is_under_the_rules_of_its_repository() {
 }
 
 #[test]
-fn a_git_file_that_is_none_holds_nothing_up() {
+fn a_broken_git_file_holds_nothing_up() {
     let home = Home::new();
     let folder = make(&home, "app");
     let pipe = home.path().join("app/.git");

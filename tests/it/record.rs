@@ -89,7 +89,7 @@ fn mode(path: &std::path::Path) -> u32 {
 }
 
 #[test]
-fn it_holds_what_listeners_are_told() {
+fn the_record_has_the_events_that_listeners_hear() {
     let home = recording();
     let mut session = home.session();
     session.turn().tokens(1_000);
@@ -125,7 +125,7 @@ fn it_holds_what_listeners_are_told() {
 }
 
 #[test]
-fn there_is_none_unless_it_is_wanted() {
+fn there_is_no_record_unless_the_settings_ask_for_it() {
     let home = Home::new();
     home.session().turn().tokens(1_000);
     let daemon = started(&home);

@@ -95,7 +95,7 @@ fn a_broken_file_changes_nothing_until_it_is_mended() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_is_pointed_elsewhere() {
+fn a_link_to_other_settings_is_followed() {
     use std::os::unix::fs::symlink;
 
     let mut home = Home::new();

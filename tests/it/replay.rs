@@ -159,7 +159,7 @@ fn the_order_of_the_arguments_does_not_matter() {
 }
 
 #[test]
-fn a_file_is_read_whatever_its_name() {
+fn a_file_of_any_name_is_replayed() {
     let home = home_with(&[
         ("0.160/both-event-kinds.jsonl", "notes.backup"),
         ("0.160/both-event-kinds.jsonl", "same.jsonl"),
@@ -168,7 +168,7 @@ fn a_file_is_read_whatever_its_name() {
 }
 
 #[test]
-fn sessions_of_one_time_are_told_in_the_order_of_their_lines() {
+fn sessions_of_one_time_keep_the_order_of_their_lines() {
     let home =
         home_with(&[("0.160/both-event-kinds.jsonl", "a.jsonl"), ("0.160/turn-replaced.jsonl", "b.jsonl")]);
     let events = replay(&home, &["."]);
@@ -202,7 +202,7 @@ fn broken_lines_cost_nothing_but_themselves() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_and_the_rest_is_replayed() {
+fn an_unreadable_file_is_reported_and_the_rest_is_replayed() {
     let home = home_with(&[("0.160/both-event-kinds.jsonl", "a.jsonl")]);
     std::fs::write(home.path().join("poem.txt"), "no session\n").unwrap();
     let output = home.run(&["replay", "missing.jsonl", "poem.txt", "a.jsonl"]);

@@ -55,7 +55,7 @@ fn given_up(agent: Agent, live_since: Timestamp) -> (usize, usize) {
 }
 
 #[test]
-fn a_file_that_was_given_up_goes_on_like_one_that_was_not() {
+fn a_resting_file_goes_on_like_one_in_memory() {
     for agent in Agent::ALL.into_iter().filter(|agent| !fixtures::all(*agent).is_empty()) {
         for live_since in [Timestamp::MIN, Timestamp::MAX] {
             let (given_up, all) = given_up(agent, live_since);

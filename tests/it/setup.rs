@@ -152,7 +152,7 @@ fn an_end_of_the_answers_leaves_the_rest_as_it_is() {
 }
 
 #[test]
-fn a_refused_id_is_kept_and_both_reasons_are_told() {
+fn a_refused_id_is_kept_and_both_reasons_are_given() {
     let (home, discord, _) = newcomer();
     discord.set(|rules| rules.bad_ids = vec![APPLICATION.to_owned()]);
     let setup = Setup {

@@ -67,32 +67,32 @@ fn page(name: &str) {
 }
 
 #[test]
-fn case_01_the_same_count_twice_changes_nothing() {
+fn the_same_count_twice_changes_nothing() {
     page("repeated-count");
 }
 
 #[test]
-fn case_09_another_models_limits_are_not_on_the_card() {
+fn another_models_limits_are_not_on_the_card() {
     page("families");
 }
 
 #[test]
-fn case_11_a_reset_passes_without_a_file_event() {
+fn a_reset_passes_without_a_file_event() {
     page("a-limit-resets");
 }
 
 #[test]
-fn case_13_older_limits_are_not_made_fresher() {
+fn older_limits_are_not_made_fresher() {
     page("freshest-limits");
 }
 
 #[test]
-fn case_14_two_busy_sessions_do_not_flap() {
+fn two_busy_sessions_do_not_flap() {
     page("two-busy-sessions");
 }
 
 #[test]
-fn case_25_idle_is_nothing_to_do() {
+fn idle_is_nothing_to_do() {
     page("idle");
 }
 

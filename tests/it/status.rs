@@ -109,7 +109,7 @@ fn the_report_has_the_figures() {
 }
 
 #[test]
-fn what_is_not_known_is_null() {
+fn unknown_values_are_null() {
     let home = Home::new();
     home.session();
     let status = home.status();
@@ -148,7 +148,7 @@ fn asking_changes_nothing() {
 }
 
 #[test]
-fn people_read_the_same() {
+fn the_text_has_the_figures_of_the_json() {
     let home = Home::new();
     let mut session = home.session();
     session.limits(36.0, 53.0).turn().call().tokens(4_500);
@@ -175,7 +175,7 @@ fn people_read_the_same() {
 }
 
 #[test]
-fn there_is_no_card_for_a_reason() {
+fn no_card_has_its_reason() {
     let home = Home::new();
     let mut session = home.session();
     session.turn().tokens(4_500);
@@ -231,7 +231,7 @@ mod with_a_daemon {
     use crate::support::fake_discord::FakeDiscord;
 
     #[test]
-    fn the_daemon_and_its_links_are_told_and_discord_is_not_asked() {
+    fn the_daemon_and_its_links_are_shown_and_discord_is_not_asked() {
         let home = Home::new();
         let discord = FakeDiscord::in_folder(&home.path("run"));
         home.session().turn().tokens(4_500);

@@ -98,7 +98,7 @@ fn prints_a_line_and_keeps_the_limits() {
 }
 
 #[test]
-fn whatever_comes_it_succeeds() {
+fn any_input_is_a_success() {
     let home = Home::new();
     let long = format!(r#"{{"session_id":"s1","x":"{}"}}"#, "x".repeat(300 << 10));
     for input in ["", "null", "garbage", "{", r#"{"session_id":"../../x"}"#, &long] {
@@ -185,7 +185,7 @@ fn set_up_in_settings_that_were_there_and_taken_out_again() {
 
 #[cfg(unix)]
 #[test]
-fn the_command_that_was_there_goes_on_running_and_comes_back() {
+fn the_users_own_command_goes_on_running_and_comes_back() {
     let home = Home::new();
     fs::create_dir_all(home.claude()).unwrap();
     let command = "echo \"mine\"; wc -c; echo oops >&2; exit 3";
@@ -299,7 +299,7 @@ fn keep(home: &Home, seconds_ago: i64, five_hours: f64, weekly: f64) {
 }
 
 #[test]
-fn what_claude_code_keeps_itself_is_told_with_its_age_until_a_terminal_speaks() {
+fn cached_limits_are_shown_with_their_age_until_a_statusline_has_newer_ones() {
     let home = Home::new();
     home.claude_session().turn().call(4_500);
     keep(&home, 3600, 80.0, 53.0);
@@ -318,7 +318,7 @@ fn what_claude_code_keeps_itself_is_told_with_its_age_until_a_terminal_speaks() 
 }
 
 #[test]
-fn every_way_to_look_without_a_daemon_knows_what_claude_code_keeps_itself() {
+fn every_command_without_a_daemon_reads_cached_limits() {
     let home = Home::new();
     home.claude_session().turn().call(4_500);
     keep(&home, 3600, 80.0, 53.0);
@@ -335,7 +335,7 @@ fn every_way_to_look_without_a_daemon_knows_what_claude_code_keeps_itself() {
 }
 
 #[test]
-fn a_file_of_claude_code_s_own_that_comes_later_is_heard_of() {
+fn a_cache_of_limits_that_comes_later_is_read() {
     let home = Home::new();
     let daemon = home.start("run --dry-run");
     home.wait_for_status("the daemon", |status| status["daemon"]["state"] == "running");
@@ -349,7 +349,7 @@ fn a_file_of_claude_code_s_own_that_comes_later_is_heard_of() {
 }
 
 #[test]
-fn the_size_of_a_context_window_is_heard_where_transcripts_do_not_tell() {
+fn the_statusline_gives_the_size_of_the_context_window() {
     let home = Home::new();
     let mut claude = home.claude_session();
     claude.model = "claude-sonnet-4-6";

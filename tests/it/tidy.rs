@@ -342,7 +342,7 @@ fn calls(code: &str, function: &str) -> bool {
 }
 
 #[test]
-fn words_are_told_from_parts_of_words() {
+fn words_are_distinguished_from_parts_of_words() {
     assert!(
         has_word("use tokio::net", "tokio") && !has_word("tokios", "tokio") && !has_word("x_async", "async")
     );

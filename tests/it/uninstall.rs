@@ -22,7 +22,7 @@ fn set_up() -> Home {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn all_that_was_set_up_is_taken_back_and_the_users_own_stays() {
+fn everything_set_up_is_removed_and_the_users_own_stays() {
     let home = set_up();
     let settings = fs::read_to_string(home.config()).unwrap();
     let daemon = home.start("run");
@@ -87,7 +87,7 @@ fn where_nothing_was_set_up_nothing_is_made() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn one_part_that_fails_keeps_no_other_from_being_done() {
+fn one_part_that_fails_does_not_stop_the_others() {
     let home = set_up();
     fs::write(home.claude().join("settings.json"), "{ not JSON").unwrap();
     let ended = home.run("uninstall --purge");

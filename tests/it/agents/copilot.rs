@@ -121,7 +121,7 @@ const SECOND: [i64; 4] = [500, 10, 450, 0];
 
 /// The rows are all in the file that the database is written on in: the database itself is one empty page.
 #[test]
-fn rows_of_the_database_count_where_lines_tell_nothing() {
+fn rows_of_the_database_count_where_lines_have_no_usage() {
     let home = Home::new();
     let mut writer = Writer::new(&home.path("home/.copilot"));
     writer.start(100);
@@ -155,7 +155,7 @@ fn rows_of_the_database_count_where_lines_tell_nothing() {
 
 /// Whether a file is read line by line as it grows or whole makes no difference, and what events added is the total.
 #[test]
-fn a_session_that_grows_comes_to_what_it_comes_to_when_it_is_read_whole() {
+fn a_session_that_grows_has_the_total_of_one_read_whole() {
     let mut checked = 0;
     for path in all(Agent::COPILOT) {
         let text = fs::read_to_string(&path).unwrap();
@@ -182,7 +182,7 @@ fn a_session_that_grows_comes_to_what_it_comes_to_when_it_is_read_whole() {
 
 /// Rows are faster than lines, or slower; newer versions tell a call in both, and the end of the process repeats all of it.
 #[test]
-fn what_is_told_twice_while_a_session_grows_counts_once() {
+fn usage_written_twice_while_a_session_grows_counts_once() {
     let home = Home::new();
     let settings = fs::read_to_string(home.config()).unwrap();
     home.settings(&format!("{settings}[record]\nenabled = true\n"));

@@ -195,7 +195,7 @@ async fn a_document_that_is_written_again_adds_what_it_grew_by() {
 
 /// Gemini CLI deletes the files of a session that was resumed when it is started the next time.
 #[tokio::test]
-async fn what_vanishes_takes_nothing_away_and_is_not_told_again() {
+async fn a_message_that_vanishes_takes_no_tokens_away_and_is_not_repeated() {
     const FIRST: &str = "session-2026-06-11T10-00-55555555.jsonl";
     const SECOND: &str = "session-2026-06-11T10-05-55555555.jsonl";
     let home = tempfile::tempdir().unwrap();

@@ -183,7 +183,7 @@ fn write(writer: &Connection, (_, table, cells): &Written) {
 
 /// The figures at the end do not depend on when the database was read while rows were written.
 #[test]
-fn looks_in_between_change_no_figure() {
+fn reading_in_between_changes_no_figure() {
     for (version, name, sql) in fixtures() {
         let mut ends = Vec::new();
         for every in [1, 2, 3, usize::MAX] {

@@ -214,7 +214,7 @@ fn never_two_entries() {
 
 #[cfg(unix)]
 #[test]
-fn a_masked_unit_is_the_users_word() {
+fn a_masked_unit_stays_masked() {
     let place = Place::new(System::Linux);
     fs::create_dir_all(place.unit().parent().unwrap()).unwrap();
     std::os::unix::fs::symlink("/dev/null", place.unit()).unwrap();
@@ -248,7 +248,7 @@ fn a_package_brings_the_unit_and_the_user_enables_it() {
 }
 
 #[test]
-fn what_systemd_refuses_is_said() {
+fn a_refusal_by_systemd_is_reported() {
     let place = Place::new(System::Linux);
     place.machine.refuse("systemctl --user restart", "Job for agent-presence.service failed.\nSee more");
     let failure = place.enable(true).unwrap_err();

@@ -133,7 +133,7 @@ fn with_a_user_manager() {
 }
 
 #[test]
-fn what_login_would_not_know_is_said() {
+fn variables_that_login_lacks_are_named() {
     let home = Home::with_manager();
     let (_, err) = home.check("autostart enable --no-start --config missing.toml", 1);
     assert!(err.contains("missing.toml: there is no such file\nhint: "), "{err}");

@@ -88,7 +88,7 @@ fn the_name_of_a_home_stands_before_its_limits() {
 }
 
 #[test]
-fn limits_stay_while_nobody_works() {
+fn limits_stay_while_no_session_is_at_work() {
     check(&idle(), USUAL, "5h 64% · weekly 47% left");
     check(&idle(), "{activity} {tokens} {model}", "");
     let mut nothing = idle();
@@ -125,7 +125,7 @@ fn without_a_card_the_freshest_session_at_work_is_meant_and_no_helper() {
 }
 
 #[test]
-fn one_agent_alone() {
+fn the_agent_option_shows_one_agent_alone() {
     let claude = BarLook { agent: Some(Agent::CLAUDE), ..look(BarForm::Waybar, "{agent} {activity}") };
     let bar: Value = serde_json::from_str(&line(&but(&[]), &claude)).unwrap();
     assert_eq!(bar["text"], "Claude Code Waiting for input");
@@ -133,7 +133,7 @@ fn one_agent_alone() {
 }
 
 #[test]
-fn classes_say_how_it_stands() {
+fn classes_follow_the_remaining_limits() {
     let left = |percent: u8| ("/limits/0/windows/1/remaining_percent", json!(percent));
     check_class(&[], Some(47), &["fair", "active"]);
     check_class(&[left(61)], Some(61), &["good", "active"]);
@@ -163,7 +163,7 @@ fn classes_say_how_it_stands() {
 /// The rules of Waybar's custom modules: one line, an object with texts in Pango's markup, a class or a list of them, a
 /// number.
 #[test]
-fn waybar_gets_what_it_reads() {
+fn waybar_gets_its_own_json() {
     let bar = json(&[("/sessions/0/project", json!("<a> & b"))], BarForm::Waybar, "waybar");
     assert_eq!(
         bar["tooltip"].as_str().unwrap().lines().take(6).collect::<Vec<_>>(),
@@ -202,7 +202,7 @@ fn tmux_and_i3blocks_have_colours_where_limits_are_low() {
 }
 
 #[test]
-fn json_has_all_of_it() {
+fn json_has_every_part() {
     let bar = json(&[], BarForm::Json, "bar");
     assert_eq!(bar["limits"]["windows"][1]["remaining_percent"], 47);
     assert_eq!((&bar["agent"], &bar["activity"]), (&json!("codex"), &json!("running")));
@@ -216,7 +216,7 @@ fn json_has_all_of_it() {
 }
 
 #[test]
-fn a_line_changes_with_what_it_says_alone() {
+fn a_line_is_repeated_only_when_its_text_changes() {
     let later = [("/now", json!("2026-11-20T10:07:00Z"))];
     for form in [BarForm::Plain, BarForm::Waybar, BarForm::I3blocks, BarForm::Tmux, BarForm::Json] {
         assert_eq!(line(&but(&later), &look(form, USUAL)), line(&but(&[]), &look(form, USUAL)));

@@ -223,7 +223,7 @@ proptest! {
     }
 
     #[test]
-    fn cutting_splits_nothing_that_people_see_as_one(name in name()) {
+    fn cutting_splits_no_grapheme(name in name()) {
         let facts = CardFacts { branch: Some(name.clone()), ..super::facts() };
         let mut settings = Settings::default();
         settings.card.details = Template::parse("{branch}").unwrap();

@@ -143,13 +143,13 @@ fn a_daemon_that_hangs_is_called_unresponsive() {
     assert!(ended.code == Some(0) && !ended.err.contains("asked to stop"), "{ended:?}");
 }
 
-/// Set for the child process of [`one_that_nobody_can_ask_is_stopped_by_its_record`]: the folder whose lock it takes.
+/// Set for the child process of [`an_instance_without_a_socket_is_stopped_by_its_record`]: the folder whose lock it takes.
 #[cfg(unix)]
 const MUTE: &str = "AGENT_PRESENCE_TEST_MUTE";
 
 #[cfg(unix)]
 #[test]
-fn one_that_nobody_can_ask_is_stopped_by_its_record() {
+fn an_instance_without_a_socket_is_stopped_by_its_record() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
@@ -169,7 +169,7 @@ fn one_that_nobody_can_ask_is_stopped_by_its_record() {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "control::operating::one_that_nobody_can_ask_is_stopped_by_its_record",
+            "control::operating::an_instance_without_a_socket_is_stopped_by_its_record",
             "--nocapture",
         ])
         .env(MUTE, home.state())

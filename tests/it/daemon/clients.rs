@@ -24,7 +24,6 @@ fn states(status: &Value) -> Vec<&str> {
     status["links"].as_array().unwrap().iter().map(|link| link["state"].as_str().unwrap()).collect()
 }
 
-/// Case 19.
 #[test]
 fn several_clients_get_the_same_card_and_one_dying_does_not_touch_the_other() {
     let (home, one, two) = two();
@@ -47,9 +46,8 @@ fn several_clients_get_the_same_card_and_one_dying_does_not_touch_the_other() {
     assert_eq!((one.activity(3), two.activity(3)), (None, None), "both are cleared");
 }
 
-/// Case 19.
 #[test]
-fn a_client_that_hangs_delays_nobody() {
+fn a_client_that_hangs_delays_no_other() {
     let (home, one, two) = two();
     two.freeze();
     let mut session = home.session();
@@ -71,7 +69,6 @@ fn a_client_that_hangs_delays_nobody() {
     assert_eq!(one.activity(3), None, "the one that answers is cleared");
 }
 
-/// Case 17.
 #[test]
 fn a_discord_that_appears_later_gets_the_card() {
     let home = Home::new();
@@ -85,7 +82,6 @@ fn a_discord_that_appears_later_gets_the_card() {
     assert_eq!(discord.connections(), 1);
 }
 
-/// Case 17.
 #[test]
 fn a_discord_whose_folder_appears_later_gets_the_card() {
     let mut home = Home::new();
@@ -100,7 +96,6 @@ fn a_discord_whose_folder_appears_later_gets_the_card() {
     drop(daemon);
 }
 
-/// Case 18.
 #[cfg(unix)]
 #[test]
 fn a_dead_socket_file_before_a_live_one_is_no_obstacle() {
@@ -138,7 +133,6 @@ fn after_discord_was_killed_the_card_is_back_with_the_same_timer() {
     assert_eq!(ended.err.matches("lost the connection").count(), 1, "{}", ended.err);
 }
 
-/// Case 28.
 #[test]
 fn a_discord_that_comes_and_goes_sees_two_connections_a_minute() {
     let home = Home::new();
@@ -158,7 +152,6 @@ fn a_discord_that_comes_and_goes_sees_two_connections_a_minute() {
     assert!(discord.most_connections_within(MINUTE) <= 2);
 }
 
-/// Case 17.
 #[test]
 fn a_discord_that_dies_within_a_frame_is_connected_to_again() {
     let home = Home::new();
@@ -172,7 +165,6 @@ fn a_discord_that_dies_within_a_frame_is_connected_to_again() {
     assert_eq!(daemon.terminate().code, Some(0));
 }
 
-/// Cases 17 and 27.
 #[test]
 fn a_slow_and_clumsy_discord_is_waited_for_over_one_connection() {
     for delivery in [Delivery::Halves, Delivery::BehindPing] {
@@ -201,7 +193,7 @@ fn a_slow_and_clumsy_discord_is_waited_for_over_one_connection() {
 /// A folder that everybody can write to is not watched: what happens to a link is reason enough to look.
 #[cfg(unix)]
 #[test]
-fn a_second_discord_where_nothing_tells_of_it_is_found_when_the_first_one_answers() {
+fn without_a_watcher_a_second_discord_is_found_when_the_first_one_answers() {
     use std::os::unix::fs::PermissionsExt;
 
     let mut home = Home::new();

@@ -5,7 +5,6 @@ use crate::support::fake_discord::{CLOSE, FRAME};
 use crate::support::fake_discord::{FakeDiscord, Rules};
 use crate::support::home::Home;
 
-/// Case 20.
 #[cfg(unix)]
 #[test]
 fn every_polite_signal_clears_the_card_and_ends_with_success() {
@@ -31,7 +30,7 @@ fn every_polite_signal_clears_the_card_and_ends_with_success() {
 
 #[cfg(unix)]
 #[test]
-fn a_hangup_that_was_ignored_at_the_start_ends_nothing() {
+fn a_hangup_ignored_at_the_start_does_not_end_the_daemon() {
     use rustix::process::Signal;
 
     use crate::support::process::Process;
@@ -50,7 +49,7 @@ fn a_hangup_that_was_ignored_at_the_start_ends_nothing() {
     assert_eq!(daemon.terminate().code, Some(0));
 }
 
-/// Case 20: the clear is waited for no longer than it is worth.
+/// The clear is waited for no longer than it is worth.
 #[test]
 fn a_silent_discord_does_not_hold_up_the_end() {
     let home = Home::new();
@@ -96,7 +95,7 @@ fn a_second_signal_ends_it_at_once() {
 
 /// The system closes the connection, and Discord takes the card away; nothing is in the way of the next daemon.
 #[test]
-fn a_killed_daemon_leaves_nothing_that_matters() {
+fn a_killed_daemon_leaves_no_obstacle() {
     let home = Home::new();
     let discord = FakeDiscord::in_folder(&home.path("run"));
     let mut session = home.session();

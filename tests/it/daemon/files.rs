@@ -49,7 +49,6 @@ fn a_session_that_ends_without_numbers_says_so_once() {
     assert_eq!(ended.err.matches("Token usage: unknown").count(), 1, "{}", ended.err);
 }
 
-/// Case 8.
 #[test]
 fn a_file_that_is_cut_down_begins_anew() {
     let home = Home::new();
@@ -81,7 +80,6 @@ fn an_archived_session_is_the_same_session() {
     assert_eq!(ended.err.matches("restored=true").count(), 1, "{}", ended.err);
 }
 
-/// Cases 7 and 8.
 #[test]
 fn torn_broken_and_foreign_lines_cost_only_themselves() {
     let home = Home::new();
@@ -101,7 +99,7 @@ fn torn_broken_and_foreign_lines_cost_only_themselves() {
 
 /// A file of more than 64 MB is announced from its end, and counted after that.
 #[test]
-fn a_large_session_is_told_of_once_although_its_count_comes_later() {
+fn a_large_session_is_announced_once_although_its_count_comes_later() {
     let home = Home::new();
     let discord = FakeDiscord::in_folder(&home.path("run"));
     let mut session = home.session();

@@ -101,7 +101,6 @@ fn a_quiet_daemon_prints_no_usage_lines() {
     assert!(ended.err.contains("connected to Discord"), "{}", ended.err);
 }
 
-/// Case 14.
 #[test]
 fn two_busy_sessions_do_not_take_the_card_from_each_other() {
     let home = Home::new();
@@ -132,7 +131,6 @@ fn two_busy_sessions_do_not_take_the_card_from_each_other() {
     });
 }
 
-/// Case 16.
 #[test]
 fn a_hundred_events_in_one_second_are_a_few_frames_and_the_last_state_lands() {
     let home = Home::new();
@@ -153,7 +151,7 @@ fn a_hundred_events_in_one_second_are_a_few_frames_and_the_last_state_lands() {
 }
 
 #[test]
-fn limits_outlive_the_daemon_and_the_session_that_told_them() {
+fn limits_outlive_the_daemon_and_their_session() {
     let home = Home::new();
     let discord = FakeDiscord::in_folder(&home.path("run"));
     let mut session = home.session();
@@ -175,7 +173,7 @@ fn limits_outlive_the_daemon_and_the_session_that_told_them() {
 
 /// At any log level what people wrote stays in their files. [`Process`] and [`Home`] look for it when they go.
 #[test]
-fn no_log_level_tells_content() {
+fn no_log_level_shows_content() {
     let mut home = Home::new();
     home.set("RUST_LOG", "trace");
     let discord = FakeDiscord::in_folder(&home.path("run"));

@@ -17,7 +17,7 @@ fn issues(status: &serde_json::Value, words: &str) -> Vec<String> {
 
 /// A folder where a file should go stands for a full disk and for one that is read-only: it also stops a superuser.
 #[test]
-fn a_state_folder_that_cannot_be_written_is_told_of_and_written_once_it_can_be() {
+fn a_state_folder_that_cannot_be_written_is_reported_and_written_once_it_can_be() {
     let home = Home::new();
     let in_the_way = home.state().join("limits.json");
     fs::create_dir_all(in_the_way.join("something")).unwrap();
@@ -68,7 +68,7 @@ fn a_daemon_that_has_no_room_for_its_record_runs_and_writes_it_once_it_can() {
 /// On Windows open files keep the folder from going.
 #[cfg(unix)]
 #[test]
-fn a_state_folder_that_is_removed_is_made_again_with_all_that_belongs_into_it() {
+fn a_state_folder_that_is_removed_is_made_again_with_all_its_files() {
     let home = Home::new();
     let mut session = home.session();
     session.limits(36.0, 53.0).turn().tokens(4_500);

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::support::fake_discord::FakeDiscord;
 use crate::support::home::{APPLICATION, Home};
 
-/// Case 29.
 #[test]
 fn a_refused_application_id_is_explained_and_not_tried_again_and_again() {
     let home = Home::new();

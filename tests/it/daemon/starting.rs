@@ -5,7 +5,6 @@ use std::fs;
 use crate::support::fake_discord::FakeDiscord;
 use crate::support::home::Home;
 
-/// Case 22.
 #[test]
 fn a_state_folder_that_cannot_be_used_is_a_clear_message() {
     let mut home = Home::new();
@@ -21,7 +20,7 @@ fn a_state_folder_that_cannot_be_used_is_a_clear_message() {
 }
 
 #[test]
-fn a_daemon_that_leaves_others_alone_says_who_is_there() {
+fn no_takeover_names_the_running_instance() {
     let home = Home::new();
     let daemon = home.start("run");
     daemon.wait_for_log("started");
@@ -38,7 +37,7 @@ fn a_daemon_that_leaves_others_alone_says_who_is_there() {
 }
 
 #[test]
-fn a_dry_run_prints_cards_holds_the_lock_and_talks_to_nobody() {
+fn a_dry_run_prints_cards_holds_the_lock_and_connects_to_nothing() {
     let home = Home::new();
     let discord = FakeDiscord::in_folder(&home.path("run"));
     let mut session = home.session();

@@ -219,7 +219,7 @@ fn without_a_daemon_the_files_are_followed_until_there_is_one() {
 }
 
 #[test]
-fn what_changes_elsewhere_is_seen() {
+fn changes_by_other_commands_are_seen() {
     let home = Home::new();
     let _daemon = home.start("run");
     home.wait_for_status("a daemon", |status| status["daemon"]["state"] == "running");
@@ -264,7 +264,7 @@ fn a_defect_gives_the_terminal_back() {
 }
 
 #[test]
-fn a_terminal_that_goes_away_ends_it() {
+fn a_closed_terminal_ends_the_dashboard() {
     let Running { home, .. } = &running();
     let Some(terminal) = Terminal::start(home, (80, 24), SCRIPT) else { return };
     terminal.wait_for_text("4.5K");

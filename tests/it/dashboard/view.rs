@@ -90,7 +90,7 @@ fn a_pause() {
 }
 
 #[test]
-fn why_there_is_no_card_is_said_as_status_says_it() {
+fn the_reason_for_no_card_is_that_of_status() {
     // A session that another program opened may be active without a parent, and is not hidden.
     for (why, sessions) in [
         ("idle", busy()["sessions"].clone()),

@@ -65,7 +65,7 @@ fn the_card_follows_the_rows() {
 
 /// One daemon takes over from another: what the first has told the second does not tell again.
 #[test]
-fn a_takeover_tells_nothing_twice() {
+fn a_takeover_repeats_no_event() {
     let home = Home::new();
     let _discord = FakeDiscord::in_folder(&home.path("run"));
     let database = begin(&home);
@@ -88,7 +88,7 @@ fn a_takeover_tells_nothing_twice() {
 
 /// Without a daemon `status` reads a database once, and `doctor` says what is in it.
 #[test]
-fn what_only_looks_reads_it_as_well() {
+fn commands_without_a_daemon_read_databases_as_well() {
     let home = Home::new();
     let database = begin(&home);
     let status = home.status();

@@ -10,7 +10,7 @@ use crate::support::codex_session::CodexSession;
 
 /// It is said, the figures stay, other agents' sessions are read meanwhile, and when the lock is gone all is read.
 #[test]
-fn a_lock_costs_nobody_else_anything() {
+fn a_locked_database_delays_no_other() {
     let bench = Bench::new("1.18");
     bench.writer.execute_batch("PRAGMA journal_mode = delete").unwrap();
     let now = bench.now;
@@ -51,7 +51,7 @@ fn a_lock_costs_nobody_else_anything() {
 }
 
 #[test]
-fn what_is_no_database_is_said_until_it_is_one() {
+fn a_file_that_is_no_database_is_reported_until_it_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("opencode.db");
     fs::write(&path, "x".repeat(10_000)).unwrap();
@@ -118,7 +118,7 @@ fn odd_values_cost_their_rows_and_nothing_else() {
 
 #[cfg(unix)]
 #[test]
-fn links_in_a_circle_are_said() {
+fn links_in_a_circle_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("opencode.db");
     std::os::unix::fs::symlink(folder.path().join("opencode-other.db"), &path).unwrap();

@@ -33,7 +33,7 @@ fn resumed(bench: &Bench, read: &[ReadTo]) -> Vec<Event> {
 }
 
 #[test]
-fn what_was_told_is_resumed_and_the_rest_is_news() {
+fn known_bytes_are_resumed_and_the_rest_is_news() {
     let bench = Bench::new();
     let line = say("whole");
     let (half, rest) = line.split_at(line.len() - 10);
@@ -59,7 +59,7 @@ fn what_was_told_is_resumed_and_the_rest_is_news() {
 }
 
 #[test]
-fn a_file_that_is_not_what_was_read_is_restored() {
+fn a_file_that_changed_meanwhile_is_restored() {
     let bench = Bench::new();
     write(&bench.session(1), &[meta(1), say("short"), say("more")].concat());
     let first = bench.start();
@@ -75,7 +75,7 @@ fn a_file_that_is_not_what_was_read_is_restored() {
 }
 
 #[test]
-fn a_last_line_without_its_end_is_told_once_also_by_the_next_one() {
+fn a_last_line_without_its_end_counts_once_over_a_takeover() {
     let bench = Bench::new();
     let open = |second: u32| used(bench.at(second.into()), u64::from(second) * 10).trim_end().to_owned();
     let totals = |events: &[Event]| {

@@ -94,7 +94,7 @@ fn npm_has_one_package_for_each_system_and_one_that_names_them_all() {
 }
 
 #[test]
-fn what_is_out_of_step_is_named() {
+fn a_file_out_of_step_is_named() {
     if !has_python() {
         return;
     }
@@ -140,7 +140,7 @@ fn what_is_out_of_step_is_named() {
 }
 
 #[test]
-fn a_release_that_lacks_a_file_is_none() {
+fn a_release_without_one_of_its_files_is_refused() {
     if !has_python() {
         return;
     }
@@ -207,7 +207,7 @@ fn binstall_fetches_what_is_released() {
 
 /// Each text, by the program that reads it in the end, where there is one here.
 #[test]
-fn the_texts_are_understood_by_those_who_read_them() {
+fn every_channels_own_reader_accepts_its_text() {
     if !has_python() {
         return;
     }
@@ -257,7 +257,7 @@ fn the_texts_are_understood_by_those_who_read_them() {
 }
 
 #[test]
-fn a_packagers_id_has_the_form_of_one() {
+fn a_packagers_application_id_is_checked() {
     let id = include_str!("../../../packaging/application-id").trim();
     assert!(id.is_empty() || agent_presence::core::config::is_application_id(id), "{id}");
 }

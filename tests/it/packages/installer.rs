@@ -156,7 +156,7 @@ fn it_installs_updates_and_removes() {
 }
 
 #[test]
-fn another_prefix_is_remembered_by_nobody() {
+fn another_prefix_has_to_be_named_again_at_removal() {
     let Some(scene) = Scene::new() else { return };
     let prefix = scene.home.path("some where");
     let output = scene.install(&["--prefix", prefix.to_str().unwrap()]);
@@ -168,7 +168,7 @@ fn another_prefix_is_remembered_by_nobody() {
 }
 
 #[test]
-fn a_download_that_is_not_what_was_released_changes_nothing() {
+fn a_download_with_another_sum_changes_nothing() {
     let Some(scene) = Scene::new() else { return };
     let path = format!("/{}", asset(&this_system()));
     scene.server.put(&path, b"something else".to_vec());
@@ -202,7 +202,7 @@ fn a_download_that_is_cut_or_missing_changes_nothing() {
 }
 
 #[test]
-fn without_permission_it_says_where_and_what_else() {
+fn without_permission_it_names_the_folder_and_another_way() {
     let Some(scene) = Scene::new() else { return };
     let file = scene.home.path("a file");
     fs::write(&file, "").unwrap();
@@ -243,7 +243,7 @@ fn without_permission_it_says_where_and_what_else() {
 }
 
 #[test]
-fn an_unknown_machine_is_told_what_else_there_is() {
+fn an_unknown_machine_is_told_other_ways_to_install() {
     let Some(scene) = Scene::new() else { return };
     for (system, machine, name) in
         [("Linux", "riscv64", "linux-riscv64"), ("FreeBSD", "amd64", "FreeBSD-x64")]
@@ -263,7 +263,7 @@ fn an_unknown_machine_is_told_what_else_there_is() {
 }
 
 #[test]
-fn a_wrong_option_is_told_the_right_ones() {
+fn a_wrong_option_names_the_right_ones() {
     let Some(scene) = Scene::new() else { return };
     scene.refuses(&scene.install(&["--folder", "x"]), "unknown option --folder", &[]);
     let output = scene.install(&["--purge"]);
@@ -273,7 +273,7 @@ fn a_wrong_option_is_told_the_right_ones() {
 
 /// `curl … | sh` may run what has arrived so far.
 #[test]
-fn half_of_the_script_does_nothing() {
+fn a_script_cut_in_half_does_nothing() {
     let Some(scene) = Scene::new() else { return };
     let text = fs::read_to_string(scene.release.path("dist/channels/install.sh")).unwrap();
     let lines: Vec<&str> = text.lines().collect();

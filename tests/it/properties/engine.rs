@@ -8,7 +8,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
 
     #[test]
-    fn whatever_happens_the_last_wish_is_shown_and_silence_ends_it(
+    fn after_any_events_the_last_card_is_shown_and_silence_clears_it(
         script in prop::collection::vec(any::<u8>(), 0..1000),
     ) {
         live(&script);

@@ -188,7 +188,7 @@ fn every_events_increase_is_part_of_the_total() {
 }
 
 #[test]
-fn a_jump_keeps_to_what_the_rest_tells() {
+fn a_jump_gives_the_figures_of_a_whole_reading() {
     for fixture in FIXTURES.iter() {
         let ends = fixture.line_ends();
         let Some(head) = ends.first() else { continue };
@@ -225,7 +225,7 @@ fn a_jump_keeps_to_what_the_rest_tells() {
 
 /// The clock was set back between two readings: within one reading a later event never has a smaller total.
 #[test]
-fn behind_news_everything_is_news() {
+fn after_the_first_news_every_event_is_news() {
     let at = |seconds: i64| Timestamp::constant(1_795_168_800, 0) + jiff::SignedDuration::from_secs(seconds);
     let about =
         About { id: "s1".to_owned(), cwd: "/x".to_owned(), branch: "main".to_owned(), source: Source::Cli };
@@ -353,7 +353,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_files_are_read_whatever_they_hold(
+    fn any_damage_to_a_file_is_read(
         fixture in any::<Index>(),
         damages in prop::collection::vec(damage(), 1..6),
         cuts in prop::collection::vec(any::<Index>(), 0..6),
@@ -380,7 +380,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_are_read_whatever_they_are(
+    fn random_bytes_are_read(
         bytes in prop::collection::vec(prop_oneof![8 => any::<u8>(), 1 => Just(b'\n'), 1 => Just(b'{'), 1 => Just(b'"')], 0..600),
         after_meta in any::<bool>(),
     ) {

@@ -53,7 +53,7 @@ fn only_the_clients_that_the_user_chose_get_the_card() {
 }
 
 #[test]
-fn case_17_discord_is_absent_appears_and_dies() {
+fn discord_is_absent_appears_and_dies() {
     let mut world = World::new(settings());
     world.start_discord("a").welcome = Welcome::NobodyListens;
     world.show(card(1, 0));
@@ -83,7 +83,7 @@ fn case_17_discord_is_absent_appears_and_dies() {
 }
 
 #[test]
-fn case_17_discord_never_answers() {
+fn discord_never_answers() {
     let mut world = busy(5, 15, 0);
     world.discord("a").answer = Answer::Never;
     world.show(card(1, 0));
@@ -135,7 +135,7 @@ fn finding_an_endpoint_again_does_not_shorten_its_wait() {
 }
 
 #[test]
-fn case_27_ready_delayed_by_40_s_takes_one_connection() {
+fn ready_delayed_by_40_s_takes_one_connection() {
     let mut world = World::new(settings());
     world.start_discord("a").welcome = Welcome::ReadyAfter(s(40));
     world.show(card(1, 0));
@@ -149,7 +149,7 @@ fn case_27_ready_delayed_by_40_s_takes_one_connection() {
 }
 
 #[test]
-fn case_28_a_flapping_discord_gets_2_connections_a_minute_at_most() {
+fn a_flapping_discord_gets_2_connections_a_minute_at_most() {
     let mut world = World::new(settings());
     world.start_discord("a");
     world.show(card(1, 0));
@@ -215,7 +215,7 @@ fn a_card_need_not_wait_for_what_another_process_was_sent() {
 }
 
 #[test]
-fn case_29_close_4000_is_no_storm_and_no_end() {
+fn close_4000_is_no_storm_and_no_end() {
     let mut world = World::new(settings());
     world.start_discord("a").welcome = Welcome::Rejects;
     world.show(card(1, 0));
@@ -272,7 +272,7 @@ fn only_a_link_that_lived_starts_the_waits_over() {
 }
 
 #[test]
-fn events_that_fit_nothing_are_ignored() {
+fn events_of_unknown_links_are_ignored() {
     let mut world = World::connected(settings());
     let (now, place) = (world.clock(), endpoint("a"));
     for event in [

@@ -19,7 +19,7 @@ fn a_shown_card_is_sent_again_every_5_minutes_and_every_minute_over_a_bridge() {
 }
 
 #[test]
-fn case_26_a_card_that_discord_took_but_lost_is_sent_again() {
+fn a_card_that_discord_took_but_lost_is_sent_again() {
     let mut world = World::connected(settings());
     world.discord("a").answer = Answer::Forgets;
     world.show(card(1, 0));
@@ -51,7 +51,7 @@ fn after_sleep_the_card_is_sent_again_and_connections_are_tried() {
 }
 
 #[test]
-fn case_25_without_a_wish_nothing_is_due() {
+fn without_a_card_no_timer_is_due() {
     let mut world = World::connected(settings());
     assert_eq!(world.publisher.deadline(), None);
     world.wakeups = 0;

@@ -51,7 +51,7 @@ fn numbers_that_wait_go_with_the_next_activity() {
 }
 
 #[test]
-fn a_wish_that_returns_to_what_is_shown_sends_nothing() {
+fn a_card_that_returns_to_the_shown_one_sends_nothing() {
     let mut world = World::connected(settings());
     world.show(card(1, 0));
     world.run_for(s(10));
@@ -120,7 +120,7 @@ fn a_clear_at_once_waits_for_nothing_and_counts() {
 }
 
 #[test]
-fn while_a_card_is_unanswered_only_the_newest_wish_is_kept() {
+fn while_a_card_is_unanswered_only_the_newest_one_waits() {
     let mut world = busy(1, 1, 0);
     world.discord("a").answer = Answer::AcksAfter(s(8));
     for topic in 0..5 {
@@ -132,7 +132,7 @@ fn while_a_card_is_unanswered_only_the_newest_wish_is_kept() {
 }
 
 #[test]
-fn a_card_that_comes_true_after_the_clear_is_cleared_again() {
+fn a_card_confirmed_after_the_clear_is_cleared_again() {
     // Discord looks images up before it shows a card, so a clear may overtake it.
     let mut publisher = Publisher::<TestCard>::new(1, &settings());
     let mut world = World::new(settings());
@@ -171,7 +171,7 @@ fn what_is_shown_is_what_was_confirmed() {
 }
 
 #[test]
-fn case_01_the_same_wish_again_sends_nothing() {
+fn the_same_card_again_sends_nothing() {
     let mut world = World::connected(settings());
     for _ in 0..100 {
         world.show(card(1, 0));
@@ -181,7 +181,7 @@ fn case_01_the_same_wish_again_sends_nothing() {
 }
 
 #[test]
-fn case_16_100_events_in_1_s_are_at_most_4_frames_in_20_s_and_the_last_lands() {
+fn a_hundred_events_in_a_second_are_at_most_4_frames_in_20_s_and_the_last_lands() {
     let mut world = World::connected(settings());
     for number in 0..100 {
         world.show(card(number % 7, number));

@@ -119,7 +119,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
     #[test]
-    fn whatever_happens_the_last_wish_wins(
+    fn after_any_events_the_last_card_wins(
         bridge in any::<bool>(),
         script in prop::collection::vec((any_pause(), any_op()), 1..60),
     ) {

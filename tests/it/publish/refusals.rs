@@ -46,7 +46,7 @@ fn a_card_refused_in_both_forms_waits_for_another() {
 }
 
 #[test]
-fn a_refusal_for_reasons_of_discords_own_is_retried_ever_more_slowly() {
+fn an_error_of_discords_own_is_retried_ever_more_slowly() {
     let mut world = busy(5, 15, 0);
     world.discord("a").answer = Answer::Refuses(5011);
     world.show(card(1, 0));
@@ -89,7 +89,7 @@ fn a_clear_at_once_does_not_wait_for_the_retry_of_a_card() {
 
 /// The engine wishes for it at every turn for as long as a hidden session's card is seen.
 #[test]
-fn a_clear_at_once_that_is_refused_is_retried_ever_more_slowly_however_often_it_is_wished_for() {
+fn a_refused_clear_is_retried_ever_more_slowly_however_often_it_is_repeated() {
     let mut world = busy(5, 15, 0);
     world.show(card(1, 0));
     world.run_for(s(10));

@@ -41,7 +41,7 @@ fn signal(pid: i32, signal: Signal) {
 }
 
 #[test]
-fn one_that_was_killed_is_started_again_and_nothing_is_told_twice() {
+fn a_killed_remote_is_started_again_and_no_event_is_repeated() {
     let pair = Pair::new("");
     let mut there = pair.far.session();
     there.turn().tokens(100);
@@ -67,7 +67,7 @@ fn one_that_was_killed_is_started_again_and_nothing_is_told_twice() {
 }
 
 #[test]
-fn one_that_is_stopped_is_found_by_the_missing_sign_of_life() {
+fn a_stopped_remote_is_noticed_by_the_missing_sign_of_life() {
     let pair = Pair::new("");
     let mut there = pair.far.session();
     there.turn().tokens(100);
@@ -106,7 +106,7 @@ fn the_command_ends_with_the_daemon_however_that_ends() {
 }
 
 #[test]
-fn settings_that_take_a_remote_away_or_mend_it_act_at_once() {
+fn removing_or_mending_a_remote_takes_effect_at_once() {
     let pair = Pair::new("");
     let mut there = pair.far.session();
     there.turn().tokens(100);

@@ -50,7 +50,7 @@ fn stands<'a>(state: &'a str) -> impl Fn(&Value) -> bool + 'a {
 }
 
 #[test]
-fn a_clock_that_is_off_by_an_hour_is_none_here() {
+fn a_remote_clock_that_is_off_by_an_hour_is_corrected() {
     let hour = Duration::from_secs(3600);
     for off in [later as fn(_, _) -> _, earlier] {
         let there = off(clock::now().wall, hour);
@@ -81,7 +81,7 @@ fn a_clock_that_is_off_by_an_hour_is_none_here() {
 }
 
 #[test]
-fn one_that_tells_again_what_was_told_after_it_broke_off_tells_no_event_twice() {
+fn a_remote_that_repeats_events_after_a_break_adds_no_event() {
     let at = clock::now().wall;
     let home = Home::new();
     let lines = [hello(at), told("far", at), usage("far", at, 5, 100, 3)];
@@ -99,7 +99,7 @@ fn one_that_tells_again_what_was_told_after_it_broke_off_tells_no_event_twice() 
 }
 
 #[test]
-fn who_cannot_tell_is_refused_and_it_is_said_why() {
+fn a_remote_of_another_version_is_refused_with_the_reason() {
     let at = clock::now().wall;
     let refused = |lines: &[Value], then: &str| {
         let status = status(lines, then, stands("rejected"));
@@ -120,7 +120,7 @@ fn who_cannot_tell_is_refused_and_it_is_said_why() {
 }
 
 #[test]
-fn one_that_cannot_be_reached_waits() {
+fn an_unreachable_remote_is_retried_ever_more_slowly() {
     let status = status(
         &[],
         "echo 'ssh: connect to host devbox port 22: No route to host' >&2; exit 255",
@@ -130,7 +130,7 @@ fn one_that_cannot_be_reached_waits() {
 }
 
 #[test]
-fn lies_and_floods_cost_no_more_than_a_line_in_status() {
+fn false_figures_and_floods_cost_a_line_in_status() {
     let at = clock::now().wall;
     let begin = [hello(at), told("far", at)];
     let error = |status: &Value| status["remotes"][0]["last_error"].as_str().unwrap_or_default().to_owned();
@@ -161,7 +161,7 @@ fn lies_and_floods_cost_no_more_than_a_line_in_status() {
 }
 
 #[test]
-fn a_session_id_of_ours_is_ours() {
+fn a_remote_cannot_take_a_local_session_id() {
     let pair = Pair::new("");
     let mut here = pair.near.session();
     here.turn().tokens(77);

@@ -68,7 +68,7 @@ fn a_session_there_is_shown_here_with_its_own_figures() {
 }
 
 #[test]
-fn each_event_is_told_once_over_takeovers_on_both_sides() {
+fn each_event_comes_once_over_takeovers_on_both_sides() {
     let pair = Pair::new("");
     let mut there = pair.far.session();
     there.turn().tokens(100);
@@ -109,7 +109,7 @@ fn each_event_is_told_once_over_takeovers_on_both_sides() {
 }
 
 #[test]
-fn a_session_that_is_read_here_as_well_is_one_and_ours() {
+fn a_session_that_is_read_here_as_well_is_the_local_one() {
     let pair = Pair::new("");
     let mut there = pair.far.session();
     there.turn().tokens(100);
@@ -149,7 +149,7 @@ fn rules_may_name_a_folder_there() {
 
 /// Two that list each other would tell each other the same for ever.
 #[test]
-fn what_others_tell_is_not_passed_on() {
+fn events_of_remotes_are_not_passed_on() {
     let pair = Pair::new("");
     let mut there = pair.far.session();
     there.turn().tokens(100);
@@ -169,7 +169,7 @@ fn what_others_tell_is_not_passed_on() {
 }
 
 #[test]
-fn without_a_daemon_watch_listens_itself_and_status_says_that_nobody_does() {
+fn without_a_daemon_watch_connects_to_remotes_and_status_says_that_none_is_read() {
     let pair = Pair::new("");
     let mut there = pair.far.session();
     there.turn().tokens(100);

@@ -49,7 +49,7 @@ fn without_its_state_folder_it_hands_over() {
 }
 
 #[test]
-fn whose_state_folder_was_moved_away_it_hands_over() {
+fn with_its_state_folder_moved_away_it_hands_over() {
     let home = Home::new();
     let discord = FakeDiscord::in_folder(&home.path("run"));
     let first = displaced(&home, &discord, |home| fs::rename(home.state(), home.path("away")).unwrap());
@@ -58,7 +58,7 @@ fn whose_state_folder_was_moved_away_it_hands_over() {
 
 /// Nothing but the system's word tells these two of each other.
 #[test]
-fn of_two_that_cannot_ask_each_other_one_is_left_at_once() {
+fn of_two_instances_that_cannot_reach_each_other_one_stays() {
     let mut home = Home::new();
     let discord = FakeDiscord::in_folder(&home.path("run"));
     let first = displaced(&home, &discord, |home| while fs::remove_dir_all(home.state()).is_err() {});
@@ -91,7 +91,7 @@ fn a_lock_file_that_is_removed_is_made_again_and_held() {
 }
 
 #[test]
-fn a_stopped_one_without_its_lock_file_is_ended_first() {
+fn a_stopped_instance_without_its_lock_file_is_ended_first() {
     let home = Home::new();
     let discord = FakeDiscord::in_folder(&home.path("run"));
     let first = displaced(&home, &discord, |_| ());

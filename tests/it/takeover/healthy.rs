@@ -111,7 +111,7 @@ fn a_dry_run_gives_way_as_well() {
 }
 
 #[test]
-fn one_that_started_earlier_does_not_get_it() {
+fn an_instance_that_started_earlier_takes_nothing_over() {
     let home = Home::new();
     let daemon = started(&home);
     let early = newcomer(|record| record.start_time = Some(0));
@@ -121,7 +121,7 @@ fn one_that_started_earlier_does_not_get_it() {
 }
 
 #[test]
-fn an_older_version_does_not_get_it_unless_told_to() {
+fn an_older_version_takes_nothing_over_unless_told_to() {
     let home = Home::new();
     let daemon = started(&home);
     let older = newcomer(|record| record.version = "0.0.9".to_owned());
@@ -133,7 +133,7 @@ fn an_older_version_does_not_get_it_unless_told_to() {
 }
 
 #[test]
-fn a_newcomer_that_goes_away_takes_nothing_over() {
+fn a_successor_that_goes_away_takes_nothing_over() {
     let home = Home::new();
     let daemon = started(&home);
     for farewell in ["", "{}", "take"] {

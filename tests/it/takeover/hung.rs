@@ -14,11 +14,11 @@ use crate::support::control::{Held, Scripted, Stranger, socket};
 use crate::support::fake_discord::FakeDiscord;
 use crate::support::home::Home;
 
-/// Set for the child process of [`one_that_is_deaf_is_killed`]: the folder whose lock it takes.
+/// Set for the child process of [`an_instance_that_ignores_sigterm_is_killed`]: the folder whose lock it takes.
 const DEAF: &str = "AGENT_PRESENCE_TEST_DEAF";
 
 #[test]
-fn a_stopped_one_is_ended() {
+fn a_stopped_instance_is_ended() {
     let home = Home::new();
     let discord = FakeDiscord::in_folder(&home.path("run"));
     home.session().turn().tokens(4_500);
@@ -36,7 +36,7 @@ fn a_stopped_one_is_ended() {
 }
 
 #[test]
-fn a_dry_run_leaves_even_a_hung_one_alone() {
+fn a_dry_run_leaves_even_a_hung_instance_alone() {
     let home = Home::new();
     let first = home.start("run");
     home.wait_for_status("the daemon", |status| status["daemon"]["pid"] == first.pid());
@@ -70,14 +70,14 @@ fn be_deaf(state: &Path) {
 }
 
 #[test]
-fn one_that_is_deaf_is_killed() {
+fn an_instance_that_ignores_sigterm_is_killed() {
     if let Some(state) = std::env::var_os(DEAF) {
         be_deaf(Path::new(&state));
     }
     let home = Home::new();
     std::fs::create_dir_all(home.state()).unwrap();
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "takeover::hung::one_that_is_deaf_is_killed", "--nocapture"])
+        .args(["--exact", "takeover::hung::an_instance_that_ignores_sigterm_is_killed", "--nocapture"])
         .env(DEAF, home.state())
         .stdout(Stdio::piped())
         .spawn()

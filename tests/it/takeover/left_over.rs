@@ -15,7 +15,7 @@ fn starts(home: &Home) {
 }
 
 #[test]
-fn after_a_kill() {
+fn a_killed_instance_leaves_no_obstacle() {
     let home = Home::new();
     for _ in 0..3 {
         let daemon = home.start("run");
@@ -47,7 +47,7 @@ fn a_record_without_a_lock() {
 
 #[cfg(unix)]
 #[test]
-fn a_lock_file_and_a_socket_that_nobody_holds() {
+fn a_lock_file_and_a_socket_without_a_process() {
     let home = Home::new();
     fs::create_dir_all(home.state()).unwrap();
     fs::write(home.state().join("instance.lock"), "").unwrap();

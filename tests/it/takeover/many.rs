@@ -52,7 +52,7 @@ fn two_login_entries_settle_on_one() {
 
 /// A successor may be killed at any point of the takeover: the old instance lives, or the lock is free.
 #[test]
-fn a_newcomer_may_be_killed_at_any_moment() {
+fn a_successor_may_be_killed_at_any_moment() {
     let home = Home::new();
     let mut daemons = vec![home.start("run")];
     home.wait_for_status("the daemon", |status| status["daemon"]["state"] == "running");

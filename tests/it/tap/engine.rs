@@ -136,7 +136,7 @@ fn a_stream_is_a_session_until_it_ends_and_is_remembered_then() {
 }
 
 #[test]
-fn while_a_file_is_followed_its_stream_says_nothing() {
+fn while_a_file_is_followed_its_stream_adds_nothing() {
     let (mut world, mut stream, mut file) = (World::new(), stream(), claude_file());
     write(&mut file, &message("m1", 100));
     assert_eq!(world.file(&mut file), ["+", "100"]);
@@ -170,7 +170,7 @@ fn a_file_that_appears_takes_the_place_of_its_stream_silently() {
 }
 
 #[test]
-fn what_a_file_tells_beyond_its_stream_is_news() {
+fn lines_of_a_file_beyond_its_stream_are_news() {
     let (mut world, mut stream, mut file) = (World::new(), stream(), claude_file());
     say(&mut stream, &message("m1", 100));
     assert_eq!(world.tapped(&mut stream), ["+", "100"]);
@@ -181,7 +181,7 @@ fn what_a_file_tells_beyond_its_stream_is_news() {
 }
 
 #[test]
-fn a_resumed_session_of_claude_is_told_by_its_stream_from_there_on_only() {
+fn a_resumed_claude_stream_counts_from_the_resume_on() {
     let (mut world, mut stream, mut file) = (World::new(), stream(), claude_file());
     say(&mut stream, &message("m9", 40));
     assert_eq!(world.tapped(&mut stream), ["+", "40"]);
@@ -196,7 +196,7 @@ fn a_resumed_session_of_claude_is_told_by_its_stream_from_there_on_only() {
 }
 
 #[test]
-fn what_a_file_tells_after_its_stream_is_news_though_the_stream_told_more() {
+fn later_lines_of_a_file_are_news_though_the_stream_had_more() {
     let (mut world, mut stream, mut file) = (World::new(), stream(), claude_file());
     say(&mut stream, &message("m1", 100));
     let usage = json!({"input_tokens": 99, "output_tokens": 1});
@@ -262,7 +262,7 @@ fn streams_that_end_are_remembered_in_bounds() {
 }
 
 #[test]
-fn what_no_agent_says_is_no_update() {
+fn noise_in_a_stream_is_no_update() {
     let good = json!({"agent": "codex", "session": "s"});
     let parse = |line: &Value| Tapped::parse(line.to_string().as_bytes(), wall());
     assert!(parse(&good).is_some());

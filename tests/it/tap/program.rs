@@ -106,7 +106,7 @@ fn heard_until_the_end(home: &Home, act: impl FnOnce()) -> Vec<Value> {
 }
 
 #[test]
-fn bytes_are_the_same_whatever_they_are() {
+fn any_bytes_pass_unchanged() {
     let home = Home::new();
     let mut noise: Vec<u8> =
         (0..300_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -125,7 +125,7 @@ fn bytes_are_the_same_whatever_they_are() {
 }
 
 #[test]
-fn the_usage_line_is_on_standard_error_unless_it_is_not_wanted() {
+fn the_usage_line_is_on_standard_error_unless_quiet() {
     let home = Home::new();
     let stream = format!("{}\n{}", started(), completed(1_000, 100));
     let (out, code, err) = through(&home, "", stream.as_bytes());
@@ -180,7 +180,7 @@ fn an_array_passes_as_it_comes_and_is_read() {
 }
 
 #[test]
-fn when_nobody_reads_any_more_it_ends_like_any_program_in_a_pipe() {
+fn without_a_reader_it_ends_like_any_program_in_a_pipe() {
     let home = Home::new();
     let mut tap = Tap::start(&home, "");
     tap.pass(&started());
@@ -194,7 +194,7 @@ fn when_nobody_reads_any_more_it_ends_like_any_program_in_a_pipe() {
 }
 
 #[test]
-fn the_daemon_tells_its_subscribers() {
+fn subscribers_of_the_daemon_hear_the_run() {
     let home = Home::new();
     let daemon = run(&home);
     let mut tap = Tap::start(&home, "-q");
@@ -221,7 +221,7 @@ fn the_daemon_tells_its_subscribers() {
 }
 
 #[test]
-fn a_call_of_claude_has_its_model_and_why_it_stopped() {
+fn a_call_of_claude_has_its_model_and_stop_reason() {
     let home = Home::new();
     let daemon = run(&home);
     let stream = include_str!("../../fixtures/claude-stream/one-message-on-three-lines.jsonl");
@@ -259,7 +259,7 @@ fn a_session_with_a_file_is_counted_once() {
 }
 
 #[test]
-fn a_daemon_that_dies_costs_nothing_and_the_next_one_is_told() {
+fn a_daemon_that_dies_costs_nothing_and_the_next_one_hears_the_run() {
     let home = Home::new();
     let daemon = run(&home);
     let mut tap = Tap::start(&home, "");
@@ -306,7 +306,7 @@ fn a_daemon_that_knows_no_tap_is_left_alone() {
 }
 
 #[test]
-fn a_hostile_client_harms_nobody() {
+fn a_hostile_client_harms_no_other_run() {
     let home = Home::new();
     let daemon = run(&home);
     let mut good = connect(&home);
@@ -338,7 +338,7 @@ fn a_hostile_client_harms_nobody() {
 }
 
 #[test]
-fn no_more_than_a_few_may_tell_at_once() {
+fn the_number_of_tapped_runs_is_limited() {
     let home = Home::new();
     let daemon = run(&home);
     let mut taps: Vec<_> = (0..9).map(|_| connect(&home)).collect();

@@ -148,14 +148,14 @@ proptest! {
 
     /// Nothing that is no stream is taken for one, and nothing fails.
     #[test]
-    fn garbage_is_passed_over(bytes in prop::collection::vec(any::<u8>(), 0..3000), agent in prop::sample::select(vec![Agent::CODEX, Agent::CLAUDE])) {
+    fn garbage_lines_are_skipped(bytes in prop::collection::vec(any::<u8>(), 0..3000), agent in prop::sample::select(vec![Agent::CODEX, Agent::CLAUDE])) {
         prop_assert!(read(None, [&*bytes], false).is_empty());
         read(Some(agent), [&*bytes], true);
     }
 
     /// A stream that is damaged anywhere is read all the same.
     #[test]
-    fn damage_costs_nothing_but_itself(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn a_damaged_line_costs_only_itself(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let all: Vec<PathBuf> = [Agent::CODEX, Agent::CLAUDE].into_iter().flat_map(fixtures).collect();
         let mut bytes = std::fs::read(which.get(&all)).unwrap();
         let at = at.index(bytes.len());

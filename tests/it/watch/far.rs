@@ -70,7 +70,7 @@ fn started(home: &Home) -> Process {
 }
 
 #[test]
-fn a_hello_comes_first_then_what_there_is_then_signs_of_life() {
+fn hello_comes_first_then_the_sessions_then_signs_of_life() {
     for with_daemon in [false, true] {
         let home = Home::new();
         let mut session = home.session();
@@ -105,7 +105,7 @@ fn a_hello_comes_first_then_what_there_is_then_signs_of_life() {
 }
 
 #[test]
-fn one_that_comes_back_hears_exactly_what_it_has_missed() {
+fn a_listener_that_comes_back_hears_exactly_what_it_missed() {
     let home = Home::new();
     let mut session = home.session();
     session.turn().tokens(100);
@@ -136,7 +136,7 @@ fn one_that_comes_back_hears_exactly_what_it_has_missed() {
 }
 
 #[test]
-fn what_changes_of_a_session_is_told_and_other_machines_alone_hear_it() {
+fn only_other_machines_hear_of_changes_of_a_session() {
     let home = Home::new();
     let mut session = home.session();
     session.turn().tokens(100);

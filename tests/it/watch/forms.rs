@@ -60,7 +60,7 @@ fn a_line_for_each_usage_event_of_both_agents() {
 }
 
 #[test]
-fn restored_figures_are_for_the_one_who_comes_and_are_first() {
+fn a_new_listener_hears_restored_figures_first() {
     let home = Home::new();
     let mut session = home.session();
     session.turn().tokens(4_500);
