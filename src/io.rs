@@ -1,6 +1,7 @@
-//! What touches the world: clock, folders, files, the lock, processes, watching, Discord, sessions on disk, the system's login.
+//! The system: clock, folders, files, the lock, processes, file watches, Discord connections, session files, launch at
+//! login.
 //!
-//! Nothing here decides what is shown. Read next: [`intake`], which follows session files; [`discord`], the links.
+//! Nothing here decides what is shown. Read next: [`intake`], which reads session files; [`discord`], the links.
 
 pub mod autostart;
 pub mod browser;

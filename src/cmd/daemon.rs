@@ -1,9 +1,8 @@
 //! The daemon: one loop, one task, one owner of the state.
 //!
 //! [`crate::core::engine`] decides. This loop passes events to it, carries out its outputs, and sleeps until the
-//! engine's next deadline. Nothing polls: an idle daemon does not wake up.
-//! Read next: [`crate::host`], the inputs and the engine's driver; [`crate::io::discord`], the links; `requests.rs`, the
-//! requests of the control channel.
+//! engine's next deadline. Nothing polls: an idle daemon does not wake up. Read next: [`crate::host`], the inputs and
+//! the engine's driver; [`crate::io::discord`], the links; `requests.rs`, the requests of the control channel.
 
 mod output;
 pub mod record;
@@ -107,7 +106,7 @@ pub async fn run(
     let failed = |what: &str, error: std::io::Error| Failure::new(format!("could not {what}: {error}"));
     // Signals are handled before the control channel opens: another process that finds this daemon can also end it.
     let signals = Signals::new().map_err(|error| failed("listen for signals", error))?;
-    signals::insist();
+    signals::ensure_end();
     let requests = Requests::start(folder.path(), environment, instance, inherited.as_ref());
     let remotes = inherited.as_ref().map(|inherited| inherited.remotes.clone()).unwrap_or_default();
     let remotes = Remotes::start(&in_force.remotes, remotes);
@@ -219,7 +218,7 @@ impl Daemon<'_> {
                 },
                 (endpoint, event) = self.links.next() => {
                     if let Some(endpoints) = &mut self.endpoints {
-                        endpoints.glance(true);
+                        endpoints.check_unwatched(true);
                     }
                     Some(vec![Input::Link(endpoint, event)])
                 }
@@ -253,7 +252,7 @@ impl Daemon<'_> {
         let now = clock::now();
         while let Some(output) = self.host.poll() {
             match output {
-                Output::Link(command) => self.links.obey(command),
+                Output::Link(command) => self.links.carry_out(command),
                 Output::Event(event) => {
                     self.log_event(&event);
                     self.record.push(&event);
@@ -274,7 +273,7 @@ impl Daemon<'_> {
         self.print_waiting_card(now);
         if let Some(endpoints) = &mut self.endpoints {
             endpoints.set_any_link_up(self.host.engine().is_any_link_up());
-            endpoints.glance(false);
+            endpoints.check_unwatched(false);
         }
     }
 

@@ -177,7 +177,7 @@ impl Player {
         self.drive.take(now, [input]);
         while let Some(output) = self.drive.poll(now) {
             match output {
-                Output::Link(command) => self.links.obey(command),
+                Output::Link(command) => self.links.carry_out(command),
                 Output::Event(event) => {
                     if let EventKind::Card { card: Some(card) } = &event.kind {
                         self.print(&show::card(card, now.wall));

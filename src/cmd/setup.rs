@@ -27,7 +27,7 @@ use crate::core::report::DaemonReport;
 use crate::error::{Exit, Failure};
 use crate::host::Places;
 use crate::io::discord::endpoints;
-use crate::io::discord::probe::{Tried, try_application_id};
+use crate::io::discord::probe::{ProbeResult, try_application_id};
 use crate::io::instance::{Holding, held_by_another};
 use crate::io::{files, statusline};
 
@@ -313,12 +313,12 @@ fn try_with_discord<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>) -> Resu
         return Ok(());
     }
     let text = match client::block_on(try_application_id(clients, &settings.application_id))? {
-        Tried::Accepted { client } => format!("{client} knows the application id\n"),
-        Tried::Refused { message } => {
+        ProbeResult::Accepted { client } => format!("{client} knows the application id\n"),
+        ProbeResult::Refused { message } => {
             format!("Discord did not accept the application id ({message})\nhint: {REJECTED_HINT}\n")
         }
-        Tried::NoAnswer => "Discord gave no answer; the daemon tries again by itself\n".to_owned(),
-        Tried::Nobody => "the application id was not tried: no Discord is running\n".to_owned(),
+        ProbeResult::NoAnswer => "Discord gave no answer; the daemon tries again by itself\n".to_owned(),
+        ProbeResult::NotRunning => "the application id was not tried: no Discord is running\n".to_owned(),
     };
     talk.say(&text);
     Ok(())

@@ -24,7 +24,7 @@ use crate::io::files::{self, write_atomically};
 use crate::io::paths::{self, Environment, ensure_state_dir};
 use crate::io::real_path::real;
 use crate::io::statusline::settings::{self, Edit};
-use crate::io::statusline::{self as kept, AGENT, Replaced, Statusline};
+use crate::io::statusline::{self as stored, AGENT, Replaced, Statusline};
 
 /// The most input that is read, in bytes. Claude Code's is a few kilobytes.
 const MOST_INPUT: usize = 256 * 1024;
@@ -58,11 +58,11 @@ pub fn run(environment: &Environment, out: &mut dyn Write) -> Exit {
     let state = paths::state_dir(environment).ok();
     if let (Some(state), Some(line)) = (&state, &line) {
         // A failure cannot be reported here; the next call tries again.
-        let _ = ensure_state_dir(state).map(|state| kept::keep(&state, line));
+        let _ = ensure_state_dir(state).map(|state| stored::store(&state, line));
     }
     let is_chained = environment.text(CHAINED).is_some();
-    let home = line.as_ref().and_then(kept::home_of);
-    let before = state.filter(|_| !is_chained).map(|state| kept::read_replaced(&state));
+    let home = line.as_ref().and_then(stored::home_of);
+    let before = state.filter(|_| !is_chained).map(|state| stored::read_replaced(&state));
     let command = before.and_then(|before| before.command(home.as_deref()));
     let passed_on = command.is_some_and(|command| chain(&command, &input, &stdin).is_ok());
     if !passed_on && let Some(line) = line {
@@ -170,7 +170,7 @@ pub fn set_up(
     environment: &Environment,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    let homes = kept::homes(sources, environment).into_iter().filter(|home| home.is_dir());
+    let homes = stored::homes(sources, environment).into_iter().filter(|home| home.is_dir());
     let homes: Vec<PathBuf> = homes.collect();
     if homes.is_empty() {
         return Err(Failure::new("could not find Claude Code's folder")
@@ -188,7 +188,7 @@ pub fn set_up(
         }
     }
     let state = paths::state_dir(environment)?;
-    let mut replaced = kept::read_replaced(&state);
+    let mut replaced = stored::read_replaced(&state);
     let mut report = String::new();
     let mut failed = None;
     for home in homes {
@@ -308,7 +308,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 
 fn remember(state: &Path, replaced: &Replaced) -> Result<(), Failure> {
     let state = ensure_state_dir(state)?;
-    kept::write_replaced(&state, replaced)
+    stored::write_replaced(&state, replaced)
         .map_err(|error| Failure::new(format!("could not write to {}: {error}", state.path().display())))
 }
 

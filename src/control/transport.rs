@@ -216,7 +216,7 @@ mod unix {
         if folder.has_socket(name)? {
             folder.remove_file(name)?;
         }
-        let listener = UnixListener::bind(folder.way_to(name))?;
+        let listener = UnixListener::bind(folder.path_to(name))?;
         folder.make_private(name)?;
         Ok(Listener { listener, spot: Spot { folder, path: path.to_owned(), file: file_at(path) } })
     }

@@ -43,7 +43,7 @@ impl FolderLookup {
         if Arc::strong_count(&self.running_lookups) <= MOST_HANGING {
             let (found, running_lookups) = (Arc::clone(&found), Arc::clone(&self.running_lookups));
             let look = move || {
-                real_path::locate_bit_by_bit(&question, |learn| learn(&mut lock(&found)));
+                real_path::locate_in_parts(&question, |learn| learn(&mut lock(&found)));
                 // After the deadline the result is not waited for.
                 let _ = finished.send(());
                 drop(running_lookups);

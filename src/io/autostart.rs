@@ -1,9 +1,9 @@
-//! Launch at login, for this user alone: a systemd user unit, a desktop autostart entry, a LaunchAgent or a value
-//! under the Run key.
+//! Launch at login for this user: a systemd user unit, a desktop autostart entry, a LaunchAgent or a value under the
+//! Run key.
 //!
-//! Never two entries: enabling one removes the other. A switch with which the user turned an entry off outside of
-//! this program is reported and left as it is. Nothing here runs with more rights than the user has.
-//! Read next: [`texts`], what is written; [`linux`], [`macos`] and [`windows`], how it takes effect.
+//! There is never more than one entry: enabling one kind removes the other. If the user switched an entry off with the
+//! system's own means, that is reported and left as it is. Nothing here needs more rights than the user has.
+//! Read next: [`texts`], the texts of entries; [`linux`], [`macos`] and [`windows`], how they take effect.
 
 pub mod command;
 pub mod linux;
@@ -38,7 +38,7 @@ pub enum System {
 }
 
 impl System {
-    /// The one that this was built for.
+    /// The system that this program was built for.
     pub fn current() -> Self {
         match () {
             () if cfg!(windows) => Self::Windows,
@@ -48,12 +48,12 @@ impl System {
     }
 }
 
-/// Whose login it is, and what it is to start.
+/// The user's login and the command for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// The kind of system.
     pub system: System,
-    /// What an entry is to start.
+    /// The command of an entry.
     pub command: LoginCommand,
     /// The user's folders.
     pub folders: Folders,
@@ -64,10 +64,10 @@ pub struct Login {
 }
 
 impl Login {
-    /// This process's user and program. `config` is what the entry is to hand on with `--config`.
+    /// The login of this process's user, with this program. `config` is passed on with `--config`.
     ///
     /// # Errors
-    /// No home folder, or a program that cannot be found or written down.
+    /// There is no home folder, or the program cannot be found, or its path cannot be written to an entry.
     pub fn of_process(config: Option<&Path>, environment: &Environment) -> Result<Self, Failure> {
         let own = std::env::current_exe().and_then(|own| own.try_exists().map(|exists| (own, exists)));
         let program = match own {
@@ -79,7 +79,7 @@ impl Login {
             }
             Ok((own, false)) => {
                 return Err(Failure::new(format!("could not find this program: {} is gone", own.display()))
-                    .hint("start the program that took its place"));
+                    .hint("start the program that replaced it"));
             }
             Err(error) => return Err(Failure::new(format!("could not find this program: {error}"))),
         };
@@ -107,7 +107,7 @@ fn user() -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A unit of the user's own systemd.
+    /// A unit of the user's systemd.
     SystemdUnit,
     /// A file in the desktop's autostart folder.
     DesktopEntry,
@@ -128,11 +128,11 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// What login does.
+/// The state of launch at login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoginState {
-    /// It starts this program.
+    /// Login starts this program.
     Enabled,
     /// There is no entry, or one that takes no effect.
     Disabled,
@@ -147,22 +147,22 @@ pub enum LoginState {
 pub struct Registration {
     /// The kind of the entry, or of the one that `enable` would make.
     pub kind: Kind,
-    /// Where it is: a file, or a key and a value's name.
+    /// Its place: a file, or a key and a value's name.
     pub place: String,
-    /// What it starts, if there is an entry that can be understood.
+    /// Its command, if there is an entry and it can be parsed.
     pub command: Option<LoginCommand>,
-    /// What login does.
+    /// The state of launch at login.
     pub state: LoginState,
-    /// What to do about it, unless it is enabled.
+    /// How to enable it, unless it is enabled.
     pub hint: Option<String>,
 }
 
-/// What `enable` writes.
+/// The entry that `enable` would write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The kind of the entry.
     pub kind: Kind,
-    /// Where it goes: a file, or a key and a value's name.
+    /// Its place: a file, or a key and a value's name.
     pub place: String,
     /// The file's or the value's text.
     pub text: String,
@@ -170,10 +170,10 @@ pub struct Plan {
     pub removed: Vec<PathBuf>,
 }
 
-/// What `enable` did.
+/// The result of `enable`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enabled {
-    /// Whether the entry was written; otherwise it was there already, just so.
+    /// Whether the entry was written; otherwise it was there already with the same text.
     pub changed: bool,
     /// Whether the daemon was started or is running.
     pub started: bool,
@@ -188,7 +188,7 @@ pub fn registered(login: &Login, machine: &dyn Machine) -> Registration {
     }
 }
 
-/// What `enable` would write, and where. Changes nothing.
+/// The entry that `enable` would write. Changes nothing.
 ///
 /// # Errors
 /// The system cannot start this program at login.
@@ -203,7 +203,7 @@ pub fn planned(login: &Login, machine: &dyn Machine) -> Result<Plan, Failure> {
 /// Writes the entry, removes one of the other kind, and starts the daemon if `start`.
 ///
 /// # Errors
-/// What could not be written or started, or that the user switched the entry off.
+/// The entry could not be written or the daemon not started, or the user switched the entry off.
 pub fn enable(login: &Login, machine: &dyn Machine, start: bool) -> Result<Enabled, Failure> {
     let plan = planned(login, machine)?;
     match login.system {
@@ -213,10 +213,10 @@ pub fn enable(login: &Login, machine: &dyn Machine, start: bool) -> Result<Enabl
     }
 }
 
-/// Removes every entry; a daemon that runs goes on. Whether there was one.
+/// Removes every entry; a running daemon continues. Returns whether there was one.
 ///
 /// # Errors
-/// What could not be removed.
+/// An entry could not be removed.
 pub fn disable(login: &Login, machine: &dyn Machine) -> Result<bool, Failure> {
     match login.system {
         System::Linux => linux::disable(login, machine),
@@ -225,59 +225,60 @@ pub fn disable(login: &Login, machine: &dyn Machine) -> Result<bool, Failure> {
     }
 }
 
-/// Tells what an entry's command makes of it: this program, another one, or one that is gone.
+/// Compares an entry's command with this program: the same, another one, or one that does not exist.
 fn compared(kind: Kind, place: String, command: Option<LoginCommand>, login: &Login) -> Registration {
     let own = &login.command.program;
     let is_same =
         |registered: &str| registered == own || real_path::is_same(registered.as_ref(), own.as_ref());
-    let trouble = match &command {
+    let difference = match &command {
         None => Some("its command cannot be read".to_owned()),
         Some(command) if is_same(&command.program) => None,
         Some(command) if !Path::new(&command.program).exists() => {
-            Some(format!("it starts {}, which is not there", command.program))
+            Some(format!("it starts {}, which does not exist", command.program))
         }
         Some(command) => Some(format!("it starts {}, and this is {own}", command.program)),
     };
-    let state = if trouble.is_none() { LoginState::Enabled } else { LoginState::Differs };
-    let hint = trouble
-        .map(|trouble| format!("{trouble}; register this program with `agent-presence autostart enable`"));
+    let state = if difference.is_none() { LoginState::Enabled } else { LoginState::Differs };
+    let hint = difference.map(|difference| {
+        format!("{difference}; register this program with `agent-presence autostart enable`")
+    });
     Registration { kind, place, command, state, hint }
 }
 
-/// No entry, where `enable` would make one of this kind.
+/// The registration without an entry; `enable` would make one of this kind.
 fn disabled(kind: Kind, place: String) -> Registration {
     let hint = Some("launch it at login with `agent-presence autostart enable`".to_owned());
     Registration { kind, place, command: None, state: LoginState::Disabled, hint }
 }
 
-/// The same entry, switched off; `hint` says where to switch it on.
+/// The registration, switched off by the user; `hint` names the switch.
 fn switched_off(registration: Registration, hint: String) -> Registration {
     Registration { state: LoginState::SwitchedOffByUser, hint: Some(hint), ..registration }
 }
 
-/// The failure to make an entry take effect that the user switched off.
+/// The failure of `enable` for an entry that the user switched off.
 fn refused_by_user(place: &str, hint: String) -> Failure {
     Failure::new(format!("could not enable launch at login: {place} is switched off")).hint(hint)
 }
 
-/// Larger files are no login entries.
-const MOST: u64 = 1 << 20;
+/// Larger files are not login entries, in bytes.
+const LARGEST: u64 = 1 << 20;
 
 /// The text of an entry's file.
 fn text_of(path: &Path) -> Option<String> {
-    String::from_utf8(files::read(path, MOST).ok()?).ok()
+    String::from_utf8(files::read(path, LARGEST).ok()?).ok()
 }
 
-/// Writes an entry's file if it is not there just so. Whether it was written.
+/// Writes an entry's file, unless it has this text already. Returns whether it was written.
 fn write(path: &Path, text: &str) -> Result<bool, Failure> {
-    if files::read(path, MOST).is_ok_and(|there| there == text.as_bytes()) {
+    if files::read(path, LARGEST).is_ok_and(|there| there == text.as_bytes()) {
         return Ok(false);
     }
     let failure = |error: io::Error| {
         Failure::new(format!("could not write {}: {error}", path.display()))
             .hint("see what would be written with `agent-presence autostart enable --print`")
     };
-    // Through a link to a device the device itself would be replaced.
+    // A write through a link to a device would replace the device.
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(failure(io::Error::other("it is not a file")));
     }
@@ -286,7 +287,7 @@ fn write(path: &Path, text: &str) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Removes an entry's file, or a link to it. Whether it was there.
+/// Removes an entry's file, or a link to it. Returns whether it existed.
 fn remove(path: &Path) -> Result<bool, Failure> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
@@ -305,7 +306,7 @@ fn start_without_manager(login: &Login, machine: &dyn Machine) -> Result<(), Fai
         .map_err(|error| not_started(&error.to_string()).hint("see why with `agent-presence run`"))
 }
 
-/// The entry is in place, but the daemon is not running.
+/// The failure for an entry that is written while the daemon could not be started.
 fn not_started(cause: &str) -> Failure {
     Failure::new(format!("could not start the daemon now: {cause}"))
         .hint("the login entry is written, and starts it at the next login")

@@ -1,7 +1,7 @@
-//! The settings file on disk: which one it is, and reading it. Nothing here ever writes to it.
+//! The settings file on disk: which one it is, and reading it. Nothing here writes to it.
 //!
-//! A file that cannot be read is an issue like any other, so that `status` can name it and the daemon goes on.
-//! Read next: [`crate::core::config`], which does the understanding.
+//! A file that cannot be read is an issue like any other, so that `status` names it and the daemon continues.
+//! Read next: [`crate::core::config`], the parser.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,35 +15,35 @@ use crate::error::Failure;
 use crate::io::files;
 use crate::io::paths::{self, Environment};
 
-/// Larger files are not settings.
+/// Larger files are not settings, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 
-/// How long a pipe that was named instead of a file may take to be written to.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long reading a pipe may take, if one was named instead of a file.
+const PIPE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Who chose the file.
+/// How the file was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chosen {
-    /// The user, by `--config` or in the environment: it has to exist.
+    /// By the user, with `--config` or in the environment: it has to exist.
     Named,
-    /// The platform: it may be missing.
+    /// By the platform's default: it may be missing.
     Default,
 }
 
-/// The settings file's place.
+/// The settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFile {
-    /// Where it is, or would be.
+    /// Its path; the file may not exist.
     pub path: PathBuf,
-    /// Who said so.
+    /// How it was chosen.
     pub chosen: Chosen,
 }
 
 impl ConfigFile {
-    /// `flag` (from `--config`), else the environment, else the platform's folder.
+    /// The path of `flag` (from `--config`), else of the environment, else in the platform's folder.
     ///
     /// # Errors
-    /// No home folder.
+    /// There is no home folder.
     pub fn locate(flag: Option<&Path>, environment: &Environment) -> Result<Self, Failure> {
         match flag {
             Some(path) => {
@@ -59,8 +59,7 @@ impl ConfigFile {
         }
     }
 
-    /// Reads the file as it is now. A missing one gives the defaults; one that was named, or is behind a link, cannot be
-    /// read.
+    /// Reads the file. A missing one gives the defaults; it is an issue if it was named or is behind a link.
     pub fn read(&self, context: &ConfigContext) -> Effective {
         let bytes = match self.bytes() {
             Ok(bytes) => bytes,
@@ -101,15 +100,15 @@ impl ConfigFile {
         }
     }
 
-    /// An issue with the place it is at: `/path/config.toml:3:1: card.idle_after: expected …`, and its hint on a line of
-    /// its own.
+    /// An issue with its place: `/path/config.toml:3:1: card.idle_after: expected …`, and its hint on a line of its
+    /// own.
     pub fn describe(&self, issue: &Issue) -> String {
         let path = self.path.display().to_string();
         let path = one_line(&path);
         let place = match (issue.line, issue.column, &issue.key) {
             (Some(line), Some(column), _) => format!("{path}:{line}:{column}: "),
             (Some(line), None, _) => format!("{path}:{line}: "),
-            // What is not in the file has its key alone.
+            // An issue outside the file has only its key.
             (None, _, Some(_)) => String::new(),
             (None, _, None) => format!("{path}: "),
         };
@@ -118,27 +117,28 @@ impl ConfigFile {
         format!("{place}{key}{}{hint}", issue.message)
     }
 
-    /// The file and what is wrong with it, for `status`. With the settings in force also that cards have nowhere to go.
+    /// The file and its issues, for `status`. If the settings in force are given, a missing application id is an issue
+    /// too.
     pub fn report(&self, effective: &Effective, in_force: Option<&Settings>) -> ConfigReport {
         let missing = in_force.and_then(missing_application_id);
         let issues = effective.issues.iter().chain(&missing).map(|issue| self.describe(issue));
         ConfigReport { path: Some(self.path.display().to_string()), issues: issues.collect() }
     }
 
-    /// The link on the way to the file that leads to nothing.
+    /// The link on the file's path that leads to nothing.
     fn broken_link(&self) -> Option<&Path> {
         let is_broken = |path: &&Path| path.is_symlink() && !path.exists();
         self.path.ancestors().find(is_broken)
     }
 
     fn bytes(&self) -> std::io::Result<Vec<u8>> {
-        files::read_or_await(&self.path, LARGEST, PATIENCE)
+        files::read_or_await(&self.path, LARGEST, PIPE_TIMEOUT)
     }
 }
 
-/// What reading depends on, from the environment and the build.
+/// The inputs of reading other than the file, from the environment and the build.
 ///
-/// `built_in_application_id` is what the build brought; blank is none.
+/// `built_in_application_id` is the build's; blank means none.
 pub fn context(environment: &Environment, built_in_application_id: Option<&str>) -> ConfigContext {
     ConfigContext {
         home: environment.home().map(Path::to_owned),
@@ -149,8 +149,8 @@ pub fn context(environment: &Environment, built_in_application_id: Option<&str>)
     }
 }
 
-/// Whether these are the bytes of a text in UTF-16, as Windows' older programs write it: with its mark, or with every
-/// other byte zero, of which UTF-8 has none.
+/// Whether the bytes are a text in UTF-16, as older Windows programs write it: with its mark, or with every other byte
+/// zero, which UTF-8 never has.
 fn is_utf16(bytes: &[u8]) -> bool {
     match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,

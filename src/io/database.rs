@@ -1,7 +1,7 @@
-//! Databases of agents: read for some milliseconds each time, never written.
+//! Reads databases of agents, for some milliseconds each time; never writes.
 //!
-//! Knows SQLite and no agent: which tables and columns are read is [data](Databases). What stands between a reader and a
-//! database that another program writes:
+//! This file depends on SQLite but on no agent: the tables and columns are [data](Databases). Three rules protect the
+//! database of another program:
 //!
 //! - A reader leaves nothing behind and holds nobody up: it opens the file, reads in one transaction and closes it.
 //! - Where SQLite's own way of reading would make files or write into them, another way is chosen by what lies there: see
@@ -27,72 +27,72 @@ use crate::core::source::database::{Cell, Databases, Row, Schema, Table, Written
 use crate::core::time::Now;
 use crate::io::clock;
 use cursor::{Cursor, Cursors};
-use open::{invalid, told};
+use open::{error_of, invalid};
 
-/// A value that is longer is not read, in bytes.
+/// Longer values are not read, in bytes.
 pub const LARGEST_VALUE: u64 = 32 << 20;
 
-/// So many of the newest rows say which sessions go on, whatever the sessions themselves say.
+/// How many of the newest rows are checked for sessions that continue, whatever the sessions' own times are.
 const NEWEST: i64 = 1_000;
 
-/// Takes what is read of one session.
+/// Receives the rows of one session.
 pub trait Takes {
-    /// A row that is new, or was written again.
+    /// A row that is new or was changed.
     fn row(&mut self, row: &Row<'_>);
 
-    /// Of what else rows are to be read, by the keys of other rows.
+    /// The keys of other rows whose rows are to be read as well.
     fn asks(&mut self) -> Vec<String>;
 }
 
-/// One look at a database.
+/// An open database, for one reading.
 #[derive(Debug)]
 pub struct Database {
     connection: Connection,
     schemas: &'static [Schema],
-    /// What can be read of each schema.
+    /// The readable part of each schema.
     readable: Vec<Readable>,
     now: Now,
 }
 
-/// What can be read of a schema in this database.
+/// The part of a schema that this database has.
 #[derive(Debug, Default)]
 struct Readable {
-    /// Whether its sessions are there, or need not be.
+    /// Whether its table of sessions exists, or is not needed.
     any: bool,
-    /// Whether it tells which sessions were put away.
+    /// Whether it has a column for archived sessions.
     has_over: bool,
-    /// How each table is read; none that is not there.
+    /// The query of each table; `None` for missing tables.
     sessions: Option<String>,
     rows: Vec<Option<String>>,
-    /// Why it cannot be read, where it is there.
+    /// Why it cannot be read, if it exists.
     refused: Option<String>,
 }
 
-/// A session as a database lists it.
+/// A session of a database's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Its id.
+    /// The session's id.
     pub id: String,
-    /// The schema that it is read by.
+    /// The number of the schema that it is read with.
     pub schema: usize,
 }
 
-/// The newest row of each table, to know those that come.
+/// The newest row of each table, to find newer ones.
 #[derive(Debug, Default)]
 pub struct Newest(Vec<(&'static str, i64)>);
 
 impl Database {
-    /// Opens the database at `path`; `None` where nothing is in it yet.
+    /// Opens the database at `path`; `None` if it is empty.
     ///
     /// # Errors
-    /// It is not there, none, damaged, locked, on a network file system, or has other tables than expected.
+    /// It is missing, not a database, damaged, locked, on a network file system, or has other tables than expected.
     pub fn open(path: &Path, databases: &'static Databases) -> io::Result<Option<Self>> {
         let Some(connection) = open::open(path)? else { return Ok(None) };
         let (schemas, readable) = (databases.schemas, Vec::new());
         let mut database = Self { connection, schemas, readable, now: clock::now() };
         let readable: Result<_, _> =
             databases.schemas.iter().map(|schema| database.readable(schema)).collect();
-        database.readable = readable.map_err(told)?;
+        database.readable = readable.map_err(error_of)?;
         let refused = || database.readable.iter().find_map(|readable| readable.refused.clone());
         match (database.readable.iter().any(|readable| readable.any), refused()) {
             (false, Some(refused)) => Err(invalid(&refused)),
@@ -100,7 +100,7 @@ impl Database {
         }
     }
 
-    /// What can be read of a schema.
+    /// The readable part of a schema.
     fn readable(&self, schema: &'static Schema) -> rusqlite::Result<Readable> {
         let mut readable = Readable { any: true, ..Readable::default() };
         let first = schema.rows.first();
@@ -118,7 +118,7 @@ impl Database {
                 }
                 None => Some(select(table, &columns)),
             };
-            // What is only asked for may be missing.
+            // Tables that are read on request only may be missing.
             let is_needed = is_session || first.is_some_and(|first| std::ptr::eq(first, table));
             readable.any &= sql.is_some() || !is_needed;
             if is_session {
@@ -131,9 +131,9 @@ impl Database {
         Ok(readable)
     }
 
-    /// The columns of a table; none where there is no such table.
+    /// The columns of a table; empty if there is no such table.
     fn columns(&self, table: &str) -> rusqlite::Result<Vec<String>> {
-        // Views and virtual tables would run what somebody else wrote.
+        // Views and virtual tables would run foreign code.
         const IS_TABLE: &str =
             "SELECT 1 FROM sqlite_master WHERE type = 'table' AND rootpage > 0 AND lower(name) = lower(?1)";
         if !self.connection.prepare(IS_TABLE)?.exists([table])? {
@@ -143,24 +143,24 @@ impl Database {
         columns.query_map([table], |row| row.get(0))?.collect()
     }
 
-    /// The versions of the agent that write what is in it.
+    /// The agent's versions that write the tables in it.
     pub fn versions(&self) -> Vec<&'static str> {
         let known = self.schemas.iter().zip(&self.readable).filter(|(_, readable)| readable.any);
         known.map(|(schema, _)| schema.versions).collect()
     }
 
-    /// What is there and cannot be read, if anything.
+    /// Why a schema in it cannot be read, if there is one.
     pub fn refused(&self) -> Option<&str> {
         self.readable.iter().find_map(|readable| readable.refused.as_deref())
     }
 
-    /// The sessions that were written since then, in milliseconds, the newest last. `also_over`: those, too, that were put
-    /// away.
+    /// The sessions that were written since `since`, in milliseconds, the newest last. `also_over`: archived ones as
+    /// well.
     ///
     /// # Errors
     /// As for [`Database::open`].
     pub fn sessions(&self, since: i64, also_over: bool) -> io::Result<Vec<Listed>> {
-        self.list(since, also_over).map_err(told)
+        self.list(since, also_over).map_err(error_of)
     }
 
     fn list(&self, since: i64, also_over: bool) -> rusqlite::Result<Vec<Listed>> {
@@ -189,7 +189,7 @@ impl Database {
         Ok(found.into_iter().map(|(id, (_, schema))| Listed { id, schema }).collect())
     }
 
-    /// How many sessions there are, and when the newest was written.
+    /// The number of sessions, and the time of the newest.
     ///
     /// # Errors
     /// As for [`Database::open`].
@@ -203,17 +203,17 @@ impl Database {
                 .connection
                 .prepare(&sql)
                 .and_then(|mut statement| statement.query_row([], |row| Ok(cell(row.get_ref(0)?).time())));
-            newest = newest.max(written.map_err(told)?);
+            newest = newest.max(written.map_err(error_of)?);
         }
         Ok((listed.len(), newest))
     }
 
-    /// By which schema a session is read; `None` where it is in none, or was put away.
+    /// The schema that a session is read with; `None` if no schema has it, or it is archived.
     ///
     /// # Errors
     /// As for [`Database::open`].
     pub fn schema_of(&self, id: &str) -> io::Result<Option<usize>> {
-        self.counted_in(id, false).map_err(told)
+        self.counted_in(id, false).map_err(error_of)
     }
 
     fn counted_in(&self, id: &str, also_over: bool) -> rusqlite::Result<Option<usize>> {
@@ -234,13 +234,13 @@ impl Database {
         Ok(None)
     }
 
-    /// The sessions of rows that are newer than `newest`, which are the newest from then on. At first those of the newest
-    /// rows that were written since then, in milliseconds.
+    /// The sessions of rows newer than `newest`, which then moves to the newest row. The first call checks the newest
+    /// rows written since `since`, in milliseconds.
     ///
     /// # Errors
     /// As for [`Database::open`].
     pub fn sessions_of_new_rows(&self, since: i64, newest: &mut Newest) -> io::Result<Vec<String>> {
-        self.new_rows(since, newest).map_err(told)
+        self.new_rows(since, newest).map_err(error_of)
     }
 
     fn new_rows(&self, since: i64, newest: &mut Newest) -> rusqlite::Result<Vec<String>> {
@@ -258,7 +258,7 @@ impl Database {
                 let last = last.unwrap_or(0);
                 let known = newest.0.iter_mut().find(|(of, _)| *of == table.name);
                 let from = match known {
-                    // They were numbered anew.
+                    // The row numbers were restarted.
                     Some((_, from)) if last < *from => std::mem::replace(from, last).min(last - NEWEST),
                     Some((_, from)) => std::mem::replace(from, last),
                     None => {
@@ -284,7 +284,7 @@ impl Database {
         Ok(found)
     }
 
-    /// The schema whose rows add to sessions that have files.
+    /// The schema whose rows add to sessions in files.
     pub fn schema_beside_files(&self) -> Option<usize> {
         self.known().find(|(_, (schema, _))| schema.sessions.is_none()).map(|(place, _)| place)
     }
@@ -293,10 +293,10 @@ impl Database {
         self.schemas.iter().zip(&self.readable).enumerate().filter(|(_, (_, readable))| readable.any)
     }
 
-    /// Hands out what is new of a session since `cursors`, which are moved on.
+    /// Passes the rows of a session that are new since `cursors` to `to`, and moves the cursors.
     ///
     /// # Errors
-    /// As for [`Database::open`]. What was handed out before stays so.
+    /// As for [`Database::open`]. Rows that were passed before the error count as read.
     pub fn read(&self, session: &Listed, cursors: &mut Cursors, to: &mut dyn Takes) -> io::Result<()> {
         let Some((schema, readable)) =
             self.schemas.get(session.schema).zip(self.readable.get(session.schema))
@@ -315,14 +315,14 @@ impl Database {
                 }
                 Ok(())
             });
-            read.map_err(told)?;
+            read.map_err(error_of)?;
             cursors.keep(table.name, &keys);
         }
         Ok(())
     }
 }
 
-/// Hands out the rows of `of` that are new.
+/// Passes the new rows of `of` on.
 fn rows_of(
     statement: &mut Statement<'_>,
     table: &Table,
@@ -332,22 +332,22 @@ fn rows_of(
     to: &mut dyn Takes,
 ) -> rusqlite::Result<()> {
     let is_timed = matches!(table.written, Written::Time(_));
-    let mut look = cursor.look(now.wall, is_timed);
-    let mut rows = statement.query(rusqlite::params![of, look.from()])?;
+    let mut reading = cursor.begin(now.wall, is_timed);
+    let mut rows = statement.query(rusqlite::params![of, reading.from()])?;
     while let Some(row) = rows.next()? {
         let Some(key) = text(row.get_ref(0)?) else { continue };
         let cells = (0..table.columns.len()).map(|place| row.get_ref(place + 2).map(cell));
         let cells = cells.collect::<rusqlite::Result<Vec<_>>>()?;
-        if look.is_news(&key, row.get_ref(1)?.as_i64().ok(), &cells) {
+        if reading.is_news(&key, row.get_ref(1)?.as_i64().ok(), &cells) {
             let at = cells.get(table.at).and_then(|cell| cell.time());
             to.row(&Row { table: table.name, key: &key, cells: &cells, at });
         }
     }
-    look.end();
+    reading.end();
     Ok(())
 }
 
-/// How rows of a table are read: first what identifies one and when it was written.
+/// The query of a table: first the key of a row and its time, then its columns.
 fn select(table: &Table, columns: &[String]) -> String {
     let value = |column: &&str| {
         let name = quoted(column);
@@ -388,7 +388,7 @@ fn cell(value: ValueRef<'_>) -> Cell<'_> {
     }
 }
 
-/// What identifies a row, also where it is a number.
+/// A row's key as text, also if it is a number.
 fn text(value: ValueRef<'_>) -> Option<String> {
     match cell(value) {
         Cell::Integer(number) => Some(number.to_string()),

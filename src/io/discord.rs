@@ -1,8 +1,8 @@
-//! The links to running Discord clients: finding them, connecting, sending, hearing back.
+//! The links to running Discord clients: finding them, connecting, sending, and reading their answers.
 //!
-//! Obeys [`LinkCommand`]s and reports [`LinkEvent`]s; when to connect, what to send and whether to try again is
-//! [`crate::core::publish`]'s decision. Each link is a task of its own, so none can hold up another.
-//! Read next: `link.rs`, the life of one connection; [`endpoints`] and [`watcher`], where the clients are.
+//! Carries out [`LinkCommand`]s and reports [`LinkEvent`]s; [`crate::core::publish`] decides when to connect, what to
+//! send and whether to try again. Each link is a task of its own, so none can delay another.
+//! Read next: `link.rs`, one connection; [`endpoints`] and [`watcher`], where the clients are.
 
 pub mod activity;
 pub mod deadlines;
@@ -25,16 +25,16 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::deadlines::Deadlines;
-use self::link::{LinkTask, Order};
+use self::link::{LinkTask, QueuedPayload};
 use crate::core::publish::{Endpoint, LinkCommand, LinkEvent, Loss};
 use crate::io::process;
 
-/// All links. Lives inside a tokio runtime; dropping it drops every connection.
+/// All links. Belongs inside a tokio runtime; dropping it drops every connection.
 #[derive(Debug)]
 pub struct Links {
     deadlines: Deadlines,
     open: BTreeMap<Endpoint, Handle>,
-    /// The processes that listened there when it was looked last.
+    /// The processes that listened there at the last check.
     peers: BTreeMap<Endpoint, u32>,
     tasks: JoinSet<()>,
     /// How many links there have been; numbers them.
@@ -43,26 +43,26 @@ pub struct Links {
     inbox: mpsc::UnboundedReceiver<Report>,
 }
 
-/// The holder's end of a link; dropping it closes the link.
+/// This side of a link; dropping it closes the link.
 #[derive(Debug)]
 struct Handle {
     number: u64,
-    orders: mpsc::UnboundedSender<Order>,
-    /// `None` once the link was told to close; what it says until it has is still heard.
+    queue: mpsc::UnboundedSender<QueuedPayload>,
+    /// `None` after a `Disconnect`; events until the close are still reported.
     staying: Option<oneshot::Sender<Infallible>>,
 }
 
-/// An event with the link that it is from, which may have been given up in the meantime.
+/// An event and the number of its link, which may have been replaced meanwhile.
 #[derive(Debug)]
 struct Report {
     endpoint: Endpoint,
     number: u64,
-    word: Word,
+    content: Content,
 }
 
-/// What there is to report.
+/// The content of a report.
 #[derive(Debug)]
-enum Word {
+enum Content {
     Event(LinkEvent),
     /// The process that listens there.
     Peer(u32),
@@ -79,9 +79,9 @@ struct Broken {
 impl Drop for Broken {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let event = LinkEvent::Lost(Loss::Broken("its task broke off".to_owned()));
-            let word = Word::Event(event);
-            drop(self.reports.send(Report { endpoint: self.endpoint.clone(), number: self.number, word }));
+            let event = LinkEvent::Lost(Loss::Broken("its task panicked".to_owned()));
+            let content = Content::Event(event);
+            drop(self.reports.send(Report { endpoint: self.endpoint.clone(), number: self.number, content }));
         }
     }
 }
@@ -107,23 +107,23 @@ impl Links {
         }
     }
 
-    /// Carries out one command, without waiting for anything.
+    /// Carries out one command without waiting.
     ///
     /// Every `Connect` ends in one `Unreachable` or `Lost`, also after a `Disconnect`. The exception is a link that
-    /// another `Connect` replaces: it is closed and not heard any more. A `Send` without a link is dropped, as the
+    /// another `Connect` replaces: it is closed without further events. A `Send` without a link is dropped, as the
     /// link's end is already among the events.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub fn obey(&mut self, command: LinkCommand) {
+    pub fn carry_out(&mut self, command: LinkCommand) {
         while self.tasks.try_join_next().is_some() {}
         match command {
             LinkCommand::Connect { endpoint, application_id } => self.connect(endpoint, application_id),
             LinkCommand::Send { endpoint, nonce, payload } => {
-                let order = Order { nonce, payload };
+                let queued = QueuedPayload { nonce, payload };
                 let link = self.open.get(&endpoint).filter(|link| link.staying.is_some());
-                let sent = link.is_some_and(|link| link.orders.send(order).is_ok());
+                let sent = link.is_some_and(|link| link.queue.send(queued).is_ok());
                 if !sent && endpoint != Endpoint::terminal() {
                     tracing::debug!(endpoint = %endpoint.0, nonce, "no link to send over");
                 }
@@ -136,15 +136,15 @@ impl Links {
         }
     }
 
-    /// Waits for the next event. Nothing is lost when the wait is given up.
+    /// Waits for the next event. Cancel safe.
     pub async fn next(&mut self) -> (Endpoint, LinkEvent) {
         loop {
-            let Some(Report { endpoint, number, word }) = self.inbox.recv().await else {
+            let Some(Report { endpoint, number, content }) = self.inbox.recv().await else {
                 return pending().await;
             };
-            let event = match word {
-                Word::Event(event) => event,
-                Word::Peer(peer) => match self.peers.insert(endpoint.clone(), peer) {
+            let event = match content {
+                Content::Event(event) => event,
+                Content::Peer(peer) => match self.peers.insert(endpoint.clone(), peer) {
                     Some(before) if before != peer => return (endpoint, LinkEvent::Restarted),
                     _ => continue,
                 },
@@ -159,17 +159,17 @@ impl Links {
         }
     }
 
-    /// Finds out, without a connection, whether another process listens there than before; if so, that is the next event.
+    /// Checks, without a connection, whether another process listens there than before; if so, that is the next event.
     pub fn find_peer(&mut self, endpoint: Endpoint) {
         let reports = self.reports.clone();
         self.tasks.spawn_blocking(move || {
             if let Some(peer) = process::who_listens(Path::new(&endpoint.0)) {
-                drop(reports.send(Report { endpoint, number: 0, word: Word::Peer(peer) }));
+                drop(reports.send(Report { endpoint, number: 0, content: Content::Peer(peer) }));
             }
         });
     }
 
-    /// Closes every link without further events, and is back within `deadline` whatever the other ends do.
+    /// Closes every link without further events, within `deadline`.
     pub async fn close_all(&mut self, deadline: Duration) {
         self.open.clear();
         let all_gone = async { while self.tasks.join_next().await.is_some() {} };
@@ -181,21 +181,21 @@ impl Links {
     fn connect(&mut self, endpoint: Endpoint, application_id: String) {
         self.links = self.links.saturating_add(1);
         let number = self.links;
-        let (orders, inbox) = mpsc::unbounded_channel();
+        let (queue, inbox) = mpsc::unbounded_channel();
         let (staying, closing) = oneshot::channel();
         let report = {
             let (reports, from) = (self.reports.clone(), endpoint.clone());
-            // Nobody listens any more only when all of Links is being dropped.
-            move |word| drop(reports.send(Report { endpoint: from.clone(), number, word }))
+            // This fails only while all of `Links` is dropped.
+            move |content| drop(reports.send(Report { endpoint: from.clone(), number, content }))
         };
-        let tell_peer = report.clone();
+        let report_peer = report.clone();
         let link = LinkTask {
             endpoint: endpoint.clone(),
             application_id,
             deadlines: self.deadlines,
-            orders: inbox,
-            report: move |event| report(Word::Event(event)),
-            tell_peer: move |peer| tell_peer(Word::Peer(peer)),
+            queue: inbox,
+            report: move |event| report(Content::Event(event)),
+            report_peer: move |peer| report_peer(Content::Peer(peer)),
             opened: false,
         };
         let broken = Broken { endpoint: endpoint.clone(), number, reports: self.reports.clone() };
@@ -203,6 +203,6 @@ impl Links {
             let _broken = broken;
             link.run(closing).await;
         });
-        self.open.insert(endpoint, Handle { number, orders, staying: Some(staying) });
+        self.open.insert(endpoint, Handle { number, queue, staying: Some(staying) });
     }
 }

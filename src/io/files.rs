@@ -1,5 +1,5 @@
-//! Files: written so that a reader, or a crash at any moment, never sees half of one, and read without waiting for
-//! anybody, whatever is in their place.
+//! Files: written so that neither a reader nor a crash leaves half of one, and read without blocking on pipes or
+//! devices.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, FileType, OpenOptions};
@@ -11,24 +11,24 @@ use std::time::Duration;
 use crate::io::clock;
 use crate::io::real_path::real;
 
-/// Between two looks at a pipe.
+/// The pause between two reads of a pipe.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Replaces the file at `path` with `bytes`: a temporary file in the same folder, synced, then renamed over it.
+/// Replaces the file at `path` with `bytes`: writes a temporary file in the same folder, syncs it, then renames it.
 ///
-/// A new file is for its owner alone (0600); one that is replaced keeps its permissions. A symbolic link stays
-/// one: what it points to is replaced.
+/// A new file is for its owner alone (0600); a replaced one keeps its permissions. A symbolic link stays: its target is
+/// replaced.
 ///
 /// # Errors
-/// Whatever the system says; the old file is then untouched and the temporary one removed.
+/// The system's error; the old file is then unchanged and the temporary one removed.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let target = put(path, bytes, File::sync_all)?;
     sync_folder_of(&target);
     Ok(())
 }
 
-/// The same without waiting for the disk, for a loop that must not wait: readers never see half a file, but after a
-/// power cut it may be the old one, or garbled where the file system is careless.
+/// [`write_atomically`] without waiting for the disk, for a loop that must not wait: readers never see half a file, but
+/// after a power cut it may be the old one, or damaged on some file systems.
 ///
 /// # Errors
 /// As for [`write_atomically`].
@@ -36,7 +36,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     put(path, bytes, |_| Ok(())).map(drop)
 }
 
-/// What tells a file from every other one: device and inode. Windows has no such thing in std.
+/// The identity of a file: device and inode. Windows' std has none.
 #[cfg(unix)]
 pub(crate) fn identity(metadata: &fs::Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
@@ -48,11 +48,11 @@ pub(crate) fn identity(_: &fs::Metadata) -> Option<(u64, u64)> {
     None
 }
 
-/// The same of what is at `path`, whose own the metadata are: on Windows volume and file index, for which it is opened once
-/// more. `None` where the file system has no index, or the path is longer than Windows' usual 260 characters.
+/// The identity of the file at `path` with this metadata. On Windows it is volume and file index, for which the file is
+/// opened; `None` if the file system has no index, or the path is longer than Windows' usual 260 characters.
 ///
 /// # Errors
-/// On Windows: it is not there any more, or whatever else the system says.
+/// On Windows: the file is gone, or another system error.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "on Windows it may have gone meanwhile")]
 pub(crate) fn identity_at(_: &Path, metadata: &fs::Metadata) -> io::Result<Option<(u64, u64)>> {
@@ -65,7 +65,7 @@ pub(crate) fn identity_at(path: &Path, _: &fs::Metadata) -> io::Result<Option<(u
 
     const LONGEST: usize = 259;
     let Some(path) = path.to_str().filter(|path| path.len() <= LONGEST) else { return Ok(None) };
-    // Nothing is read of it, so it stands in no writer's way.
+    // Nothing is read, so no writer is blocked.
     let (file, _) = HFILE::CreateFile(
         path,
         co::GENERIC::default(),
@@ -83,13 +83,13 @@ pub(crate) fn identity_at(path: &Path, _: &fs::Metadata) -> io::Result<Option<(u
     Ok((found.nFileIndex() != 0).then(|| (found.dwVolumeSerialNumber.into(), found.nFileIndex())))
 }
 
-/// What Windows said, as std says it.
+/// Windows' error as std's.
 #[cfg(windows)]
 pub(crate) fn io_error(error: winsafe::co::ERROR) -> io::Error {
     i32::try_from(error.raw()).map_or_else(|_| io::ErrorKind::Other.into(), io::Error::from_raw_os_error)
 }
 
-/// Gives the path that was really written.
+/// Returns the path that was written, with links resolved.
 fn put(path: &Path, bytes: &[u8], finish: fn(&File) -> io::Result<()>) -> io::Result<PathBuf> {
     let target = real(path);
     let temporary = temporary_beside(&target)?;
@@ -105,16 +105,16 @@ fn put(path: &Path, bytes: &[u8], finish: fn(&File) -> io::Result<()>) -> io::Re
 /// Reads a file of at most `most` bytes.
 ///
 /// # Errors
-/// Whatever the system says; also that it is no file, or larger.
+/// The system's error, or it is not a file, or larger.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_all(&open(path)?, most)
 }
 
-/// The same of a file that may as well be a pipe, as a shell gives with `<(…)`: what is written to it within `patience`.
-/// The null device is an empty file.
+/// [`read`] of a file that may be a pipe, as a shell makes one for `<(…)`: waits up to `patience` for its writer. The
+/// null device is an empty file.
 ///
 /// # Errors
-/// Whatever the system says; also that nobody wrote, or that it is larger.
+/// The system's error, or nothing was written in time, or it is larger.
 pub fn read_or_await(path: &Path, most: u64, patience: Duration) -> io::Result<Vec<u8>> {
     let kind = fs::metadata(path)?.file_type();
     if check_kind(kind).is_ok() || !is_stream(kind) {
@@ -129,7 +129,7 @@ pub fn read_or_await(path: &Path, most: u64, patience: Duration) -> io::Result<V
     loop {
         match (&mut file).take(most + 1 - bytes.len() as u64).read_to_end(&mut bytes) {
             Ok(_) if bytes.len() as u64 > most => return Err(too_large(most)),
-            // A pipe to which nobody writes yet has an end, too.
+            // A pipe without a writer yet has an end, too.
             Ok(_) if !bytes.is_empty() || !is_pipe(kind) => return Ok(bytes),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             _ if clock::now().mono >= end => {
@@ -164,9 +164,9 @@ fn is_stream(_: FileType) -> bool {
 /// Opens a file for reading. A pipe, a device or a socket in its place is an error, not something to wait for.
 ///
 /// # Errors
-/// Whatever the system says; also that it is no file.
+/// The system's error, or it is not a file.
 pub fn open(path: &Path) -> io::Result<File> {
-    // Looked at first, because to open a device can already do something.
+    // The kind is checked first, because opening a device can already have an effect.
     check_kind(fs::metadata(path)?.file_type())?;
     let file = open_without_waiting(path)?;
     check_kind(file.metadata()?.file_type())?;
@@ -176,7 +176,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Opens a path for reading without waiting for a writer (a named pipe blocks otherwise).
 ///
 /// # Errors
-/// Whatever the system says.
+/// The system's error.
 pub fn open_without_waiting(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -195,7 +195,7 @@ pub fn open_without_waiting(path: &Path) -> io::Result<File> {
 /// The rest of `file`, of at most `most` bytes.
 ///
 /// # Errors
-/// Whatever the system says; also that it is more.
+/// The system's error, or it is more.
 pub fn read_all(file: &File, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -205,13 +205,13 @@ pub fn read_all(file: &File, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// That a file has more than `most` bytes.
+/// The error for a file of more than `most` bytes.
 pub fn too_large(most: u64) -> io::Error {
     let most = if most < 1 << 20 { format!("{} KB", most >> 10) } else { format!("{} MB", most >> 20) };
     io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {most}"))
 }
 
-/// Says what is in a file's place where it is no file.
+/// Checks that this is a regular file; the error names its kind.
 ///
 /// # Errors
 /// It is not a file.
@@ -232,7 +232,7 @@ pub fn check_kind(kind: FileType) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is not a file but {what}")))
 }
 
-/// Options that create a file for its owner alone, where the system knows such a thing.
+/// Options that create a file for its owner alone, if the system has modes.
 pub fn private_options() -> OpenOptions {
     #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
     let mut options = OpenOptions::new();
@@ -255,7 +255,7 @@ fn temporary_beside(target: &Path) -> io::Result<PathBuf> {
     Ok(target.with_file_name(temporary_name(name)))
 }
 
-/// A name for what becomes the file `name`, which no other process and no other call of this one uses.
+/// A temporary name for the file `name`, which no other process and no other call uses.
 pub(crate) fn temporary_name(name: &OsStr) -> OsString {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let mut hidden = OsString::from(".");
@@ -264,7 +264,7 @@ pub(crate) fn temporary_name(name: &OsStr) -> OsString {
     hidden
 }
 
-/// Makes the rename itself survive a power cut, where folders can be synced; the file is complete either way.
+/// Makes the rename survive a power cut, if folders can be synced; the file is complete either way.
 fn sync_folder_of(target: &Path) {
     if cfg!(unix)
         && let Some(folder) = target.parent()
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn replaces_and_leaves_nothing_behind() {
+    fn a_replaced_file_leaves_no_temporary_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         write_atomically(&path, b"one").unwrap();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leaves_nothing_behind() {
+    fn a_failure_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("taken");
         fs::create_dir(&path).unwrap();
@@ -310,7 +310,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn is_private_and_keeps_what_was_there() {
+    fn a_new_file_is_private_and_a_replaced_one_keeps_its_mode() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;

@@ -1,10 +1,10 @@
-//! A folder that is opened once and then used by its handle, so that nobody else decides where something is written.
+//! A folder that is opened once and then used by its handle, so that no other user can redirect a write.
 //!
-//! Whatever becomes of the path, files are read, written and removed in the folder that was opened; and nothing is written
-//! once its path leads elsewhere, it belongs to another user, or everybody may write to it. A symbolic link in it, or on
-//! the way to it, is followed only where this user (or root, on the way) made it. Where the system has no such handles
-//! (Windows) a path has to do: there the folders of a user are closed to others.
-//! Read next: [`crate::io::paths::StateDir`], the folder that this is for.
+//! If the path changes, files are still read, written and removed in the opened folder. Nothing is written once the
+//! path leads elsewhere, or the folder belongs to another user or is writable for all. A symbolic link in it, or on its
+//! path, is followed only if this user made it (or root, on the path). Windows has no such handles, so a path has to
+//! do: there a user's folders are closed to others.
+//! Read next: [`crate::io::paths::StateDir`], its main user.
 
 #[cfg(not(unix))]
 #[path = "folder/by_path.rs"]
@@ -15,15 +15,15 @@ mod system;
 
 pub use self::system::Folder;
 
-/// What a file of the folder is opened for.
+/// The purpose of opening a file of the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// To be read.
+    /// To read.
     Read,
-    /// To be read, and added to; made if it is not there.
+    /// To read and append; created if it is missing.
     Append,
-    /// To be cut.
+    /// To shorten.
     Cut,
-    /// To be locked; made if it is not there.
+    /// To lock; created if it is missing.
     Lock,
 }

@@ -1,4 +1,4 @@
-//! The agents' home folders, and which of them are read by settings and environment.
+//! The agents' home folders, from settings, environment and defaults.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -15,16 +15,16 @@ use crate::io::real_path::real;
 /// One agent's home folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
-    /// Whose files are in it.
+    /// The agent.
     pub agent: Agent,
-    /// Where it is. It need not exist yet.
+    /// Its path; it may not exist yet.
     pub path: PathBuf,
-    /// What sessions and limits call it.
+    /// Its name in sessions and limits.
     pub label: Arc<str>,
 }
 
 impl Home {
-    /// The folder and the name of the database that this home is, where it is no folder with some.
+    /// The folder and the name of the database, if this home is a database and not a folder.
     pub fn database(&self) -> Option<(&Path, &str)> {
         let is_named_so = || self.path.extension().is_some_and(|ending| ending == "db");
         let is_one = self.agent.spec().layout.databases.is_some()
@@ -34,19 +34,19 @@ impl Home {
     }
 }
 
-/// Every home of every agent that is switched on.
+/// All homes of the agents that are switched on.
 pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
     let read = sources.iter().filter(|(_, source)| source.is_read);
     read.flat_map(|(agent, source)| homes(agent, folders(agent, source, environment))).collect()
 }
 
-/// Larger files are no settings of an agent's, in bytes.
+/// Larger files are not an agent's settings, in bytes.
 const LARGEST_SETTINGS: u64 = 1 << 20;
 
-/// An agent's home folders: the settings, else its variables, else the usual ones, and the folders that the agent's own
-/// settings in them name for sessions. They need not exist.
+/// An agent's home folders: those of the settings, else of its variables, else the usual ones, and the session folders
+/// that the agent's own settings in them name. They may not exist.
 ///
-/// A variable that may name several is taken whole if there is such a folder, and in parts otherwise.
+/// A variable that may name several folders is one path if that folder exists, and a list otherwise.
 pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<PathBuf> {
     let Homes { variables, below, files, has_commas, usual, .. } = &agent.spec().homes;
     let named = || {
@@ -63,7 +63,7 @@ pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<
     let chosen = Some(source.homes.clone()).filter(|homes| !homes.is_empty());
     let is_chosen = chosen.is_some();
     let mut all: Vec<PathBuf> = chosen.or_else(named).or_else(usual).unwrap_or_default();
-    // A relative one is below the first home; one in memory has no file.
+    // A relative file is below the first home; a database in memory has no file.
     let first = all.first().cloned();
     let file = |name: &&str| {
         let file = environment.text(name).filter(|file| !is_chosen && !file.starts_with(':'))?;
@@ -77,8 +77,8 @@ pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<
     all
 }
 
-/// The folder that the agent's own settings in `home` name for sessions. One that depends on where the agent was started is
-/// not known.
+/// The session folder that the agent's own settings in `home` name. A relative one is unknown, because it depends on
+/// where the agent was started.
 fn elsewhere(agent: Agent, home: &Path, environment: &Environment) -> Option<PathBuf> {
     let Elsewhere { file, folder } = agent.spec().layout.elsewhere.as_ref()?;
     let folder = folder(&files::read(&home.join(file), LARGEST_SETTINGS).ok()?)?;

@@ -1,11 +1,11 @@
-//! One daemon per state folder: the lock that makes it so, and the record that says who holds it.
+//! One daemon per state folder: its lock, and the record of the process that holds it.
 //!
-//! The lock on `instance.lock` is the truth. It is held for the daemon's life and goes with the process; the file
-//! is never deleted, because a deleted one could be locked twice. `instance.json` beside it is written after
-//! locking and says nothing without the lock: a crash or an earlier boot may have left it.
+//! Only the lock on `instance.lock` counts. It is held while the daemon runs and ends with the process; the file is
+//! never deleted, because a deleted one could be locked twice. `instance.json` beside it is written after locking and
+//! means nothing without the lock: a crash or an earlier boot may have left it.
 //!
-//! fs2's functions are called in full: std has methods of the same names with other results. Ending another
-//! process is not done here. Read next: [`crate::cmd::daemon::takeover`].
+//! fs2's functions are called by their full names: std has methods of the same names with other results. Other
+//! processes are not ended here. Read next: [`crate::cmd::daemon::takeover`].
 
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
@@ -25,18 +25,18 @@ use crate::io::process;
 pub(crate) const LOCK: &str = "instance.lock";
 const RECORD: &str = "instance.json";
 
-/// Larger files are no records.
+/// Larger files are not records, in bytes.
 const LARGEST_RECORD: u64 = 64 * 1024;
 
-/// A held lock is tried this often, because a `status` holds it for an instant while it looks.
+/// How often a held lock is tried: a `status` holds it for an instant while it checks.
 const TRIES: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_millis(30);
 
 impl LockRecord {
-    /// This process.
+    /// The record of this process.
     pub fn own() -> Self {
         let pid = std::process::id();
-        // What others will see when they look, as far as the system tells.
+        // The values that other processes will see, as far as the system reports them.
         let seen = process::look(pid).unwrap_or_default();
         Self {
             pid,
@@ -57,7 +57,8 @@ impl LockRecord {
         serde_json::from_slice(&files::read(&state.join(RECORD), LARGEST_RECORD).ok()?).ok()
     }
 
-    /// The same where it is proof of who wrote it: this user did, in a folder that nobody else may write to.
+    /// The record, if it certainly was written by this user: in this user's file, in a folder that no other user may
+    /// write to.
     pub fn read_own(folder: &Folder) -> Option<Self> {
         let record = folder.is_private().then(|| folder.file(RECORD, Use::Read))?.ok()?;
         if !is_own(&record.metadata().ok()?) {
@@ -70,9 +71,9 @@ impl LockRecord {
 /// The lock, held until this is dropped or the process ends.
 #[derive(Debug)]
 pub struct Instance {
-    /// This process, as recorded.
+    /// The record of this process.
     pub record: LockRecord,
-    /// Another file once the folder was removed and made again.
+    /// Replaced when the folder was removed and made again.
     lock: RefCell<File>,
     /// Whether the record is written.
     signed: Cell<bool>,
@@ -81,20 +82,20 @@ pub struct Instance {
 /// Why the lock was not acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum AcquireError {
-    /// Another instance has it.
+    /// Another instance holds it.
     #[error("another instance keeps the lock")]
     Held {
-        /// Who says to hold it, if anyone.
+        /// The holder's record, if there is one.
         record: Option<Box<LockRecord>>,
     },
-    /// The lock could not be made.
+    /// The lock file could not be opened or locked.
     #[error("could not {what} {}: {cause}", path.display())]
     Unavailable {
         /// `open` or `lock`.
         what: &'static str,
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         cause: io::Error,
     },
 }
@@ -116,10 +117,10 @@ impl From<AcquireError> for Failure {
 }
 
 impl Instance {
-    /// Takes the lock, waiting up to 0.3 s for one who only looks, and writes the record.
+    /// Takes the lock and writes the record. Waits up to 0.3 s for a command that only checks the lock.
     ///
     /// # Errors
-    /// [`AcquireError::Held`] when another instance has it, which is told apart from every other trouble.
+    /// [`AcquireError::Held`] if another instance holds it, [`AcquireError::Unavailable`] for any other reason.
     pub fn acquire(state: &StateDir) -> Result<Self, AcquireError> {
         for _ in 1..TRIES {
             match Self::try_acquire(state) {
@@ -130,7 +131,7 @@ impl Instance {
         Self::try_acquire(state)
     }
 
-    /// The same without waiting.
+    /// [`Instance::acquire`] without waiting.
     ///
     /// # Errors
     /// As [`Instance::acquire`].
@@ -138,14 +139,14 @@ impl Instance {
         Self::try_acquire_as(state, LockRecord::own)
     }
 
-    /// The same for a process that knows its record already.
+    /// [`Instance::try_acquire`] with a record that is known already.
     ///
     /// # Errors
     /// As [`Instance::acquire`].
     pub fn try_acquire_as(state: &StateDir, own: impl FnOnce() -> LockRecord) -> Result<Self, AcquireError> {
         let lock = locked(state)?;
         let instance = Self { record: own(), lock: RefCell::new(lock), signed: Cell::new(false) };
-        // Without it too this is the one instance. The next `run` tries again and says why it fails.
+        // The lock counts without the record. The next `run` tries to write it again and reports why that fails.
         let _ = instance.sign(state);
         Ok(instance)
     }
@@ -158,7 +159,7 @@ impl Instance {
     /// Writes the record if it is not written yet, which a full disk may prevent.
     ///
     /// # Errors
-    /// It still cannot be written. Others then learn from the control channel alone who has the lock.
+    /// It still cannot be written. Other processes then know the holder only through the control channel.
     pub fn sign(&self, state: &StateDir) -> io::Result<()> {
         if self.is_signed() {
             return Ok(());
@@ -166,14 +167,14 @@ impl Instance {
         let folder = state.folder();
         let written = folder.put(RECORD, &serde_json::to_vec_pretty(&self.record)?, true);
         if written.is_err() {
-            // What is there is somebody else's; to empty it takes no room.
+            // An old record is another process's; emptying it needs no space.
             let _ = folder.file(RECORD, Use::Cut).and_then(|record| record.set_len(0));
         }
         self.signed.set(written.is_ok());
         written
     }
 
-    /// Whether the lock that is held is the one that others find: the folder may have been removed or moved away.
+    /// Whether the lock file is still the held one: the folder may have been removed or moved.
     pub fn is_in_place(&self, state: &StateDir) -> bool {
         match fs::metadata(state.join(LOCK)) {
             Ok(there) => is_same(&there, &self.lock.borrow()),
@@ -181,13 +182,13 @@ impl Instance {
         }
     }
 
-    /// Takes the lock of a folder that was made again, in place of the one that went with the old folder.
+    /// Takes the lock of a folder that was made again, in place of the lock of the removed folder.
     ///
     /// # Errors
     /// As [`Instance::acquire`]; the old lock is then still held.
     pub fn take_again(&self, state: &StateDir) -> Result<(), AcquireError> {
         let lock = match locked(state) {
-            // It never went: the system said so for a moment.
+            // The old lock file exists after all; the system reported otherwise for a moment.
             Err(AcquireError::Held { record: Some(record) }) if record.token == self.record.token => {
                 return Ok(());
             }
@@ -219,26 +220,26 @@ fn unavailable(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Acq
 }
 
 fn is_same(there: &fs::Metadata, held: &File) -> bool {
-    // What cannot be told now is no reason to think that it went. Where files have no identity, one that is open keeps its
-    // folder from being removed.
+    // An error does not mean that the file is gone. Where files have no identity, an open file keeps its folder from
+    // being removed.
     held.metadata().map_or(true, |held| files::identity(&held) == files::identity(there))
 }
 
 impl Drop for Instance {
-    /// The record stays: it says nothing without the lock.
+    /// The record stays: it means nothing without the lock.
     fn drop(&mut self) {
         let _ = fs2::FileExt::unlock(&*self.lock.borrow());
     }
 }
 
-/// What a look at the lock tells.
+/// The state of the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holding {
     /// An instance is running.
     Held,
-    /// None is.
+    /// No instance is running.
     Free,
-    /// It cannot be told, e.g. on a file system without locks.
+    /// Unknown, e.g. on a file system without locks.
     Unknown,
 }
 
@@ -259,7 +260,7 @@ pub fn held_by_another(state: &Path) -> Holding {
     }
 }
 
-/// Windows has its own number for it, which std does not call `WouldBlock`.
+/// Windows has an error number of its own, which std does not map to `WouldBlock`.
 fn is_contended(error: &io::Error) -> bool {
     let contended = fs2::lock_contended_error();
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == contended.raw_os_error()
@@ -280,7 +281,7 @@ fn boot_id() -> Option<String> {
     Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
 }
 
-/// On Linux of the running file itself, which may no longer be at its path.
+/// The identity of the program's file; on Linux of the running file, which may no longer be at its path.
 fn own_executable() -> Option<(u64, u64)> {
     let metadata = fs::metadata("/proc/self/exe").or_else(|_| fs::metadata(std::env::current_exe()?)).ok()?;
     files::identity(&metadata)
@@ -296,8 +297,7 @@ fn own_user() -> Option<u32> {
     None
 }
 
-/// Tells instances apart; it guards nothing, so hashing with the system's random keys is good enough where there
-/// is no `/dev/urandom`.
+/// A random id of this instance. It is not a secret, so hashing with random keys is good enough without `/dev/urandom`.
 fn token() -> String {
     let mut bytes = [0; 16];
     let read =
@@ -324,7 +324,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn own_record_is_complete_and_stable() {
+    fn the_own_record_is_complete_and_stable() {
         let (one, two) = (LockRecord::own(), LockRecord::own());
         assert!(one.start_time.is_some() && one.exe_file.is_some() && one.boot_id.is_some());
         assert_eq!((one.start_time, one.exe_file), (two.start_time, two.exe_file));

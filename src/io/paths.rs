@@ -1,8 +1,8 @@
-//! Where things are: the settings file, the state folder.
+//! The paths of the settings file and the state folder.
 //!
-//! The environment is read once, at the edge ([`Environment::of_process`]), and handed on, so that nothing below
-//! depends on the machine. Variables that are empty, and folders that are not absolute, count as not set.
-//! Only [`ensure_state_dir`] touches the disk.
+//! The environment is read once, at the start ([`Environment::of_process`]), and passed on, so that nothing else
+//! depends on the machine. Empty variables and relative folders count as not set. Only [`ensure_state_dir`] writes to
+//! the disk.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use crate::core::config::Variables;
 use crate::error::Failure;
 use crate::io::folder::Folder;
 
-/// The folder's name in the platform's config and state folders.
+/// The name of this program's folder in the platform's config and state folders.
 const NAME: &str = "agent-presence";
 
 /// The platform's folders of one user.
@@ -46,7 +46,7 @@ impl Folders {
 
 #[cfg(unix)]
 impl Folders {
-    /// Where `HOME` says nothing: in the home folder that the system knows of this user.
+    /// The folders for an unusable `HOME`: in the user's home folder from `/etc/passwd`.
     fn of_user() -> Option<Self> {
         let user = rustix::process::getuid().as_raw();
         let home = home_in_passwd(&fs::read_to_string("/etc/passwd").ok()?, user)?;
@@ -82,12 +82,12 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The real ones.
+    /// The process's environment.
     pub fn of_process() -> Self {
         Self { variables: std::env::vars_os().collect(), folders: Folders::of_process() }
     }
 
-    /// Others, for tests and for commands that pretend.
+    /// A made-up environment, for tests.
     pub fn new<K: Into<OsString>, V: Into<OsString>>(
         variables: impl IntoIterator<Item = (K, V)>,
         folders: Option<Folders>,
@@ -96,7 +96,7 @@ impl Environment {
         Self { variables, folders }
     }
 
-    /// A variable as text; `None` when it is unset, empty or not Unicode.
+    /// A variable as text; `None` if it is unset, empty or not Unicode.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.variables.get(std::ffi::OsStr::new(name))?.to_str().filter(|text| !text.is_empty())
     }
@@ -129,14 +129,14 @@ impl Environment {
 }
 
 impl std::fmt::Debug for Environment {
-    /// Names no variable: the environment is full of secrets.
+    /// Leaves out the variables: an environment has secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Environment").field("folders", &self.folders).finish_non_exhaustive()
     }
 }
 
-/// The settings file that `AGENT_PRESENCE_CONFIG` names. A relative path is one as well: with another file than the one
-/// that is meant more could be shown.
+/// The settings file that `AGENT_PRESENCE_CONFIG` names. A relative path counts too: another file instead could show
+/// more.
 pub fn named_config(environment: &Environment) -> Option<PathBuf> {
     const CONFIG: &str = "AGENT_PRESENCE_CONFIG";
     let relative = || {
@@ -146,10 +146,10 @@ pub fn named_config(environment: &Environment) -> Option<PathBuf> {
     environment.path(CONFIG).or_else(relative)
 }
 
-/// The settings file's place where no `--config` names one: `AGENT_PRESENCE_CONFIG`, else the platform's folder.
+/// The settings file's path without `--config`: `AGENT_PRESENCE_CONFIG`, else in the platform's folder.
 ///
 /// # Errors
-/// No home folder.
+/// There is no home folder.
 pub fn config_file(environment: &Environment) -> Result<PathBuf, Failure> {
     if let Some(path) = named_config(environment) {
         return Ok(path);
@@ -158,10 +158,10 @@ pub fn config_file(environment: &Environment) -> Result<PathBuf, Failure> {
     Ok(folders.config.join(NAME).join("config.toml"))
 }
 
-/// The state folder's place, whether it exists or not: `AGENT_PRESENCE_STATE_DIR`, else the platform's.
+/// The state folder's path, whether or not it exists: `AGENT_PRESENCE_STATE_DIR`, else in the platform's folder.
 ///
 /// # Errors
-/// No home folder.
+/// There is no home folder.
 pub fn state_dir(environment: &Environment) -> Result<PathBuf, Failure> {
     if let Some(path) = environment.path("AGENT_PRESENCE_STATE_DIR") {
         return Ok(path);
@@ -169,7 +169,7 @@ pub fn state_dir(environment: &Environment) -> Result<PathBuf, Failure> {
     Ok(environment.folders("AGENT_PRESENCE_STATE_DIR")?.state.join(NAME))
 }
 
-/// A state folder that exists, is ours and can be written to; made by [`ensure_state_dir`] only.
+/// A state folder that exists, belongs to this user and is writable; made by [`ensure_state_dir`] only.
 ///
 /// It is opened once and used by its [handle](crate::io::folder), which all its clones share.
 #[derive(Debug, Clone)]
@@ -179,32 +179,32 @@ pub struct StateDir {
 }
 
 impl StateDir {
-    /// Its path, for messages and for those who only look.
+    /// Its path, for messages and for reading.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path of a file in it, for messages and for those who only look.
+    /// The path of a file in it, for messages and for reading.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// The folder itself, to be written to.
+    /// The folder, for writing.
     pub fn folder(&self) -> Folder {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes the folder that was made again at the same path, for all who use this one.
+    /// Replaces the folder by one that was made again at the same path, for all clones.
     pub fn renew(&self, made: &Self) {
         *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = made.folder();
     }
 }
 
-/// Creates the state folder for its owner alone (0700), or checks the one that is there. The permissions of a
-/// folder that was there before are left alone: the variable may name any folder.
+/// Creates the state folder for its owner alone (0700), or checks an existing one. The permissions of an existing
+/// folder are not changed: the variable may name any folder.
 ///
 /// # Errors
-/// What is wrong with the folder and what to do, for the user.
+/// The problem with the folder and a hint, for the user.
 pub fn ensure_state_dir(path: &Path) -> Result<StateDir, Failure> {
     spare_others("the state folder ", path)?;
     let hint = "make it writable, or set AGENT_PRESENCE_STATE_DIR to another folder";
@@ -237,11 +237,10 @@ pub fn ensure_state_dir(path: &Path) -> Result<StateDir, Failure> {
     Ok(StateDir { path: path.to_owned(), folder: Arc::new(Mutex::new(folder)) })
 }
 
-/// Keeps a superuser who came with somebody else's environment (`sudo -E`) from leaving files there that their owner
-/// could not write to.
+/// Keeps a superuser with another user's environment (`sudo -E`) from leaving files that the user could not write to.
 ///
 /// # Errors
-/// What is there, or the folder in which it would be made, is another user's.
+/// The file, or the folder in which it would be made, belongs to another user.
 #[cfg(unix)]
 pub(crate) fn spare_others(what: &str, path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::MetadataExt;
@@ -260,7 +259,7 @@ pub(crate) fn spare_others(what: &str, path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Permissions are not a matter of one superuser here.
+/// This system has no such superuser.
 #[cfg(not(unix))]
 pub(crate) fn spare_others(_: &str, _: &Path) -> Result<(), Failure> {
     Ok(())
@@ -280,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_home_folder_as_the_system_knows_it() {
+    fn the_home_folder_is_read_from_passwd() {
         let passwd = "root:x:0:0:root:/root:/bin/sh\nodd\nada:x:1000:1000:Ada L:/home/ada:/bin/zsh\nnobody:x:7:7::rel:/x\n";
         assert_eq!(home_in_passwd(passwd, 1000), Some("/home/ada".into()));
         assert_eq!(home_in_passwd(passwd, 7), None, "a relative one is none");

@@ -1,8 +1,8 @@
-//! The way to a terminal: everything that the program prints goes through here, whatever its source.
+//! Output for terminals: everything that the program prints is written through here.
 //!
-//! Project names, paths, errors and ids come from files that others may have written, and a terminal obeys what it is told.
-//! So nothing gets there that is not seen; see [`escaped`]. Files and pipes get the same: they are read in terminals, too.
-//! What `tap` copies is not ours to change.
+//! Project names, paths, errors and ids come from files of other programs, and a terminal carries out escape sequences.
+//! So invisible characters are escaped; see [`escaped`]. Files and pipes get the same text, because they are read in
+//! terminals, too. The copy of `tap` is not changed.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -10,12 +10,12 @@ use std::io::{self, Write};
 use crate::core::names::{escaped, one_line};
 use crate::error::{Exit, Failure};
 
-/// Writes a note to standard error, line ends included. A command goes on where standard error is closed.
+/// Writes a message to standard error, with its line break. If standard error is closed, the command continues.
 pub fn note(err: &mut dyn Write, text: impl Display) {
     let _ = write!(err, "{text}").and_then(|()| err.flush());
 }
 
-/// The end of what only writes: a reader that went away (`| head`) is no failure.
+/// The result of a command that only writes: a reader that has gone (`| head`) is not a failure.
 ///
 /// # Errors
 /// The output could not be written.
@@ -31,7 +31,7 @@ pub fn written(result: io::Result<()>) -> Result<Exit, Failure> {
 #[derive(Debug)]
 pub struct Printed<W> {
     to: W,
-    /// The beginning of a character of which the rest has not come.
+    /// The beginning of a character whose end has not come.
     begun: Vec<u8>,
 }
 
@@ -76,11 +76,11 @@ impl<W: Write> Write for Printed<W> {
     }
 }
 
-/// A log, of which each write is one event and becomes one line.
+/// A log; each write is one event and becomes one line.
 #[derive(Debug)]
 pub struct LogLines<W> {
     to: W,
-    /// Whether the log's own colours pass.
+    /// Whether colour sequences are kept.
     colour: bool,
 }
 
@@ -117,7 +117,7 @@ fn log_line(text: &str, colour: bool) -> String {
     line
 }
 
-/// Whether what follows an escape is a choice of colour or weight and nothing else.
+/// Whether the text after an escape is a colour or weight and nothing else.
 fn is_colour(after: &str) -> bool {
     after.strip_prefix('[').and_then(|codes| codes.split_once('m')).is_some_and(|(codes, _)| {
         codes.len() <= 5 && codes.bytes().all(|byte| byte.is_ascii_digit() || byte == b';')
@@ -135,18 +135,18 @@ mod tests {
     }
 
     #[test]
-    fn characters_are_understood_however_they_come() {
+    fn characters_are_escaped_in_chunks_of_any_size() {
         assert_eq!(printed(&["é日本\u{9b}".as_bytes()]), "é日本\\u009b");
         let text = "a\u{202e}é\u{9b}b";
         let bytes: Vec<[u8; 1]> = text.bytes().map(|byte| [byte]).collect();
         let one_by_one: Vec<&[u8]> = bytes.iter().map(|byte| byte.as_slice()).collect();
         assert_eq!(printed(&one_by_one), "a\\u202eé\\u009bb");
-        // A terminal that does not know UTF-8 takes this byte for the control itself.
+        // A terminal without UTF-8 takes this byte for the control character itself.
         assert_eq!(printed(&[b"a\x9b2Jb\xffc"]), "a\u{fffd}2Jb\u{fffd}c");
     }
 
     #[test]
-    fn an_event_is_one_line_and_only_colours_pass() {
+    fn an_event_is_one_line_and_only_colours_are_kept() {
         let line = |text: &str, colour| {
             let mut log = LogLines::new(Vec::new(), colour);
             log.write_all(text.as_bytes()).unwrap();

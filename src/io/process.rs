@@ -1,9 +1,8 @@
-//! What the system says of another process, and ending one.
+//! Facts about other processes, and ending them.
 //!
-//! A [`Handle`] stays with the process that it was opened for, where the system has such a thing (Linux, Windows):
-//! between the look at a process and its end the id cannot pass to another. Whether to end it at all is decided in
-//! [`crate::core::takeover`].
-//! Read next: `running`, for processes that files of other programs name; `listening`, for those behind a socket.
+//! A [`Handle`] refers to one process, if the system has such handles (Linux, Windows): between the check of a process
+//! and its end the id cannot pass to another one. [`crate::core::takeover`] decides whether to end it.
+//! Read next: `running`, for processes that other programs' files name; `listening`, for processes behind a socket.
 
 mod listening;
 mod running;
@@ -18,46 +17,46 @@ pub use running::{Named, counts_in};
 /// How to end a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// SIGTERM, and SIGCONT so that a stopped process hears it. Windows has nothing of the kind for a program
-    /// without a console: there it is forced at once.
+    /// SIGTERM, and SIGCONT so that a stopped process receives it. Windows has no equivalent for a program without a
+    /// console: there it is killed at once.
     Asked,
     /// SIGKILL; on Windows `TerminateProcess`.
     Forced,
 }
 
-/// When a process started, in the unit of [`crate::core::takeover::LockRecord::start_time`]; `None` when there is no
-/// such process or the system does not tell.
+/// When a process started, in the unit of [`crate::core::takeover::LockRecord::start_time`]; `None` if there is no such
+/// process or the system does not report it.
 pub fn start_time(pid: u32) -> Option<u64> {
     look(pid)?.start_time
 }
 
-/// What is known of a process; `None` when there is none. What the system does not tell is absent.
+/// The facts about a process; `None` if there is none. Facts that the system does not report are absent.
 pub fn look(pid: u32) -> Option<Process> {
     system::look(pid)
 }
 
-/// A process to be ended.
+/// A handle of a process that may be ended.
 #[derive(Debug)]
 pub struct Handle(system::Handle);
 
 impl Handle {
-    /// The process with this id; `None` when there is none.
+    /// The process with this id; `None` if there is none.
     ///
     /// # Errors
-    /// The system does not let it be held.
+    /// The system refused the handle.
     pub fn open(pid: u32) -> io::Result<Option<Self>> {
         Ok(system::Handle::open(pid)?.map(Self))
     }
 
-    /// What is known of it; `None` when it has ended.
+    /// The facts about the process; `None` if it has ended.
     pub fn look(&self) -> Option<Process> {
         self.0.look()
     }
 
-    /// Ends it. One that is gone by now is no error.
+    /// Ends the process. If it has ended already, that is not an error.
     ///
     /// # Errors
-    /// Not allowed.
+    /// The system refused.
     pub fn end(&self, ending: Ending) -> io::Result<()> {
         self.0.end(ending)
     }
@@ -143,7 +142,7 @@ mod system {
         super::process_in_ps(str::from_utf8(&ps.output().ok()?.stdout).ok()?)
     }
 
-    /// Nothing holds a process here; the time between the look and the signal is as short as it can be.
+    /// This system has no handles; the time between the check and the signal is as short as possible.
     #[derive(Debug)]
     pub(super) struct Handle(Pid);
 
@@ -182,7 +181,7 @@ mod system {
     use super::{Ending, Process};
     use crate::io::files::io_error;
 
-    /// What `GetExitCodeProcess` says of a process that runs.
+    /// The result of `GetExitCodeProcess` for a running process.
     const STILL_ACTIVE: u32 = 259;
 
     pub(super) fn look(pid: u32) -> Option<Process> {
@@ -246,15 +245,15 @@ fn start_time_in_stat(stat: &str) -> Option<u64> {
     after_name.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Whether a process has ended and only waits for its parent to notice.
+/// Whether a process has ended and only waits for its parent.
 #[cfg(any(test, target_os = "linux", target_os = "android"))]
 fn is_zombie(stat: &str) -> bool {
     let state = stat.rsplit_once(')').and_then(|(_, after_name)| after_name.split_whitespace().next());
     matches!(state, Some("Z" | "X"))
 }
 
-/// `Ss   Fri Nov 20 07:00:31 2026     501 /usr/local/bin/agent-presence`, the time in UTC; the state `Z` is of a process that
-/// has ended and only waits for its parent to notice.
+/// `Ss   Fri Nov 20 07:00:31 2026     501 /usr/local/bin/agent-presence`, the time in UTC; the state `Z` is that of a
+/// process that has ended and only waits for its parent.
 #[cfg(any(test, all(unix, not(any(target_os = "linux", target_os = "android")))))]
 fn process_in_ps(line: &str) -> Option<Process> {
     let (state, mut rest) = line.trim().split_once(char::is_whitespace)?;
@@ -293,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_as_ps_writes_it() {
+    fn a_line_of_ps_is_parsed() {
         let line = "Ss+  Fri Nov 20 07:00:31 2026       501 /Applications/Agent Presence/agent-presence\n";
         let exe = Some("/Applications/Agent Presence/agent-presence".into());
         let process =
@@ -307,8 +306,8 @@ mod tests {
 
     #[cfg(any(target_os = "linux", windows))]
     #[test]
-    fn a_process_that_is_not_there() {
-        // Windows takes an id for the next lower one that four divides.
+    fn a_missing_process_has_no_facts() {
+        // Windows rounds an id down to a multiple of four.
         let nobody = u32::MAX - 3;
         assert_eq!(look(nobody), None);
         assert!(Handle::open(nobody).unwrap().is_none());
@@ -316,7 +315,7 @@ mod tests {
 
     #[cfg(any(target_os = "linux", windows))]
     #[test]
-    fn a_held_process_is_known_again_and_ended() {
+    fn a_process_is_recognised_and_ended_by_its_handle() {
         let own = look(std::process::id()).unwrap();
         assert!(own.start_time.is_some() && own.exe.is_some());
         assert!(own.uid.is_some() || own.sid.is_some());

@@ -1,7 +1,7 @@
-//! What this machine knows of folders: where links lead, and of which repository a worktree is.
+//! Looks up folders in the file system: the targets of links, and the repository of a worktree.
 //!
-//! Answers the core's [`Question`]s by looking, and changes nothing. Every look is bounded, but a file system that does
-//! not answer holds it up: callers that must not wait ask on a thread of their own.
+//! Answers the core's [`Question`]s and changes nothing. Every lookup is bounded, but a file system that does not
+//! answer blocks it: callers that must not wait use a thread of their own.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -13,42 +13,42 @@ use std::time::Duration;
 use crate::core::privacy::{Answer, Leads, NamePattern, Question, spellings};
 use crate::io::clock;
 
-/// A `.git` file names one folder.
+/// The largest `.git` file, in bytes; it names one folder.
 const LONGEST_GIT_FILE: u64 = 4096;
 
-/// Entries of folders that are looked at for all patterns of a question.
+/// The most folder entries that are read for all patterns of a question.
 const ENTRIES: usize = 100_000;
 
-/// After so long no more folder is looked into.
+/// After this time no more folders are read.
 const LONG: Duration = Duration::from_secs(1);
 
-/// How deep below a folder links are looked for where a pattern means everything below.
+/// How deep links are searched below a folder, if a pattern means everything below it.
 const DEPTH: usize = 3;
 
-/// Finds out everything that is asked.
+/// Answers the whole question.
 pub fn locate(question: &Question) -> Answer {
     let mut answer = Answer::default();
-    locate_bit_by_bit(question, |learn| learn(&mut answer));
+    locate_in_parts(question, |learn| learn(&mut answer));
     answer
 }
 
-/// Finds out everything that is asked, and hands over each bit as soon as it is found.
-pub fn locate_bit_by_bit(question: &Question, mut tell: impl FnMut(&mut dyn FnMut(&mut Answer))) {
-    let mut look = Look { entries: ENTRIES, until: clock::now().mono.saturating_add(LONG) };
+/// Answers the question, and passes on each part as soon as it is known.
+pub fn locate_in_parts(question: &Question, mut pass_on: impl FnMut(&mut dyn FnMut(&mut Answer))) {
+    let mut lookup = Lookup { entries: ENTRIES, until: clock::now().mono.saturating_add(LONG) };
     for pattern in &question.patterns {
-        let found = look.patterns(pattern);
-        tell(&mut |answer| drop(answer.patterns.insert(pattern.clone(), found.clone())));
+        let found = lookup.patterns(pattern);
+        pass_on(&mut |answer| drop(answer.patterns.insert(pattern.clone(), found.clone())));
     }
     for folder in &question.folders {
         let found = others(folder);
-        tell(&mut |answer| drop(answer.folders.insert(folder.clone(), Some(found.clone()))));
+        pass_on(&mut |answer| drop(answer.folders.insert(folder.clone(), Some(found.clone()))));
     }
 }
 
-/// Further ways to write a folder: its real path, and both of the repository that it is a worktree of.
+/// Other paths of a folder: its real path, and both of its repository, if it is in a worktree.
 fn others(folder: &str) -> Vec<String> {
     let mut found = BTreeSet::new();
-    for path in here(folder) {
+    for path in spellings_here(folder) {
         let real = real(&path);
         for original in [&path, &real].into_iter().flat_map(|path| originals(path)) {
             found.insert(self::real(&original));
@@ -60,15 +60,15 @@ fn others(folder: &str) -> Vec<String> {
     found.filter(|other| other != folder).collect()
 }
 
-/// The ways to write a path or a pattern that this system understands.
-fn here(path: &str) -> Vec<PathBuf> {
+/// The spellings of a path or a pattern that this system accepts.
+fn spellings_here(path: &str) -> Vec<PathBuf> {
     let mut ways: BTreeSet<PathBuf> = spellings(path).into_iter().map(PathBuf::from).collect();
-    // As written it may mean something else: `..` behind a link is not the folder above its name.
+    // The original spelling may mean another folder: `..` behind a link is not the folder above its name.
     ways.insert(PathBuf::from(path));
     ways.into_iter().filter(|way| way.is_absolute()).collect()
 }
 
-/// The path with every link followed; where its end is not there, as far as it is.
+/// The path with every link followed, as far as it exists.
 pub fn real(path: &Path) -> PathBuf {
     for known in path.ancestors() {
         if let Ok(real) = fs::canonicalize(known) {
@@ -84,7 +84,7 @@ pub fn is_same(one: &Path, other: &Path) -> bool {
     matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// A folder below another one; what is not there has no links.
+/// A folder below another one; parts that do not exist have no links.
 fn below<'a>(mut folder: PathBuf, names: impl IntoIterator<Item = Component<'a>>) -> PathBuf {
     for name in names {
         match name {
@@ -96,14 +96,14 @@ fn below<'a>(mut folder: PathBuf, names: impl IntoIterator<Item = Component<'a>>
     folder
 }
 
-/// The folders of repositories that correspond to this one. A worktree may hold repositories of its own, such as
-/// submodules, so the first `.git` on the way up does not end the way.
+/// The folders of repositories that correspond to this one. A worktree may contain repositories of its own, such as
+/// submodules, so the search goes on above the first `.git`.
 fn originals(folder: &Path) -> impl Iterator<Item = PathBuf> {
     folder.ancestors().filter_map(|root| original(folder, root))
 }
 
-/// The folder of the repository that corresponds to this one, where `root` is a worktree: the worktree's `.git` is a
-/// file that names its folder in the repository's `.git`, where `commondir` leads to the repository itself.
+/// The folder of the repository that corresponds to this one, if `root` is a worktree: its `.git` is a file that names
+/// its folder in the repository's `.git`, and `commondir` there leads to the repository.
 fn original(folder: &Path, root: &Path) -> Option<PathBuf> {
     let named = read(&root.join(".git"))?;
     let named = root.join(native(named.strip_prefix("gitdir:")?.trim()));
@@ -124,9 +124,9 @@ fn original(folder: &Path, root: &Path) -> Option<PathBuf> {
     Some(below(repository, folder.strip_prefix(root).ok()?.components()))
 }
 
-/// A path that another system may have written, in the way of which something is there.
+/// A path that another system may have written, in the spelling that exists here.
 fn native(path: &str) -> PathBuf {
-    let mut ways = here(path);
+    let mut ways = spellings_here(path);
     let there = ways.iter().position(|way| way.exists()).unwrap_or_default();
     if ways.is_empty() { PathBuf::from(path) } else { ways.swap_remove(there) }
 }
@@ -140,18 +140,18 @@ fn read(path: &Path) -> Option<String> {
     Some(text)
 }
 
-/// How much may still be looked at.
-struct Look {
+/// The remaining limits of a lookup.
+struct Lookup {
     entries: usize,
     until: Duration,
 }
 
-impl Look {
-    /// Further patterns that mean the same folders: with the links in front of its wildcards followed, and for each link
-    /// that the pattern meets where that leads.
+impl Lookup {
+    /// Other patterns for the same folders: with the links before its wildcards followed, and for each link that the
+    /// pattern matches, with its target.
     fn patterns(&mut self, pattern: &str) -> Leads {
         let (mut same, mut within) = (BTreeSet::new(), BTreeSet::new());
-        for way in here(pattern) {
+        for way in spellings_here(pattern) {
             let names: Vec<Component<'_>> = way.components().collect();
             let is_plain = |name: &&Component<'_>| !name.as_os_str().to_string_lossy().contains(['*', '?']);
             let plain = names.iter().take_while(is_plain).count();
@@ -159,13 +159,13 @@ impl Look {
             let start = real(&plain.iter().collect::<PathBuf>());
             let rest: Vec<&str> = rest.iter().filter_map(|name| name.as_os_str().to_str()).collect();
             let rest: &[&str] = if rest.is_empty() { &["**"] } else { &rest };
-            // That is every folder anyway.
+            // This matches every folder anyway.
             if start.parent().is_none() && *rest == ["**"] {
                 continue;
             }
             same.extend(joined(&start, rest));
             self.links(&start, rest, DEPTH, &mut |target, names| {
-                // What leads back up would make the rule one for everything.
+                // A link to a folder above would make the rule match everything below that.
                 if !start.starts_with(target) {
                     within.extend(joined(target, names));
                 }
@@ -175,7 +175,7 @@ impl Look {
         Leads { same: same.into_iter().collect(), within: within.into_iter().collect() }
     }
 
-    /// Calls `lead` for each link that leads out of where a pattern is, with where it leads and what is left of the pattern.
+    /// Calls `lead` for each link that the pattern matches, with its target and the rest of the pattern.
     fn links(&mut self, folder: &Path, names: &[&str], depth: usize, lead: &mut dyn FnMut(&Path, &[&str])) {
         let Some((first, rest)) = names.split_first() else { return };
         let is_across = *first == "**";
@@ -209,7 +209,7 @@ impl Look {
     }
 }
 
-/// A folder, and what of a pattern is still to come in it.
+/// A folder and the rest of a pattern as one pattern.
 fn joined(folder: &Path, names: &[&str]) -> Option<String> {
     let folder = folder.to_str()?.trim_end_matches(['/', '\\']);
     Some(std::iter::once(folder).chain(names.iter().copied()).collect::<Vec<_>>().join("/"))

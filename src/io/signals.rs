@@ -9,12 +9,12 @@ use crate::error::Exit;
 /// How long the end may take after a signal. Every wait during the end is shorter.
 const LONGEST_END: Duration = Duration::from_millis(1_900);
 
-/// Ends the process in time after a signal, even if its loop is blocked: by a stopped terminal, a pipe without a reader, a
-/// disk that does not answer. Once for the whole process.
-pub fn insist() {
+/// Ends the process in time after a signal, even if its loop is blocked by a stopped terminal, a pipe without a reader,
+/// or a disk that does not answer. Once per process.
+pub fn ensure_end() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        // Without the thread the loop itself hears the signal, as long as nothing holds it up.
+        // Without the thread, the loop still handles the signal unless it is blocked.
         let _ = std::thread::Builder::new().name("end".to_owned()).stack_size(128 * 1024).spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let asked = runtime.and_then(|runtime| {
@@ -36,12 +36,12 @@ fn end_now() {
     std::process::exit(Exit::Failed.code().into());
 }
 
-/// Waits for a signal to end.
+/// Waits for a signal that ends the program.
 #[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]
     streams: [tokio::signal::unix::Signal; 2],
-    /// `None` where it is ignored, as `nohup` wants it.
+    /// `None` if it is ignored, as with `nohup`.
     #[cfg(unix)]
     hangup: Option<tokio::signal::unix::Signal>,
     #[cfg(windows)]
@@ -50,7 +50,7 @@ pub struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// Takes over SIGINT, SIGTERM and SIGHUP, the last one only if it was not ignored. Belongs inside a tokio runtime.
+    /// Handles SIGINT, SIGTERM and SIGHUP, the last one only if it was not ignored. Belongs inside a tokio runtime.
     ///
     /// # Errors
     /// The system refused.
@@ -62,7 +62,7 @@ impl Signals {
         Ok(Self { streams, hangup })
     }
 
-    /// Returns at the next one. Nothing is lost when the wait is given up.
+    /// Waits for the next signal. Cancel safe.
     pub async fn next(&mut self) {
         let [interrupt, terminate] = &mut self.streams;
         let hangup = async {
@@ -92,7 +92,7 @@ fn is_hangup_ignored() -> bool {
     ps.output().is_ok_and(|output| str::from_utf8(&output.stdout).is_ok_and(has_hangup))
 }
 
-/// Whether the set of signals, in hexadecimal, holds SIGHUP, which is the first one everywhere.
+/// Whether the set of signals, in hexadecimal, has SIGHUP, which is the first signal on all systems.
 #[cfg(unix)]
 fn has_hangup(set: &str) -> bool {
     u64::from_str_radix(set.trim(), 16).is_ok_and(|set| set & 1 == 1)
@@ -100,7 +100,7 @@ fn has_hangup(set: &str) -> bool {
 
 #[cfg(windows)]
 impl Signals {
-    /// Takes over Ctrl-C, Ctrl-Break, and the close, log-off and shutdown events of the console.
+    /// Handles Ctrl-C, Ctrl-Break, and the close, log-off and shutdown events of the console.
     ///
     /// # Errors
     /// The system refused.
@@ -108,7 +108,7 @@ impl Signals {
         Ok(Self { console: windows::Console::new()? })
     }
 
-    /// Returns at the next one. Nothing is lost when the wait is given up.
+    /// Waits for the next signal. Cancel safe.
     pub async fn next(&mut self) {
         self.console.next().await;
     }
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_of_signals() {
+    fn sighup_is_found_in_a_set_of_signals() {
         assert!(has_hangup("\t0000000000001001") && has_hangup("1"));
         assert!(!has_hangup("\t0000000000001000") && !has_hangup("") && !has_hangup("-"));
     }

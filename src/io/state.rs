@@ -1,7 +1,7 @@
-//! What the daemon keeps in its state folder besides the lock: the last known limits, and a pause.
+//! The daemon's files in the state folder besides the lock: the last known limits, and a pause.
 //!
-//! Each file is replaced whole. A file that cannot be written costs what is in it until it can be, not the daemon; one that
-//! cannot be read counts as absent.
+//! Each file is replaced as a whole. If a file cannot be written, only its content is lost until it can be; a file that
+//! cannot be read counts as missing.
 
 use std::io;
 use std::path::Path;
@@ -19,27 +19,27 @@ use crate::io::paths::StateDir;
 const LIMITS: &str = "limits.json";
 const PAUSE: &str = "pause.json";
 
-/// Larger files are not ours.
+/// Larger files are not this program's, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// What changes with every token is not written more often than this.
+/// The shortest time between two writes of the limits, which change with every token.
 pub const PACE: Duration = Duration::from_secs(30);
 
-/// What could not be written is tried again after so long.
+/// The pause before a failed write is tried again.
 pub const RETRY: Duration = Duration::from_secs(5);
 
-/// A pause as it is kept; the file is there only while there is one.
+/// A stored pause; the file exists only during one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Pause {
     paused_until: Timestamp,
 }
 
-/// The limits kept from the last run; none where the file is missing or garbled.
+/// The limits stored by the last run; none if the file is missing or damaged.
 pub fn read_limits(state: &Path) -> Vec<Snapshot> {
     read(&state.join(LIMITS)).unwrap_or_default()
 }
 
-/// Until when the last daemon was paused, which may be over.
+/// Until when the last daemon was paused; the time may have passed.
 pub fn read_pause(state: &Path) -> Option<Timestamp> {
     read::<Pause>(&state.join(PAUSE)).map(|pause| pause.paused_until)
 }
@@ -53,7 +53,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
         Ok(value) => Some(value),
         Err(error) => {
             tracing::warn!(
-                "could not read {}: {error}; hint: it is made anew, what was in it is lost",
+                "could not read {}: {error}; hint: it is replaced, and its content is lost",
                 path.display()
             );
             None
@@ -61,30 +61,30 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     }
 }
 
-/// Writes the files when they have changed; what changes with every token, seldom.
+/// Writes the files when they have changed, the limits at most every [`PACE`].
 ///
-/// What could not be written is tried again until it is, and [`Keeper::problem`] says so meanwhile.
+/// A failed write is tried again until it succeeds; [`Keeper::problem`] reports it meanwhile.
 #[derive(Debug)]
 pub struct Keeper {
     folder: StateDir,
-    /// As it is on the disk.
+    /// The pause on the disk.
     paused_until: Option<Timestamp>,
-    /// As they are on the disk.
+    /// The limits on the disk.
     limits: Vec<Snapshot>,
     limits_written_at: Option<Duration>,
-    /// What is wrong, and when to try again.
+    /// The problem, and when to try again.
     failing: Option<(String, Duration)>,
     busy: bool,
 }
 
 impl Keeper {
-    /// Keeps state in `folder`, where `limits` and `paused_until` are what is there already.
+    /// Writes state to `folder`, which has `limits` and `paused_until` already.
     pub fn new(folder: StateDir, limits: Vec<Snapshot>, paused_until: Option<Timestamp>) -> Self {
         Self { folder, paused_until, limits, limits_written_at: None, failing: None, busy: false }
     }
 
-    /// Tells how things are at `mono`. Returns when to come again if something is still to be written: because it was
-    /// only just, or because it could not be.
+    /// Takes the state at `mono` and writes it if it has changed. Returns when to call again if something is still to
+    /// be written, because of [`PACE`] or a failure.
     pub fn keep<'a>(
         &mut self,
         mono: Duration,
@@ -94,7 +94,7 @@ impl Keeper {
     ) -> Option<Duration> {
         let retry = self.failing.as_ref().map_or(Duration::ZERO, |(_, retry)| *retry);
         let is_new = !self.limits.iter().eq(limits.clone());
-        // The folder, or one that was made again, may have had no room for the record.
+        // The folder, or one that was made again, may have had no space for the lock record.
         let is_to_try = self.failing.is_some() || !instance.is_signed();
         if self.paused_until == paused_until && !is_new && !is_to_try {
             return None;
@@ -107,7 +107,7 @@ impl Keeper {
         if self.paused_until != paused_until {
             result = self.put_pause(paused_until).map(|()| self.paused_until = paused_until);
         }
-        // After a failure it is tried whether there is something new or not, so that its end is noticed.
+        // After a failure the write is tried even without changes, so that its end is noticed.
         if is_to_try || is_new && pace.is_none() {
             let limits: Vec<Snapshot> = limits.cloned().collect();
             result = result.and_then(|()| instance.sign(&self.folder)).and(self.put(LIMITS, &limits));
@@ -117,30 +117,30 @@ impl Keeper {
         } else if is_new && result.is_ok() {
             return pace;
         }
-        self.settle(mono, result);
+        self.note_result(mono, result);
         self.failing.as_ref().map(|(_, retry)| *retry)
     }
 
-    /// Writes the limits whatever was written lately.
+    /// Writes the limits without regard to [`PACE`].
     pub fn finish(&mut self, limits: Vec<Snapshot>) {
         if self.limits != limits {
             let result = self.put(LIMITS, &limits);
-            self.settle(Duration::ZERO, result);
+            self.note_result(Duration::ZERO, result);
         }
     }
 
-    /// Whether anything was written, or was to be, since the last call.
+    /// Whether a write was tried since the last call.
     pub fn was_busy(&mut self) -> bool {
         std::mem::take(&mut self.busy)
     }
 
-    /// The folder is another one: everything is to be written again.
-    pub fn begin_anew(&mut self) {
+    /// The folder was replaced: everything is to be written again.
+    pub fn start_over(&mut self) {
         (self.paused_until, self.limits, self.limits_written_at) = (None, Vec::new(), None);
         self.failing = None;
     }
 
-    /// The folder is gone, and could not be made again.
+    /// The folder was removed, and could not be made again.
     pub fn fail(&mut self, mono: Duration, problem: String) {
         if self.failing.as_ref().is_none_or(|(told, _)| *told != problem) {
             tracing::warn!("{problem}");
@@ -153,7 +153,7 @@ impl Keeper {
         &self.folder
     }
 
-    /// What keeps the state from being written, with a hint, for `status`.
+    /// Why the state cannot be written, with a hint, for `status`.
     pub fn problem(&self) -> Option<&str> {
         self.failing.as_ref().map(|(problem, _)| problem.as_str())
     }
@@ -169,24 +169,24 @@ impl Keeper {
     }
 
     fn put<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
-        // The frames of this turn of the loop are not out yet, and a busy disk takes its time.
+        // No sync: the frames of this turn of the loop are not sent yet, and a busy disk is slow.
         self.folder.folder().put(name, &serde_json::to_vec_pretty(value)?, false)
     }
 
-    /// A failure is worth one line in the log, and so is its end.
-    fn settle(&mut self, mono: Duration, result: io::Result<()>) {
+    /// Logs a failure once, and its end once.
+    fn note_result(&mut self, mono: Duration, result: io::Result<()>) {
         self.busy = true;
         match result {
             Ok(()) if self.failing.take().is_some() => {
-                tracing::info!("can write to the state folder {} again", self.folder.path().display());
+                tracing::info!("the state folder {} can be written again", self.folder.path().display());
             }
             Ok(()) => {}
-            Err(error) => self.failed(mono, &error),
+            Err(error) => self.note_failure(mono, &error),
         }
     }
 
-    /// Something could not be written.
-    fn failed(&mut self, mono: Duration, error: &io::Error) {
+    /// A write failed.
+    fn note_failure(&mut self, mono: Duration, error: &io::Error) {
         let (folder, hint) = (self.folder.path().display(), hint(error));
         self.fail(mono, format!("could not write to the state folder {folder}: {error}; hint: {hint}"));
     }
@@ -195,9 +195,9 @@ impl Keeper {
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free some space; cards go on, but limits and a pause may not survive a restart"
+            "free some space; cards continue, but limits and a pause may not survive a restart"
         }
-        _ => "make it writable; cards go on, but limits and a pause may not survive a restart",
+        _ => "make it writable; cards continue, but limits and a pause may not survive a restart",
     }
 }
 
@@ -208,7 +208,7 @@ mod tests {
     use crate::io::paths::ensure_state_dir;
 
     #[test]
-    fn a_record_without_room_is_written_later_also_where_the_folder_was_made_again() {
+    fn a_lock_record_without_space_is_written_later_also_in_a_folder_made_again() {
         let folder = tempfile::tempdir().unwrap();
         let state = ensure_state_dir(&folder.path().join("state")).unwrap();
         let in_the_way = state.join("instance.json");
@@ -220,7 +220,7 @@ mod tests {
         for begin in [0, 100] {
             assert_eq!(keep(&mut keeper, begin), Some(Duration::from_secs(begin) + RETRY));
             assert!(keeper.problem().is_some_and(|problem| problem.contains("could not write")));
-            keeper.begin_anew();
+            keeper.start_over();
         }
         std::fs::remove_dir_all(&in_the_way).unwrap();
         assert_eq!(keep(&mut keeper, 200), None);

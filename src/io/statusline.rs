@@ -1,9 +1,10 @@
-//! What Claude Code tells its statusline command, from the terminals to the daemon: one small file per session.
+//! The figures that Claude Code passes to its statusline command, on their way from the terminals to the daemon: one
+//! small file per session.
 //!
-//! Claude Code runs the command in every terminal and kills it when it has something newer to say. So a file is written
-//! whole or not at all, no two terminals write the same one, and nobody waits for a lock. Each says what its terminal
-//! heard last; what they say together is the business of [`crate::core::limits`].
-//! Read next: [`settings`], the entry in Claude Code's settings; [`crate::host::statusline`], who listens.
+//! Claude Code runs the command in every terminal and kills it when it has newer figures. So a file is written
+//! completely or not at all, no two terminals write the same one, and there is no lock to wait for. Each file has its
+//! terminal's last figures; [`crate::core::limits`] combines them.
+//! Read next: [`settings`], the entry in Claude Code's settings; [`crate::host::statusline`], the reader.
 
 pub mod cached;
 pub mod settings;
@@ -31,7 +32,7 @@ use crate::io::real_path::real;
 
 pub use crate::core::source::claude::statusline::Statusline;
 
-/// Whose command it is: no other agent has one.
+/// The agent of the command: no other one has it.
 pub const AGENT: Agent = Agent::CLAUDE;
 
 /// Its home folders.
@@ -42,19 +43,19 @@ pub fn homes(sources: &Sources, environment: &Environment) -> Vec<PathBuf> {
 /// The folder in the state folder.
 pub(crate) const FOLDER: &str = "statusline";
 
-/// What stood in Claude Code's settings before, in the state folder.
+/// The file in the state folder with the replaced entries of Claude Code's settings.
 const REPLACED: &str = "statusline.json";
 
-/// No window is longer than a week, so older files say nothing.
-const KEPT_FOR: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+/// How long files are kept: no window is longer than a week.
+const MOST_AGE: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
-/// Larger files are not ours.
+/// Larger files are not this program's, in bytes.
 const LARGEST: u64 = 64 * 1024;
 
-/// What one terminal said last.
+/// The last figures of one terminal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Kept {
-    /// When it said this first, where a family of limits does not say so itself.
+struct TerminalFigures {
+    /// When they were first seen, for families of limits without a time of their own.
     observed_at: Timestamp,
     session: String,
     /// Claude Code's home folder, as the terminal spelled it.
@@ -65,36 +66,36 @@ struct Kept {
     context_window: Option<u64>,
 }
 
-/// The entries in Claude Code's settings that this program took the place of, by home folder.
+/// The entries in Claude Code's settings that this program replaced, by home folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replaced {
     homes: BTreeMap<String, Option<String>>,
 }
 
-/// Where the files of the terminals are.
+/// The folder of the terminals' files.
 pub fn folder(state: &Path) -> PathBuf {
     state.join(FOLDER)
 }
 
-/// The home folder of the session that called: its transcript is in it.
+/// The home folder of the calling session: its transcript is in it.
 pub fn home_of(line: &Statusline) -> Option<PathBuf> {
     let transcript = Path::new(line.transcript_path.as_deref()?);
     let projects = transcript.ancestors().find(|folder| folder.ends_with("projects"))?;
     projects.parent().map(Path::to_owned)
 }
 
-/// Keeps the limits and the context window of one call, if they are not what its terminal told before.
+/// Stores the limits and the context window of one call, if they differ from its terminal's last ones.
 ///
 /// # Errors
-/// Whatever the system says; what was kept before is then untouched.
-pub fn keep(state: &StateDir, line: &Statusline) -> io::Result<()> {
+/// The system's error; the stored file is then unchanged.
+pub fn store(state: &StateDir, line: &Statusline) -> io::Result<()> {
     if line.limits.is_empty() && line.context_window.is_none() {
         return Ok(());
     }
     let name = format!("{}.json", line.session_id);
     let others = folder(state.path());
     let known = read_file(&others.join(&name));
-    let mut kept = Kept {
+    let mut figures = TerminalFigures {
         observed_at: line.captured_at,
         session: line.session_id.clone(),
         home: home_of(line).map(|home| home.to_string_lossy().into_owned()),
@@ -102,37 +103,37 @@ pub fn keep(state: &StateDir, line: &Statusline) -> io::Result<()> {
         context_window: line.context_window,
     };
     if known.as_ref().is_none_or(|known| known.limits.is_empty()) {
-        kept.begin(&others);
+        figures.start_from_other(&others);
     }
     if let Some(known) = &known {
-        kept.follow(known);
+        figures.merge(known);
     }
-    if known.as_ref() == Some(&kept) {
+    if known.as_ref() == Some(&figures) {
         return Ok(());
     }
     let folder = make(state)?;
     if known.is_none() {
         prune(&folder, line.captured_at.into());
     }
-    folder.put(&name, &serde_json::to_vec(&kept)?, true)
+    folder.put(&name, &serde_json::to_vec(&figures)?, true)
 }
 
-/// Makes the folder for its owner alone.
+/// Creates the folder for its owner alone.
 ///
 /// # Errors
-/// Whatever the system says.
+/// The system's error.
 pub fn make(state: &StateDir) -> io::Result<Folder> {
     state.folder().subfolder(FOLDER)
 }
 
-/// Everything that terminals of `homes` have said and that may still be true, in the order of the sessions' ids.
+/// The stored figures of terminals of `homes` that may still be true, in the order of the sessions' ids.
 pub fn read(state: &Path, homes: &[Home], now: Now) -> Vec<SourceEvent> {
     let homes = RealHomes::of(homes);
-    let kept = paths(&folder(state)).into_iter().filter_map(|path| read_file(&path));
-    kept.flat_map(|kept| kept.events(&homes, now)).collect()
+    let figures = paths(&folder(state)).into_iter().filter_map(|path| read_file(&path));
+    figures.flat_map(|figures| figures.events(&homes, now)).collect()
 }
 
-/// What terminals have left in the folder, in the order of the sessions' ids.
+/// The terminals' files in the folder, in the order of the sessions' ids.
 fn paths(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.flatten().map(|entry| entry.path());
@@ -142,7 +143,7 @@ fn paths(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Whether two terminals say the same of every limit.
+/// Whether two terminals have the same limits.
 fn is_same(one: &[LimitsFact], other: &[LimitsFact]) -> bool {
     let windows = |limits: &LimitsFact| -> Vec<Window> {
         limits.windows.iter().map(|window| Window { learnt_at: None, ..window.clone() }).collect()
@@ -151,42 +152,42 @@ fn is_same(one: &[LimitsFact], other: &[LimitsFact]) -> bool {
     one.iter().map(of).eq(other.iter().map(of))
 }
 
-/// What was replaced in Claude Code's settings; nothing where the file is missing or garbled.
+/// The replaced entries; none if the file is missing or damaged.
 pub fn read_replaced(state: &Path) -> Replaced {
     let bytes = files::read(&state.join(REPLACED), LARGEST).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
-/// Keeps what was replaced.
+/// Stores the replaced entries.
 ///
 /// # Errors
-/// Whatever the system says.
+/// The system's error.
 pub fn write_replaced(state: &StateDir, replaced: &Replaced) -> io::Result<()> {
     state.folder().put(REPLACED, &serde_json::to_vec_pretty(replaced)?, true)
 }
 
 impl Replaced {
-    /// What stood in the settings of `home`: `None` when nothing is known of it, `Some(None)` when nothing stood there.
+    /// The replaced entry of `home`: `None` if the home is unknown, `Some(None)` if there was no entry.
     pub fn of(&self, home: &Path) -> Option<Option<&str>> {
         let real = real(home);
         let known = self.homes.iter().find(|(known, _)| self::real(Path::new(known)) == real);
         known.map(|(_, entry)| entry.as_deref())
     }
 
-    /// Notes what stood in the settings of `home`, as JSON.
+    /// Notes the replaced entry of `home`, as JSON.
     pub fn note(&mut self, home: &Path, entry: Option<String>) {
         self.forget(home);
         self.homes.insert(home.to_string_lossy().into_owned(), entry);
     }
 
-    /// Drops what is known of `home`, and says whether that was anything.
+    /// Removes the entry of `home`; returns whether there was one.
     pub fn forget(&mut self, home: &Path) -> bool {
         let (before, real) = (self.homes.len(), real(home));
         self.homes.retain(|known, _| self::real(Path::new(known)) != real);
         self.homes.len() < before
     }
 
-    /// The command that ran before ours in `home`; where the home is not known, that of the only one.
+    /// The replaced command of `home`; for an unknown home that of the only one.
     pub fn command(&self, home: Option<&Path>) -> Option<String> {
         let entry = match home.and_then(|home| self.of(home)) {
             Some(entry) => entry,
@@ -197,12 +198,14 @@ impl Replaced {
     }
 }
 
-impl Kept {
-    /// What is absent takes nothing away. Saying the same again is no news: the first time is when it was observed.
-    fn follow(&mut self, known: &Self) {
+impl TerminalFigures {
+    /// Merges with the last figures: a missing window does not clear a known one, and repeated figures keep the time at
+    /// which they were first seen.
+    fn merge(&mut self, known: &Self) {
         self.context_window = self.context_window.or(known.context_window);
-        let of =
-            |kept: &Self, limits: &LimitsFact| limits.clone().word(AGENT, &"".into(), kept.observed_at, None);
+        let of = |figures: &Self, limits: &LimitsFact| {
+            limits.clone().word(AGENT, &"".into(), figures.observed_at, None)
+        };
         let mut limits = known.limits.clone();
         for said in &self.limits {
             let Some(before) = limits.iter_mut().find(|known| known.family == said.family) else {
@@ -219,12 +222,13 @@ impl Kept {
         self.limits = limits;
     }
 
-    /// A terminal that goes on with another session, as after `/clear`, tells at first what it heard in the one before.
-    fn begin(&mut self, folder: &Path) {
-        let says_the_same = |known: &Self| known.home == self.home && is_same(&known.limits, &self.limits);
+    /// A terminal that continues with another session, as after `/clear`, at first repeats the figures of the one
+    /// before.
+    fn start_from_other(&mut self, folder: &Path) {
+        let is_same_terminal = |known: &Self| known.home == self.home && is_same(&known.limits, &self.limits);
         let others = paths(folder).into_iter().filter_map(|path| read_file(&path));
         if !self.limits.is_empty()
-            && let Some(first) = others.filter(says_the_same).map(|known| known.observed_at).min()
+            && let Some(first) = others.filter(is_same_terminal).map(|known| known.observed_at).min()
         {
             self.observed_at = self.observed_at.min(first);
         }
@@ -244,7 +248,7 @@ impl Kept {
     }
 }
 
-/// Claude Code's homes by where they really are.
+/// Claude Code's homes by their real paths.
 struct RealHomes(Vec<(PathBuf, Arc<str>)>);
 
 impl RealHomes {
@@ -253,7 +257,7 @@ impl RealHomes {
         Self(own.map(|home| (real(&home.path), Arc::clone(&home.label))).collect())
     }
 
-    /// What sessions call a home. A terminal that did not say whose it is belongs to the first one.
+    /// The label of a home. A terminal without a home belongs to the first one.
     fn label(&self, home: Option<&str>) -> Option<Arc<str>> {
         let wanted = home.map(|home| real(Path::new(home)));
         let is_it = |(path, _): &&(PathBuf, Arc<str>)| wanted.as_ref().is_none_or(|wanted| wanted == path);
@@ -261,19 +265,19 @@ impl RealHomes {
     }
 }
 
-fn read_file(path: &Path) -> Option<Kept> {
+fn read_file(path: &Path) -> Option<TerminalFigures> {
     serde_json::from_slice(&files::read(path, LARGEST).ok()?).ok()
 }
 
-/// Removes what sessions of long ago left behind.
+/// Removes files of old sessions.
 fn prune(folder: &Folder, now: SystemTime) {
     let names = folder.names().into_iter();
     for name in names {
         let metadata = folder.file(&name, Use::Read).and_then(|file| file.metadata()).ok();
         let modified = metadata.and_then(|metadata| metadata.modified().ok());
         let age = modified.and_then(|modified| now.duration_since(modified).ok());
-        if age.is_some_and(|age| age > KEPT_FOR) {
-            // Another terminal may have been faster.
+        if age.is_some_and(|age| age > MOST_AGE) {
+            // Another terminal may have removed it.
             let _ = folder.remove_file(&name);
         }
     }

@@ -1,7 +1,6 @@
-//! A session file's bytes, also of one that Codex compressed: with a feature of its switched on, files that are a week
-//! old become `.jsonl.zst`.
+//! Reads a session file, also a compressed one: Codex can compress files that are a week old to `.jsonl.zst`.
 //!
-//! Whether a file is compressed is told by its first bytes, not by its name. No more of it than a chunk is held.
+//! The first bytes show whether a file is compressed, not its name. No more than a chunk of it is in memory.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -11,16 +10,16 @@ use ruzstd::decoding::StreamingDecoder;
 
 use crate::io::files;
 
-/// How a Zstandard frame begins.
+/// The first bytes of a Zstandard frame.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// What is larger than so many times its compressed size was made to be large.
-const MOST_TIMES: u64 = 1000;
+/// A file that unpacks to more than this many times its size was made to fill the disk or memory.
+const MOST_RATIO: u64 = 1000;
 
-/// So much may come of any file.
-const ANYHOW: u64 = 256 << 20;
+/// The size, in bytes, that any file may unpack to.
+const ALWAYS_ALLOWED: u64 = 256 << 20;
 
-/// An open file, read as what was written into it.
+/// An open file, read as its uncompressed content.
 pub struct Unpacked {
     file: File,
     packed: Option<Packed>,
@@ -28,7 +27,7 @@ pub struct Unpacked {
 
 struct Packed {
     decoder: StreamingDecoder<BufReader<File>, ruzstd::decoding::FrameDecoder>,
-    /// How many bytes have come of it.
+    /// How many bytes have been read.
     at: u64,
     most: u64,
 }
@@ -43,12 +42,12 @@ impl Unpacked {
     /// Opens a file.
     ///
     /// # Errors
-    /// The system's, or that it is compressed and damaged.
+    /// The system's error, or the file is compressed and damaged.
     pub fn open(path: &Path) -> io::Result<Self> {
         Self::new(files::open(path)?)
     }
 
-    /// Takes a file that was just opened.
+    /// Reads a file that was just opened.
     ///
     /// # Errors
     /// As for [`Self::open`].
@@ -60,12 +59,12 @@ impl Unpacked {
         Ok(Self { file, packed })
     }
 
-    /// Whether the file is compressed, so that its size says nothing.
+    /// Whether the file is compressed, so that its size does not count.
     pub fn is_packed(&self) -> bool {
         self.packed.is_some()
     }
 
-    /// Goes to a byte of what was written; from the start again where a compressed file was read further.
+    /// Moves to a byte of the content; reads a compressed file from the start again if it was read further.
     ///
     /// # Errors
     /// As for reading.
@@ -85,7 +84,7 @@ impl Packed {
     fn new(file: &File) -> io::Result<Self> {
         let mut file = file.try_clone()?;
         file.rewind()?;
-        let most = file.metadata()?.len().saturating_mul(MOST_TIMES).saturating_add(ANYHOW);
+        let most = file.metadata()?.len().saturating_mul(MOST_RATIO).saturating_add(ALWAYS_ALLOWED);
         let decoder = StreamingDecoder::new(BufReader::new(file)).map_err(|_| damaged())?;
         Ok(Self { decoder, at: 0, most })
     }
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn any_byte_can_be_gone_to() {
+    fn every_position_can_be_reached() {
         let mut file = opened(&frame(2));
         assert!(file.is_packed());
         for (at, left) in [(0, 262_144), (262_140, 4), (10, 262_134), (262_144, 0)] {
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_made_to_be_huge_is_not_read_to_its_end() {
+    fn a_file_that_unpacks_to_too_much_is_refused() {
         let blocks = 20_000;
         let error = io::copy(&mut opened(&frame(blocks)), &mut io::sink()).unwrap_err();
         assert!(error.to_string().contains("more than a session file holds"), "{error}");

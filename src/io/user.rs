@@ -1,16 +1,16 @@
-//! Whose the other end of a connection, a file or a folder is: only what is this user's own is trusted.
+//! Checks the user of a connection's other end, of a file or of a folder: only this user's are trusted.
 //!
-//! Not even root's counts as own: what listens with root's rights may hand on to anybody what it is told. Only looks;
-//! what is refused is up to the caller.
-//! Read next: [`crate::io::folder`], which keeps to it for the state folder.
+//! Root is not trusted either: a process with root's rights may pass on data to any user. This only checks; the caller
+//! decides what to do.
+//! Read next: [`crate::io::folder`], which uses it for the state folder.
 
 use std::io;
 
-/// What the system tells of a file or a folder on the way to a program or to the state.
+/// The owner and the permissions of a file or folder.
 #[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// Who owns it.
+pub struct Permissions {
+    /// The owner.
     pub user: u32,
     /// Its group.
     pub group: u32,
@@ -18,16 +18,16 @@ pub struct Standing {
     pub mode: u32,
 }
 
-/// Whether what is at the other end is this user's, by what the system says of both.
+/// Checks that the other end is this user's, by the system's report on both.
 ///
 /// # Errors
-/// It is another user's, or the system does not tell.
-pub fn same<T: PartialEq>(there: Option<&T>, own: Option<&T>) -> io::Result<()> {
+/// It is another user's, or the system does not report it.
+pub fn same<T: PartialEq>(other: Option<&T>, own: Option<&T>) -> io::Result<()> {
     let refused = |why| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-    match (there, own) {
-        (Some(there), Some(own)) if there == own => Ok(()),
+    match (other, own) {
+        (Some(other), Some(own)) if other == own => Ok(()),
         (Some(_), Some(_)) => refused("another user listens there"),
-        _ => refused("the system does not tell which user listens there"),
+        _ => refused("the system does not report which user listens there"),
     }
 }
 
@@ -42,7 +42,7 @@ mod unix {
     use std::os::unix::fs::MetadataExt as _;
     use std::path::{Path, PathBuf};
 
-    use super::{Standing, same};
+    use super::{Permissions, same};
 
     /// This user.
     pub fn own() -> u32 {
@@ -54,16 +54,17 @@ mod unix {
         rustix::process::getegid().as_raw()
     }
 
-    /// Asks the system, not the path: a path may lead elsewhere by now, and a folder of this user's may hold a link.
+    /// Checks the peer's user with the system, not by the path: a path may lead elsewhere by now, and a folder of this
+    /// user may have a link.
     ///
     /// # Errors
-    /// The process that listens is another user's.
+    /// The listening process is another user's.
     pub fn check_peer(stream: &tokio::net::UnixStream) -> io::Result<()> {
         same(stream.peer_cred().ok().map(|peer| peer.uid()).as_ref(), Some(&own()))
     }
 
-    /// What others may write to of a file and the folders above it, as they are named and where they really are; they could
-    /// put another file in its place.
+    /// The first of a file and the folders above it, by their names and by their real paths, that other users may write
+    /// to: they could replace the file.
     pub fn exposed(file: &Path) -> Option<PathBuf> {
         let real = std::fs::canonicalize(file).ok();
         let ways = [Some(file), real.as_deref()].into_iter().flatten();
@@ -71,25 +72,26 @@ mod unix {
     }
 
     fn is_exposed(place: &Path) -> bool {
-        std::fs::symlink_metadata(place).is_ok_and(|there| {
+        std::fs::symlink_metadata(place).is_ok_and(|metadata| {
             // The mode of a link is always open and means nothing; its owner can replace it.
-            let mode = if there.is_symlink() { 0 } else { there.mode() };
-            let there = Standing { user: there.uid(), group: there.gid(), mode };
-            others_may_write(there, own(), group())
+            let mode = if metadata.is_symlink() { 0 } else { metadata.mode() };
+            let permissions = Permissions { user: metadata.uid(), group: metadata.gid(), mode };
+            others_may_write(permissions, own(), group())
         })
     }
 
-    /// Whether users beside `user` (and root, who may do anything) can write to it.
+    /// Whether users besides `user` and root can write to it.
     ///
-    /// A group that is the user's own, as many systems give to each, is no other user. In a folder with the sticky bit
-    /// everybody can make files, but replace only what is his.
-    pub fn others_may_write(there: Standing, user: u32, group: u32) -> bool {
+    /// The user's own group, which many systems create for each user, does not count. In a folder with the sticky bit
+    /// every user can create files, but replace only own ones.
+    pub fn others_may_write(permissions: Permissions, user: u32, group: u32) -> bool {
         const ROOT: u32 = 0;
         const STICKY_FOLDER: u32 = 0o041_000;
-        let by_owner = there.user != user && there.user != ROOT;
-        let by_group = there.mode & 0o020 != 0 && there.group != group && there.group != ROOT;
-        let by_all = there.mode & 0o002 != 0;
-        by_owner || ((by_group || by_all) && there.mode & STICKY_FOLDER != STICKY_FOLDER)
+        let by_owner = permissions.user != user && permissions.user != ROOT;
+        let by_group =
+            permissions.mode & 0o020 != 0 && permissions.group != group && permissions.group != ROOT;
+        let by_all = permissions.mode & 0o002 != 0;
+        by_owner || ((by_group || by_all) && permissions.mode & STICKY_FOLDER != STICKY_FOLDER)
     }
 }
 
@@ -103,15 +105,15 @@ mod windows {
     use super::same;
     use crate::io::process::look;
 
-    /// Asks the system which process serves the pipe, and whose that process is.
+    /// Checks the user of the process that serves the pipe with the system.
     ///
     /// # Errors
-    /// It is another user's, or one that this user may not look at, such as an administrator's.
+    /// It is another user's, or the system does not allow to check it, as for an administrator's.
     pub fn check_server(pipe: &impl AsHandle) -> io::Result<()> {
         let stream: PipeStream<Bytes, Bytes> =
             pipe.as_handle().try_clone_to_owned()?.try_into().map_err(io::Error::from)?;
         let server = stream.server_process_id();
-        // Closed as the plain handle that it is: the stream's own way is to wait until all is read.
+        // Closed as a plain handle: the stream's own way waits until everything is read.
         let _closed: Result<OwnedHandle, _> = stream.try_into();
         let user = |process| look(process).and_then(|process| process.sid);
         same(user(server?).as_ref(), user(std::process::id()).as_ref())
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn only_the_same_user_is_trusted() {
         same(Some(&1000), Some(&1000)).unwrap();
-        for (there, own) in [
+        for (other, own) in [
             (Some(1001), Some(1000)),
             (Some(0), Some(1000)),
             (Some(1000), Some(0)),
@@ -133,14 +135,14 @@ mod tests {
             (Some(1000), None),
             (None, None),
         ] {
-            let refused = same(there.as_ref(), own.as_ref()).unwrap_err();
-            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{there:?} {own:?}");
+            let refused = same(other.as_ref(), own.as_ref()).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{other:?} {own:?}");
         }
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_folder_that_others_may_write_to_exposes_what_is_in_it() {
+    fn a_folder_that_others_may_write_to_exposes_its_files() {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
         let folder = tempfile::tempdir().unwrap();
         let (bin, link) = (folder.path().join("bin"), folder.path().join("link"));
@@ -164,10 +166,10 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn who_may_write_besides_the_user() {
+    fn other_users_may_write_by_owner_group_and_sticky_bit() {
         let check = |user, group, mode, expected| {
-            let there = Standing { user, group, mode };
-            assert_eq!(others_may_write(there, 1000, 1000), expected, "{there:?}");
+            let permissions = Permissions { user, group, mode };
+            assert_eq!(others_may_write(permissions, 1000, 1000), expected, "{permissions:?}");
         };
         check(1000, 1000, 0o100_755, false);
         check(1000, 1000, 0o100_775, false);

@@ -282,15 +282,15 @@ fn a_rescan_finds_sockets_that_no_watcher_reported() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
     let mut watch = Watch::new(places(&[&run, &open]), Clients::All);
     watch.watcher.set_any_link_up(true);
-    watch.watcher.glance(false);
+    watch.watcher.check_unwatched(false);
     let second = socket(open.join("discord-ipc-1"));
-    watch.watcher.glance(true);
+    watch.watcher.check_unwatched(true);
     watch.expect(&is_found(&second, "Discord"));
     fs::remove_file(&second).unwrap();
     socket(&second);
-    watch.watcher.glance(true);
+    watch.watcher.check_unwatched(true);
     watch.expect(&renewed(&second));
     fs::remove_file(&second).unwrap();
-    watch.watcher.glance(true);
+    watch.watcher.check_unwatched(true);
     watch.expect(&gone(&second));
 }

@@ -29,7 +29,7 @@ impl Daemon<'_> {
             Ok(true) => {
                 tracing::warn!("the lock in the state folder {folder} was removed; it is made again");
                 self.requests.listen(self.instance);
-                self.keeper.begin_anew();
+                self.keeper.start_over();
                 self.host.inputs.look_again();
                 self.keep();
             }

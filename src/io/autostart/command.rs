@@ -1,11 +1,11 @@
-//! The command that a login entry starts: which path of this program to write down, and with which arguments.
+//! The command of a login entry: the path of this program to write down, and its arguments.
 
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::Failure;
 use crate::io::real_path::is_same;
 
-/// A program and its arguments, not yet in any system's form.
+/// A program and its arguments, before they get a system's form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginCommand {
     /// The program's absolute path.
@@ -15,15 +15,16 @@ pub struct LoginCommand {
 }
 
 impl LoginCommand {
-    /// `program run`, with `--config` if there is one; `agent-presencew.exe` beside the program takes its place.
+    /// `program run`, with `--config` if there is one; if `agent-presencew.exe` is beside the program, that is used
+    /// instead.
     ///
     /// # Errors
-    /// A path that no system's entry can hold: not Unicode, or with control characters.
+    /// A path that no entry can hold: not Unicode, or with control characters.
     pub fn new(program: &Path, config: Option<&Path>) -> Result<Self, Failure> {
         let launcher = program.with_file_name("agent-presencew.exe");
         let launcher = (program.extension().is_some_and(|end| end == "exe") && launcher.is_file())
             .then_some(launcher.as_path());
-        // The launcher brings `run` itself.
+        // The launcher adds `run` itself.
         let mut arguments: Vec<String> = launcher.is_none().then(|| "run".to_owned()).into_iter().collect();
         if let Some(config) = config {
             arguments.extend(["--config".to_owned(), text(config)?]);
@@ -38,7 +39,7 @@ impl LoginCommand {
 }
 
 impl std::fmt::Display for LoginCommand {
-    /// For people: words with blanks in quotes, nothing escaped.
+    /// For people: words with spaces in quotes, nothing escaped.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (index, word) in self.words().enumerate() {
             let space = if index == 0 { "" } else { " " };
@@ -60,8 +61,8 @@ fn text(path: &Path) -> Result<String, Failure> {
     })
 }
 
-/// The path to write down for the program at `own`, which was called as `called`: the path it was called by, if
-/// that is a link to it. An update replaces what a package manager's link points to, and leaves the link.
+/// The path to write down for the program at `own`, which was called as `called`: the called path, if it is a link to
+/// the program. An update changes the target of a package manager's link and keeps the link.
 pub fn stable_path(own: &Path, called: Option<&Path>, search: &[PathBuf]) -> PathBuf {
     let Some(called) = called else { return own.to_owned() };
     let is_name = called.components().count() == 1 && called.file_name().is_some();
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn has_run_and_the_settings_file() {
+    fn the_command_has_run_and_the_settings_file() {
         let command =
             LoginCommand::new(Path::new("/a b/agent-presence"), Some(Path::new("/c/d.toml"))).unwrap();
         assert_eq!(
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_launcher_takes_the_programs_place() {
+    fn the_launcher_replaces_the_program() {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("agent-presence.exe");
         let alone = LoginCommand::new(&program, None).unwrap();
@@ -110,7 +111,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_to_the_program_is_more_stable() {
+    fn a_link_to_the_program_is_preferred() {
         let folder = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(folder.path()).unwrap();
         let (cellar, bin) = (root.join("cellar/1.0"), root.join("bin"));

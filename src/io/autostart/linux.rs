@@ -1,7 +1,7 @@
-//! Linux: a unit of the user's own systemd where there is one, else a desktop autostart entry.
+//! Linux: a unit of the user's systemd if there is one, else a desktop autostart entry.
 //!
-//! Whether an entry takes effect is read from the files, as systemd and the desktops do; only changing something
-//! asks `systemctl`. A unit that a package brought counts like ours.
+//! Whether an entry takes effect is read from the files, as systemd and the desktops do; only changes call `systemctl`.
+//! A unit that a package installed counts like one of this program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::error::Failure;
 const UNIT: &str = "agent-presence.service";
 const UNMASK: &str = "switch it on with `systemctl --user unmask agent-presence.service`";
 
-/// The entry as it is.
+/// The present entry.
 pub fn registered(login: &Login, machine: &dyn Machine) -> Registration {
     let (unit, entry) = (unit_path(login), entry_path(login));
     let links = links(login);
@@ -47,7 +47,7 @@ pub fn registered(login: &Login, machine: &dyn Machine) -> Registration {
     Registration { state: super::LoginState::Differs, hint: Some(hint), ..by_unit }
 }
 
-/// What `enable` would write.
+/// The entry that `enable` would write.
 ///
 /// # Errors
 /// Login cannot start a program at this path.
@@ -69,10 +69,10 @@ pub fn planned(login: &Login, machine: &dyn Machine) -> Result<Plan, Failure> {
     Ok(Plan { kind: Kind::DesktopEntry, place: shown(&entry), text, removed })
 }
 
-/// Writes the entry that was planned, and starts the daemon.
+/// Writes the planned entry, and starts the daemon.
 ///
 /// # Errors
-/// What could not be written or started, or that the unit is masked.
+/// The entry could not be written or the daemon not started, or the unit is masked.
 pub fn enable(login: &Login, machine: &dyn Machine, plan: &Plan, start: bool) -> Result<Enabled, Failure> {
     let unit = unit_path(login);
     if plan.kind == Kind::DesktopEntry {
@@ -92,7 +92,7 @@ pub fn enable(login: &Login, machine: &dyn Machine, plan: &Plan, start: bool) ->
     systemctl(machine, &["daemon-reload"]).map_err(failed)?;
     systemctl(machine, &["enable", UNIT]).map_err(failed)?;
     if start {
-        // What runs by another text is started anew.
+        // A daemon of a unit with another text is restarted.
         let verb = if changed { "restart" } else { "start" };
         systemctl(machine, &[verb, UNIT]).map_err(|cause| {
             super::not_started(&cause).hint(format!("see why with `systemctl --user status {UNIT}`"))
@@ -104,7 +104,7 @@ pub fn enable(login: &Login, machine: &dyn Machine, plan: &Plan, start: bool) ->
 /// Removes entries of both kinds.
 ///
 /// # Errors
-/// What could not be removed.
+/// An entry could not be removed.
 pub fn disable(login: &Login, machine: &dyn Machine) -> Result<bool, Failure> {
     let mut there = super::remove(&entry_path(login))?;
     let unit = unit_path(login);
@@ -115,7 +115,7 @@ pub fn disable(login: &Login, machine: &dyn Machine) -> Result<bool, Failure> {
     there |= !links(login).is_empty();
     let has_manager = has_user_manager(login, machine);
     if has_manager {
-        // What it leaves behind is removed below, which is all that counts at the next login.
+        // Links that it leaves are removed below; only the files count at the next login.
         let _ = systemctl(machine, &["disable", UNIT]);
     }
     remove_all(&links(login))?;
@@ -140,7 +140,7 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// The links that make the user's systemd start the unit, whatever target it is wanted by.
+/// The links through which any target of the user's systemd starts the unit.
 fn links(login: &Login) -> Vec<PathBuf> {
     let folders = fs::read_dir(login.folders.config.join("systemd/user")).into_iter().flatten().flatten();
     let wanting = folders.filter(|folder| folder.file_name().to_string_lossy().ends_with(".target.wants"));
@@ -150,24 +150,25 @@ fn links(login: &Login) -> Vec<PathBuf> {
     links
 }
 
-/// Whether there is anything by this name, even a link that leads nowhere.
+/// Whether the path exists, also as a link to nothing.
 fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// `systemctl mask` makes a link to the null device, and systemd takes an empty file the same way.
+/// Whether the unit is masked: `systemctl mask` makes a link to the null device, and systemd treats an empty file in
+/// the same way.
 fn is_masked(unit: &Path) -> bool {
     fs::read_link(unit).is_ok_and(|target| target == Path::new("/dev/null"))
         || fs::metadata(unit).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
 }
 
-/// Whether this user has a systemd that answers.
+/// Whether this user has a running systemd.
 fn has_user_manager(login: &Login, machine: &dyn Machine) -> bool {
     login.runtime.as_ref().is_some_and(|runtime| runtime.join("systemd").is_dir())
         && systemctl(machine, &["show", "--property=Version"]).is_ok()
 }
 
-/// Runs `systemctl --user`; an error is its last word.
+/// Runs `systemctl --user`; the error is the first line of its standard error.
 fn systemctl(machine: &dyn Machine, arguments: &[&str]) -> Result<(), String> {
     let arguments: Vec<&str> = std::iter::once("--user").chain(arguments.iter().copied()).collect();
     match machine.run("systemctl", &arguments) {

@@ -1,6 +1,6 @@
-//! What is asked of the machine, besides files: service managers, the registry, starting the daemon.
+//! The system calls of launch at login other than files: service managers, the registry, starting the daemon.
 //!
-//! Behind a trait, so that tests record what would have been asked.
+//! They are behind a trait, so that tests can record them.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::LoginCommand;
 use crate::io::instance::{Holding, LockRecord, held_by_another};
 
-/// How a program that was run ended.
+/// The result of a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunResult {
-    /// Whether it says that it succeeded.
+    /// Whether it exited with success.
     pub success: bool,
     /// Its standard output.
     pub output: String,
@@ -21,57 +21,57 @@ pub struct RunResult {
     pub error: String,
 }
 
-/// The machine, or a test's idea of one.
+/// The machine, or a test's replacement.
 pub trait Machine {
     /// Runs a program to its end.
     ///
     /// # Errors
-    /// It cannot be started, or does not end.
+    /// It cannot be started, or does not end in time.
     fn run(&self, program: &str, arguments: &[&str]) -> io::Result<RunResult>;
 
     /// Whether a daemon is running.
     fn is_running(&self) -> bool;
 
-    /// Starts the daemon, on its own from then on.
+    /// Starts the daemon, detached from this process.
     ///
     /// # Errors
     /// It cannot be started, or ends at once with a failure.
     fn start(&self, command: &LoginCommand) -> io::Result<()>;
 
-    /// Waits a moment for a service manager that has not finished yet.
+    /// Waits a moment for a service manager that has not finished.
     fn pause(&self);
 
     /// A value of the type `REG_SZ` or `REG_EXPAND_SZ` in a key of the current user; `None` when there is none.
     ///
     /// # Errors
-    /// The registry says so, or there is none.
+    /// The registry refused, or there is no registry.
     fn registry_text(&self, key: &str, name: &str) -> io::Result<Option<String>>;
 
     /// The bytes of a value of any type in a key of the current user; `None` when there is none.
     ///
     /// # Errors
-    /// The registry says so, or there is none.
+    /// The registry refused, or there is no registry.
     fn registry_bytes(&self, key: &str, name: &str) -> io::Result<Option<Vec<u8>>>;
 
     /// Sets a value of the type `REG_SZ` in a key of the current user; `None` removes it.
     ///
     /// # Errors
-    /// The registry says so, or there is none.
+    /// The registry refused, or there is no registry.
     fn set_registry_text(&self, key: &str, name: &str, text: Option<&str>) -> io::Result<()>;
 }
 
-/// The machine that this runs on.
+/// The real machine.
 #[derive(Debug)]
 pub struct ThisMachine {
-    /// Where a daemon that is started here stands, so that it holds no other folder.
+    /// The working folder of a daemon that is started here, so that it keeps no other folder busy.
     pub home: PathBuf,
     /// The daemon's state folder.
     pub state: PathBuf,
 }
 
-/// A service manager that has not answered by then will not: longer than any of their own deadlines for us.
+/// The time for a service manager's answer: longer than its own deadlines.
 const ANSWER: Waits = Waits { step: Duration::from_millis(5), steps: 12_000 };
-/// A daemon has taken its lock or failed long before.
+/// The time for a daemon's start: it has taken its lock or failed long before.
 const STARTED: Waits = Waits { step: Duration::from_millis(20), steps: 150 };
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -88,7 +88,7 @@ impl Machine for ThisMachine {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        // Their few lines fit into the pipes, so nothing has to be read before the end.
+        // The few lines of output fit into the pipes, so they are read after the end.
         for _ in 0..ANSWER.steps {
             if let Some(status) = child.try_wait()? {
                 let success = status.success();
@@ -120,7 +120,7 @@ impl Machine for ThisMachine {
                 Some(status) if !status.success() => {
                     return Err(io::Error::other(format!("it ended at once ({status})")));
                 }
-                // The launcher on Windows ends before the daemon is there; so does a daemon that found a later one.
+                // The launcher on Windows ends before the daemon has started; so does a daemon that found a later one.
                 Some(_) if self.is_running() => return Ok(()),
                 None if holds_the_lock(child.id(), &self.state) => return Ok(()),
                 _ => std::thread::sleep(STARTED.step),
@@ -128,7 +128,7 @@ impl Machine for ThisMachine {
         }
         match child.try_wait()? {
             Some(status) => Err(io::Error::other(format!("it ended at once ({status})"))),
-            // A slow machine: it is still at work.
+            // A slow machine: the daemon is still starting.
             None => Ok(()),
         }
     }
@@ -152,7 +152,7 @@ impl Machine for ThisMachine {
 
 fn text_of(pipe: Option<impl Read>) -> String {
     let mut bytes = Vec::new();
-    // What cannot be read is missing from a message, no more.
+    // Text that cannot be read is only missing from a message.
     let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).trim().to_owned()
 }
@@ -161,13 +161,13 @@ fn holds_the_lock(pid: u32, state: &Path) -> bool {
     LockRecord::read(state).is_some_and(|record| record.pid == pid) && held_by_another(state) == Holding::Held
 }
 
-/// Neither Ctrl-C nor the end of this terminal is meant for it.
+/// Detaches the process from Ctrl-C and the end of this terminal.
 #[cfg(unix)]
 fn on_its_own(process: &mut Command) {
     std::os::unix::process::CommandExt::process_group(process, 0);
 }
 
-/// A console that is never shown, and which this one's Ctrl-C does not reach.
+/// Gives the process a console that is never shown and that this one's Ctrl-C does not reach.
 #[cfg(windows)]
 fn on_its_own(process: &mut Command) {
     const CREATE_NO_WINDOW: u32 = 0x0800_0000;
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_the_registry() {
+    fn registry_values_are_written_read_and_removed() {
         let key = format!(r"Software\agent-presence-test-{}", std::process::id());
         let machine = ThisMachine { home: PathBuf::new(), state: PathBuf::new() };
         assert_eq!(machine.registry_text(&key, "text").unwrap(), None);

@@ -4,19 +4,20 @@ use std::path::PathBuf;
 
 use super::machine::{Machine, RunResult};
 use super::texts::launch_agent::{self, LABEL};
-use super::{Enabled, Kind, Login, MOST, Plan, Registration, compared, disabled, switched_off};
+use super::{Enabled, Kind, LARGEST, Login, Plan, Registration, compared, disabled, switched_off};
 use crate::error::Failure;
 use crate::io::files;
 
-/// Unloading goes on for a moment after `bootout` has returned, and `bootstrap` fails until it is done.
+/// How often `bootstrap` is tried: unloading continues for a moment after `bootout` has returned, and `bootstrap` fails
+/// until it has ended.
 const TRIES: u32 = 10;
 
-/// The entry as it is.
+/// The present entry.
 pub fn registered(login: &Login, machine: &dyn Machine) -> Registration {
     let path = path(login);
     let place = path.display().to_string();
-    // Not Unicode means a binary property list, which is an entry too.
-    let Ok(bytes) = files::read(&path, MOST) else { return disabled(Kind::LaunchAgent, place) };
+    // A file that is not Unicode is a binary property list, which is an entry too.
+    let Ok(bytes) = files::read(&path, LARGEST) else { return disabled(Kind::LaunchAgent, place) };
     let command = str::from_utf8(&bytes).ok().and_then(launch_agent::parse);
     let registration = compared(Kind::LaunchAgent, place, command, login);
     if is_switched_off(login, machine) {
@@ -25,10 +26,10 @@ pub fn registered(login: &Login, machine: &dyn Machine) -> Registration {
     registration
 }
 
-/// What `enable` would write.
+/// The entry that `enable` would write.
 ///
 /// # Errors
-/// The program runs from a place that macOS made for this one run.
+/// The program runs from a temporary place that macOS made for this run.
 pub fn planned(login: &Login) -> Result<Plan, Failure> {
     let program = &login.command.program;
     if program.contains("/AppTranslocation/") {
@@ -44,7 +45,7 @@ pub fn planned(login: &Login) -> Result<Plan, Failure> {
 /// Writes the agent and loads it.
 ///
 /// # Errors
-/// What could not be written or loaded, or that the user switched it off.
+/// The agent could not be written or loaded, or the user switched it off.
 pub fn enable(login: &Login, machine: &dyn Machine, plan: &Plan, start: bool) -> Result<Enabled, Failure> {
     let path = path(login);
     let changed = super::write(&path, &plan.text)?;
@@ -59,7 +60,7 @@ pub fn enable(login: &Login, machine: &dyn Machine, plan: &Plan, start: bool) ->
     Ok(Enabled { changed, started: start })
 }
 
-/// Removes the agent's file. What is loaded stays so until the user logs out, because unloading would end it.
+/// Removes the agent's file. A loaded agent stays loaded until the user logs out, because unloading would end it.
 ///
 /// # Errors
 /// The file could not be removed.
@@ -77,7 +78,7 @@ fn load(login: &Login, machine: &dyn Machine, plist: &str, changed: bool) -> Res
     if !changed && launchctl(&["print", &service]).is_ok() {
         return launchctl(&["kickstart", &service]);
     }
-    // Fails where nothing is loaded, which is as good.
+    // Fails if nothing is loaded, which is fine.
     let _ = launchctl(&["bootout", &service]);
     let mut result = launchctl(&["bootstrap", &domain, plist]);
     for _ in 1..TRIES {
@@ -96,7 +97,7 @@ fn is_switched_off(login: &Login, machine: &dyn Machine) -> bool {
     let switch = format!("\"{LABEL}\" =>");
     answer.is_ok_and(|answer| {
         let state = answer.output.lines().find_map(|line| line.trim().strip_prefix(&switch));
-        // Older systems say true, newer ones say disabled.
+        // Older systems print `true`, newer ones `disabled`.
         state.is_some_and(|state| matches!(state.trim(), "disabled" | "true"))
     })
 }

@@ -1,8 +1,8 @@
-//! What is written for each system, and reading it back: text in, text out, the same on every system.
+//! The entry's text for each system, and reading it back: text in, text out, the same on every system.
 //!
-//! Each module has a `render` and a `parse`, and parsing what was rendered gives the command again. Parsing
-//! never fails on what people made of the text: what is not understood is `None` or a command that differs.
-//! The templates are files of `packaging/login`, valid as they are, so that packages can ship them.
+//! Each module has a `render` and a `parse`, and parsing a rendered text gives the command again. Parsing never fails
+//! on edited texts: a text that is not understood gives `None` or a command that differs. The templates are files of
+//! `packaging/login`, which are valid entries, so that packages can ship them.
 
 pub mod command_line;
 pub mod desktop;
@@ -11,40 +11,40 @@ pub mod systemd;
 
 use super::LoginCommand;
 
-/// Starts what a system would not take as a program's path, but takes as an argument.
+/// The program that starts paths that a system accepts only as an argument.
 const ENV: &str = "/usr/bin/env";
 
-/// Whether `env` has to start the program, because its path has one of these characters; `None` when `env` cannot
-/// either: what has an equals sign is a variable for it.
+/// Whether `env` has to start the program, because its path has one of these characters; `None` if `env` cannot either,
+/// because it takes a path with an equals sign for a variable.
 fn needs_env(program: &str, special: &[char]) -> Option<bool> {
     let needs_env = program.contains(special);
     (!needs_env || !program.contains('=')).then_some(needs_env)
 }
 
-/// The command of these words, without the `env` that starts it.
+/// The command of these words, without a leading `env`.
 fn command_of(mut words: impl Iterator<Item = String>) -> Option<LoginCommand> {
     let first = words.next()?;
     let program = if first == ENV { words.next()? } else { first };
     Some(LoginCommand { program, arguments: words.collect() })
 }
 
-/// A template with the command that it ships with replaced, line by line: a checkout may have changed its line ends.
+/// The template with its command replaced, line by line: a checkout may have changed its line ends.
 fn fill(template: &str, shipped: &str, command: &str) -> String {
     template.lines().flat_map(|line| [line.replace(shipped, command), "\n".to_owned()]).collect()
 }
 
-/// The last line `key=value` of a text: the value.
+/// The value of the last line `key=value` of a text.
 fn last_value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let values = text.lines().filter_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
     values.map(str::trim).next_back()
 }
 
-/// Whether a word means only itself, with or without quotes.
+/// Whether a word needs no quotes or escapes.
 fn is_plain(word: &str) -> bool {
     !word.is_empty() && word.chars().all(|char| char.is_ascii_alphanumeric() || "/._-+:@,=".contains(char))
 }
 
-/// Splits at blanks outside quotes; a backslash takes the next character for what it is.
+/// Splits at spaces and tabs outside quotes; a backslash escapes the next character.
 fn words(line: &str, quotes: &[char]) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

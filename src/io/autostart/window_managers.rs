@@ -1,14 +1,14 @@
-//! Window managers that read no autostart entries: what starts a program there is a line of their own settings.
+//! Window managers that read no autostart entries: there a line in their own settings has to start the program.
 
 use super::{Kind, Login};
 use crate::io::paths::Environment;
 
-/// A window manager that starts nothing but what its settings name.
+/// A window manager that starts only the programs in its settings.
 struct WindowManager {
     name: &'static str,
-    /// Its word among the names of desktops.
+    /// Its name in the variables that name the desktop.
     word: &'static str,
-    /// A variable that it sets for the programs that it starts.
+    /// A variable that it sets for its programs.
     sign: &'static str,
     /// Its settings, in the user's config folder.
     file: &'static str,
@@ -46,16 +46,16 @@ const WINDOW_MANAGERS: [WindowManager; 4] = [
     },
 ];
 
-/// What a desktop entry does not do here.
+/// The step that the user has to do by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ByHand {
     /// Why the entry has no effect.
     pub cause: String,
-    /// What has one.
+    /// What to do.
     pub hint: String,
 }
 
-/// What to do by hand so that login starts the program, where an entry of this kind has no effect.
+/// The step to do by hand if an entry of this kind has no effect; else `None`.
 pub fn by_hand(kind: Kind, login: &Login, environment: &Environment) -> Option<ByHand> {
     let manager = (kind == Kind::DesktopEntry).then(|| running(environment))??;
     let words: Vec<String> = login.command.words().map(quoted).collect();
@@ -67,11 +67,12 @@ pub fn by_hand(kind: Kind, login: &Login, environment: &Environment) -> Option<B
     })
 }
 
-/// The window manager of this login session. The names of desktops say more than a variable, which may be inherited.
+/// The window manager of this login session. The desktop's name counts more than a window manager's variable, which may
+/// be inherited.
 fn running(environment: &Environment) -> Option<&'static WindowManager> {
     let names = ["XDG_CURRENT_DESKTOP", "XDG_SESSION_DESKTOP", "DESKTOP_SESSION"];
     if let Some(names) = names.into_iter().find_map(|name| environment.text(name)) {
-        // An old display manager gives a path.
+        // Old display managers set a path.
         let mut words = names.split(':').filter_map(|name| name.rsplit('/').next());
         return words
             .find_map(|name| WINDOW_MANAGERS.iter().find(|manager| name.eq_ignore_ascii_case(manager.word)));
@@ -79,7 +80,7 @@ fn running(environment: &Environment) -> Option<&'static WindowManager> {
     WINDOW_MANAGERS.iter().find(|manager| environment.text(manager.sign).is_some())
 }
 
-/// A word for the shell that each of them hands its line to.
+/// The word, quoted for the shell that runs the line.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%=".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {

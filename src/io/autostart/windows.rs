@@ -5,16 +5,16 @@ use super::texts::command_line::{self, LONGEST};
 use super::{Enabled, Kind, Login, Plan, Registration, compared, disabled, switched_off};
 use crate::error::Failure;
 
-/// What is started at login, in `HKEY_CURRENT_USER`.
+/// The key of programs that login starts, in `HKEY_CURRENT_USER`.
 pub const RUN: &str = r"Software\Microsoft\Windows\CurrentVersion\Run";
-/// Task Manager's switches for it.
+/// The key of Task Manager's switches for it.
 pub const APPROVED: &str = r"Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run";
-/// The value's name in both.
+/// The value's name in both keys.
 pub const NAME: &str = "agent-presence";
 
 const SWITCH_ON: &str = "switch it on in Task Manager, Startup apps";
 
-/// The entry as it is.
+/// The present entry.
 pub fn registered(login: &Login, machine: &dyn Machine) -> Registration {
     let command = match machine.registry_text(RUN, NAME) {
         Ok(None) => return disabled(Kind::RunKey, place()),
@@ -29,10 +29,10 @@ pub fn registered(login: &Login, machine: &dyn Machine) -> Registration {
     registration
 }
 
-/// What `enable` would write.
+/// The entry that `enable` would write.
 ///
 /// # Errors
-/// The command is longer than Windows takes.
+/// The command is longer than Windows runs.
 pub fn planned(login: &Login) -> Result<Plan, Failure> {
     let text = command_line::render(&login.command).ok_or_else(|| {
         let cause = format!("the command is longer than the {LONGEST} characters that Windows runs at login");
@@ -42,10 +42,10 @@ pub fn planned(login: &Login) -> Result<Plan, Failure> {
     Ok(Plan { kind: Kind::RunKey, place: place(), text, removed: Vec::new() })
 }
 
-/// Writes the value and starts the daemon. Task Manager's switch is the user's, and stays as it is.
+/// Writes the value and starts the daemon. Task Manager's switch belongs to the user and stays as it is.
 ///
 /// # Errors
-/// What could not be written or started, or that the user switched it off.
+/// The value could not be written or the daemon not started, or the user switched the entry off.
 pub fn enable(login: &Login, machine: &dyn Machine, plan: &Plan, start: bool) -> Result<Enabled, Failure> {
     let changed = machine.registry_text(RUN, NAME).ok().flatten().as_ref() != Some(&plan.text);
     if changed {
@@ -65,7 +65,7 @@ pub fn enable(login: &Login, machine: &dyn Machine, plan: &Plan, start: bool) ->
 /// Removes the value.
 ///
 /// # Errors
-/// The registry says so.
+/// The registry refused.
 pub fn disable(machine: &dyn Machine) -> Result<bool, Failure> {
     let failure = |error| Failure::new(format!("could not remove {}: {error}", place()));
     if matches!(machine.registry_text(RUN, NAME), Ok(None)) {
@@ -79,7 +79,7 @@ fn place() -> String {
     format!(r"HKCU\{RUN}\{NAME}")
 }
 
-/// An odd first byte is an entry that is switched off; without a value it is on.
+/// Whether Task Manager switched the entry off: the first byte is then odd. Without a value the entry is on.
 fn is_switched_off(machine: &dyn Machine) -> bool {
     let switch = machine.registry_bytes(APPROVED, NAME).ok().flatten();
     switch.and_then(|bytes| bytes.first().copied()).is_some_and(|state| state % 2 == 1)

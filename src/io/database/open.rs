@@ -1,6 +1,6 @@
-//! Opening a database so that it, its folder and its writers notice nothing of it.
+//! Opens a database without any effect on it, its folder or its writers.
 //!
-//! Read next: `Access`, for the ways.
+//! Read next: `Access`, the ways to open it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,27 +15,27 @@ use crate::io::clock;
 use crate::io::files;
 use crate::io::intake::is_on_network;
 
-/// A writer that holds a lock is waited for so long.
+/// How long to wait for a writer's lock.
 pub(super) const BUSY: Duration = Duration::from_millis(250);
 
-/// A look ends after this time.
+/// The longest time of one reading.
 pub(super) const LONGEST: Duration = Duration::from_secs(2);
 
-/// So many steps of SQLite's machine lie between two looks at the clock.
+/// How many steps of SQLite's virtual machine run between two checks of the clock.
 const STEPS: i32 = 10_000;
 
 /// How a database is opened, so that it and its folder stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
-    /// With the locks of every reader, and the writers' index of the `-wal` taken as it is.
+    /// With a reader's locks, and the writers' index of the `-wal` as it is.
     Shared,
-    /// Nobody has it open who writes a `-wal`: SQLite would make one.
+    /// No writer with a `-wal` has it open: SQLite would create one.
     Still,
-    /// There is a `-wal` and no index of it, so nobody has it open: SQLite would make one.
+    /// There is a `-wal` without an index, so no writer has it open: SQLite would create the index.
     Unindexed,
 }
 
-/// Opens the database at `path`; `None` where nothing is in it yet.
+/// Opens the database at `path`; `None` if it is empty.
 pub(super) fn open(path: &Path) -> io::Result<Option<Connection>> {
     let real = if cfg!(windows) { std::path::absolute(path)? } else { fs::canonicalize(path)? };
     if is_on_network(&real) {
@@ -47,10 +47,10 @@ pub(super) fn open(path: &Path) -> io::Result<Option<Connection>> {
     access(&real)?.map(|access| connect(&real, access)).transpose()
 }
 
-/// How to read a database so that nothing is left behind; `None` where nothing is in it.
+/// How to read a database without leaving files; `None` if it is empty.
 fn access(path: &Path) -> io::Result<Option<Access>> {
-    /// Where the header says by which means it is written, and what stands there for a `-wal`.
-    const MEANS: usize = 18;
+    /// The position in the header of the journal mode, and its value for a `-wal`.
+    const JOURNAL_MODE: usize = 18;
     const WAL: u8 = 2;
     let mut header = Vec::new();
     files::open(path)?.take(100).read_to_end(&mut header)?;
@@ -65,7 +65,7 @@ fn access(path: &Path) -> io::Result<Option<Access>> {
     if !header.starts_with(b"SQLite format 3\0") {
         return Err(invalid("it is not an SQLite database"));
     }
-    Ok(Some(match (header.get(MEANS) == Some(&WAL), beside("-wal")) {
+    Ok(Some(match (header.get(JOURNAL_MODE) == Some(&WAL), beside("-wal")) {
         (true, false) => Access::Still,
         (true, true) if !beside("-shm") => Access::Unindexed,
         _ => Access::Shared,
@@ -91,17 +91,17 @@ fn connect(path: &Path, access: Access) -> io::Result<Connection> {
         let until = clock::now().mono.saturating_add(LONGEST);
         connection.progress_handler(STEPS, Some(move || clock::now().mono >= until))?;
         if access == Access::Unindexed {
-            // So that the index is kept in memory.
+            // This keeps the index in memory.
             connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
         }
-        // What is sorted stays in memory, so that nothing of it is left in a temporary file.
+        // Sorting stays in memory, so that no row gets into a temporary file.
         connection.execute_batch("PRAGMA query_only = 1; PRAGMA temp_store = MEMORY; BEGIN")?;
         Ok(connection)
     };
-    open().map_err(told)
+    open().map_err(error_of)
 }
 
-/// A path as SQLite takes it with options behind it.
+/// A path in SQLite's form with options after it.
 fn address(path: &Path) -> String {
     let mut address = String::from("file:");
     if cfg!(windows) {
@@ -124,8 +124,8 @@ pub(super) fn invalid(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, reason)
 }
 
-/// What SQLite said, without anything of the database in it.
-pub(super) fn told(error: rusqlite::Error) -> io::Error {
+/// SQLite's error, without any content of the database.
+pub(super) fn error_of(error: rusqlite::Error) -> io::Error {
     let code = error.sqlite_error_code();
     match code {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {

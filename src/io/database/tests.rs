@@ -289,7 +289,7 @@ fn a_reading_that_takes_too_long_ends() {
     let database = bench.open();
     let began = clock::now().mono;
     let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
-    let error = database.connection.query_row(endless, [], |_| Ok(())).map_err(told).unwrap_err();
+    let error = database.connection.query_row(endless, [], |_| Ok(())).map_err(error_of).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert!(clock::now().mono - began < LONGEST * 3);
 }

@@ -1,6 +1,6 @@
 //! A payload as Discord's `SET_ACTIVITY` command, in the activity model of `discord-rich-presence`.
 //!
-//! Pure. Texts are already within Discord's limits ([`Card`] sees to that); here they only get their places.
+//! Pure. [`Card`] keeps texts within Discord's limits; here they get their places.
 
 use discord_rich_presence::activity::{Activity, ActivityType, Assets, StatusDisplayType, Timestamps};
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use crate::core::settings::MemberList;
 ///
 /// # Errors
 ///
-/// Never, as far as JSON knows: there are only texts and numbers in it.
+/// Never: there are only texts and numbers in it.
 pub fn set_activity(nonce: u64, payload: &Payload, pid: u32) -> serde_json::Result<Vec<u8>> {
     let activity = match payload {
         Payload::Card(card) => Some(Parts::of(card).whole()),
@@ -38,11 +38,11 @@ struct SetActivity<'a> {
 #[derive(Serialize)]
 struct Args<'a> {
     pid: u32,
-    /// `null` clears, so it is never left out.
+    /// `null` clears the card, so it is never left out.
     activity: Option<Activity<'a>>,
 }
 
-/// What Discord has places for.
+/// A card's parts, for Discord's places.
 struct Parts<'a> {
     name: &'a str,
     details: Option<&'a str>,
@@ -70,7 +70,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// What is left to try when Discord refused the whole: nothing that it looks up, nothing that newer builds brought.
+    /// The card without images and newer fields, to try after Discord refused the whole one.
     fn reduced(&self) -> Activity<'a> {
         let mut activity = Activity::new().name(self.name);
         if let Some(details) = self.details {
@@ -79,7 +79,7 @@ impl<'a> Parts<'a> {
         if let Some(state) = self.state {
             activity = activity.state(state);
         }
-        // Milliseconds need no guess by Discord, which takes shorter numbers for seconds. It refuses anything below 1.
+        // Milliseconds are unambiguous: Discord takes shorter numbers for seconds. It refuses anything below 1.
         let start = self.started_at.as_millisecond();
         if start >= 1 {
             activity = activity.timestamps(Timestamps::new().start(start));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_card() {
+    fn the_whole_card_has_all_its_parts() {
         let expected = json!({
             "name": "Codex", "details": "Thinking · GPT-5.6 Sol", "state": "5h 64%", "type": 0, "status_display_type": 1,
             "timestamps": {"start": 1_700_000_000_123_i64}, "assets": {"large_image": "codex", "large_text": "in 40.3K"},
@@ -172,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_left_out() {
+    fn absent_parts_are_left_out() {
         let bare = Parts { details: None, state: None, large_image: None, large_text: None, ..parts() };
         let bare = Parts { started_at: Timestamp::UNIX_EPOCH, member_list: MemberList::Name, ..bare };
         assert_eq!(json_of(&bare.whole()), json!({"name": "Codex", "type": 0, "status_display_type": 0}));
     }
 
     #[test]
-    fn clearing_says_null() {
+    fn clearing_sends_null() {
         let body: Value = serde_json::from_slice(&set_activity(7, &Payload::Clear, 42).unwrap()).unwrap();
         assert_eq!(body, json!({"cmd": "SET_ACTIVITY", "args": {"pid": 42, "activity": null}, "nonce": "7"}));
     }

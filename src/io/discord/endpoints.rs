@@ -1,7 +1,7 @@
-//! Where Discord clients listen, and what they are called.
+//! Finds the places where Discord clients listen, and their names.
 //!
-//! Only looks: never connects, never removes a dead socket. A client is known by its socket alone, so no list of
-//! applications can grow old; which socket is alive, the attempt to connect tells.
+//! Reads only: never connects, never removes a dead socket. A client is identified by its socket alone, so there is no
+//! list of applications to maintain. Whether a socket is alive is known after a try to connect.
 //! Read next: [`super::watcher`], which notices changes.
 
 use std::ffi::OsString;
@@ -21,55 +21,55 @@ pub use self::unix::{foreign, identity, present, roots, scan, unwatched, watch_d
 #[cfg(windows)]
 pub use self::windows::{foreign, identity, present, roots, scan, unwatched, watch_dirs};
 
-/// How many clients of one kind can be told apart: `discord-ipc-0` to `discord-ipc-9`.
+/// The numbers of clients of one kind: `discord-ipc-0` to `discord-ipc-9`.
 pub const INDEXES: std::ops::RangeInclusive<u8> = 0..=9;
 
-/// What the name of every socket and pipe begins with.
+/// The beginning of every socket's and pipe's name.
 pub const PREFIX: &str = "discord-ipc-";
 
-/// Where to look.
+/// Where to look for clients.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndpointDirs {
-    /// The folders in which sockets may be, best first. None on Windows, where all pipes are in one place.
+    /// The folders of sockets, best first. Empty on Windows, where all pipes are in one place.
     pub bases: Vec<PathBuf>,
-    /// Whose sockets count in folders that everybody can write to.
+    /// The user whose sockets count in folders that every user can write to.
     pub user: u32,
 }
 
-/// A client found.
+/// A client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundClient {
     /// Where it listens.
     pub endpoint: Endpoint,
-    /// Its name for people.
+    /// Its name.
     pub client: String,
-    /// Which socket it is; `None` when there is nothing at a place that the user named.
+    /// Its socket's identity; `None` if there is nothing at a place that the user named.
     pub identity: Option<Identity>,
 }
 
-/// Tells a socket from another one, also from its successor at the same path.
+/// The identity of a socket, which differs from that of its successor at the same path.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
     inode: u64,
-    /// Inode numbers are soon used again; the time of the last change is not.
+    /// The time of the last change, because inode numbers are soon reused.
     changed: (i64, i64),
 }
 
 impl EndpointDirs {
-    /// Where the clients of this user are; `variable` reads the environment.
+    /// The places for this user; `variable` reads the environment.
     ///
-    /// Discord takes the first of the variables that is set. The daemon's environment need not be Discord's, so
-    /// all of them are looked at, and what they usually are where they are not set.
+    /// Discord uses the first of the variables that is set. The daemon's environment may differ from Discord's, so all
+    /// of them are used, and their usual values if they are not set.
     pub fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let from = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
         platform_places(from)
     }
 }
 
-/// The clients to use, best first; each once, whatever number of paths lead to it.
+/// The clients to use, best first; each once, even if several paths lead to it.
 ///
-/// With a list by the user it is those, whether or not there is anything.
+/// If the user lists clients, it is those, whether or not they exist.
 pub fn discover(places: &EndpointDirs, clients: &Clients) -> Vec<FoundClient> {
     match clients {
         Clients::All => scan(places),
@@ -89,8 +89,8 @@ pub fn discover(places: &EndpointDirs, clients: &Clients) -> Vec<FoundClient> {
     }
 }
 
-/// The name for people of the client that listens at `endpoint`, as far as the place tells: sandboxed
-/// applications have folders of their own.
+/// The name of the client that listens at `endpoint`, as far as the path shows it: sandboxed applications have folders
+/// of their own.
 pub fn client_name(endpoint: &str) -> String {
     let mut folders = endpoint.split(['/', '\\']).rev().skip(1);
     let application = match (folders.next(), folders.next(), folders.next()) {
@@ -115,7 +115,7 @@ pub fn client_name(endpoint: &str) -> String {
 #[cfg(unix)]
 fn platform_places(from: impl Fn(&str) -> Option<PathBuf>) -> EndpointDirs {
     let user = rustix::process::getuid().as_raw();
-    // Sessions without it (cron, plain ssh) still belong to a user who has one.
+    // Login sessions without the variable (cron, plain ssh) may still have the folder.
     let run = PathBuf::from("/run/user");
     let of_login = run.is_dir().then(|| run.join(user.to_string()));
     let candidates =

@@ -1,16 +1,16 @@
 //! Discord's frames: opcode and length as little-endian `u32`, then that many bytes of JSON.
 //!
-//! Pure: bytes in, frames out. The length on the wire is never trusted with memory. What is in a frame is
-//! [`super::message`]'s business.
+//! Pure: bytes in, frames out. No memory is allocated for a length before its bytes arrive. [`super::message`] reads
+//! the content.
 
 use thiserror::Error;
 
-/// The longest body that is accepted. Discord's own answers stay below a hundredth of it.
+/// The longest accepted body, in bytes. Discord's own answers are below a hundredth of it.
 pub const MAX_BODY: usize = 1024 * 1024;
 
 const HEADER: usize = 8;
 
-/// What a frame is for.
+/// The purpose of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opcode {
     /// The first frame of a client.
@@ -52,19 +52,19 @@ impl Opcode {
 /// One whole frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// What it is for.
+    /// Its purpose.
     pub opcode: Opcode,
-    /// JSON, as a rule; nothing here looks into it.
+    /// Usually JSON; it is not parsed here.
     pub body: Vec<u8>,
 }
 
-/// Bytes that are no frame. Nothing after them can be understood, so the connection is of no more use.
+/// Bytes that are not a frame. The bytes after them cannot be read either, so the connection has to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FrameError {
     /// No such opcode.
     #[error("a frame with the unknown opcode {0}")]
     UnknownOpcode(u32),
-    /// A body that nobody in their right mind sends.
+    /// A body above [`MAX_BODY`].
     #[error("a frame of {0} bytes")]
     TooLong(u32),
 }
@@ -72,7 +72,7 @@ pub enum FrameError {
 /// Header and body in one buffer, to be written in one piece: older Discord builds and arRPC close the
 /// connection when the body is not there together with its header.
 pub fn encode(opcode: Opcode, body: &[u8]) -> Vec<u8> {
-    // Bodies are our own small ones or have come through a FrameBuffer, so the length always fits.
+    // Bodies are small or have come through a FrameBuffer, so the length always fits.
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     let mut bytes = Vec::with_capacity(HEADER.saturating_add(body.len()));
     bytes.extend_from_slice(&opcode.number().to_le_bytes());
@@ -81,14 +81,14 @@ pub fn encode(opcode: Opcode, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Puts frames together from whatever chunks arrive.
+/// Joins chunks of any size to frames.
 ///
-/// Holds at most one unfinished frame and what came after it in the last chunk, provided that the frames are
-/// taken out after each [`FrameBuffer::push`].
+/// Holds at most one unfinished frame and the rest of the last chunk, if the frames are taken out after each
+/// [`FrameBuffer::push`].
 #[derive(Debug, Default)]
 pub struct FrameBuffer {
     bytes: Vec<u8>,
-    /// How many of them have already left in frames.
+    /// How many of them have been taken out in frames.
     taken: usize,
 }
 
@@ -104,7 +104,7 @@ impl FrameBuffer {
     ///
     /// # Errors
     ///
-    /// When the bytes are no frame; every further call gives the same error.
+    /// The bytes are not a frame; every further call gives the same error.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         let rest = self.bytes.get(self.taken..).unwrap_or_default();
         let Some((opcode, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
@@ -157,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn the_wire_form_is_discords() {
+    fn frames_have_discords_wire_form() {
         assert_eq!(encode(Opcode::Frame, b"{}"), b"\x01\0\0\0\x02\0\0\0{}");
     }
 
     #[test]
-    fn a_bogus_length_is_an_error_and_no_allocation() {
+    fn a_length_above_the_limit_is_an_error_without_allocation() {
         let mut buffer = FrameBuffer::default();
         buffer.push(&[1, 0, 0, 0, 0xf0, 0xff, 0xff, 0xff]);
         assert_eq!(buffer.next_frame(), Err(FrameError::TooLong(0xffff_fff0)));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_opcode_is_told_before_its_length_is_there() {
+    fn an_unknown_opcode_is_an_error_before_its_length_arrives() {
         assert_eq!(frames_of(&[&[9, 0, 0, 0]]), (vec![], Some(FrameError::UnknownOpcode(9))));
     }
 
@@ -197,7 +197,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_at_all_are_survived(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..16)) {
+        fn no_bytes_cause_a_panic(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..16)) {
             let chunks: Vec<&[u8]> = chunks.iter().map(Vec::as_slice).collect();
             let whole = chunks.concat();
             prop_assert_eq!(frames_of(&chunks), frames_of(&[&whole]));

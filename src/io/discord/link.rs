@@ -1,8 +1,8 @@
-//! One link: connect, shake hands, send payloads, tell what came of them, until the connection is gone.
+//! One link: connects, shakes hands, sends payloads and reports their results, until the connection ends.
 //!
-//! Decides nothing: it never connects again, never holds a payload back, never sends one twice. Every wait in it
-//! ends ([`Deadlines`]); after any deadline the connection may be in the middle of a frame and is dropped.
-//! Payloads and the user that READY names are not logged.
+//! Decides nothing: it never connects again, never delays a payload, never sends one twice. Every wait in it ends
+//! ([`Deadlines`]). After any deadline the connection may be in the middle of a frame and is dropped. Payloads and the
+//! user that READY names are not logged.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -21,30 +21,30 @@ use super::message::{Greeting, Message};
 use super::stream::{ClientStream, connect, means_gone, peer, worth_a_second_try};
 use crate::core::publish::{Endpoint, LinkEvent, Loss, Payload};
 
-/// A payload on its way to the link.
-pub(super) struct Order {
+/// A payload to send.
+pub(super) struct QueuedPayload {
     pub(super) nonce: u64,
     pub(super) payload: Payload,
 }
 
-/// Everything one link needs for its life.
+/// The state of one link's task.
 pub(super) struct LinkTask<R, P> {
     pub(super) endpoint: Endpoint,
     pub(super) application_id: String,
     pub(super) deadlines: Deadlines,
-    pub(super) orders: mpsc::UnboundedReceiver<Order>,
+    pub(super) queue: mpsc::UnboundedReceiver<QueuedPayload>,
     pub(super) report: R,
-    /// Hears which process listens there.
-    pub(super) tell_peer: P,
-    /// Whether the handshake went out.
+    /// Reports the process that listens there.
+    pub(super) report_peer: P,
+    /// Whether the handshake was sent.
     pub(super) opened: bool,
 }
 
-/// Why a link ended that was told to.
+/// The reason of a link that was closed by a command.
 const GIVEN_UP: &str = "closed by us";
 
 impl<R: Fn(LinkEvent), P: Fn(u32)> LinkTask<R, P> {
-    /// Lives until the connection is gone or `closing` resolves. Whichever it is, the last report is the one
+    /// Runs until the connection ends or `closing` resolves. The last report is always the one
     /// [`LinkEvent::Unreachable`] or [`LinkEvent::Lost`] that every link ends with.
     pub(super) async fn run(mut self, closing: oneshot::Receiver<Infallible>) {
         let mut stream = None;
@@ -53,8 +53,8 @@ impl<R: Fn(LinkEvent), P: Fn(u32)> LinkTask<R, P> {
             _ = closing => match stream {
                 None => LinkEvent::Unreachable { reason: GIVEN_UP.to_owned() },
                 Some(stream) => {
-                    // Whether or not it gets through: the closed socket says the same.
-                    let _ = timeout(self.deadlines.farewell, say_farewell(stream)).await;
+                    // A failure does not matter: Discord also notices the closed socket.
+                    let _ = timeout(self.deadlines.farewell, send_close(stream)).await;
                     if self.opened {
                         LinkEvent::Lost(Loss::Broken(GIVEN_UP.to_owned()))
                     } else {
@@ -62,19 +62,19 @@ impl<R: Fn(LinkEvent), P: Fn(u32)> LinkTask<R, P> {
                     }
                 }
             },
-            end = self.live(&mut stream) => end,
+            end = self.connect_and_serve(&mut stream) => end,
         };
         tracing::debug!(endpoint = %self.endpoint.0, ?end, "link ended");
         (self.report)(end);
     }
 
-    async fn live(&mut self, slot: &mut Option<ClientStream>) -> LinkEvent {
-        let stream = match reach(&self.endpoint, &self.deadlines).await {
+    async fn connect_and_serve(&mut self, slot: &mut Option<ClientStream>) -> LinkEvent {
+        let stream = match connect_in_time(&self.endpoint, &self.deadlines).await {
             Ok(stream) => slot.insert(stream),
             Err(reason) => return LinkEvent::Unreachable { reason },
         };
         if let Some(peer) = peer(stream) {
-            (self.tell_peer)(peer);
+            (self.report_peer)(peer);
         }
         let mut wire = Wire { stream, frames: FrameBuffer::default(), deadlines: self.deadlines };
         if let Err(loss) = wire.write(Opcode::Handshake, &handshake(&self.application_id)).await {
@@ -87,7 +87,7 @@ impl<R: Fn(LinkEvent), P: Fn(u32)> LinkTask<R, P> {
             Ok(Err(loss)) => return LinkEvent::Lost(loss),
             Err(_) => return LinkEvent::Lost(Loss::Timeout("ready")),
         };
-        let client = name_for_people(&self.endpoint, greeting);
+        let client = client_name_of(&self.endpoint, greeting);
         tracing::debug!(endpoint = %self.endpoint.0, client, "link ready");
         (self.report)(LinkEvent::Ready { client, bridge: greeting.bridge });
         match self.serve(&mut wire).await {
@@ -96,33 +96,33 @@ impl<R: Fn(LinkEvent), P: Fn(u32)> LinkTask<R, P> {
         }
     }
 
-    /// Sends what is ordered and reports what is answered, until the connection is gone.
+    /// Sends payloads and reports their answers, until the connection ends.
     async fn serve(&mut self, wire: &mut Wire<'_>) -> Result<Infallible, Loss> {
-        let mut awaited: VecDeque<Awaited> = VecDeque::new();
+        let mut unanswered: VecDeque<Unanswered> = VecDeque::new();
         loop {
             while let Some(message) = wire.take_message().await? {
                 match message {
-                    Message::Done { nonce } if forget(&mut awaited, nonce) => {
+                    Message::Done { nonce } if forget(&mut unanswered, nonce) => {
                         (self.report)(LinkEvent::Acked { nonce });
                     }
-                    Message::Refused { nonce, code, message } if forget(&mut awaited, nonce) => {
+                    Message::Refused { nonce, code, message } if forget(&mut unanswered, nonce) => {
                         (self.report)(LinkEvent::Refused { nonce, code, message });
                     }
                     _ => {}
                 }
             }
-            let overdue = awaited.front().map(|oldest| oldest.until);
+            let overdue = unanswered.front().map(|oldest| oldest.until);
             tokio::select! {
-                // Reading comes first, so that an answer which is there is never counted as missing.
+                // Reading comes first, so that an answer that has arrived is never counted as missing.
                 biased;
                 read = wire.read() => read?,
-                Some(order) = self.orders.recv() => {
-                    let body = set_activity(order.nonce, &order.payload, std::process::id())
+                Some(queued) = self.queue.recv() => {
+                    let body = set_activity(queued.nonce, &queued.payload, std::process::id())
                         .map_err(|error| Loss::Broken(format!("the card has no wire form: {error}")))?;
                     if let Err(loss) = wire.write(Opcode::Frame, &body).await {
-                        return Err(wire.last_words().await.unwrap_or(loss));
+                        return Err(wire.close_reason().await.unwrap_or(loss));
                     }
-                    awaited.push_back(Awaited { nonce: order.nonce, until: Instant::now() + self.deadlines.reply });
+                    unanswered.push_back(Unanswered { nonce: queued.nonce, until: Instant::now() + self.deadlines.reply });
                 }
                 () = sleep_until_or_for_ever(overdue) => return Err(Loss::Timeout("reply")),
             }
@@ -130,8 +130,8 @@ impl<R: Fn(LinkEvent), P: Fn(u32)> LinkTask<R, P> {
     }
 }
 
-/// Connects, and says in words why not.
-async fn reach(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<ClientStream, String> {
+/// Connects; the error is a text.
+async fn connect_in_time(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<ClientStream, String> {
     let attempt = async {
         match connect(endpoint).await {
             Err(error) if worth_a_second_try(&error) => {
@@ -143,21 +143,21 @@ async fn reach(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<ClientStrea
     };
     match timeout(deadlines.connect, attempt).await {
         Ok(outcome) => outcome.map_err(|error| error.to_string()),
-        Err(_) => Err("it does not take the connection".to_owned()),
+        Err(_) => Err("it does not accept the connection".to_owned()),
     }
 }
 
 /// A payload without its answer.
-struct Awaited {
+struct Unanswered {
     nonce: u64,
     until: Instant,
 }
 
-/// Whether `nonce` was awaited; it is not any more.
-fn forget(awaited: &mut VecDeque<Awaited>, nonce: u64) -> bool {
-    let before = awaited.len();
-    awaited.retain(|one| one.nonce != nonce);
-    awaited.len() < before
+/// Removes `nonce` from the payloads without an answer; false if it was not there.
+fn forget(unanswered: &mut VecDeque<Unanswered>, nonce: u64) -> bool {
+    let before = unanswered.len();
+    unanswered.retain(|one| one.nonce != nonce);
+    unanswered.len() < before
 }
 
 async fn sleep_until_or_for_ever(at: Option<Instant>) {
@@ -175,7 +175,7 @@ struct Wire<'a> {
 }
 
 impl Wire<'_> {
-    /// Waits for READY. Whatever else comes before it, newer builds may have their reasons for.
+    /// Waits for READY. Other messages before it are ignored; newer builds may send some.
     async fn greeting(&mut self) -> Result<Greeting, Loss> {
         loop {
             while let Some(message) = self.take_message().await? {
@@ -187,7 +187,7 @@ impl Wire<'_> {
         }
     }
 
-    /// The next message among the bytes already here. Pings are answered and a close is a loss, whenever they come.
+    /// The next message among the bytes that have come. Pings are answered, and a close is a loss at any time.
     async fn take_message(&mut self) -> Result<Option<Message>, Loss> {
         while let Some(frame) = self.frames.next_frame().map_err(|error| Loss::Broken(error.to_string()))? {
             match Message::read(frame).map_err(|error| Loss::Broken(error.to_string()))? {
@@ -199,7 +199,7 @@ impl Wire<'_> {
         Ok(None)
     }
 
-    /// Waits for more bytes. Nothing is lost when the wait is given up.
+    /// Waits for more bytes. Cancel safe.
     async fn read(&mut self) -> Result<(), Loss> {
         let mut chunk = [0; 4096];
         match self.stream.read(&mut chunk).await {
@@ -220,9 +220,9 @@ impl Wire<'_> {
         }
     }
 
-    /// After a failed write: the reason that the other end gave before it went, if it gave one.
-    async fn last_words(&mut self) -> Option<Loss> {
-        let patience = self.deadlines.farewell;
+    /// After a failed write: the reason that the other end sent before it closed, if there is one.
+    async fn close_reason(&mut self) -> Option<Loss> {
+        let timeout_after = self.deadlines.farewell;
         let listen = async {
             loop {
                 match self.take_message().await {
@@ -233,7 +233,7 @@ impl Wire<'_> {
                 }
             }
         };
-        timeout(patience, listen).await.ok().flatten()
+        timeout(timeout_after, listen).await.ok().flatten()
     }
 }
 
@@ -241,7 +241,7 @@ fn loss(error: &std::io::Error) -> Loss {
     if means_gone(error) { Loss::Eof } else { Loss::Broken(error.to_string()) }
 }
 
-async fn say_farewell(mut stream: ClientStream) {
+async fn send_close(mut stream: ClientStream) {
     let _ = stream.write_all(&encode(Opcode::Close, b"{}")).await;
 }
 
@@ -251,14 +251,14 @@ fn handshake(application_id: &str) -> Vec<u8> {
         v: u8,
         client_id: &'a str,
     }
-    // Cannot fail; and an empty body would only be refused by the other end.
+    // Cannot fail. The other end would refuse an empty body.
     serde_json::to_vec(&Handshake { v: 1, client_id: application_id }).unwrap_or_default()
 }
 
-fn name_for_people(endpoint: &Endpoint, greeting: Greeting) -> String {
+fn client_name_of(endpoint: &Endpoint, greeting: Greeting) -> String {
     let by_place = client_name(&endpoint.0);
     match greeting {
-        // A bridge in Discord's own place: which client it belongs to, it does not say.
+        // A bridge at Discord's own place does not name its client.
         Greeting { bridge: true, .. } if by_place == "Discord" => "arRPC".to_owned(),
         Greeting { channel: Some(channel), .. } if by_place == "Discord" => channel.to_owned(),
         Greeting { .. } => by_place,
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_write_that_fails_is_explained_by_what_the_other_end_said_last() {
+    async fn a_failed_write_has_the_reason_of_the_close_frame() {
         let (mut ours, mut theirs) = ClientStream::pair().unwrap();
         let close = br#"{"code":4000,"message":"Invalid Client ID"}"#;
         theirs.write_all(&encode(Opcode::Close, close)).await.unwrap();
@@ -279,7 +279,7 @@ mod tests {
             Wire { stream: &mut ours, frames: FrameBuffer::default(), deadlines: Deadlines::DISCORD };
         assert_eq!(wire.write(Opcode::Frame, b"{}").await, Err(Loss::Eof));
         let reason = Loss::Closed { code: 4000, message: "Invalid Client ID".to_owned() };
-        assert_eq!(wire.last_words().await, Some(reason));
-        assert_eq!(wire.last_words().await, None);
+        assert_eq!(wire.close_reason().await, Some(reason));
+        assert_eq!(wire.close_reason().await, None);
     }
 }

@@ -1,6 +1,6 @@
-//! What Discord says: the content of its frames, in our words.
+//! Discord's messages: the content of its frames.
 //!
-//! Foreign JSON ends here. Of READY only what names the client is read; the user in it is not kept.
+//! Foreign JSON is parsed here. Of READY only the client's name is read; the user in it is not stored.
 
 use serde_json::Value;
 use thiserror::Error;
@@ -11,8 +11,8 @@ use crate::core::names::shortened;
 /// The user id in every arRPC's READY.
 const ARRPC_USER: &str = "1045800378228281345";
 
-/// How much of Discord's own words is kept.
-const MAX_WORDS: usize = 300;
+/// The longest text of Discord that is stored, in characters.
+const MAX_TEXT: usize = 300;
 
 /// One message from Discord.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,40 +24,40 @@ pub enum Message {
         /// The command's nonce.
         nonce: u64,
     },
-    /// A command was refused; the connection stays.
+    /// A command was refused; the connection stays open.
     Refused {
         /// The command's nonce.
         nonce: u64,
         /// Discord's error code.
         code: i64,
-        /// Discord's words.
+        /// Discord's text.
         message: String,
     },
-    /// The connection is about to go.
+    /// The connection is about to close.
     Close {
         /// Discord's close code.
         code: i64,
-        /// Discord's words.
+        /// Discord's text.
         message: String,
     },
-    /// To be answered with the same bytes.
+    /// A ping, to be answered with the same bytes.
     Ping(Vec<u8>),
-    /// Nothing that concerns us: an event, an answer to nothing we asked.
+    /// Any other message: an event, or an answer without a command.
     Other,
 }
 
-/// Who answered the handshake.
+/// The client that answered the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Greeting {
     /// Whether it is an arRPC bridge, as in Vesktop and Legcord.
     pub bridge: bool,
-    /// The release channel's name, where it is not the usual one.
+    /// The client's name by its release channel; `None` for the usual one.
     pub channel: Option<&'static str>,
 }
 
-/// A frame that no Discord sends.
+/// A frame that Discord does not send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum NotUnderstood {
+pub enum UnexpectedFrame {
     /// The body is not JSON.
     #[error("a frame that is not JSON")]
     NotJson,
@@ -72,18 +72,19 @@ impl Message {
     /// # Errors
     ///
     /// Discord sends no frame of this kind: the peer is another program.
-    pub fn read(frame: Frame) -> Result<Self, NotUnderstood> {
+    pub fn read(frame: Frame) -> Result<Self, UnexpectedFrame> {
         match frame.opcode {
-            Opcode::Handshake => Err(NotUnderstood::Handshake),
+            Opcode::Handshake => Err(UnexpectedFrame::Handshake),
             Opcode::Ping => Ok(Self::Ping(frame.body)),
             Opcode::Pong => Ok(Self::Other),
             Opcode::Close => {
-                // The connection is gone whether or not the reason can be read.
+                // The connection closes even if the reason cannot be read.
                 let body = serde_json::from_slice(&frame.body).unwrap_or(Value::Null);
                 Ok(Self::Close { code: number(&body, "code"), message: words(&body, "message") })
             }
             Opcode::Frame => {
-                let body: Value = serde_json::from_slice(&frame.body).map_err(|_| NotUnderstood::NotJson)?;
+                let body: Value =
+                    serde_json::from_slice(&frame.body).map_err(|_| UnexpectedFrame::NotJson)?;
                 Ok(Self::of_command(&body))
             }
         }
@@ -126,9 +127,9 @@ fn number(object: &Value, key: &str) -> i64 {
     object.get(key).and_then(Value::as_i64).unwrap_or_default()
 }
 
-/// Words meant for a person: on one line and of a bearable length, whatever the other end sent.
+/// A text for people: on one line and of limited length.
 fn words(object: &Value, key: &str) -> String {
-    shortened(text(object, key).unwrap_or_default(), MAX_WORDS)
+    shortened(text(object, key).unwrap_or_default(), MAX_TEXT)
 }
 
 #[cfg(test)]
@@ -137,12 +138,12 @@ mod tests {
 
     use super::*;
 
-    fn check(opcode: Opcode, body: &str, expected: Result<Message, NotUnderstood>) {
+    fn check(opcode: Opcode, body: &str, expected: Result<Message, UnexpectedFrame>) {
         assert_eq!(Message::read(Frame { opcode, body: body.as_bytes().to_vec() }), expected, "{body}");
     }
 
     #[test]
-    fn ready_tells_the_client() {
+    fn ready_names_the_client() {
         let plain = Greeting { bridge: false, channel: None };
         let user = r#"{"id":"53908232506183680","username":"someone"}"#;
         for (config, channel) in [
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn error_and_close_are_told_apart() {
+    fn errors_and_closes_differ() {
         check(
             Opcode::Frame,
             r#"{"cmd":"SET_ACTIVITY","evt":"ERROR","data":{"code":4000,"message":"child \"activity\" fails"},"nonce":"7"}"#,
@@ -196,20 +197,20 @@ mod tests {
     }
 
     #[test]
-    fn what_no_discord_sends_is_said_to_be_so() {
-        check(Opcode::Frame, "hello", Err(NotUnderstood::NotJson));
-        check(Opcode::Handshake, "{}", Err(NotUnderstood::Handshake));
+    fn frames_that_discord_does_not_send_are_errors() {
+        check(Opcode::Frame, "hello", Err(UnexpectedFrame::NotJson));
+        check(Opcode::Handshake, "{}", Err(UnexpectedFrame::Handshake));
         check(Opcode::Ping, "hello", Ok(Message::Ping(b"hello".to_vec())));
         check(Opcode::Pong, "hello", Ok(Message::Other));
     }
 
     proptest! {
         #[test]
-        fn words_are_one_line_of_a_bearable_length(words in "(\\PC|\\p{C}){0,400}") {
+        fn texts_are_one_line_of_limited_length(words in "(\\PC|\\p{C}){0,400}") {
             let body = serde_json::json!({ "code": 1, "message": words }).to_string().into_bytes();
             let read = Message::read(Frame { opcode: Opcode::Close, body });
             let Ok(Message::Close { code: 1, message }) = read else { return Err(TestCaseError::fail("")) };
-            prop_assert!(!message.contains(char::is_control) && message.chars().count() <= MAX_WORDS);
+            prop_assert!(!message.contains(char::is_control) && message.chars().count() <= MAX_TEXT);
             prop_assert!(message.is_empty() == words.is_empty());
         }
     }

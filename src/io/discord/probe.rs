@@ -15,47 +15,49 @@ use crate::core::publish::{LinkCommand, LinkEvent, Loss};
 const ANSWER: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tried {
+pub enum ProbeResult {
     /// Discord knows it.
     Accepted {
-        /// Which Discord.
+        /// The client's name.
         client: String,
     },
-    /// Discord does not, or could not look it up.
+    /// Discord does not know it, or could not look it up.
     Refused {
-        /// Discord's own words.
+        /// Discord's text.
         message: String,
     },
-    /// Somebody listens, and gave no answer that says anything.
+    /// A process listens, and gave no answer to the handshake.
     NoAnswer,
-    /// Nobody listens.
-    Nobody,
+    /// No process listens.
+    NotRunning,
 }
 
 /// Tries `application_id` with the first of `clients` that listens.
-pub async fn try_application_id(clients: Vec<FoundClient>, application_id: &str) -> Tried {
+pub async fn try_application_id(clients: Vec<FoundClient>, application_id: &str) -> ProbeResult {
     let mut links = Links::default();
-    let mut tried = Tried::Nobody;
+    let mut result = ProbeResult::NotRunning;
     for FoundClient { endpoint, .. } in clients {
-        links.obey(LinkCommand::Connect { endpoint, application_id: application_id.to_owned() });
-        tried = timeout(ANSWER, answer(&mut links)).await.unwrap_or(Tried::NoAnswer);
-        if tried != Tried::Nobody {
+        links.carry_out(LinkCommand::Connect { endpoint, application_id: application_id.to_owned() });
+        result = timeout(ANSWER, answer(&mut links)).await.unwrap_or(ProbeResult::NoAnswer);
+        if result != ProbeResult::NotRunning {
             break;
         }
     }
     links.close_all(FAREWELL).await;
-    tried
+    result
 }
 
-async fn answer(links: &mut Links) -> Tried {
+async fn answer(links: &mut Links) -> ProbeResult {
     loop {
         return match links.next().await.1 {
-            LinkEvent::Ready { client, .. } => Tried::Accepted { client },
-            LinkEvent::Lost(Loss::Closed { code: INVALID_CLIENT_ID, message }) => Tried::Refused { message },
-            LinkEvent::Lost(_) => Tried::NoAnswer,
-            LinkEvent::Unreachable { .. } => Tried::Nobody,
+            LinkEvent::Ready { client, .. } => ProbeResult::Accepted { client },
+            LinkEvent::Lost(Loss::Closed { code: INVALID_CLIENT_ID, message }) => {
+                ProbeResult::Refused { message }
+            }
+            LinkEvent::Lost(_) => ProbeResult::NoAnswer,
+            LinkEvent::Unreachable { .. } => ProbeResult::NotRunning,
             LinkEvent::Restarted
             | LinkEvent::Opened
             | LinkEvent::Acked { .. }

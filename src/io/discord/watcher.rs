@@ -1,8 +1,8 @@
-//! Notices Discord clients that come and go, without waking up while nothing happens.
+//! Notices Discord clients that start and end, without polling where possible.
 //!
-//! Folders are watched one by one and listed after each watch is set, so that nothing falls in between. What cannot
-//! be watched is looked at now and then: `/tmp` while no link is up and when the daemon is awake anyway, pipes always.
-//! Whether a socket that appeared is worth a connection is not decided here.
+//! Folders are watched one by one and listed after each watch is set, so that nothing is missed in between. Places that
+//! cannot be watched are checked now and then: `/tmp` while no link is up and when the daemon is awake anyway, pipes
+//! always. Whether a new socket is worth a connection is not decided here.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -22,25 +22,25 @@ use crate::core::settings::Clients;
 use crate::io::fs_watch::{Pace, Watch};
 use crate::io::real_path::real;
 
-/// How often the sockets that nothing tells of are glanced at while other things keep the daemon awake.
-const GLANCE_EVERY: Duration = Duration::from_secs(5);
+/// How often unwatched sockets are checked while the daemon is awake for other reasons.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 
-/// A client that starts removes the old socket and makes the new one; together that is one event.
+/// A client that starts removes the old socket and makes the new one; both are one event.
 const PACE: Pace = Pace {
     quiet: Duration::from_millis(20),
     at_most: Duration::from_millis(20),
     look_every: if cfg!(windows) { Duration::from_secs(15) } else { Duration::from_secs(30) },
 };
 
-/// What happened to a client's socket or pipe.
+/// A change of a client's socket or pipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointEvent {
-    /// It is there, or the user named it; with the client's name for people.
+    /// It exists, or the user named it; with the client's name.
     Found(Endpoint, String),
-    /// A new one took its place: the client was started again, so an attempt to connect is worth it at once. Says
-    /// nothing about a connection that exists.
+    /// It was replaced: the client was restarted, so connecting at once is worthwhile. Says nothing about an existing
+    /// connection.
     Renewed(Endpoint, String),
-    /// It is not there any more.
+    /// It does not exist any more.
     Gone(Endpoint),
 }
 
@@ -50,23 +50,23 @@ pub struct EndpointWatcher {
     places: EndpointDirs,
     clients: Clients,
     watch: Watch,
-    heard: Shared,
+    changes: Shared,
     known: BTreeMap<Endpoint, Option<Identity>>,
     events: VecDeque<EndpointEvent>,
     any_link_up: bool,
-    /// Where clients may be that nothing tells of, and which sockets were there at the last look.
+    /// Paths of possible clients without a watch, and the sockets there at the last check.
     unwatched: Vec<PathBuf>,
     seen: Vec<Identity>,
-    glanced_at: Option<Instant>,
+    checked_at: Option<Instant>,
 }
 
 /// Shared with the system's callback.
 type Shared = Arc<Mutex<SocketChanges>>;
 
-/// What the callback heard since it was last asked. Sets cannot overflow.
+/// The changes since the last call. Sets cannot overflow.
 #[derive(Debug, Default)]
 struct SocketChanges {
-    /// Paths that matter beyond Discord's own names: the bases and what the user named.
+    /// Paths that matter besides Discord's own names: the bases and those that the user named.
     awaited: BTreeSet<PathBuf>,
     created: BTreeSet<PathBuf>,
     removed: BTreeSet<PathBuf>,
@@ -82,7 +82,7 @@ impl From<EndpointEvent> for Input {
     }
 }
 
-/// The next event, if there is a watcher. Nothing is lost when the wait is given up.
+/// The next event, if there is a watcher. Cancel safe.
 pub async fn next_of(endpoints: &mut Option<EndpointWatcher>) -> EndpointEvent {
     match endpoints {
         Some(endpoints) => endpoints.next().await,
@@ -91,28 +91,28 @@ pub async fn next_of(endpoints: &mut Option<EndpointWatcher>) -> EndpointEvent {
 }
 
 impl EndpointWatcher {
-    /// Starts watching; the first events tell what is already there.
+    /// Starts watching; the first events are the clients that exist.
     pub fn new(places: EndpointDirs, clients: Clients) -> Self {
-        let heard = Shared::default();
-        let callback = Arc::clone(&heard);
-        let watch = Watch::new("Discord clients", PACE, move |event| lock(&callback).hear(event));
+        let changes = Shared::default();
+        let callback = Arc::clone(&changes);
+        let watch = Watch::new("Discord clients", PACE, move |event| lock(&callback).note(event));
         let mut this = Self {
             places,
             clients,
             watch,
-            heard,
+            changes,
             known: BTreeMap::new(),
             events: VecDeque::new(),
             any_link_up: false,
             unwatched: Vec::new(),
             seen: Vec::new(),
-            glanced_at: None,
+            checked_at: None,
         };
         this.refresh();
         this
     }
 
-    /// Waits for the next event. Nothing is lost when the wait is given up.
+    /// Waits for the next event. Cancel safe.
     pub async fn next(&mut self) -> EndpointEvent {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -123,7 +123,7 @@ impl EndpointWatcher {
         }
     }
 
-    /// Tells whether any card has a way out at the moment: then no client is looked for where that costs wake-ups.
+    /// Reports whether any link is up: then clients are not searched for where that costs wake-ups.
     pub fn set_any_link_up(&mut self, up: bool) {
         if self.any_link_up != up {
             self.any_link_up = up;
@@ -131,15 +131,15 @@ impl EndpointWatcher {
         }
     }
 
-    /// Looks at what cannot be watched, which is a few sockets' worth of work: to be called when the daemon is awake anyway.
-    /// At something that happened to a link it always looks, otherwise only now and then.
-    pub fn glance(&mut self, is_about_a_link: bool) {
+    /// Checks unwatched places, a few sockets: to be called when the daemon is awake anyway. After an event of a link
+    /// it always checks, otherwise only now and then.
+    pub fn check_unwatched(&mut self, is_about_a_link: bool) {
         let now = Instant::now();
-        let is_due = is_about_a_link || self.glanced_at.is_none_or(|at| at + GLANCE_EVERY <= now);
+        let is_due = is_about_a_link || self.checked_at.is_none_or(|at| at + CHECK_EVERY <= now);
         if self.unwatched.is_empty() || !is_due {
             return;
         }
-        self.glanced_at = Some(now);
+        self.checked_at = Some(now);
         if present(&self.unwatched, &self.places) != self.seen {
             self.refresh();
         }
@@ -154,22 +154,22 @@ impl EndpointWatcher {
     }
 
     fn refresh(&mut self) {
-        let heard = self.take_heard();
-        // The watch of a folder goes with it, also when another one takes its place.
-        heard.removed.iter().for_each(|folder| self.watch.forget(folder));
+        let changes = self.take_changes();
+        // A folder's watch ends with it, also if another one takes its place.
+        changes.removed.iter().for_each(|folder| self.watch.forget(folder));
         self.watch.follow(|| watch_dirs(&self.places, &self.clients).into_iter().collect());
         self.unwatched = unwatched(&self.places, &self.clients, self.watch.watched());
-        // Before the look: what comes in between is then seen by the next glance.
+        // This is read before the search: a change in between is then found by the next check.
         self.seen = present(&self.unwatched, &self.places);
         let found = discover(&self.places, &self.clients);
-        self.compare(&found, &heard.created);
+        self.compare(&found, &changes.created);
         self.plan_look();
     }
 
-    /// What was heard since it was last asked; from now on the paths count that are awaited now.
-    fn take_heard(&self) -> SocketChanges {
+    /// The changes since the last call; from now on the present paths matter.
+    fn take_changes(&self) -> SocketChanges {
         let awaited = self.awaited();
-        std::mem::replace(&mut lock(&self.heard), SocketChanges { awaited, ..SocketChanges::default() })
+        std::mem::replace(&mut lock(&self.changes), SocketChanges { awaited, ..SocketChanges::default() })
     }
 
     fn compare(&mut self, found: &[FoundClient], created: &BTreeSet<PathBuf>) {
@@ -198,15 +198,15 @@ impl EndpointWatcher {
         }
     }
 
-    /// Plans the next look at what cannot be watched, if there is such a place and a reason.
+    /// Plans the next check of unwatched places, if there is one and a reason.
     fn plan_look(&mut self) {
         self.watch.look_at(None);
-        if cfg!(windows) || (!self.any_link_up && self.is_blind_somewhere()) {
+        if cfg!(windows) || (!self.any_link_up && self.has_unwatched_root()) {
             self.watch.look_later();
         }
     }
 
-    fn is_blind_somewhere(&self) -> bool {
+    fn has_unwatched_root(&self) -> bool {
         roots(&self.places, &self.clients).iter().any(|root| !self.watch.watched().contains(root))
     }
 
@@ -218,13 +218,13 @@ impl EndpointWatcher {
     }
 }
 
-fn lock(heard: &Shared) -> MutexGuard<'_, SocketChanges> {
-    heard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(changes: &Shared) -> MutexGuard<'_, SocketChanges> {
+    changes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SocketChanges {
-    /// Takes in what happened in the folders watched, and says whether anything came of it.
-    fn hear(&mut self, event: &Event) -> bool {
+    /// Notes an event of the watched folders; whether it matters.
+    fn note(&mut self, event: &Event) -> bool {
         if matches!(event.kind, EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_))) {
             return false;
         }
@@ -241,8 +241,8 @@ impl SocketChanges {
         matters
     }
 
-    /// Whether a client's coming or going may look like this. A runtime folder belongs to the whole desktop, and
-    /// most of what happens in it is none of ours.
+    /// Whether a client's start or end may look like this. A runtime folder belongs to the whole desktop, and most
+    /// changes in it have nothing to do with Discord.
     fn is_relevant(&self, path: &Path) -> bool {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let parent =

@@ -1,4 +1,4 @@
-//! The folder by its handle.
+//! A folder by its handle.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -12,9 +12,9 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
 use super::Use;
 use crate::io::files;
-use crate::io::user::{self, Standing};
+use crate::io::user::{self, Permissions};
 
-/// A folder of this user's.
+/// A folder of this user.
 #[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,
@@ -28,26 +28,27 @@ impl Folder {
     /// Opens the folder at `path`.
     ///
     /// # Errors
-    /// There is none, it is not this user's alone to write to, or another user's link leads to it.
+    /// There is no folder, other users may write to it, or a link of another user leads to it.
     pub fn open(path: &Path) -> io::Result<Self> {
-        check_way(path)?;
+        check_path(path)?;
         let handle = rustix::fs::open(path, FOLDER, Mode::empty())?;
         let folder = Self { path: path.to_owned(), handle: Arc::new(handle) };
         folder.check()?;
         // A link that was set in between is found now, before anything is written.
-        check_way(path)?;
+        check_path(path)?;
         Ok(folder)
     }
 
-    /// Where it is, or was when it was opened.
+    /// Its path when it was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether things may be written to it: it is still what its path leads to, this user's, and closed to everybody else.
+    /// Checks that it may be written to: its path still leads to it, and it belongs to this user and is closed to all
+    /// others.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why it may not be written to.
     pub fn check(&self) -> io::Result<()> {
         let own = rustix::fs::fstat(&self.handle)?;
         if own.st_uid != user::own() {
@@ -63,18 +64,18 @@ impl Folder {
         Ok(())
     }
 
-    /// Whether nobody but this user can have written what is in it.
+    /// Whether only this user can have written its files.
     pub fn is_private(&self) -> bool {
         self.handle.try_clone().and_then(|handle| File::from(handle).metadata()).is_ok_and(|own| {
-            let there = Standing { user: own.uid(), group: own.gid(), mode: own.mode() };
+            let there = Permissions { user: own.uid(), group: own.gid(), mode: own.mode() };
             !user::others_may_write(there, user::own(), user::group())
         })
     }
 
-    /// The subfolder of that name, made for its owner alone if it is not there.
+    /// The subfolder of that name, created for its owner alone if it is missing.
     ///
     /// # Errors
-    /// Whatever the system says; also what [`Folder::check`] says of either.
+    /// The system's error, or that of [`Folder::check`] for either folder.
     pub fn subfolder(&self, name: &str) -> io::Result<Self> {
         self.check()?;
         match rustix::fs::mkdirat(&self.handle, name, Mode::RWXU) {
@@ -90,7 +91,7 @@ impl Folder {
     /// Opens a file. Never blocks, even if a named pipe is in its place.
     ///
     /// # Errors
-    /// Whatever the system says; also that it is no file, or that it is there by another user's doing.
+    /// The system's error, or it is not a file, or another user made it.
     pub fn file(&self, name: &str, purpose: Use) -> io::Result<File> {
         let flags = match purpose {
             Use::Read => OFlags::RDONLY,
@@ -116,7 +117,7 @@ impl Folder {
     /// followed.
     ///
     /// # Errors
-    /// Whatever the system says; what was there is then untouched.
+    /// The system's error; the old file is then unchanged.
     pub fn put(&self, name: &str, bytes: &[u8], sync: bool) -> io::Result<()> {
         self.check()?;
         let temporary = files::temporary_name(OsStr::new(name));
@@ -137,42 +138,42 @@ impl Folder {
     /// Removes a file.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// The system's error.
     pub fn remove_file(&self, name: &str) -> io::Result<()> {
         self.check()?;
         Ok(rustix::fs::unlinkat(&self.handle, name, AtFlags::empty())?)
     }
 
-    /// The names of what is in it, as far as they can be read.
+    /// The names of its entries, as far as they can be read.
     pub fn names(&self) -> Vec<String> {
         let Ok(entries) = Dir::read_from(&self.handle) else { return Vec::new() };
         let names = entries.flatten().filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
         names.filter(|name| !matches!(name.as_str(), "." | "..")).collect()
     }
 
-    /// A path that leads into this very folder, for what can only be done by path.
-    pub(crate) fn way_to(&self, name: &str) -> PathBuf {
+    /// A path into this very folder, for calls that need a path.
+    pub(crate) fn path_to(&self, name: &str) -> PathBuf {
         use std::os::fd::{AsFd as _, AsRawFd as _};
         let by_handle = PathBuf::from(format!("/proc/self/fd/{}", self.handle.as_fd().as_raw_fd()));
         if by_handle.exists() { by_handle.join(name) } else { self.path.join(name) }
     }
 
-    /// Whether a socket is at that name; anything else that is there is an error.
+    /// Whether there is a socket of that name; any other kind of file is an error.
     pub(crate) fn has_socket(&self, name: &str) -> io::Result<bool> {
         match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) if FileType::from_raw_mode(there.st_mode) == FileType::Socket => Ok(true),
-            Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is no socket")),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is not a socket")),
             Err(rustix::io::Errno::NOENT) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Takes from everybody else what they may do with a file.
+    /// Removes all other users' permissions of a file.
     pub(crate) fn make_private(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::chmodat(&self.handle, name, PRIVATE, AtFlags::empty())?)
     }
 
-    /// Opens what is at `name`; a link only where it is this user's own.
+    /// Opens the file `name`; a link only if it is this user's own.
     fn open_at(&self, name: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         use rustix::io::Errno;
         match rustix::fs::openat(&self.handle, name, flags | OFlags::NOFOLLOW, mode) {
@@ -182,7 +183,7 @@ impl Folder {
                     return Err(denied("it is a link that another user made"));
                 }
                 let target = rustix::fs::readlinkat(&self.handle, name, Vec::new())?;
-                // What was read is what that link says, unless another one took its place meanwhile.
+                // The target is that of the checked link, unless it was replaced meanwhile.
                 let is_it = |after: Stat| (after.st_ino, after.st_ctime) == (before.st_ino, before.st_ctime);
                 if !self.link_at(name).is_ok_and(is_it) {
                     return Err(denied("it was changed just now"));
@@ -199,8 +200,8 @@ impl Folder {
     }
 }
 
-/// Refuses a way on which another user's link decides where it leads. Root's links are the system's own (`/var` of macOS).
-fn check_way(path: &Path) -> io::Result<()> {
+/// Refuses a path with another user's link in it. Root's links are the system's own (`/var` of macOS).
+fn check_path(path: &Path) -> io::Result<()> {
     const ROOT: u32 = 0;
     let mut way = PathBuf::new();
     for component in path.components() {

@@ -1,4 +1,4 @@
-//! The folder by its path, where nothing else is to be had.
+//! A folder by its path, for systems without handles.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Use;
 use crate::io::files;
 
-/// A folder of this user's.
+/// A folder of this user.
 #[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
 
@@ -15,7 +15,7 @@ impl Folder {
     /// The folder at `path`.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no folder.
     pub fn open(path: &Path) -> io::Result<Self> {
         if fs::metadata(path)?.is_dir() {
             Ok(Self(path.to_owned()))
@@ -24,12 +24,12 @@ impl Folder {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Whether things may be written to it.
+    /// Checks that it may be written to.
     ///
     /// # Errors
     /// Never here.
@@ -37,15 +37,15 @@ impl Folder {
         Ok(())
     }
 
-    /// Whether nobody but this user can have written what is in it.
+    /// Whether only this user can have written its files.
     pub fn is_private(&self) -> bool {
         true
     }
 
-    /// The subfolder of that name, made if it is not there.
+    /// The subfolder of that name, created if it is missing.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// The system's error.
     pub fn subfolder(&self, name: &str) -> io::Result<Self> {
         let path = self.0.join(name);
         fs::create_dir_all(&path)?;
@@ -55,7 +55,7 @@ impl Folder {
     /// Opens a file.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// The system's error.
     pub fn file(&self, name: &str, purpose: Use) -> io::Result<File> {
         let mut options = files::private_options();
         match purpose {
@@ -70,7 +70,7 @@ impl Folder {
     /// Replaces a file so that readers never see half of one; `sync`: also after a power cut.
     ///
     /// # Errors
-    /// Whatever the system says; what was there is then untouched.
+    /// The system's error; the old file is then unchanged.
     pub fn put(&self, name: &str, bytes: &[u8], sync: bool) -> io::Result<()> {
         let path = self.0.join(name);
         if sync { files::write_atomically(&path, bytes) } else { files::replace(&path, bytes) }
@@ -79,12 +79,12 @@ impl Folder {
     /// Removes a file.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// The system's error.
     pub fn remove_file(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.0.join(name))
     }
 
-    /// The names of what is in it, as far as they can be read.
+    /// The names of its entries, as far as they can be read.
     pub fn names(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(&self.0) else { return Vec::new() };
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()

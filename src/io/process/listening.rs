@@ -1,11 +1,11 @@
-//! Which process listens at a socket, without connecting to it.
+//! Finds the process that listens at a socket, without connecting to it.
 
 use std::path::Path;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::io::real_path::is_same;
 
-/// The process that listens at the socket `path`; `None` where the system does not tell, or more than one does.
+/// The process that listens at the socket `path`; `None` if the system does not report it, or several do.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn who_listens(path: &Path) -> Option<u32> {
     let sockets = std::fs::read_to_string("/proc/net/unix").ok()?;
@@ -23,13 +23,14 @@ pub fn who_listens(path: &Path) -> Option<u32> {
     found.next().is_none().then_some(first)
 }
 
-/// Not to be had here without `unsafe` code.
+/// Not available here without `unsafe` code.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn who_listens(_: &Path) -> Option<u32> {
     None
 }
 
-/// The sockets of `/proc/net/unix` that take connections and were bound to `path`, whose folder may be written otherwise.
+/// The inodes of the listening sockets of `/proc/net/unix` that were bound to `path`; its folder may be spelled
+/// differently there.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn listening_inodes<'a>(sockets: &'a str, path: &'a Path) -> impl Iterator<Item = &'a str> {
     /// `SO_ACCEPTCON`
@@ -54,7 +55,7 @@ mod tests {
     use crate::io::clock;
 
     #[test]
-    fn sockets_as_the_system_lists_them() {
+    fn the_listening_socket_is_found_in_the_systems_list() {
         let list = "Num       RefCount Protocol Flags    Type St Inode Path\n\
             0000000000000000: 00000002 00000000 00010000 0001 01 23456 /no/such run/discord-ipc-0\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 34567 /no/such run/discord-ipc-0\n\
@@ -71,7 +72,7 @@ mod tests {
         let path = folder.path().join("socket");
         assert_eq!(who_listens(&path), None);
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        // A process that another test is starting holds a copy of it until it runs its program.
+        // A process that another test starts has a copy of the socket until it runs its program.
         let becomes = |expected: Option<u32>| {
             let until = clock::now().mono + Duration::from_secs(20);
             std::iter::from_fn(|| (clock::now().mono < until).then(|| who_listens(&path)))

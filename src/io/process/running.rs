@@ -1,4 +1,4 @@
-//! Whether a process that a file names by its id still runs, or another one has got the same id since.
+//! Checks whether a process that a file names by its id still runs, or another one has the id.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use jiff::Timestamp;
 use super::start_time;
 use crate::core::time::later;
 
-/// Whether process ids that were given in `domain` are ids of this machine and namespace. Claude Code's own form: Linux:
-/// `linux:<machine id>:<namespace>`; macOS: `darwin`; Windows: `win32:<host>`.
+/// Whether process ids of `domain` are ids of this machine and namespace. Claude Code's form: Linux: `linux:<machine
+/// id>:<namespace>`; macOS: `darwin`; Windows: `win32:<host>`.
 pub fn counts_in(domain: &str) -> bool {
     system::counts_in(domain)
 }
 
-/// A process as a file names it that was written while it ran.
+/// A process named in a file that was written while it ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Named<'a> {
     /// The process id.
     pub pid: u32,
-    /// When it started, in the form that Claude Code writes: Linux: clock ticks since boot; macOS: the time in UTC as `ps`
-    /// writes it; Windows: a `FILETIME`. `None` where the file does not say.
+    /// When it started, in Claude Code's form: Linux: clock ticks since boot; macOS: the time in UTC as `ps` writes it;
+    /// Windows: a `FILETIME`. `None` if the file does not have it.
     pub start: Option<&'a str>,
-    /// A moment at which it had started.
+    /// A time at which it was running.
     pub seen_at: Option<Timestamp>,
 }
 
@@ -31,14 +31,14 @@ impl Named<'_> {
         start_time(self.pid).is_some_and(|start| self.started_at(start, system::calendar(start)))
     }
 
-    /// Whether it is the process that started then, in the system's unit and by the calendar.
+    /// Whether it is the process with this start, in the system's unit and by the calendar.
     fn started_at(&self, start: u64, at: Option<Timestamp>) -> bool {
         /// Clocks are read at different moments, and `ps` rounds.
         const LEEWAY: Duration = Duration::from_secs(10);
 
         match self.start.and_then(system::parse_start) {
-            Some(said) => start.abs_diff(said) < system::DIFFERENT,
-            // All that is left to see is whether it was there then.
+            Some(start_in_file) => start.abs_diff(start_in_file) < system::DIFFERENT,
+            // Without a start only a process that started too late is excluded.
             None => at.zip(self.seen_at).is_none_or(|(at, seen_at)| at <= later(seen_at, LEEWAY)),
         }
     }
@@ -59,7 +59,7 @@ mod system {
         domain == format!("linux:{}:{}", machine.trim(), namespace.display())
     }
 
-    /// Ticks say nothing without the time of the boot.
+    /// Ticks have no calendar time without the time of the boot.
     pub(super) fn calendar(_ticks: u64) -> Option<super::Timestamp> {
         None
     }
@@ -67,10 +67,10 @@ mod system {
 
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 mod system {
-    /// Seconds, rounded either way.
+    /// Seconds, rounded up or down.
     pub(super) const DIFFERENT: u64 = 2;
 
-    /// Nothing divides the ids of a macOS machine.
+    /// All processes of a macOS machine share their ids.
     pub(super) fn counts_in(domain: &str) -> bool {
         domain == "darwin"
     }
@@ -86,11 +86,11 @@ mod system {
 
 #[cfg(not(unix))]
 mod system {
-    /// A second, in steps of 100 ns: not every program reads all of the number.
+    /// A second, in steps of 100 ns: some programs read the number without its last digits.
     pub(super) const DIFFERENT: u64 = 10_000_000;
 
     pub(super) fn counts_in(domain: &str) -> bool {
-        /// Windows cuts the name in the environment.
+        /// Windows shortens the name in the environment.
         const CUT: usize = 15;
 
         let Some(host) = domain.strip_prefix("win32:") else { return false };
@@ -126,14 +126,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn starts_as_ps_writes_them() {
+    fn start_times_of_ps_are_parsed() {
         assert_eq!(seconds_of_ps("Sun Nov  1 07:00:31 2026"), Some(1_793_516_431));
         assert_eq!(seconds_of_ps("Sun Nov 1 07:00:31 2026 "), Some(1_793_516_431));
         assert_eq!(seconds_of_ps("133701"), None);
     }
 
     #[test]
-    fn a_start_that_is_not_told_is_not_later_than_the_process_was_seen() {
+    fn without_a_start_the_process_must_not_be_newer_than_seen() {
         let at = |seconds| Timestamp::from_second(seconds).ok();
         for (seen_at, expected) in [(None, true), (at(1_000), true), (at(995), true), (at(900), false)] {
             for start in [None, Some("?")] {
@@ -159,7 +159,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_process_is_told_from_another_one_with_its_id() {
+    fn a_process_with_a_reused_id_is_recognised() {
         let pid = std::process::id();
         let own = start_time(pid).unwrap().to_string();
         let runs = |pid, start| Named { pid, start, seen_at: None }.runs();

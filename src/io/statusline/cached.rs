@@ -1,8 +1,7 @@
-//! What an agent itself keeps of the account's limits (Claude Code: `.claude.json`): a fallback that may be days old.
+//! The account's limits that an agent itself stores (Claude Code: `.claude.json`): a fallback that may be days old.
 //!
-//! The file is full of what is nobody's business (the account, servers, their secrets), so one key of it is read and the
-//! rest forgotten unseen.
-//! Read next: [`crate::core::limits`], where it gives way to what terminals say.
+//! The file has private data (the account, servers, their secrets), so one key of it is read and the rest is skipped.
+//! Read next: [`crate::core::limits`], which prefers the figures of terminals.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -15,22 +14,22 @@ use crate::io::files;
 use crate::io::homes::Home;
 use crate::io::paths::Environment;
 
-/// Larger files are not read. It holds something of every project, so it may be megabytes.
+/// Larger files are not read, in bytes. The file has an entry for every project, so it may be megabytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// A file that changes all the time is not read more often than this.
+/// The shortest time between two readings of a file that changes often.
 pub(crate) const READ_EVERY: Duration = Duration::from_secs(60);
 
-/// Where the limits of one home are kept.
+/// The file with the limits of one home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheFile {
-    /// The file, which need not exist.
+    /// The file's path; it may not exist.
     pub path: PathBuf,
-    /// The home that they are of.
+    /// The home.
     home: Home,
 }
 
-/// The files of those `homes` whose agent keeps its limits: in the home, or beside the first of the usual ones.
+/// The files of those `homes` whose agent stores its limits: in the home, or beside the usual one.
 pub fn places(homes: &[Home], environment: &Environment) -> Vec<CacheFile> {
     let place = |home: &Home| {
         let Spec { homes: Homes { variables, usual, .. }, limits, .. } = home.agent.spec();
@@ -45,7 +44,7 @@ pub fn places(homes: &[Home], environment: &Environment) -> Vec<CacheFile> {
 }
 
 impl CacheFile {
-    /// What is kept there and may still be true; nothing where the file is missing or says nothing.
+    /// The stored limits that may still be true; none if the file is missing or has none.
     pub fn read(&self, now: Now) -> Vec<SourceEvent> {
         let read = files::read(&self.path, LARGEST);
         let Home { agent, label, .. } = &self.home;
@@ -60,7 +59,7 @@ impl CacheFile {
     }
 }
 
-/// What tells two states of a file apart; `None` when it is not there.
+/// The time and size of a file, which differ after a change; `None` if it does not exist.
 pub(crate) fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
@@ -73,7 +72,7 @@ mod tests {
     use crate::io::paths::Folders;
 
     #[test]
-    fn the_file_lies_beside_the_usual_home_and_in_any_other() {
+    fn the_file_is_beside_the_usual_home_and_in_any_other() {
         let home = |agent, path: &str| Home { agent, path: path.into(), label: path.into() };
         let homes = [
             home(Agent::CLAUDE, "/home/ada/.claude"),

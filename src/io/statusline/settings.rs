@@ -1,7 +1,7 @@
 //! The `statusLine` entry in Claude Code's `settings.json`, changed in place.
 //!
-//! Text in, text out: every byte outside of the entry stays as it is, so that unknown keys, their order and the user's
-//! own layout survive. A text that is not a JSON object is refused. Reads and writes nothing.
+//! Text in, text out: every byte outside the entry stays as it is, so that unknown keys, their order and the layout are
+//! kept. A text that is not a JSON object is refused. No file is read or written here.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,24 +10,24 @@ use serde_json::value::RawValue;
 
 const KEY: &str = "statusLine";
 
-/// What is to be done about the text.
+/// A change of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
-    /// Nothing: it is as wanted.
+    /// No change: the entry is right.
     Nothing,
-    /// This is the new text.
+    /// A new text.
     Write {
-        /// All of it.
+        /// The whole text.
         text: String,
-        /// The entry that was there, as JSON, unless it was ours.
+        /// The replaced entry, as JSON, unless it was this program's.
         replaced: Option<Option<String>>,
     },
 }
 
-/// Puts `command` into the entry. Other keys of an existing entry are kept.
+/// Sets the entry's command. Other keys of an existing entry are kept.
 ///
 /// # Errors
-/// Why the text cannot be changed.
+/// The reason why the text cannot be changed.
 pub fn install(text: &str, command: &str) -> Result<Edit, String> {
     let text = if text.trim().is_empty() { "{}\n" } else { text };
     let members = members(text)?;
@@ -49,10 +49,10 @@ pub fn install(text: &str, command: &str) -> Result<Edit, String> {
     Ok(Edit::Write { text, replaced: (!is_ours).then(|| Some(old.get().to_owned())) })
 }
 
-/// Puts back what was `replaced`; `None` removes the entry. An entry that is not ours is left alone.
+/// Puts back the `replaced` entry; `None` removes the entry. A foreign entry is left alone.
 ///
 /// # Errors
-/// Why the text cannot be changed.
+/// The reason why the text cannot be changed.
 pub fn uninstall(text: &str, replaced: Option<&str>) -> Result<Edit, String> {
     if text.trim().is_empty() {
         return Ok(Edit::Nothing);
@@ -70,19 +70,19 @@ pub fn uninstall(text: &str, replaced: Option<&str>) -> Result<Edit, String> {
     Ok(Edit::Write { text, replaced: None })
 }
 
-/// The command of an entry; `None` where there is none that can be run.
+/// The command of an entry; `None` if it has none that can be run.
 pub fn command_of(entry: &str) -> Option<String> {
     let command = serde_json::from_str::<String>(inner_command(entry)?).ok()?;
     (!command.trim().is_empty()).then_some(command)
 }
 
-/// Whether a command is this program's, wherever it is.
+/// Whether a command is this program's, with any path.
 fn is_ours(command: &str) -> bool {
     let command = command.trim();
     command.ends_with(" statusline") && command.contains("agent-presence")
 }
 
-/// The command of an entry as it is written there.
+/// The command of an entry as JSON.
 fn inner_command(entry: &str) -> Option<&str> {
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(entry).ok()?;
     members.get("command").map(|command| command.get()).filter(|command| command.starts_with('"'))
@@ -92,7 +92,7 @@ fn members(text: &str) -> Result<BTreeMap<String, &RawValue>, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
-/// Where a value stands in the text that it was read from.
+/// The position of a value in the text that it was parsed from.
 fn span(text: &str, value: &RawValue) -> Result<Range<usize>, String> {
     within(text, value.get())
 }
@@ -109,7 +109,7 @@ fn put(text: &str, range: &Range<usize>, new: &str) -> Result<String, String> {
     Ok(format!("{before}{new}{after}"))
 }
 
-/// Adds the entry as the last one, laid out like the first.
+/// Adds the entry as the last one, with the layout of the first.
 fn insert(text: &str, members: &BTreeMap<String, &RawValue>, entry: &str) -> Result<String, String> {
     let open = text.find('{').ok_or_else(lost)? + 1;
     let mut end = None;
@@ -124,7 +124,7 @@ fn insert(text: &str, members: &BTreeMap<String, &RawValue>, entry: &str) -> Res
     put(text, &(end..end), &format!(",{space}\"{KEY}\": {entry}"))
 }
 
-/// Takes the entry with its value at `range` out, and one of the commas around it.
+/// Removes the entry with its value at `range`, and one of the commas around it.
 fn remove(text: &str, range: &Range<usize>) -> Result<String, String> {
     let before = text.get(..range.start).ok_or_else(lost)?;
     let key = before.rfind(&format!("\"{KEY}\"")).ok_or_else(lost)?;
@@ -141,7 +141,7 @@ fn remove(text: &str, range: &Range<usize>) -> Result<String, String> {
 }
 
 fn lost() -> String {
-    "its entries could not be told apart".to_owned()
+    "its entries could not be located".to_owned()
 }
 
 #[cfg(test)]
@@ -150,7 +150,7 @@ mod tests {
 
     const OURS: &str = "/opt/agent-presence statusline";
 
-    /// Installs into `before`, which gives `expected`, and takes it back again.
+    /// Installs into `before`, which gives `expected`, and uninstalls again.
     fn check(before: &str, expected: &str) {
         let Ok(Edit::Write { text, replaced: Some(replaced) }) = install(before, OURS) else {
             panic!("{before}")
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_entry_changes_and_everything_comes_back() {
+    fn only_the_entry_changes_and_uninstalling_restores_the_text() {
         let entry = r#"{"type": "command", "command": "/opt/agent-presence statusline"}"#;
         check("{}\n", &format!("{{\n  \"statusLine\": {entry}\n}}\n"));
         check(
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_moved_replaces_itself_and_remembers_nothing() {
+    fn a_moved_program_replaces_its_own_entry_and_stores_none() {
         let old = r#"{"statusLine":{"command":"'/old place/agent-presence' statusline"}}"#;
         let Ok(Edit::Write { text, replaced }) = install(old, OURS) else { panic!() };
         assert_eq!(text, r#"{"statusLine":{"command":"/opt/agent-presence statusline"}}"#);
@@ -187,14 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_somebody_else_is_not_removed() {
+    fn a_foreign_entry_is_not_removed() {
         for text in [r#"{"statusLine":{"command":"other"}}"#, r#"{"statusLine":7}"#, "{}", ""] {
             assert_eq!(uninstall(text, None), Ok(Edit::Nothing), "{text}");
         }
     }
 
     #[test]
-    fn an_entry_is_taken_out_wherever_it_stands() {
+    fn an_entry_is_removed_at_any_position() {
         let entry = r#""statusLine":{"command":"agent-presence statusline"}"#;
         for (before, expected) in [
             (format!("{{{entry}}}"), "{}"),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_refused() {
+    fn a_broken_text_is_refused() {
         for text in ["{", "[]", "// comment\n{}", "{\"a\":1,}", "null", "\u{feff}{}"] {
             assert!(install(text, OURS).is_err() && uninstall(text, None).is_err(), "{text}");
         }

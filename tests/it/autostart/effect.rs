@@ -271,7 +271,7 @@ fn another_program_and_one_that_is_gone() {
     assert_eq!(place.state(), (Kind::DesktopEntry, LoginState::Differs));
     assert!(place.hint().starts_with(&format!("it starts {old}, and this is /new/agent-presence; ")));
     fs::remove_file(&old).unwrap();
-    assert!(place.hint().starts_with(&format!("it starts {old}, which is not there; ")));
+    assert!(place.hint().starts_with(&format!("it starts {old}, which does not exist; ")));
     assert_eq!(place.enable(false), Ok((true, false)));
     assert_eq!(place.state(), (Kind::DesktopEntry, LoginState::Enabled));
 

@@ -116,7 +116,7 @@ fn with_a_user_manager() {
     assert_eq!(report["schema"], 1);
     assert_eq!((&report["state"], &report["kind"]), (&"differs".into(), &"systemd_unit".into()));
     assert_eq!(report["command"], serde_json::json!(["/old/agent-presence", "run"]));
-    assert!(report["hint"].as_str().unwrap().contains("which is not there"), "{out}");
+    assert!(report["hint"].as_str().unwrap().contains("which does not exist"), "{out}");
 
     fs::write(home.path("refuse"), "").unwrap();
     let (_, err) = home.check("autostart enable", 1);

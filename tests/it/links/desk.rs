@@ -41,7 +41,7 @@ impl Desk {
                 loop {
                     tokio::select! {
                         order = orders.recv() => match order {
-                            Some(Order::Obey(command)) => links.obey(command),
+                            Some(Order::Obey(command)) => links.carry_out(command),
                             Some(Order::CloseAll(deadline, done)) => {
                                 links.close_all(deadline).await;
                                 done.send(()).unwrap();

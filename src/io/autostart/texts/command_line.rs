@@ -1,16 +1,16 @@
-//! A Windows command line, as it stands under the Run key.
+//! A Windows command line, for the Run key.
 //!
 //! The rules are those of `CommandLineToArgvW`: the program's path ends at the next quote; in an argument a
 //! backslash counts only before a quote. `$`, `%` and non-ASCII mean themselves in a value of type `REG_SZ`.
 
 use crate::io::autostart::LoginCommand;
 
-/// Longer commands are not run, in UTF-16 units: Microsoft's "Run and RunOnce Registry Keys".
+/// The longest command that is run, in UTF-16 units: Microsoft's "Run and RunOnce Registry Keys".
 pub const LONGEST: usize = 260;
 
-/// The command line; `None` when it is longer than Windows runs, or the path cannot be a Windows path.
+/// The command line; `None` if it is longer than Windows runs, or the path cannot be a Windows path.
 pub fn render(command: &LoginCommand) -> Option<String> {
-    // Always in quotes: without them Windows tries every part of a path that ends at a space.
+    // The path is always in quotes: without them Windows tries every part of it that ends at a space.
     let mut line = format!("\"{}\"", command.program);
     for argument in &command.arguments {
         line.push(' ');
@@ -64,7 +64,7 @@ fn arguments(line: &str) -> Vec<String> {
         match char {
             '"' => {
                 let text = argument.get_or_insert_default();
-                // Of the backslashes before a quote, every second one is there for the one after it.
+                // Of the backslashes before a quote, every second one escapes the one after it.
                 text.truncate(text.len() - before.div_ceil(2));
                 if before % 2 == 1 {
                     text.push(char);

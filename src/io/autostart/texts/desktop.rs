@@ -1,7 +1,7 @@
 //! The desktop autostart entry.
 //!
-//! The Desktop Entry Specification, "The Exec key": a value is a string with escapes of its own, and inside it
-//! the arguments have theirs, so a backslash in a path becomes four.
+//! From the Desktop Entry Specification, "The Exec key": a value is a string with escapes of its own, and the arguments
+//! inside it have theirs, so a backslash in a path becomes four.
 
 use super::{ENV, command_of, fill, is_plain, last_value, needs_env, words};
 use crate::io::autostart::LoginCommand;
@@ -9,10 +9,10 @@ use crate::io::autostart::LoginCommand;
 const TEMPLATE: &str = include_str!("../../../../packaging/login/agent-presence.desktop");
 const SHIPPED: &str = "/usr/bin/agent-presence run";
 
-/// GLib looks for the program before it has made one percent sign of two.
+/// GLib looks for the program before it replaces `%%` by a percent sign.
 const SPECIAL: [char; 1] = ['%'];
 
-/// The entry's text; `None` when a desktop has no way to start a program at this path.
+/// The entry's text; `None` if a desktop cannot start a program at this path.
 pub fn render(command: &LoginCommand) -> Option<String> {
     let env = needs_env(&command.program, &SPECIAL)?.then(|| ENV.to_owned());
     let line: Vec<String> = env.into_iter().chain(command.words().map(quoted)).collect();
@@ -25,7 +25,7 @@ pub fn parse(entry: &str) -> Option<LoginCommand> {
     command_of(words(&line, &['"']).into_iter().map(|word| word.replace("%%", "%")))
 }
 
-/// Whether a desktop's settings have switched the entry off.
+/// Whether a desktop's settings switched the entry off.
 pub fn is_switched_off(entry: &str) -> bool {
     last_value(entry, "Hidden") == Some("true")
         || last_value(entry, "X-GNOME-Autostart-enabled") == Some("false")
@@ -47,7 +47,7 @@ fn quoted(word: &str) -> String {
     quoted
 }
 
-/// A value of the type `string`, as it is meant.
+/// A value of the type `string`, with its escapes resolved.
 fn without_escapes(value: &str) -> String {
     let mut plain = String::new();
     let mut chars = value.chars();

@@ -3,7 +3,7 @@
 use super::fill;
 use crate::io::autostart::LoginCommand;
 
-/// The agent's label, which is the file's name too.
+/// The agent's label, which is also the file's name.
 pub const LABEL: &str = "io.github.agent-presence";
 
 const TEMPLATE: &str = include_str!("../../../../packaging/login/io.github.agent-presence.plist");

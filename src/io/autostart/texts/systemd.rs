@@ -9,11 +9,11 @@ use crate::io::autostart::LoginCommand;
 const TEMPLATE: &str = include_str!("../../../../packaging/login/agent-presence.service");
 const SHIPPED: &str = "/usr/bin/agent-presence run";
 
-/// systemd refuses quotes and backslashes in a program's path ("contains special characters"), and would take a
-/// dollar sign for a variable when it makes the process's name of it.
+/// systemd refuses quotes and backslashes in a program's path ("contains special characters"), and takes a dollar sign
+/// for a variable when it makes the process's name from the path.
 const SPECIAL: [char; 4] = ['"', '\'', '\\', '$'];
 
-/// The unit's text; `None` when systemd has no way to start a program at this path.
+/// The unit's text; `None` if systemd cannot start a program at this path.
 pub fn render(command: &LoginCommand) -> Option<String> {
     let needs_env = needs_env(&command.program, &SPECIAL)?;
     let env = needs_env.then(|| ENV.to_owned());
@@ -27,7 +27,7 @@ pub fn render(command: &LoginCommand) -> Option<String> {
 pub fn parse(unit: &str) -> Option<LoginCommand> {
     let line = last_value(unit, "ExecStart")?.trim_start_matches(['-', '@', ':', '+', '!', '|']);
     let words = words(line, &['"', '\'']).into_iter().map(|word| word.replace("%%", "%"));
-    // The path itself stands for itself.
+    // The program's path has no escaped dollar signs.
     command_of(words.enumerate().map(|(index, word)| if index == 0 { word } else { word.replace("$$", "$") }))
 }
 

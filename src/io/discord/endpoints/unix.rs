@@ -1,4 +1,4 @@
-//! Sockets, and the folders that they are in.
+//! Discord's sockets, and their folders.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use super::{EndpointDirs, FoundClient, INDEXES, Identity, PREFIX, client_name};
 use crate::core::publish::Endpoint;
 use crate::core::settings::Clients;
 
-/// The clients that are there, best place first.
+/// The existing clients, best place first.
 pub fn scan(places: &EndpointDirs) -> Vec<FoundClient> {
     let mut found: Vec<FoundClient> = Vec::new();
     for base in existing_bases(places) {
@@ -17,7 +17,7 @@ pub fn scan(places: &EndpointDirs) -> Vec<FoundClient> {
         for folder in socket_folders(&base) {
             for index in INDEXES {
                 let path = folder.join(format!("{PREFIX}{index}"));
-                // Follows links: setting one to a sandboxed client's socket is common advice.
+                // Links are followed: a link to a sandboxed client's socket is common advice.
                 let Ok(metadata) = fs::metadata(&path) else { continue };
                 if !metadata.file_type().is_socket() {
                     continue;
@@ -39,7 +39,7 @@ pub fn scan(places: &EndpointDirs) -> Vec<FoundClient> {
     found
 }
 
-/// Which socket is at `path` now.
+/// The identity of the socket at `path`.
 pub fn identity(path: &Path) -> Option<Identity> {
     fs::metadata(path).ok().map(|metadata| Identity::of(&metadata))
 }
@@ -54,9 +54,9 @@ impl Identity {
     }
 }
 
-/// The existing folders in which a change may mean that a client came or went; to be watched without their
-/// subfolders. Folders that everybody can write to are not among them: a build in `/tmp` would wake us
-/// thousands of times.
+/// The existing folders in which a change may mean that a client started or ended; to be watched without their
+/// subfolders. Folders that every user can write to are left out: a build in `/tmp` would wake the daemon thousands of
+/// times.
 pub fn watch_dirs(places: &EndpointDirs, clients: &Clients) -> Vec<PathBuf> {
     let mut folders: BTreeSet<PathBuf> = roots(places, clients).into_iter().collect();
     if *clients == Clients::All {
@@ -69,8 +69,8 @@ pub fn watch_dirs(places: &EndpointDirs, clients: &Clients) -> Vec<PathBuf> {
     folders.into_iter().filter(|folder| folder.is_dir() && !is_open_to_all(folder)).collect()
 }
 
-/// For each place where a client may come up, the folder that would show it. For a folder that is not there
-/// yet, its nearest existing parent stands in.
+/// For each place of a possible client, the folder whose changes would show it. For a missing folder it is the nearest
+/// existing parent.
 pub fn roots(places: &EndpointDirs, clients: &Clients) -> Vec<PathBuf> {
     match clients {
         Clients::All => places.bases.iter().filter_map(|base| nearest_existing(base)).collect(),
@@ -80,7 +80,7 @@ pub fn roots(places: &EndpointDirs, clients: &Clients) -> Vec<PathBuf> {
     }
 }
 
-/// The paths at which a client may come up without a watch to tell of it, because its folder is not among `watched`.
+/// The paths of possible clients without a watch, because their folder is not among `watched`.
 pub fn unwatched(places: &EndpointDirs, clients: &Clients, watched: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let is_unwatched =
         |folder: &Path| nearest_existing(folder).is_none_or(|nearest| !watched.contains(&nearest));
@@ -96,14 +96,14 @@ pub fn unwatched(places: &EndpointDirs, clients: &Clients, watched: &BTreeSet<Pa
     }
 }
 
-/// The sockets that are at these paths now, and whose they may be.
+/// The sockets of this user at these paths.
 pub fn present(paths: &[PathBuf], places: &EndpointDirs) -> Vec<Identity> {
     let found = paths.iter().filter_map(|path| fs::metadata(path).ok());
     let ours = found.filter(|there| there.file_type().is_socket() && there.uid() == places.user);
     ours.map(|there| Identity::of(&there)).collect()
 }
 
-/// The sockets of other users where a client of this one would be looked for.
+/// The sockets of other users at the places for this user's clients.
 pub fn foreign(places: &EndpointDirs, clients: &Clients) -> Vec<String> {
     let paths: Vec<PathBuf> = match clients {
         Clients::All => existing_bases(places)
@@ -118,13 +118,13 @@ pub fn foreign(places: &EndpointDirs, clients: &Clients) -> Vec<String> {
     paths.into_iter().filter(is_foreign).map(|path| path.display().to_string()).collect()
 }
 
-/// Whether everybody can create files in `folder`.
+/// Whether every user can create files in `folder`.
 fn is_open_to_all(folder: &Path) -> bool {
     const WRITABLE_BY_OTHERS: u32 = 0o002;
     fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & WRITABLE_BY_OTHERS != 0)
 }
 
-/// The bases that exist, each once and by its real path, so that two variables can name the same folder.
+/// The existing bases, each once and by its real path, because two variables may name the same folder.
 fn existing_bases(places: &EndpointDirs) -> Vec<PathBuf> {
     let mut bases: Vec<PathBuf> = Vec::new();
     for base in places.bases.iter().filter_map(|base| fs::canonicalize(base).ok()) {
@@ -135,7 +135,7 @@ fn existing_bases(places: &EndpointDirs) -> Vec<PathBuf> {
     bases
 }
 
-/// The folders below `base` in which clients put their sockets: `base` itself and those of sandboxed applications.
+/// The folders of sockets below `base`: `base` itself and those of sandboxed applications.
 fn socket_folders(base: &Path) -> Vec<PathBuf> {
     let mut folders = vec![base.to_owned()];
     folders.extend(listed(&base.join("app"), |_| true));
@@ -144,9 +144,10 @@ fn socket_folders(base: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// The subfolders of `folder` whose name is `wanted`, in a stable order.
+/// The subfolders of `folder` whose name is `wanted`, sorted.
 fn listed(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
-    /// More sandboxed applications than anybody runs; bounds what somebody else's folder of that name costs.
+    /// The most subfolders that are read: more than there are sandboxed applications. Limits the cost of a foreign
+    /// folder of that name.
     const MOST: usize = 256;
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut folders: Vec<PathBuf> = entries
@@ -164,7 +165,7 @@ fn nearest_existing(path: &Path) -> Option<PathBuf> {
     path.ancestors().find_map(|folder| fs::canonicalize(folder).ok().filter(|folder| folder.is_dir()))
 }
 
-/// macOS's own temporary folder, which the user may have replaced in `TMPDIR` but Discord not.
+/// macOS's own temporary folder. The user may have changed `TMPDIR`, but Discord uses this one.
 pub(super) fn darwin_temp() -> Option<PathBuf> {
     if !cfg!(target_os = "macos") {
         return None;

@@ -1,4 +1,4 @@
-//! Named pipes.
+//! Discord's named pipes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::core::settings::Clients;
 
 const PIPES: &str = r"\\.\pipe\";
 
-/// The clients that are there. The pipes are listed, not opened: each opening would take an instance from Discord.
+/// The existing clients. The pipes are listed, not opened: each opening would take an instance from Discord.
 pub fn scan(_places: &EndpointDirs) -> Vec<FoundClient> {
     let Ok(entries) = fs::read_dir(PIPES) else { return Vec::new() };
     let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
@@ -25,34 +25,34 @@ pub fn scan(_places: &EndpointDirs) -> Vec<FoundClient> {
         .collect()
 }
 
-/// Whether there is a pipe at `path` now; one pipe is like another.
+/// Whether there is a pipe at `path`; all pipes have the same identity.
 pub fn identity(path: &Path) -> Option<Identity> {
     let name = path.file_name()?;
     let there = fs::read_dir(PIPES).ok()?.flatten().any(|entry| entry.file_name() == name);
     there.then(Identity::default)
 }
 
-/// None: Windows tells nobody about pipes.
+/// None: Windows reports no changes of pipes.
 pub fn watch_dirs(_places: &EndpointDirs, _clients: &Clients) -> Vec<PathBuf> {
     Vec::new()
 }
 
-/// None: a pipe is in no folder.
+/// None: pipes are not in folders.
 pub fn roots(_places: &EndpointDirs, _clients: &Clients) -> Vec<PathBuf> {
     Vec::new()
 }
 
-/// None: all pipes are looked at anyway.
+/// None: all pipes are checked anyway.
 pub fn unwatched(_places: &EndpointDirs, _clients: &Clients, _watched: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
     Vec::new()
 }
 
-/// None, as nothing is asked for.
+/// None: there are no unwatched paths.
 pub fn present(_paths: &[PathBuf], _places: &EndpointDirs) -> Vec<Identity> {
     Vec::new()
 }
 
-/// None: whose a pipe is, is asked when it is opened.
+/// None: the user of a pipe is checked when it is opened.
 pub fn foreign(_places: &EndpointDirs, _clients: &Clients) -> Vec<String> {
     Vec::new()
 }
