@@ -9,7 +9,7 @@ use crate::cmd::daemon::{self, Options, Sink, restarts};
 use crate::cmd::demo;
 use crate::control::Handover;
 use crate::core::config::ConfigContext;
-use crate::core::takeover::Manner;
+use crate::core::takeover::TakeoverOptions;
 use crate::error::{Exit, Failure};
 use crate::host::Places;
 use crate::io::logging::{Destination, Logging, stderr_of_process};
@@ -36,8 +36,8 @@ pub fn run(command: &Run, places: Places, context: &ConfigContext, color: Color)
         let instance = runtime.block_on(takeover::acquire_free(&folder, &places.environment))?;
         Acquired { instance, inherited: None, from: None }
     } else {
-        let manner = Manner { no_takeover: command.no_takeover, replace: command.replace };
-        match runtime.block_on(takeover::acquire(&folder, &places.environment, manner))? {
+        let options = TakeoverOptions { no_takeover: command.no_takeover, replace: command.replace };
+        match runtime.block_on(takeover::acquire(&folder, &places.environment, options))? {
             Outcome::Acquired(acquired) => *acquired,
             Outcome::Left { to } => {
                 let who = to.map(|pid| format!(" (process {pid})")).unwrap_or_default();

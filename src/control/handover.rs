@@ -9,7 +9,7 @@ use crate::core::engine::Progress;
 use crate::core::event_log::Position;
 use crate::core::limits::Snapshot;
 use crate::core::publish::Budget;
-use crate::core::register::Left;
+use crate::core::register::RegisterHandover;
 use crate::core::remote;
 use crate::core::report::CardReport;
 use crate::core::settings::Settings;
@@ -48,13 +48,13 @@ pub struct Handover {
     pub card: Option<CardReport>,
     /// The content of the agents' registers.
     #[serde(default)]
-    pub registers: Vec<Left>,
+    pub registers: Vec<RegisterHandover>,
     /// The settings that it used last.
     #[serde(default)]
     pub settings: Value,
     /// The state of the links to other machines.
     #[serde(default)]
-    pub remotes: Vec<remote::Left>,
+    pub remotes: Vec<remote::RemoteHandover>,
     /// Whether another machine listens.
     #[serde(default)]
     pub is_far_heard: bool,

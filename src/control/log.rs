@@ -69,7 +69,7 @@ impl SharedLog {
 
     /// The lines that some subscriber may not have received.
     pub fn unheard(&self) -> Vec<Line> {
-        self.0.log().unheard(clock::now().mono)
+        self.0.log().unread(clock::now().mono)
     }
 
     /// A cursor after that event, if everything after it is still stored.
@@ -136,7 +136,7 @@ impl Cursor {
             let news = self.shared.news.notified();
             let mut news = std::pin::pin!(news);
             news.as_mut().enable();
-            if self.shared.log().has_left_behind(self.id) {
+            if self.shared.log().has_fallen_behind(self.id) {
                 return;
             }
             news.await;

@@ -111,8 +111,8 @@ impl From<FileUpdate> for Tapped {
     fn from(update: FileUpdate) -> Self {
         let FileUpdate { mut session, usage: events, limits, .. } = update;
         // Folders beyond the bound are left out. Then every hiding rule may apply.
-        session.lost |= session.been.len() > FOLDERS;
-        session.been.truncate(FOLDERS);
+        session.has_unlisted_folders |= session.other_folders.len() > FOLDERS;
+        session.other_folders.truncate(FOLDERS);
         let limited_until = session.work.limited_until.map(|until| *until);
         let doing = session.work.calls.last().map(|(_, doing)| doing.clone());
         let doing = doing.or_else(|| session.work.just_done.map(|done| done.1));
@@ -121,8 +121,8 @@ impl From<FileUpdate> for Tapped {
             agent: session.agent,
             session: session.id,
             cwd: text(session.cwd),
-            been: session.been.iter().map(|folder| (**folder).to_owned()).collect(),
-            lost: session.lost,
+            been: session.other_folders.iter().map(|folder| (**folder).to_owned()).collect(),
+            lost: session.has_unlisted_folders,
             model: text(session.model.name.clone()),
             effort: text(session.model.effort.clone()),
             started_at: session.started_at,
@@ -186,8 +186,8 @@ impl Tapped {
             session: Session {
                 surface: Surface::Exec,
                 cwd: self.cwd.map(Arc::from),
-                been: self.been.into_iter().map(Arc::from).collect(),
-                lost: self.lost,
+                other_folders: self.been.into_iter().map(Arc::from).collect(),
+                has_unlisted_folders: self.lost,
                 model: Arc::new(Model {
                     name: self.model.map(Arc::from),
                     effort: self.effort.map(Arc::from),

@@ -92,12 +92,12 @@ pub struct Card {
     allowed: Allowed,
     /// The names that the lines show; figures are not part of it.
     names: Names,
-    seen: Seen,
+    seen: VisibleCard,
 }
 
 /// The texts and images of a card.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
+struct VisibleCard {
     name: &'static str,
     details: Option<String>,
     state: Option<String>,
@@ -110,7 +110,7 @@ struct Seen {
     member_list: MemberList,
 }
 
-impl Seen {
+impl VisibleCard {
     /// Everything but the lines and the hover text.
     fn frame(&self) -> (&str, Option<&str>, Option<Activity>, Timestamp, MemberList) {
         (self.name, self.large_image.as_deref(), self.small_image, self.started_at, self.member_list)
@@ -139,7 +139,7 @@ impl Card {
         let values = Values { facts, names: &names, zone, now: now.wall };
         let [details, state] =
             lines.map(|line| fit::line(|level| line.render(|word| values.of(word, level))));
-        let seen = Seen {
+        let seen = VisibleCard {
             name: facts.agent.card_name(),
             details,
             state,

@@ -31,9 +31,9 @@ use crate::core::settings::Settings;
 use keys::{KEYS, Key, PRIVACY, RULE};
 use places::{LineIndex, key_at};
 use remotes::REMOTE;
-use value::Given;
+use value::GivenValue;
 
-pub use reload::{Change, InUse};
+pub use reload::{Change, SettingsInUse};
 pub use text::{commented, markdown};
 pub use value::{APPLICATION_ID_HINT, application_id_in, is_application_id};
 
@@ -291,7 +291,7 @@ impl DocumentReader<'_> {
     }
 
     fn setting(&mut self, key: &'static Key, (name, value): KeyValue<'_>) {
-        let given = Given { value: value.get_ref(), name: key.name, context: self.context };
+        let given = GivenValue { value: value.get_ref(), name: key.name, context: self.context };
         match (key.apply)(&mut self.effective.settings, &given) {
             Ok(()) => {
                 let written = self.text.get(value.span()).unwrap_or_default().trim().to_owned();

@@ -153,16 +153,16 @@ pub struct LiveFacts {
     /// Its socket.
     pub socket: String,
     /// The state of the server.
-    pub found: LiveFound,
+    pub found: LiveServer,
 }
 
 /// The state of an agent's own server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LiveFound {
+pub enum LiveServer {
     /// No server: nothing at that path, or no process that accepts connections.
-    Nobody,
+    Absent,
     /// A server of this user.
-    Listens,
+    Listening,
     /// A server or file that is not used, and why.
     Unfit(String),
 }
@@ -322,12 +322,12 @@ pub struct StateFolder {
     /// Its path, even if it does not exist.
     pub path: String,
     /// The state of that path.
-    pub found: StateFound,
+    pub found: StateFolderKind,
 }
 
 /// What is at the path of the state folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StateFound {
+pub enum StateFolderKind {
     /// Nothing.
     Missing {
         /// Whether the first run can create it.

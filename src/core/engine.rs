@@ -30,10 +30,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::awake::Awake;
-use self::card::Basis;
+use self::card::CardInputs;
 use crate::core::card::Card;
 use crate::core::limits::{LimitsBook, Snapshot};
-use crate::core::privacy::{Answer, Question};
+use crate::core::privacy::{FolderAnswer, FolderQuestion};
 use crate::core::publish::{
     Budget, Endpoint, LinkCommand, LinkEvent, LinkState, LinkStatus, Notice, Publisher, Urgency,
 };
@@ -49,8 +49,8 @@ use handover::Inherited;
 pub use handover::Progress;
 use in_force::InForce;
 pub use in_force::LOOSER_AFTER;
-use places::Places;
-use sessions::Known;
+use places::FolderFacts;
+use sessions::SessionEntry;
 use shared::Shared;
 
 /// An event outside of the engine.
@@ -77,7 +77,7 @@ pub enum Input {
     /// The settings were read again.
     Settings(Box<Settings>),
     /// The answer to [`Output::Locate`].
-    Located(Answer),
+    Located(FolderAnswer),
     /// The user's time zone has changed.
     Zone(TimeZone),
     /// Another machine listens: from now on lasting facts of sessions are reported, too.
@@ -122,7 +122,7 @@ pub enum Output {
     Settings(Arc<Settings>),
     /// A question to be answered with [`Input::Located`], soon: until then the card stays as it is. If something
     /// cannot be found out, the answer says so.
-    Locate(Question),
+    Locate(FolderQuestion),
 }
 
 /// All state and every decision.
@@ -133,9 +133,9 @@ pub struct Engine {
     in_force: InForce,
     zone: TimeZone,
     /// The sessions, each by its first file. Boxed, because the map's nodes are half empty.
-    files: BTreeMap<FileId, Box<Known>>,
+    files: BTreeMap<FileId, Box<SessionEntry>>,
     /// Sessions that ended long ago, while their files exist: one that continues in another file keeps its figures.
-    dormant: BTreeMap<FileId, Box<Known>>,
+    dormant: BTreeMap<FileId, Box<SessionEntry>>,
     awake: Awake,
     /// The first file of the session of every other file.
     firsts: BTreeMap<FileId, FileId>,
@@ -149,11 +149,11 @@ pub struct Engine {
     /// Sizes of context windows that are in no session file, by session.
     windows: BTreeMap<String, u64>,
     roster: Roster,
-    places: Places,
+    places: FolderFacts,
     publisher: Publisher,
     wished: Option<Arc<Card>>,
     /// The last card and its inputs, because most lines change nothing on a card.
-    built: Option<(Basis, Option<Arc<Card>>)>,
+    built: Option<(CardInputs, Option<Arc<Card>>)>,
     shown: Option<Arc<Card>>,
     /// What an earlier engine has reported.
     inherited: Inherited,
@@ -191,7 +191,7 @@ impl Engine {
             registers: Registers::default(),
             windows: BTreeMap::new(),
             roster: Roster::default(),
-            places: Places::default(),
+            places: FolderFacts::default(),
             publisher,
             wished: None,
             built: None,

@@ -150,7 +150,7 @@ impl EventLog {
     }
 
     /// Whether the next line of a cursor is gone.
-    pub fn has_left_behind(&self, id: u64) -> bool {
+    pub fn has_fallen_behind(&self, id: u64) -> bool {
         self.cursors.get(&id).is_some_and(|seq| self.ahead(*seq).is_none())
     }
 
@@ -174,7 +174,7 @@ impl EventLog {
     }
 
     /// The lines that a listener may not have read yet, for the next daemon.
-    pub fn unheard(&self, now: Duration) -> Vec<Line> {
+    pub fn unread(&self, now: Duration) -> Vec<Line> {
         let behind = self.cursors.values().map(|seq| self.ahead(*seq).unwrap_or(usize::MAX)).max();
         let kept = (now < self.kept_until).then_some(usize::MAX);
         let count = behind.max(kept).unwrap_or_default().min(self.lines.len());
@@ -265,7 +265,7 @@ mod tests {
         let only = log.cursor(0);
         log.drop_cursor(LATER, only);
         push(&mut log, "a");
-        assert_eq!((log.lines.len(), log.unheard(LATER).len()), (1, 1));
+        assert_eq!((log.lines.len(), log.unread(LATER).len()), (1, 1));
         log.push(LATER + KEPT_FOR, |_| b"b".to_vec());
         assert_eq!((log.lines.len(), log.bytes, log.last), (0, 0, 2));
     }
@@ -281,8 +281,8 @@ mod tests {
             assert!(matches!(log.next(quick), CursorRead::Lines(lines) if lines.len() == 1));
         }
         assert_eq!(log.next(slow), CursorRead::FellBehind);
-        assert_eq!([slow, quick].map(|id| log.has_left_behind(id)), [true, false]);
-        assert_eq!(log.unheard(LATER).len(), log.lines.len(), "what can be had");
+        assert_eq!([slow, quick].map(|id| log.has_fallen_behind(id)), [true, false]);
+        assert_eq!(log.unread(LATER).len(), log.lines.len(), "what can be had");
     }
 
     #[test]
@@ -306,8 +306,8 @@ mod tests {
         log.cursor(3);
         log.next(slow);
         push(&mut log, "d");
-        assert_eq!(log.unheard(LATER), [Line::from(*b"d")]);
+        assert_eq!(log.unread(LATER), [Line::from(*b"d")]);
         log.drop_cursor(LATER, slow);
-        assert_eq!(log.unheard(LATER).len(), 1, "the other one has not heard it either");
+        assert_eq!(log.unread(LATER).len(), 1, "the other one has not heard it either");
     }
 }

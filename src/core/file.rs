@@ -107,9 +107,9 @@ impl SessionFile {
     /// Sets whether the session has ended, because everything it was written into is gone.
     pub fn set_over(&mut self, over: bool) {
         if let Some(about) = &mut self.fold.about
-            && about.session.over != over
+            && about.session.has_ended != over
         {
-            about.session.over = over;
+            about.session.has_ended = over;
             self.fold.changed = true;
         }
     }

@@ -1,7 +1,7 @@
 //! Decides what a card may show of a session, by its folder and the user's settings.
 //!
 //! It never sees a card. Paths are only matched and never returned. A shell finds other ways to write a folder on
-//! this machine (links, worktrees): it answers a [`Question`].
+//! this machine (links, worktrees): it answers a [`FolderQuestion`].
 //! Read next: `spelling`, which makes paths comparable; [`crate::core::card`], which uses [`Allowed`].
 
 mod glob;
@@ -52,56 +52,56 @@ pub fn allowed(privacy: &Privacy, rule: Option<Show>) -> Option<Allowed> {
 
 /// What a shell has to find out on this machine.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Question {
+pub struct FolderQuestion {
     /// Folders of sessions, of which other paths and the repository of a worktree are wanted.
     pub folders: Vec<String>,
     /// Patterns of rules, of which the targets of links are wanted.
     pub patterns: Vec<String>,
 }
 
-/// A shell's answer to a [`Question`].
+/// A shell's answer to a [`FolderQuestion`].
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct FolderAnswer {
     /// Other paths of each folder in the question; `None` if they could not be found out.
     pub folders: BTreeMap<String, Option<Vec<String>>>,
     /// Further patterns of each pattern in the question.
-    pub patterns: BTreeMap<String, Leads>,
+    pub patterns: BTreeMap<String, LinkedPatterns>,
 }
 
 /// Further patterns of one pattern.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Leads {
+pub struct LinkedPatterns {
     /// Patterns for the same folders.
     pub same: Vec<String>,
     /// Targets of links that lie within the pattern. They may hide, but never show more.
     pub within: Vec<String>,
 }
 
-impl std::fmt::Debug for Question {
+impl std::fmt::Debug for FolderQuestion {
     /// Prints no folder, because the text may get into a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Question({} folders, {} patterns)", self.folders.len(), self.patterns.len())
+        write!(f, "FolderQuestion({} folders, {} patterns)", self.folders.len(), self.patterns.len())
     }
 }
 
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for FolderAnswer {
     /// Prints no folder, because the text may get into a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Answer({} folders, {} patterns)", self.folders.len(), self.patterns.len())
+        write!(f, "FolderAnswer({} folders, {} patterns)", self.folders.len(), self.patterns.len())
     }
 }
 
-impl Question {
+impl FolderQuestion {
     /// An answer in which nothing could be found out.
-    pub fn unknown(&self) -> Answer {
+    pub fn unknown(&self) -> FolderAnswer {
         let folders = self.folders.iter().map(|folder| (folder.clone(), None));
-        Answer { folders: folders.collect(), patterns: BTreeMap::new() }
+        FolderAnswer { folders: folders.collect(), patterns: BTreeMap::new() }
     }
 
     /// The answer of a machine without links and worktrees.
-    pub fn as_written(&self) -> Answer {
+    pub fn as_written(&self) -> FolderAnswer {
         let folders = self.folders.iter().map(|folder| (folder.clone(), Some(Vec::new())));
-        Answer { folders: folders.collect(), patterns: BTreeMap::new() }
+        FolderAnswer { folders: folders.collect(), patterns: BTreeMap::new() }
     }
 }
 
@@ -151,7 +151,10 @@ struct Rule {
 
 impl Policy {
     /// The policy of these settings; `others` has further patterns for those of the rules.
-    pub fn new<'a>(privacy: impl IntoIterator<Item = &'a Privacy>, others: &BTreeMap<String, Leads>) -> Self {
+    pub fn new<'a>(
+        privacy: impl IntoIterator<Item = &'a Privacy>,
+        others: &BTreeMap<String, LinkedPatterns>,
+    ) -> Self {
         let rule = |rule: &PrivacyRule| {
             let leads = others.get(&rule.path).into_iter();
             let others = leads.flat_map(|leads| {
@@ -257,7 +260,8 @@ mod tests {
     fn linked(rules: &[(&str, Show)], others: &[(&str, &str)]) -> Policy {
         let rules = rules.iter().map(|(path, show)| PrivacyRule { path: (*path).to_owned(), show: *show });
         let privacy = Privacy { project: true, rules: rules.collect(), ..Privacy::default() };
-        let leads = |other: &str| Leads { same: vec![other.to_owned()], within: vec!["/in".to_owned()] };
+        let leads =
+            |other: &str| LinkedPatterns { same: vec![other.to_owned()], within: vec!["/in".to_owned()] };
         let others = others.iter().map(|(path, other)| ((*path).to_owned(), leads(other)));
         Policy::new([&privacy], &others.collect())
     }

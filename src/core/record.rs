@@ -37,7 +37,7 @@ pub fn is_too_old(name: &str, keep: Duration, now: Timestamp) -> bool {
 
 /// The newest line of each session in the record.
 #[derive(Debug, Default)]
-pub struct Recorded {
+pub struct RecordIndex {
     newest: BTreeMap<String, Newest>,
 }
 
@@ -61,7 +61,7 @@ struct Totals {
     total: Option<Tokens>,
 }
 
-impl Recorded {
+impl RecordIndex {
     /// Reads lines of the record, oldest first. Lines that are not records are ignored.
     pub fn read(&mut self, lines: &[u8]) {
         for line in lines.split(|byte| *byte == b'\n') {
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn recorded_restored_figures_are_not_a_gap() {
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordIndex::default();
         recorded.read((line(usage("a", 5, false)) + &line(usage("a", 7, false))).as_bytes());
         assert!(!recorded.lacks(&usage("a", 7, true)));
         assert!(recorded.lacks(&usage("a", 9, true)), "something came in between");
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn recorded_events_are_not_recorded_again_as_new() {
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordIndex::default();
         recorded.read(line(usage("a", 7, false)).as_bytes());
         assert!(!recorded.lacks(&usage("a", 5, false)) && !recorded.lacks(&usage("a", 7, false)));
         let next = usage("a", 9, false);
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn invalid_lines_are_ignored() {
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordIndex::default();
         recorded.read(b"\n{}\nnull\n\xff\xfe\n{\"session\":1}\n\0\0\0");
         recorded.read(line(usage("a", 7, false)).as_bytes());
         recorded.read(b"{\"session\":\"a\",\"usage\":{\"total\":");

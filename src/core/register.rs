@@ -6,9 +6,9 @@
 //! registered any more. A later line of a session always shows that it is open. A process may switch to another
 //! session; until that session begins, the earlier one is not closed. `intake` finds out which processes run; the
 //! entries here are of running ones.
-//! Read next: `held`, for processes whose entry does not show the switch.
+//! Read next: `switches`, for processes whose entry does not show the switch.
 
-mod held;
+mod switches;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use self::held::Held;
+use self::switches::Switches;
 use crate::core::session::Session;
 use crate::core::time::{earlier, elapsed, later};
 
@@ -34,7 +34,7 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Register {
     /// The sessions that are open, by the agent's own ids.
-    pub open: BTreeMap<String, Open>,
+    pub open: BTreeMap<String, OpenSession>,
     /// Sessions whose process ended without removing its entry.
     pub left: BTreeSet<String>,
     /// Sessions of processes on another machine or in another namespace, of which it cannot be seen whether they run.
@@ -65,7 +65,7 @@ pub struct ProcessEntry {
 
 /// The state of an open session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Open {
+pub struct OpenSession {
     /// What it is doing; `None` if the agent's version has no status.
     pub status: Option<Status>,
     /// Since when.
@@ -76,7 +76,7 @@ pub struct Open {
     pub process: Option<u32>,
 }
 
-impl Open {
+impl OpenSession {
     /// The state of a session whose newest line has the time `line`. A server's status is dropped if it is older.
     fn before(self, line: Option<Timestamp>) -> Self {
         let is_outdated =
@@ -100,7 +100,7 @@ pub enum Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registration {
     /// A process has it open.
-    Open(Open),
+    Open(OpenSession),
     /// It was closed at this time.
     Closed(Timestamp),
 }
@@ -108,7 +108,7 @@ pub enum Registration {
 /// The handover of one home's register to the next daemon: entries that are gone from the register are stored nowhere
 /// else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Left {
+pub struct RegisterHandover {
     /// The home.
     pub home: Arc<str>,
     /// Sessions and the processes that have them open.
@@ -120,22 +120,22 @@ pub struct Left {
 /// The registers of all homes.
 #[derive(Debug, Default)]
 pub struct Registers {
-    homes: BTreeMap<Arc<str>, Known>,
+    homes: BTreeMap<Arc<str>, HomeRegister>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct HomeRegister {
     register: Register,
     /// When sessions were closed that had been open.
     closed: BTreeMap<String, Timestamp>,
     /// Sessions whose process switched to another session that has no line yet.
-    left_for: BTreeMap<String, Next>,
-    held: Held,
+    left_for: BTreeMap<String, Successor>,
+    switches: Switches,
 }
 
 /// The session to which a process switched, and when.
 #[derive(Debug)]
-struct Next {
+struct Successor {
     session: String,
     at: Timestamp,
 }
@@ -153,7 +153,7 @@ impl Registers {
         for (session, was) in before.open {
             known.ceased(wall, session, was.process);
         }
-        let Known { register: Register { open, left, .. }, closed, left_for, held } = known;
+        let HomeRegister { register: Register { open, left, .. }, closed, left_for, switches } = known;
         for session in left.iter() {
             closed.entry(session.clone()).or_insert(wall);
         }
@@ -161,12 +161,12 @@ impl Registers {
         closed.retain(|session, at| {
             !open.contains_key(session) && (left.contains(session) || elapsed(*at, wall) < REMEMBERED)
         });
-        held.forget(wall);
+        switches.forget(wall);
     }
 
     /// The state for the next daemon.
-    pub fn leave(&self) -> Vec<Left> {
-        let left = |(home, known): (&Arc<str>, &Known)| Left {
+    pub fn leave(&self) -> Vec<RegisterHandover> {
+        let left = |(home, known): (&Arc<str>, &HomeRegister)| RegisterHandover {
             home: Arc::clone(home),
             open: processes(&known.register).map(|(session, process)| (session.clone(), process)).collect(),
             closed: known.closed.clone(),
@@ -175,8 +175,8 @@ impl Registers {
     }
 
     /// Continues with the state of an earlier daemon. Which processes run is found out again.
-    pub fn inherit(&mut self, left: &[Left]) {
-        for Left { home, closed, .. } in left {
+    pub fn inherit(&mut self, left: &[RegisterHandover]) {
+        for RegisterHandover { home, closed, .. } in left {
             self.homes.entry(Arc::clone(home)).or_default().closed.extend(closed.clone());
         }
     }
@@ -191,7 +191,7 @@ impl Registers {
         let begun: Vec<_> = begun.map(|(left, _)| (left, wall)).collect();
         let closes = !begun.is_empty();
         known.closed.extend(begun);
-        known.held.hear(session, last, &known.register);
+        known.switches.hear(session, last, &known.register);
         closes
     }
 
@@ -202,7 +202,7 @@ impl Registers {
             for open in known.register.open.values_mut() {
                 open.since = open.since.map(|at| at.min(wall));
             }
-            known.held.not_after(wall);
+            known.switches.not_after(wall);
             for next in known.left_for.values_mut() {
                 next.at = wall.min(next.at);
             }
@@ -215,7 +215,7 @@ impl Registers {
     /// The state of `session`; `None` if its home has no register, or one that shows nothing of it.
     pub fn registration(&self, session: &Session) -> Option<Registration> {
         let known = self.homes.get(&session.home)?;
-        let Known { register, closed, .. } = known;
+        let HomeRegister { register, closed, .. } = known;
         // A sub-agent that is in no register ends with the session it works for.
         let registered = session.parent.as_deref().unwrap_or(&session.id);
         if registered == session.id || register.open.contains_key(&session.id) {
@@ -236,24 +236,24 @@ fn processes(register: &Register) -> impl Iterator<Item = (&String, u32)> {
     register.open.iter().filter_map(|(session, open)| Some((session, open.process?)))
 }
 
-impl Known {
+impl HomeRegister {
     /// Closes a session that was open with `process`, unless the register still has it.
     fn ceased(&mut self, wall: Timestamp, session: String, process: Option<u32>) {
         let open = &self.register.open;
         if open.contains_key(&session) {
             return;
         }
-        let same = |open: &Open| process.is_some() && open.process == process;
+        let same = |open: &OpenSession| process.is_some() && open.process == process;
         if let Some((next, said)) = open.iter().find(|(_, open)| same(open)) {
             let at = said.since.map_or(wall, |since| since.min(wall));
             for before in self.left_for.values_mut().filter(|before| before.session == session) {
                 before.session.clone_from(next);
             }
-            self.left_for.insert(session, Next { session: next.clone(), at });
+            self.left_for.insert(session, Successor { session: next.clone(), at });
             return;
         }
         // Sessions that its process had left before are closed with it, and those it had open without an entry.
-        let mut ended = self.held.take(&session);
+        let mut ended = self.switches.take(&session);
         let with_it = self.left_for.extract_if(.., |_, next| next.session == session);
         ended.extend(with_it.map(|(left, _)| left));
         ended.push(session);
@@ -264,9 +264,10 @@ impl Known {
 
     /// The state of the process that has `session` open, or the time at which that process switched to another session
     /// without changing its entry.
-    fn open(&self, session: &Session) -> Option<Result<Open, Timestamp>> {
+    fn open(&self, session: &Session) -> Option<Result<OpenSession, Timestamp>> {
         let said = self.register.open.get(&session.id);
-        let registered = said.map_or_else(|| self.held.registered_as(&session.id), |_| Some(&session.id))?;
+        let registered =
+            said.map_or_else(|| self.switches.registered_as(&session.id), |_| Some(&session.id))?;
         let open = self.register.open.get(registered)?;
         let is_closed =
             |id: &str, last: Timestamp| self.closed.get(id).is_some_and(|at| last <= later(*at, LAST_WORDS));
@@ -274,7 +275,7 @@ impl Known {
         if said.is_none() && is_closed(&session.id, own) {
             return None;
         }
-        match self.held.newest(registered, &self.register, is_closed) {
+        match self.switches.newest(registered, &self.register, is_closed) {
             Some((holder, last)) if holder != session.id => {
                 let left = said.is_none() || own < last;
                 if left { Some(Err(last)) } else { Some(Ok(*open)) }

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use ending::Ending;
-pub use fold::{Fold, Left, Said};
+pub use fold::{Fold, LineKind, RemoteHandover};
 pub use link::{Command, LONGEST_LINE, Link, takes_arguments};
 
 /// The state of a remote, as JSON.

@@ -33,7 +33,7 @@ type Key = (Agent, String);
 
 /// The work of a session's sub-agents, with theirs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Helped {
+pub struct HelperWork {
     /// Their newest line.
     pub last_event_at: Option<Timestamp>,
     /// Until when one of them counts as at work.
@@ -44,7 +44,7 @@ pub struct Helped {
     pub awaits_user_since: Option<Timestamp>,
 }
 
-impl Helped {
+impl HelperWork {
     /// Adds the work of `helper` for `session`.
     fn add(&mut self, helper: &Session, session: &Session) {
         let until = helper.own_work_until();
@@ -129,13 +129,13 @@ fn weigh(session: &Session, now: Now, idle_after: Duration) -> Option<Candidate<
 }
 
 /// The work of the sub-agents of each session that has some. `sessions` are in the order of their keys.
-pub fn helped(sessions: &[&Session]) -> BTreeMap<String, Helped> {
+pub fn helper_work(sessions: &[&Session]) -> BTreeMap<String, HelperWork> {
     let parent_of = |helper: &Session| {
         let parent = (helper.agent, helper.parent.as_deref()?);
         let place = sessions.binary_search_by_key(&parent, |session| session.key()).ok()?;
         sessions.get(place).copied()
     };
-    let mut helped: BTreeMap<String, Helped> = BTreeMap::new();
+    let mut helped: BTreeMap<String, HelperWork> = BTreeMap::new();
     for helper in sessions {
         let mut at = *helper;
         for _ in 0..GENERATIONS {

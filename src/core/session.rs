@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::activity::Activity;
 use crate::core::register::{Registration, Status};
-use crate::core::roster::Helped;
+use crate::core::roster::HelperWork;
 use crate::core::source::Agent;
 use crate::core::source::{Call, Doing, Surface};
 use crate::core::time::later;
@@ -67,9 +67,9 @@ pub struct Session {
     /// The working folder. Only its last name is ever shown; privacy rules match the whole path.
     pub cwd: Option<Arc<str>>,
     /// Other folders that it worked in, for the privacy rules.
-    pub been: Vec<Arc<str>>,
+    pub other_folders: Vec<Arc<str>>,
     /// Whether it may have worked in further folders that are not listed.
-    pub lost: bool,
+    pub has_unlisted_folders: bool,
     /// The git branch.
     pub branch: Option<Arc<str>>,
     /// The model in use.
@@ -77,7 +77,7 @@ pub struct Session {
     /// When this file of the session was begun, if its copies give the same time.
     pub file_begun_at: Option<Timestamp>,
     /// The part of the total that the session had used before this file, by its counters.
-    pub before: Option<Box<Tokens>>,
+    pub used_before: Option<Box<Tokens>>,
     /// When the session began.
     pub started_at: Option<Timestamp>,
     /// The start of the card's timer: the session's start, or the first event after a long gap.
@@ -103,9 +103,9 @@ pub struct Session {
     /// What the agent is doing.
     pub work: Work,
     /// Whether no more will come, because the session's stream has ended.
-    pub over: bool,
+    pub has_ended: bool,
     /// The work of its sub-agents. Set by [`crate::core::roster`], because it is not in the session's own file.
-    pub helped: Option<Box<Helped>>,
+    pub helpers: Option<Box<HelperWork>>,
     /// The session's entry in the agent's register of running processes. Set by [`crate::core::register`].
     pub registration: Option<Box<Registration>>,
     /// Its remote, if its files are on another machine.
@@ -195,7 +195,7 @@ impl Session {
     /// Until when it counts as at work by its register, if no line has shown work yet.
     fn busy_until(&self) -> Option<Timestamp> {
         let busy_since = self.says(Status::Busy)?;
-        let is_news = self.last_event_at.is_none_or(|last| busy_since > last) && !self.over;
+        let is_news = self.last_event_at.is_none_or(|last| busy_since > last) && !self.has_ended;
         (is_news && self.awaits_user_since().is_none()).then(|| later(busy_since, TURN_SILENCE))
     }
 
@@ -209,7 +209,7 @@ impl Session {
 
     /// The same, by its lines and theirs. A sub-agent's line also shows that the turn waiting for it is alive.
     fn helpers_until(&self) -> Option<Timestamp> {
-        let helped = self.helped.as_deref().copied().unwrap_or_default();
+        let helped = self.helpers.as_deref().copied().unwrap_or_default();
         let silent = |since: Option<Timestamp>| since.map(|at| later(at, TURN_SILENCE));
         let Some(ended_at) = self.work.ended_at.filter(|_| !self.work.turn_open) else {
             return helped.at_work_until.max(silent(helped.last_event_at));
@@ -224,13 +224,13 @@ impl Session {
     }
 
     /// The work of its sub-agents, while it counts as the session's own.
-    fn help(&self) -> Option<Helped> {
-        self.helped.as_deref().copied().filter(|_| self.helped_until().is_some())
+    fn help(&self) -> Option<HelperWork> {
+        self.helpers.as_deref().copied().filter(|_| self.helped_until().is_some())
     }
 
     /// Whether the register has reported since their last line that no sub-agent is at work.
     fn helpers_are_over(&self) -> bool {
-        let helped_at = self.helped.as_ref().and_then(|helped| helped.last_event_at);
+        let helped_at = self.helpers.as_ref().and_then(|helped| helped.last_event_at);
         let pending_at = self.work.ended_at.filter(|_| self.work.helpers_pending);
         let newest = helped_at.max(pending_at.map(|at| later(at, REGISTER_LAG))).max(self.last_event_at);
         self.awaits_user_since().is_some() || self.says(Status::Idle).is_some_and(|at| Some(at) >= newest)
@@ -245,13 +245,13 @@ impl Session {
     /// Since when the session or one of its sub-agents awaits the user, by its lines or a register.
     pub(crate) fn awaits_user_since(&self) -> Option<Timestamp> {
         let by_lines = self.last_event_at.filter(|_| self.work.user_awaited);
-        let by_helpers = self.helped.as_ref().and_then(|helped| helped.awaits_user_since);
+        let by_helpers = self.helpers.as_ref().and_then(|helped| helped.awaits_user_since);
         self.says(Status::Waiting).max(by_lines).max(by_helpers)
     }
 
     /// Whether the session has ended.
     fn is_closed(&self) -> bool {
-        self.over || matches!(self.registration.as_deref(), Some(Registration::Closed(_)))
+        self.has_ended || matches!(self.registration.as_deref(), Some(Registration::Closed(_)))
     }
 
     /// Whether a turn is open, or a command of the user runs: by its lines, unless its register has newer
@@ -283,13 +283,13 @@ impl Session {
     /// From when the session is idle: `idle_after` past the last work or line of it and its sub-agents; when it was
     /// closed; or at once if its stream has ended.
     pub fn idle_from(&self, idle_after: Duration) -> Option<Timestamp> {
-        if self.over {
+        if self.has_ended {
             return self.last_event_at;
         }
         // It was at work until its register reported otherwise.
         let worked_until = self.turn_until().max(self.helpers_until());
         let stopped_at = self.says(Status::Idle).zip(worked_until).map(|(at, until)| at.min(until));
-        let helped_at = self.helped.as_ref().and_then(|helped| helped.last_event_at);
+        let helped_at = self.helpers.as_ref().and_then(|helped| helped.last_event_at);
         let heard = self.last_event_at.max(helped_at).max(self.awaits_user_since()).max(stopped_at);
         let last = self.at_work_until().max(heard)?;
         let idle_from = later(last, idle_after);

@@ -27,7 +27,7 @@ mod value;
 
 pub use counters::Counters;
 pub use parser::{Parsed, Parser, read_line, recognise, recognise_of};
-pub use spec::{Agent, Cached, Learnt, Limits, Spec, Stream};
+pub use spec::{Agent, Cached, Limits, ObservedLimits, Spec, Stream};
 pub use times::{first_time, line_time, uuid7_time};
 
 use std::num::NonZeroU64;

@@ -169,7 +169,7 @@ pub fn hand_over(holder: &LockRecord, newcomer: &LockRecord, replace: bool) -> R
 
 /// The options of `run` about a running daemon.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Manner {
+pub struct TakeoverOptions {
     /// `--no-takeover`: a healthy daemon stays.
     pub no_takeover: bool,
     /// `--replace`: a daemon of a newer version is replaced as well.
@@ -178,7 +178,7 @@ pub struct Manner {
 
 /// The holder's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stance {
+pub enum HolderAnswer {
     /// It hands over.
     Agreed,
     /// It refuses.
@@ -193,7 +193,7 @@ pub enum Stance {
 
 /// The newcomer's next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Move {
+pub enum NextStep {
     /// Wait for the lock, which the holder is about to release.
     AwaitLock,
     /// Try again in a moment.
@@ -203,12 +203,12 @@ pub enum Move {
     /// End the process that the record names, if [`verify`] allows it.
     Evict,
     /// Fail.
-    GiveUp(Reason),
+    GiveUp(GiveUpReason),
 }
 
 /// Why a newcomer fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum GiveUpReason {
     /// Another daemon runs, and may not or cannot be replaced.
     Running,
     /// The other instance is of a newer version.
@@ -218,26 +218,28 @@ pub enum Reason {
 }
 
 /// The next step after the holder's `answer`, `waited` after this holder was first found.
-pub fn step(
-    manner: Manner,
+pub fn next_step(
+    options: TakeoverOptions,
     own: &LockRecord,
     holder: Option<&LockRecord>,
-    answer: Stance,
+    answer: HolderAnswer,
     waited: Duration,
-) -> Move {
+) -> NextStep {
     match answer {
-        Stance::Agreed => Move::AwaitLock,
-        Stance::Healthy | Stance::Refused(Refusal::Other) => Move::GiveUp(Reason::Running),
-        Stance::Refused(Refusal::StartedLater) => Move::Leave,
-        Stance::Refused(Refusal::NewerVersion) => Move::GiveUp(Reason::NewerVersion),
-        Stance::Refused(Refusal::Busy) | Stance::Away if waited < PATIENCE => Move::TryAgain,
-        Stance::Refused(Refusal::Busy) | Stance::Away | Stance::Silent => match holder {
-            None => Move::GiveUp(Reason::NoRecord),
-            Some(holder) if holder.started_later_than(own) => Move::Leave,
-            Some(holder) if own.is_older_than(holder) && !manner.replace => {
-                Move::GiveUp(Reason::NewerVersion)
+        HolderAnswer::Agreed => NextStep::AwaitLock,
+        HolderAnswer::Healthy | HolderAnswer::Refused(Refusal::Other) => {
+            NextStep::GiveUp(GiveUpReason::Running)
+        }
+        HolderAnswer::Refused(Refusal::StartedLater) => NextStep::Leave,
+        HolderAnswer::Refused(Refusal::NewerVersion) => NextStep::GiveUp(GiveUpReason::NewerVersion),
+        HolderAnswer::Refused(Refusal::Busy) | HolderAnswer::Away if waited < PATIENCE => NextStep::TryAgain,
+        HolderAnswer::Refused(Refusal::Busy) | HolderAnswer::Away | HolderAnswer::Silent => match holder {
+            None => NextStep::GiveUp(GiveUpReason::NoRecord),
+            Some(holder) if holder.started_later_than(own) => NextStep::Leave,
+            Some(holder) if own.is_older_than(holder) && !options.replace => {
+                NextStep::GiveUp(GiveUpReason::NewerVersion)
             }
-            Some(_) => Move::Evict,
+            Some(_) => NextStep::Evict,
         },
     }
 }
@@ -396,38 +398,48 @@ mod tests {
         let later = changed(record(), |late| late.start_time = Some(3000));
         let newer = changed(record(), |newer| newer.version = "2.0.0".to_owned());
         let holder = record();
-        let usual = Manner::default();
-        let replace = Manner { replace: true, ..usual };
+        let usual = TakeoverOptions::default();
+        let replace = TakeoverOptions { replace: true, ..usual };
         let long = PATIENCE;
         let short = Duration::ZERO;
-        let busy = Stance::Refused(Refusal::Busy);
+        let busy = HolderAnswer::Refused(Refusal::Busy);
         let table = [
-            (usual, Some(&holder), Stance::Agreed, short, Move::AwaitLock),
-            (usual, None, Stance::Agreed, short, Move::AwaitLock),
-            (usual, Some(&holder), Stance::Refused(Refusal::StartedLater), short, Move::Leave),
-            (usual, Some(&holder), Stance::Healthy, short, Move::GiveUp(Reason::Running)),
-            (usual, Some(&holder), Stance::Refused(Refusal::Other), long, Move::GiveUp(Reason::Running)),
+            (usual, Some(&holder), HolderAnswer::Agreed, short, NextStep::AwaitLock),
+            (usual, None, HolderAnswer::Agreed, short, NextStep::AwaitLock),
+            (usual, Some(&holder), HolderAnswer::Refused(Refusal::StartedLater), short, NextStep::Leave),
+            (usual, Some(&holder), HolderAnswer::Healthy, short, NextStep::GiveUp(GiveUpReason::Running)),
+            (
+                usual,
+                Some(&holder),
+                HolderAnswer::Refused(Refusal::Other),
+                long,
+                NextStep::GiveUp(GiveUpReason::Running),
+            ),
             (
                 usual,
                 Some(&newer),
-                Stance::Refused(Refusal::NewerVersion),
+                HolderAnswer::Refused(Refusal::NewerVersion),
                 short,
-                Move::GiveUp(Reason::NewerVersion),
+                NextStep::GiveUp(GiveUpReason::NewerVersion),
             ),
-            (usual, Some(&holder), busy, short, Move::TryAgain),
-            (usual, Some(&holder), Stance::Away, short, Move::TryAgain),
-            (usual, None, Stance::Away, short, Move::TryAgain),
-            (usual, Some(&holder), busy, long, Move::Evict),
-            (usual, Some(&holder), Stance::Away, long, Move::Evict),
-            (usual, Some(&holder), Stance::Silent, short, Move::Evict),
-            (usual, Some(&later), Stance::Silent, short, Move::Leave),
-            (usual, Some(&newer), Stance::Silent, short, Move::GiveUp(Reason::NewerVersion)),
-            (replace, Some(&newer), Stance::Silent, short, Move::Evict),
-            (usual, None, Stance::Silent, short, Move::GiveUp(Reason::NoRecord)),
-            (usual, None, Stance::Away, long, Move::GiveUp(Reason::NoRecord)),
+            (usual, Some(&holder), busy, short, NextStep::TryAgain),
+            (usual, Some(&holder), HolderAnswer::Away, short, NextStep::TryAgain),
+            (usual, None, HolderAnswer::Away, short, NextStep::TryAgain),
+            (usual, Some(&holder), busy, long, NextStep::Evict),
+            (usual, Some(&holder), HolderAnswer::Away, long, NextStep::Evict),
+            (usual, Some(&holder), HolderAnswer::Silent, short, NextStep::Evict),
+            (usual, Some(&later), HolderAnswer::Silent, short, NextStep::Leave),
+            (usual, Some(&newer), HolderAnswer::Silent, short, NextStep::GiveUp(GiveUpReason::NewerVersion)),
+            (replace, Some(&newer), HolderAnswer::Silent, short, NextStep::Evict),
+            (usual, None, HolderAnswer::Silent, short, NextStep::GiveUp(GiveUpReason::NoRecord)),
+            (usual, None, HolderAnswer::Away, long, NextStep::GiveUp(GiveUpReason::NoRecord)),
         ];
-        for (manner, holder, answer, waited, expected) in table {
-            assert_eq!(step(manner, &own, holder, answer, waited), expected, "{answer:?} of {holder:?}");
+        for (options, holder, answer, waited, expected) in table {
+            assert_eq!(
+                next_step(options, &own, holder, answer, waited),
+                expected,
+                "{answer:?} of {holder:?}"
+            );
         }
     }
 }

@@ -18,7 +18,7 @@ pub enum Timer {
     /// A rate-limit window was expected to be used up.
     LimitEmpty,
     /// Another session takes the card.
-    Turn,
+    CardSwitch,
     /// Settings that show more than the earlier ones take effect.
     Settings,
     /// A pause ends.
@@ -42,7 +42,7 @@ impl fmt::Display for Timer {
             Self::LimitReset => "limit reset",
             Self::LimitsStale => "limits stale",
             Self::LimitEmpty => "limit used up",
-            Self::Turn => "another session waits",
+            Self::CardSwitch => "another session waits",
             Self::Settings => "settings that show more",
             Self::Pause => "the pause ends",
             Self::Connect => "connect",

@@ -7,7 +7,7 @@ use std::future::pending;
 
 use super::lookup::FolderLookup;
 use crate::core::engine::{Engine, Input, Output};
-use crate::core::privacy::Answer;
+use crate::core::privacy::FolderAnswer;
 use crate::core::report::{ConfigReport, DaemonReport, StatusReport};
 use crate::core::time::Now;
 use crate::io::real_path;
@@ -62,7 +62,7 @@ impl Drive {
     }
 
     /// The answer of the other thread, to be passed in. Cancel safe.
-    pub async fn found(&mut self) -> Answer {
+    pub async fn found(&mut self) -> FolderAnswer {
         match &mut self.folders {
             Folders::Beside(lookup) => lookup.next().await,
             Folders::AsWritten | Folders::Looked => pending().await,

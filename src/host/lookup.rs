@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::core::privacy::{Answer, Question};
+use crate::core::privacy::{FolderAnswer, FolderQuestion};
 use crate::io::real_path;
 
 /// How long a lookup may take. After that the folder counts as unknown.
@@ -31,13 +31,13 @@ pub struct FolderLookup {
 struct Running {
     until: Instant,
     /// The part of the answer that is known already.
-    found: Arc<Mutex<Answer>>,
+    found: Arc<Mutex<FolderAnswer>>,
     done: oneshot::Receiver<()>,
 }
 
 impl FolderLookup {
     /// Starts a lookup. There is one question at a time.
-    pub fn ask(&mut self, question: Question) {
+    pub fn ask(&mut self, question: FolderQuestion) {
         let (finished, done) = oneshot::channel();
         let found = Arc::new(Mutex::new(question.unknown()));
         if Arc::strong_count(&self.running_lookups) <= MOST_HANGING {
@@ -55,7 +55,7 @@ impl FolderLookup {
     }
 
     /// The answer. Cancel safe.
-    pub async fn next(&mut self) -> Answer {
+    pub async fn next(&mut self) -> FolderAnswer {
         let Some(running) = &mut self.running else { return pending().await };
         let done = timeout_at(running.until, &mut running.done).await;
         if !matches!(done, Ok(Ok(()))) {
@@ -66,6 +66,6 @@ impl FolderLookup {
     }
 }
 
-fn lock(found: &Mutex<Answer>) -> MutexGuard<'_, Answer> {
+fn lock(found: &Mutex<FolderAnswer>) -> MutexGuard<'_, FolderAnswer> {
     found.lock().unwrap_or_else(PoisonError::into_inner)
 }

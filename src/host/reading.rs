@@ -51,7 +51,7 @@ pub struct ResumePoint {
     /// How far each file was read and sent as events.
     pub files: Vec<ReadTo>,
     /// The content of the agents' registers.
-    pub registers: Vec<register::Left>,
+    pub registers: Vec<register::RegisterHandover>,
 }
 
 /// The running intakes and their channels. Belongs inside a tokio runtime.

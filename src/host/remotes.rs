@@ -12,7 +12,9 @@ use tokio::sync::mpsc;
 use self::process::{Process, ProcessEvent, ProcessMessage};
 use super::until;
 use crate::core::engine::Input;
-use crate::core::remote::{Command, Ending, Left, Link, RemoteReport, RemoteState, takes_arguments};
+use crate::core::remote::{
+    Command, Ending, Link, RemoteHandover, RemoteReport, RemoteState, takes_arguments,
+};
 use crate::core::settings::Remote;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
@@ -59,14 +61,14 @@ impl Default for Remotes {
 
 impl Remotes {
     /// Starts these remotes, each where an earlier daemon ended.
-    pub fn start(remotes: &[Remote], left: Vec<Left>) -> Self {
+    pub fn start(remotes: &[Remote], left: Vec<RemoteHandover>) -> Self {
         let mut this = Self::default();
         this.follow(remotes, left);
         this
     }
 
     /// Uses these remotes from now on.
-    pub fn follow(&mut self, remotes: &[Remote], mut left: Vec<Left>) {
+    pub fn follow(&mut self, remotes: &[Remote], mut left: Vec<RemoteHandover>) {
         let now = clock::now();
         let wanted = |remote: &Remote| remote.enabled && remotes.contains(remote);
         let before = std::mem::take(&mut self.remotes);
@@ -147,7 +149,7 @@ impl Remotes {
     }
 
     /// The state for the next daemon.
-    pub fn leave(&self) -> Vec<Left> {
+    pub fn leave(&self) -> Vec<RemoteHandover> {
         self.remotes.iter().map(|running| running.link.fold.leave()).collect()
     }
 

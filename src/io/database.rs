@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Statement};
 
-use crate::core::source::database::{Cell, Databases, Row, Schema, Table, Written};
+use crate::core::source::database::{Cell, Databases, Row, Schema, Table, NewRowColumn};
 use crate::core::time::Now;
 use crate::io::clock;
 use cursor::{Cursor, Cursors};
@@ -331,7 +331,7 @@ fn rows_of(
     now: Now,
     to: &mut dyn Takes,
 ) -> rusqlite::Result<()> {
-    let is_timed = matches!(table.written, Written::Time(_));
+    let is_timed = matches!(table.written, NewRowColumn::Time(_));
     let mut reading = cursor.begin(now.wall, is_timed);
     let mut rows = statement.query(rusqlite::params![of, reading.from()])?;
     while let Some(row) = rows.next()? {

@@ -82,7 +82,7 @@ pub struct IntakeConfig {
     /// Files of which an earlier reading has told everything before this offset.
     pub resume: BTreeMap<FileIdentity, u64>,
     /// What the agents' registers said to an earlier reading.
-    pub registers: Vec<register::Left>,
+    pub registers: Vec<register::RegisterHandover>,
     /// The time.
     pub clock: Clock,
     /// How much is read at once.

@@ -1,6 +1,6 @@
 //! Looks up folders in the file system: the targets of links, and the repository of a worktree.
 //!
-//! Answers the core's [`Question`]s and changes nothing. Every lookup is bounded, but a file system that does not
+//! Answers the core's [`FolderQuestion`]s and changes nothing. Every lookup is bounded, but a file system that does not
 //! answer blocks it: callers that must not wait use a thread of their own.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use crate::core::privacy::{Answer, Leads, NamePattern, Question, spellings};
+use crate::core::privacy::{FolderAnswer, LinkedPatterns, NamePattern, FolderQuestion, spellings};
 use crate::io::clock;
 
 /// The largest `.git` file, in bytes; it names one folder.
@@ -26,14 +26,14 @@ const LONG: Duration = Duration::from_secs(1);
 const DEPTH: usize = 3;
 
 /// Answers the whole question.
-pub fn locate(question: &Question) -> Answer {
-    let mut answer = Answer::default();
+pub fn locate(question: &FolderQuestion) -> FolderAnswer {
+    let mut answer = FolderAnswer::default();
     locate_in_parts(question, |learn| learn(&mut answer));
     answer
 }
 
 /// Answers the question, and passes on each part as soon as it is known.
-pub fn locate_in_parts(question: &Question, mut pass_on: impl FnMut(&mut dyn FnMut(&mut Answer))) {
+pub fn locate_in_parts(question: &FolderQuestion, mut pass_on: impl FnMut(&mut dyn FnMut(&mut FolderAnswer))) {
     let mut lookup = Lookup { entries: ENTRIES, until: clock::now().mono.saturating_add(LONG) };
     for pattern in &question.patterns {
         let found = lookup.patterns(pattern);
@@ -149,7 +149,7 @@ struct Lookup {
 impl Lookup {
     /// Other patterns for the same folders: with the links before its wildcards followed, and for each link that the
     /// pattern matches, with its target.
-    fn patterns(&mut self, pattern: &str) -> Leads {
+    fn patterns(&mut self, pattern: &str) -> LinkedPatterns {
         let (mut same, mut within) = (BTreeSet::new(), BTreeSet::new());
         for way in spellings_here(pattern) {
             let names: Vec<Component<'_>> = way.components().collect();
@@ -172,7 +172,7 @@ impl Lookup {
             });
         }
         same.remove(pattern);
-        Leads { same: same.into_iter().collect(), within: within.into_iter().collect() }
+        LinkedPatterns { same: same.into_iter().collect(), within: within.into_iter().collect() }
     }
 
     /// Calls `lead` for each link that the pattern matches, with its target and the rest of the pattern.

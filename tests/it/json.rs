@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use agent_presence::core::remote::alive::{Beside, Hello, SCHEMA as SCHEMA_OF_LINES};
+use agent_presence::core::remote::alive::{Hello, LinkLine, SCHEMA as SCHEMA_OF_LINES};
 use agent_presence::core::remote::{RemoteReport, RemoteState};
 use agent_presence::core::report::{Event, PlaceReport};
 use agent_presence::core::source::Agent;
@@ -218,9 +218,9 @@ fn told_to_another_machine() -> Vec<(&'static str, Value)> {
         value["seq"] = json!(7);
         (name, value)
     });
-    let value = |what: &Beside| serde_json::to_value(what).unwrap();
+    let value = |what: &LinkLine| serde_json::to_value(what).unwrap();
     let beside =
-        [("hello_event", value(&Beside::Hello(hello))), ("alive_event", value(&Beside::Alive { at }))];
+        [("hello_event", value(&LinkLine::Hello(hello))), ("alive_event", value(&LinkLine::Alive { at }))];
     let limits = ("limits", limits.clone());
     events.chain(beside).chain([limits]).chain([("remote", serde_json::to_value(remote).unwrap())]).collect()
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use agent_presence::core::privacy::Question;
+use agent_presence::core::privacy::FolderQuestion;
 use agent_presence::io::clock;
 use agent_presence::io::real_path::locate;
 use serde_json::Value;
@@ -287,7 +287,7 @@ fn a_broken_git_file_holds_nothing_up() {
     let pipe = home.path().join("app/.git");
     // By the program, because rustix does not have the call on macOS.
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let question = Question { folders: vec![folder.clone()], patterns: Vec::new() };
+    let question = FolderQuestion { folders: vec![folder.clone()], patterns: Vec::new() };
     assert!(locate(&question).folders[&folder].is_some());
 }
 

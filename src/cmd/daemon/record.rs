@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use jiff::Timestamp;
 
 use crate::control::line;
-use crate::core::record::{Recorded, ends_at, file_name, is_too_old};
+use crate::core::record::{RecordIndex, ends_at, file_name, is_too_old};
 use crate::core::report::{Event, EventKind, UsageReport};
 use crate::core::settings;
 use crate::io::files;
@@ -32,7 +32,7 @@ pub struct Recorder {
     state: StateDir,
     settings: settings::Record,
     open: Option<Open>,
-    recorded: Recorded,
+    recorded: RecordIndex,
     /// Whether the sessions' figures are still to be compared with the record.
     to_compare: bool,
     /// The events since the last write.
@@ -58,7 +58,7 @@ impl Recorder {
             state: state.clone(),
             settings: settings.clone(),
             open: None,
-            recorded: Recorded::default(),
+            recorded: RecordIndex::default(),
             to_compare: false,
             events: Vec::new(),
             missed: BTreeMap::new(),
@@ -76,7 +76,7 @@ impl Recorder {
         let was_on = std::mem::replace(&mut self.settings, settings.clone()).enabled;
         if !settings.enabled {
             (self.open, self.problem) = (None, None);
-            self.recorded = Recorded::default();
+            self.recorded = RecordIndex::default();
             self.events.clear();
             self.missed.clear();
         } else if was_on {
@@ -279,7 +279,7 @@ fn part(file: &mut File, from: u64, to: u64) -> io::Result<Vec<u8>> {
 }
 
 /// What the ends of the newest two files record of each session; nothing for a file that cannot be read.
-fn read(folder: &Folder) -> Recorded {
+fn read(folder: &Folder) -> RecordIndex {
     let mut left = READ;
     let mut ends = Vec::new();
     for name in months(folder).into_iter().rev().take(2) {
@@ -291,7 +291,7 @@ fn read(folder: &Folder) -> Recorded {
         left = left.saturating_sub(end.len() as u64);
         ends.push(end);
     }
-    let mut recorded = Recorded::default();
+    let mut recorded = RecordIndex::default();
     ends.iter().rev().for_each(|lines| recorded.read(lines));
     recorded
 }

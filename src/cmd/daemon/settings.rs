@@ -7,7 +7,7 @@ pub mod watch;
 
 use self::watch::SettingsWatch;
 use super::Daemon;
-use crate::core::config::{Change, ConfigContext, Effective, InUse, missing_application_id};
+use crate::core::config::{Change, ConfigContext, Effective, SettingsInUse, missing_application_id};
 use crate::core::engine::LOOSER_AFTER;
 use crate::core::report::ConfigReport;
 use crate::core::settings::Settings;
@@ -23,7 +23,7 @@ const MOST_LOGGED: usize = 20;
 pub struct LiveSettings {
     watch: SettingsWatch,
     logging: Logging,
-    in_use: InUse,
+    in_use: SettingsInUse,
     to_discord: bool,
 }
 
@@ -39,7 +39,7 @@ impl LiveSettings {
         to_discord: bool,
     ) -> Self {
         let watch = SettingsWatch::new(file, context, effective.clone());
-        let this = Self { watch, logging, in_use: InUse::new(effective, inherited), to_discord };
+        let this = Self { watch, logging, in_use: SettingsInUse::new(effective, inherited), to_discord };
         this.log_issues();
         this.log_withheld();
         this.log_missing_id();

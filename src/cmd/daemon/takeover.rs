@@ -13,7 +13,9 @@ use tokio::time::sleep;
 use crate::control::client::{self, AskError, Connection};
 use crate::control::transport::Address;
 use crate::control::{Handover, Reply, Verb};
-use crate::core::takeover::{LockRecord, Manner, Move, Reason, Refusal, Stance, Verdict, step, verify};
+use crate::core::takeover::{
+    GiveUpReason, HolderAnswer, LockRecord, NextStep, Refusal, TakeoverOptions, Verdict, next_step, verify,
+};
 use crate::error::{Exit, Failure};
 use crate::io::clock;
 use crate::io::instance::{AcquireError, Holding, Instance, held_by_another};
@@ -64,10 +66,10 @@ pub struct Acquired {
 pub async fn acquire(
     state: &StateDir,
     environment: &Environment,
-    manner: Manner,
+    options: TakeoverOptions,
 ) -> Result<Outcome, Failure> {
     let mut newcomer =
-        Newcomer { state, place: Address::of(state.path(), environment), manner, own: LockRecord::own() };
+        Newcomer { state, place: Address::of(state.path(), environment), options, own: LockRecord::own() };
     let start = clock::now().mono;
     // The holder by its record, and since when it is the same.
     let mut known: Option<(Option<LockRecord>, Duration)> = None;
@@ -75,7 +77,7 @@ pub async fn acquire(
     loop {
         let Asked { answer, handover, is_displaced } = newcomer.ask().await;
         let holder = match answer {
-            Stance::Away => match newcomer.try_lock()? {
+            HolderAnswer::Away => match newcomer.try_lock()? {
                 Ok(instance) => return Ok(acquired(instance, left, known.and_then(|(holder, _)| holder))),
                 Err(holder) => holder,
             },
@@ -91,8 +93,8 @@ pub async fn acquire(
         };
         known = Some((holder.clone(), since));
         let waited = now.saturating_sub(since);
-        match step(manner, &newcomer.own, holder.as_ref(), answer, waited) {
-            Move::AwaitLock => {
+        match next_step(options, &newcomer.own, holder.as_ref(), answer, waited) {
+            NextStep::AwaitLock => {
                 let before = handover.as_ref().map(|handover| handover.pid).filter(|_| is_displaced);
                 left = handover;
                 if let Some(instance) = newcomer.await_lock(HANDOVER).await?
@@ -101,15 +103,15 @@ pub async fn acquire(
                     return Ok(acquired(instance, left, holder));
                 }
             }
-            Move::TryAgain => sleep(AGAIN).await,
-            Move::Leave => return Ok(Outcome::Left { to: holder.map(|holder| holder.pid) }),
-            Move::Evict => {
+            NextStep::TryAgain => sleep(AGAIN).await,
+            NextStep::Leave => return Ok(Outcome::Left { to: holder.map(|holder| holder.pid) }),
+            NextStep::Evict => {
                 let Some(holder) = holder else { return Err(running(None)) };
                 if let Some(instance) = newcomer.evict(&holder, waited, is_displaced).await? {
                     return Ok(acquired(instance, left, Some(holder)));
                 }
             }
-            Move::GiveUp(reason) => return Err(newcomer.gave_up(reason, holder.as_ref())),
+            NextStep::GiveUp(reason) => return Err(newcomer.gave_up(reason, holder.as_ref())),
         }
     }
 }
@@ -149,7 +151,7 @@ async fn has_ended(pid: Option<u32>, deadline: Duration) -> bool {
 
 /// The answer of a running instance.
 struct Asked {
-    answer: Stance,
+    answer: HolderAnswer,
     handover: Option<Handover>,
     /// Whether the instance is there although the lock is free.
     is_displaced: bool,
@@ -158,7 +160,7 @@ struct Asked {
 struct Newcomer<'a> {
     state: &'a StateDir,
     place: Address,
-    manner: Manner,
+    options: TakeoverOptions,
     own: LockRecord,
 }
 
@@ -189,33 +191,33 @@ impl Newcomer<'_> {
             Ok(connection) => connection,
             Err(error) => return self.not_answered(&error),
         };
-        if self.manner.no_takeover {
+        if self.options.no_takeover {
             return match connection.ask(Verb::Status).await {
-                Ok(_) => Asked { answer: Stance::Healthy, handover: None, is_displaced: false },
+                Ok(_) => Asked { answer: HolderAnswer::Healthy, handover: None, is_displaced: false },
                 Err(error) => self.not_answered(&error),
             };
         }
         let newcomer = Box::new(self.own.clone());
-        let replace = self.manner.replace;
+        let replace = self.options.replace;
         let (answer, handover) = match connection.ask(Verb::Handover { newcomer, replace }).await {
             Ok(reply) => answer_of(reply),
             Err(error) => return self.not_answered(&error),
         };
         let is_displaced = self.is_lock_free();
-        if answer == Stance::Agreed && connection.send(Verb::Take).await.is_err() {
-            return Asked { answer: Stance::Away, handover: None, is_displaced };
+        if answer == HolderAnswer::Agreed && connection.send(Verb::Take).await.is_err() {
+            return Asked { answer: HolderAnswer::Away, handover: None, is_displaced };
         }
         Asked { answer, handover, is_displaced }
     }
 
     fn not_answered(&self, error: &AskError) -> Asked {
         let answer = match error {
-            AskError::Away(_) => Stance::Away,
-            AskError::Silent => Stance::Silent,
+            AskError::Away(_) => HolderAnswer::Away,
+            AskError::Silent => HolderAnswer::Silent,
             // A process that answers does not hang.
-            AskError::Garbled(_) => Stance::Refused(Refusal::Other),
+            AskError::Garbled(_) => HolderAnswer::Refused(Refusal::Other),
         };
-        Asked { answer, handover: None, is_displaced: answer == Stance::Silent && self.is_lock_free() }
+        Asked { answer, handover: None, is_displaced: answer == HolderAnswer::Silent && self.is_lock_free() }
     }
 
     fn is_lock_free(&self) -> bool {
@@ -264,16 +266,16 @@ impl Newcomer<'_> {
         Err(unverified(holder, "it was ended, but the lock is still kept"))
     }
 
-    fn gave_up(&self, reason: Reason, holder: Option<&LockRecord>) -> Failure {
+    fn gave_up(&self, reason: GiveUpReason, holder: Option<&LockRecord>) -> Failure {
         match (reason, holder) {
-            (Reason::NewerVersion, Some(holder)) => Failure::new(format!(
+            (GiveUpReason::NewerVersion, Some(holder)) => Failure::new(format!(
                 "could not start: a newer version is running ({}, process {}; this is {})",
                 holder.version, holder.pid, self.own.version
             ))
             .hint("`agent-presence run --replace` takes over from it all the same")
             .exit(Exit::Held),
-            (Reason::NewerVersion | Reason::Running, _) => running(holder),
-            (Reason::NoRecord, _) => Failure::new(
+            (GiveUpReason::NewerVersion | GiveUpReason::Running, _) => running(holder),
+            (GiveUpReason::NoRecord, _) => Failure::new(
                 "could not start: another process keeps the lock, does not answer, and its record is missing",
             )
             .hint(who_holds(self.state))
@@ -282,11 +284,11 @@ impl Newcomer<'_> {
     }
 }
 
-fn answer_of(reply: Reply) -> (Stance, Option<Handover>) {
+fn answer_of(reply: Reply) -> (HolderAnswer, Option<Handover>) {
     match (reply.ok, reply.handover, reply.error) {
-        (true, handover, _) => (Stance::Agreed, handover.map(|handover| *handover)),
-        (false, _, Some(error)) => (Stance::Refused(error.code.refusal()), None),
-        (false, _, None) => (Stance::Refused(Refusal::Other), None),
+        (true, handover, _) => (HolderAnswer::Agreed, handover.map(|handover| *handover)),
+        (false, _, Some(error)) => (HolderAnswer::Refused(error.code.refusal()), None),
+        (false, _, None) => (HolderAnswer::Refused(Refusal::Other), None),
     }
 }
 

@@ -20,8 +20,8 @@ use crate::control::Verb;
 use crate::control::client::{self, Contact};
 use crate::core::config::Issue;
 use crate::core::doctor::{
-    Client, Config, DaemonState, Facts, HomeFacts, LiveFacts, LiveFound, Lock, Login, RecordState, Running,
-    Sessions, StateFolder, StateFound, WatchLimits,
+    Client, Config, DaemonState, Facts, HomeFacts, LiveFacts, LiveServer, Lock, Login, RecordState, Running,
+    Sessions, StateFolder, StateFolderKind, WatchLimits,
 };
 use crate::core::report::StatusReport;
 use crate::core::settings::Clients;
@@ -153,7 +153,7 @@ fn live(places: &Places, daemon: &DaemonState) -> Result<Vec<LiveFacts>, Failure
             _ => None,
         };
         let state = match reported {
-            Some(problem) => LiveFound::Unfit(problem.clone()),
+            Some(problem) => LiveServer::Unfit(problem.clone()),
             None => look(&socket)?,
         };
         found.push(LiveFacts { agent, socket: socket.display().to_string(), found: state });
@@ -162,20 +162,20 @@ fn live(places: &Places, daemon: &DaemonState) -> Result<Vec<LiveFacts>, Failure
 }
 
 #[cfg(unix)]
-fn look(socket: &Path) -> Result<LiveFound, Failure> {
+fn look(socket: &Path) -> Result<LiveServer, Failure> {
     Ok(match reach(socket, TIMEOUT)? {
         Some(Ok(stream)) => match crate::io::user::check_peer(&stream) {
-            Ok(()) => LiveFound::Listens,
-            Err(error) => LiveFound::Unfit(error.to_string()),
+            Ok(()) => LiveServer::Listening,
+            Err(error) => LiveServer::Unfit(error.to_string()),
         },
-        Some(Err(_)) => LiveFound::Nobody,
-        None => LiveFound::Unfit("it does not answer".to_owned()),
+        Some(Err(_)) => LiveServer::Absent,
+        None => LiveServer::Unfit("it does not answer".to_owned()),
     })
 }
 
 #[cfg(not(unix))]
-fn look(_: &Path) -> Result<LiveFound, Failure> {
-    Ok(LiveFound::Unfit("not on this system".to_owned()))
+fn look(_: &Path) -> Result<LiveServer, Failure> {
+    Ok(LiveServer::Unfit("not on this system".to_owned()))
 }
 
 fn watch_limits() -> Option<WatchLimits> {
@@ -306,24 +306,24 @@ fn is_this_user(_: u32) -> bool {
     true
 }
 
-fn state_folder(path: &Path) -> StateFound {
+fn state_folder(path: &Path) -> StateFolderKind {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {
             let above = path.ancestors().skip(1).find(|folder| folder.exists());
-            return StateFound::Missing {
+            return StateFolderKind::Missing {
                 can_be_made: above.is_some_and(|folder| folder.is_dir() && is_writable(folder)),
             };
         }
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return StateFound::Missing { can_be_made: false };
+            return StateFolderKind::Missing { can_be_made: false };
         }
-        Err(error) => return StateFound::Unreadable { cause: error.to_string() },
+        Err(error) => return StateFolderKind::Unreadable { cause: error.to_string() },
     };
     if !metadata.is_dir() {
-        return StateFound::NotAFolder;
+        return StateFolderKind::NotAFolder;
     }
-    StateFound::Folder {
+    StateFolderKind::Folder {
         mode: mode(&metadata),
         is_ours: is_ours(&metadata),
         is_writable: is_writable(path),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cmd::watch::feed::Update;
 use crate::core::event_log::Position;
-use crate::core::remote::alive::{Beside, Hello, SCHEMA};
+use crate::core::remote::alive::{Hello, LinkLine, SCHEMA};
 use crate::core::report::{Event, EventKind};
 use crate::core::source::Agent;
 use crate::core::time::Now;
@@ -62,7 +62,7 @@ impl Alive {
     pub fn keep_alive(&mut self, now: Now) -> String {
         let jumped = self.jumps.has_jumped(now);
         match self.stream {
-            Some(_) => self.again(now, jumped) + &line(&Beside::Alive { at: now.wall }),
+            Some(_) => self.again(now, jumped) + &line(&LinkLine::Alive { at: now.wall }),
             None => String::new(),
         }
     }
@@ -77,7 +77,7 @@ impl Alive {
 
     fn hello(&mut self, now: Now, stream: String, restored: bool) -> String {
         self.stream = Some(stream.clone());
-        line(&Beside::Hello(Hello {
+        line(&LinkLine::Hello(Hello {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             at: now.wall,

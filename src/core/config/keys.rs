@@ -13,7 +13,7 @@ use crate::core::source::listener::Live;
 use crate::core::usage::Count;
 
 use super::Complaint;
-use super::value::Given;
+use super::value::GivenValue;
 
 /// One setting.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ pub struct Key {
     /// Its effect, as one sentence without a full stop.
     pub doc: &'static str,
     /// Checks a value and stores it in the settings.
-    pub(super) apply: fn(&mut Settings, &Given<'_>) -> Result<(), Complaint>,
+    pub(super) apply: fn(&mut Settings, &GivenValue<'_>) -> Result<(), Complaint>,
 }
 
 impl Key {

@@ -8,7 +8,7 @@ use crate::core::settings::Settings;
 
 /// The settings of a running program whose file may change.
 #[derive(Debug)]
-pub struct InUse {
+pub struct SettingsInUse {
     /// The last reading, with its issues.
     newest: Effective,
     /// The last reading that could be used.
@@ -29,7 +29,7 @@ pub struct Change {
     pub stays_from_now_on: bool,
 }
 
-impl InUse {
+impl SettingsInUse {
     /// Starts with the first reading and, if known, the settings that the earlier program used.
     pub fn new(read: Effective, inherited: Option<Settings>) -> Self {
         let Some(inherited) = inherited else {
@@ -305,14 +305,14 @@ mod tests {
     fn deleting_a_file_that_was_broken_at_the_start_does_not_correct_it() {
         let rule = "[[rule]]\npath = \"/a\"\nshow = \"hide\"";
         for text in [rule, "[card", "privacy = 1"] {
-            let mut in_use = InUse::new(read(text), None);
+            let mut in_use = SettingsInUse::new(read(text), None);
             in_use.take(read(" \n"));
             assert!(in_use.settings().withheld && in_use.newest().is_broken(), "{text}");
             in_use.take(read("[privacy]"));
             assert!(!in_use.settings().withheld, "{text}");
         }
         // A mistake in a formerly empty file is removed again.
-        let mut in_use = InUse::new(read(""), None);
+        let mut in_use = SettingsInUse::new(read(""), None);
         in_use.take(read(rule));
         in_use.take(read(""));
         assert!(!in_use.settings().withheld);
@@ -322,7 +322,7 @@ mod tests {
     fn nothing_looser_than_the_last_good_settings_is_used_until_the_file_can_be_read() {
         let good = read(RULE);
         let check = |text: &str, withheld: bool| {
-            let mut in_use = InUse::new(good.clone(), None);
+            let mut in_use = SettingsInUse::new(good.clone(), None);
             let change = in_use.take(read(text));
             assert!(in_use.newest().is_broken() && change.has_other_issues, "{text:?}");
             assert_eq!(*in_use.settings(), Settings { withheld, ..good.settings.clone() }, "{text:?}");
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_at_the_start_gives_the_defaults() {
-        let mut in_use = InUse::new(read(""), None);
+        let mut in_use = SettingsInUse::new(read(""), None);
         assert_eq!(in_use.newest().issues, []);
         in_use.take(read("[privacy]\nproject = true"));
         assert!(in_use.settings().privacy.project);
@@ -352,12 +352,12 @@ mod tests {
     #[test]
     fn settings_of_an_earlier_daemon_are_inherited() {
         let good = read(RULE).settings;
-        let used = |text: &str| InUse::new(read(text), Some(good.clone())).settings().clone();
+        let used = |text: &str| SettingsInUse::new(read(text), Some(good.clone())).settings().clone();
         assert_eq!(used(""), good);
         assert_eq!(used("[card"), good);
         assert_eq!(used("[[rule]]"), Settings { withheld: true, ..good.clone() });
         assert_eq!(used("# mine"), read("").settings);
-        let defaults = InUse::new(read(""), Some(read("").settings));
+        let defaults = SettingsInUse::new(read(""), Some(read("").settings));
         assert_eq!(defaults.newest().issues, []);
     }
 

@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::value::{self, Given};
+use super::value::{self, GivenValue};
 use super::{Complaint, DocumentReader, Severity};
 
 /// One kind of repeated table.
@@ -54,7 +54,7 @@ impl DocumentReader<'_> {
         kind: &Tables,
         (at, table): (usize, &DeTable<'_>),
         name: &'static str,
-        read: impl Fn(&Given<'_>) -> Result<T, Complaint>,
+        read: impl Fn(&GivenValue<'_>) -> Result<T, Complaint>,
     ) -> Option<T> {
         let key = format!("{}.{name}", kind.key);
         let Some(value) = table.get(name) else {
@@ -62,7 +62,7 @@ impl DocumentReader<'_> {
             self.refuse(kind, at, &key, complaint.with_hint((kind.without)(name)));
             return None;
         };
-        let given = Given { value: value.get_ref(), name, context: self.context };
+        let given = GivenValue { value: value.get_ref(), name, context: self.context };
         match read(&given) {
             Ok(part) => Some(part),
             Err(mut complaint) => {

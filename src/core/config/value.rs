@@ -25,14 +25,14 @@ const LONGEST_HOME: usize = 32;
 pub(super) const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace", "off"];
 
 /// A value and the inputs of its check.
-pub(super) struct Given<'a> {
+pub(super) struct GivenValue<'a> {
     pub(super) value: &'a DeValue<'a>,
     /// The key's own name, for hints.
     pub(super) name: &'static str,
     pub(super) context: &'a ConfigContext,
 }
 
-impl Given<'_> {
+impl GivenValue<'_> {
     pub(super) fn flag(&self) -> Result<bool, Complaint> {
         let complaint = self.expected("true or false");
         match self.value {

@@ -1,6 +1,6 @@
 //! What is needed to see sessions: the settings, the session folders, the system's watches.
 
-use super::{Check, DatabaseFacts, Facts, Grade, HomeFacts, LiveFacts, LiveFound, Sessions, ago, state_of};
+use super::{Check, DatabaseFacts, Facts, Grade, HomeFacts, LiveFacts, LiveServer, Sessions, ago, state_of};
 use crate::core::names::listed;
 use crate::core::remote::RemoteState;
 use crate::core::source::Agent;
@@ -157,11 +157,13 @@ fn live(facts: &LiveFacts) -> Option<Check> {
     let live = agent.spec().live.as_ref()?;
     let (agent, name, key) = (agent.card_name(), live.name, live.key);
     Some(match found {
-        LiveFound::Nobody => {
+        LiveServer::Absent => {
             Check::new(name, Grade::Skipped, format!("{agent}: none is running at {socket}"))
         }
-        LiveFound::Listens => Check::new(name, Grade::Ok, format!("{agent}: one is listened to at {socket}")),
-        LiveFound::Unfit(cause) => Check::new(
+        LiveServer::Listening => {
+            Check::new(name, Grade::Ok, format!("{agent}: one is listened to at {socket}"))
+        }
+        LiveServer::Unfit(cause) => Check::new(
             name,
             Grade::Warning,
             format!("{agent}: the one at {socket} is not listened to: {cause}"),

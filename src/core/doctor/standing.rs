@@ -1,6 +1,6 @@
 //! What is needed to keep running: the login entry, the lock and its record, the state folder.
 
-use super::{Check, DaemonState, Facts, Grade, Lock, Login, RecordState, StateFound};
+use super::{Check, DaemonState, Facts, Grade, Lock, Login, RecordState, StateFolderKind};
 
 /// The daemon's files take far less.
 const LITTLE: u64 = 16 << 20;
@@ -93,24 +93,24 @@ fn state(facts: &Facts) -> Vec<Check> {
     let path = &facts.state.path;
     let one = |state, found: &str| Check::new(NAME, state, format!("{path}: {found}"));
     let (mode, is_ours, is_writable, free) = match &facts.state.found {
-        StateFound::Missing { can_be_made: true } => {
+        StateFolderKind::Missing { can_be_made: true } => {
             return vec![one(Grade::Ok, "not there yet, the first run makes it")];
         }
-        StateFound::Missing { can_be_made: false } => {
+        StateFolderKind::Missing { can_be_made: false } => {
             return vec![
                 one(Grade::Failure, "not there, and it cannot be made")
                     .hint(format!("make the folder above it writable, {ELSEWHERE}")),
             ];
         }
-        StateFound::NotAFolder => {
+        StateFolderKind::NotAFolder => {
             return vec![
                 one(Grade::Failure, "it is not a folder").hint(format!("move it away, {ELSEWHERE}")),
             ];
         }
-        StateFound::Unreadable { cause } => {
+        StateFolderKind::Unreadable { cause } => {
             return vec![one(Grade::Failure, cause).hint(format!("make it readable, {ELSEWHERE}"))];
         }
-        StateFound::Folder { mode, is_ours, is_writable, free } => {
+        StateFolderKind::Folder { mode, is_ours, is_writable, free } => {
             (mode.unwrap_or_default(), *is_ours, *is_writable, *free)
         }
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::sessions::{Known, beside};
+use super::sessions::{SessionEntry, beside};
 use super::{Engine, Input};
 use crate::core::activity::Activity;
 use crate::core::roster;
@@ -60,7 +60,7 @@ impl Awake {
     /// The session at `place` is updated; `before` is its old state, if it was listed.
     pub(super) fn heard(&mut self, place: FileId, before: Option<&Session>, session: &Session) {
         self.places.insert(place);
-        let of_family = |session: &Session| session.parent.is_some() || session.helped.is_some();
+        let of_family = |session: &Session| session.parent.is_some() || session.helpers.is_some();
         self.helpers |= before.is_none_or(of_family) || of_family(session);
         self.forget_at = self.forget_at.min(old_at(session));
     }
@@ -112,14 +112,14 @@ impl Engine {
         let mut known = self.files.values().map(|known| &known.session);
         let any_helper = known.any(|session| session.parent.is_some() && here(&session));
         let sessions = if any_helper { self.sessions() } else { Vec::new() };
-        let mut helped = roster::helped(&sessions.into_iter().filter(here).collect::<Vec<_>>());
+        let mut helped = roster::helper_work(&sessions.into_iter().filter(here).collect::<Vec<_>>());
         for (place, known) in &mut self.files {
             let helped = helped.remove(&known.session.id).filter(|_| here(&&known.session)).map(Box::new);
-            if helped != known.session.helped {
+            if helped != known.session.helpers {
                 self.awake.places.insert(*place);
                 // This may change the work for its own parent.
                 self.awake.helpers |= known.session.parent.is_some();
-                known.session.helped = helped;
+                known.session.helpers = helped;
             }
         }
     }
@@ -129,7 +129,7 @@ impl Engine {
         if now.wall < self.awake.forget_at {
             return;
         }
-        let is_old = |known: &Known| {
+        let is_old = |known: &SessionEntry| {
             known.told.has_ended()
                 && known.session.last_event_at.is_none_or(|last| now.since(last) > REMEMBERED)
         };
@@ -172,7 +172,7 @@ mod tests {
     use crate::core::engine::Output;
     use crate::core::file::{FileUpdate, SessionFile, Skipped};
     use crate::core::publish::Publisher;
-    use crate::core::register::{Open, Register, Status};
+    use crate::core::register::{OpenSession, Register, Status};
     use crate::core::settings::Settings;
     use crate::core::source::Agent;
 
@@ -235,7 +235,7 @@ mod tests {
             session.work.ended_at = session.last_event_at.filter(|_| !has(0));
             session.work.helpers_pending = has(1);
             session.work.user_awaited = has(2) && has(3);
-            session.over = has(4) && has(5) && has(6);
+            session.has_ended = has(4) && has(5) && has(6);
             let number = which as u64;
             let file = if as_stream { FileId::stream(number) } else { FileId::new(number) };
             let session = session.clone();
@@ -252,7 +252,7 @@ mod tests {
                 let said = [None, Some(Status::Busy), Some(Status::Idle), Some(Status::Waiting)];
                 let status = said[usize::from(what[1] >> which & 3)];
                 let since = Some(self.now.wall).filter(|_| what[0] & 64 == 0);
-                (which.to_string(), Open { status, since, process: Some(u32::from(what[1] & 7)) })
+                (which.to_string(), OpenSession { status, since, process: Some(u32::from(what[1] & 7)) })
             });
             let register = Register { open: open.collect(), ..Register::default() };
             self.handle(|| {

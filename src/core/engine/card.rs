@@ -16,7 +16,7 @@ use crate::core::timer::Timer;
 
 /// All inputs of a card.
 #[derive(Debug)]
-pub(super) struct Basis {
+pub(super) struct CardInputs {
     facts: CardFacts,
     allowed: Allowed,
     settings: Arc<Settings>,
@@ -24,7 +24,7 @@ pub(super) struct Basis {
     day: jiff::civil::Date,
 }
 
-impl PartialEq for Basis {
+impl PartialEq for CardInputs {
     fn eq(&self, other: &Self) -> bool {
         // A comparison of all settings costs more than the rest, and they change only when they are read again.
         Arc::ptr_eq(&self.settings, &other.settings)
@@ -41,7 +41,7 @@ impl Engine {
         let from = chosen.and_then(|session| Some((self.facts(session, now), self.allows(session)?)));
         self.roster = roster;
         let (facts, allowed) = from?;
-        let basis = Basis { facts, allowed, settings, day: now.wall.to_zoned(self.zone.clone()).date() };
+        let basis = CardInputs { facts, allowed, settings, day: now.wall.to_zoned(self.zone.clone()).date() };
         if let Some((known, card)) = &self.built
             && *known == basis
         {
@@ -98,7 +98,7 @@ impl Engine {
         self.timers.set(Timer::LimitReset, resets);
         self.timers.set(Timer::LimitsStale, stale);
         self.timers.set(Timer::LimitEmpty, empty);
-        self.timers.set(Timer::Turn, turn);
+        self.timers.set(Timer::CardSwitch, turn);
         self.timers.set(Timer::Settings, self.in_force.deadline());
         self.timers.set(Timer::Pause, pause.and_then(|until| now.mono_at(until)));
     }

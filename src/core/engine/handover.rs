@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use crate::core::activity::Activity;
-use crate::core::register::Left;
+use crate::core::register::RegisterHandover;
 use crate::core::report::CardReport;
 use crate::core::source_event::{FileIdentity, ReadTo};
 
@@ -46,14 +46,14 @@ impl Inherited {
 
 impl Engine {
     /// Continues with the state of another engine. Call it before the first input.
-    pub fn inherit(&mut self, files: &[Progress], registers: &[Left], card: Option<CardReport>) {
+    pub fn inherit(&mut self, files: &[Progress], registers: &[RegisterHandover], card: Option<CardReport>) {
         self.registers.inherit(registers);
         let files = files.iter().map(|progress| (progress.read.file, *progress)).collect();
         self.inherited = Inherited { files: Some(files), card };
     }
 
     /// The state of agents' registers, for the next engine.
-    pub fn registers(&self) -> Vec<Left> {
+    pub fn registers(&self) -> Vec<RegisterHandover> {
         self.registers.leave()
     }
 

@@ -174,7 +174,7 @@ impl Parts {
         }
         for (_, told) in told() {
             told.folders().for_each(|folder| session.was_in(folder));
-            session.lost |= told.lost;
+            session.has_unlisted_folders |= told.has_unlisted_folders;
         }
         session.counting = told().any(|(_, told)| told.counting);
         session.lower_bound = told().any(|(_, told)| told.lower_bound);
@@ -200,7 +200,7 @@ impl Parts {
             let total = instead.or(told.usage.session_total_tokens)?;
             Some(Share {
                 begun_at: told.file_begun_at,
-                before: told.before.as_deref().copied().unwrap_or_default(),
+                before: told.used_before.as_deref().copied().unwrap_or_default(),
                 total,
             })
         });

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Engine, Known, Output};
+use super::{Engine, Output, SessionEntry};
 use crate::core::activity::Activity;
 use crate::core::card::Card;
-use crate::core::privacy::{Allowed, Answer, Policy, Question};
+use crate::core::privacy::{Allowed, FolderAnswer, FolderQuestion, Policy};
 use crate::core::publish::Publisher;
 use crate::core::session::Session;
 use crate::core::settings::Privacy;
@@ -26,11 +26,11 @@ type Key = (Agent, String);
 
 /// The facts about folders, and the hidden sessions.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(super) struct FolderFacts {
     policy: Policy,
     patterns: BTreeSet<String>,
     /// The driver's answers.
-    found: Answer,
+    found: FolderAnswer,
     is_asking: bool,
     /// Whether the answers may be outdated, so that everything is asked again.
     is_stale: bool,
@@ -44,7 +44,7 @@ pub(super) struct Places {
     gone: BTreeSet<Key>,
 }
 
-impl Places {
+impl FolderFacts {
     fn rebuild<'a>(&mut self, privacy: impl IntoIterator<Item = &'a Privacy>) {
         self.policy = Policy::new(privacy, &self.found.patterns);
         self.verdicts.clear();
@@ -69,7 +69,7 @@ impl Places {
 
     /// Whether the session is, or was, in a folder where nothing may be shown.
     fn hides(&mut self, session: &Session) -> bool {
-        let is_lost = session.lost || session.cwd.is_none();
+        let is_lost = session.has_unlisted_folders || session.cwd.is_none();
         is_lost && self.policy.allows_unknown().is_none()
             || session.folders().any(|folder| self.verdict(folder).is_none())
     }
@@ -103,7 +103,7 @@ impl Engine {
     }
 
     /// Takes an answer of the driver.
-    pub(super) fn located(&mut self, answer: Answer) {
+    pub(super) fn located(&mut self, answer: FolderAnswer) {
         let places = &mut self.places;
         places.is_asking = false;
         places.found.folders.extend(answer.folders);
@@ -149,7 +149,7 @@ impl Engine {
             (places.is_asking, places.is_stale) = (true, false);
             places.doubted.clear();
             let patterns = places.patterns.iter().cloned().collect();
-            self.outputs.push_back(Output::Locate(Question { folders: wanted, patterns }));
+            self.outputs.push_back(Output::Locate(FolderQuestion { folders: wanted, patterns }));
         }
     }
 
@@ -206,8 +206,8 @@ impl Engine {
 
 /// The sessions that are listed, and ended ones that others came from or whose card is still shown.
 fn to_be_placed<'a>(
-    files: &'a BTreeMap<FileId, Box<Known>>,
-    dormant: &'a BTreeMap<FileId, Box<Known>>,
+    files: &'a BTreeMap<FileId, Box<SessionEntry>>,
+    dormant: &'a BTreeMap<FileId, Box<SessionEntry>>,
     publisher: &Publisher<Card>,
 ) -> Vec<&'a Session> {
     let origins: BTreeSet<&str> = files.values().flat_map(|known| known.session.origins()).collect();
@@ -242,7 +242,7 @@ mod tests {
     struct World {
         engine: Engine,
         /// The open question.
-        question: Option<Question>,
+        question: Option<FolderQuestion>,
         second: u64,
     }
 
@@ -299,14 +299,14 @@ mod tests {
             self.input(Input::Source(SourceEvent::Updated { file, update, read }))
         }
 
-        fn answer(&mut self, answer: impl FnOnce(&Question) -> Answer) -> Option<String> {
+        fn answer(&mut self, answer: impl FnOnce(&FolderQuestion) -> FolderAnswer) -> Option<String> {
             let question = self.question.take().unwrap();
             self.input(Input::Located(answer(&question)))
         }
 
         fn answered(&mut self, file: u64, id: &str, more: &str, folders: &[&str]) -> Option<String> {
             let before = self.codex(file, id, more, folders);
-            if self.question.is_some() { self.answer(Question::as_written) } else { before }
+            if self.question.is_some() { self.answer(FolderQuestion::as_written) } else { before }
         }
     }
 
@@ -328,10 +328,10 @@ mod tests {
             (question.folders, question.patterns),
             (vec!["/app".to_owned()], vec!["/clients".to_owned()])
         );
-        let card = world.answer(Question::as_written);
+        let card = world.answer(FolderQuestion::as_written);
         assert_eq!(card.as_deref(), Some("Thinking in app \u{b7} m"));
         assert_eq!(world.codex(1, "a", "", &["/app", "/link"]), card);
-        let led = |question: &Question| {
+        let led = |question: &FolderQuestion| {
             let mut answer = question.as_written();
             answer.folders.insert("/link".to_owned(), Some(vec!["/clients/acme".to_owned()]));
             answer
@@ -344,10 +344,10 @@ mod tests {
     fn an_unresolved_folder_is_under_every_rule_that_hides() {
         let mut world = World::new(&HIDE);
         world.codex(1, "a", "", &["/app"]);
-        assert_eq!(world.answer(Question::unknown), None);
+        assert_eq!(world.answer(FolderQuestion::unknown), None);
         let mut world = World::new(&[("/clients", Show::Generic)]);
         world.codex(1, "a", "", &["/app"]);
-        assert_eq!(world.answer(Question::unknown).as_deref(), Some("Thinking \u{b7} m"));
+        assert_eq!(world.answer(FolderQuestion::unknown).as_deref(), Some("Thinking \u{b7} m"));
     }
 
     #[test]
@@ -377,9 +377,9 @@ mod tests {
             let mut world = World::new(&HIDE);
             world.engine.inherit(&[progress], &[], None);
             world.told((FileId::stream(1), None), "a", "", &["/clients/acme"]);
-            assert_eq!(world.answer(Question::as_written), None);
+            assert_eq!(world.answer(FolderQuestion::as_written), None);
             world.told((FileId::new(1), read), "a", "", &["/app"]);
-            let card = world.question.is_some().then(|| world.answer(Question::as_written)).flatten();
+            let card = world.question.is_some().then(|| world.answer(FolderQuestion::as_written)).flatten();
             assert_eq!(card, None, "{read:?}");
             assert_eq!(world.input(Input::Source(SourceEvent::CaughtUp)), None, "{read:?}");
         }

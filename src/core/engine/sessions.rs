@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::awake::{REMEMBERED, by_key};
 use super::parts::{Part, Parts};
 use super::tapped;
-use super::told::{self, Told, Word};
+use super::told::{self, Announcement, ReportState};
 use super::{Engine, EventKind};
 use crate::core::activity::Activity;
 use crate::core::file::{FileUpdate, Skipped};
@@ -23,18 +23,18 @@ use crate::core::time::Now;
 
 /// One session with its files.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct SessionEntry {
     pub(super) session: Session,
     pub(super) parts: Parts,
-    pub(super) told: Told,
+    pub(super) told: ReportState,
     /// A start of the timer that was in the future, because the clock was set back, and its replacement.
     pub(super) late_start: Option<Box<(Timestamp, Timestamp)>>,
 }
 
-impl Known {
+impl SessionEntry {
     /// A session of which nothing was reported yet.
     fn unheard(session: Session) -> Self {
-        Self { session, parts: Parts::default(), told: Told::default(), late_start: None }
+        Self { session, parts: Parts::default(), told: ReportState::default(), late_start: None }
     }
 
     /// Moves times after `wall` to `wall`. A timer that would start in the future starts at the time at which this
@@ -68,8 +68,8 @@ impl Engine {
         let is_listed = self.files.contains_key(&place);
         let (known, adopted) = self.take_known(place, file, &of_file);
         let anew = first && !adopted && known.as_ref().is_none_or(|known| known.parts.has(file));
-        let known = known.unwrap_or_else(|| Known::unheard(of_file.clone()));
-        let Known { session: mut before, mut parts, mut told, late_start } = known;
+        let known = known.unwrap_or_else(|| SessionEntry::unheard(of_file.clone()));
+        let SessionEntry { session: mut before, mut parts, mut told, late_start } = known;
         let mut heard = parts.heard(file);
         if first {
             heard = heard.or_else(|| self.past.remove(&hash(&of_file)));
@@ -90,7 +90,7 @@ impl Engine {
         }
         session.restored =
             found.filter(|_| session.last_token_event_at == used_at).unwrap_or(before.restored);
-        session.helped = before.helped.take();
+        session.helpers = before.helpers.take();
         if session.id == before.id {
             // A file that was cut does not undo where its session was.
             before.folders().for_each(|folder| session.was_in(folder));
@@ -111,7 +111,7 @@ impl Engine {
         self.untold_status |= earlier.is_none() && activity == Activity::Idle;
         self.awake.heard(place, is_listed.then_some(&before), &session);
         self.shared.share(&mut session);
-        self.files.insert(place, Box::new(Known { session, parts, told, late_start }));
+        self.files.insert(place, Box::new(SessionEntry { session, parts, told, late_start }));
         self.describe(now, place);
         self.say(now, place, words);
         self.learn(now, limits);
@@ -137,19 +137,19 @@ impl Engine {
     }
 
     /// Sends listeners these events of the session at `place`.
-    pub(super) fn say(&mut self, now: Now, place: FileId, words: impl IntoIterator<Item = Word>) {
+    pub(super) fn say(&mut self, now: Now, place: FileId, words: impl IntoIterator<Item = Announcement>) {
         let Some(known) = self.files.get(&place) else { return };
         let session = &known.session;
         let event = |word| match word {
-            Word::Begins | Word::Ends => {
-                let ended = word == Word::Ends;
+            Announcement::Begins | Announcement::Ends => {
+                let ended = word == Announcement::Ends;
                 EventKind::Session { ended, session: Box::new(self.report(session, now)) }
             }
-            Word::Activity(activity) => {
+            Announcement::Activity(activity) => {
                 let (id, agent, host) = (session.id.clone(), session.agent, session.host().cloned());
                 EventKind::Activity { session: id, agent, host, activity }
             }
-            Word::Usage(event) => {
+            Announcement::Usage(event) => {
                 EventKind::Usage(UsageReport::new(session, &event, self.settings.tokens.count))
             }
         };
@@ -193,7 +193,7 @@ impl Engine {
         place: FileId,
         file: FileId,
         session: &Session,
-    ) -> (Option<Known>, bool) {
+    ) -> (Option<SessionEntry>, bool) {
         if let Some(known) = self.files.remove(&place) {
             return (Some(*known), false);
         }
@@ -204,7 +204,7 @@ impl Engine {
             (Some(mut dormant), Some(adopted)) => {
                 // The files' own facts stay; the stream has reported how the session continued.
                 adopted.session.folders().for_each(|folder| dormant.session.was_in(folder));
-                (Some(Known { told: adopted.told, ..dormant }), true)
+                (Some(SessionEntry { told: adopted.told, ..dormant }), true)
             }
         }
     }
@@ -219,7 +219,7 @@ impl Engine {
             if let Some(session) = known.parts.joined() {
                 let before = std::mem::replace(&mut known.session, session);
                 before.folders().for_each(|folder| known.session.was_in(folder));
-                (known.session.helped, known.session.registration) = (before.helped, before.registration);
+                (known.session.helpers, known.session.registration) = (before.helpers, before.registration);
             }
             return;
         }
@@ -278,6 +278,6 @@ mod tests {
     /// There may be many thousands, nearly all of them idle.
     #[test]
     fn a_session_takes_little_memory() {
-        assert!(size_of::<Known>() <= 712, "{}", size_of::<Known>());
+        assert!(size_of::<SessionEntry>() <= 712, "{}", size_of::<SessionEntry>());
     }
 }

@@ -30,8 +30,8 @@ impl<T: ?Sized> Default for Pool<T> {
 impl Shared {
     /// Replaces values of `session` by equal ones of earlier sessions.
     pub(super) fn share(&mut self, session: &mut Session) {
-        let Session { parent, cwd, been, branch, model, .. } = session;
-        for text in [parent, cwd, branch].into_iter().flatten().chain(been) {
+        let Session { parent, cwd, other_folders, branch, model, .. } = session;
+        for text in [parent, cwd, branch].into_iter().flatten().chain(other_folders) {
             self.texts.share(text);
         }
         self.models.share(model);

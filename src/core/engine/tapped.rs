@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::parts::Parts;
-use super::{Engine, Known};
+use super::{Engine, SessionEntry};
 use crate::core::session::{Session, UsageEvent};
 use crate::core::source::Agent;
 use crate::core::source_event::FileId;
@@ -17,7 +17,7 @@ const REMEMBERED_STREAMS: usize = 100;
 
 /// What a stream has reported of the session of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Streamed {
+pub(super) struct StreamReport {
     /// The stream's total, to be compared with the file's total.
     total: Tokens,
     /// Whether the two are comparable; if not, the stream's total counts from the file's total at its appearance.
@@ -27,7 +27,7 @@ pub(super) struct Streamed {
     until: Option<Timestamp>,
 }
 
-impl Streamed {
+impl StreamReport {
     /// Keeps the new events of a file, and returns what has to be subtracted from later ones.
     pub(super) fn take_off(mut self, agent: Agent, usage: &mut Vec<UsageEvent>) -> Option<Self> {
         let mut over = false;
@@ -70,7 +70,7 @@ impl Engine {
     }
 
     /// What a stream has reported of the session of a new file. The stream is forgotten.
-    pub(super) fn adopt(&mut self, file: FileId, session: &Session) -> Option<Known> {
+    pub(super) fn adopt(&mut self, file: FileId, session: &Session) -> Option<SessionEntry> {
         if file.is_stream() {
             return None;
         }
@@ -82,16 +82,16 @@ impl Engine {
         let until = known.session.last_event_at;
         // A remote reports the session's whole total.
         let settled = known.session.far.is_some();
-        let streamed = total.map(|total| Streamed { total, settled, until });
-        Some(Known { told: known.told.give_way(streamed), parts: Parts::default(), ..known })
+        let streamed = total.map(|total| StreamReport { total, settled, until });
+        Some(SessionEntry { told: known.told.give_way(streamed), parts: Parts::default(), ..known })
     }
 
     /// The stream has ended. Its session stays until it is too old, like any other.
     pub(super) fn stream_ended(&mut self, file: FileId) {
         if let Some(known) = self.files.get_mut(&file) {
-            known.session.over = true;
+            known.session.has_ended = true;
         }
-        let mut over = self.files.range(FileId::stream(0)..).filter(|(_, known)| known.session.over);
+        let mut over = self.files.range(FileId::stream(0)..).filter(|(_, known)| known.session.has_ended);
         let oldest = over.next().map(|(file, _)| *file);
         if let Some(oldest) = oldest.filter(|_| over.count() >= REMEMBERED_STREAMS) {
             self.files.remove(&oldest);

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::handover::Progress;
 use super::report::restored;
-use super::tapped::Streamed;
+use super::tapped::StreamReport;
 use crate::core::activity::Activity;
 use crate::core::session::{Session, UsageEvent};
 use crate::core::source::Agent;
@@ -22,34 +22,34 @@ use crate::core::source_event::ReadTo;
 
 /// What was reported of one session.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct ReportState {
     activity: Activity,
     /// Whether its end was reported, or its beginning never was.
     ended: bool,
     /// Whether its figures were found and not reported yet.
     untold: bool,
     /// What the session's stream has reported and its file still has to report.
-    streamed: Option<Box<Streamed>>,
+    streamed: Option<Box<StreamReport>>,
     /// A hash of the lasting facts that were reported last.
     about: u32,
 }
 
 /// One event for listeners.
 #[derive(Debug, PartialEq)]
-pub(super) enum Word {
+pub(super) enum Announcement {
     Begins,
     Activity(Activity),
     Usage(Box<UsageEvent>),
     Ends,
 }
 
-impl Default for Told {
+impl Default for ReportState {
     fn default() -> Self {
         Self { activity: Activity::Idle, ended: true, untold: false, streamed: None, about: 0 }
     }
 }
 
-impl Told {
+impl ReportState {
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
@@ -62,15 +62,15 @@ impl Told {
         activity: Activity,
         anew: bool,
         usage: Vec<UsageEvent>,
-    ) -> Vec<Word> {
+    ) -> Vec<Announcement> {
         let mut words = Vec::new();
         // An idle session is reported by `turn`, like all others.
         let asleep = activity == Activity::Idle;
         if !asleep {
             let is_back = std::mem::take(&mut self.ended);
-            words.extend((is_back || anew).then_some(Word::Begins));
+            words.extend((is_back || anew).then_some(Announcement::Begins));
             let was = std::mem::replace(&mut self.activity, activity);
-            words.extend((was != activity).then_some(Word::Activity(activity)));
+            words.extend((was != activity).then_some(Announcement::Activity(activity)));
         }
         let (news, mut found): (Vec<_>, Vec<_>) = usage.into_iter().partition(|event| event.added.is_some());
         let found = found.pop().or_else(|| self.untold.then(|| restored(before)));
@@ -82,19 +82,19 @@ impl Told {
             // A turn may have begun since.
             found.usage = session.usage;
         }
-        words.extend(found.into_iter().chain(news).map(|event| Word::Usage(Box::new(event))));
+        words.extend(found.into_iter().chain(news).map(|event| Announcement::Usage(Box::new(event))));
         words
     }
 
     /// The session's activity has changed to this.
-    pub(super) fn turn(&mut self, activity: Activity) -> Vec<Word> {
+    pub(super) fn turn(&mut self, activity: Activity) -> Vec<Announcement> {
         if std::mem::replace(&mut self.activity, activity) == activity {
             return Vec::new();
         }
         let is_back = activity != Activity::Idle && std::mem::take(&mut self.ended);
         let ends = if activity == Activity::Idle { self.end() } else { None };
-        let begins = is_back.then_some(Word::Begins);
-        begins.into_iter().chain([Word::Activity(activity)]).chain(ends).collect()
+        let begins = is_back.then_some(Announcement::Begins);
+        begins.into_iter().chain([Announcement::Activity(activity)]).chain(ends).collect()
     }
 
     /// Sets the hash of the lasting facts; true if they have to be reported.
@@ -103,8 +103,8 @@ impl Told {
     }
 
     /// The session has ended.
-    pub(super) fn end(&mut self) -> Option<Word> {
-        (!std::mem::replace(&mut self.ended, true)).then_some(Word::Ends)
+    pub(super) fn end(&mut self) -> Option<Announcement> {
+        (!std::mem::replace(&mut self.ended, true)).then_some(Announcement::Ends)
     }
 
     /// The state for the next engine, for a file of the session.
@@ -113,14 +113,14 @@ impl Told {
     }
 
     /// An earlier engine has reported everything up to here: nothing is reported. `any`: usage was found.
-    pub(super) fn inherit(&mut self, earlier: Progress, any: bool) -> Vec<Word> {
+    pub(super) fn inherit(&mut self, earlier: Progress, any: bool) -> Vec<Announcement> {
         let untold = earlier.untold && (self.untold || any);
         *self = Self { activity: earlier.activity, ended: earlier.ended, untold, ..Self::default() };
         Vec::new()
     }
 
     /// A file replaces the stream that has reported this.
-    pub(super) fn give_way(self, streamed: Option<Streamed>) -> Self {
+    pub(super) fn give_way(self, streamed: Option<StreamReport>) -> Self {
         Self { untold: false, streamed: streamed.map(Box::new), ..self }
     }
 
@@ -187,13 +187,19 @@ mod tests {
 
     #[test]
     fn an_idle_session_that_continues_begins_and_ends_again() {
-        let mut told = Told::default();
+        let mut told = ReportState::default();
         assert_eq!(told.turn(Activity::Idle), [], "listeners do not know it");
-        assert_eq!(told.turn(Activity::Waiting), [Word::Begins, Word::Activity(Activity::Waiting)]);
+        assert_eq!(
+            told.turn(Activity::Waiting),
+            [Announcement::Begins, Announcement::Activity(Activity::Waiting)]
+        );
         assert_eq!(told.turn(Activity::Waiting), []);
-        assert_eq!(told.turn(Activity::Idle), [Word::Activity(Activity::Idle), Word::Ends]);
+        assert_eq!(told.turn(Activity::Idle), [Announcement::Activity(Activity::Idle), Announcement::Ends]);
         assert_eq!(told.end(), None, "it has ended");
-        assert_eq!(told.turn(Activity::Waiting), [Word::Begins, Word::Activity(Activity::Waiting)]);
-        assert_eq!(told.end(), Some(Word::Ends));
+        assert_eq!(
+            told.turn(Activity::Waiting),
+            [Announcement::Begins, Announcement::Activity(Activity::Waiting)]
+        );
+        assert_eq!(told.end(), Some(Announcement::Ends));
     }
 }

@@ -97,7 +97,7 @@ impl About {
     pub(super) fn jump(&mut self) {
         self.ledger.jump();
         self.session.counting = true;
-        self.session.lost = true;
+        self.session.has_unlisted_folders = true;
         self.gap_known = false;
     }
 

@@ -103,7 +103,7 @@ impl Fold {
             (slot @ None, Fact::Meta(mut meta)) => {
                 meta.cwd = meta.cwd.or(self.folder.take());
                 let about = slot.insert(About::new(self.agent, &self.home, *meta));
-                about.session.lost = self.since_jump.jumped;
+                about.session.has_unlisted_folders = self.since_jump.jumped;
             }
             // Without its first line the session of the rest is not known.
             (None, _) => {}
@@ -164,7 +164,8 @@ impl Fold {
         }
         self.news = false;
         about.session.usage = about.ledger.usage();
-        about.session.before = Some(about.ledger.before()).filter(|before| !before.is_zero()).map(Box::new);
+        about.session.used_before =
+            Some(about.ledger.before()).filter(|before| !before.is_zero()).map(Box::new);
         about.session.lower_bound = about.ledger.is_lower_bound();
         let mut usage = std::mem::take(&mut self.events);
         // Figures that were reported once may be unknown now.

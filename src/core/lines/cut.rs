@@ -18,11 +18,11 @@ pub fn shorten(line: &[u8], out: &mut Vec<u8>) -> bool {
 /// The state of the cutting between two bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Cut {
-    place: Place,
+    place: TextState,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Place {
+enum TextState {
     /// Outside of any text.
     #[default]
     Between,
@@ -46,7 +46,7 @@ impl Cut {
                 return false;
             }
             match self.place {
-                Place::Between => {
+                TextState::Between => {
                     let quote = memchr::memchr(b'"', bytes);
                     let (kept, rest) = bytes.split_at(quote.map_or(bytes.len(), |at| at + 1));
                     out.extend_from_slice(kept.get(..MOST).unwrap_or(kept));
@@ -54,57 +54,61 @@ impl Cut {
                         return false;
                     }
                     if quote.is_some() {
-                        self.place = Place::Text(0);
+                        self.place = TextState::Text(0);
                     }
                     bytes = rest;
                 }
-                Place::Text(kept) if kept < TEXT => {
+                TextState::Text(kept) if kept < TEXT => {
                     let near = bytes.get(..TEXT - kept).unwrap_or(bytes);
                     let special = memchr::memchr2(b'"', b'\\', near);
                     let (plain, rest) = bytes.split_at(special.unwrap_or(near.len()));
                     out.extend_from_slice(plain);
                     bytes = rest;
-                    self.place = Place::Text(kept + plain.len());
+                    self.place = TextState::Text(kept + plain.len());
                     if let Some((special, after)) = rest.split_first().filter(|_| special.is_some()) {
                         let kept = kept + plain.len() + 1;
-                        self.place = if *special == b'"' { Place::Between } else { Place::Escape(kept) };
+                        self.place =
+                            if *special == b'"' { TextState::Between } else { TextState::Escape(kept) };
                         out.push(*special);
                         bytes = after;
                     }
                 }
                 // A text is cut only before the first byte of a character.
-                Place::Text(_) if matches!(first, 0x80..=0xBF) => {
+                TextState::Text(_) if matches!(first, 0x80..=0xBF) => {
                     out.push(*first);
                     bytes = after;
                 }
-                Place::Text(_) => self.place = Place::Rest,
-                Place::Escape(kept) => {
-                    self.place =
-                        if *first == b'u' { Place::Digits(kept + 1, 4) } else { Place::Text(kept + 1) };
+                TextState::Text(_) => self.place = TextState::Rest,
+                TextState::Escape(kept) => {
+                    self.place = if *first == b'u' {
+                        TextState::Digits(kept + 1, 4)
+                    } else {
+                        TextState::Text(kept + 1)
+                    };
                     out.push(*first);
                     bytes = after;
                 }
                 // A byte that is not a digit ends the escape and is treated as text.
-                Place::Digits(kept, left) if left > 0 && first.is_ascii_hexdigit() => {
-                    self.place = Place::Digits(kept + 1, left - 1);
+                TextState::Digits(kept, left) if left > 0 && first.is_ascii_hexdigit() => {
+                    self.place = TextState::Digits(kept + 1, left - 1);
                     out.push(*first);
                     bytes = after;
                 }
-                Place::Digits(kept, _) => self.place = Place::Text(kept),
-                Place::Rest => {
+                TextState::Digits(kept, _) => self.place = TextState::Text(kept),
+                TextState::Rest => {
                     if let Some(end) = text_end(bytes) {
                         out.push(b'"');
-                        self.place = Place::Between;
+                        self.place = TextState::Between;
                         bytes = bytes.get(end + 1..).unwrap_or_default();
                     } else {
                         if ends_escaped(bytes, bytes.len()) {
-                            self.place = Place::RestEscape;
+                            self.place = TextState::RestEscape;
                         }
                         bytes = &[];
                     }
                 }
-                Place::RestEscape => {
-                    self.place = Place::Rest;
+                TextState::RestEscape => {
+                    self.place = TextState::Rest;
                     bytes = after;
                 }
             }

@@ -6,12 +6,12 @@ use super::{Line, LineBuffer};
 #[derive(Debug, Default)]
 pub struct Elements {
     lines: LineBuffer,
-    place: Place,
+    place: ArrayState,
 }
 
 /// The syntactic position of the next byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Place {
+enum ArrayState {
     /// At the beginning of a line.
     #[default]
     Fresh,
@@ -44,11 +44,11 @@ impl Elements {
     /// No more bytes come: a last line without a newline is a line.
     pub fn finish(&mut self, each: impl FnMut(Line<'_>)) {
         self.lines.push(b"\n", each);
-        self.place = Place::Fresh;
+        self.place = ArrayState::Fresh;
     }
 }
 
-impl Place {
+impl ArrayState {
     /// How many of the next bytes belong together, their replacement if there is one, and the position after them.
     /// Each byte is examined once.
     fn step(self, first: u8, bytes: &[u8]) -> (usize, Option<&'static [u8]>, Self) {

@@ -16,19 +16,19 @@ use crate::core::timer::Timer;
 
 /// A card in the form in which a link shows it.
 #[derive(Debug)]
-pub(super) struct Face<C> {
+pub(super) struct CardForm<C> {
     pub(super) card: Arc<C>,
     /// Only with its texts and timer.
     reduced: bool,
 }
 
-impl<C> Clone for Face<C> {
+impl<C> Clone for CardForm<C> {
     fn clone(&self) -> Self {
         Self { card: Arc::clone(&self.card), reduced: self.reduced }
     }
 }
 
-impl<C: Showable> Face<C> {
+impl<C: Showable> CardForm<C> {
     /// Whether both look the same to friends.
     fn same(&self, other: &Self) -> bool {
         match (self.reduced, other.reduced) {
@@ -43,26 +43,26 @@ impl<C: Showable> Face<C> {
 #[derive(Debug)]
 struct InFlight<C> {
     nonce: u64,
-    face: Option<Face<C>>,
+    face: Option<CardForm<C>>,
 }
 
 /// The next frame for a link, and its time.
 #[derive(Debug)]
-pub(super) struct Due<C> {
+pub(super) struct DueFrame<C> {
     pub(super) at: Duration,
     pub(super) timer: Timer,
-    face: Option<Face<C>>,
+    face: Option<CardForm<C>>,
     /// Whether the frame changes what friends see, as far as known.
     is_change: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Delivery<C> {
-    shown: Option<Face<C>>,
+    shown: Option<CardForm<C>>,
     /// One at a time, except that an immediate clear does not wait for earlier answers.
     in_flight: Vec<InFlight<C>>,
     /// The content of the newest frame: what is shown after all answers, if nothing is refused.
-    coming: Option<Face<C>>,
+    coming: Option<CardForm<C>>,
     /// Kept across connections, like Discord's own count.
     pub(super) changes: Window,
     /// Since when the shown card, or the one in flight, differs from the wished one.
@@ -145,7 +145,7 @@ impl<C: Showable> Delivery<C> {
     }
 
     /// Answers may arrive in another order than the frames were sent; so the result is known only after all answers.
-    fn outlook(&self) -> Option<&Face<C>> {
+    fn outlook(&self) -> Option<&CardForm<C>> {
         if self.is_awaiting_answer() { self.coming.as_ref() } else { self.shown.as_ref() }
     }
 
@@ -174,7 +174,7 @@ impl<C: Showable> Delivery<C> {
         self.reassert_at = self.reassert_at.min(soon);
     }
 
-    pub(super) fn next(&self, wish: &Wish<C>, pace: &Publish) -> Option<Due<C>> {
+    pub(super) fn next(&self, wish: &Wish<C>, pace: &Publish) -> Option<DueFrame<C>> {
         let (change, again) = (self.change(wish, pace), self.reassertion(wish));
         match (change, again) {
             (Some(change), Some(again)) if again.at < change.at => Some(again),
@@ -182,7 +182,7 @@ impl<C: Showable> Delivery<C> {
         }
     }
 
-    fn change(&self, wish: &Wish<C>, pace: &Publish) -> Option<Due<C>> {
+    fn change(&self, wish: &Wish<C>, pace: &Publish) -> Option<DueFrame<C>> {
         let since = self.unsettled_since?;
         let face = match wish.card() {
             Some(card) => Some(self.refused.face(card)?),
@@ -206,21 +206,21 @@ impl<C: Showable> Delivery<C> {
                 .max(self.changes.free_at())
                 .max(self.held_until)
         };
-        Some(Due { at, timer: Timer::Publish, face, is_change: true })
+        Some(DueFrame { at, timer: Timer::Publish, face, is_change: true })
     }
 
-    fn reassertion(&self, wish: &Wish<C>) -> Option<Due<C>> {
+    fn reassertion(&self, wish: &Wish<C>) -> Option<DueFrame<C>> {
         // A card that is about to be cleared is not sent again.
         if wish.card().is_none() || self.is_awaiting_answer() {
             return None;
         }
         let (face, _) = self.shown.as_ref().zip(self.reassert_every)?;
         let at = self.reassert_at.max(self.held_until);
-        Some(Due { at, timer: Timer::Reassert, face: Some(face.clone()), is_change: false })
+        Some(DueFrame { at, timer: Timer::Reassert, face: Some(face.clone()), is_change: false })
     }
 
     /// Sends the frame that [`Self::next`] returned.
-    pub(super) fn send(&mut self, now: Duration, due: Due<C>, nonce: u64, wish: &Wish<C>) -> Payload<C> {
+    pub(super) fn send(&mut self, now: Duration, due: DueFrame<C>, nonce: u64, wish: &Wish<C>) -> Payload<C> {
         if due.is_change {
             self.changes.spend(now);
             self.is_urgent = false;
@@ -229,8 +229,8 @@ impl<C: Showable> Delivery<C> {
         self.reassert_at = now.saturating_add(self.reassert_every.unwrap_or_default());
         let payload = match &due.face {
             None => Payload::Clear,
-            Some(Face { card, reduced: true }) => Payload::Reduced(Arc::clone(card)),
-            Some(Face { card, reduced: false }) => Payload::Card(Arc::clone(card)),
+            Some(CardForm { card, reduced: true }) => Payload::Reduced(Arc::clone(card)),
+            Some(CardForm { card, reduced: false }) => Payload::Card(Arc::clone(card)),
         };
         self.coming = due.face.clone();
         self.in_flight.push(InFlight { nonce, face: due.face });
@@ -321,17 +321,17 @@ impl<C> Default for RefusedCards<C> {
 }
 
 impl<C: Showable> RefusedCards<C> {
-    fn note(&mut self, face: Face<C>) {
+    fn note(&mut self, face: CardForm<C>) {
         let place = if face.reduced { &mut self.reduced } else { &mut self.whole };
         *place = Some(face.card);
     }
 
     /// The form in which to send this card; `None` if every form was refused.
-    fn face(&self, card: &Arc<C>) -> Option<Face<C>> {
+    fn face(&self, card: &Arc<C>) -> Option<CardForm<C>> {
         if self.reduced.as_ref().is_some_and(|refused| refused.reduced_eq(card)) {
             return None;
         }
         let reduced = self.only_reduced || self.whole.as_ref() == Some(card);
-        Some(Face { card: Arc::clone(card), reduced })
+        Some(CardForm { card: Arc::clone(card), reduced })
     }
 }

@@ -29,8 +29,11 @@ fn register(open: &[&str], left: &[&str], empty_since: Option<i64>) -> Option<Re
 }
 
 /// The state of a session whose process has the same id.
-fn said(id: &str) -> Open {
-    Open { process: Some(id.bytes().fold(0, |sum, byte| sum * 31 + u32::from(byte))), ..Open::default() }
+fn said(id: &str) -> OpenSession {
+    OpenSession {
+        process: Some(id.bytes().fold(0, |sum, byte| sum * 31 + u32::from(byte))),
+        ..OpenSession::default()
+    }
 }
 
 fn open(id: &str) -> Option<Registration> {
@@ -102,12 +105,12 @@ fn a_killed_process_closes_only_its_session() {
 
 /// A register with one process, which has this session open.
 fn one(id: &str, since: i64) -> Option<Register> {
-    let open = Open { status: Some(Status::Waiting), since: Some(at(since)), process: Some(7) };
+    let open = OpenSession { status: Some(Status::Waiting), since: Some(at(since)), process: Some(7) };
     Some(Register { open: [(id.to_owned(), open)].into(), ..Register::default() })
 }
 
 fn waiting(since: i64) -> Option<Registration> {
-    let open = Open { status: Some(Status::Waiting), since: Some(at(since)), process: Some(7) };
+    let open = OpenSession { status: Some(Status::Waiting), since: Some(at(since)), process: Some(7) };
     Some(Registration::Open(open))
 }
 
@@ -204,7 +207,7 @@ fn a_switch_is_recognised_by_the_silent_session_and_the_folder() {
         let mut registers = Registers::default();
         let mut register = one("a", since).unwrap();
         if others {
-            register.open.insert("o".to_owned(), Open { since: Some(at(104)), ..said("o") });
+            register.open.insert("o".to_owned(), OpenSession { since: Some(at(104)), ..said("o") });
         }
         registers.learn(at(10), "home".into(), Some(register));
         for session in [begun("a", "/app", silent_from), begun("o", "/app", 50), begun("b", folder, 100)] {
@@ -232,7 +235,7 @@ fn closed_sessions_stay_closed_for_the_next_daemon() {
     first.learn(at(10), "home".into(), register(&["a", "b"], &[], None));
     first.learn(at(20), "home".into(), register(&["b"], &[], None));
     let left = serde_json::to_vec(&first.leave()).unwrap();
-    let left: Vec<Left> = serde_json::from_slice(&left).unwrap();
+    let left: Vec<RegisterHandover> = serde_json::from_slice(&left).unwrap();
     assert_eq!(left.iter().flat_map(|left| left.open.keys()).collect::<Vec<_>>(), ["b"]);
     let mut next = Registers::default();
     next.inherit(&left);
@@ -246,7 +249,7 @@ fn closed_sessions_stay_closed_for_the_next_daemon() {
 #[test]
 fn a_server_s_status_is_as_old_as_its_message() {
     let mut registers = Registers::default();
-    let word = Open { status: Some(Status::Waiting), since: Some(at(10)), process: None };
+    let word = OpenSession { status: Some(Status::Waiting), since: Some(at(10)), process: None };
     let register = Register { open: [("a".to_owned(), word)].into(), ..Register::default() };
     registers.learn(at(10), "home".into(), Some(register));
     let said = |last| match registers.registration(&session("a", "home", last)) {
@@ -260,12 +263,15 @@ fn a_server_s_status_is_as_old_as_its_message() {
 fn sessions_of_one_server_are_closed_one_by_one() {
     let mut registers = Registers::default();
     let open = |ids: &[&str]| Register {
-        open: ids.iter().map(|id| ((*id).to_owned(), Open::default())).collect(),
+        open: ids.iter().map(|id| ((*id).to_owned(), OpenSession::default())).collect(),
         ..Register::default()
     };
     registers.learn(at(10), "home".into(), Some(open(&["a", "b"])));
     registers.learn(at(20), "home".into(), Some(open(&["b"])));
     assert_eq!(registers.registration(&session("a", "home", 19)), closed(20));
-    assert_eq!(registers.registration(&session("b", "home", 19)), Some(Registration::Open(Open::default())));
+    assert_eq!(
+        registers.registration(&session("b", "home", 19)),
+        Some(Registration::Open(OpenSession::default()))
+    );
     assert!(registers.leave().iter().all(|left| left.open.is_empty()), "no process to be looked up");
 }

@@ -19,7 +19,7 @@ pub const SCHEMA: u32 = 1;
 /// A line that is not an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-pub enum Beside {
+pub enum LinkLine {
     /// The first line; repeated after the clock was set or when another stream begins.
     Hello(Hello),
     /// A sign of life: no event happened for a while.

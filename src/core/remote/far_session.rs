@@ -230,8 +230,8 @@ impl FarSession {
                 .as_deref()
                 .filter(|folder| !folder.is_empty())
                 .map(|folder| far::named(name, folder)),
-            been: place.been.iter().map(|folder| far::named(name, folder)).collect(),
-            lost: place.lost,
+            other_folders: place.been.iter().map(|folder| far::named(name, folder)).collect(),
+            has_unlisted_folders: place.lost,
             branch: text(&report.branch),
             model: Arc::new(Model {
                 name: text(&report.model),
@@ -239,7 +239,7 @@ impl FarSession {
                 service_tier: text(&report.service_tier),
             }),
             file_begun_at: None,
-            before: None,
+            used_before: None,
             started_at: report.started_at,
             timer_from: place.timer_from.or(report.started_at),
             last_event_at: report.last_event_at,
@@ -252,8 +252,8 @@ impl FarSession {
             context: report.context,
             context_used: None,
             work: self.work(place),
-            over: report.activity == Activity::Idle,
-            helped: None,
+            has_ended: report.activity == Activity::Idle,
+            helpers: None,
             registration: None,
             far: Some(Box::new(Far {
                 host: Arc::clone(name),

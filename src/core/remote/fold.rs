@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::alive::{Beside, Hello};
+use super::alive::{Hello, LinkLine};
 use super::far;
 use super::far_session::{FarSession, Id};
 use super::sane;
@@ -37,7 +37,7 @@ const VOUCH: Duration = Duration::from_secs(30);
 
 /// The kind of a line.
 #[derive(Debug, PartialEq)]
-pub enum Said {
+pub enum LineKind {
     /// The remote program's introduction.
     Hello(Hello),
     /// A sign of life.
@@ -52,7 +52,7 @@ pub enum Said {
 
 /// Whether a line is a hello.
 pub(super) fn is_hello(line: &[u8]) -> bool {
-    matches!(serde_json::from_slice(line), Ok(Beside::Hello(_)))
+    matches!(serde_json::from_slice(line), Ok(LinkLine::Hello(_)))
 }
 
 /// The state of one remote.
@@ -73,7 +73,7 @@ pub struct Fold {
 
 /// The handover of a remote's state to the next daemon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Left {
+pub struct RemoteHandover {
     /// Its name.
     pub name: String,
     /// The position up to which its events were read.
@@ -108,7 +108,7 @@ impl Fold {
     }
 
     /// Takes a line; the resulting updates go to `tell`.
-    pub fn line(&mut self, now: Now, line: &[u8], tell: &mut impl FnMut(SourceEvent)) -> Said {
+    pub fn line(&mut self, now: Now, line: &[u8], tell: &mut impl FnMut(SourceEvent)) -> LineKind {
         /// The fields beside an event.
         #[derive(Deserialize)]
         struct Place {
@@ -117,23 +117,23 @@ impl Fold {
             seq: Option<u64>,
         }
 
-        let Ok(place) = serde_json::from_slice::<Place>(line) else { return Said::Garbage };
+        let Ok(place) = serde_json::from_slice::<Place>(line) else { return LineKind::Garbage };
         let said = match place.event.as_str() {
             "hello" | "alive" => match serde_json::from_slice(line) {
-                Ok(Beside::Hello(hello)) => {
+                Ok(LinkLine::Hello(hello)) => {
                     self.hello(now, &hello);
-                    return Said::Hello(hello);
+                    return LineKind::Hello(hello);
                 }
-                Ok(Beside::Alive { .. }) => {
+                Ok(LinkLine::Alive { .. }) => {
                     self.all_told(now, tell);
-                    Said::Alive
+                    LineKind::Alive
                 }
-                Err(_) => return Said::Garbage,
+                Err(_) => return LineKind::Garbage,
             },
             _ => match serde_json::from_slice::<Event>(line) {
                 Ok(event) => self.event(now, event, tell),
                 // An agent or an event of a later version.
-                Err(_) => Said::Unknown,
+                Err(_) => LineKind::Unknown,
             },
         };
         self.seq = self.seq.max(place.seq);
@@ -190,9 +190,9 @@ impl Fold {
         }
     }
 
-    fn event(&mut self, now: Now, event: Event, tell: &mut impl FnMut(SourceEvent)) -> Said {
+    fn event(&mut self, now: Now, event: Event, tell: &mut impl FnMut(SourceEvent)) -> LineKind {
         if event.host().is_some() {
-            return Said::Unknown;
+            return LineKind::Unknown;
         }
         let at = self.at(now, event.at);
         match event.kind {
@@ -200,7 +200,7 @@ impl Fold {
             EventKind::Usage(usage) => self.usage(now, at, usage, tell),
             EventKind::Activity { session, agent, activity, .. } => {
                 if !sane::id(&session) {
-                    return Said::Garbage;
+                    return LineKind::Garbage;
                 }
                 self.change((agent, session), now, tell, |session| {
                     session.set_activity(at, activity);
@@ -209,8 +209,8 @@ impl Fold {
             }
             EventKind::Limits(limits) => self.limits(now, *limits, tell),
             // This machine chooses its own card.
-            EventKind::Card { .. } => Said::Event(None),
-            EventKind::About { .. } | EventKind::Status => Said::Unknown,
+            EventKind::Card { .. } => LineKind::Event(None),
+            EventKind::About { .. } | EventKind::Status => LineKind::Unknown,
         }
     }
 
@@ -221,9 +221,9 @@ impl Fold {
         ended: bool,
         report: SessionReport,
         tell: &mut impl FnMut(SourceEvent),
-    ) -> Said {
+    ) -> LineKind {
         if !sane::session(&report) {
-            return Said::Garbage;
+            return LineKind::Garbage;
         }
         let mut report = report;
         let (offset, wall) = (self.offset, now.wall);
@@ -247,9 +247,9 @@ impl Fold {
         at: Timestamp,
         usage: UsageReport,
         tell: &mut impl FnMut(SourceEvent),
-    ) -> Said {
+    ) -> LineKind {
         if !sane::usage(&usage) {
-            return Said::Garbage;
+            return LineKind::Garbage;
         }
         let id = (usage.agent, usage.session.clone());
         self.change(id, now, tell, |session| session.set_usage(at, usage))
@@ -262,7 +262,7 @@ impl Fold {
         now: Now,
         tell: &mut impl FnMut(SourceEvent),
         change: impl FnOnce(&mut FarSession) -> super::far_session::Change,
-    ) -> Said {
+    ) -> LineKind {
         if !self.sessions.contains_key(&id) && self.sessions.len() >= SESSIONS {
             self.forget(tell);
         }
@@ -281,7 +281,7 @@ impl Fold {
         }
         let first = session.is_new();
         tell(session.update(&self.name, event, first));
-        Said::Event(odd)
+        LineKind::Event(odd)
     }
 
     /// Forgets the session that was silent longest.
@@ -295,9 +295,9 @@ impl Fold {
     }
 
     /// Takes the limits of one family, which replace the remote's earlier report.
-    fn limits(&mut self, now: Now, limits: LimitsReport, tell: &mut impl FnMut(SourceEvent)) -> Said {
+    fn limits(&mut self, now: Now, limits: LimitsReport, tell: &mut impl FnMut(SourceEvent)) -> LineKind {
         if !sane::limits(&limits) {
-            return Said::Garbage;
+            return LineKind::Garbage;
         }
         let LimitsReport { agent, home, family, name, plan, observed_at, windows, .. } = limits;
         let homes = self.homes.entry(agent).or_default();
@@ -339,7 +339,7 @@ impl Fold {
         for id in without_home {
             self.change(id, now, tell, |_| (None, None));
         }
-        Said::Event(None)
+        LineKind::Event(None)
     }
 
     /// A time of the remote by this machine's clock; not later than now.
@@ -355,10 +355,10 @@ impl Fold {
     }
 
     /// The state for the next daemon.
-    pub fn leave(&self) -> Left {
+    pub fn leave(&self) -> RemoteHandover {
         let (sessions, updates) =
             self.sessions.values().map(|session| (session.report().clone(), session.updates())).unzip();
-        Left {
+        RemoteHandover {
             name: self.name.to_string(),
             position: self.position(),
             offset: self.offset.as_secs(),
@@ -368,8 +368,8 @@ impl Fold {
     }
 
     /// Continues with the state of an earlier daemon.
-    pub fn resume(&mut self, left: Left, tell: &mut impl FnMut(SourceEvent)) {
-        let Left { position, offset, sessions, updates, .. } = left;
+    pub fn resume(&mut self, left: RemoteHandover, tell: &mut impl FnMut(SourceEvent)) {
+        let RemoteHandover { position, offset, sessions, updates, .. } = left;
         self.offset = SignedDuration::from_secs(offset);
         if let Some(position) = position {
             (self.stream, self.seq) = (position.stream, Some(position.seq));

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::alive::{self, Hello, SCHEMA};
 use super::ending::{Ending, TOO_OLD};
-use super::fold::{Fold, Said, is_hello};
+use super::fold::{Fold, LineKind, is_hello};
 use super::{RemoteReport, RemoteState};
 use crate::core::backoff::Backoff;
 use crate::core::event_log::Position;
@@ -168,14 +168,14 @@ impl Link {
         }
         self.last_heard_at = Some(now.wall);
         match (self.fold.line(now, line, tell), &mut self.state) {
-            (Said::Hello(hello), _) => self.hello(now, hello),
-            (Said::Garbage, State::Up { garbage, .. }) => {
+            (LineKind::Hello(hello), _) => self.hello(now, hello),
+            (LineKind::Garbage, State::Up { garbage, .. }) => {
                 *garbage += 1;
                 let is_too_much = *garbage > GARBAGE;
                 self.last_error = Some("some of its lines cannot be read".to_owned());
                 is_too_much.then(|| self.stop(now, "its lines cannot be read"))
             }
-            (Said::Event(Some(odd)), _) => {
+            (LineKind::Event(Some(odd)), _) => {
                 self.last_error = Some(odd.to_owned());
                 None
             }

@@ -51,11 +51,11 @@ impl PlaceReport {
     fn new(session: &Session, now: Now, idle_after: Duration) -> Self {
         let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
         let doing = session.doing(now.wall, idle_after);
-        let been = session.been.iter().map(|folder| (**folder).to_owned());
+        let been = session.other_folders.iter().map(|folder| (**folder).to_owned());
         Self {
             cwd: text(&session.cwd),
             been: been.take(Self::FOLDERS).collect(),
-            lost: session.lost || session.been.len() > Self::FOLDERS,
+            lost: session.has_unlisted_folders || session.other_folders.len() > Self::FOLDERS,
             forked_from: text(&session.forked_from),
             timer_from: session.timer_from,
             file: doing.file,

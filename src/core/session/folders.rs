@@ -17,7 +17,7 @@ impl Session {
         if self.cwd.as_deref() == Some(folder) {
             return;
         }
-        self.been.retain(|been| **been != *folder);
+        self.other_folders.retain(|folder_before| **folder_before != *folder);
         if let Some(before) = self.cwd.replace(folder.into()) {
             self.was_in(&before);
         }
@@ -28,16 +28,16 @@ impl Session {
         if self.folders().any(|known| known == folder) {
             return;
         }
-        if self.been.len() < FOLDERS {
-            self.been.push(folder.into());
+        if self.other_folders.len() < FOLDERS {
+            self.other_folders.push(folder.into());
         } else {
-            self.lost = true;
+            self.has_unlisted_folders = true;
         }
     }
 
     /// Every folder that it is known to have worked in.
     pub fn folders(&self) -> impl Iterator<Item = &str> {
-        self.cwd.as_deref().into_iter().chain(self.been.iter().map(Arc::as_ref))
+        self.cwd.as_deref().into_iter().chain(self.other_folders.iter().map(Arc::as_ref))
     }
 
     /// The folders among them on this machine, of which other paths can be found out.

@@ -40,7 +40,7 @@ pub struct Table {
     /// The column that names the session of a row, or the requested id.
     pub of: &'static str,
     /// The column that never decreases in a row that was written later.
-    pub written: Written,
+    pub written: NewRowColumn,
     /// The order of the rows of one session.
     pub order: &'static [&'static str],
     /// The index of the column with the time of the row's event.
@@ -55,14 +55,14 @@ pub struct Table {
 
 /// The column that shows which rows are new.
 #[derive(Debug, Clone, Copy)]
-pub enum Written {
+pub enum NewRowColumn {
     /// A time in milliseconds: rows are rewritten in place.
     Time(&'static str),
     /// A number that rises from row to row: rows do not change.
     Number(&'static str),
 }
 
-impl Written {
+impl NewRowColumn {
     /// The column.
     pub fn column(self) -> &'static str {
         match self {

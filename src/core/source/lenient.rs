@@ -176,7 +176,7 @@ pub(in crate::core::source) fn each_object<'de, A: SeqAccess<'de>, T: Deserializ
 pub(in crate::core::source) fn lenient<'de, D: Deserializer<'de>, T: Lenient<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
-    deserializer.deserialize_any(Whatever(PhantomData))
+    deserializer.deserialize_any(AnyValue(PhantomData))
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
@@ -197,9 +197,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     }
 }
 
-struct Whatever<T>(PhantomData<T>);
+struct AnyValue<T>(PhantomData<T>);
 
-impl<'de, T: Lenient<'de>> Visitor<'de> for Whatever<T> {
+impl<'de, T: Lenient<'de>> Visitor<'de> for AnyValue<T> {
     type Value = T;
 
     fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -70,7 +70,7 @@ impl Spec {
         limits: Limits { main_family: "", in_files: false, are_whole: false, cached: None },
         context_baseline: 0,
         worktrees: None,
-        parser: || Box::<Mute>::default(),
+        parser: || Box::<EmptyParser>::default(),
         ledger: |_| Box::<Messages>::default(),
         usage_words: &[],
         relatives: Relatives::Alike,
@@ -84,9 +84,9 @@ impl Spec {
 
 /// A parser without facts.
 #[derive(Debug, Default)]
-struct Mute;
+struct EmptyParser;
 
-impl Parser for Mute {}
+impl Parser for EmptyParser {}
 
 /// The sources of an agent's account limits.
 #[derive(Debug)]
@@ -107,11 +107,11 @@ pub struct Cached {
     /// Its name in a home; for the first of the usual homes it is beside it.
     pub file: &'static str,
     /// Reads its limits.
-    pub read: fn(&[u8]) -> Option<Learnt>,
+    pub read: fn(&[u8]) -> Option<ObservedLimits>,
 }
 
 /// The limits, and when they were observed.
-pub type Learnt = (Timestamp, Vec<LimitsFact>);
+pub type ObservedLimits = (Timestamp, Vec<LimitsFact>);
 
 /// The printed output of an agent.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use super::Home;
 use super::exits::Exits;
 use super::open::Stamp;
 use super::places::Root;
-use crate::core::register::{self, Open, ProcessEntry, Register};
+use crate::core::register::{self, OpenSession, ProcessEntry, Register};
 use crate::core::source::layout::Layout;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
@@ -70,13 +70,13 @@ struct ProcessFile {
 pub(super) struct Registers {
     read: BTreeMap<PathBuf, Registered>,
     /// What they said to an earlier reading.
-    earlier: Vec<register::Left>,
+    earlier: Vec<register::RegisterHandover>,
     /// Tells of ends; `None` for a single reading.
     exits: Option<Exits>,
 }
 
 impl Registers {
-    pub(super) fn new(earlier: Vec<register::Left>, exits: Option<Exits>) -> Self {
+    pub(super) fn new(earlier: Vec<register::RegisterHandover>, exits: Option<Exits>) -> Self {
         Self { read: BTreeMap::new(), earlier, exits }
     }
 
@@ -258,7 +258,7 @@ impl Registered {
                 register.unseen.insert(content.session.clone());
             } else if entry.runs == Some(true) {
                 let status = content.status.filter(|_| !entry.gone);
-                let open = Open { status, since: content.updated_at, process: Some(*pid) };
+                let open = OpenSession { status, since: content.updated_at, process: Some(*pid) };
                 let known = register.open.entry(content.session.clone()).or_insert(open);
                 if open.since > known.since {
                     *known = open;

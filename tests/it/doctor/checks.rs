@@ -6,8 +6,8 @@ use std::time::Duration;
 use agent_presence::core::config::{ConfigContext, Effective};
 use agent_presence::core::doctor::remotes::RemoteFacts;
 use agent_presence::core::doctor::{
-    Check, Client, Config, DaemonState, DatabaseFacts, Facts, Grade, HomeFacts, LiveFacts, LiveFound, Lock,
-    Login, RecordState, Running, Sessions, StateFolder, StateFound, WatchLimits, checks, is_healthy,
+    Check, Client, Config, DaemonState, DatabaseFacts, Facts, Grade, HomeFacts, LiveFacts, LiveServer, Lock,
+    Login, RecordState, Running, Sessions, StateFolder, StateFolderKind, WatchLimits, checks, is_healthy,
 };
 use agent_presence::core::publish::{LinkState, LinkStatus};
 use agent_presence::core::remote::{RemoteReport, RemoteState};
@@ -53,8 +53,8 @@ fn home(agent: Agent, sessions: Sessions) -> HomeFacts {
     HomeFacts { agent, path: format!("/home/ada/.{}", agent.word()), sessions, databases: Vec::new() }
 }
 
-fn folder(mode: u32) -> StateFound {
-    StateFound::Folder { mode: Some(mode), is_ours: true, is_writable: true, free: Some(1 << 30) }
+fn folder(mode: u32) -> StateFolderKind {
+    StateFolderKind::Folder { mode: Some(mode), is_ours: true, is_writable: true, free: Some(1 << 30) }
 }
 
 fn healthy() -> Facts {
@@ -192,16 +192,16 @@ fn settings() {
 
 #[test]
 fn servers_of_agents() {
-    let found = |found: LiveFound| {
+    let found = |found: LiveServer| {
         move |facts: &mut Facts| {
             let socket = "/home/ada/.codex/s".to_owned();
             facts.live = vec![LiveFacts { agent: Agent::CODEX, socket, found }];
         }
     };
-    check(found(LiveFound::Nobody), "skipped app server: Codex: none is running at /home/ada/.codex/s", "");
-    check(found(LiveFound::Listens), "ok app server: Codex: one is listened to at /home/ada/.codex/s", "");
+    check(found(LiveServer::Absent), "skipped app server: Codex: none is running at /home/ada/.codex/s", "");
+    check(found(LiveServer::Listening), "ok app server: Codex: one is listened to at /home/ada/.codex/s", "");
     check(
-        found(LiveFound::Unfit("another user listens there".to_owned())),
+        found(LiveServer::Unfit("another user listens there".to_owned())),
         "warning app server: Codex: the one at /home/ada/.codex/s is not listened to: another user listens there",
         "sources.codex_live = false",
     );
@@ -498,12 +498,16 @@ fn state_folders() {
     let change = |change: fn(&mut u32, &mut bool, &mut bool, &mut Option<u64>)| {
         let (mut mode, mut is_ours, mut is_writable, mut free) = (0o40_700, true, true, Some(1 << 30));
         change(&mut mode, &mut is_ours, &mut is_writable, &mut free);
-        StateFound::Folder { mode: Some(mode), is_ours, is_writable, free }
+        StateFolderKind::Folder { mode: Some(mode), is_ours, is_writable, free }
     };
     for (found, line, hint) in [
-        (StateFound::Missing { can_be_made: true }, "ok|not there yet, the first run makes it", ""),
-        (StateFound::Missing { can_be_made: false }, "failure|not there, and it cannot be made", "writable"),
-        (StateFound::NotAFolder, "failure|it is not a folder", "move it away"),
+        (StateFolderKind::Missing { can_be_made: true }, "ok|not there yet, the first run makes it", ""),
+        (
+            StateFolderKind::Missing { can_be_made: false },
+            "failure|not there, and it cannot be made",
+            "writable",
+        ),
+        (StateFolderKind::NotAFolder, "failure|it is not a folder", "move it away"),
         (change(|_, is_ours, _, _| *is_ours = false), "failure|it belongs to another user", "of your own"),
         (folder(0o40_777), "failure|every user may write to it", "chmod 700 /state"),
         (folder(0o40_755), "warning|other users may look into it", "chmod 700 /state"),
@@ -514,7 +518,7 @@ fn state_folders() {
         ),
         (change(|_, _, _, free| *free = Some(8 << 20)), "warning|8192 KB are free on its disk", "make room"),
         (change(|_, _, _, free| *free = Some(1000)), "failure|0 KB are free on its disk", "make room"),
-        (StateFound::Unreadable { cause: "no".to_owned() }, "failure|no", "readable"),
+        (StateFolderKind::Unreadable { cause: "no".to_owned() }, "failure|no", "readable"),
     ] {
         let (state, found_line) = line.split_once('|').unwrap();
         let line = format!("{state} state folder: /state: {found_line}");

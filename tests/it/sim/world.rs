@@ -12,7 +12,7 @@ use agent_presence::core::engine::{Engine, Input, Output};
 use agent_presence::core::file::{RowReader, SessionFile};
 use agent_presence::core::limits::main_family;
 use agent_presence::core::publish::{Endpoint, LinkCommand, Payload};
-use agent_presence::core::register::{Open, Register, Status};
+use agent_presence::core::register::{OpenSession, Register, Status};
 use agent_presence::core::report::{Event, EventKind, LimitsReport};
 use agent_presence::core::source::Agent;
 use agent_presence::core::source_event::{FileId, SourceEvent};
@@ -220,7 +220,7 @@ impl World {
                 "waiting" => Some(Status::Waiting),
                 _ => panic!("not understood: {words}"),
             };
-            register.open.insert(session.to_owned(), Open { status, since: Some(now), process });
+            register.open.insert(session.to_owned(), OpenSession { status, since: Some(now), process });
         }
         register.empty_since = (agent == Agent::CLAUDE && register.open.is_empty()).then_some(now);
         let register = (words != "gone").then_some(register);

@@ -107,7 +107,7 @@ fn no_update_holds_a_secret() {
         assert!(path.ends_with("no-numbers.jsonl") || !bytes.is_empty());
         for mut update in read(None, [&*bytes], false) {
             // Folders are what rules of privacy go by; of them only the last name is ever shown.
-            update.session.been.clear();
+            update.session.other_folders.clear();
             update.session.cwd = update.session.project().map(Into::into);
             assert!(!format!("{update:?}").contains(SECRET), "{}: {update:?}", path.display());
         }

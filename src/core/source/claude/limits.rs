@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::entry::{Raw, decode};
 use crate::core::limits::Window;
 use crate::core::source::value::{field, text, timestamp};
-use crate::core::source::{Fact, Learnt, LimitsFact};
+use crate::core::source::{Fact, LimitsFact, ObservedLimits};
 
 /// The account's own family.
 pub(super) const MAIN_FAMILY: &str = "claude";
@@ -129,7 +129,7 @@ fn place(kind: &str) -> Option<(String, Option<&'static str>, u64)> {
 
 /// The account's limits in `.claude.json`, and when they were fetched. Everything else in that file (the account,
 /// servers, their secrets) is not decoded.
-pub fn cached(file: &[u8]) -> Option<Learnt> {
+pub fn cached(file: &[u8]) -> Option<ObservedLimits> {
     #[derive(Deserialize)]
     struct File<'a> {
         #[serde(borrow, default, rename = "cachedUsageUtilization")]

@@ -6,14 +6,14 @@ use std::path::Path;
 
 /// What a file's path shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct PathInfo {
     /// The session of the file.
     pub(super) session: Option<String>,
     /// The session that the file's helper works for.
     pub(super) helps: Option<String>,
 }
 
-impl Place {
+impl PathInfo {
     /// Reads a path. A name that is not a session's gives nothing.
     pub(super) fn of(path: &Path) -> Self {
         let names = path.iter().rev().filter_map(|name| name.to_str());
@@ -44,7 +44,7 @@ mod tests {
     fn a_path_gives_the_session() {
         const ID: &str = "0199a213-81c0-7800-8aa1-bbab2a035a53";
         let place = |path: String| {
-            let Place { session, helps } = Place::of(Path::new(&path));
+            let PathInfo { session, helps } = PathInfo::of(Path::new(&path));
             (session.is_some(), helps.is_some())
         };
         assert_eq!(place(format!("/h/projects/-app/{ID}.jsonl")), (true, false));

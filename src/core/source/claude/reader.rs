@@ -9,8 +9,8 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::entry::{Body, Entry, GLANCE, branch, decode, forked_from, speaks, surface};
-use super::place::Place;
-use super::turn::{Said, Turns};
+use super::place::PathInfo;
+use super::turn::{Turns, UserLine};
 use super::{SILENT, limit, tool, usage, window};
 use crate::core::lines::Line;
 use crate::core::source::lenient::{Room, read};
@@ -21,9 +21,9 @@ use crate::core::time::elapsed;
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     /// What the file's path shows.
-    place: Option<Box<Place>>,
+    place: Option<Box<PathInfo>>,
     /// The session of the file, once a line has named it.
-    whose: Option<Whose>,
+    whose: Option<FileSession>,
     /// The session that the process began with, if that was another one.
     process: Option<String>,
     /// The time of the first line before the current ones.
@@ -45,7 +45,7 @@ pub(super) struct Reader {
 }
 
 #[derive(Debug)]
-struct Whose {
+struct FileSession {
     id: String,
     helper: bool,
     /// Whether the file's name gives the session.
@@ -63,7 +63,7 @@ impl Parser for Reader {
     }
 
     fn located(&mut self, path: &Path) {
-        self.place = Some(Box::new(Place::of(path)));
+        self.place = Some(Box::new(PathInfo::of(path)));
     }
 
     fn jump(&mut self) {
@@ -171,7 +171,7 @@ impl Reader {
             return;
         }
         let Some(named) = named else { return };
-        let Place { session, helps } = self.place.take().map(|place| *place).unwrap_or_default();
+        let PathInfo { session, helps } = self.place.take().map(|place| *place).unwrap_or_default();
         let by_name = session.is_some();
         let helper = entry.agent_id.owned().filter(|_| entry.is_sidechain.flag() && session.is_none());
         let (id, parent) = match helper {
@@ -183,7 +183,7 @@ impl Reader {
         let forked_from =
             copied_from.clone().or_else(|| Some(named).filter(|named| parent.is_none() && *named != id));
         (self.cwd, self.branch) = (entry.cwd.owned(), branch(&entry.git_branch).map(str::to_owned));
-        self.whose = Some(Whose {
+        self.whose = Some(FileSession {
             id: id.clone(),
             helper: parent.is_some(),
             by_name,
@@ -311,22 +311,22 @@ impl Reader {
             }
             return;
         }
-        let said = Said::of(entry, blocks);
-        if said == Said::Interrupted {
+        let said = UserLine::of(entry, blocks);
+        if said == UserLine::Interrupted {
             self.turns.close(0, facts);
             return;
         }
         let turn = entry.prompt_id.owned().or_else(|| entry.uuid.owned());
         self.said(said, entry.turn_origin.is_there(), turn, at, facts);
-        if matches!(said, Said::Command | Said::CommandDone) {
-            facts.push(Fact::UserCommand(said == Said::Command));
+        if matches!(said, UserLine::Command | UserLine::CommandDone) {
+            facts.push(Fact::UserCommand(said == UserLine::Command));
         }
     }
 
     /// A turn may begin at this line; it does if the line is `marked`.
     fn said(
         &mut self,
-        said: Said,
+        said: UserLine,
         marked: bool,
         turn: Option<String>,
         at: Option<Timestamp>,
@@ -372,7 +372,7 @@ impl Reader {
             self.turns.between_calls();
             facts.push(Fact::CallEnded { call });
         } else if !has(b"\"isMeta\":true") && !has(b"\"isCompactSummary\":true") {
-            self.said(Said::Prompt, false, None, None, &mut facts);
+            self.said(UserLine::Prompt, false, None, None, &mut facts);
         }
         facts
     }

@@ -14,7 +14,7 @@ use crate::core::usage::Tokens;
 
 /// The figures of one result.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Figures {
+pub(super) struct ResultFigures {
     /// The tokens of one turn of the conversation, or of all.
     pub(super) usage: Option<Tokens>,
     /// The tokens of all models so far.
@@ -82,8 +82,8 @@ impl Run {
     }
 
     /// Adds a result, which ends a turn.
-    pub(super) fn result(&mut self, figures: Figures) -> LastCall {
-        let Figures { usage, models, .. } = figures;
+    pub(super) fn result(&mut self, figures: ResultFigures) -> LastCall {
+        let ResultFigures { usage, models, .. } = figures;
         let (message, of_turn) = match usage {
             Some(usage) if usage.is_zero() => (None, usage),
             Some(usage) => self.end(&usage),
@@ -129,7 +129,7 @@ impl Run {
     }
 
     /// The tokens by model that this result adds to the earlier ones.
-    fn by_model(&mut self, figures: Figures) -> Tokens {
+    fn by_model(&mut self, figures: ResultFigures) -> Tokens {
         let Some(models) = figures.models else { return Tokens::ZERO };
         let before = self.models.replace(models).unwrap_or_default();
         let last = std::mem::replace(&mut self.index, figures.index);

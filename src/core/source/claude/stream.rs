@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::entry::{Body, Raw, decode};
-use super::run::{Figures, LastCall, Run};
+use super::run::{LastCall, ResultFigures, Run};
 use super::usage::Usage;
 use super::{limits, tool, usage, window};
 use crate::core::fingerprint;
@@ -317,7 +317,7 @@ impl Stream {
         self.tell_pending(&mut untold);
         let models = decode(entry.model_usage).unwrap_or_default();
         let since_last = decode(entry.model_usage_since_last_result);
-        let LastCall { message, tokens } = self.run.result(Figures {
+        let LastCall { message, tokens } = self.run.result(ResultFigures {
             usage: entry.usage.0.as_ref().map(|usage| usage::tokens(usage).unwrap_or_default()),
             models: usage::of_models(&models),
             since_last: since_last.map(|models| usage::of_models(&models).unwrap_or_default()),

@@ -25,7 +25,7 @@ const CONTINUATION: &str = "auto-continuation";
 
 /// The kind of a user line that is not a tool's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum UserLine {
     /// Claude Code's note that the turn was interrupted.
     Interrupted,
     /// A command that the user runs (`!`).
@@ -44,7 +44,7 @@ pub(super) enum Said {
     Nothing,
 }
 
-impl Said {
+impl UserLine {
     pub(super) fn of(entry: &Entry<'_>, blocks: &[Block<'_>]) -> Self {
         let begins = |word: &str| blocks.first().is_some_and(|block| block.text.begins(word));
         if blocks.iter().any(|block| block.text.begins("[Request interrupted")) {
@@ -152,12 +152,12 @@ impl Turns {
     /// the time since the line before.
     pub(super) fn said(
         &mut self,
-        said: Said,
+        said: UserLine,
         at: Option<Timestamp>,
         silence: Option<Duration>,
         marked: bool,
     ) -> bool {
-        if said == Said::Notification {
+        if said == UserLine::Notification {
             self.pending = self.pending.saturating_sub(1);
         }
         if at.zip(self.early).is_some_and(|(at, answer)| at < answer) {
@@ -165,9 +165,9 @@ impl Turns {
         }
         let is_running = match said {
             _ if marked => false,
-            Said::Prompt => self.state == State::BetweenCalls,
-            Said::Notification | Said::Wake => self.is_open(),
-            Said::Note if self.fired => self.is_open(),
+            UserLine::Prompt => self.state == State::BetweenCalls,
+            UserLine::Notification | UserLine::Wake => self.is_open(),
+            UserLine::Note if self.fired => self.is_open(),
             _ => {
                 self.asked();
                 return false;
@@ -202,39 +202,39 @@ mod tests {
         let mut turns = Turns::default();
         assert!(!turns.answered(answer));
         turns.end(&mut Vec::new());
-        assert!(!turns.said(Said::Prompt, prompt, None, true), "the turn was reported, and is over");
-        assert!(turns.said(Said::Prompt, next, None, true));
+        assert!(!turns.said(UserLine::Prompt, prompt, None, true), "the turn was reported, and is over");
+        assert!(turns.said(UserLine::Prompt, next, None, true));
     }
 
     #[test]
     fn a_prompt_is_queued_only_between_calls() {
         let mut turns = Turns::default();
-        assert!(turns.said(Said::Prompt, None, None, false));
-        assert!(turns.said(Said::Prompt, None, None, false), "the first was never answered");
+        assert!(turns.said(UserLine::Prompt, None, None, false));
+        assert!(turns.said(UserLine::Prompt, None, None, false), "the first was never answered");
         turns.between_calls();
-        assert!(!turns.said(Said::Prompt, None, Some(Duration::from_secs(5)), false));
-        assert!(turns.said(Said::Prompt, None, Some(CALL_SILENCE), false), "the call never ended");
+        assert!(!turns.said(UserLine::Prompt, None, Some(Duration::from_secs(5)), false));
+        assert!(turns.said(UserLine::Prompt, None, Some(CALL_SILENCE), false), "the call never ended");
     }
 
     #[test]
     fn a_notification_is_queued_into_a_running_turn() {
         let mut turns = Turns::default();
-        assert!(turns.said(Said::Wake, None, None, false));
-        assert!(!turns.said(Said::Wake, None, None, false));
+        assert!(turns.said(UserLine::Wake, None, None, false));
+        assert!(!turns.said(UserLine::Wake, None, None, false));
         assert!(!turns.answered(None));
-        assert!(!turns.said(Said::Wake, None, None, false));
+        assert!(!turns.said(UserLine::Wake, None, None, false));
         turns.end(&mut Vec::new());
-        assert!(turns.said(Said::Wake, None, None, false));
+        assert!(turns.said(UserLine::Wake, None, None, false));
     }
 
     #[test]
     fn a_note_begins_a_turn_when_a_scheduled_task_fired() {
         let mut turns = Turns::default();
-        assert!(!turns.said(Said::Note, None, None, false));
+        assert!(!turns.said(UserLine::Note, None, None, false));
         turns.fire();
-        assert!(turns.said(Said::Note, None, None, false));
+        assert!(turns.said(UserLine::Note, None, None, false));
         turns.close(0, &mut Vec::new());
-        assert!(!turns.said(Said::Note, None, None, false), "that was the one before");
+        assert!(!turns.said(UserLine::Note, None, None, false), "that was the one before");
     }
 
     #[test]
@@ -243,11 +243,11 @@ mod tests {
         turns.close(0, &mut Vec::new());
         assert!(!turns.answered(None), "a line of the last message may come late");
         turns.close(0, &mut Vec::new());
-        turns.said(Said::Nothing, None, None, false);
+        turns.said(UserLine::Nothing, None, None, false);
         assert!(turns.answered(None));
         assert!(!turns.answered(None));
         turns.end(&mut Vec::new());
-        turns.said(Said::Note, None, None, false);
+        turns.said(UserLine::Note, None, None, false);
         assert!(!turns.answered(None), "a hook made it go on");
     }
 
@@ -255,7 +255,7 @@ mod tests {
     fn a_marked_line_of_any_kind_begins_a_turn() {
         let mut turns = Turns::default();
         turns.between_calls();
-        assert!(turns.said(Said::CommandDone, None, None, true));
+        assert!(turns.said(UserLine::CommandDone, None, None, true));
     }
 
     #[test]
@@ -267,11 +267,11 @@ mod tests {
         };
         let mut turns = Turns::default();
         turns.close(2, &mut Vec::new());
-        turns.said(Said::Prompt, None, None, false);
+        turns.said(UserLine::Prompt, None, None, false);
         assert!(pending(&mut turns), "a turn in between");
-        turns.said(Said::Notification, None, None, true);
+        turns.said(UserLine::Notification, None, None, true);
         assert!(pending(&mut turns), "one of two is done");
-        turns.said(Said::Notification, None, None, false);
+        turns.said(UserLine::Notification, None, None, false);
         assert!(!pending(&mut turns));
         turns.close(1, &mut Vec::new());
         turns.close(0, &mut Vec::new());

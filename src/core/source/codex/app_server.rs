@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::core::register::{Open, Register, Status};
+use crate::core::register::{OpenSession, Register, Status};
 use crate::core::source::lenient::Scalar;
 use crate::core::source::listener::{Heard, Listener, Live};
 
@@ -135,7 +135,7 @@ const CLOSED: &str = "thread/closed";
 /// The state of one connection.
 #[derive(Debug, Default)]
 struct AppServer {
-    threads: BTreeMap<String, Open>,
+    threads: BTreeMap<String, OpenSession>,
 }
 
 /// A message. Only the needed fields are decoded.
@@ -217,7 +217,7 @@ impl AppServer {
             return Heard::Foreign;
         };
         for thread in loaded.data {
-            self.set(thread.text(), Open::default());
+            self.set(thread.text(), OpenSession::default());
         }
         Heard::News
     }
@@ -232,7 +232,7 @@ impl AppServer {
             Some("notLoaded") => return self.forget(&thread_id),
             _ => None,
         };
-        let open = Open { status, since: Some(since), process: None };
+        let open = OpenSession { status, since: Some(since), process: None };
         if let Some(known) = thread_id.text().and_then(|id| self.threads.get_mut(id)) {
             *known = open;
         } else {
@@ -251,7 +251,7 @@ impl AppServer {
     }
 
     /// Adds a thread, unless there are too many.
-    fn set(&mut self, thread: Option<&str>, open: Open) {
+    fn set(&mut self, thread: Option<&str>, open: OpenSession) {
         if let Some(id) = thread.filter(|id| id.len() <= LONGEST_ID && self.threads.len() < MOST_THREADS) {
             self.threads.entry(id.to_owned()).or_insert(open);
         }

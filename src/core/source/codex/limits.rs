@@ -54,11 +54,11 @@ pub(super) struct Usual<'a> {
     secondary: Option<UsualWindow>,
     individual_limit: Option<UsualCredits>,
     #[serde(default, rename = "primary_used_percent")]
-    _primary: Option<Never>,
+    _primary: Option<MustBeAbsent>,
     #[serde(default, rename = "secondary_used_percent")]
-    _secondary: Option<Never>,
+    _secondary: Option<MustBeAbsent>,
     #[serde(default, rename = "weekly_used_percent")]
-    _weekly: Option<Never>,
+    _weekly: Option<MustBeAbsent>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +67,7 @@ struct UsualWindow {
     window_minutes: Option<u64>,
     resets_at: Option<u32>,
     #[serde(default, rename = "resets_in_seconds")]
-    _resets_in_seconds: Option<Never>,
+    _resets_in_seconds: Option<MustBeAbsent>,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +78,7 @@ struct UsualCredits {
 
 /// A field that must be absent.
 #[derive(Deserialize)]
-enum Never {}
+enum MustBeAbsent {}
 
 impl Usual<'_> {
     pub(super) fn fact(self) -> LimitsFact {

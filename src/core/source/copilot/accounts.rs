@@ -69,7 +69,7 @@ struct Turn {
 
 /// All processes up to an end, or after the last one.
 #[derive(Debug, Default)]
-struct Stretch {
+struct ProcessGroup {
     used: Tokens,
     /// The part of these tokens that lines and rows contain.
     known: Tokens,
@@ -89,7 +89,7 @@ impl Run {
     }
 }
 
-impl Stretch {
+impl ProcessGroup {
     /// Whether it is known how much was used.
     fn is_known(&self) -> bool {
         self.untold.is_none() || self.is_ended
@@ -248,14 +248,14 @@ impl Accounts {
     }
 
     /// The processes between ends.
-    fn stretches(&self) -> impl Iterator<Item = Stretch> {
-        self.runs.split_inclusive(|run| run.end.is_some()).map(Stretch::of)
+    fn stretches(&self) -> impl Iterator<Item = ProcessGroup> {
+        self.runs.split_inclusive(|run| run.end.is_some()).map(ProcessGroup::of)
     }
 
     /// The tokens of all processes; `None` while they are not known.
     fn total(&self) -> Option<Tokens> {
         let all_known =
-            |sum: Option<Tokens>, of: Stretch| Some(sum?.plus(&of.used)).filter(|_| of.is_known());
+            |sum: Option<Tokens>, of: ProcessGroup| Some(sum?.plus(&of.used)).filter(|_| of.is_known());
         self.stretches().fold(Some(Tokens::ZERO), all_known).filter(|total| !total.is_zero())
     }
 
@@ -265,7 +265,7 @@ impl Accounts {
         let told = most(&self.turn.lines, &rows);
         let mut first = 0;
         for runs in self.runs.split_inclusive(|run| run.end.is_some()) {
-            let stretch = Stretch::of(runs);
+            let stretch = ProcessGroup::of(runs);
             first += runs.len();
             if self.turn.run < first && stretch.untold.is_some() {
                 // With several turns it is not known which one used how much.

@@ -3,7 +3,7 @@
 //! A session still has its file, which alone shows its folder and its activity.
 
 use crate::core::fingerprint;
-use crate::core::source::database::{Cell, Databases, Row, Schema, Table, Written};
+use crate::core::source::database::{Cell, Databases, NewRowColumn, Row, Schema, Table};
 use crate::core::source::{Call, Counters, Fact, Message, Parsed};
 use crate::core::usage::Tokens;
 
@@ -16,7 +16,7 @@ const CALLS: Table = Table {
     name: "assistant_usage_events",
     key: "id",
     of: "session_id",
-    written: Written::Number("id"),
+    written: NewRowColumn::Number("id"),
     order: &["id"],
     at: 0,
     columns: &[

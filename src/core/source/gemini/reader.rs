@@ -36,7 +36,7 @@ pub(super) struct Reader {
 
 /// The context in which a message is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Said {
+enum MessageContext {
     /// Alone, when it happens.
     Now,
     /// With all others, during a turn.
@@ -98,7 +98,7 @@ impl Reader {
         if !KINDS.contains(&kind) {
             return Parsed::Line { at, ordinal: None, fact: Fact::Alive, unknown: true };
         }
-        self.message(kind, entry, Said::Now, &mut facts);
+        self.message(kind, entry, MessageContext::Now, &mut facts);
         Parsed::of(at, facts)
     }
 
@@ -126,7 +126,7 @@ impl Reader {
     /// All messages from now on. Unknown ones are from an earlier time; a turn whose prompt is missing is undone.
     fn repeated(&mut self, messages: &List<Object<Entry<'_>>>, facts: &mut Vec<Fact>) {
         let before = self.prompt;
-        let said = if before.is_some() { Said::Again } else { Said::Before };
+        let said = if before.is_some() { MessageContext::Again } else { MessageContext::Before };
         for message in messages.objects() {
             if let Some(kind) = message.kind.text() {
                 self.message(kind, message, said, facts);
@@ -138,27 +138,33 @@ impl Reader {
         }
     }
 
-    fn message(&mut self, kind: &str, entry: &Entry<'_>, said: Said, facts: &mut Vec<Fact>) {
+    fn message(&mut self, kind: &str, entry: &Entry<'_>, said: MessageContext, facts: &mut Vec<Fact>) {
         let Some(id) = key(entry) else { return };
         let mut is_new = self.told.insert(id);
-        if said == Said::Now && self.rewinds > 0 {
+        if said == MessageContext::Now && self.rewinds > 0 {
             is_new = self.told.insert(id ^ u64::from(self.rewinds));
         }
         let nothing = Parts::default();
         let content = entry.content.as_ref().unwrap_or(&nothing);
         match kind {
-            "user" if is_new && said != Said::Again && self.asks(content) => {
+            "user" if is_new && said != MessageContext::Again && self.asks(content) => {
                 self.prompt = Some(id);
                 facts.push(Fact::TurnStarted { turn: entry.id.owned(), started_at: None, window: None });
             }
             "gemini" => self.answer(entry, (id, is_new), said, facts),
-            "error" if is_new && said == Said::Now => self.end(facts),
-            "info" if is_new && said == Said::Now && is_notice_of_end(content) => self.end(facts),
+            "error" if is_new && said == MessageContext::Now => self.end(facts),
+            "info" if is_new && said == MessageContext::Now && is_notice_of_end(content) => self.end(facts),
             _ => {}
         }
     }
 
-    fn answer(&mut self, entry: &Entry<'_>, (id, is_new): (u64, bool), said: Said, facts: &mut Vec<Fact>) {
+    fn answer(
+        &mut self,
+        entry: &Entry<'_>,
+        (id, is_new): (u64, bool),
+        said: MessageContext,
+        facts: &mut Vec<Fact>,
+    ) {
         if let Some(model) = entry.model.owned() {
             facts.push(Fact::Context { model: Some(model), effort: None, cwd: None });
         }
@@ -167,7 +173,8 @@ impl Reader {
             let response = Response { input: tokens.fresh_input(), step: self.rewinds, request: None };
             facts.push(Fact::Message(Box::new(Message {
                 response,
-                context: Some(tokens.all().saturating_sub(tokens.output)).filter(|_| said == Said::Now),
+                context: Some(tokens.all().saturating_sub(tokens.output))
+                    .filter(|_| said == MessageContext::Now),
                 call: Call { model: entry.model.owned(), finish_reason: None }.known(),
                 ..Message::of(fingerprint::long(name.as_bytes()), tokens)
             })));
@@ -195,7 +202,7 @@ impl Reader {
             }
         }
         // A message with only new tokens, or nothing new, is not a sign of work.
-        if said == Said::Now && (is_new || !working.is_empty()) {
+        if said == MessageContext::Now && (is_new || !working.is_empty()) {
             facts.push(Fact::Working);
             facts.extend(working);
             let is_done = |call: &&Called<'_>| call.name.is("complete_task") && call.status.is("success");

@@ -71,7 +71,7 @@ pub struct Messages {
     copied: bool,
     /// The tokens that no line contains.
     spent: Option<Box<Spent>>,
-    messages: BTreeMap<u128, Best>,
+    messages: BTreeMap<u128, BestLine>,
     /// The newest response of an id that several responses have.
     newest: BTreeMap<u128, u128>,
     usage: Usage,
@@ -93,7 +93,7 @@ enum Entry {
 
 /// The best line of a message.
 #[derive(Debug, Clone, Copy)]
-struct Best {
+struct BestLine {
     response: Response,
     tokens: Tokens,
     main: bool,
@@ -113,7 +113,7 @@ struct Turn {
     torn: bool,
 }
 
-impl Best {
+impl BestLine {
     /// The later line wins a tie.
     fn yields_to(&self, message: &Message) -> bool {
         let rank = |main: bool, tokens: &Tokens| (main, tokens.output, tokens.all());
@@ -271,7 +271,7 @@ impl Messages {
 
     fn rows(&self) -> impl Iterator<Item = Row> {
         self.messages.iter().map(|(place, best)| {
-            let Best { response, tokens, at_least, .. } = *best;
+            let BestLine { response, tokens, at_least, .. } = *best;
             let message = if best.further { place ^ further(&response) } else { *place };
             Row { message, response, at: Timestamp::UNIX_EPOCH, tokens, at_least }
         })
@@ -350,7 +350,7 @@ impl Messages {
             self.newest.insert(id, place);
         }
         let further = place != id;
-        self.messages.insert(place, Best { response, tokens, main, at_least, further, turn });
+        self.messages.insert(place, BestLine { response, tokens, main, at_least, further, turn });
         self.at_least += usize::from(at_least);
         self.at_least = self.at_least.saturating_sub(usize::from(known.is_some_and(|best| best.at_least)));
         let replace = |sum: Tokens| sum.minus(&before).plus(&tokens);

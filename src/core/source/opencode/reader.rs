@@ -42,7 +42,7 @@ pub(super) struct Reader {
     newest_user: Option<Position>,
     /// A user's message that came while a response was being written.
     waiting: Option<(String, Position, Option<Timestamp>)>,
-    answer: Option<Answer>,
+    answer: Option<NewestResponse>,
     is_turn_open: bool,
     /// When the newest row was created or completed.
     newest_at: Option<Timestamp>,
@@ -58,7 +58,7 @@ pub(super) struct Reader {
 
 /// The newest response.
 #[derive(Debug)]
-struct Answer {
+struct NewestResponse {
     id: String,
     position: Position,
     /// When it was completed; `None` while it is being written, or if it never will be.
@@ -71,7 +71,7 @@ struct Answer {
 }
 
 /// The facts of a response.
-struct Said<'a> {
+struct ResponseFacts<'a> {
     id: &'a str,
     position: Position,
     entry: &'a Entry<'a>,
@@ -97,12 +97,14 @@ impl Parser for Reader {
             "part" => self.part(row.key, row.cell(part::MESSAGE).text(), &data, tell),
             "message" => {
                 let position = (made(row.cell(message::CREATED)), row.key.to_owned());
-                let said = Said { id: row.key, position, entry: &data, created, written, stops: true };
+                let said =
+                    ResponseFacts { id: row.key, position, entry: &data, created, written, stops: true };
                 self.message(data.role.text(), said, tell);
             }
             _ => {
                 let position = (made(row.cell(entry::NUMBER)), row.key.to_owned());
-                let said = Said { id: row.key, position, entry: &data, created, written, stops: false };
+                let said =
+                    ResponseFacts { id: row.key, position, entry: &data, created, written, stops: false };
                 self.message(row.cell(entry::TYPE).text(), said, tell);
             }
         }
@@ -122,7 +124,7 @@ impl Parser for Reader {
             self.session(session, None, None, folder, None, tell);
         }
         let position = (created.map_or(0, Timestamp::as_millisecond), id.to_owned());
-        let said = Said { id, position, entry: &data, created, written: created, stops: true };
+        let said = ResponseFacts { id, position, entry: &data, created, written: created, stops: true };
         self.message(data.role.text(), said, tell);
     }
 
@@ -190,7 +192,7 @@ impl Reader {
         tell(Parsed::of(created, vec![Fact::Meta(Box::new(meta))]));
     }
 
-    fn message(&mut self, kind: Option<&str>, said: Said<'_>, tell: &mut dyn FnMut(Parsed)) {
+    fn message(&mut self, kind: Option<&str>, said: ResponseFacts<'_>, tell: &mut dyn FnMut(Parsed)) {
         let is_copied = self.began.zip(said.created).is_some_and(|(began, created)| created < began);
         match kind {
             Some("assistant") if is_copied => {
@@ -209,7 +211,7 @@ impl Reader {
         self.newest_at = self.newest_at.max(said.created).max(time(said.entry, |times| &times.completed));
     }
 
-    fn user(&mut self, said: &Said<'_>, tell: &mut dyn FnMut(Parsed)) {
+    fn user(&mut self, said: &ResponseFacts<'_>, tell: &mut dyn FnMut(Parsed)) {
         let is_new = self.asked.insert(fingerprint::short(said.id.as_bytes()));
         if !is_new || self.newest_user.as_ref() > Some(&said.position) {
             return tell(Parsed::of(said.created, Vec::new()));
@@ -242,8 +244,8 @@ impl Reader {
         }
     }
 
-    fn answer(&mut self, said: &Said<'_>, tell: &mut dyn FnMut(Parsed)) {
-        let Said { id, ref position, entry, .. } = *said;
+    fn answer(&mut self, said: &ResponseFacts<'_>, tell: &mut dyn FnMut(Parsed)) {
+        let ResponseFacts { id, ref position, entry, .. } = *said;
         let completed = time(entry, |times| &times.completed);
         let is_newest = self.answer.as_ref().is_none_or(|answer| answer.position <= *position);
         let at = completed.or(said.written).max(said.created);
@@ -251,7 +253,7 @@ impl Reader {
         if is_newest && self.answer.as_ref().is_none_or(|answer| answer.id != id) {
             // Responses before this one were never completed.
             self.begin_waiting(Some(position), tell);
-            self.answer = Some(Answer {
+            self.answer = Some(NewestResponse {
                 id: id.to_owned(),
                 position: position.clone(),
                 completed: None,
@@ -296,7 +298,7 @@ impl Reader {
     }
 
     /// What the newest response shows of its turn.
-    fn state(&mut self, said: &Said<'_>, completed: Option<Timestamp>, facts: &mut Vec<Fact>) {
+    fn state(&mut self, said: &ResponseFacts<'_>, completed: Option<Timestamp>, facts: &mut Vec<Fact>) {
         let Some(answer) = &mut self.answer else { return };
         let was_last = answer.is_last;
         answer.completed = completed;
@@ -315,7 +317,7 @@ impl Reader {
         }
     }
 
-    fn idle(&mut self, said: &Said<'_>, tell: &mut dyn FnMut(Parsed)) {
+    fn idle(&mut self, said: &ResponseFacts<'_>, tell: &mut dyn FnMut(Parsed)) {
         if self.newest_user.as_ref() > Some(&said.position) {
             return tell(Parsed::of(said.created, Vec::new()));
         }

@@ -1,7 +1,7 @@
 //! The tables and columns of OpenCode's databases that are read. The table `event` and the texts of a conversation
 //! are not.
 
-use crate::core::source::database::{Databases, Schema, Table, Written};
+use crate::core::source::database::{Databases, NewRowColumn, Schema, Table};
 
 pub(super) const DATABASES: Databases = Databases {
     is_one,
@@ -25,7 +25,7 @@ const fn sessions(name: &'static str) -> Table {
         name,
         key: "id",
         of: "id",
-        written: Written::Time("time_updated"),
+        written: NewRowColumn::Time("time_updated"),
         order: &["id"],
         over: Some("time_archived"),
         is_asked: false,
@@ -44,7 +44,7 @@ const MESSAGES: Table = Table {
     name: "message",
     key: "id",
     of: "session_id",
-    written: Written::Time("time_updated"),
+    written: NewRowColumn::Time("time_updated"),
     order: &["time_created", "id"],
     over: None,
     is_asked: false,

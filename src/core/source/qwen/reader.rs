@@ -23,7 +23,7 @@ const MOST_PENDING: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     /// The session of the file, once a line has named it.
-    whose: Option<Whose>,
+    whose: Option<FileSession>,
     /// Whether the newest line was copied from another session.
     in_history: bool,
     /// Whether bytes were left out before the session was known.
@@ -36,7 +36,7 @@ pub(super) struct Reader {
 }
 
 #[derive(Debug)]
-struct Whose {
+struct FileSession {
     id: String,
     is_helper: bool,
 }
@@ -137,7 +137,7 @@ impl Reader {
         let id = helper.unwrap_or(session);
         let forked_from = origin.filter(|origin| *origin != id).map(str::to_owned);
         (self.cwd, self.branch) = (entry.cwd.owned(), entry.git_branch.owned());
-        self.whose = Some(Whose { id: id.clone(), is_helper });
+        self.whose = Some(FileSession { id: id.clone(), is_helper });
         facts.push(Fact::Meta(Box::new(Meta {
             id,
             started_at: at.filter(|_| !self.is_torn && forked_from.is_none()),

@@ -16,12 +16,12 @@ use crate::core::time::{earlier, elapsed, later};
 
 /// Sessions by the process that has or had them open.
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    sessions: BTreeMap<String, Heard>,
+pub(super) struct Switches {
+    sessions: BTreeMap<String, OpenedSession>,
 }
 
 #[derive(Debug)]
-struct Heard {
+struct OpenedSession {
     /// The session in the process's entry.
     registered: String,
     /// The time of its newest line.
@@ -29,7 +29,7 @@ struct Heard {
     cwd: Option<Arc<str>>,
 }
 
-impl Held {
+impl Switches {
     /// A session has a new line.
     pub(super) fn hear(&mut self, session: &Session, last: Timestamp, register: &Register) {
         let named = || session.process.as_deref().map(str::to_owned);
@@ -37,7 +37,7 @@ impl Held {
         let known = || self.registered_as(&session.id).cloned();
         let guessed = || self.guess(session, register).cloned();
         if let Some(registered) = named().or_else(own).or_else(known).or_else(guessed) {
-            let heard = Heard { registered, last, cwd: session.cwd.clone() };
+            let heard = OpenedSession { registered, last, cwd: session.cwd.clone() };
             self.sessions.insert(session.id.clone(), heard);
         }
     }
@@ -90,7 +90,8 @@ impl Held {
             return None;
         }
         let mut candidates = register.open.iter().filter(|(id, open)| {
-            let is_silent = |own: &Heard| own.cwd == session.cwd && own.last <= later(begun, LAST_WORDS);
+            let is_silent =
+                |own: &OpenedSession| own.cwd == session.cwd && own.last <= later(begun, LAST_WORDS);
             let goes_on = open.since.is_some_and(|since| since >= earlier(begun, LAST_WORDS));
             open.process.is_some() && goes_on && self.sessions.get(*id).is_some_and(is_silent)
         });
