@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Statement};
 
-use crate::core::source::database::{Cell, Databases, Row, Schema, Table, NewRowColumn};
+use crate::core::source::database::{Cell, Databases, NewRowColumn, Row, Schema, Table};
 use crate::core::time::Now;
 use crate::io::clock;
 use cursor::{Cursor, Cursors};

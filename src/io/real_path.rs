@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use crate::core::privacy::{FolderAnswer, LinkedPatterns, NamePattern, FolderQuestion, spellings};
+use crate::core::privacy::{FolderAnswer, FolderQuestion, LinkedPatterns, NamePattern, spellings};
 use crate::io::clock;
 
 /// The largest `.git` file, in bytes; it names one folder.
@@ -33,7 +33,10 @@ pub fn locate(question: &FolderQuestion) -> FolderAnswer {
 }
 
 /// Answers the question, and passes on each part as soon as it is known.
-pub fn locate_in_parts(question: &FolderQuestion, mut pass_on: impl FnMut(&mut dyn FnMut(&mut FolderAnswer))) {
+pub fn locate_in_parts(
+    question: &FolderQuestion,
+    mut pass_on: impl FnMut(&mut dyn FnMut(&mut FolderAnswer)),
+) {
     let mut lookup = Lookup { entries: ENTRIES, until: clock::now().mono.saturating_add(LONG) };
     for pattern in &question.patterns {
         let found = lookup.patterns(pattern);
