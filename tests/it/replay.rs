@@ -4,10 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
+use agent_presence::core::source::Agent;
 use serde_json::Value;
 use snapbox::{Data, assert_data_eq};
 
 use crate::codex;
+use crate::support::fixtures;
 use crate::support::program::{Home, text};
 
 /// The events of `replay --json`, with the arguments as given.
@@ -91,9 +93,7 @@ const SIBLINGS: [&str; 2] = [
 
 /// What reading the fixture with everything at hand gives.
 fn expected_total(fixture: &str) -> Value {
-    let path = codex::root().join(fixture.replace(".jsonl", ".expected.json"));
-    let expected: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    expected["tokens"]["total"].clone()
+    fixtures::expected(Agent::CODEX)[fixture.trim_end_matches(".jsonl")]["tokens"]["total"].clone()
 }
 
 #[test]

@@ -17,7 +17,7 @@ use rusqlite::types::Value as Cell;
 use serde_json::{Value, json};
 
 use crate::claude::totals_of_replay;
-use crate::support::fixtures::{root, unlike};
+use crate::support::fixtures::{expected, root, unlike};
 
 /// The SQL fixtures: version, name, text.
 pub(crate) fn fixtures() -> Vec<(String, String, String)> {
@@ -34,11 +34,6 @@ pub(crate) fn fixtures() -> Vec<(String, String, String)> {
     found.sort();
     assert!(found.len() > 20);
     found
-}
-
-fn expected(version: &str, name: &str) -> Value {
-    let path = root(Agent::OPENCODE).join(version).join(format!("{name}.expected.json"));
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// A database with the tables of a version, as its writer has it open.
@@ -90,7 +85,7 @@ impl Followed {
 
 #[test]
 fn every_fixture_gives_what_its_fact_says() {
-    let mut failures = Vec::new();
+    let (expected, mut failures) = (expected(Agent::OPENCODE), Vec::new());
     for (version, name, sql) in fixtures() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("opencode.db");
@@ -98,8 +93,7 @@ fn every_fixture_gives_what_its_fact_says() {
         writer.execute_batch(&sql).unwrap();
         let mut followed = Followed::default();
         followed.look(&path);
-        let expected = expected(&version, &name);
-        let sessions = expected["sessions"].as_object().unwrap();
+        let sessions = expected[&format!("{version}/{name}")]["sessions"].as_object().unwrap();
         let all: Vec<_> = followed.0.keys().collect();
         assert_eq!(all, sessions.keys().collect::<Vec<_>>(), "{version}/{name}");
         for (id, (.., told)) in followed.0 {

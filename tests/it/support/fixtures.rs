@@ -1,5 +1,6 @@
-//! Fixtures of session files: reading each must give what is written beside it.
+//! Fixtures of session files: reading each must give what its folder's `expected.json` says.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use agent_presence::core::file::{
@@ -22,34 +23,29 @@ pub(crate) fn root(agent: Agent) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(agent.word())
 }
 
-fn expectations(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            expectations(&path, found);
-        } else if path.to_string_lossy().ends_with(".expected.json") {
-            found.push(path);
-        }
-    }
+/// What `expected.json` says of each fixture of a folder, by the fixture's path in it, without the extension.
+pub(crate) fn expected_in(folder: &Path) -> BTreeMap<String, Value> {
+    serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap()
 }
 
-/// Every session file that has an expectation.
+/// What is expected of each fixture of an agent, by `<version>/<fixture>`.
+pub(crate) fn expected(agent: Agent) -> BTreeMap<String, Value> {
+    let folders = std::fs::read_dir(root(agent)).unwrap().map(|entry| entry.unwrap().path());
+    let folders = folders.filter(|folder| folder.join("expected.json").is_file());
+    let of_folder = |folder: PathBuf| {
+        let version = folder.file_name().unwrap().to_string_lossy().into_owned();
+        expected_in(&folder).into_iter().map(move |(name, expected)| (format!("{version}/{name}"), expected))
+    };
+    folders.flat_map(of_folder).collect()
+}
+
+fn session_file(agent: Agent, name: &str) -> PathBuf {
+    root(agent).join(format!("{name}.jsonl"))
+}
+
+/// Every session file that has an expectation. An agent with a database has none: its fixtures are SQL.
 pub(crate) fn all(agent: Agent) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    expectations(&root(agent), &mut found);
-    // What is not written into files has its rows in SQL.
-    let files = found.iter().filter(|expected| !is_sql(expected));
-    files.map(|expected| session_file_of(expected)).collect()
-}
-
-fn is_sql(expected: &Path) -> bool {
-    PathBuf::from(expected.to_string_lossy().replace(".expected.json", ".sql")).is_file()
-}
-
-fn session_file_of(expected: &Path) -> PathBuf {
-    PathBuf::from(expected.to_string_lossy().replace(".expected.json", ".jsonl"))
+    expected(agent).keys().map(|name| session_file(agent, name)).filter(|path| path.is_file()).collect()
 }
 
 fn rows(agent: Agent, path: &Path) -> Vec<UsageRow> {
@@ -247,40 +243,23 @@ pub(crate) fn unlike(expected: &Value, update: FileUpdate) -> Vec<String> {
 
 /// Reads the fixtures of an agent with the names that are wanted.
 pub(crate) fn check_all(agent: Agent, select: impl Fn(&str) -> bool) {
-    let root = root(agent);
-    let mut paths = Vec::new();
-    expectations(&root, &mut paths);
     let mut failures = Vec::new();
     let mut checked = 0;
-    for path in paths {
-        let name = path
-            .strip_prefix(&root)
-            .unwrap()
-            .to_string_lossy()
-            .replace('\\', "/")
-            .replace(".expected.json", "");
+    for (name, mut expected) in expected(agent) {
         if !select(&name) {
             continue;
         }
         checked += 1;
-        let expected: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let file = session_file_of(&path);
+        let fact = expected.as_object_mut().unwrap().remove("fact").unwrap();
+        let file = session_file(agent, &name);
         let bytes = std::fs::read(&file).unwrap();
         let mut found = Vec::new();
         match read(agent, &file, &bytes, usize::MAX >> 1) {
-            Some(seen) => {
-                let mut wanted = expected.clone();
-                wanted.as_object_mut().unwrap().remove("fact");
-                differences(&wanted, &seen.json(), "", &mut found);
-            }
+            Some(seen) => differences(&expected, &seen.json(), "", &mut found),
             None => found.push("no session".to_owned()),
         }
         if !found.is_empty() {
-            failures.push(format!(
-                "{name} ({})\n  {}",
-                expected["fact"].as_str().unwrap_or("?"),
-                found.join("\n  ")
-            ));
+            failures.push(format!("{name} ({fact})\n  {}", found.join("\n  ")));
         }
     }
     assert!(checked > 0, "there are no fixtures");

@@ -1,6 +1,6 @@
 //! What the streams of both agents give, fixture by fixture. Each fixture stands for one fact of the format.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use agent_presence::core::file::{FileUpdate, Stream};
 use agent_presence::core::limits::LimitsBook;
@@ -10,16 +10,17 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::SECRET;
+use crate::support::fixtures::{expected_in, root};
 
-/// Every stream among the fixtures.
-fn fixtures(agent: Agent) -> Vec<PathBuf> {
-    let folder =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{}-stream", agent.word()));
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut streams: Vec<PathBuf> =
-        entries.filter(|path| path.extension().is_some_and(|kind| kind == "jsonl")).collect();
-    streams.sort();
-    streams
+/// Every stream among the fixtures, with what it must give.
+fn expected(agent: Agent) -> impl Iterator<Item = (PathBuf, Value)> {
+    let folder = root(agent).with_file_name(format!("{}-stream", agent.word()));
+    let expected = expected_in(&folder).into_iter();
+    expected.map(move |(name, expected)| (folder.join(format!("{name}.jsonl")), expected))
+}
+
+fn fixtures(agent: Agent) -> impl Iterator<Item = PathBuf> {
+    expected(agent).map(|(path, _)| path)
 }
 
 fn read<'a>(
@@ -77,10 +78,8 @@ fn limits_told(updates: &[FileUpdate]) -> Value {
 }
 
 fn check_all(agent: Agent) {
-    for path in fixtures(agent) {
+    for (path, expected) in expected(agent) {
         let bytes = std::fs::read(&path).unwrap();
-        let expected = std::fs::read_to_string(path.with_extension("expected.json")).unwrap();
-        let expected: Value = serde_json::from_str(&expected).unwrap();
         for agent in [None, Some(agent)] {
             let updates = read(agent, [&*bytes], false);
             assert_eq!(told(&updates), expected["sessions"], "{}: {}", path.display(), expected["fact"]);
