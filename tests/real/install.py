@@ -1,9 +1,14 @@
 """Gets a version of a client from the npm registry into `.build/real/<agent>/<version>`; nothing global."""
 import json
 import os
+import platform
 import shutil
 import subprocess
 
+# This system, as packages of one system are called.
+SYSTEM = f"{platform.system().lower()}-{ {'x86_64': 'x64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }"
+# Node's program alone, without an install script; for clients that need a newer one than many systems have.
+NODE = f"node-{SYSTEM}"
 NPM = ["npm", "--no-audit", "--no-fund", "--loglevel=error"]
 
 

@@ -208,7 +208,8 @@ class World:
                 return
 
     def kill(self, child):
-        """Kills a client and all that it started, without a chance to say goodbye."""
+        """Kills a client and all that it started at once, when the daemon has read what they wrote until then."""
+        self.settle()
         os.killpg(child.pid, signal.SIGKILL)
         child.wait(5)
 

@@ -310,7 +310,8 @@ fn every_size_can_be_drawn() {
     view.lines.push_back(usage("2026-11-20T10:00:00Z", Agent::CODEX, "", "Token usage: unknown"));
     for width in (1..220).step_by(7) {
         for height in 1..45 {
-            draw(&view, (width, height));
+            let drawn = draw(&view, (width, height));
+            assert_ne!(drawn, Buffer::empty(drawn.area), "{width} × {height}");
         }
     }
 }

@@ -1,5 +1,8 @@
-//! A world for a [`Publisher`]: clocks, the links' shell and any number of simulated Discord clients, which check with
-//! every frame what must always hold.
+//! A world for a [`Publisher`] alone: its clock and settings, and the simulated Discord clients of [`crate::world`], which
+//! check with every frame what must always hold.
+//!
+//! Separate from [`crate::world::machine`], which has a whole engine: there cards follow from session files. Here a test
+//! chooses two cards that differ in one thing, and what Discord refuses.
 
 #![expect(clippy::unwrap_used, reason = "what a test asks for is there, or the test has failed")]
 

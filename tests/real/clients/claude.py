@@ -234,7 +234,6 @@ def interrupted(world):
 def killed(world):
     child = background(world, "slow-run")
     world.activity("running")
-    world.settle()
     world.kill(child)
     print_(world, "script=one")
 

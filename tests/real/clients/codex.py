@@ -198,7 +198,6 @@ def interrupted(world):
 def killed(world):
     child = world.background([program(world.client_folder), "exec", "--skip-git-repo-check", f"{PROMPT} script=slow-run"], env(world))
     world.activity("running")
-    world.settle()
     world.kill(child)
     if number(world.version) < [0, 153]:
         # Without a record an answer's tokens are written when its tools are done.

@@ -282,7 +282,6 @@ def failure(world):
 def killed(world):
     child = background(world, "slow-run")
     world.activity("running")
-    world.settle()
     world.kill(child)
     print_(world, "script=one", "--continue")
     world.activity("waiting", "idle")
@@ -292,7 +291,6 @@ def killed_in_answer(world):
     print_(world, "script=one")
     child = background(world, "slow", "--continue")
     world.activity("thinking")
-    world.settle()
     world.kill(child)
     print_(world, "script=run", "--continue")
     world.activity("waiting", "idle")

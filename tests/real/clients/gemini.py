@@ -146,7 +146,6 @@ def failure(world):
 def killed(world):
     child = background(world, "a", "slow-run")
     world.activity("thinking")
-    world.settle()
     world.kill(child)
     print_(world, "b", "one")
 
@@ -154,7 +153,6 @@ def killed(world):
 def killed_in_answer(world):
     child = background(world, "a", "slow")
     world.activity("thinking")
-    world.settle()
     world.kill(child)
     print_(world, "b", "run")
 

@@ -3,16 +3,15 @@ import contextlib
 import glob
 import json
 import os
-import platform
 import sqlite3
 
+from install import SYSTEM
 from model import call, calls, fail, say
 
 NAME = "opencode"
 PACKAGE = "opencode-ai"
 PROMPT = "PRIVATE-PROMPT"
 # The packages of one system are the programs alone, without an install script.
-SYSTEM = f"{platform.system().lower()}-{ {'x86_64': 'x64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }"
 BESIDE = [f"@kilocode/cli-{SYSTEM}@7.7.9"]
 
 
@@ -139,7 +138,6 @@ def failure(world):
 def killed(world):
     child = background(world, "slow-run")
     world.activity("running", seconds=60)
-    world.settle()
     world.kill(child)
     # What the killed process was handed out is in no row.
     [row for row in world.model.served if row["kind"] == "turn"][-1]["kind"] = "side"
@@ -151,7 +149,6 @@ def killed_in_answer(world):
     print_(world, "script=one")
     child = background(world, "slow", "--continue")
     world.activity("thinking", seconds=60)
-    world.settle()
     world.kill(child)
     print_(world, "script=run", "--continue")
     world.activity("waiting", "idle")

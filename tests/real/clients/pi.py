@@ -2,15 +2,13 @@
 import glob
 import json
 import os
-import platform
 
+from install import NODE
 from model import call, calls, fail, say
 
 NAME = "pi"
 PACKAGE = "@earendil-works/pi-coding-agent"
 PROMPT = "PRIVATE-PROMPT"
-# It needs a newer Node than many systems have. The package of one system is the program alone, without an install script.
-NODE = f"node-{platform.system().lower()}-{ {'x86_64': 'x64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }"
 BESIDE = [f"{NODE}@22"]
 
 
@@ -269,7 +267,6 @@ def interrupted_tool(world):
 def killed(world):
     child = background(world, "slow-run")
     world.activity("running")
-    world.settle()
     world.kill(child)
     print_(world, "script=one", "-c")
     world.activity("waiting", "idle")
@@ -279,7 +276,6 @@ def killed_in_answer(world):
     print_(world, "script=one")
     child = background(world, "slow", "-c")
     world.activity("thinking")
-    world.settle()
     world.kill(child)
     print_(world, "script=run", "-c")
     world.activity("waiting", "idle")

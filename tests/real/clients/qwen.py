@@ -2,16 +2,14 @@
 import glob
 import json
 import os
-import platform
 
+from install import NODE
 from model import call, calls, fail, say
 from tags import name_sessions
 
 NAME = "qwen"
 PACKAGE = "@qwen-code/qwen-code"
 PROMPT = "PRIVATE-PROMPT"
-# It needs a newer Node than many systems have.
-NODE = f"node-{platform.system().lower()}-{ {'x86_64': 'x64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }"
 BESIDE = [f"{NODE}@22"]
 
 
@@ -133,7 +131,6 @@ def retry(world):
 def killed(world):
     child = background(world, "a", "slow-run")
     world.activity("running")
-    world.settle()
     world.kill(child)
     print_(world, "a", "one", "--continue")
     world.activity("waiting", "idle")
@@ -142,7 +139,6 @@ def killed(world):
 def killed_in_answer(world):
     child = background(world, "a", "slow")
     world.activity("thinking")
-    world.settle()
     world.kill(child)
     print_(world, "b", "run")
     world.activity("waiting", "idle")
