@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the program and the floor as released, measures them beside each other, and prints a table.
-#   benches/run.sh [--quick] [latency|idle|growth|start|counting|single|database …]
-# Everything takes about nine minutes and 8 GB of disk below TMPDIR, --quick a minute and 1 GB, to see that it works.
+#   benches/run.sh [--quick] [latency|idle|growth|start|counting|single|database|crowd …]
+# crowd is measured only when it is named. Everything else takes about nine minutes and 8 GB of disk below TMPDIR, --quick a minute and 1 GB, to see that it works.
 # CCUSAGE names ccusage's native binary; without it the package is fetched from npm where there is one.
 # BENCH_PROFILE=dev measures a quick build instead.
 set -euo pipefail

@@ -44,11 +44,6 @@ impl Home {
         self.folder.path().join(name)
     }
 
-    /// The folder of the live sessions.
-    pub(crate) fn sessions(&self) -> PathBuf {
-        self.day(self.began)
-    }
-
     fn day(&self, at: Timestamp) -> PathBuf {
         self.path("codex").join(at.strftime("sessions/%Y/%m/%d").to_string())
     }
@@ -189,7 +184,7 @@ impl Home {
     /// The floor.
     pub(crate) fn floor(&self, program: &Path, discord: &Path) -> Program {
         let mut command = Command::new(program);
-        command.arg(self.sessions()).arg(discord).env_clear();
+        command.arg(self.path("codex/sessions")).arg(discord).env_clear();
         Program::start(command)
     }
 }

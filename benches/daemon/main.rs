@@ -47,6 +47,10 @@ struct Programs {
     ccusage: Option<PathBuf>,
 }
 
+/// So many old sessions are more than anybody has.
+#[cfg(unix)]
+const CROWD: usize = 200_000;
+
 #[cfg(unix)]
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -57,7 +61,9 @@ fn main() {
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
     let quick = has("--quick");
     const ALL: [&str; 7] = ["latency", "idle", "growth", "start", "counting", "single", "database"];
-    let wanted = |name: &str| has(name) || !ALL.iter().any(|name| has(name));
+    // What takes long to make is measured only when it is named.
+    let crowd = has("crowd");
+    let wanted = |name: &str| has(name) || !crowd && !ALL.iter().any(|name| has(name));
     let daemon = PathBuf::from(env!("CARGO_BIN_EXE_agent-presence"));
     let floor = daemon.with_file_name("examples").join("floor");
     let programs = Programs { daemon, floor, ccusage: counting::ccusage() };
@@ -70,11 +76,14 @@ fn main() {
     std::thread::scope(|scope| {
         // The idle rows take long and disturb no other row, once their files are made.
         let (ready, prepared) = std::sync::mpsc::channel();
-        let idle = wanted("idle").then(|| {
+        let idle = (wanted("idle") || crowd).then(|| {
             let programs = &programs;
             scope.spawn(move || {
-                let (sessions, window): (&[usize], _) =
-                    if quick { (&[0, 100], seconds(5)) } else { (&[0, 1000, 10_000], seconds(60)) };
+                let (sessions, window): (&[usize], _) = match (crowd, quick) {
+                    (_, true) => (&[0, 100], seconds(5)),
+                    (true, false) => (&[CROWD], seconds(60)),
+                    (false, false) => (&[0, 1000, 10_000], seconds(60)),
+                };
                 let mut rows = Vec::new();
                 following::idle(programs, sessions, window, !quick, &ready, &mut |row| rows.push(row));
                 rows
@@ -97,6 +106,9 @@ fn main() {
         if wanted("start") {
             let sizes: &[usize] = if quick { &[10, 20] } else { &[100, 2000, 8000] };
             starting::starts(&programs, sizes, if quick { 1 } else { 3 }, &mut print);
+        }
+        if crowd {
+            starting::names(&programs, if quick { 100 } else { CROWD }, &mut print);
         }
         if wanted("single") {
             starting::single(&programs, if quick { 1 } else { 5 }, &mut print);

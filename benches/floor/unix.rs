@@ -1,13 +1,15 @@
 //! The least that the same work takes: a session file that grows, a frame to a socket, nothing else.
 //!
-//! `floor FOLDER SOCKET` follows the `.jsonl` files in FOLDER and sends one activity for every piece of them that holds a
-//! usage line, the first one at its start. No settings, no limits, no card: what it does not do is the price of the rest.
+//! `floor FOLDER SOCKET` looks at each `.jsonl` file below FOLDER, because a session that goes on grows in the folder of the
+//! day on which it began; follows those of the last day, and sends one activity for every piece of them that holds a usage
+//! line, the first one at its start. No settings, no limits, no card: what it does not do is the price of the rest.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs::File;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, read_dir};
 use std::io::{Read, Result};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use notify::{EventKind, RecursiveMode, Watcher};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,6 +18,9 @@ use tokio::sync::mpsc;
 
 const HANDSHAKE: u32 = 0;
 const COMMAND: u32 = 1;
+
+/// Files that changed within this time are followed.
+const LIVE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
@@ -34,18 +39,21 @@ async fn follow(folder: &Path, socket: &Path) -> Result<()> {
         }
     })
     .map_err(std::io::Error::other)?;
-    watcher.watch(folder, RecursiveMode::NonRecursive).map_err(std::io::Error::other)?;
 
     let mut discord = UnixStream::connect(socket).await?;
     send(&mut discord, HANDSHAKE, r#"{"v":1,"client_id":"1"}"#).await?;
     receive(&mut discord).await?;
 
-    let sessions = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut sessions: Vec<PathBuf> = sessions.filter(|path| is_session(path)).collect();
+    let mut sessions = Vec::new();
+    look(folder, &mut sessions)?;
+    let folders = sessions.iter().filter_map(|(_, path)| path.parent());
+    for folder in folders.collect::<BTreeSet<_>>() {
+        watcher.watch(folder, RecursiveMode::NonRecursive).map_err(std::io::Error::other)?;
+    }
     sessions.sort();
-    let mut next = sessions.pop();
+    let mut next = sessions.pop().map(|(_, path)| path);
     let mut files = BTreeMap::new();
-    for path in sessions {
+    for (_, path) in sessions {
         files.insert(path.clone(), File::open(path)?);
     }
     let mut bytes = Vec::new();
@@ -76,6 +84,22 @@ async fn follow(folder: &Path, socket: &Path) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// The live sessions below a folder, and when they changed.
+fn look(folder: &Path, sessions: &mut Vec<(SystemTime, PathBuf)>) -> Result<()> {
+    for entry in read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            look(&entry.path(), sessions)?;
+            continue;
+        }
+        let modified = entry.metadata()?.modified()?;
+        if modified.elapsed().is_ok_and(|age| age < LIVE_FOR) && is_session(Path::new(&entry.file_name())) {
+            sessions.push((modified, entry.path()));
+        }
+    }
+    Ok(())
 }
 
 fn is_session(path: &Path) -> bool {

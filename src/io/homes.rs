@@ -90,13 +90,11 @@ fn elsewhere(agent: Agent, home: &Path, environment: &Environment) -> Option<Pat
 }
 
 /// One home per folder: a usual one may be a link to another.
-fn homes(agent: Agent, paths: Vec<PathBuf>) -> Vec<Home> {
-    let mut homes: Vec<Home> = Vec::new();
-    for path in paths {
-        if !homes.iter().any(|home| real(&home.path) == real(&path)) {
-            let label = path.to_string_lossy().into();
-            homes.push(Home { agent, path, label });
-        }
+fn homes(agent: Agent, mut paths: Vec<PathBuf>) -> Vec<Home> {
+    if paths.len() > 1 {
+        let mut known = BTreeSet::new();
+        paths.retain(|path| known.insert(real(path)));
     }
-    homes
+    let home = |path: PathBuf| Home { agent, label: path.to_string_lossy().into(), path };
+    paths.into_iter().map(home).collect()
 }

@@ -73,7 +73,8 @@ fn spellings_here(path: &str) -> Vec<PathBuf> {
 
 /// The path with every link followed, as far as it exists.
 pub fn real(path: &Path) -> PathBuf {
-    for known in path.ancestors() {
+    // Whether something is there is one call, where it really is one for each folder on the way.
+    for known in path.ancestors().filter(|known| known.exists()) {
         if let Ok(real) = fs::canonicalize(known) {
             let rest = path.strip_prefix(known).unwrap_or(Path::new(""));
             return below(real, rest.components());

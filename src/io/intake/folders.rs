@@ -125,7 +125,8 @@ impl Reader<'_> {
 
     /// Looks for the trees that are missing, and waits for those where sessions begin.
     pub(super) fn seek_roots(&mut self) -> ControlFlow<()> {
-        while let Some(root) = self.watched.arrived() {
+        for root in self.watched.arrived() {
+            self.inbox.turn_to(&root.home);
             self.out.send(self.homes.found_tree(&root.home, &root.path, self.watched.listens()))?;
             self.walk(&root.path, Depth::Everything)?;
         }
@@ -189,18 +190,22 @@ impl Reader<'_> {
 
     /// A session file in a listing.
     fn found(&mut self, home: &Arc<Home>, entry: &DirEntry, now: Timestamp) {
-        let path = entry.path();
-        let modified = match modified_of(entry, &path, now) {
+        let modified = match modified_of(entry, now) {
             Ok(modified) => modified,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             // A look will tell what is wrong with it.
-            Err(_) => return self.backlog.push(Found { modified: now, path }),
+            Err(_) => return self.backlog.push(Found { modified: now, path: entry.path() }),
         };
-        let found = Found { modified, path };
+        // Most files are old, and nothing else is done about them.
+        let is_old = modified < earlier(now, LIVE_FOR);
+        if is_old && self.files.len() == 0 && !self.homes.wants_old(home, modified) {
+            return;
+        }
+        let found = Found { modified, path: entry.path() };
         let known = self.files.at(&found.path).and_then(|id| self.files.get(id));
         match known {
             Some(tail) if Stamp::look(&found.path).is_ok_and(|stamp| stamp == tail.stamp) => {}
-            None if modified < earlier(now, LIVE_FOR) => self.homes.offer_old(home, found),
+            None if is_old => self.homes.offer_old(home, found),
             Some(_) => self.backlog.push(found),
             None => {
                 self.relations.met += 1;
@@ -264,10 +269,10 @@ fn is_folder(entry: &DirEntry) -> bool {
 }
 
 /// When a listed file changed last.
-fn modified_of(entry: &DirEntry, path: &Path, now: Timestamp) -> io::Result<Timestamp> {
+fn modified_of(entry: &DirEntry, now: Timestamp) -> io::Result<Timestamp> {
     let listed = entry.metadata()?;
     let at = modified(&listed);
     // On Windows the listing shows an open file as it was when it was last closed.
     let is_to_be_looked_at = listed.is_symlink() || cfg!(windows) && at >= earlier(now, LISTING_LAG);
-    if is_to_be_looked_at { Ok(modified(&fs::metadata(path)?)) } else { Ok(at) }
+    if is_to_be_looked_at { Ok(modified(&fs::metadata(entry.path())?)) } else { Ok(at) }
 }

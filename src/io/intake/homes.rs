@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::Home;
 use super::scan::{Found, LimitsSearch};
 use super::watch::{self, Trust};
@@ -190,6 +192,11 @@ impl Homes {
             None => self.problems.remove(&place).is_some(),
         };
         news.then(|| SourceEvent::Problem { key, home: Arc::clone(&home.label), message })
+    }
+
+    /// Whether an old file of this age may tell the limits.
+    pub(super) fn wants_old(&mut self, home: &Arc<Home>, modified: Timestamp) -> bool {
+        self.state(home).is_some_and(|state| state.limits.wants(modified))
     }
 
     /// An old file may tell the limits, should no live one do.

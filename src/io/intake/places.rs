@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use super::Home;
 use super::databases::databases_in;
+use super::open::Stamp;
+use super::watch::WHOLE_TREES;
+use super::watched::real;
 use crate::core::source::database::written_on;
 use crate::core::source::layout::{Purpose, Tree};
 
@@ -121,13 +124,20 @@ impl Root {
         matches!(self.tree.purpose, Purpose::Sessions | Purpose::Register)
     }
 
-    /// Whether it is there, to be read.
-    pub(super) fn has_arrived(&self) -> bool {
-        let is_superseded = || {
-            self.tree.purpose == Purpose::Superseded
-                && !databases_in(self.home.agent, &self.home.path).is_empty()
-        };
-        self.configured.is_dir() && !is_superseded()
+    /// Whether what is in it counts no more, because there is a database.
+    pub(super) fn is_superseded(&self) -> bool {
+        self.tree.purpose == Purpose::Superseded && !databases_in(self.home.agent, &self.home.path).is_empty()
+    }
+
+    /// Whether it is another folder by now that its configured path leads to.
+    pub(super) fn leads_elsewhere(&self) -> bool {
+        if WHOLE_TREES {
+            // The one watch is on the real path, and tells nothing of what has another one.
+            return real(&self.configured) != self.path;
+        }
+        let identity = |path: &Path| Stamp::look(path).ok().map(|stamp| stamp.identity);
+        // That there is another folder at the same path is seen when it is compared with what was listed.
+        self.configured != self.path && identity(&self.configured) != identity(&self.path)
     }
 
     /// Whether its coming would go unnoticed.

@@ -46,6 +46,12 @@ impl LimitsSearch {
         }
     }
 
+    /// Whether a file that changed last at this time would be among the newest so far.
+    pub(super) fn wants(&self, modified: Timestamp) -> bool {
+        let Self::Listing(newest) = self else { return false };
+        newest.len() < MOST_OLD || newest.peek().is_some_and(|Reverse(oldest)| oldest.modified <= modified)
+    }
+
     pub(super) fn offer(&mut self, found: Found) {
         if let Self::Listing(newest) = self {
             newest.push(Reverse(found));
@@ -103,7 +109,9 @@ mod tests {
         search.begin();
         for second in 0..1000 {
             let modified = Timestamp::from_second((second * 7919) % 1000).unwrap();
-            search.offer(Found { modified, path: modified.as_second().to_string().into() });
+            if search.wants(modified) {
+                search.offer(Found { modified, path: modified.as_second().to_string().into() });
+            }
         }
         let order: Vec<_> = std::iter::from_fn(|| search.next()).collect();
         let expected: Vec<PathBuf> = (950..1000).rev().map(|second| second.to_string().into()).collect();

@@ -14,6 +14,7 @@ use super::Clock;
 use super::breath::Breath;
 use super::inbox::Inbox;
 use crate::io::fs_watch::{Paths, WatchError};
+use crate::io::real_path;
 
 /// Whether one watch covers a folder and everything below it.
 pub(super) const WHOLE_TREES: bool = cfg!(target_os = "macos");
@@ -98,7 +99,7 @@ impl Watcher {
 /// Whether a missing folder may be waited for by watching `folder`, an ancestor of its home or the home itself.
 pub(super) fn may_wait_in(folder: &Path, home: &Path) -> bool {
     // A macOS stream sees everything below its folder, whatever one asks for.
-    let too_wide = cfg!(target_os = "macos") && folder != home;
+    let too_wide = WHOLE_TREES && folder != real_path::real(home);
     !too_wide && !SHARED.iter().any(|shared| folder == Path::new(shared))
 }
 

@@ -32,6 +32,17 @@ struct Folder {
     modified: Option<Timestamp>,
 }
 
+/// A folder above trees.
+struct Above {
+    /// As the watcher calls it.
+    path: PathBuf,
+    trust: watch::Trust,
+}
+
+/// What was found at the paths above missing trees, which have most of them in common; `None`: no folder.
+#[derive(Default)]
+struct Seen(BTreeMap<PathBuf, Option<Above>>);
+
 /// The session trees, and what is watched and known of them.
 pub(super) struct Watched {
     watcher: Watcher,
@@ -96,17 +107,17 @@ impl Watched {
     }
 
     /// Watches the nearest folder above a missing tree; true when the next one has appeared meanwhile.
-    fn wait_for(&mut self, index: usize, root: &Root, waiting: &mut BTreeSet<PathBuf>) -> bool {
-        let nearest = root.configured.ancestors().find(|folder| folder.is_dir());
-        let Some((nearest, rest)) =
-            nearest.and_then(|nearest| Some((nearest, root.configured.strip_prefix(nearest).ok()?)))
-        else {
-            return false;
-        };
-        let folder = real(nearest);
+    fn wait_for(
+        &mut self,
+        index: usize,
+        root: &Root,
+        (nearest, rest): (&Above, &Path),
+        waiting: &mut BTreeSet<PathBuf>,
+    ) -> bool {
+        let folder = nearest.path.clone();
         let wanted = root.is_awaited()
-            && watch::trust(nearest) != watch::Trust::Nothing
-            && watch::may_wait_in(&folder, &real(&root.home.path));
+            && nearest.trust != watch::Trust::Nothing
+            && watch::may_wait_in(&folder, &root.home.path);
         let awaited = match wanted.then(|| self.watcher.await_in(&folder)) {
             None => false,
             Some(Ok(())) => true,
@@ -129,37 +140,40 @@ impl Watched {
         awaited && next.is_dir()
     }
 
-    /// The next missing tree that is there by now, from here on present. Those where sessions begin are waited for.
-    pub(super) fn arrived(&mut self) -> Option<Root> {
-        let mut waiting = BTreeSet::new();
+    /// The missing trees that are there by now, from here on present. Of the others those where sessions begin are waited for.
+    pub(super) fn arrived(&mut self) -> Vec<Root> {
+        let (mut arrived, mut seen, mut waiting) = (Vec::new(), Seen::default(), BTreeSet::new());
         for index in 0..self.places.roots.len() {
             while let Some(root) = self.places.roots.get_mut(index).filter(|root| !root.is_present()) {
                 self.inbox.turn_to(&root.home);
-                if root.has_arrived() {
-                    (root.path, root.presence) = (real(&root.configured), Presence::Present);
-                    let root = root.clone();
-                    self.inbox.set_places(&self.places);
-                    return Some(root);
-                }
-                let root = root.clone();
-                if !self.wait_for(index, &root, &mut waiting) {
+                let missing = root.clone();
+                let Some((nearest, rest)) = seen.nearest(&missing.configured) else { break };
+                if rest.as_os_str().is_empty() && !root.is_superseded() {
+                    (root.path, root.presence) = (nearest.path.clone(), Presence::Present);
+                    arrived.push(root.clone());
+                } else if !self.wait_for(index, &missing, (nearest, rest), &mut waiting) {
                     break;
+                } else {
+                    seen = Seen::default();
                 }
             }
+        }
+        if !arrived.is_empty() {
+            self.inbox.set_places(&self.places);
         }
         for folder in std::mem::replace(&mut self.waiting, waiting) {
             if !self.waiting.contains(&folder) && !self.folders.contains_key(&folder) {
                 self.watcher.forget_only(&folder);
             }
         }
-        None
+        arrived
     }
 
     /// The trees that are not where they were: a link may lead elsewhere by now.
     pub(super) fn moved(&self) -> Vec<PathBuf> {
         let moved = |root: &&Root| {
             self.inbox.turn_to(&root.home);
-            root.is_present() && (real(&root.configured) != root.path || !root.path.is_dir())
+            root.is_present() && (root.leads_elsewhere() || !root.path.is_dir())
         };
         self.roots().iter().filter(moved).map(|root| root.path.clone()).collect()
     }
@@ -246,7 +260,41 @@ impl Watched {
     }
 }
 
+impl Seen {
+    /// The nearest folder above a path, or the path itself where it is one, and the rest of the path.
+    fn nearest<'a>(&mut self, path: &'a Path) -> Option<(&Above, &'a Path)> {
+        let there = path.ancestors().find(|folder| {
+            let look = || folder.is_dir().then(|| Above { path: real(folder), trust: watch::trust(folder) });
+            self.0.entry((*folder).to_owned()).or_insert_with(look).is_some()
+        })?;
+        Some((self.0.get(there)?.as_ref()?, path.strip_prefix(there).ok()?))
+    }
+}
+
 /// What the watcher calls a path. On Windows that is the path as given; elsewhere macOS tells real paths only.
-fn real(path: &Path) -> PathBuf {
+pub(super) fn real(path: &Path) -> PathBuf {
     if cfg!(windows) { path.to_owned() } else { real_path::real(path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folders_above_missing_trees_are_looked_at_once() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().canonicalize().unwrap();
+        let mut seen = Seen::default();
+        let mut nearest = |below: &str| {
+            let tree = path.join(below);
+            let (above, rest) = seen.nearest(&tree).unwrap();
+            (above.path.clone(), rest.to_owned())
+        };
+        assert_eq!(nearest("agent/sessions"), (path.clone(), "agent/sessions".into()));
+        // What comes later is found by the next look around, and by events.
+        std::fs::create_dir_all(path.join("agent/archive")).unwrap();
+        assert_eq!(nearest("agent/archive/old"), (path.join("agent/archive"), "old".into()));
+        assert_eq!(nearest("agent/register"), (path.clone(), "agent/register".into()));
+        assert_eq!(nearest(""), (path.clone(), PathBuf::new()));
+    }
 }
