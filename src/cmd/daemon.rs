@@ -101,6 +101,8 @@ pub async fn run(
     });
     if let Some(inherited) = inherited.as_ref().filter(|_| left.is_some()) {
         engine.inherit(&inherited.positions, &inherited.registers, inherited.card.clone());
+    } else {
+        engine.await_reading(started);
     }
     let in_force = engine.settings();
     let failed = |what: &str, error: std::io::Error| Failure::new(format!("could not {what}: {error}"));

@@ -166,6 +166,8 @@ pub struct Engine {
     problems: BTreeMap<(&'static str, Arc<str>), String>,
     /// Whether every session that existed at the start is known.
     caught_up: bool,
+    /// Until when a session that rests waits for the others to be read.
+    reads_until: Option<Duration>,
     paused_until: Option<Timestamp>,
     /// Whether another machine listens.
     is_far_heard: bool,
@@ -203,6 +205,7 @@ impl Engine {
             timers: Timers::default(),
             problems: BTreeMap::new(),
             caught_up: false,
+            reads_until: None,
             paused_until: None,
             is_far_heard: false,
         };
@@ -236,6 +239,7 @@ impl Engine {
                 self.inherited.files = None;
                 self.registers = Registers::default();
                 self.caught_up = false;
+                self.await_reading(now);
             }
             Input::Remembered(snapshots) => {
                 self.limits.learn(snapshots);
@@ -359,7 +363,7 @@ impl Engine {
             }
             SourceEvent::Limits(word) => self.learn(now, [*word]),
             SourceEvent::CaughtUp => {
-                self.inherited.files = None;
+                (self.inherited.files, self.reads_until) = (None, None);
                 self.untold_status |= !std::mem::replace(&mut self.caught_up, true);
                 self.outputs.push_back(Output::CaughtUp);
                 // The order in which files were read at the start must not decide about the card.

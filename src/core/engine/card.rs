@@ -14,6 +14,9 @@ use crate::core::settings::Settings;
 use crate::core::time::Now;
 use crate::core::timer::Timer;
 
+/// For so long a session that rests waits for the others to be read.
+const READING: Duration = Duration::from_millis(200);
+
 /// All inputs of a card.
 #[derive(Debug)]
 pub(super) struct CardInputs {
@@ -33,11 +36,19 @@ impl PartialEq for CardInputs {
 }
 
 impl Engine {
+    /// Session files are going to be read, those that changed last first. Until all of them are, a session that rests does
+    /// not get the first card: one that has not been read yet may be at work.
+    pub fn await_reading(&mut self, now: Now) {
+        self.reads_until = Some(now.mono.saturating_add(READING));
+    }
+
     pub(super) fn choose(&mut self, now: Now) -> Option<Arc<Card>> {
         let settings = Arc::clone(&self.settings);
+        let is_reading = self.wished.is_none() && self.reads_until.is_some_and(|until| now.mono < until);
         let mut roster = std::mem::take(&mut self.roster);
         let may_show = |session: &Session| self.allows(session).is_some();
         let chosen = roster.choose(now, &by_key(self.awake()), may_show, settings.card.idle_after);
+        let chosen = chosen.filter(|session| !is_reading || session.is_at_work(now.wall));
         let from = chosen.and_then(|session| Some((self.facts(session, now), self.allows(session)?)));
         self.roster = roster;
         let (facts, allowed) = from?;
@@ -93,7 +104,8 @@ impl Engine {
         let stale = limits().filter_map(|limits| just_after(limits.stale_at())).min();
         let empty = limits().flat_map(|limits| limits.empty_at(now)).filter_map(just_after).min();
         let pause = self.paused_until.filter(|until| *until != UNTIL_RESUMED);
-        let turn = self.roster.deadline().filter(|at| *at > now.mono);
+        let reading = self.reads_until.filter(|_| self.wished.is_none());
+        let turn = [self.roster.deadline(), reading].into_iter().flatten().filter(|at| *at > now.mono).min();
         self.timers.set(Timer::Activity, activity);
         self.timers.set(Timer::LimitReset, resets);
         self.timers.set(Timer::LimitsStale, stale);
@@ -175,6 +187,45 @@ mod tests {
         assert_eq!(bench.turn(now(40, -7190), -7190), at(-7200));
         // The clock is right again, and the start is no longer in the future.
         assert_eq!(bench.turn(now(50, 50), 50), at(-7200));
+    }
+
+    #[test]
+    fn a_session_that_rests_gets_the_first_card_only_when_the_others_have_been_read() {
+        let now = |mono| Now { mono: Duration::from_millis(mono), wall: at(10) };
+        let line = |kind: &str, payload: &str| {
+            format!("{{\"timestamp\":\"{}\",\"type\":\"{kind}\",\"payload\":{payload}}}\n", at(10))
+        };
+        let read = |engine: &mut Engine, mono: u64, id: &str, does: &str| {
+            let meta = format!(r#"{{"id":"{id}","timestamp":"{}","cwd":"/app","source":"cli"}}"#, at(0));
+            let does = format!(r#"{{"type":"{does}","turn_id":"t"}}"#);
+            let mut file = SessionFile::new(Agent::CODEX, Arc::from("/home"), at(-60));
+            file.push((line("session_meta", &meta) + &line("event_msg", &does)).as_bytes());
+            file.caught_up();
+            let (file, update) = (FileId::new(mono), Box::new(file.take_update().unwrap()));
+            engine.handle(now(mono), Input::Source(SourceEvent::Updated { file, update, read: None }));
+        };
+        let card = |engine: &Engine| engine.card().map(|card| card.session().to_owned());
+        let start = || {
+            let mut engine = Bench::new().engine;
+            engine.handle(now(0), Input::SourcesLost);
+            read(&mut engine, 1, "resting", "task_complete");
+            assert_eq!(card(&engine), None);
+            engine
+        };
+        let mut engine = start();
+        read(&mut engine, 2, "at work", "task_started");
+        assert_eq!(card(&engine).as_deref(), Some("at work"));
+        engine.handle(now(3), Input::Source(SourceEvent::CaughtUp));
+        assert_eq!(card(&engine).as_deref(), Some("at work"));
+
+        let mut engine = start();
+        engine.handle(now(2), Input::Source(SourceEvent::CaughtUp));
+        assert_eq!(card(&engine).as_deref(), Some("resting"), "there is no other one");
+
+        let mut engine = start();
+        assert_eq!(engine.poll_deadline(), Some((READING, Timer::CardSwitch)));
+        engine.handle(now(200), Input::Tick);
+        assert_eq!(card(&engine).as_deref(), Some("resting"), "the others take too long");
     }
 
     fn limits(resets: i64) -> String {
