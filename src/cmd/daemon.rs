@@ -251,6 +251,7 @@ impl Daemon<'_> {
     }
 
     fn output(&mut self) {
+        let _gathering = self.settings.gather_log();
         let now = clock::now();
         while let Some(output) = self.host.poll() {
             match output {

@@ -10,7 +10,8 @@
 
 pub mod files;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
@@ -90,7 +91,16 @@ pub fn stderr_of_process(environment: &Environment) -> Stderr {
 #[derive(Debug, Clone)]
 pub struct Logging {
     filter: reload::Handle<Targets, Registry>,
+    files: Option<Files>,
 }
+
+/// The way to the daily files.
+#[derive(Debug, Clone)]
+struct Files(Arc<Mutex<LogLines<DailyFiles>>>);
+
+/// As long as it lives, lines for the daily files are kept, and then written together.
+#[derive(Debug)]
+pub struct Gathering(Option<Files>);
 
 impl Logging {
     /// Starts logging for the whole process, once. `level` is `settings.log.level`, which already knows of
@@ -117,27 +127,60 @@ impl Logging {
             }
         });
         let files = folder.filter(|_| destination.files).map(|folder| {
-            let writer = std::sync::Mutex::new(LogLines::new(DailyFiles::new(folder), false));
+            let lines = LogLines::new(DailyFiles::new(folder), false);
+            Files(Arc::new(Mutex::new(lines)))
+        });
+        let to_files = files.clone().map(|files| {
             fmt::layer()
                 .compact()
                 .with_target(false)
                 .with_ansi(false)
                 .with_timer(LocalTime)
-                .with_writer(writer)
+                .with_writer(move || files.clone())
         });
         tracing_subscriber::registry()
             .with(filter)
             .with(stderr)
-            .with(files)
+            .with(to_files)
             .try_init()
             .map_err(|error| Failure::new(format!("could not start logging: {error}")))?;
-        Ok(Self { filter: handle })
+        Ok(Self { filter: handle, files })
     }
 
     /// Changes the level at once, e.g. after a change of the settings.
     pub fn set_level(&self, level: &str) {
         // Fails only when the subscriber is gone, and then there is no log to change.
         let _ = self.filter.reload(filter(level));
+    }
+
+    /// What is logged from now on is written to files when the answer is dropped: one write for all of it.
+    #[must_use]
+    pub fn gather(&self) -> Gathering {
+        self.files.iter().for_each(|files| files.lines().to().gather());
+        Gathering(self.files.clone())
+    }
+}
+
+impl Files {
+    /// A thread that panicked meanwhile leaves whole lines.
+    fn lines(&self) -> MutexGuard<'_, LogLines<DailyFiles>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Files {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.lines().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lines().flush()
+    }
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|files| files.lines().to().release());
     }
 }
 

@@ -89,6 +89,11 @@ impl<W: Write> LogLines<W> {
     pub fn new(to: W, colour: bool) -> Self {
         Self { to, colour }
     }
+
+    /// Where the lines go.
+    pub fn to(&mut self) -> &mut W {
+        &mut self.to
+    }
 }
 
 impl<W: Write> Write for LogLines<W> {

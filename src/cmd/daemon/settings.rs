@@ -13,7 +13,7 @@ use crate::core::report::ConfigReport;
 use crate::core::settings::Settings;
 use crate::io::clock;
 use crate::io::config_file::ConfigFile;
-use crate::io::logging::Logging;
+use crate::io::logging::{Gathering, Logging};
 
 /// How many issues of a file are logged; it may have one in each of thousands of lines.
 const MOST_LOGGED: usize = 20;
@@ -44,6 +44,11 @@ impl LiveSettings {
         this.log_withheld();
         this.log_missing_id();
         this
+    }
+
+    /// What is logged until the answer is dropped is written to files together.
+    pub fn gather_log(&self) -> Gathering {
+        self.logging.gather()
     }
 
     /// The settings in use.

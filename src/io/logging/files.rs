@@ -32,6 +32,8 @@ pub struct DailyFiles {
     folder: StateDir,
     today: fn() -> Date,
     open: Option<(Date, File)>,
+    /// Lines that are written together, while that is wanted.
+    gathered: Option<Vec<u8>>,
 }
 
 impl DailyFiles {
@@ -42,10 +44,28 @@ impl DailyFiles {
 
     /// The same with another calendar, for tests.
     pub fn with_calendar(folder: &StateDir, today: fn() -> Date) -> Self {
-        Self { folder: folder.clone(), today, open: None }
+        Self { folder: folder.clone(), today, open: None, gathered: None }
     }
 
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+    /// Keeps the next lines until [`Self::release`], or until there are many.
+    pub fn gather(&mut self) {
+        self.gathered.get_or_insert_default();
+    }
+
+    /// Writes the lines that were kept.
+    pub fn release(&mut self) {
+        let lines = self.gathered.take().unwrap_or_default();
+        if !lines.is_empty() {
+            self.write_now(&lines);
+        }
+    }
+
+    fn write_now(&mut self, lines: &[u8]) {
+        // Where it fails, the file is opened anew for the next line.
+        let _lost = self.append(lines);
+    }
+
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         let today = (self.today)();
         let open = self.open.take().filter(|(date, _)| *date == today);
         let there = open.and_then(|(_, file)| Some((length(&file)?, file)));
@@ -58,9 +78,9 @@ impl DailyFiles {
                 (file.metadata()?.len(), file)
             }
         };
-        let after = before + line.len() as u64;
-        if before < FULL && line.len() <= LONGEST {
-            file.write_all(line)?;
+        let after = before + lines.len() as u64;
+        if before < FULL && lines.len() <= LONGEST {
+            file.write_all(lines)?;
             if after >= FULL {
                 file.write_all(IS_FULL)?;
             }
@@ -72,8 +92,14 @@ impl DailyFiles {
 
 impl Write for DailyFiles {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // Where it fails, the file is opened anew for the next line.
-        let _lost = self.append(line);
+        match &mut self.gathered {
+            None => self.write_now(line),
+            Some(lines) if lines.len() + line.len() <= LONGEST => lines.extend_from_slice(line),
+            Some(lines) => {
+                let earlier = std::mem::replace(lines, line.to_vec());
+                self.write_now(&earlier);
+            }
+        }
         Ok(line.len())
     }
 
@@ -176,6 +202,30 @@ mod tests {
         let mut files = DailyFiles::with_calendar(&state, || twentieth().tomorrow().unwrap());
         files.write_all(b"after\n").unwrap();
         assert_eq!(fs::read(folder.path().join("agent-presence.2026-11-21.log")).unwrap(), b"after\n");
+    }
+
+    #[test]
+    fn lines_that_are_gathered_are_written_together_and_in_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent-presence.2026-11-20.log");
+        let log = || fs::read_to_string(&path).unwrap_or_default();
+        let mut files = DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth);
+        files.write_all(b"one\n").unwrap();
+        files.gather();
+        files.write_all(b"two\n").unwrap();
+        files.write_all(b"three\n").unwrap();
+        assert_eq!(log(), "one\n");
+        files.release();
+        assert_eq!(log(), "one\ntwo\nthree\n");
+        files.write_all(b"four\n").unwrap();
+        assert_eq!(log(), "one\ntwo\nthree\nfour\n");
+        // Many are not kept, and the longest line is one of them.
+        fs::remove_file(&path).unwrap();
+        files.gather();
+        let lines = [vec![b'a'; LONGEST - 1], vec![b'b'; 2], vec![b'c'; LONGEST]];
+        lines.iter().for_each(|line| files.write_all(line).unwrap());
+        files.release();
+        assert_eq!(log().as_bytes(), lines.concat());
     }
 
     #[cfg(unix)]
