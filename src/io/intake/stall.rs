@@ -95,11 +95,13 @@ impl Stall {
     /// After [`Look::Rests`] nobody needs to look until it has begun again.
     pub(super) fn look(&self) -> Look {
         // Not while it is locked: the thread would wait for us.
-        let (thread, reads) = {
-            let state = self.lock();
-            (state.thread, state.at.is_some())
+        let thread = {
+            let mut state = self.lock();
+            state.is_looked_at = state.at.is_some();
+            state.at.as_ref().map(|_| state.thread)
         };
-        let is_running = reads && thread.is_running();
+        let Some(thread) = thread else { return Look::Rests };
+        let is_running = thread.is_running();
         let state = &mut *self.lock();
         let Some((home, since)) = &state.at else {
             state.is_looked_at = false;
