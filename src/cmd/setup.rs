@@ -298,11 +298,11 @@ fn write<R: BufRead>(
 /// Tries the id with one handshake, if there is an id and a Discord, and no daemon that has its own connection.
 fn try_with_discord<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>) -> Result<(), Failure> {
     let settings = &places.effective.settings.discord;
-    let nobody = matches!(
+    let is_alone = matches!(
         client::ask_daemon(&places.state, &places.environment, &Verb::Status)?,
         Contact::NotRunning if held_by_another(&places.state) != Holding::Held
     );
-    if settings.application_id.is_empty() || !nobody {
+    if settings.application_id.is_empty() || !is_alone {
         return Ok(());
     }
     let found = endpoints::EndpointDirs::new(|name| places.environment.path(name).map(Into::into));

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_that_come_apart_have_jumped() {
+    fn a_difference_between_the_clocks_is_a_jump() {
         let mut detector = JumpDetector::default();
         assert!(!detector.has_jumped(at(0, 1_000)));
         assert!(!detector.has_jumped(at(60, 1_060)));

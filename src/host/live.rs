@@ -2,7 +2,11 @@
 //!
 //! A server starts and ends at any time; a watch on its socket's folder reports that. Nothing is polled: a socket that
 //! refuses is tried a few times, and again when it is another one. A server's messages are a register like any other.
-//! Read next: [`crate::core::source::listener`], for what is said and heard.
+//!
+//! A server takes its name from its first client, and the agent then uses that name for itself. So the agent has to be
+//! first: a server is greeted after a session of its home has written a line since the socket was made. Only a server
+//! of this user is connected to. Messages are dropped once the listener has read them; none is logged. Read next:
+//! [`crate::core::source::listener`], the messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;

@@ -3,12 +3,11 @@
 //! This file depends on SQLite but on no agent: the tables and columns are [data](Databases). Three rules protect the
 //! database of another program:
 //!
-//! - A reader leaves nothing behind and holds nobody up: it opens the file, reads in one transaction and closes it.
-//! - Where SQLite's own way of reading would make files or write into them, another way is chosen by what lies there: see
-//!   `Access`.
-//! - A database that is locked, damaged, none, or that takes too long is an error of that look; what was read stays.
+//! - A reader leaves no files and delays no writer: it opens the file, reads in one transaction and closes it.
+//! - If SQLite's usual way of reading would create or change files, another way is used: see `Access`.
+//! - A database that is locked, damaged, missing or too slow is an error of that reading; what was read before stays.
 //!
-//! Read next: `intake::databases`, which decides when to look; [`cursor`], for what was read already.
+//! Read next: `intake::databases`, which decides when to look; [`cursor`], the progress of reading.
 
 pub mod cursor;
 mod open;
@@ -32,7 +31,7 @@ use open::{error_of, invalid};
 /// Longer values are not read, in bytes.
 pub const LARGEST_VALUE: u64 = 32 << 20;
 
-/// How many of the newest rows are checked for sessions that continue, whatever the sessions' own times are.
+/// How many of the newest rows are checked for sessions that continue, independently of the sessions' own times.
 const NEWEST: i64 = 1_000;
 
 /// Receives the rows of one session.

@@ -1,7 +1,7 @@
-//! The file system's own events about folders and files, without waking up while nothing happens.
+//! The file system's events of folders and files, without polling.
 //!
-//! [`Paths`] is the system's watcher and what it watches; [`Watch`] is that inside a tokio runtime: it waits until what
-//! happened has settled, and lets its owner look now and then where the system does not tell.
+//! [`Paths`] is the system's watcher and its paths. [`Watch`] uses it inside a tokio runtime: it waits until changes
+//! have settled, and also wakes its owner now and then where the system does not report changes.
 
 #[cfg(target_os = "linux")]
 mod inotify;
@@ -24,16 +24,16 @@ use self::inotify::Watcher;
 #[cfg(not(target_os = "linux"))]
 use self::library::Watcher;
 
-/// How often it is tried to watch a folder that comes and goes.
+/// How often watching a folder is tried that is removed and made again.
 const ATTEMPTS: usize = 3;
 
-/// Folders inside folders, appearing while they are looked for.
+/// How often new folders are searched for that appear meanwhile.
 const ROUNDS: usize = 6;
 
 /// Why a path is not watched.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum WatchError {
-    /// It is not there.
+    /// The path does not exist.
     Missing,
     /// The system's limit of watches is reached.
     Limit,
@@ -44,7 +44,7 @@ pub(crate) enum WatchError {
 }
 
 impl WatchError {
-    /// What to do about it.
+    /// The hint for the user; `None` if there is none.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             _ if !cfg!(target_os = "linux") => None,
@@ -92,10 +92,10 @@ fn is_limit(_: &io::Error) -> bool {
     false
 }
 
-/// What is called for every event, on the system's thread. It may be called once more after its last watch has ended.
+/// The callback for events, on the system's thread. It may be called once more after its last watch has ended.
 type Heard = Arc<Mutex<Box<dyn FnMut(Event) + Send>>>;
 
-/// Paths that the system watches, each by itself. The system is asked for a watcher with the first of them.
+/// The watched paths, each with a watch of its own. The system's watcher is created with the first of them.
 pub(crate) struct Paths {
     inner: Option<Watcher>,
     heard: Heard,
@@ -103,8 +103,8 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    /// `heard` is called on the system's thread for every event that is no access: our own reading is one. Where events
-    /// were missed, the event says that a rescan is needed.
+    /// `heard` is called on the system's thread for every event except accesses, which include this program's own
+    /// reading. If events were missed, the event has the flag for a rescan.
     pub(crate) fn new(heard: impl FnMut(Event) + Send + 'static) -> Self {
         Self { inner: None, heard: Arc::new(Mutex::new(Box::new(heard))), watched: BTreeSet::new() }
     }
@@ -124,7 +124,7 @@ impl Paths {
         };
         for _ in 0..ATTEMPTS {
             match inner.watch(path, mode) {
-                // It may have been deleted and made again while it was being watched.
+                // The path may have been deleted and made again meanwhile.
                 Err(WatchError::Missing) if path.exists() => {}
                 Err(refused) => return Err(refused),
                 Ok(()) => {
@@ -145,7 +145,7 @@ impl Paths {
         }
     }
 
-    /// Ends the watches on the paths that are not to be kept.
+    /// Ends the watches on paths for which `keep` is false.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Path) -> bool) {
         let gone: Vec<_> = self.watched.iter().filter(|path| !keep(path)).cloned().collect();
         gone.iter().for_each(|path| self.forget(path));
@@ -161,31 +161,30 @@ impl fmt::Debug for Paths {
 /// Waits for changes. Belongs inside a tokio runtime with time.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// What it is about, for the log.
+    /// The subject, for the log.
     what: &'static str,
     paths: Paths,
     ping: Arc<Notify>,
     pace: Pace,
-    /// When the changes began that are waiting to settle.
-    stirred: Option<Instant>,
+    /// When the changes began that have not settled yet.
+    changed_at: Option<Instant>,
     settled: Option<Instant>,
     look: Option<Instant>,
     is_blind: bool,
 }
 
-/// When what changed has settled, and how often to look where nothing tells of changes.
+/// When changes have settled, and how often to check where they are not reported.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// It has been left alone for this long,
+    /// After no change for this long,
     pub(crate) quiet: Duration,
-    /// or began to change this long ago.
+    /// or this long after the first change.
     pub(crate) at_most: Duration,
     pub(crate) look_every: Duration,
 }
 
 impl Watch {
-    /// `matters` is asked on the system's thread which events are of interest. One that says that others were missed always
-    /// is.
+    /// `matters` decides on the system's thread which events count. An event that reports missed ones always counts.
     pub(crate) fn new(
         what: &'static str,
         pace: Pace,
@@ -199,47 +198,47 @@ impl Watch {
                 pinged.notify_one();
             }
         });
-        Self { what, paths, ping, pace, stirred: None, settled: None, look: None, is_blind: false }
+        Self { what, paths, ping, pace, changed_at: None, settled: None, look: None, is_blind: false }
     }
 
     pub(crate) fn watched(&self) -> &BTreeSet<PathBuf> {
         self.paths.watched()
     }
 
-    /// Looks at `at` whatever happens, or never.
+    /// Wakes at `at`, or at no fixed time.
     pub(crate) fn look_at(&mut self, at: Option<Instant>) {
         self.look = at;
     }
 
-    /// Looks not later than `at`.
+    /// Wakes at `at` at the latest.
     pub(crate) fn look_by(&mut self, at: Instant) {
         self.look = Some(self.look.map_or(at, |look| look.min(at)));
     }
 
-    /// Looks again, where nothing tells of changes.
+    /// Wakes after the usual pause, where changes are not reported.
     pub(crate) fn look_later(&mut self) {
         self.look = Some(Instant::now() + self.pace.look_every);
     }
 
-    /// Waits until it is time to look. Nothing is lost when the wait is given up.
+    /// Waits until it is time to check. Cancel safe.
     pub(crate) async fn wait(&mut self) {
         loop {
             let due = [self.settled, self.look].into_iter().flatten().min();
             tokio::select! {
-                () = self.ping.notified() => self.stir(Instant::now()),
+                () = self.ping.notified() => self.note_change(Instant::now()),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => break,
             }
         }
-        (self.stirred, self.settled, self.look) = (None, None, None);
+        (self.changed_at, self.settled, self.look) = (None, None, None);
     }
 
-    fn stir(&mut self, now: Instant) {
-        let stirred = *self.stirred.get_or_insert(now);
-        self.settled = Some((now + self.pace.quiet).min(stirred + self.pace.at_most));
+    fn note_change(&mut self, now: Instant) {
+        let changed_at = *self.changed_at.get_or_insert(now);
+        self.settled = Some((now + self.pace.quiet).min(changed_at + self.pace.at_most));
     }
 
-    /// Watches exactly what is `wanted`, which is asked again until nothing new comes up meanwhile. Says whether all of it
-    /// is watched.
+    /// Watches exactly the `wanted` paths, which are computed again until no new ones appear. Returns whether all are
+    /// watched.
     pub(crate) fn follow(&mut self, mut wanted: impl FnMut() -> BTreeSet<PathBuf>) -> bool {
         let mut refused = None;
         for _ in 0..ROUNDS {
@@ -267,18 +266,18 @@ impl Watch {
         !self.is_blind
     }
 
-    /// Watches `path` anew: the old watch may have gone with what it was on. Says whether it is watched.
+    /// Watches `path` again: the old watch may have ended with its file. Returns whether it is watched.
     pub(crate) fn renew(&mut self, path: &Path) -> bool {
         self.paths.forget(path);
         self.paths.watch(path, RecursiveMode::NonRecursive).is_ok()
     }
 
-    /// Ends the watch on `path`, which may have gone with what it was on.
+    /// Ends the watch on `path`, which may have ended with its file.
     pub(crate) fn forget(&mut self, path: &Path) {
         self.paths.forget(path);
     }
 
-    /// Ends all watches, which may have gone with what they were on.
+    /// Ends all watches, which may have ended with their files.
     pub(crate) fn forget_all(&mut self) {
         self.paths.retain(|_| false);
     }
@@ -289,13 +288,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_alone_has_settled_and_so_has_what_never_is() {
+    fn changes_settle_after_a_quiet_time_and_at_the_latest_after_the_limit() {
         let second = Duration::from_secs(1);
         let pace = Pace { quiet: second, at_most: 3 * second, look_every: 10 * second };
         let mut watch = Watch::new("changes", pace, |_| true);
         let start = Instant::now();
         for (at, settled) in [(0, 2), (2, 4), (4, 6), (5, 6)] {
-            watch.stir(start + second / 2 * at);
+            watch.note_change(start + second / 2 * at);
             assert_eq!(watch.settled, Some(start + second / 2 * settled));
         }
     }

@@ -1,17 +1,16 @@
-//! From session files to [`SourceEvent`]s: finds the files, follows them, folds their bytes.
+//! From session files to [`SourceEvent`]s: finds the files, follows them, and parses their bytes.
 //!
-//! One thread of its own, because reading files blocks and folding them takes time; the loop only ever gets small events.
-//! It sleeps until the file system tells of a change or the slow rescan is due. It reads session files and writes nothing.
-//! What an agent's lines mean is the business of [`SessionFile`](crate::core::file::SessionFile); where its files lie,
-//! its [row](crate::core::source::Spec) tells.
+//! It has a thread of its own, because reading files blocks and parsing them takes time; the loop gets only small
+//! events. The thread sleeps until the file system reports a change or the slow rescan is due. It reads session files
+//! and writes nothing. [`SessionFile`](crate::core::file::SessionFile) parses an agent's lines; the agent's
+//! [row](crate::core::source::Spec) has the places of its files.
 //!
-//! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `watched`, `folders` and `scan` (which files
-//! there are), `notice` (what happened to one), `files`, `file_path`, `tail`, `rest` and `open` (its bytes),
-//! `documents` and `databases` (what is written otherwise), `lineage` (whose history it copied), `outbox` (what is told),
-//! `registers` and `exits` (which processes run), `watch`, `breath`, `inbox` and `places` (who wakes us, about what);
-//! `stall` (whether a disk holds us up); `survey` (a look from outside).
+//! Inside, from the outermost: `reader` (the thread and its timers), `homes`, `watched`, `folders` and `scan` (which
+//! files there are), `notice` (changes of one file), `files`, `file_path`, `tail`, `rest` and `open` (its bytes),
+//! `documents` and `databases` (sessions in other forms), `lineage` (copied history), `outbox` (events for the loop),
+//! `registers` and `exits` (running processes), `watch`, `throttle`, `inbox` and `trees` (wake-ups), `stall` (slow
+//! disks), and `survey` (a single check for `doctor`).
 
-mod breath;
 mod databases;
 mod documents;
 mod exits;
@@ -25,7 +24,7 @@ mod lineage;
 mod notice;
 mod open;
 mod outbox;
-mod places;
+
 mod reader;
 mod registers;
 mod rest;
@@ -33,6 +32,8 @@ mod scan;
 mod stall;
 mod survey;
 mod tail;
+mod throttle;
+mod trees;
 mod watch;
 mod watched;
 
@@ -66,32 +67,32 @@ use watch::Watcher;
 /// How long [`IntakeHandle::stop`] waits for the thread.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
-/// Tells the time.
+/// Reads the clocks.
 pub type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
 
-/// Is called on the reading thread before it turns to a home, with what the home is called.
+/// A function that is called on the reading thread, with the home's label, before a home is read.
 pub type Turn = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// What the intake needs to know. [`IntakeConfig::new`] gives everything but the homes its usual value.
+/// The configuration of the intake. [`IntakeConfig::new`] sets everything but the homes to its usual value.
 #[derive(Clone)]
 pub struct IntakeConfig {
-    /// Whose files to read.
+    /// The homes to read.
     pub homes: Vec<Home>,
-    /// Usage stamped before this moment is restored, not new: the intake's start, as a rule.
+    /// Usage with an earlier time is restored, not new; usually the intake's start.
     pub live_since: Timestamp,
-    /// Files of which an earlier reading has told everything before this offset.
+    /// Files that an earlier reading has sent as events up to this offset.
     pub resume: BTreeMap<FileIdentity, u64>,
-    /// What the agents' registers said to an earlier reading.
+    /// The agents' registers at the end of an earlier reading.
     pub registers: Vec<register::RegisterHandover>,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
     /// How much is read at once.
     pub sizes: Sizes,
-    /// How often is looked.
+    /// How often to check without events.
     pub pace: Pace,
-    /// How many folders may be watched at most, below what the system allows.
+    /// The most folders to watch, below the system's limit.
     pub most_watches: usize,
-    /// The number of the next file that is met: several readings of one daemon share it.
+    /// The number of the next new file; the readings of one daemon share it.
     pub next_file: Arc<AtomicU64>,
     /// Called before a home is read.
     pub turn: Option<Turn>,
@@ -100,13 +101,13 @@ pub struct IntakeConfig {
 /// How much of a file is read at once, in bytes.
 #[derive(Debug, Clone)]
 pub struct Sizes {
-    /// Larger files are announced from their ends first and counted after that.
+    /// Larger files are first announced from their ends, and counted after that.
     pub whole: u64,
     /// The ends of such a file.
     pub ends: Ends,
-    /// The ends of a file that is only looked at for its limits.
+    /// The ends of a file that is read only for its limits.
     pub limits: Ends,
-    /// A large file is counted in slices of this size; between two of them other files have their turn.
+    /// A large file is counted in slices of this size; other files are read between two of them.
     pub slice: u64,
     /// The one reading buffer.
     pub chunk: usize,
@@ -117,20 +118,20 @@ pub struct Sizes {
 pub struct Ends {
     /// At most this much for the first line.
     pub head: u64,
-    /// From the end, first; four times as much as long as that does not suffice …
+    /// This much of the end at first, then four times as much while that does not suffice …
     pub tail: u64,
     /// … and never more than this.
     pub most: u64,
 }
 
-/// How often the intake looks without having been told to.
+/// How often the intake checks without an event.
 #[derive(Debug, Clone)]
 pub struct Pace {
     /// The watched folders and the live files.
     pub rescan: Duration,
-    /// Files in use, where the system does not tell of their changes.
+    /// Files in use, where the system does not report their changes.
     pub hot: Duration,
-    /// Live files that are not in use, there.
+    /// Live files that are not in use, in the same case.
     pub cold: Duration,
     /// The newest folders of homes whose folders cannot be watched.
     pub list: Duration,
@@ -140,7 +141,7 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
 impl IntakeConfig {
-    /// Reads `homes`; the clock's present is where live usage begins.
+    /// Reads `homes`; usage is live from the present time on.
     pub fn new(homes: Vec<Home>, clock: Clock) -> Self {
         Self {
             homes,
@@ -194,8 +195,8 @@ pub struct IntakeHandle {
     ended: mpsc::Receiver<()>,
 }
 
-/// Starts following `config.homes`. `sink` takes each event; it may block, which holds the reading back and loses
-/// nothing, and ends the intake with `Break`.
+/// Starts following `config.homes`. `sink` takes each event; it may block, which pauses the reading and loses nothing.
+/// If it returns `Break`, the intake ends.
 ///
 /// # Errors
 /// The system could not start a thread.
@@ -214,48 +215,48 @@ pub fn start(
     Ok(IntakeHandle { inbox, ended })
 }
 
-/// Reads what there is in `config.homes` once, to the end, very large files included, and watches nothing.
+/// Reads `config.homes` once, to the end, with very large files, and watches nothing.
 pub fn read_once(config: IntakeConfig, sink: impl FnMut(SourceEvent) -> ControlFlow<()> + Send) {
     let inbox = Arc::new(Inbox::default());
     let watcher = Watcher::new(Arc::clone(&inbox), Arc::clone(&config.clock), None);
     Reader::new(config, inbox, watcher, Box::new(sink)).read_once();
 }
 
-/// Whether what is at a path may be written on another machine.
+/// Whether another machine may write to a path.
 pub(crate) fn is_on_network(path: &Path) -> bool {
     watch::trust(path) >= watch::Trust::Network
 }
 
 impl IntakeHandle {
-    /// Follows these homes from now on. Files of a home that is gone are announced as gone.
+    /// Follows these homes from now on. Files of removed homes are announced as gone.
     pub fn set_homes(&self, homes: Vec<Home>) {
         self.inbox.set_homes(homes);
     }
 
-    /// Tells that time may have passed unnoticed (sleep): every file is looked at.
+    /// Reports a clock jump (sleep): every file is checked.
     pub fn woke(&self) {
         self.inbox.rescan();
     }
 
-    /// Tells that somebody is awake anyway: whether registered processes still run is looked up.
+    /// Reports that the program is awake: the registered processes are checked.
     pub fn verify(&self) {
         self.inbox.verify();
     }
 
-    /// Waits until the reading begins and is to be looked at. Nothing is lost when the wait is given up.
+    /// Waits until the reading begins and has to be checked with [`Self::look`]. Cancel safe.
     pub fn begun(&self) -> impl Future<Output = ()> + use<> {
         let inbox = Arc::clone(&self.inbox);
         async move { inbox.stall.begun().await }
     }
 
-    /// Looks whether the disk of a home holds the reading up. To be called a few times a second from its beginning until it
-    /// [rests](Look::Rests).
+    /// Checks whether the disk of a home delays the reading. To be called a few times a second from the beginning of a
+    /// reading until it [rests](Look::Rests).
     pub fn look(&self) -> Look {
         self.inbox.stall.look()
     }
 
-    /// Ends the intake, even in the middle of a large file, and says whether it ended within two seconds.
-    /// A sink that blocks must have let go before: drop the receiving end first.
+    /// Ends the intake, even in the middle of a large file; true if it ended within two seconds. A blocking sink must
+    /// be released before: drop the receiver first.
     pub fn stop(self) -> bool {
         self.inbox.stop();
         self.ended.recv_timeout(STOP_WITHIN) == Err(mpsc::RecvTimeoutError::Disconnected)

@@ -1,9 +1,8 @@
-//! Where log lines go, and how loud they are.
+//! The destination of log lines, and their level.
 //!
-//! Standard error when somebody reads it: on a terminal, and under systemd, whose journal has its own clock.
-//! Daily files in the state folder when nobody does: standard error closed or `/dev/null`, as at login. When it is a
-//! pipe or a file that somebody gave, both, because one cannot tell whether it is kept. A folder that cannot be
-//! written to costs the log, not the daemon.
+//! Lines go to standard error if it is a terminal or systemd's journal, which adds its own time. They go to daily files
+//! in the state folder if standard error is closed or `/dev/null`, as at login. If it is a pipe or a file, they go to
+//! both, because it is not known whether that is stored. If the folder cannot be written to, only the log is lost.
 //!
 //! Session content is never logged: no prompt, command or path from a session file.
 //! Read next: [`files`], the writer of the daily files.
@@ -25,20 +24,20 @@ use crate::io::paths::{Environment, StateDir};
 use crate::io::printed::LogLines;
 use files::DailyFiles;
 
-/// What standard error is.
+/// The kind of standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stderr {
-    /// A person reads it.
+    /// A terminal.
     Terminal,
-    /// systemd's journal, as `JOURNAL_STREAM` says of this very stream.
+    /// systemd's journal, by the device and inode in `JOURNAL_STREAM`.
     Journal,
     /// Closed, or the null device.
     Nowhere,
-    /// A pipe, a file, or what the system does not tell.
+    /// A pipe, a file, or unknown.
     Other,
 }
 
-/// Where log lines go.
+/// The destination of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Destination {
     /// To standard error.
@@ -50,7 +49,7 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// For the daemon.
+    /// The destination for the daemon.
     pub fn choose(stderr: Stderr) -> Self {
         Self {
             stderr: stderr != Stderr::Nowhere,
@@ -59,20 +58,20 @@ impl Destination {
         }
     }
 
-    /// For a command that ends by itself: standard error alone.
+    /// The destination for a command that ends by itself: standard error alone.
     pub fn of_command() -> Self {
         Self { stderr: true, files: false, timed_by_reader: false }
     }
 }
 
-/// What the process's standard error is.
+/// The kind of the process's standard error.
 pub fn stderr_of_process(environment: &Environment) -> Stderr {
     if std::io::stderr().is_terminal() {
         return Stderr::Terminal;
     }
     #[cfg(unix)]
     if let Ok(stderr) = rustix::fs::fstat(std::io::stderr()) {
-        // `JOURNAL_STREAM` is inherited by everything a service starts, so the stream itself is compared.
+        // All processes of a service inherit `JOURNAL_STREAM`, so the stream itself is compared.
         let stream = format!("{}:{}", stderr.st_dev, stderr.st_ino);
         if environment.text("JOURNAL_STREAM") == Some(stream.as_str()) {
             return Stderr::Journal;
@@ -103,8 +102,8 @@ struct Files(Arc<Mutex<LogLines<DailyFiles>>>);
 pub struct Gathering(Option<Files>);
 
 impl Logging {
-    /// Starts logging for the whole process, once. `level` is `settings.log.level`, which already knows of
-    /// `RUST_LOG`; `folder` is where files go, if the destination wants any.
+    /// Starts logging for the whole process, once. `level` is `settings.log.level`, which includes `RUST_LOG`; `folder`
+    /// is the state folder, for a destination with files.
     ///
     /// # Errors
     /// Logging was started before.
@@ -149,7 +148,7 @@ impl Logging {
 
     /// Changes the level at once, e.g. after a change of the settings.
     pub fn set_level(&self, level: &str) {
-        // Fails only when the subscriber is gone, and then there is no log to change.
+        // Fails only if the subscriber is gone; then there is no log to change.
         let _ = self.filter.reload(filter(level));
     }
 
@@ -184,7 +183,7 @@ impl Drop for Gathering {
     }
 }
 
-/// The settings have checked the level, so what the library does not understand of it is nothing that anybody wrote.
+/// The level was checked with the settings, so the default is never needed.
 fn filter(level: &str) -> Targets {
     let parts: Vec<&str> = level.split(',').map(str::trim).collect();
     parts.join(",").parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
@@ -205,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_go_where_they_are_read() {
+    fn the_destination_follows_from_standard_error() {
         let check = |stderr, to_stderr, to_files, timed_by_reader| {
             let expected = Destination { stderr: to_stderr, files: to_files, timed_by_reader };
             assert_eq!(Destination::choose(stderr), expected, "{stderr:?}");
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_level_is_understood() {
+    fn every_form_of_a_level_is_parsed() {
         let of = |level: &str| filter(level).to_string();
         for level in ["error", "warn", "info", "debug", "trace", "off"] {
             assert_eq!(of(level), level);

@@ -308,9 +308,9 @@ mod tests {
     #[test]
     fn a_missing_process_has_no_facts() {
         // Windows rounds an id down to a multiple of four.
-        let nobody = u32::MAX - 3;
-        assert_eq!(look(nobody), None);
-        assert!(Handle::open(nobody).unwrap().is_none());
+        let unused = u32::MAX - 3;
+        assert_eq!(look(unused), None);
+        assert!(Handle::open(unused).unwrap().is_none());
     }
 
     #[cfg(any(target_os = "linux", windows))]

@@ -68,7 +68,7 @@ impl Problem {
     }
 }
 
-/// Finds every file below `paths`. A file named directly is read whatever its name; in folders session files end in
+/// Finds every file below `paths`. A file named directly is read with any name; in folders session files end in
 /// `.jsonl`, or `.jsonl.zst` where they are compressed.
 pub(super) fn find(agents: &[Agent], paths: &[PathBuf]) -> (Vec<Recorded>, Vec<Problem>) {
     let mut found = Vec::new();

@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn the_soonest_change_is_waited_for() {
+    fn the_next_change_is_the_soonest_one() {
         check("20T10:05:00", |_| {});
         check("20T14:20:00", |report| report["limits"][0]["stale"] = json!(true));
         check("20T10:01:00", |report| report["daemon"]["paused_until"] = json!("2026-11-20T10:01:00Z"));

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_says_what_it_added_and_restored_figures_do_not() {
+    fn an_event_has_its_addition_and_restored_figures_have_none() {
         let line = lines(Form::Bare).line(&usage(false, TOTAL)).unwrap();
         assert_eq!(line, "Token usage: total=100 (+100) input=90 (+90) output=10 (+10)\n");
         let line = lines(Form::Bare).line(&usage(true, TOTAL)).unwrap();

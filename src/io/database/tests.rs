@@ -1,4 +1,4 @@
-//! Databases as they come: written at the moment, left behind, locked, damaged, none, with other tables.
+//! Databases in every state: being written, left by a killed program, locked, damaged, not a database, with other tables.
 
 use std::fs;
 use std::path::PathBuf;
@@ -78,7 +78,7 @@ impl Bench {
     }
 }
 
-/// The files of a folder, and what is in them but for a `-shm`, in which readers within one process note what they read.
+/// The files of a folder with their hashes, without a `-shm`, which readers of one process write to.
 fn files(folder: &Path) -> Vec<(String, u64)> {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
     let file = |entry: fs::DirEntry| {
@@ -91,7 +91,7 @@ fn files(folder: &Path) -> Vec<(String, u64)> {
     files
 }
 
-/// What is handed out, as words; asks for the parts of every row with the text `two`.
+/// Collects rows as text; asks for the parts of every row with the text `two`.
 #[derive(Default)]
 struct Heard(Vec<String>, Vec<String>);
 
@@ -122,7 +122,7 @@ fn ids(listed: &[Listed]) -> Vec<&str> {
 }
 
 #[test]
-fn each_row_comes_once_and_again_when_it_is_written_again() {
+fn each_row_is_passed_on_once_and_again_after_a_change() {
     let bench = Bench::new("wal");
     let mut cursors = Cursors::default();
     let first = read(&bench.open(), "t1", &mut cursors);
@@ -135,7 +135,7 @@ fn each_row_comes_once_and_again_when_it_is_written_again() {
 }
 
 #[test]
-fn sessions_that_were_put_away_are_not_listed() {
+fn archived_sessions_are_not_listed() {
     let bench = Bench::new("wal");
     assert_eq!(ids(&bench.open().sessions(1001, false).unwrap()), ["t2"]);
     assert_eq!(ids(&bench.open().sessions(i64::MIN, true).unwrap()), ["t1", "t2", "t3"]);
@@ -165,7 +165,7 @@ fn of_two_schemas_the_newer_one_that_has_the_session_is_read() {
 }
 
 #[test]
-fn rows_that_come_tell_which_sessions_go_on() {
+fn new_rows_name_the_sessions_that_continue() {
     let bench = Bench::new("wal");
     let mut newest = Newest::default();
     assert_eq!(bench.open().sessions_of_new_rows(1500, &mut newest).unwrap(), ["t2"]);
@@ -176,9 +176,9 @@ fn rows_that_come_tell_which_sessions_go_on() {
     assert_eq!(bench.open().sessions_of_new_rows(1500, &mut newest).unwrap(), ["t2"], "numbered anew");
 }
 
-/// With and without a writer, and with what a killed one leaves, or a copy of some of it.
+/// With and without a writer, and with the files that a killed one leaves, or a copy of some of them.
 #[test]
-fn a_reader_leaves_nothing_and_sees_everything() {
+fn a_reader_leaves_no_files_and_reads_every_row() {
     let all = ["talk t1", "said one", "said two", "part of b"];
     for journal in ["wal", "delete"] {
         let bench = Bench::new(journal);
@@ -209,13 +209,13 @@ fn a_reader_leaves_nothing_and_sees_everything() {
 }
 
 #[test]
-fn a_writer_is_not_held_up() {
+fn a_reader_does_not_delay_a_writer() {
     let bench = Bench::new("wal");
     let database = bench.open();
     bench.writer.execute_batch("INSERT INTO said VALUES('z', 't1', 9000, 'last')").unwrap();
     drop(database);
     let busy: i64 = bench.writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
-    assert_eq!(busy, 0, "nobody has it open");
+    assert_eq!(busy, 0, "no process has it open");
     assert!(read(&bench.open(), "t1", &mut Cursors::default()).contains(&"said last".to_owned()));
 }
 
@@ -226,7 +226,7 @@ fn refusal(bench: &Bench) -> (io::ErrorKind, String) {
 }
 
 #[test]
-fn a_lock_is_waited_for_a_moment_and_said() {
+fn a_locked_database_is_an_error_after_a_short_wait() {
     let bench = Bench::new("delete");
     bench.writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let began = clock::now().mono;
@@ -239,7 +239,7 @@ fn a_lock_is_waited_for_a_moment_and_said() {
 }
 
 #[test]
-fn what_is_no_such_database_is_said() {
+fn a_file_that_is_not_a_database_is_an_error() {
     let bench = Bench::new("wal");
     bench.writer.execute_batch("ALTER TABLE said RENAME COLUMN updated TO changed").unwrap();
     assert_eq!(refusal(&bench).1, "the database's table said has no column updated");
@@ -275,7 +275,7 @@ fn what_is_no_such_database_is_said() {
 }
 
 #[test]
-fn a_value_that_is_too_long_costs_itself() {
+fn a_value_that_is_too_long_is_left_out() {
     let bench = Bench::new("wal");
     let sql = format!("UPDATE said SET text = hex(zeroblob({})) WHERE id = 'a'", LARGEST_VALUE);
     bench.writer.execute_batch(&sql).unwrap();
@@ -305,7 +305,7 @@ fn paths_are_written_as_sqlite_reads_them() {
 }
 
 #[test]
-fn what_is_sorted_is_in_no_file() {
+fn sorting_writes_no_file() {
     const MEMORY: i64 = 2;
     let bench = Bench::new("wal");
     let place = bench.open().connection.query_row("PRAGMA temp_store", [], |row| row.get(0));

@@ -1,7 +1,7 @@
-//! Linux' own events: one inotify and one thread for all watchers of the program.
+//! Linux' events: one inotify and one thread for all watchers of the program.
 //!
-//! A watch is set on the thread that wants it, so that a folder on a disk that does not answer keeps no other waiting.
-//! What is opened and closed is not asked for: our own reading would wake us.
+//! A watch is set on the calling thread, so that a folder on a hanging disk delays no other one. Opening and closing
+//! files is not reported, because this program's own reading would wake it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -19,8 +19,8 @@ use rustix::io::Errno;
 
 use super::{Heard, WatchError};
 
-/// What is told of a folder and of what is directly in it.
-const TOLD: WatchFlags = WatchFlags::CREATE
+/// The events of a folder and of its direct entries.
+const EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::MODIFY)
     .union(WatchFlags::ATTRIB)
@@ -28,14 +28,14 @@ const TOLD: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE_SELF)
     .union(WatchFlags::MOVE_SELF);
 
-/// What is read at once. It must hold the longest name; what stays in the system's queue can still become one event with
-/// another.
+/// The size of one read, in bytes. It must hold the longest name; events that stay in the system's queue can still be
+/// merged.
 const BUFFER: usize = 4 << 10;
 
-/// How long the thread waits after an error that should not be.
+/// The pause after an unexpected error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// The paths that one part of the program watches.
+/// The watched paths of one part of the program.
 pub(super) struct Watcher {
     system: Arc<System>,
     heard: Heard,
@@ -50,9 +50,9 @@ struct System {
 
 #[derive(Default)]
 struct Table {
-    /// By inotify's number of what is watched: several paths lead to the same folder, and several watchers may want it.
+    /// By inotify's watch number: several paths may lead to the same folder, and several watchers may watch it.
     listeners: BTreeMap<i32, Arc<Vec<Listener>>>,
-    /// How many numbers have been given up.
+    /// How many numbers were removed.
     removed: u64,
 }
 
@@ -71,7 +71,7 @@ impl Watcher {
         Ok(Self { system, heard: Arc::clone(heard), watches: BTreeMap::new() })
     }
 
-    /// Only what is directly in a folder is told, whatever is asked for.
+    /// Reports only direct entries of a folder, in any mode.
     pub(super) fn watch(&mut self, path: &Path, _: RecursiveMode) -> Result<(), WatchError> {
         let path: Arc<Path> = Arc::from(path);
         let number = self.system.add(&self.heard, &path)?;
@@ -95,7 +95,7 @@ impl Drop for Watcher {
 }
 
 impl System {
-    /// Made with the first watcher, and kept: its thread costs nothing while nothing happens.
+    /// Created with the first watcher, and never closed: an idle thread costs nothing.
     fn shared() -> std::io::Result<Arc<Self>> {
         static SHARED: Mutex<Option<Arc<System>>> = Mutex::new(None);
         let mut shared = lock(&SHARED);
@@ -109,12 +109,12 @@ impl System {
         Ok(Arc::clone(shared.insert(system)))
     }
 
-    /// Watches `path`, and gives its number. The system looks the path up, which may take long, so nothing is locked
-    /// meanwhile; whether the number was given up by another watcher meanwhile is looked at afterwards.
+    /// Watches `path`, and returns its number. The system's path lookup may take long, so nothing is locked meanwhile;
+    /// afterwards it is checked whether another watcher removed the number.
     fn add(&self, heard: &Heard, path: &Arc<Path>) -> Result<i32, WatchError> {
         loop {
             let removed = lock(&self.table).removed;
-            let number = inotify::add_watch(&self.queue, &**path, TOLD)
+            let number = inotify::add_watch(&self.queue, &**path, EVENTS)
                 .map_err(|error| WatchError::from(notify::Error::io(error.into())))?;
             let mut table = lock(&self.table);
             if table.removed == removed {
@@ -135,7 +135,7 @@ impl System {
         if left.is_empty() {
             table.listeners.remove(&number);
             table.removed += 1;
-            // It may have gone with what was watched.
+            // The watch may have ended with its file.
             let _gone_already = inotify::remove_watch(&self.queue, number);
         }
     }
@@ -145,22 +145,22 @@ impl System {
         let mut events = inotify::Reader::new(&self.queue, &mut buffer);
         loop {
             match events.next() {
-                Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => self.tell_of_gap(),
+                Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => self.report_gap(),
                 Ok(event) => {
                     let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
-                    self.tell(event.wd(), event.events(), name);
+                    self.report(event.wd(), event.events(), name);
                 }
                 Err(Errno::INTR) => {}
                 Err(_) => {
-                    self.tell_of_gap();
+                    self.report_gap();
                     std::thread::sleep(AFTER_ERROR);
                 }
             }
         }
     }
 
-    /// Nothing is locked while a listener is told: it may take its time.
-    fn tell(&self, number: i32, what: ReadFlags, name: Option<&OsStr>) {
+    /// Nothing is locked during a callback, which may take long.
+    fn report(&self, number: i32, what: ReadFlags, name: Option<&OsStr>) {
         let listeners = if what.contains(ReadFlags::IGNORED) {
             let _over = lock(&self.table).listeners.remove(&number);
             return;
@@ -170,20 +170,22 @@ impl System {
         for listener in listeners.iter().flat_map(|listeners| listeners.iter()) {
             for kind in kinds(what) {
                 let path = name.map_or_else(|| listener.path.to_path_buf(), |name| listener.path.join(name));
-                listener.hear(Event::new(kind).add_path(path));
+                listener.call(Event::new(kind).add_path(path));
             }
         }
     }
 
-    /// Events were missed, of whatever was watched.
-    fn tell_of_gap(&self) {
-        let mut told: Vec<Listener> = Vec::new();
+    /// Reports to every watcher that events were missed.
+    fn report_gap(&self) {
+        let mut reported: Vec<Listener> = Vec::new();
         for listener in lock(&self.table).listeners.values().flat_map(|listeners| listeners.iter()) {
-            if !told.iter().any(|other| Arc::ptr_eq(&other.heard, &listener.heard)) {
-                told.push(listener.clone());
+            if !reported.iter().any(|other| Arc::ptr_eq(&other.heard, &listener.heard)) {
+                reported.push(listener.clone());
             }
         }
-        told.iter().for_each(|listener| listener.hear(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
+        reported
+            .iter()
+            .for_each(|listener| listener.call(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
     }
 }
 
@@ -192,12 +194,12 @@ impl Listener {
         Arc::ptr_eq(&self.heard, heard) && *self.path == *path
     }
 
-    fn hear(&self, event: Event) {
+    fn call(&self, event: Event) {
         lock(&self.heard)(event);
     }
 }
 
-/// What happened. The system may tell several things at once.
+/// The kinds of an event; the system may report several at once.
 fn kinds(what: ReadFlags) -> impl Iterator<Item = EventKind> {
     let name = |mode| EventKind::Modify(ModifyKind::Name(mode));
     let gone = ReadFlags::DELETE | ReadFlags::DELETE_SELF | ReadFlags::UNMOUNT;
@@ -214,7 +216,7 @@ fn kinds(what: ReadFlags) -> impl Iterator<Item = EventKind> {
     .map(|(_, kind)| kind)
 }
 
-/// A thread that panicked with the lock held leaves the table whole.
+/// A thread that panicked leaves a valid table.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -226,7 +228,7 @@ mod tests {
 
     use super::*;
 
-    /// Watches `folder`, and tells the names of the files that come there.
+    /// Watches `folder`, and sends the names of new files.
     fn names_in(folder: &Path) -> (Watcher, mpsc::Receiver<String>) {
         let (sender, names) = mpsc::channel();
         let heard: Heard = Arc::new(Mutex::new(Box::new(move |event: Event| {
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_made_anew_is_watched_anew() {
+    fn a_folder_that_is_made_again_is_watched_again() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("folder");
         fs::create_dir(&folder).unwrap();
@@ -278,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_told_once_to_each() {
+    fn each_watcher_gets_missed_events_reported_once() {
         let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let (sender, gaps) = mpsc::channel();
         let heard: Heard = Arc::new(Mutex::new(Box::new(move |event: Event| {
@@ -290,7 +292,7 @@ mod tests {
         for folder in [&one, &other] {
             watcher.watch(folder.path(), RecursiveMode::NonRecursive).unwrap();
         }
-        watcher.system.tell_of_gap();
+        watcher.system.report_gap();
         assert_eq!(gaps.try_iter().count(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The events of other systems, as the library tells them: a watcher and a thread for each part of the program.
+//! The events of other systems, from the `notify` library: a watcher and a thread for each part of the program.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -26,12 +26,12 @@ impl Watcher {
     }
 
     pub(super) fn unwatch(&mut self, path: &Path) {
-        // A watch that went with its folder cannot be removed a second time.
+        // A watch that ended with its folder cannot be removed a second time.
         let _gone_already = self.0.unwatch(path);
     }
 }
 
-/// What an event says; nothing if it is about an access. An error means that something was missed.
+/// The event to pass on; `None` for accesses. An error means that events were missed.
 fn change(event: notify::Result<Event>) -> Option<Event> {
     let event = event.unwrap_or_else(|_| Event::new(EventKind::Other).set_flag(Flag::Rescan));
     (!matches!(event.kind, EventKind::Access(_))).then_some(event)
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_reading_is_no_change_and_an_error_is_a_gap() {
+    fn accesses_are_ignored_and_an_error_reports_missed_events() {
         let is_change = |kind| change(Ok(Event::new(kind))).is_some();
         assert!(is_change(EventKind::Modify(ModifyKind::Any)));
         assert!(!is_change(EventKind::Access(AccessKind::Open(AccessMode::Any))));

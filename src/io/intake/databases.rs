@@ -1,9 +1,8 @@
-//! Sessions that are rows of a database, and rows of one that add to sessions in files.
+//! Sessions that are rows of a database, and rows that add to sessions in files.
 //!
-//! An event says no more than that something was written; which sessions are other than they were, a look into the database
-//! tells. Writers write many times a second, so that what they write within a moment is one look, and a look that takes long
-//! is followed by a longer pause.
-//! Read next: [`crate::io::database`], for the reading.
+//! An event reports only that the database was written; a query shows which sessions have changed. Programs write many
+//! times a second, so the writes of a moment are one reading, and a slow reading is followed by a longer pause.
+//! Read next: [`crate::io::database`], the reading itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,37 +25,37 @@ use crate::core::time::earlier;
 use crate::io::database::cursor::Cursors;
 use crate::io::database::{Database, Listed, Newest, Takes};
 
-/// What is written within this time is read together.
+/// Writes within this time are read together.
 const GATHERED: Duration = Duration::from_millis(10);
 
-/// Two looks are at least so far apart,
+/// The shortest pause between two readings,
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// and by so many times what the first one took.
+/// which is also at least so many times as long as the first one took.
 const SHARE: u32 = 10;
 
-/// The databases that are followed.
+/// The followed databases.
 #[derive(Debug, Default)]
 pub(super) struct Databases {
     files: BTreeMap<PathBuf, Followed>,
 }
 
-/// One of them.
+/// A followed database.
 #[derive(Debug)]
 struct Followed {
     home: Arc<Home>,
     identity: Option<FileIdentity>,
-    sessions: BTreeMap<String, Kept>,
+    sessions: BTreeMap<String, DatabaseSession>,
     newest: Newest,
-    /// When to look into it.
+    /// When to read it.
     due: Option<Duration>,
-    /// No look before this.
+    /// It is not read before this time.
     ready_at: Duration,
 }
 
-/// A session in one.
+/// A session of a database.
 #[derive(Debug)]
-struct Kept {
+struct DatabaseSession {
     id: FileId,
     schema: usize,
     fold: SessionFile,
@@ -75,25 +74,25 @@ impl Takes for SessionFile {
 }
 
 impl Databases {
-    /// When the next look is due.
+    /// When the next reading is due.
     pub(super) fn due_at(&self) -> Option<Duration> {
         self.files.values().filter_map(|followed| followed.due).min()
     }
 
-    /// The home of each session, and when it grew.
+    /// The home of each database, and when a session in it last grew.
     pub(super) fn grown(&self) -> impl Iterator<Item = (&Arc<Home>, Duration)> {
         let sessions = |followed: &Followed| followed.sessions.values().map(|kept| kept.grown_at).max();
         self.files.values().filter_map(move |followed| Some((&followed.home, sessions(followed)?)))
     }
 
-    /// Whether sessions of a home are in one.
+    /// Whether a home has a database with sessions.
     pub(super) fn are_in(&self, home: &Arc<Home>) -> bool {
         self.files.values().any(|followed| Arc::ptr_eq(&followed.home, home) && followed.identity.is_some())
     }
 }
 
 impl Reader<'_> {
-    /// Something was written in the database at `path`, or it may be gone.
+    /// The database at `path` was written to, or may be gone.
     pub(super) fn look_at_database(&mut self, home: &Arc<Home>, path: PathBuf) {
         let mono = self.now().mono;
         let followed = self.databases.files.entry(path).or_insert_with(|| Followed {
@@ -107,12 +106,12 @@ impl Reader<'_> {
         followed.due.get_or_insert(followed.ready_at.max(mono.saturating_add(GATHERED)));
     }
 
-    /// Whether a look is due.
+    /// Whether a reading is due.
     pub(super) fn has_database_to_read(&self) -> bool {
         self.databases.due_at().is_some_and(|due| due <= self.now().mono)
     }
 
-    /// Looks into the database whose look is due first.
+    /// Reads the database that is due first.
     pub(super) fn read_next_database(&mut self) -> ControlFlow<()> {
         let due = |(path, followed): (&PathBuf, &Followed)| Some((followed.due?, path.clone()));
         let Some((_, path)) = self.databases.files.iter().filter_map(due).min() else {
@@ -129,7 +128,7 @@ impl Reader<'_> {
         followed.ready_at = now.saturating_add(pause);
         match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.out.send(self.homes.mended(&path))?;
+                self.out.send(self.homes.readable_again(&path))?;
                 self.drop_kept(std::mem::take(&mut followed.sessions).into_values())
             }
             Err(error) => {
@@ -138,7 +137,7 @@ impl Reader<'_> {
             }
             Ok(flow) => {
                 self.databases.files.insert(path.clone(), followed);
-                self.out.send(self.homes.mended(&path))?;
+                self.out.send(self.homes.readable_again(&path))?;
                 flow
             }
         }
@@ -152,7 +151,7 @@ impl Reader<'_> {
         let identity = Stamp::look(path)?.identity;
         let Some(database) = Database::open(path, databases)? else { return Ok(ControlFlow::Continue(())) };
         if followed.identity != Some(identity) {
-            // Another one was put in its place, or none was there.
+            // The database was replaced, or is new.
             let gone = std::mem::take(&mut followed.sessions).into_values();
             (followed.identity, followed.newest) = (Some(identity), Newest::default());
             if self.drop_kept(gone).is_break() || self.supersede(&home).is_break() {
@@ -174,7 +173,7 @@ impl Reader<'_> {
         }
         let gone = followed.sessions.extract_if(.., |id, _| !ids.contains(id));
         let mut flow = self.drop_kept(gone.map(|(_, kept)| kept).collect::<Vec<_>>().into_iter());
-        // The newest first, so that the freshest session is on the card first.
+        // The newest comes first, so that the freshest session is on the card first.
         for listed in live.iter().rev() {
             if flow.is_break() {
                 break;
@@ -184,7 +183,7 @@ impl Reader<'_> {
         if flow.is_continue() { self.read_beside_files(&database, &home) } else { Ok(flow) }
     }
 
-    /// Reads what is new of a session in a database.
+    /// Reads the new rows of a session.
     fn read_session(
         &mut self,
         database: &Database,
@@ -196,7 +195,7 @@ impl Reader<'_> {
         let live_since = self.config.live_since.max(earlier(now.wall, LIVE_FOR));
         let new = || SessionFile::new(home.agent, Arc::clone(&home.label), live_since);
         let is_new = !followed.sessions.contains_key(&listed.id);
-        let kept = followed.sessions.entry(listed.id.clone()).or_insert_with(|| Kept {
+        let kept = followed.sessions.entry(listed.id.clone()).or_insert_with(|| DatabaseSession {
             id: self.files.next_id(),
             schema: listed.schema,
             fold: new(),
@@ -204,7 +203,7 @@ impl Reader<'_> {
             grown_at: now.mono,
         });
         if kept.schema != listed.schema {
-            // It was copied into other tables, which have all of it.
+            // The session was copied to other tables, which have all of it.
             (kept.schema, kept.fold, kept.cursors) = (listed.schema, new(), Cursors::default());
         }
         database.read(listed, &mut kept.cursors, &mut kept.fold)?;
@@ -227,7 +226,7 @@ impl Reader<'_> {
         Ok(self.out.send([SourceEvent::Updated { file, update, read }]))
     }
 
-    /// Reads what rows add to the sessions that have files.
+    /// Reads the rows that add to sessions in files.
     fn read_beside_files(&mut self, database: &Database, home: &Arc<Home>) -> io::Result<ControlFlow<()>> {
         for id in self.files.ids(|tail| Arc::ptr_eq(&tail.home, home)) {
             if self.add_rows(database, id)? && self.announce(id).is_break() {
@@ -237,8 +236,8 @@ impl Reader<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Reads what rows of its home's databases add to a file that has been read just now. What cannot be read now, the
-    /// database's own look tells.
+    /// Reads the rows of its home's databases that add to a file that was just read. Errors are reported by the
+    /// database's own reading.
     pub(super) fn read_rows_beside(&mut self, id: FileId) {
         let Some(home) = self.files.get(id).map(|tail| Arc::clone(&tail.home)) else { return };
         let Some(databases) = home.agent.spec().layout.databases.as_ref() else { return };
@@ -249,7 +248,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether there were any.
+    /// Adds the rows of a file's session; false if there are none.
     fn add_rows(&mut self, database: &Database, id: FileId) -> io::Result<bool> {
         let Some(tail) = self.files.get_mut(id) else { return Ok(false) };
         let Some(session) = tail.fold.as_ref().and_then(|fold| fold.head()) else { return Ok(false) };
@@ -261,27 +260,27 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    /// A home has a database now: what earlier versions left beside it is in it as well.
+    /// A home has a database now, which has the content of older session files as well.
     fn supersede(&mut self, home: &Arc<Home>) -> ControlFlow<()> {
         self.watched.supersede(home);
         self.drop_documents(|session| !session.is_of(home))
     }
 
-    fn drop_kept(&mut self, kept: impl Iterator<Item = Kept>) -> ControlFlow<()> {
+    fn drop_kept(&mut self, kept: impl Iterator<Item = DatabaseSession>) -> ControlFlow<()> {
         self.out.send(kept.map(|kept| SourceEvent::Gone { file: kept.id }))
     }
 
-    /// Follows the databases of a home no longer.
+    /// Stops following the databases of a home.
     pub(super) fn drop_databases(&mut self, home: &Arc<Home>) -> ControlFlow<()> {
         let dropped = self.databases.files.extract_if(.., |_, followed| Arc::ptr_eq(&followed.home, home));
         let dropped: Vec<_> = dropped.flat_map(|(_, followed)| followed.sessions.into_values()).collect();
         self.drop_kept(dropped.into_iter())
     }
 
-    /// Follows sessions no longer that have been silent for long.
+    /// Stops following sessions that have been silent for long.
     pub(super) fn drop_silent_rows(&mut self) -> ControlFlow<()> {
         let oldest = earlier(self.now().wall, LIVE_FOR);
-        let is_silent = |kept: &Kept| kept.fold.last_event_at().is_none_or(|last| last < oldest);
+        let is_silent = |kept: &DatabaseSession| kept.fold.last_event_at().is_none_or(|last| last < oldest);
         let sessions = self.databases.files.values_mut();
         let dropped: Vec<_> = sessions
             .flat_map(|followed| followed.sessions.extract_if(.., |_, kept| is_silent(kept)))
@@ -290,7 +289,7 @@ impl Reader<'_> {
         self.drop_kept(dropped.into_iter())
     }
 
-    /// Looks into the databases of which no event may have told.
+    /// Checks the databases whose events may be missing.
     pub(super) fn check_databases(&mut self, wanted: impl Fn(&Arc<Home>) -> bool) {
         let wanted = self.databases.files.iter().filter(|(_, followed)| wanted(&followed.home));
         let wanted: Vec<_> =

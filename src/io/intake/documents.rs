@@ -1,8 +1,8 @@
-//! Sessions that are written as documents, be it one or many.
+//! Sessions that are written as one or many documents.
 //!
-//! Every document of a session goes into the one fold of that session. A document that is written whole each time it changes
-//! is read whole again, and replaces what it said before. A document that grows line by line is read on from where the last
-//! reading ended. A document that vanishes takes nothing back; when all are gone, the session is over.
+//! All documents of a session are parsed into one session. A document that is rewritten at each change is read whole
+//! again, and replaces its former content. A document that grows line by line is read on from the last position. A
+//! removed document takes no figures back; when all are removed, the session is over.
 //! Read next: [`crate::core::source::Parser::document`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,30 +32,30 @@ use crate::io::files;
 /// The largest document that is read, in bytes.
 pub const LARGEST_DOCUMENT: u64 = 32 << 20;
 
-/// The sessions of documents that are followed.
+/// The followed sessions in documents.
 #[derive(Debug, Default)]
 pub(super) struct Documents {
-    sessions: BTreeMap<Key, Written>,
+    sessions: BTreeMap<Key, DocumentSession>,
 }
 
-/// The home that a session is in, as configured, and its id there.
+/// The label of the session's home, and its id there.
 type Key = (Arc<str>, String);
 
-/// One of them.
+/// A followed session in documents.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(super) struct DocumentSession {
     id: FileId,
     home: Arc<Home>,
     fold: SessionFile,
     files: BTreeMap<PathBuf, Part>,
-    /// When the newest of its documents was written, of those that are gone as well.
+    /// When the newest of its documents was written, also of removed ones.
     modified: Timestamp,
-    /// Whether it is known where it works, if its documents do not say so.
+    /// Whether its working folder is known, for documents that do not have it.
     is_placed: bool,
     grown_at: Duration,
 }
 
-/// One of its documents, as far as it was read.
+/// One of its documents, and how far it was read.
 #[derive(Debug)]
 struct Part {
     stamp: Stamp,
@@ -63,7 +63,7 @@ struct Part {
     lines: LineBuffer,
 }
 
-impl Written {
+impl DocumentSession {
     pub(super) fn is_of(&self, home: &Arc<Home>) -> bool {
         Arc::ptr_eq(&self.home, home)
     }
@@ -73,7 +73,7 @@ impl Written {
         self.modified
     }
 
-    /// Takes what a document says that is `known` so far; it was opened just now.
+    /// Reads a document that was just opened; `known` is its state before.
     fn read(
         &mut self,
         (path, grows): (&Path, bool),
@@ -110,7 +110,7 @@ impl Documents {
 }
 
 impl Reader<'_> {
-    /// Looks at a document of the `session`: a new one, one that may have changed, one that may be gone.
+    /// Checks a document of `session`: a new one, one that may have changed, or one that may be gone.
     pub(super) fn look_at_document(
         &mut self,
         home: &Arc<Home>,
@@ -118,7 +118,7 @@ impl Reader<'_> {
         path: &Path,
     ) -> io::Result<ControlFlow<()>> {
         if self.databases.are_in(home) {
-            // They have it as well.
+            // The database has the session as well.
             return Ok(ControlFlow::Continue(()));
         }
         let key = (Arc::clone(&home.label), session);
@@ -135,7 +135,7 @@ impl Reader<'_> {
                 return Ok(ControlFlow::Continue(()));
             }
             let live_since = self.config.live_since.max(earlier(now.wall, LIVE_FOR));
-            let session = Written {
+            let session = DocumentSession {
                 id: self.files.next_id(),
                 home: Arc::clone(home),
                 fold: SessionFile::new(home.agent, Arc::clone(&home.label), live_since),
@@ -145,7 +145,7 @@ impl Reader<'_> {
                 grown_at: now.mono.saturating_sub(now.since(stamp.modified)),
             };
             self.documents.sessions.insert(key.clone(), session);
-            // Those that are silent belong to it as well.
+            // Older documents belong to it as well.
             for sibling in siblings(home, &key.1, path) {
                 self.read_document(&key, &sibling)?;
             }
@@ -157,7 +157,7 @@ impl Reader<'_> {
         Ok(self.announce_documents(&key))
     }
 
-    /// Hands a document to its session's fold, unless it is as it was.
+    /// Parses a document into its session; false if it has not changed.
     fn read_document(&mut self, key: &Key, path: &Path) -> io::Result<bool> {
         let Some(session) = self.documents.sessions.get_mut(key) else { return Ok(false) };
         let mut opened = Opened::open(path)?;
@@ -195,8 +195,8 @@ impl Reader<'_> {
         self.out.send([SourceEvent::Updated { file, update, read }])
     }
 
-    /// Follows sessions no longer that are `wanted` no more.
-    pub(super) fn drop_documents(&mut self, wanted: impl Fn(&Written) -> bool) -> ControlFlow<()> {
+    /// Stops following sessions that are not `wanted` any more.
+    pub(super) fn drop_documents(&mut self, wanted: impl Fn(&DocumentSession) -> bool) -> ControlFlow<()> {
         let dropped: Vec<FileId> = self
             .documents
             .sessions
@@ -206,7 +206,7 @@ impl Reader<'_> {
         self.out.send(dropped.into_iter().map(|file| SourceEvent::Gone { file }))
     }
 
-    /// Looks at the followed documents of which no event may have told.
+    /// Checks the followed documents whose events may be missing.
     pub(super) fn check_documents(&mut self, wanted: impl Fn(&Arc<Home>) -> bool) -> ControlFlow<()> {
         let sessions = self.documents.sessions.values().filter(|session| wanted(&session.home));
         let sessions = sessions.inspect(|session| self.inbox.turn_to(&session.home));
@@ -221,9 +221,9 @@ fn documents_of(agent: Agent) -> Option<&'static layout::Documents> {
     agent.spec().layout.documents.as_ref()
 }
 
-/// The folder in which the session of a document works, as the file beside it says that is for that.
+/// The working folder of a document's session, from the note file beside it.
 pub(crate) fn noted_folder(agent: Agent, document: &Path) -> Option<String> {
-    /// Longer paths are none.
+    /// Longer notes are not paths, in bytes.
     const MOST: u64 = 8 << 10;
     let note = (documents_of(agent)?.note)(document)?;
     let noted = String::from_utf8(files::read(&note, MOST).ok()?).ok()?;
@@ -232,7 +232,7 @@ pub(crate) fn noted_folder(agent: Agent, document: &Path) -> Option<String> {
     is_whole.then(|| folder.to_owned())
 }
 
-/// What a path is like; `None` where nothing is there.
+/// The stamp of a path; `None` if it does not exist.
 fn present(path: &Path) -> io::Result<Option<Stamp>> {
     match Stamp::look(path) {
         Ok(stamp) => Ok(Some(stamp)),
@@ -241,8 +241,8 @@ fn present(path: &Path) -> io::Result<Option<Stamp>> {
     }
 }
 
-/// The other documents of a session, beside one and in the folders that are called like it, in the order of their names,
-/// behind the one that says what it is.
+/// The other documents of a session, beside one and in the folders with the session's name, sorted by name, after the
+/// one that describes the session.
 fn siblings(home: &Home, session: &str, path: &Path) -> Vec<PathBuf> {
     let layout = &home.agent.spec().layout;
     let called = layout.sessions().map(|tree| home.path.join(tree.folder).join(session));

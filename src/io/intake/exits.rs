@@ -1,14 +1,14 @@
-//! Tells when a registered process ends, by the system's own event.
+//! Reports the ends of registered processes, from the system's own events.
 //!
-//! A thread sleeps until any of them ends (on Windows a thread for each). Where the system does not tell, `registers` looks
-//! again after a while.
+//! A thread sleeps until any of them ends (on Windows a thread for each). Where the system does not report ends,
+//! `registers` checks again after a while.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::inbox::Inbox;
 
-/// The processes whose ends are told.
+/// The processes whose ends are reported.
 pub(super) struct Exits(system::Exits);
 
 impl Exits {
@@ -16,7 +16,7 @@ impl Exits {
         Self(system::Exits::new(inbox))
     }
 
-    /// From now on the ends of these are told; whether that is so of all of them.
+    /// Reports the ends of these processes from now on; false if not of all of them.
     pub(super) fn watch(&mut self, pids: &BTreeSet<u32>) -> bool {
         self.0.watch(pids)
     }
@@ -36,17 +36,17 @@ mod system {
 
     pub(super) struct Exits {
         inbox: Arc<Inbox>,
-        /// There once something was to be watched.
+        /// Created with the first process.
         shared: Option<Arc<Shared>>,
         watched: BTreeSet<u32>,
         all: bool,
     }
 
-    /// What the thread works with.
+    /// The data shared with the thread.
     struct Shared {
         held: Mutex<BTreeMap<u32, Arc<OwnedFd>>>,
         stopping: AtomicBool,
-        /// Written to when one of them has changed.
+        /// Written to when the other fields have changed.
         wake: OwnedFd,
     }
 
@@ -100,7 +100,7 @@ mod system {
 
     impl Shared {
         fn wake(&self) {
-            // A counter that is full has been written to often enough.
+            // A full counter has been written to often enough.
             let _full = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
         }
 
@@ -141,7 +141,7 @@ mod system {
 
     use super::Inbox;
 
-    /// Nothing wakes a thread that waits for a process but the process, so there is a small one for each.
+    /// A thread that waits for a process can be woken only by its end, so there is a small one for each.
     pub(super) struct Exits {
         inbox: Arc<Inbox>,
         waiting: BTreeMap<u32, JoinHandle<()>>,
@@ -191,7 +191,7 @@ mod system {
 
     pub(super) struct Exits {
         inbox: Arc<Inbox>,
-        /// There once something was to be watched.
+        /// Created with the first process.
         queue: Option<Arc<Kqueue>>,
     }
 
@@ -200,7 +200,7 @@ mod system {
             Self { inbox, queue: None }
         }
 
-        /// One that is watched already stays so, and one that is not wanted any more is looked up once for nothing.
+        /// Watched processes stay watched; the end of one that is no longer wanted costs one needless check.
         pub(super) fn watch(&mut self, pids: &BTreeSet<u32>) -> bool {
             if pids.is_empty() {
                 return true;
@@ -234,13 +234,13 @@ mod system {
         fn drop(&mut self) {
             if let Some(queue) = &self.queue {
                 let (flags, end) = (EvFlags::empty(), FilterFlag::NOTE_TRIGGER);
-                // It was added with the queue.
+                // This event was added with the queue.
                 let _there = change(queue, 0, EventFilter::EVFILT_USER, flags, end);
             }
         }
     }
 
-    /// Without room for events it is done at once and takes none from the thread.
+    /// Changes the queue. Without a buffer for events the call returns at once and takes no event from the thread.
     fn change(
         queue: &Kqueue,
         what: usize,
@@ -251,7 +251,7 @@ mod system {
         queue.kevent(&[KEvent::new(what, filter, flags, more, 0, 0)], &mut [], None)
     }
 
-    /// Until the event of a user's own, which is the end.
+    /// Runs until the user event, which marks the end.
     fn tell(queue: &Kqueue, inbox: &Inbox) {
         let none = KEvent::new(0, EventFilter::EVFILT_USER, EvFlags::empty(), FilterFlag::empty(), 0, 0);
         let mut events = [none; 16];

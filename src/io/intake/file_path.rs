@@ -1,4 +1,4 @@
-//! Where a file lies. Thousands have their folder in common, which is kept once.
+//! The path of a file. Thousands of files share their folder, which is stored once.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ pub(super) struct FilePath {
     name: Box<OsStr>,
 }
 
-/// The folders of many files.
+/// The folders of all files, each stored once.
 #[derive(Debug, Default)]
 pub(super) struct SharedFolders(BTreeSet<Arc<Path>>);
 
@@ -38,14 +38,14 @@ impl FilePath {
         self.folder.join(&*self.name)
     }
 
-    /// Whether `path` is this one.
+    /// Whether `path` is the same.
     pub(super) fn is(&self, path: &Path) -> bool {
         path.file_name() == Some(&self.name) && path.parent() == Some(&self.folder)
     }
 }
 
 impl SharedFolders {
-    /// Gives `path` the folder of those before it.
+    /// Replaces the folder of `path` by the stored one.
     pub(super) fn share(&mut self, path: &mut FilePath) {
         match self.0.get(&path.folder) {
             Some(known) => path.folder = Arc::clone(known),
@@ -55,7 +55,7 @@ impl SharedFolders {
         }
     }
 
-    /// Gives up a folder if `path` is the last one in it.
+    /// Drops a folder if `path` is the last one in it.
     pub(super) fn leave(&mut self, path: &FilePath) {
         if Arc::strong_count(&path.folder) <= 2 {
             self.0.remove(&path.folder);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_kept_once_and_only_while_a_file_is_in_it() {
+    fn a_folder_is_stored_once_while_it_has_files() {
         let mut folders = SharedFolders::default();
         let [mut one, mut other, mut elsewhere] =
             ["/a/1", "/a/2", "/b/3"].map(|path| FilePath::new(Path::new(path)));

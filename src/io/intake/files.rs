@@ -1,5 +1,4 @@
-//! The followed files, found by id, by path and by what the file system calls them; which of them are still being
-//! written to inside a line, and which are to be counted.
+//! The followed files, indexed by id, path and identity; which of them end inside a line, and which are to be counted.
 //!
 //! Read next: `notice`.
 
@@ -14,26 +13,26 @@ use super::file_path::{FilePath, SharedFolders};
 use super::tail::Tail;
 use crate::core::source_event::{FileId, FileIdentity};
 
-/// A file that was not written to for so long rests.
+/// A file that was not written to for so long is at rest.
 const REST: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Files {
-    /// Boxed: the map's nodes are half empty.
+    /// Boxed, because the map's nodes are half empty.
     tails: BTreeMap<FileId, Box<Tail>>,
-    /// By hashes of their paths and identities: smaller than these, and in an order in which nodes are fuller than after
-    /// ascending ones.
+    /// By hashes of paths and identities: these are smaller, and their random order fills the nodes better than an
+    /// ascending one.
     named: BTreeSet<(u64, FileId)>,
     folders: SharedFolders,
     next: Arc<AtomicU64>,
-    /// When files that end inside a line will have rested.
+    /// When files that end inside a line are at rest.
     resting: BTreeMap<FileId, Duration>,
     /// Large files whose count is not complete.
     counting: VecDeque<FileId>,
 }
 
 impl Files {
-    /// The files that are met get numbers from `next` on.
+    /// New files get numbers from `next` on.
     pub(super) fn new(next: Arc<AtomicU64>) -> Self {
         Self {
             tails: BTreeMap::new(),
@@ -45,7 +44,7 @@ impl Files {
         }
     }
 
-    /// An id that nothing had before.
+    /// A new id.
     pub(super) fn next_id(&mut self) -> FileId {
         FileId::new(self.next.fetch_add(1, Ordering::Relaxed))
     }
@@ -56,7 +55,7 @@ impl Files {
         id
     }
 
-    /// Puts another reading in the place of `id`.
+    /// Replaces the reading of `id`.
     pub(super) fn put(&mut self, id: FileId, mut tail: Tail) {
         self.remove(id);
         self.folders.share(&mut tail.path);
@@ -73,7 +72,7 @@ impl Files {
         Some(tail)
     }
 
-    /// The same file has another path now.
+    /// The file has moved to another path.
     pub(super) fn rename(&mut self, id: FileId, path: &Path) {
         if let Some(mut tail) = self.remove(id) {
             tail.path = FilePath::new(path);
@@ -101,7 +100,7 @@ impl Files {
         self.find(hash(&identity), |tail| tail.stamp.identity == identity)
     }
 
-    /// Different files may have the same hash, so that each is looked at.
+    /// Different files may have the same hash, so each candidate is checked.
     fn find(&self, name: u64, is_it: impl Fn(&Tail) -> bool) -> Option<FileId> {
         let same = self.named.range((name, FileId::new(0))..=(name, FileId::new(u64::MAX)));
         same.map(|(_, id)| *id).rfind(|id| self.get(*id).is_some_and(&is_it))
@@ -111,12 +110,12 @@ impl Files {
         self.tails.iter().map(|(id, tail)| (*id, tail.as_ref()))
     }
 
-    /// The ids of those that `wanted` picks, for when the files change on the way.
+    /// The ids of the `wanted` files, for loops that change the files.
     pub(super) fn ids(&self, wanted: impl Fn(&Tail) -> bool) -> Vec<FileId> {
         self.iter().filter(|(_, tail)| wanted(tail)).map(|(id, _)| id).collect()
     }
 
-    /// A file has grown. A last line without its end counts when nothing has come behind it for a while.
+    /// Notes that a file has grown. A last line without a line break counts when nothing has followed for a while.
     pub(super) fn grown(&mut self, id: FileId, mono: Duration) {
         let Some(tail) = self.tails.get_mut(&id) else { return };
         tail.grown_at = mono;
@@ -127,17 +126,17 @@ impl Files {
         }
     }
 
-    /// Those that end inside a line and have rested.
+    /// The files that end inside a line and are at rest.
     pub(super) fn rested(&mut self, mono: Duration) -> Vec<FileId> {
         self.resting.extract_if(.., |_, at| *at <= mono).map(|(id, _)| id).collect()
     }
 
-    /// When the next one will have.
+    /// When the next file is at rest.
     pub(super) fn next_rest(&self) -> Option<Duration> {
         self.resting.values().min().copied()
     }
 
-    /// All that there is of a file for now has been read, or the rest of it is to be counted.
+    /// Notes that a file was read to its present end; if only its ends were read, it is to be counted.
     pub(super) fn caught_up(&mut self, id: FileId) {
         let Some(tail) = self.tails.get_mut(&id) else { return };
         tail.fold.iter_mut().for_each(|fold| fold.caught_up());
@@ -150,7 +149,7 @@ impl Files {
         !self.counting.is_empty()
     }
 
-    /// The file whose turn it is to be counted.
+    /// The next file to count.
     pub(super) fn next_to_count(&mut self) -> Option<(FileId, &mut Tail)> {
         let tails = &self.tails;
         self.counting.retain(|id| tails.get(id).is_some_and(|tail| tail.count.is_some()));
@@ -158,7 +157,7 @@ impl Files {
         Some((id, self.tails.get_mut(&id)?))
     }
 
-    /// It has been, or cannot be for now.
+    /// The next file was counted, or cannot be counted now.
     pub(super) fn counted(&mut self) {
         self.counting.pop_front();
     }

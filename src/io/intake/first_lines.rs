@@ -1,6 +1,6 @@
-//! Which files begin with the same line: a file asks the others about its messages only where there are such.
+//! Finds files that begin with the same line: a file compares its messages only with those.
 //!
-//! Read next: `lineage`, whose index this is a part of.
+//! Read next: `lineage`, which has the index.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,27 +16,27 @@ use crate::core::fingerprint;
 use crate::core::source::relatives::Head;
 use crate::core::source_event::FileId;
 
-/// Which files begin with a line: of those at hand, and of others as far as they were looked at. Most lines are one
-/// file's only, which then has no other file to compare itself with.
+/// The files by their first lines: followed ones with their content in memory ("at hand"), and others as far as they
+/// were opened. Most lines begin only one file, which then has no other to compare itself with.
 #[derive(Debug, Default)]
 pub(super) struct FirstLines {
     at_hand: BTreeSet<(Line, FileId)>,
     looked_at: BTreeSet<(Line, Place)>,
-    /// How many files came to hand since this was made. Those at hand take no other file's place among those looked at.
+    /// How many files came to hand since this was made. They do not count against the limit of opened files.
     more: usize,
-    /// Those of a folder that are still to be looked at.
+    /// The files of each folder that are not opened yet.
     beside: BTreeMap<Arc<Path>, Ahead>,
-    /// The same of all folders.
+    /// The files of all folders that are not opened yet.
     everywhere: Ahead,
 }
 
-/// A line's fingerprint: a few files too many do no harm.
+/// A line's hash; a few false matches do no harm.
 type Line = u64;
 
-/// Where a file stands in the index.
+/// The position of a file in the index.
 type Place = usize;
 
-/// Files to look at, the newest first.
+/// Files to open, the newest first.
 #[derive(Debug, Default)]
 struct Ahead {
     files: vec::IntoIter<Place>,
@@ -130,7 +130,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What was read of a file is at hand from now on.
+    /// Adds a file whose content is in memory from now on.
     pub(super) fn has_come_to_hand(&mut self, id: FileId) {
         if let Some(tail) = self.files.get(id)
             && let Some(index) = &mut self.relations.index

@@ -1,8 +1,8 @@
-//! The session folders: waited for while they are missing, watched, listed, and noticed when they go.
+//! The session folders: waits for missing ones, watches and lists them, and notices removed ones.
 //!
 //! Every folder is listed after its watch has begun, so that a file is either in the listing or in an event. A folder's
-//! modification time tells later whether anything in it came or went; no path of an old file is kept.
-//! Read next: `watched`, for what is known of them.
+//! modification time shows later whether a file in it was added or removed; no path of an old file is stored.
+//! Read next: `watched`, the state of the folders.
 
 use std::fs::{self, DirEntry};
 use std::io;
@@ -17,24 +17,24 @@ use super::Home;
 use super::inbox::Change;
 use super::notice::LIVE_FOR;
 use super::open::{Stamp, modified};
-use super::places::{Kind, Root};
 use super::reader::Reader;
-use super::scan::Found;
+use super::scan::Candidate;
+use super::trees::{Kind, Root};
 use crate::core::time::earlier;
 
-/// How far back a Windows listing may be behind the files that their writers keep open.
+/// How far a Windows listing may lag behind files that their writers keep open.
 const LISTING_LAG: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How much of a tree to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
     Everything,
-    /// The folder, and below it what is not known yet.
+    /// The folder, and unknown folders below it.
     New,
 }
 
 impl Reader<'_> {
-    /// An event for a path.
+    /// Handles an event of a path.
     pub(super) fn noticed(&mut self, path: &Path, change: Change) -> ControlFlow<()> {
         let place = self.watched.find(path).filter(|(root, _)| root.is_present());
         place.iter().for_each(|(root, _)| self.inbox.turn_to(&root.home));
@@ -82,7 +82,7 @@ impl Reader<'_> {
         self.seek_roots()
     }
 
-    /// Watches a folder of `home` as far as that is of use.
+    /// Watches a folder of `home`, if watching is useful there.
     fn watch(&mut self, home: &Arc<Home>, folder: &Path, level: usize) -> ControlFlow<()> {
         if !self.homes.is_watched(home) {
             return ControlFlow::Continue(());
@@ -93,7 +93,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Tries again to watch what could not be watched.
+    /// Tries again to watch folders that could not be watched.
     pub(super) fn retry_watches(&mut self) -> ControlFlow<()> {
         for home in self.homes.take_refused() {
             let folders = self.watched.folders_of(|of| Arc::ptr_eq(of, &home)).rev();
@@ -104,13 +104,13 @@ impl Reader<'_> {
         ControlFlow::Continue(())
     }
 
-    /// A file or folder of `home` could not be read.
+    /// Reports a file or folder of `home` that could not be read.
     pub(super) fn unreadable(&mut self, home: &Arc<Home>, path: &Path, error: &io::Error) -> ControlFlow<()> {
         let soon = self.now().mono.saturating_add(self.config.pace.list);
         self.out.send(self.homes.unreadable(home, path, error, soon))
     }
 
-    /// A folder may have come, gone or been replaced.
+    /// Handles a folder that may have been added, removed or replaced.
     fn refresh(&mut self, folder: &Path) -> ControlFlow<()> {
         let home = self.watched.find(folder).map(|(root, _)| Arc::clone(&root.home));
         home.iter().for_each(|home| self.inbox.turn_to(home));
@@ -123,7 +123,7 @@ impl Reader<'_> {
         self.walk(folder, Depth::Everything)
     }
 
-    /// Looks for the trees that are missing, and waits for those where sessions begin.
+    /// Looks for missing trees, and waits for those where sessions begin.
     pub(super) fn seek_roots(&mut self) -> ControlFlow<()> {
         for root in self.watched.arrived() {
             self.inbox.turn_to(&root.home);
@@ -133,7 +133,7 @@ impl Reader<'_> {
         ControlFlow::Continue(())
     }
 
-    /// Watches and lists a folder and what is below it; what deserves a look goes to the backlog.
+    /// Watches and lists a folder and those below it; files to read go to the backlog.
     pub(super) fn walk(&mut self, start: &Path, depth: Depth) -> ControlFlow<()> {
         let Some((root, Kind::Folder(level))) = self.watched.find(start) else {
             return ControlFlow::Continue(());
@@ -148,12 +148,12 @@ impl Reader<'_> {
             self.watch(&root.home, &folder, level)?;
             match self.list(&root, &folder, level) {
                 Ok(mut subfolders) => {
-                    self.out.send(self.homes.mended(&folder))?;
+                    self.out.send(self.homes.readable_again(&folder))?;
                     if root.is_register() {
                         self.registers.read(&root);
                         self.tell_registers()?;
                     }
-                    // The greatest name is the newest date: it is taken first, and gets its watch first.
+                    // The greatest name is the newest date, so it is listed and watched first.
                     subfolders.sort_unstable();
                     let wanted = subfolders
                         .into_iter()
@@ -177,7 +177,7 @@ impl Reader<'_> {
             let entry = entry?;
             let name = entry.file_name();
             if root.is_register() {
-                // Its files are read together, below.
+                // A register's files are read together, below.
             } else if name.to_str().is_some_and(|name| root.is_read(name)) {
                 self.found(&root.home, &entry, now);
             } else if root.has_folder(level, &name) && is_folder(&entry) {
@@ -188,20 +188,20 @@ impl Reader<'_> {
         Ok(subfolders)
     }
 
-    /// A session file in a listing.
+    /// Handles a session file of a listing.
     fn found(&mut self, home: &Arc<Home>, entry: &DirEntry, now: Timestamp) {
         let modified = match modified_of(entry, now) {
             Ok(modified) => modified,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            // A look will tell what is wrong with it.
-            Err(_) => return self.backlog.push(Found { modified: now, path: entry.path() }),
+            // Reading the file will report the problem.
+            Err(_) => return self.backlog.push(Candidate { modified: now, path: entry.path() }),
         };
-        // Most files are old, and nothing else is done about them.
+        // Most files are old and need nothing else.
         let is_old = modified < earlier(now, LIVE_FOR);
         if is_old && self.files.len() == 0 && !self.homes.wants_old(home, modified) {
             return;
         }
-        let found = Found { modified, path: entry.path() };
+        let found = Candidate { modified, path: entry.path() };
         let known = self.files.at(&found.path).and_then(|id| self.files.get(id));
         match known {
             Some(tail) if Stamp::look(&found.path).is_ok_and(|stamp| stamp == tail.stamp) => {}
@@ -214,7 +214,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A folder is gone, and what was in it.
+    /// Handles a removed folder and its files.
     pub(super) fn lost(&mut self, folder: &Path) -> ControlFlow<()> {
         let is_root = self.watched.lose(folder);
         for id in self.files.ids(|tail| tail.path.folder().starts_with(folder)) {
@@ -226,7 +226,7 @@ impl Reader<'_> {
         if is_root { self.seek_roots() } else { ControlFlow::Continue(()) }
     }
 
-    /// Looks whether anything came or went in a folder since it was listed.
+    /// Checks whether files were added to or removed from a folder since it was listed.
     pub(super) fn check_folder(&mut self, folder: &Path) -> ControlFlow<()> {
         if !self.watched.knows(folder) {
             return ControlFlow::Continue(());
@@ -239,12 +239,12 @@ impl Reader<'_> {
             }
             Ok((false, false)) => ControlFlow::Continue(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.lost(folder),
-            // What else may be wrong with it, the listing says.
+            // The listing reports any other problem.
             Ok(_) | Err(_) => self.walk(folder, Depth::New),
         }
     }
 
-    /// Looks whether the trees are still where they were.
+    /// Checks whether the trees are still in their places.
     pub(super) fn check_roots(&mut self) -> ControlFlow<()> {
         self.watched.moved().iter().try_for_each(|root| self.lost(root))?;
         for root in self.watched.doubt() {
@@ -254,12 +254,12 @@ impl Reader<'_> {
     }
 }
 
-/// Whether an error says that a path leads nowhere, and not that it cannot be told now.
+/// Whether an error means that a path does not exist, and not that it is unknown now.
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Links to folders count; that trees are only so deep keeps a link in a circle from being followed for ever.
+/// Whether an entry is a folder or a link to one; the limited depth of trees ends circles of links.
 fn is_folder(entry: &DirEntry) -> bool {
     match entry.file_type() {
         Ok(kind) if kind.is_symlink() => entry.path().is_dir(),
@@ -268,11 +268,11 @@ fn is_folder(entry: &DirEntry) -> bool {
     }
 }
 
-/// When a listed file changed last.
+/// When a listed file was last changed.
 fn modified_of(entry: &DirEntry, now: Timestamp) -> io::Result<Timestamp> {
     let listed = entry.metadata()?;
     let at = modified(&listed);
-    // On Windows the listing shows an open file as it was when it was last closed.
+    // On Windows the listing has the state of an open file at its last close.
     let is_to_be_looked_at = listed.is_symlink() || cfg!(windows) && at >= earlier(now, LISTING_LAG);
     if is_to_be_looked_at { Ok(modified(&fs::metadata(entry.path())?)) } else { Ok(at) }
 }

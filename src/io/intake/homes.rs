@@ -1,6 +1,6 @@
-//! The homes that are read: which they are, how far their file systems can be trusted, what is wrong with them.
+//! The homes to read: how far their file events can be trusted, and their problems.
 //!
-//! Read next: `folders`, for what is in them.
+//! Read next: `folders`, their content.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Home;
-use super::scan::{Found, LimitsSearch};
+use super::scan::{Candidate, LimitsSearch};
 use super::watch::{self, Trust};
 use crate::core::limits::{Snapshot, main_family};
 use crate::core::source_event::SourceEvent;
@@ -26,9 +26,9 @@ pub(super) struct Homes {
     states: Vec<HomeState>,
     /// Files and folders that could not be read.
     unreadable: BTreeMap<PathBuf, Arc<Home>>,
-    /// When to try those of them again that failed for a reason that may pass by itself.
+    /// When to try those again whose error may be temporary.
     retry_at: Option<Duration>,
-    /// What has been told to be wrong.
+    /// The reported problems.
     problems: BTreeMap<(&'static str, Arc<str>), String>,
 }
 
@@ -36,14 +36,14 @@ pub(super) struct Homes {
 struct HomeState {
     home: Arc<Home>,
     trust: Trust,
-    /// Some of its folders could not be watched.
+    /// Whether some of its folders could not be watched.
     refused: bool,
     limits: LimitsSearch,
     limits_known: bool,
 }
 
 impl Homes {
-    /// From now on there are no others than these. Those that there were.
+    /// Removes all homes but these; returns the removed ones.
     pub(super) fn retain(&mut self, homes: &[Home]) -> Vec<Arc<Home>> {
         let dropped = self.states.extract_if(.., |state| !homes.contains(&state.home));
         let dropped: Vec<_> = dropped.map(|state| state.home).collect();
@@ -54,7 +54,7 @@ impl Homes {
         dropped
     }
 
-    /// Adds a home, unless it is one of them.
+    /// Adds a home; `None` if it is there already.
     pub(super) fn add(&mut self, home: Home) -> Option<Arc<Home>> {
         if self.states.iter().any(|state| *state.home == home) {
             return None;
@@ -70,7 +70,7 @@ impl Homes {
         Some(home)
     }
 
-    /// The homes whose open files are not told of.
+    /// The homes without events for files that their writers keep open.
     pub(super) fn untold(&self) -> impl Iterator<Item = Arc<Home>> {
         let untold = |state: &&HomeState| state.refused || state.trust > Trust::Events;
         self.states.iter().filter(untold).map(|state| Arc::clone(&state.home))
@@ -80,18 +80,18 @@ impl Homes {
         self.states.iter().any(HomeState::is_polled)
     }
 
-    /// Whether new files of a home are not told of.
+    /// Whether there are no events for new files of a home.
     pub(super) fn is_polled(&self, home: &Arc<Home>) -> bool {
         self.states.iter().any(|state| Arc::ptr_eq(&state.home, home) && state.is_polled())
     }
 
-    /// Whether watching is of use in a home.
+    /// Whether watching is useful in a home.
     pub(super) fn is_watched(&self, home: &Arc<Home>) -> bool {
         let is_unheard = |state: &HomeState| state.trust == Trust::Nothing;
         !self.states.iter().any(|state| Arc::ptr_eq(&state.home, home) && is_unheard(state))
     }
 
-    /// A session tree of `home` has been found at `folder`. `relied_on`: events are to tell what happens there.
+    /// Handles a found session tree of `home`. `relied_on`: its events are used.
     pub(super) fn found_tree(
         &mut self,
         home: &Arc<Home>,
@@ -115,7 +115,7 @@ impl Homes {
         self.problem(home, NETWORK_FOLDER, message)
     }
 
-    /// A folder of `home` could not be watched.
+    /// Reports a folder of `home` that could not be watched.
     pub(super) fn refused(&mut self, home: &Arc<Home>, refused: WatchError) -> Option<SourceEvent> {
         if refused == WatchError::Missing {
             return None;
@@ -131,14 +131,14 @@ impl Homes {
         self.problem(home, WATCH_LIMIT, Some(message))
     }
 
-    /// Takes the homes some of whose folders could not be watched, for another try.
+    /// Takes the homes with folders that could not be watched, for another try.
     pub(super) fn take_refused(&mut self) -> Vec<Arc<Home>> {
         let refused =
             |state: &mut HomeState| std::mem::take(&mut state.refused).then(|| Arc::clone(&state.home));
         self.states.iter_mut().filter_map(refused).collect()
     }
 
-    /// After another try: it is over, unless some could not be watched again.
+    /// After another try: reports the end of the problem, unless a folder failed again.
     pub(super) fn tried_again(&mut self, home: &Arc<Home>) -> Option<SourceEvent> {
         match self.state(home) {
             Some(state) if !state.refused => self.problem(home, WATCH_LIMIT, None),
@@ -146,8 +146,8 @@ impl Homes {
         }
     }
 
-    /// A file or folder could not be read. It is tried again at its next event and at every rescan, and `soon` where
-    /// nobody needs to do anything for it to pass: a system without file descriptors, a disk with a hiccup.
+    /// Reports a file or folder that could not be read. It is tried again at its next event and at every rescan, and at
+    /// `soon` if the error may end by itself: no free file descriptors, a disk error.
     pub(super) fn unreadable(
         &mut self,
         home: &Arc<Home>,
@@ -164,8 +164,8 @@ impl Homes {
         self.problem(home, UNREADABLE, Some(message))
     }
 
-    /// A file or folder could be read, or is gone.
-    pub(super) fn mended(&mut self, path: &Path) -> Option<SourceEvent> {
+    /// Notes that a file or folder could be read, or is gone.
+    pub(super) fn readable_again(&mut self, path: &Path) -> Option<SourceEvent> {
         let home = self.unreadable.remove(path)?;
         if self.unreadable.values().any(|other| Arc::ptr_eq(other, &home)) {
             return None;
@@ -173,18 +173,18 @@ impl Homes {
         self.problem(&home, UNREADABLE, None)
     }
 
-    /// When to try again what could not be read.
+    /// When to try unreadable files and folders again.
     pub(super) fn retry_at(&self) -> Option<Duration> {
         self.retry_at
     }
 
-    /// What could not be read, to be tried again now.
+    /// The unreadable files and folders, to be tried now.
     pub(super) fn retry(&mut self) -> Vec<PathBuf> {
         self.retry_at = None;
         self.unreadable.keys().cloned().collect()
     }
 
-    /// Tells of a problem once, and once that it is over.
+    /// Reports a problem once, and its end once.
     fn problem(&mut self, home: &Home, key: &'static str, message: Option<String>) -> Option<SourceEvent> {
         let place = (key, Arc::clone(&home.label));
         let news = match &message {
@@ -194,21 +194,21 @@ impl Homes {
         news.then(|| SourceEvent::Problem { key, home: Arc::clone(&home.label), message })
     }
 
-    /// Whether an old file of this age may tell the limits.
+    /// Whether an old file of this age may have limits that are needed.
     pub(super) fn wants_old(&mut self, home: &Arc<Home>, modified: Timestamp) -> bool {
         self.state(home).is_some_and(|state| state.limits.wants(modified))
     }
 
-    /// An old file may tell the limits, should no live one do.
-    pub(super) fn offer_old(&mut self, home: &Arc<Home>, found: Found) {
-        // A compressed file is read from its beginning alone, and is older than any limit.
+    /// Offers an old file that may have the limits, if no live file has them.
+    pub(super) fn offer_old(&mut self, home: &Arc<Home>, found: Candidate) {
+        // A compressed file can be read only from its beginning, and is older than any limit.
         let is_packed = found.path.extension().is_some_and(|extension| extension == "zst");
         if let Some(state) = self.state(home).filter(|_| !is_packed) {
             state.limits.offer(found);
         }
     }
 
-    /// A file of `home` has told these: no older one is asked when the limits on the card are among them.
+    /// Notes the limits of a file of `home`: if they have those of the card, no older file is read for them.
     pub(super) fn limits_found(&mut self, home: &Arc<Home>, limits: &[Snapshot]) {
         let is_main = |limits: &Snapshot| limits.family == main_family(limits.agent);
         if let Some(state) = self.state(home).filter(|_| limits.iter().any(is_main)) {
@@ -217,12 +217,12 @@ impl Homes {
         }
     }
 
-    /// Whether limits are still looked for in old files.
+    /// Whether old files are still searched for limits.
     pub(super) fn searches(&self) -> bool {
         self.states.iter().any(|state| !state.limits.is_done())
     }
 
-    /// The next old file that may tell them.
+    /// The next old file that may have limits.
     pub(super) fn next_old(&mut self) -> Option<(Arc<Home>, PathBuf)> {
         let state = self.states.iter_mut().find(|state| !state.limits.is_done())?;
         Some((Arc::clone(&state.home), state.limits.next()?))

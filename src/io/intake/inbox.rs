@@ -1,7 +1,7 @@
-//! What wakes the reading thread: changed paths, wishes of the daemon, the end.
+//! The inbox of the reading thread: changed paths, requests of the daemon, the end.
 //!
-//! A set, not a queue: a thousand changes of one file are one entry, so nothing overflows and nothing is lost.
-//! The watcher's callback only ever adds here.
+//! It is a set, not a queue: a thousand changes of one file are one entry, so nothing overflows and nothing is lost.
+//! The watcher's callback only adds here.
 //! Read next: `reader`, which empties it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,38 +13,38 @@ use std::time::Duration;
 
 use notify::event::{EventKind, ModifyKind};
 
-use super::places::Places;
 use super::stall::Stall;
+use super::trees::Trees;
 use super::{Home, Turn};
 
-/// Everything since the last look.
+/// Everything since the last call.
 #[derive(Debug, Default)]
 pub(super) struct News {
     pub(super) paths: BTreeMap<PathBuf, Change>,
-    /// Events may be missing: look at everything.
+    /// Events may be missing: check everything.
     pub(super) rescan: bool,
     pub(super) homes: Option<Vec<Home>>,
-    /// Look whether registered processes still run.
+    /// Check whether registered processes still run.
     pub(super) verify: bool,
-    /// Registered processes of which the system says that they have ended.
+    /// Registered processes that have ended, as the system reports.
     pub(super) ended: BTreeSet<u32>,
-    /// More changed paths come within this time.
+    /// More changed paths follow within this time.
     more_within: Option<Duration>,
 }
 
-/// What happened to a path.
+/// A change of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Change {
     /// Its content or its attributes.
     Content,
-    /// It came, went or was renamed: a watch on it may have gone with it.
+    /// It was created, removed or renamed: a watch on it may have ended.
     Existence,
 }
 
 #[derive(Default)]
 pub(super) struct Inbox {
     news: Mutex<News>,
-    places: Mutex<Arc<Places>>,
+    trees: Mutex<Arc<Trees>>,
     ping: Condvar,
     resting: Mutex<()>,
     over: Condvar,
@@ -58,7 +58,7 @@ impl News {
         self.paths.is_empty() && !self.rescan && !self.verify && self.ended.is_empty() && self.homes.is_none()
     }
 
-    /// Whether a look at each of these is still to come that will find this change.
+    /// Whether checks that will find this change are pending for all these paths.
     fn has_all(&self, paths: &[PathBuf], change: Change) -> bool {
         paths.iter().all(|path| self.paths.get(path).is_some_and(|known| *known >= change))
     }
@@ -69,14 +69,14 @@ impl Inbox {
         Self { turn, ..Self::default() }
     }
 
-    /// The reading turns to this home. To be said before each piece that is read of it.
+    /// Notes that this home is read now. To be called before each piece of its reading.
     pub(super) fn turn_to(&self, home: &Home) {
         self.stall.turn_to(&home.label);
         self.turn.iter().for_each(|turn| turn(&home.label));
     }
 
-    /// The watcher's callback. What matters is told after `rest`, which says within what time more may come; says whether
-    /// anything does.
+    /// The watcher's callback: adds relevant paths after `rest`, which returns the time in which more may follow;
+    /// returns whether there were any.
     pub(super) fn heard(&self, mut event: notify::Event, rest: impl FnOnce() -> Option<Duration>) -> bool {
         if event.need_rescan() {
             self.rescan();
@@ -92,11 +92,11 @@ impl Inbox {
             rest();
             return true;
         }
-        let places = Arc::clone(&lock(&self.places));
-        // As root, SQLite sets the owner of what it reads: such a change may be our own.
+        let trees = Arc::clone(&lock(&self.trees));
+        // As root, SQLite sets the owner of the files that it reads: such a change may be this program's own.
         let of_metadata = matches!(event.kind, EventKind::Modify(ModifyKind::Metadata(_)));
-        let is_own = |path: &PathBuf| of_metadata && places.is_database(path);
-        event.paths.retain(|path| places.matters(path) && !is_own(path));
+        let is_own = |path: &PathBuf| of_metadata && trees.is_database(path);
+        event.paths.retain(|path| trees.matters(path) && !is_own(path));
         if event.paths.is_empty() {
             return false;
         }
@@ -111,9 +111,9 @@ impl Inbox {
         true
     }
 
-    /// From now on only these paths are of interest.
-    pub(super) fn set_places(&self, places: &Places) {
-        *lock(&self.places) = Arc::new(places.clone());
+    /// Uses these trees from now on.
+    pub(super) fn set_trees(&self, trees: &Trees) {
+        *lock(&self.trees) = Arc::new(trees.clone());
     }
 
     pub(super) fn set_homes(&self, homes: Vec<Home>) {
@@ -134,28 +134,28 @@ impl Inbox {
 
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        // Whoever has just found that there is no end yet waits by now.
+        // After this, a thread that has just found no end is waiting, and gets the notification.
         drop((lock(&self.news), lock(&self.resting)));
         self.ping.notify_one();
         self.over.notify_all();
     }
 
-    /// Asked between any two chunks of work.
+    /// Whether to end; checked between any two chunks of work.
     pub(super) fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Lets the watcher's thread rest, at most until the end.
+    /// Lets the watcher's thread sleep, until the end at most.
     pub(super) fn rest(&self, rest: Duration) {
         let _woken = self.over.wait_timeout_while(lock(&self.resting), rest, |()| !self.stopping());
     }
 
-    /// What there is, at once.
+    /// The news, without waiting.
     pub(super) fn take(&self) -> News {
         std::mem::take(&mut *lock(&self.news))
     }
 
-    /// What there is, as soon as there is something, and what comes soon behind it; nothing after `timeout`.
+    /// Waits for news, and for more that follow soon; empty after `timeout`.
     pub(super) fn wait(&self, timeout: Duration) -> News {
         let quiet = |news: &mut News| news.is_empty() && !self.stopping();
         let waited = self.ping.wait_timeout_while(lock(&self.news), timeout, quiet);
@@ -173,7 +173,7 @@ impl Inbox {
         let was_empty = news.is_empty();
         change(&mut news);
         drop(news);
-        // Where there was something before, the reader was woken for that and will find both.
+        // If there was news before, the reader was woken for that and finds both.
         if was_empty {
             self.ping.notify_one();
         }
@@ -186,7 +186,7 @@ impl fmt::Debug for Inbox {
     }
 }
 
-/// What a panicking thread left behind is still a set of paths.
+/// A thread that panicked leaves a valid set.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -199,11 +199,11 @@ mod tests {
     use crate::core::source::Agent;
 
     #[test]
-    fn the_owner_of_a_database_is_no_news() {
+    fn a_change_of_a_databases_owner_is_ignored() {
         let inbox = Inbox::default();
-        let mut places = Places::default();
-        places.add(&Arc::new(Home { agent: Agent::COPILOT, path: "/h".into(), label: "/h".into() }));
-        inbox.set_places(&places);
+        let mut trees = Trees::default();
+        trees.add(&Arc::new(Home { agent: Agent::COPILOT, path: "/h".into(), label: "/h".into() }));
+        inbox.set_trees(&trees);
         let heard = |kind, path: &str| {
             inbox.heard(notify::Event::new(EventKind::Modify(kind)).add_path(path.into()), || None)
         };
@@ -215,11 +215,11 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_to_be_looked_at_is_told_once_and_again_after_the_look() {
+    fn a_pending_path_is_reported_once_until_it_is_checked() {
         let inbox = Inbox::default();
-        let mut places = Places::default();
-        places.add(&Arc::new(Home { agent: Agent::CODEX, path: "/h".into(), label: "/h".into() }));
-        inbox.set_places(&places);
+        let mut trees = Trees::default();
+        trees.add(&Arc::new(Home { agent: Agent::CODEX, path: "/h".into(), label: "/h".into() }));
+        inbox.set_trees(&trees);
         let path = PathBuf::from("/h/sessions/2026/11/20");
         let mut rests = 0;
         let mut heard = |kind| {

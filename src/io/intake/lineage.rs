@@ -1,7 +1,7 @@
-//! The files that a session file may have copied from, for [`Relatives`](crate::core::source::relatives::Relatives).
+//! Finds the files that a session file may have copied from, for
+//! [`Relatives`](crate::core::source::relatives::Relatives).
 //!
-//! The usage rows of these files are all that is read of them. Of those that are followed already, what one counts is not
-//! counted by another.
+//! Only the usage rows of these files are read. A row that one followed file counts is not counted by another.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -22,57 +22,57 @@ use crate::core::source::layout::{Layout, Name};
 use crate::core::source::relatives::Neighbours;
 use crate::core::source_event::FileId;
 
-/// How many files are opened to find those that are related.
+/// The most files that are opened to find related ones.
 pub(super) const MOST_HEADS: usize = 256;
-/// A copy's lines may be longer than the original's by what was stamped anew; this much more is read of the original.
+/// How much more is read of the original, in bytes: a copy's lines may be shorter than the original's.
 const MARGIN: u64 = 1024 * 1024;
-/// A beginning is read in pieces of this size until it says whose it is.
+/// The size of the pieces in which a beginning is read until it names its session, in bytes.
 const STEP: u64 = 64 * 1024;
 
-/// What is known of files for the sake of others.
+/// Facts about files that other files need.
 #[derive(Debug, Default)]
 pub(super) struct Relations {
-    /// How many unknown files have been met.
+    /// How many unknown files have appeared.
     pub(super) met: u32,
     pub(super) index: Option<Index>,
 }
 
 impl Relations {
-    /// There is nothing to do for now.
+    /// Drops the index while there is no work.
     pub(super) fn rest(&mut self) {
         self.index = None;
     }
 }
 
-/// The session files of one agent by the conversation in their names, sorted by it: ids of today's form mostly begin
-/// with a time, so the newest are last. Made when it is needed and dropped as soon as the intake has nothing more to do.
+/// The session files of one agent, sorted by the conversation id in their names: current ids mostly begin with a time,
+/// so the newest are last. Made when it is needed and dropped when the intake has no more work.
 #[derive(Debug)]
 pub(super) struct Index {
     pub(super) agent: Agent,
-    /// How many files the intake had met when this was made.
+    /// The number of files that had appeared when this was made.
     met: u32,
     pub(super) files: Vec<FilePath>,
-    /// What is known of files that are not followed.
+    /// The heads of files that are not followed.
     heads: BTreeMap<PathBuf, Head>,
-    /// Rows that were read: a conversation's helpers all ask for the same.
+    /// Rows that were read; a conversation's helpers all ask for the same.
     rows: BTreeMap<PathBuf, (Stamp, Vec<UsageRow>)>,
-    /// Made when it is needed.
+    /// Made on demand.
     pub(super) lines: Option<FirstLines>,
 }
 
 impl Reader<'_> {
-    /// Gives the fold of `id` the rows it wants. Where none were found, it is asked again when other files have appeared.
+    /// Gives `id` the rows that it asks for. If none were found, it asks again when other files have appeared.
     pub(super) fn ask_lineage(&mut self, id: FileId) {
         self.has_come_to_hand(id);
         let met = self.relations.met;
         let Some(tail) = self.files.get_mut(id) else { return };
-        // The ends of a file tell no share of copied history; the count will ask.
+        // The ends of a file do not show how much history was copied; the count will ask.
         if tail.count.is_some() || tail.lineage_asked == Some(met) && !tail.shared {
             return;
         }
         let Some(request) = tail.fold.as_ref().and_then(|fold| fold.lineage_wanted()) else { return };
         tail.lineage_asked = Some(met);
-        // No more of another file than this one could have copied from it.
+        // Another file is read only as far as this one could have copied from it.
         let most = tail.position.offset.saturating_mul(2).saturating_add(MARGIN);
         let (home, own) = (Arc::clone(&tail.home), tail.path.whole());
         self.make_index(home.agent);
@@ -86,7 +86,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Gives the fold of `id` the rows of its helpers' files, if it wants them.
+    /// Gives `id` the rows of its helpers' files, if it asks for them.
     pub(super) fn ask_helpers(&mut self, id: FileId) {
         let Some(tail) = self.files.get(id).filter(|tail| tail.count.is_none()) else { return };
         if !tail.fold.as_ref().is_some_and(|fold| fold.helpers_wanted(true)) {
@@ -101,7 +101,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The files whose names say they are `thread`'s.
+    /// The files with `thread` in their names.
     pub(super) fn files_of(&self, thread: &str) -> Vec<PathBuf> {
         let Some(index) = &self.relations.index else { return Vec::new() };
         let compared = |file: &FilePath| thread_of(index.agent, file).cmp(&Some(thread));
@@ -110,12 +110,12 @@ impl Reader<'_> {
         from.take_while(|file| compared(file).is_eq()).map(FilePath::whole).collect()
     }
 
-    /// Whether a file is followed, and what was read of it is at hand.
+    /// Whether a file is followed and its content is in memory.
     pub(super) fn is_awake(&self, path: &Path) -> bool {
         self.files.at(path).and_then(|id| self.files.get(id)).is_some_and(|tail| tail.fold.is_some())
     }
 
-    /// The followed file at `path` with what was read of it at hand.
+    /// The followed file at `path`, with its content in memory.
     fn awake(&mut self, path: &Path) -> Option<&mut Tail> {
         self.turn_to(path);
         let id = self.files.at(path)?;
@@ -128,7 +128,7 @@ impl Reader<'_> {
         self.files.get_mut(id)
     }
 
-    /// What the beginning of a file says of its relations.
+    /// The head of a file, from its beginning.
     pub(super) fn head_of(&mut self, home: &Home, path: &Path) -> Option<Head> {
         self.turn_to(path);
         if let Some(fold) =
@@ -157,7 +157,7 @@ impl Reader<'_> {
         Some(head)
     }
 
-    /// Reads in the home that `path` is in.
+    /// Notes that the home of `path` is read now.
     fn turn_to(&self, path: &Path) {
         self.watched.find(path).iter().for_each(|(root, _)| self.inbox.turn_to(&root.home));
     }
@@ -192,7 +192,7 @@ fn thread_of(agent: Agent, file: &FilePath) -> Option<&str> {
     file.name().and_then(agent.spec().layout.thread)
 }
 
-/// The files around `own`, in all homes of its agent: a home may hold what was copied from another.
+/// The files around `own`, in all homes of its agent: a home may contain copies from another one.
 struct Around<'a, 'r> {
     reader: &'a mut Reader<'r>,
     home: Arc<Home>,
@@ -205,7 +205,8 @@ impl Neighbours for Around<'_, '_> {
         self.reader.files_of(id)
     }
 
-    /// Those that are followed too. From now on all of them ask for each new message whether another one has it.
+    /// The followed files of the same session. From now on each of them checks for a new message whether another one
+    /// has it.
     fn twins(&mut self) -> Vec<PathBuf> {
         let name = self.own.file_name().and_then(OsStr::to_str);
         let session = name.and_then(self.home.agent.spec().layout.thread);
@@ -224,7 +225,7 @@ impl Neighbours for Around<'_, '_> {
         same
     }
 
-    /// Those at hand, then those of the same folder, because copies are made there, then the newest.
+    /// Files in memory, then those of the same folder, because copies are made there, then the newest.
     fn others(&mut self, first_line: Option<&str>) -> Vec<PathBuf> {
         let own = &self.own;
         if let Some(line) = first_line {
@@ -277,7 +278,7 @@ impl Neighbours for Around<'_, '_> {
     }
 }
 
-/// The usage rows in the first `most` bytes of a file; `None` when it cannot be read.
+/// The usage rows in the first `most` bytes of a file; `None` if it cannot be read.
 fn read_rows(agent: Agent, path: &Path, most: u64, chunks: &mut Chunks) -> Option<Vec<UsageRow>> {
     let mut opened = Opened::open(path).ok()?;
     let mut reader = RowReader::new(agent);

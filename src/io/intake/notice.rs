@@ -1,8 +1,8 @@
-//! What happened to one path, and what follows from it.
+//! Handles a change of one path.
 //!
-//! Events are hints that something may have changed; what did is read off the file itself. So an event too many costs
-//! a look and nothing else, and the order of events does not matter.
-//! Read next: `tail`, for the reading.
+//! Events are hints that a file may have changed; the file itself shows the change. So a needless event costs only a
+//! check, and the order of events does not matter.
+//! Read next: `tail`, the reading.
 
 use std::ffi::OsStr;
 use std::io;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::Home;
 use super::open::{Opened, Stamp};
 use super::reader::Reader;
-use super::scan::Found;
+use super::scan::Candidate;
 use super::tail::{Followed, Tail};
 use crate::core::source_event::{FileId, ReadTo, SourceEvent};
 use crate::core::time::{earlier, elapsed};
@@ -23,7 +23,7 @@ use crate::core::time::{earlier, elapsed};
 pub(super) const LIVE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Reader<'_> {
-    /// Looks at a session file: a new one, a known one that may have changed, one that may be gone.
+    /// Checks a session file: a new one, a known one that may have changed, or one that may be gone.
     pub(super) fn look_at(&mut self, path: &Path) -> ControlFlow<()> {
         let Some((root, _)) = self.watched.find(path) else { return ControlFlow::Continue(()) };
         let home = Arc::clone(&root.home);
@@ -43,18 +43,18 @@ impl Reader<'_> {
         };
         match looked {
             Ok(flow) => {
-                self.out.send(self.homes.mended(path))?;
+                self.out.send(self.homes.readable_again(path))?;
                 flow
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.out.send(self.homes.mended(path))?;
+                self.out.send(self.homes.readable_again(path))?;
                 self.missing(path)
             }
             Err(error) => self.unreadable(&home, path, &error),
         }
     }
 
-    /// Looks at the files that a live one goes on from, however old they are: their figures are its session's.
+    /// Reads the files that a live one continues, of any age: their figures belong to its session.
     fn look_before(&mut self, home: &Arc<Home>, path: &Path) -> ControlFlow<()> {
         let layout = &home.agent.spec().layout;
         let name = path.file_name().and_then(OsStr::to_str).filter(|name| (layout.goes_on)(name));
@@ -67,7 +67,7 @@ impl Reader<'_> {
         for other in self.files_of(thread) {
             let of = self.watched.find(&other).map(|(root, _)| Arc::clone(&root.home));
             if let Some(of) = of.filter(|_| other != path && self.files.at(&other).is_none()) {
-                // One that cannot be read now has nothing to add.
+                // An unreadable file adds nothing.
                 self.look_first(&of, &other, Duration::MAX).unwrap_or(ControlFlow::Continue(()))?;
             }
         }
@@ -89,14 +89,14 @@ impl Reader<'_> {
                 }
                 return self.look_again(id);
             }
-            // File systems give a deleted file's number to the next new one.
+            // File systems reuse the inode number of a deleted file.
             if self.forget(id).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         let now = self.now();
         if stamp.modified < earlier(now.wall, live_for) {
-            self.homes.offer_old(home, Found { modified: stamp.modified, path: path.to_owned() });
+            self.homes.offer_old(home, Candidate { modified: stamp.modified, path: path.to_owned() });
             return Ok(ControlFlow::Continue(()));
         }
         if let Some(offset) = self.config.resume.remove(&stamp.identity)
@@ -118,7 +118,7 @@ impl Reader<'_> {
         Ok(flow)
     }
 
-    /// Begins with what an earlier reading has told. `None`: the file is not the one that it read.
+    /// Continues after the events of an earlier reading. `None` if it is another file.
     fn resume(&mut self, home: &Arc<Home>, path: &Path, offset: u64) -> io::Result<Option<FileId>> {
         let now = self.now();
         let mut opened = Opened::open(path)?;
@@ -143,7 +143,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A last line without its end counts when nothing has come behind it for a while.
+    /// Counts last lines without a line break, if nothing has followed for a while.
     pub(super) fn check_rests(&mut self) -> ControlFlow<()> {
         let mono = self.now().mono;
         for id in self.files.rested(mono) {
@@ -155,7 +155,7 @@ impl Reader<'_> {
         ControlFlow::Continue(())
     }
 
-    /// The path of `id` leads to other content.
+    /// Reads `id` again from its start, because its path has other content.
     fn start_over(&mut self, id: FileId, opened: &mut Opened) -> io::Result<ControlFlow<()>> {
         let Some(old) = self.files.get(id) else { return Ok(ControlFlow::Continue(())) };
         let (home, path) = (Arc::clone(&old.home), old.path.whole());
@@ -163,7 +163,7 @@ impl Reader<'_> {
             && moved != id
             && !self.is_there(moved)
         {
-            // A file that is followed already was moved over this one.
+            // A followed file was moved over this one.
             let gone = self.forget(id);
             self.files.rename(moved, &path);
             return if gone.is_break() { Ok(gone) } else { self.look_again(moved) };
@@ -175,13 +175,13 @@ impl Reader<'_> {
         Ok(self.announce(id))
     }
 
-    /// Reads a file anew. What is older than any live file is not live.
+    /// Reads a file from its start. Lines older than [`LIVE_FOR`] are not live.
     fn read(&mut self, home: &Arc<Home>, path: &Path, opened: &mut Opened) -> io::Result<Tail> {
         let live_since = self.config.live_since.max(earlier(self.now().wall, LIVE_FOR));
         Tail::read(home, path, opened, live_since, &self.config.sizes, &mut self.chunks)
     }
 
-    /// Sends what the fold of `id` has learnt.
+    /// Sends the update of `id`.
     pub(super) fn announce(&mut self, id: FileId) -> ControlFlow<()> {
         self.files.caught_up(id);
         self.ask_lineage(id);
@@ -196,7 +196,7 @@ impl Reader<'_> {
         self.out.send([SourceEvent::Updated { file: id, update: Box::new(update), read }])
     }
 
-    /// Nothing is at this path any more: the file was moved, deleted, or lost with its folder.
+    /// Handles a path without a file: the file was moved or deleted, or lost with its folder.
     fn missing(&mut self, path: &Path) -> ControlFlow<()> {
         let Some(id) = self.files.at(path) else { return ControlFlow::Continue(()) };
         self.seek_roots()?;
@@ -218,7 +218,7 @@ impl Reader<'_> {
         lost.map_or(ControlFlow::Continue(()), |root| self.lost(&root))
     }
 
-    /// Follows a file no longer.
+    /// Stops following a file.
     pub(super) fn forget(&mut self, id: FileId) -> ControlFlow<()> {
         match self.files.remove(id) {
             Some(_) => self.out.send([SourceEvent::Gone { file: id }]),
@@ -226,7 +226,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Follows files no longer that have been silent for long.
+    /// Stops following files that have been silent for long.
     pub(super) fn drop_silent(&mut self) -> ControlFlow<()> {
         let now = self.now().wall;
         for id in self.files.ids(|tail| tail.count.is_none() && elapsed(tail.stamp.modified, now) > LIVE_FOR)
@@ -238,7 +238,7 @@ impl Reader<'_> {
         self.drop_documents(|session| session.modified() >= oldest)
     }
 
-    /// Counts one slice of the large file whose turn it is.
+    /// Counts one slice of the next large file.
     pub(super) fn count(&mut self) -> ControlFlow<()> {
         let slice = self.config.sizes.slice;
         let Some((id, tail)) = self.files.next_to_count() else { return ControlFlow::Continue(()) };
@@ -256,7 +256,8 @@ impl Reader<'_> {
                 self.announce(id)
             }
             Ok((false, _)) | Err(_) => {
-                // Whatever happened to it, a look tells; if it cannot be counted now, the next event or rescan tries again.
+                // A check of the file shows what happened; if it cannot be counted now, the next event or rescan tries
+                // again.
                 let path = tail.path.whole();
                 self.files.counted();
                 self.look_at(&path)
@@ -264,7 +265,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether what was read of `id` is what the file at `path` begins with.
+    /// Whether the file at `path` begins with the content that was read of `id`.
     fn continues(&self, id: FileId, path: &Path) -> io::Result<bool> {
         let mut opened = Opened::open(path)?;
         self.files.get(id).map_or(Ok(false), |tail| tail.position.holds(&mut opened))

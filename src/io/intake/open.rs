@@ -1,7 +1,7 @@
-//! Opening, recognising and streaming one file. Files are open only while they are read.
+//! Opens, identifies and streams one file. Files are open only while they are read.
 //!
-//! A file is recognised by what the file system calls it, never by its times: a paginated migration replaces
-//! a file and keeps its modification time.
+//! A file is identified by its device and inode, never by its times: Codex's paginated migration replaces a file and
+//! keeps its modification time.
 //! Read next: `tail`.
 
 use std::fs::Metadata;
@@ -17,14 +17,14 @@ use crate::core::source_event::FileIdentity;
 use crate::io::files;
 use crate::io::unpacked::Unpacked;
 
-/// An open file and what it was like when it was opened.
+/// An open file and its stamp at opening.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) file: Unpacked,
     pub(super) stamp: Stamp,
 }
 
-/// What tells two states of a path apart.
+/// The state of a path, which differs after a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) identity: FileIdentity,
@@ -41,7 +41,8 @@ impl Opened {
 }
 
 impl Stamp {
-    /// The state of `path` as a handle on it shows it: on Windows a folder's listing is stale while a writer holds the file.
+    /// The state of `path`, from a handle on it: on Windows a folder's listing is stale while a writer has the file
+    /// open.
     pub(super) fn look(path: &Path) -> io::Result<Self> {
         Self::of(path, &std::fs::metadata(path)?)
     }
@@ -52,14 +53,14 @@ impl Stamp {
     }
 }
 
-/// When it changed last, as far as the system tells.
+/// When the file was last changed; the epoch if the system does not report it.
 pub(super) fn modified(metadata: &Metadata) -> Timestamp {
     let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
     modified.unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// What the file system calls it. Where that is not to be had it is the name, because agents keep a file's name when they
-/// move it; what was read of a file tells the rest (creation times do not: shares and Linux homes make them up).
+/// The identity of a file. If the system has none it is the name, because agents keep a file's name when they move it;
+/// its content shows the rest. Creation times are not used: shares and Linux homes invent them.
 fn identity(path: &Path, metadata: &Metadata) -> io::Result<FileIdentity> {
     let name = || path.file_name().unwrap_or_default().to_string_lossy();
     let found = files::identity_at(path, metadata)?;
@@ -67,7 +68,7 @@ fn identity(path: &Path, metadata: &Metadata) -> io::Result<FileIdentity> {
     Ok(FileIdentity(device, inode))
 }
 
-/// One buffer for everything that is ever read.
+/// The one buffer for all reading.
 #[derive(Debug)]
 pub(super) struct Chunks {
     buffer: Vec<u8>,
@@ -79,8 +80,8 @@ impl Chunks {
         Self { buffer: vec![0; size], inbox }
     }
 
-    /// Hands the bytes of `file` from `from` on to `take`, up to `limit` of them or to the end, and says how many they
-    /// were. When the intake is to stop it ends early with an error, so that nobody takes half a file for a whole one.
+    /// Passes the bytes of `file` from `from` on to `take`, up to `limit` of them or to the end; returns their number.
+    /// If the intake is to stop it returns an error, so that half a file is not taken for a whole one.
     pub(super) fn stream(
         &mut self,
         file: &mut Unpacked,
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_known_by_what_it_is_and_not_by_its_name() {
+    fn a_file_is_identified_by_its_inode_and_not_by_its_name() {
         let temporary = tempfile::tempdir().unwrap();
         let [one, other, moved] = ["one", "other", "moved"].map(|folder| {
             std::fs::create_dir(temporary.path().join(folder)).unwrap();

@@ -1,4 +1,4 @@
-//! What the loop is going to be told: it wakes up once for all that came of the news at hand.
+//! Collects events for the loop, so that it wakes up once for all events of one round.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::core::file::{FileUpdate, SessionFile};
 use crate::core::fingerprint;
 use crate::core::source_event::{FileIdentity, ReadTo, SourceEvent};
 
-/// What is new of a session that has no file of its own to be read on in: as far as its figures go is as far as it was read.
+/// The update of a session without a file of its own. Its total stands for the read position.
 pub(super) fn updated(
     fold: &mut SessionFile,
     home: &str,
@@ -24,7 +24,7 @@ pub(super) fn updated(
     Some((Box::new(update), Some(ReadTo { file, offset: total.all() })))
 }
 
-/// So many events wait to be told together.
+/// The most events that are collected.
 const MOST_WAITING: usize = 64;
 
 pub(super) type Sink<'a> = Box<dyn FnMut(SourceEvent) -> ControlFlow<()> + Send + 'a>;
@@ -47,7 +47,7 @@ impl<'a> Outbox<'a> {
 
     pub(super) fn deliver(&mut self) -> ControlFlow<()> {
         if !self.waiting.is_empty() {
-            // It is the loop that may be waited for now, not a disk.
+            // The thread now waits for the loop, not for a disk.
             self.inbox.stall.rest();
         }
         for event in self.waiting.drain(..) {

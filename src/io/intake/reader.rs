@@ -1,8 +1,8 @@
-//! The reading thread: what it owns, when it sleeps, what it does next.
+//! The reading thread: its state, its timers and its order of work.
 //!
-//! News first, then what is due, then one piece of the remaining work; so a large file never keeps a small one waiting.
-//! Without work it sleeps until the inbox or the next deadline wakes it.
-//! Read next: `folders` and `notice`, for what is done with the news.
+//! News comes first, then due timers, then one piece of the remaining work; so a large file never delays a small one.
+//! Without work the thread sleeps until the inbox or the next deadline wakes it.
+//! Read next: `folders` and `notice`, the handling of news.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -20,18 +20,18 @@ use super::inbox::{Inbox, News};
 use super::lineage::Relations;
 use super::open::{Chunks, Stamp};
 use super::outbox::{Outbox, Sink};
-use super::places::Kind;
 use super::registers::Registers;
-use super::scan::Found;
+use super::scan::Candidate;
 use super::tail::Tail;
+use super::trees::Kind;
 use super::watch::Watcher;
 use super::watched::Watched;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 
-/// A file that grew within this time is in use: an open tool call may be silent for as long.
+/// A file that grew within this time is in use: an open tool call may be silent for so long.
 const HOT_FOR: Duration = Duration::from_secs(30 * 60);
-/// How many of the newest folders of the deepest level are listed where nothing is watched.
+/// How many of the newest folders of the deepest level are listed where watching is not possible.
 const NEWEST_FOLDERS: usize = 3;
 
 pub(super) struct Reader<'a> {
@@ -44,8 +44,8 @@ pub(super) struct Reader<'a> {
     pub(super) files: Files,
     pub(super) documents: Documents,
     pub(super) databases: Databases,
-    /// Files to look at, the newest last.
-    pub(super) backlog: Vec<Found>,
+    /// Files to check, the newest last.
+    pub(super) backlog: Vec<Candidate>,
     pub(super) registers: Registers,
     pub(super) relations: Relations,
     pub(super) caught_up: bool,
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads until it is stopped or the receiver is gone.
+    /// Reads until it is stopped or the receiver has gone.
     pub(super) fn run(mut self) {
         let _ended = self.serve();
     }
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads what is there now.
+    /// Reads everything once.
     pub(super) fn read_once(mut self) {
         let homes = std::mem::take(&mut self.config.homes);
         let mut flow = self.set_homes(homes);
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
             || self.has_database_to_read()
     }
 
-    /// One piece of work, the most urgent one.
+    /// Does one piece of work, the most urgent one.
     fn work(&mut self) -> ControlFlow<()> {
         if let Some(found) = self.backlog.pop() {
             self.look_at(&found.path)
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
             self.search_limits()
         } else if !self.caught_up {
             self.caught_up = true;
-            // A file that was not there is gone, and its number may be another one's from now on.
+            // A missing file is gone, and its inode number may be reused.
             self.config.resume.clear();
             self.out.send([SourceEvent::CaughtUp])
         } else {
@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Looks at what no event has told: the folders and the live files, or everything.
+    /// Checks for changes without an event: the folders and the live files, or everything.
     fn rescan(&mut self, depth: Depth) -> ControlFlow<()> {
         self.rescanned_at = self.now().mono;
         self.inbox.stall.forgive();
@@ -212,14 +212,14 @@ impl<'a> Reader<'a> {
         ControlFlow::Continue(())
     }
 
-    /// What is due by the clock.
+    /// Runs due timers.
     fn look_around(&mut self) -> ControlFlow<()> {
         self.check_rests()?;
         let mono = self.now().mono;
         let due = |last: Duration, every: Duration| mono >= last.saturating_add(every);
         if due(self.rescanned_at, self.config.pace.rescan) {
             self.rescan(Depth::New)?;
-            // Where nothing tells of an old file that grows, its folder does not either.
+            // Without events for an old file that grows, its folder does not change either.
             for root in self.watched.roots().to_vec() {
                 if root.is_present() && self.homes.is_polled(&root.home) {
                     self.walk(&root.path, Depth::Everything)?;
@@ -253,7 +253,7 @@ impl<'a> Reader<'a> {
         ControlFlow::Continue(())
     }
 
-    /// Where nothing is watched: the upper levels, and the newest of the deepest folders.
+    /// Without watches: lists the upper levels, and the newest of the deepest folders.
     fn list_newest(&mut self) -> ControlFlow<()> {
         for root in self.watched.roots().to_vec() {
             if !root.is_present() || !self.homes.is_polled(&root.home) {
@@ -282,7 +282,7 @@ impl<'a> Reader<'a> {
             .fold(rescan, Duration::min)
     }
 
-    /// How often files are looked at that nobody tells of; `None` when there are none.
+    /// How often files without events are checked; `None` if there are none.
     fn poll_every(&self) -> Option<Duration> {
         let mono = self.now().mono;
         let homes: Vec<_> = self.homes.untold().collect();

@@ -1,11 +1,11 @@
-//! The agents' registers of running processes: read when they change, and held against the processes that run.
+//! The agents' registers of running processes: read when they change, and compared with the running processes.
 //!
-//! A killed process leaves its entry behind, so no entry counts before its process has been found; and an entry may be
-//! swept away by a program that does not see the process, so a session is open for as long as its process runs. That is
-//! looked up when the system tells of an end (see `exits`), at every event of a register, at rescans, and when the daemon
-//! is awake anyway. Only where nothing tells of ends and an entry has gone, a timer asks for a while.
-//! Beside the entries lie secrets: only files with an entry's name are opened.
-//! Read next: [`crate::core::register`], for what follows from it.
+//! A killed process leaves its entry, so an entry counts only if its process was found. Another program that does not
+//! see the process may remove its entry, so a session is open as long as its process runs. That is checked when the
+//! system reports an end (see `exits`), at every event of a register, at rescans, and when the daemon is awake anyway.
+//! Only where ends are not reported and an entry is gone, a timer checks for a while. There are secrets beside the
+//! entries: only files with an entry's name are opened.
+//! Read next: [`crate::core::register`], which uses them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use super::Home;
 use super::exits::Exits;
 use super::open::Stamp;
-use super::places::Root;
+use super::trees::Root;
 use crate::core::register::{self, OpenSession, ProcessEntry, Register};
 use crate::core::source::layout::Layout;
 use crate::core::source_event::SourceEvent;
@@ -27,51 +27,51 @@ use crate::core::time::Now;
 use crate::io::files;
 use crate::io::process::{Named, counts_in, start_time};
 
-/// Larger files are no entries.
+/// Larger files are not entries, in bytes.
 const LARGEST: u64 = 64 * 1024;
 
-/// More entries than this are not read: a folder with so many is none of an agent's.
+/// The most entries that are read: a folder with more is not an agent's.
 const MOST: usize = 1_000;
 
-/// How often processes of which nothing is told are looked up at most: macOS starts a program for each.
+/// The shortest time between two checks of processes without events: macOS starts a program for each.
 const VERIFY_EVERY: Duration =
     Duration::from_secs(if cfg!(any(target_os = "linux", windows)) { 0 } else { 10 });
 
-/// Where nothing tells of the ends of processes: when those are looked up first whose entries have gone, and when for the
-/// last time but for rescans. As a rule a program takes its entry away just before it ends.
+/// Where ends are not reported: when processes whose entries are gone are first checked, and when for the last time
+/// except at rescans. Usually a program removes its entry just before it ends.
 const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(64)];
 
-/// One register as it was read last.
+/// A register at its last reading.
 #[derive(Debug)]
 struct Registered {
     home: Arc<Home>,
-    /// By process, and whether that is a foreign one: another machine may give the same ids.
+    /// By process, and whether that is of another machine, which may use the same ids.
     entries: BTreeMap<(u32, bool), ProcessFile>,
     told: Option<Register>,
     verified_at: Duration,
-    /// When to look up processes whose entries have gone, and how long it was waited for that.
+    /// When to check processes whose entries are gone, and the pause before that.
     again: Option<(Duration, Duration)>,
-    /// Something changed since it was told.
+    /// Whether it has changed since it was sent.
     changed: bool,
 }
 
-/// The file of one process; without content where that could not be understood. Whether a foreign one runs, on another
-/// machine or in another namespace, cannot be seen from here.
+/// The file of one process; without content if it could not be parsed. A process on another machine or in another
+/// namespace cannot be checked from here.
 #[derive(Debug, Default)]
 struct ProcessFile {
     content: Option<ProcessEntry>,
-    /// Whether its process was running when that was looked up last; `None` when it is to be looked up.
+    /// Whether its process was running at the last check; `None` if it is to be checked.
     runs: Option<bool>,
-    /// The file has gone, which says nothing while the process runs.
+    /// The file is gone, which means nothing while the process runs.
     gone: bool,
 }
 
-/// All of them, by their folders.
+/// All registers, by their folders.
 pub(super) struct Registers {
     read: BTreeMap<PathBuf, Registered>,
-    /// What they said to an earlier reading.
+    /// Their content at the end of an earlier reading.
     earlier: Vec<register::RegisterHandover>,
-    /// Tells of ends; `None` for a single reading.
+    /// Reports ends; `None` for a single reading.
     exits: Option<Exits>,
 }
 
@@ -80,7 +80,7 @@ impl Registers {
         Self { read: BTreeMap::new(), earlier, exits }
     }
 
-    /// Reads a register anew.
+    /// Reads a register.
     pub(super) fn read(&mut self, root: &Root) {
         let earlier = self.earlier.iter().find(|left| left.home == root.home.label);
         let register = self.read.entry(root.path.clone()).or_insert_with(|| Registered {
@@ -94,7 +94,7 @@ impl Registers {
         register.read(&root.path);
     }
 
-    /// An entry came, changed or went.
+    /// Handles an entry that was added, changed or removed.
     pub(super) fn entry_changed(&mut self, path: &Path, now: Now) {
         if let Some(register) = path.parent().and_then(|folder| self.read.get_mut(folder)) {
             register.read_entry(path);
@@ -102,14 +102,14 @@ impl Registers {
         self.verify(now);
     }
 
-    /// Reads those of the homes that are `wanted`, whose changes nobody may have told.
+    /// Reads the registers of the `wanted` homes, whose events may be missing.
     pub(super) fn check(&mut self, wanted: impl Fn(&Arc<Home>) -> bool) {
         for (folder, register) in self.read.iter_mut().filter(|(_, register)| wanted(&register.home)) {
             register.read(folder);
         }
     }
 
-    /// Looks whether the processes still run, unless that was done just now; tells nothing yet.
+    /// Plans a check of all processes, unless one was made just now.
     pub(super) fn verify(&mut self, now: Now) {
         for register in self.read.values_mut() {
             if now.mono >= register.verified_at.saturating_add(VERIFY_EVERY) {
@@ -118,12 +118,12 @@ impl Registers {
         }
     }
 
-    /// The same for these, of which the system says that they have ended.
+    /// Plans a check of these processes, which have ended as the system reports.
     pub(super) fn ended(&mut self, pids: &BTreeSet<u32>) {
         self.read.values_mut().for_each(|register| register.doubt(|pid| pids.contains(&pid)));
     }
 
-    /// Looks up the processes whose entries have gone, if it is time to.
+    /// Plans a check of the processes whose entries are gone, if it is time.
     pub(super) fn look_again(&mut self, mono: Duration) {
         for register in self.read.values_mut().filter(|register| register.is_time(mono)) {
             register.changed = true;
@@ -133,12 +133,12 @@ impl Registers {
         }
     }
 
-    /// When that is.
+    /// When the next such check is due.
     pub(super) fn look_again_at(&self) -> Option<Duration> {
         self.read.values().filter_map(|register| register.again).map(|(at, _)| at).min()
     }
 
-    /// What has changed.
+    /// The registers that have changed.
     pub(super) fn tell(&mut self, now: Now) -> Vec<SourceEvent> {
         let mut news = Vec::new();
         let mut any_changed = false;
@@ -169,7 +169,7 @@ impl Registers {
         }
     }
 
-    /// The registers in `folder` are gone or of no interest any more.
+    /// Removes the registers in `folder`.
     pub(super) fn lose(&mut self, folder: &Path) -> Vec<SourceEvent> {
         let lost = self.read.extract_if(.., |path, _| path.starts_with(folder));
         let lost = lost.map(|(_, register)| Arc::clone(&register.home.label));
@@ -189,7 +189,7 @@ impl Registered {
     /// Reads every entry in `folder`.
     fn read(&mut self, folder: &Path) {
         self.changed = true;
-        // A folder that went away is noticed elsewhere.
+        // A removed folder is handled elsewhere.
         let Ok(listing) = fs::read_dir(folder) else { return };
         let names = listing.flatten().map(|entry| entry.file_name());
         let paths = names.map(|name| folder.join(name)).filter(|path| self.pid_of(path).is_some());
@@ -207,7 +207,7 @@ impl Registered {
         match files::read(path, LARGEST) {
             Ok(bytes) => {
                 let content = (form.read)(pid, &bytes);
-                // One that is just being written is what it was until it is whole again.
+                // An incomplete entry keeps its last content until it is complete.
                 let Some(content) = content else { return };
                 let foreign = content.pid_domain.as_deref().is_some_and(|domain| !counts_in(domain));
                 self.replaced((pid, !foreign));
@@ -222,18 +222,18 @@ impl Registered {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.entry_gone(pid);
             }
-            // It is tried again at the next event or rescan.
+            // The next event or rescan tries again.
             Err(_) => {}
         }
     }
 
-    /// The file of `pid` is not there any more.
+    /// Notes that the file of `pid` is gone.
     fn entry_gone(&mut self, pid: u32) {
         self.replaced((pid, false));
         self.replaced((pid, true));
     }
 
-    /// An entry has gone; whether its process has is to be looked up.
+    /// Notes that an entry is gone, and plans a check of its process.
     fn replaced(&mut self, key: (u32, bool)) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         if !std::mem::replace(&mut entry.gone, true) {
@@ -248,7 +248,7 @@ impl Registered {
         self.again.is_some_and(|(at, _)| mono >= at)
     }
 
-    /// What the entries say, of processes that run.
+    /// The register of the entries whose processes run.
     fn verified(&mut self, folder: &Path, now: Now) -> Register {
         self.look_up(now.mono);
         let mut register = Register::default();
@@ -267,29 +267,29 @@ impl Registered {
                 register.left.insert(content.session.clone());
             }
         }
-        // One that has gone counts until its process has ended and that is told.
+        // A removed entry counts until its process has ended and that was sent.
         self.entries.retain(|_, entry| !entry.gone || entry.runs == Some(true));
         register.left.retain(|session| !register.open.contains_key(session));
-        // Those that cannot be seen may run.
+        // Processes that cannot be checked may run.
         if register.unseen.is_empty() && self.running().next().is_none() {
             register.empty_since = Some(self.empty_since(folder, now.wall));
         }
         register
     }
 
-    /// Whether these still run is to be looked up.
+    /// Plans a check of these processes.
     fn doubt(&mut self, which: impl Fn(u32) -> bool) {
         for ((pid, _), entry) in &mut self.entries {
             self.changed |= entry.runs.take_if(|runs| *runs && which(*pid)).is_some();
         }
     }
 
-    /// The processes that run.
+    /// The running processes.
     fn running(&self) -> impl Iterator<Item = u32> {
         self.entries.iter().filter(|(_, entry)| entry.runs == Some(true)).map(|((pid, _), _)| *pid)
     }
 
-    /// Sets the timer for processes whose entries have gone, unless their ends are `told`.
+    /// Sets the timer for processes whose entries are gone, unless their ends are `told`.
     fn wait_for_ends(&mut self, mono: Duration, told: bool) {
         let [first, last] = AGAIN;
         let any_gone = self.entries.values().any(|entry| entry.gone);
@@ -297,13 +297,13 @@ impl Registered {
             _ if told || !any_gone => None,
             None => Some((mono.saturating_add(first), first)),
             Some((at, _)) if mono < at => self.again,
-            // Then rescans suffice.
+            // After that, rescans suffice.
             Some((_, waited)) if waited >= last => Some((Duration::MAX, waited)),
             Some((_, waited)) => Some((mono.saturating_add(waited * 2), waited * 2)),
         };
     }
 
-    /// Looks up the processes of which it is not known whether they run.
+    /// Checks the processes whose state is unknown.
     fn look_up(&mut self, mono: Duration) {
         let unknown =
             self.entries.iter_mut().filter(|((_, foreign), entry)| !foreign && entry.runs.is_none());
@@ -319,8 +319,8 @@ impl Registered {
         }
     }
 
-    /// Since when nothing runs, as far as that is known: what was open just now is closed now, and before that an entry
-    /// was taken away last when the folder changed.
+    /// Since when no process runs, as far as that is known: if one ran just now, since now; else since the folder's
+    /// last change, when an entry was removed.
     fn empty_since(&self, folder: &Path, wall: Timestamp) -> Timestamp {
         match &self.told {
             Some(told) if told.empty_since.is_none() => wall,
@@ -333,7 +333,7 @@ impl Registered {
     }
 }
 
-/// The entry of a process that an earlier reading knew, as if its file had gone: if it has not, that says more.
+/// The entry of a process of an earlier reading, as if its file were gone; an existing file replaces it.
 fn inherited((session, process): (&String, &u32)) -> ((u32, bool), ProcessFile) {
     let content = ProcessEntry {
         pid: *process,
@@ -352,7 +352,7 @@ mod tests {
     use super::*;
     use crate::core::source::Agent;
 
-    /// Of processes that ran until just now, whose entries have gone, each in a session with its number.
+    /// A register of processes that ran until just now and whose entries are gone, each in a session with its number.
     fn register(pids: &[u32]) -> Registered {
         let ran = |(key, entry)| (key, ProcessFile { runs: Some(true), ..entry });
         Registered {
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_tells_of_ends_they_are_looked_for_ever_more_seldom() {
+    fn unreported_ends_are_checked_for_at_growing_intervals() {
         let mut register = register(&[7]);
         let mut looked_at = Vec::new();
         for second in 0..1_000 {
@@ -385,14 +385,14 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_told_is_looked_up_at_once() {
-        const NOBODY: u32 = u32::MAX - 3;
+    fn a_reported_end_is_checked_at_once() {
+        const UNUSED: u32 = u32::MAX - 3;
         let mut registers = Registers::new(Vec::new(), None);
-        registers.read.insert("/h".into(), register(&[NOBODY - 4, NOBODY]));
-        registers.ended(&[NOBODY].into());
+        registers.read.insert("/h".into(), register(&[UNUSED - 4, UNUSED]));
+        registers.ended(&[UNUSED].into());
         let told = registers.tell(Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH });
         let [SourceEvent::Register { register: Some(told), .. }] = &told[..] else { panic!("{told:?}") };
-        assert_eq!(told.left, [NOBODY.to_string()].into());
-        assert!(told.open.contains_key(&(NOBODY - 4).to_string()), "nothing is told of it");
+        assert_eq!(told.left, [UNUSED.to_string()].into());
+        assert!(told.open.contains_key(&(UNUSED - 4).to_string()), "nothing is told of it");
     }
 }

@@ -1,8 +1,8 @@
-//! A file at rest: only its place is known, and it is read once more when it grows.
+//! A file at rest: only its path and position are stored, and it is read again when it grows.
 //!
-//! Most files never grow again. Of a few everything that was read stays at hand; where there are more, of those that have
-//! not grown for a while nothing does but what their own lines would not tell.
-//! Read next: `tail`, for a file that is awake.
+//! Most files never grow again. A few files keep their parsed content in memory. If there are more, those that have not
+//! grown for a while keep only the facts that their own lines do not have.
+//! Read next: `tail`, a file with its content in memory.
 
 use std::io;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use super::tail::{Position, Tail, located};
 use crate::core::file::SessionFile;
 use crate::core::source_event::FileId;
 
-/// So few stay awake.
+/// So few files stay in memory.
 const FEW: usize = 64;
 
 /// Larger files are not read twice, in bytes.
 const MOST: u64 = 4 * 1024 * 1024;
 
 impl Reader<'_> {
-    /// Lets a file rest that has told everything, unless there are few.
+    /// Puts a file at rest, unless there are few.
     pub(super) fn rest(&mut self, id: FileId) {
         if self.files.len() > FEW
             && let Some(tail) = self.files.get_mut(id)
@@ -31,7 +31,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The same of those that have not grown since the last rescan.
+    /// Puts the files at rest that have not grown since the last rescan.
     pub(super) fn rest_silent(&mut self) {
         let (mono, silence) = (self.now().mono, self.config.pace.rescan);
         let is_silent = |tail: &Tail| mono.saturating_sub(tail.grown_at) >= silence;
@@ -42,10 +42,10 @@ impl Reader<'_> {
 }
 
 impl Tail {
-    /// Gives up what was read. A file that would not come to the same when it is read again, or whose last line is not
-    /// whole, keeps it.
+    /// Drops the content. A file that would give other figures when it is read again, or whose last line is incomplete,
+    /// keeps it.
     fn rest(&mut self) {
-        // Rows that add to a file would have to be read again with it.
+        // Database rows that add to a file would have to be read again too.
         let has_rows = self.home.agent.spec().layout.databases.is_some();
         let may_rest = !self.shared && !has_rows && self.count.is_none() && self.position.offset <= MOST;
         if may_rest
@@ -57,7 +57,7 @@ impl Tail {
         }
     }
 
-    /// Reads again what was read before the file came to rest; false when it is not there any more. All of it was told.
+    /// Reads the file again up to its position; false if it has become shorter. All of it was sent before.
     pub(super) fn wake(&mut self, opened: &mut Opened, chunks: &mut Chunks) -> io::Result<bool> {
         if self.fold.is_some() {
             return Ok(true);
@@ -87,7 +87,7 @@ mod tests {
     use crate::io::intake::{Home, Sizes};
 
     #[test]
-    fn a_transcript_rests_and_goes_on_with_what_it_counted() {
+    fn a_transcript_at_rest_continues_with_the_same_figures() {
         let message = |id: &str, output: u64| {
             format!(
                 r#"{{"sessionId":"s","type":"assistant","uuid":"{id}","timestamp":"2026-11-01T10:00:00Z","message":{{"id":"{id}","model":"claude-opus-5","content":[],"usage":{{"input_tokens":0,"output_tokens":{output}}}}}}}"#
@@ -119,7 +119,7 @@ mod tests {
         };
         assert_eq!(told(&mut tail, &other_has(&copied)), (20, vec![None]));
 
-        // By now other files have what it counts, and what comes next.
+        // By now other files have its counted messages, and the next ones.
         let (now_copied, last) = (message("c", 3_000), message("d", 4));
         let others = other_has(&[own.as_str(), &now_copied].concat());
         for (more, told_of_it) in [

@@ -1,8 +1,8 @@
-//! Which of the files that were there deserve reading, and in which order.
+//! Chooses which existing files are read, and in which order.
 //!
-//! Live files newest first, so that the freshest session is on the card first. Of all older files only the newest few
-//! are kept by name, and only until one of them has told the limits.
-//! Read next: `reader`, which works through what is found here.
+//! Live files are read newest first, so that the freshest session is on the card first. Of older files only the names
+//! of the newest few are stored, until one of them has given the limits.
+//! Read next: `reader`, which reads the files chosen here.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,41 +18,41 @@ use super::tail::Reading;
 use crate::core::file::SessionFile;
 use crate::core::source_event::SourceEvent;
 
-/// How many old files are looked at for a home's limits.
+/// The most old files that are read for a home's limits.
 const MOST_OLD: usize = 50;
 
-/// A file to look at.
+/// A file to read.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Found {
+pub(super) struct Candidate {
     pub(super) modified: Timestamp,
     pub(super) path: PathBuf,
 }
 
-/// How far the search for the limits of a home has come.
+/// The state of the search for a home's limits.
 #[derive(Debug)]
 pub(super) enum LimitsSearch {
     /// Folders are being listed: the newest old files so far.
-    Listing(BinaryHeap<Reverse<Found>>),
-    /// These are left, the newest last.
+    Listing(BinaryHeap<Reverse<Candidate>>),
+    /// The remaining files, the newest last.
     Reading(Vec<PathBuf>),
     Done,
 }
 
 impl LimitsSearch {
-    /// Old files are going to be offered.
+    /// Begins a search; old files will be offered.
     pub(super) fn begin(&mut self) {
         if !matches!(self, Self::Listing(_)) {
             *self = Self::Listing(BinaryHeap::new());
         }
     }
 
-    /// Whether a file that changed last at this time would be among the newest so far.
+    /// Whether a file of this age would be among the newest so far.
     pub(super) fn wants(&self, modified: Timestamp) -> bool {
         let Self::Listing(newest) = self else { return false };
         newest.len() < MOST_OLD || newest.peek().is_some_and(|Reverse(oldest)| oldest.modified <= modified)
     }
 
-    pub(super) fn offer(&mut self, found: Found) {
+    pub(super) fn offer(&mut self, found: Candidate) {
         if let Self::Listing(newest) = self {
             newest.push(Reverse(found));
             if newest.len() > MOST_OLD {
@@ -65,7 +65,7 @@ impl LimitsSearch {
         matches!(self, Self::Done)
     }
 
-    /// The next file to read; none when the search is over.
+    /// The next file to read; `None` when the search has ended.
     pub(super) fn next(&mut self) -> Option<PathBuf> {
         if let Self::Listing(newest) = self {
             let newest = std::mem::take(newest).into_sorted_vec();
@@ -82,11 +82,11 @@ impl LimitsSearch {
 }
 
 impl Reader<'_> {
-    /// Looks at one more old file for limits that no live file has told.
+    /// Reads one more old file for limits that no live file has.
     pub(super) fn search_limits(&mut self) -> ControlFlow<()> {
         let Some((home, path)) = self.homes.next_old() else { return ControlFlow::Continue(()) };
         self.inbox.turn_to(&home);
-        // A file that cannot be read now tells nothing; the next one may.
+        // An unreadable file is skipped; the next one may have limits.
         let Ok(mut opened) = Opened::open(&path) else { return ControlFlow::Continue(()) };
         let live_since = self.config.live_since;
         let new = || SessionFile::new(home.agent, Arc::clone(&home.label), live_since);
@@ -104,13 +104,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_newest_old_files_are_kept_and_the_newest_comes_first() {
+    fn only_the_newest_old_files_are_stored_and_the_newest_comes_first() {
         let mut search = LimitsSearch::Done;
         search.begin();
         for second in 0..1000 {
             let modified = Timestamp::from_second((second * 7919) % 1000).unwrap();
             if search.wants(modified) {
-                search.offer(Found { modified, path: modified.as_second().to_string().into() });
+                search.offer(Candidate { modified, path: modified.as_second().to_string().into() });
             }
         }
         let order: Vec<_> = std::iter::from_fn(|| search.next()).collect();

@@ -1,9 +1,9 @@
-//! Whether the disk of a home holds the reading up.
+//! Detects a home whose disk delays the reading.
 //!
-//! The reading thread says which home it turns to, and that it goes on with each piece that it gets. The loop looks now and
-//! then, for as long as there is work: a home of which the thread waits for one piece from look to look, or is found waiting
-//! again and again, is to be read apart from the others. A thread that only waits for a processor does not count.
-//! Read next: `host::reading`, which does that.
+//! The reading thread notes the home that it reads, and each piece that it gets. The loop checks now and then while
+//! there is work. If the thread waits for one piece over several checks, or is found waiting often, the home is to be
+//! read on a thread of its own. A thread that only waits for a processor does not count.
+//! Read next: `host::reading`, which starts that thread.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,24 +13,24 @@ use tokio::sync::Notify;
 
 use crate::io::clock;
 
-/// A disk is stuck when this many looks in a row find the thread waiting for the same piece.
+/// A disk hangs if so many checks in a row find the thread waiting for the same piece.
 const MOST_LOOKS: u32 = 4;
 
-/// A disk is slow when so many looks find the thread waiting for one, from one rescan to the next.
+/// A disk is slow if so many checks between two rescans find the thread waiting.
 const MOST_WAITS: u32 = 20;
 
-/// What a look shows.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
-    /// Nothing is being read.
+    /// Nothing is read now.
     Rests,
-    /// The reading goes on.
+    /// The reading makes progress.
     Reads,
-    /// The disk of a home holds it up.
+    /// The disk of a home delays the reading.
     Held {
-        /// Which home, as configured.
+        /// The home's label.
         home: Arc<str>,
-        /// Since when nothing has been read.
+        /// Since when no bytes were read.
         since: Timestamp,
     },
 }
@@ -43,24 +43,24 @@ pub(super) struct Stall {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The home that is being read, and since when it has given nothing.
+    /// The home that is read, and the time of its last piece.
     at: Option<(Arc<str>, Timestamp)>,
-    /// How many looks have found the thread waiting for this piece.
+    /// How many checks have found the thread waiting for this piece.
     looks: u32,
-    /// How many have found it waiting for any piece of a home.
+    /// How many checks have found it waiting, by home.
     waits: BTreeMap<Arc<str>, u32>,
-    /// Whether somebody looks now and then.
+    /// Whether the loop checks now and then.
     is_looked_at: bool,
     thread: Thread,
 }
 
 impl Stall {
-    /// It is this thread that reads.
+    /// Notes that this thread reads.
     pub(super) fn is_here(&self) {
         self.lock().thread = Thread::this();
     }
 
-    /// The reading turns to this home.
+    /// Notes that this home is read now.
     pub(super) fn turn_to(&self, home: &Arc<str>) {
         let mut state = self.lock();
         (state.at, state.looks) = (Some((Arc::clone(home), clock::now().wall)), 0);
@@ -69,32 +69,32 @@ impl Stall {
         }
     }
 
-    /// It got the next piece there.
+    /// Notes that the next piece was read.
     pub(super) fn go_on(&self) {
         let mut state = self.lock();
         state.looks = 0;
         state.at.iter_mut().for_each(|(_, since)| *since = clock::now().wall);
     }
 
-    /// It waits for no disk.
+    /// Notes that the thread does not wait for a disk.
     pub(super) fn rest(&self) {
         let mut state = self.lock();
         (state.at, state.looks) = (None, 0);
     }
 
-    /// What was slow until now is forgotten.
+    /// Clears the counts of all homes.
     pub(super) fn forgive(&self) {
         self.lock().waits.clear();
     }
 
-    /// Waits until the reading begins and is to be looked at. Nothing is lost when the wait is given up.
+    /// Waits until the reading begins and has to be checked. Cancel safe.
     pub(super) async fn begun(&self) {
         self.begun.notified().await;
     }
 
-    /// After [`Look::Rests`] nobody needs to look until it has begun again.
+    /// Checks the reading. After [`Look::Rests`] no check is needed until it has begun again.
     pub(super) fn look(&self) -> Look {
-        // Not while it is locked: the thread would wait for us.
+        // The system is asked without the lock, which the thread may wait for.
         let thread = {
             let mut state = self.lock();
             state.is_looked_at = state.at.is_some();
@@ -119,13 +119,13 @@ impl Stall {
         Look::Held { home: Arc::clone(home), since: *since }
     }
 
-    /// A thread that panicked meanwhile leaves the state whole.
+    /// A thread that panicked leaves valid state.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A thread, as the system calls it.
+/// The system's id of a thread.
 #[derive(Debug, Clone, Copy, Default)]
 struct Thread(#[cfg(target_os = "linux")] Option<rustix::thread::Pid>);
 
@@ -137,13 +137,14 @@ impl Thread {
         )
     }
 
-    /// Whether it runs or could. Where the system does not say, it does not: then only what it says itself counts.
+    /// Whether it runs or waits for a processor; false where the system does not report it, so that only its own notes
+    /// count.
     fn is_running(self) -> bool {
         #[cfg(target_os = "linux")]
         if let Self(Some(thread)) = self {
             let path = format!("/proc/self/task/{}/stat", thread.as_raw_nonzero());
             let stat = std::fs::read_to_string(path).unwrap_or_default();
-            // Behind its name, which may hold anything.
+            // The state follows the name, which may have any characters.
             return stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('R'));
         }
         false
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_that_gives_nothing_from_look_to_look_holds_the_reading_up() {
+    fn a_home_without_progress_over_several_checks_is_detected() {
         let (stall, home) = (Stall::default(), Arc::from("home"));
         assert_eq!(stall.look(), Look::Rests);
         for _ in 1..MOST_LOOKS {
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_that_gives_everything_late_holds_the_reading_up() {
+    fn a_home_that_is_slow_at_many_checks_is_detected() {
         let (stall, home, other) = (Stall::default(), Arc::from("home"), Arc::from("other"));
         for _ in 1..MOST_WAITS {
             stall.turn_to(&home);
@@ -191,7 +192,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_thread_that_works_or_waits_for_a_processor_is_not_held_up() {
+    fn a_running_thread_is_not_waiting_for_a_disk() {
         let (stall, home) = (Stall::default(), Arc::from("home"));
         stall.is_here();
         stall.turn_to(&home);

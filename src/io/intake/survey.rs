@@ -1,6 +1,6 @@
-//! A look at one home for `doctor`: what the intake would find in it, without reading a file.
+//! Counts the sessions of one home for `doctor`, without reading a file.
 //!
-//! Changes nothing, follows nothing. Read next: [`Layout`], which says what counts.
+//! Changes and follows nothing. Read next: [`Layout`], the rules.
 
 use std::fs;
 use std::io;
@@ -15,10 +15,10 @@ use crate::core::doctor::{DatabaseFacts, Sessions};
 use crate::core::source::layout::{Layout, Purpose, Tree, Unread};
 use crate::io::database::Database;
 
-/// Bounds the time that somebody else's folder of ten thousand folders costs.
+/// The most folders that are listed; limits the time for a foreign folder of ten thousand folders.
 const MOST_FOLDERS: usize = 20_000;
 
-/// What is in `home`, and which databases are among that.
+/// The sessions in `home`, and its databases.
 pub fn survey(home: &Home) -> (Sessions, Vec<DatabaseFacts>) {
     let layout = &home.agent.spec().layout;
     let mut found = HomeSurvey { layout, folders: 0, sessions: 0, newest: None };
@@ -65,13 +65,13 @@ impl HomeSurvey {
         }
     }
 
-    /// Whether it is one of several documents, of which another one says what their session is.
+    /// Whether it is one of several documents of a session and not the one that describes it.
     fn is_a_part(&self, path: &Path) -> bool {
         let has_heads = self.layout.documents.as_ref().is_some_and(|documents| documents.heads.is_some());
         has_heads && !self.layout.is_head(path)
     }
 
-    /// Counts what is in a database.
+    /// Counts the sessions of a database.
     fn database(&mut self, path: &Path) -> DatabaseFacts {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut facts = DatabaseFacts { name, versions: Vec::new(), unread: None };
@@ -114,7 +114,7 @@ impl HomeSurvey {
                 && tree.levels.get(level).is_some_and(|expected| expected.fits(name));
             if is_below && entry.path().is_dir() {
                 match self.walk(&entry.path(), tree, level + 1) {
-                    // It went between the listing and the look.
+                    // The folder was removed after the listing.
                     Err(gone) if gone.cause.kind() == io::ErrorKind::NotFound => {}
                     result => result?,
                 }

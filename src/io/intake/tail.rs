@@ -1,8 +1,8 @@
-//! One live file: read once from its start, then only what is appended.
+//! One live file: read once from its start, then only the appended bytes.
 //!
-//! Knows one file and its fold, nothing of folders or events. It may be read in three ways: whole; for very large files
-//! first the ends and then, in slices, everything ([`Count`]); and on from where it was.
-//! Read next: `rest`, for a file that is read on only after a long time; `reader`, which decides when.
+//! Handles one file and its parsed session, no folders and no events. A file is read in one of three ways: whole; for
+//! very large files first the ends and then, in slices, everything ([`Count`]); and on from the last position.
+//! Read next: `rest`, a file that has not grown for long; `reader`, which decides when to read.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::core::file::{Decided, SessionFile};
 use crate::core::fingerprint;
 use crate::io::database::cursor::Cursors;
 
-/// How many bytes before the offset are remembered, to notice a file that was rewritten in place.
+/// How many bytes before the offset are stored, to notice a file that was rewritten in place.
 const ANCHOR: usize = 64;
 
 /// A followed file.
@@ -28,28 +28,27 @@ pub(super) struct Tail {
     pub(super) path: FilePath,
     pub(super) stamp: Stamp,
     pub(super) position: Position,
-    /// How far it had been read when that was last told.
+    /// The offset at the last update.
     followed: u64,
-    /// What was read of it; `None` while it is at rest: then only its place is remembered, and it is read once more when it
-    /// grows.
+    /// The parsed session; `None` while the file is at rest.
     pub(super) fold: Option<Box<SessionFile>>,
-    /// The exact figures in the making, while `fold` has only seen the file's ends.
+    /// The count of the whole file in progress, while `fold` has only the file's ends.
     pub(super) count: Option<Box<Count>>,
     /// Monotonic time of the last growth.
     pub(super) grown_at: Duration,
     /// Monotonic time of the last poll.
     pub(super) polled_at: Duration,
-    /// How many files the intake had met when it last looked for this one's relatives.
+    /// The number of known files when this one's relatives were last searched.
     pub(super) lineage_asked: Option<u32>,
     /// Whether other files of the same conversation are followed.
     pub(super) shared: bool,
-    /// What was known of it beyond its bytes when it came to rest.
+    /// The facts beyond its bytes when it was put at rest.
     pub(super) decided: Decided,
-    /// How far the rows that add to it have been read.
+    /// The progress of the database rows that add to it.
     pub(super) cursors: Option<Box<Cursors>>,
 }
 
-/// How far a file has been read.
+/// The read position of a file.
 #[derive(Debug, Default)]
 pub(super) struct Position {
     pub(super) offset: u64,
@@ -59,9 +58,9 @@ pub(super) struct Position {
 /// The last bytes before the offset.
 #[derive(Debug)]
 pub(super) enum Anchor {
-    /// Themselves.
+    /// The bytes.
     Bytes(Vec<u8>),
-    /// How many they are and their fingerprint.
+    /// Their number and their hash.
     Sealed(usize, u64),
 }
 
@@ -72,16 +71,16 @@ pub(super) struct Count {
     pub(super) offset: u64,
 }
 
-/// What came of looking at a file again.
+/// The result of checking a file again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Followed {
     Unchanged,
     Grown,
-    /// It is another file, or this one was cut or rewritten: read it anew.
+    /// It is another file, or this one was shortened or rewritten: read it from its start.
     StartOver,
 }
 
-/// What a first reading gave.
+/// The result of a first reading.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) fold: SessionFile,
@@ -106,19 +105,19 @@ impl Position {
         anchor.extend_from_slice(kept);
     }
 
-    /// Whether what was read ends with a line's end.
+    /// Whether the position is at the end of a line.
     pub(super) fn is_at_line_end(&self) -> bool {
         matches!(&self.anchor, Anchor::Bytes(bytes) if bytes.last().is_none_or(|byte| *byte == b'\n'))
     }
 
-    /// Keeps no bytes. Nothing passes any more.
+    /// Replaces the bytes by their hash; the position does not move any more.
     pub(super) fn seal(&mut self) {
         if let Anchor::Bytes(bytes) = &self.anchor {
             self.anchor = Anchor::Sealed(bytes.len(), fingerprint::short(bytes));
         }
     }
 
-    /// Whether what was read last is still there.
+    /// Whether the last bytes before the position are unchanged.
     pub(super) fn holds(&self, opened: &mut Opened) -> io::Result<bool> {
         if opened.stamp.len < self.offset {
             return Ok(false);
@@ -150,7 +149,7 @@ impl Reading {
         Ok(Self { fold, position, whole: true })
     }
 
-    /// Reads the first line and as much of the end as is needed. A short file is read whole by that.
+    /// Reads the first line and as much of the end as is needed. A short file is read whole.
     pub(super) fn ends(
         new: impl Fn() -> SessionFile,
         opened: &mut Opened,
@@ -201,14 +200,14 @@ pub(super) fn first_line(opened: &mut Opened, most: u64, chunks: &mut Chunks) ->
     }
 }
 
-/// A fold that knows where its file lies.
+/// A session with the path of its file.
 pub(super) fn located(mut fold: SessionFile, path: &Path) -> SessionFile {
     fold.locate(path);
     fold
 }
 
 impl Tail {
-    /// Reads a file for the first time. A large one gives its ends now and the rest to [`Tail::count`].
+    /// Reads a file for the first time. Of a large one only the ends are read now; [`Tail::count`] reads it whole.
     pub(super) fn read(
         home: &Arc<Home>,
         path: &Path,
@@ -241,7 +240,7 @@ impl Tail {
         })
     }
 
-    /// Reads a file for the first time, but only to where an earlier reading has told all of it; `None` when it is shorter.
+    /// Reads a file for the first time, up to the end of an earlier reading; `None` if it is shorter.
     pub(super) fn resume(
         home: &Arc<Home>,
         path: &Path,
@@ -249,19 +248,19 @@ impl Tail {
         offset: u64,
         chunks: &mut Chunks,
     ) -> io::Result<Option<Self>> {
-        // Whatever the stamps say, nothing in it is live.
+        // No line in it is live, of any time.
         let mut fold = located(SessionFile::new(home.agent, Arc::clone(&home.label), Timestamp::MAX), path);
         let mut position = Position::default();
         let passed = chunks.stream(&mut opened.file, 0, offset, |bytes| {
             fold.push(bytes);
             position.pass(bytes);
         })?;
-        // What was told of a last line without its end is not to be told again.
+        // A last line without a line break was sent before and is not sent again.
         fold.end_line();
         Ok((passed == offset).then(|| Self {
             home: Arc::clone(home),
             path: FilePath::new(path),
-            // It is the rest that a look at it will find to have come.
+            // With this stamp the next check finds the rest as new.
             stamp: Stamp { len: offset, modified: Timestamp::UNIX_EPOCH, ..opened.stamp },
             followed: offset,
             position,
@@ -276,7 +275,7 @@ impl Tail {
         }))
     }
 
-    /// Reads on from where it was. The path may lead to another file by now.
+    /// Reads on from the last position. The path may lead to another file by now.
     pub(super) fn follow(&mut self, opened: &mut Opened, chunks: &mut Chunks) -> io::Result<Followed> {
         let stamp = opened.stamp;
         if stamp == self.stamp {
@@ -295,18 +294,19 @@ impl Tail {
             fold.push(bytes);
             position.pass(bytes);
         })?;
-        // Only now: a reading that failed half-way must not look done, and what it brought is still to be told.
+        // The stamp is set last: after a reading that failed half-way, the file must count as changed, and the read
+        // part must still be sent.
         self.stamp = stamp;
         let before = std::mem::replace(&mut self.followed, self.position.offset);
         Ok(if self.followed == before { Followed::Unchanged } else { Followed::Grown })
     }
 
-    /// How many bytes at the end belong to a line that is not whole.
+    /// How many bytes at the end belong to an incomplete line.
     pub(super) fn unfinished(&self) -> u64 {
         self.fold.as_ref().map_or(0, |fold| fold.unfinished())
     }
 
-    /// Counts one more slice; true when the count has reached what was followed meanwhile and has taken its place.
+    /// Counts one more slice; true when the count has reached the followed position and has replaced `fold`.
     pub(super) fn count(&mut self, opened: &mut Opened, slice: u64, chunks: &mut Chunks) -> io::Result<bool> {
         let Some(count) = &mut self.count else { return Ok(false) };
         let left = self.position.offset.saturating_sub(count.offset);
@@ -332,14 +332,14 @@ mod tests {
     use crate::core::source::Agent;
     use crate::io::intake::inbox::Inbox;
 
-    /// There may be many thousands, nearly all of them at rest.
+    /// There may be many thousands of files, nearly all at rest.
     #[test]
-    fn what_is_kept_of_a_file_is_small() {
+    fn a_file_at_rest_needs_little_memory() {
         assert!(size_of::<Tail>() <= 208, "{}", size_of::<Tail>());
     }
 
     #[test]
-    fn what_a_reading_brought_before_it_failed_is_told_by_the_next_one() {
+    fn the_part_read_before_a_failure_is_sent_by_the_next_reading() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("session.jsonl");
         std::fs::write(&path, "one\n").unwrap();

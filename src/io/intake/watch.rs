@@ -1,8 +1,8 @@
-//! The file system's own events, and what to do where they are not to be had.
+//! The events of the file system, and how far they can be trusted.
 //!
-//! Folders are watched one by one, and each is listed after its watch has begun: a library's recursive mode misses files
-//! written right after their folder. Only macOS watches whole trees and nothing less, so there it is one watch per tree;
-//! many would restart the one stream with every new folder.
+//! Folders are watched one by one, and each is listed after its watch has begun: a recursive watch of the library
+//! misses files written right after their folder. macOS can watch only whole trees, so there each tree has one watch;
+//! with many watches, each new folder would restart the stream.
 //! Read next: `folders`, which decides what to watch.
 
 use std::path::{Component, Path, Prefix};
@@ -11,48 +11,49 @@ use std::sync::Arc;
 use notify::RecursiveMode;
 
 use super::Clock;
-use super::breath::Breath;
 use super::inbox::Inbox;
+use super::throttle::Throttle;
 use crate::io::fs_watch::{Paths, WatchError};
 use crate::io::real_path;
 
 /// Whether one watch covers a folder and everything below it.
 pub(super) const WHOLE_TREES: bool = cfg!(target_os = "macos");
 
-/// Whether the system queues enough events for the listener to rest.
+/// Whether the system queues enough events to delay them.
 const QUEUES: bool = cfg!(target_os = "linux");
 
-/// Folders where a stranger's work would wake us all day.
+/// Folders where other programs' work would wake the daemon all the time.
 const SHARED: [&str; 4] = ["/", "/tmp", "/var/tmp", "/private/tmp"];
 
 /// How far a folder's events can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Trust {
-    /// Every change is told.
+    /// Every change is reported.
     Events,
-    /// Folders are told, but not files that their writer keeps open: NTFS updates their entry when they are closed.
+    /// Changes of folders are reported, but not of files that their writer keeps open: NTFS updates their entry when
+    /// they are closed.
     Folders,
-    /// Changes made on other machines are not told.
+    /// Changes made on other machines are not reported.
     Network,
-    /// Nothing is told: a Linux home seen from Windows, or a share.
+    /// Nothing is reported: a Linux home seen from Windows, or a share.
     Nothing,
 }
 
 pub(super) struct Watcher {
     paths: Paths,
-    /// How many folders may be watched; none at all for a single reading, which is no reason to complain.
+    /// The most folders to watch; `None` for a single reading, which watches none and reports no problem.
     most: Option<usize>,
 }
 
 impl Watcher {
     pub(super) fn new(inbox: Arc<Inbox>, clock: Clock, most: Option<usize>) -> Self {
-        let mut breath = Breath::default();
+        let mut throttle = Throttle::default();
         let paths = Paths::new(move |event| {
             inbox.heard(event, || {
-                if QUEUES && let Some(rest) = breath.before_event(clock().mono) {
+                if QUEUES && let Some(rest) = throttle.before_event(clock().mono) {
                     inbox.rest(rest);
                 }
-                breath.more_within()
+                throttle.more_within()
             });
         });
         Self { paths, most }
@@ -71,12 +72,12 @@ impl Watcher {
         }
     }
 
-    /// Watches a folder for what appears directly in it, unless it is watched already.
+    /// Watches a folder for new entries directly in it, unless it is watched already.
     pub(super) fn await_in(&mut self, folder: &Path) -> Result<(), WatchError> {
         self.add(folder, RecursiveMode::NonRecursive)
     }
 
-    /// Ends the watches on `folder` and below it, as far as there are any.
+    /// Ends the watches on `folder` and below it.
     pub(super) fn forget(&mut self, folder: &Path) {
         self.paths.retain(|path| !path.starts_with(folder));
     }
@@ -96,9 +97,9 @@ impl Watcher {
     }
 }
 
-/// Whether a missing folder may be waited for by watching `folder`, an ancestor of its home or the home itself.
+/// Whether `folder`, a home or a folder above one, may be watched to wait for a missing folder.
 pub(super) fn may_wait_in(folder: &Path, home: &Path) -> bool {
-    // A macOS stream sees everything below its folder, whatever one asks for.
+    // A macOS stream reports everything below its folder.
     let too_wide = WHOLE_TREES && folder != real_path::real(home);
     !too_wide && !SHARED.iter().any(|shared| folder == Path::new(shared))
 }
@@ -150,7 +151,7 @@ fn is_remote(_: &Path) -> bool {
 mod tests {
     use super::*;
 
-    /// A Linux home tells Windows nothing, so it has to be polled; how it is written makes no difference.
+    /// A Linux home sends Windows no events, so it has to be polled, in each spelling of its path.
     #[test]
     fn a_linux_home_seen_from_windows_is_not_trusted() {
         for home in [

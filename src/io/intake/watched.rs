@@ -1,6 +1,6 @@
-//! The session trees: which folders of them are watched, waited for and known.
+//! The session trees: their watched, awaited and known folders.
 //!
-//! Reads no listing and no file. Read next: `watch`, for the watching itself; `folders`, for what is in them.
+//! Reads no listing and no file. Read next: `watch`, the watching itself; `folders`, the content.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::Home;
 use super::inbox::Inbox;
 use super::open::Stamp;
-use super::places::{Kind, Places, Presence, Root};
+use super::trees::{Kind, Presence, Root, Trees};
 use super::watch::{self, WHOLE_TREES, Watcher};
 use crate::core::source::layout::Purpose;
 use crate::core::source_event::FileIdentity;
@@ -20,15 +20,15 @@ use crate::core::time::later;
 use crate::io::fs_watch::WatchError;
 use crate::io::real_path;
 
-/// File systems keep a folder's time in steps of up to two seconds: younger times may hide a change.
+/// File systems store a folder's time in steps of up to two seconds: a younger time may hide a later change.
 const TIME_STEP: Duration = Duration::from_secs(2);
 
-/// A session folder as it was when it was listed.
+/// A session folder at its last listing.
 #[derive(Debug)]
 struct Folder {
     level: usize,
     identity: FileIdentity,
-    /// `None` when it was too young to tell a later change.
+    /// `None` if it was too young to show a later change.
     modified: Option<Timestamp>,
 }
 
@@ -43,36 +43,36 @@ struct Above {
 #[derive(Default)]
 struct Seen(BTreeMap<PathBuf, Option<Above>>);
 
-/// The session trees, and what is watched and known of them.
+/// The session trees, with their watches and folders.
 pub(super) struct Watched {
     watcher: Watcher,
-    /// Shows the trees to the watcher's callback.
+    /// The inbox, which gives the trees to the watcher's callback.
     inbox: Arc<Inbox>,
-    places: Places,
-    /// The folders above missing trees that are watched.
+    trees: Trees,
+    /// The watched folders above missing trees.
     waiting: BTreeSet<PathBuf>,
     folders: BTreeMap<PathBuf, Folder>,
 }
 
 impl Watched {
     pub(super) fn new(watcher: Watcher, inbox: Arc<Inbox>) -> Self {
-        let (places, waiting, folders) = (Places::default(), BTreeSet::new(), BTreeMap::new());
-        Self { watcher, inbox, places, waiting, folders }
+        let (trees, waiting, folders) = (Trees::default(), BTreeSet::new(), BTreeMap::new());
+        Self { watcher, inbox, trees, waiting, folders }
     }
 
-    /// Whether events are to tell what happens.
+    /// Whether events are used.
     pub(super) fn listens(&self) -> bool {
         !self.watcher.is_off()
     }
 
     /// The trees, present or not.
     pub(super) fn roots(&self) -> &[Root] {
-        &self.places.roots
+        &self.trees.roots
     }
 
-    /// What `path` is in which tree.
+    /// The tree of `path` and its kind there.
     pub(super) fn find(&self, path: &Path) -> Option<(&Root, Kind)> {
-        self.places.find(path)
+        self.trees.find(path)
     }
 
     /// The known folders of all trees, in the order of their paths.
@@ -80,7 +80,7 @@ impl Watched {
         self.folders.iter().map(|(path, folder)| (path, folder.level))
     }
 
-    /// Those of the homes that are wanted.
+    /// The known folders of the wanted homes.
     pub(super) fn folders_of(
         &self,
         wanted: impl Fn(&Arc<Home>) -> bool,
@@ -90,23 +90,23 @@ impl Watched {
     }
 
     pub(super) fn add(&mut self, home: &Arc<Home>) {
-        self.places.add(home);
-        self.inbox.set_places(&self.places);
+        self.trees.add(home);
+        self.inbox.set_trees(&self.trees);
     }
 
-    /// Watches nothing of a home any more. Where its trees were.
+    /// Removes a home and its watches; returns the paths of its trees.
     pub(super) fn remove(&mut self, home: &Arc<Home>) -> Vec<PathBuf> {
-        let roots = self.places.roots.extract_if(.., |root| Arc::ptr_eq(&root.home, home));
+        let roots = self.trees.roots.extract_if(.., |root| Arc::ptr_eq(&root.home, home));
         let roots: Vec<_> = roots.map(|root| root.path).collect();
         for root in &roots {
             self.watcher.forget(root);
             self.folders.retain(|folder, _| !folder.starts_with(root));
         }
-        self.inbox.set_places(&self.places);
+        self.inbox.set_trees(&self.trees);
         roots
     }
 
-    /// Watches the nearest folder above a missing tree; true when the next one has appeared meanwhile.
+    /// Watches the nearest folder above a missing tree; true if the next one has appeared meanwhile.
     fn wait_for(
         &mut self,
         index: usize,
@@ -121,17 +121,17 @@ impl Watched {
         let awaited = match wanted.then(|| self.watcher.await_in(&folder)) {
             None => false,
             Some(Ok(())) => true,
-            // It went just now: another one is the nearest.
+            // The folder was just removed: another one is the nearest.
             Some(Err(WatchError::Missing)) => return true,
             Some(Err(_)) => false,
         };
         let path = folder.join(rest);
         let presence = if awaited { Presence::Awaited } else { Presence::Missing };
-        if let Some(root) = self.places.roots.get_mut(index)
+        if let Some(root) = self.trees.roots.get_mut(index)
             && (root.path != path || root.presence != presence)
         {
             (root.path, root.presence) = (path, presence);
-            self.inbox.set_places(&self.places);
+            self.inbox.set_trees(&self.trees);
         }
         let next = folder.join(rest.iter().next().unwrap_or_default());
         if awaited {
@@ -140,11 +140,12 @@ impl Watched {
         awaited && next.is_dir()
     }
 
-    /// The missing trees that are there by now, from here on present. Of the others those where sessions begin are waited for.
+    /// The missing trees that are there by now, from here on present. Of the others those where sessions begin are
+    /// waited for.
     pub(super) fn arrived(&mut self) -> Vec<Root> {
         let (mut arrived, mut seen, mut waiting) = (Vec::new(), Seen::default(), BTreeSet::new());
-        for index in 0..self.places.roots.len() {
-            while let Some(root) = self.places.roots.get_mut(index).filter(|root| !root.is_present()) {
+        for index in 0..self.trees.roots.len() {
+            while let Some(root) = self.trees.roots.get_mut(index).filter(|root| !root.is_present()) {
                 self.inbox.turn_to(&root.home);
                 let missing = root.clone();
                 let Some((nearest, rest)) = seen.nearest(&missing.configured) else { break };
@@ -159,7 +160,7 @@ impl Watched {
             }
         }
         if !arrived.is_empty() {
-            self.inbox.set_places(&self.places);
+            self.inbox.set_trees(&self.trees);
         }
         for folder in std::mem::replace(&mut self.waiting, waiting) {
             if !self.waiting.contains(&folder) && !self.folders.contains_key(&folder) {
@@ -169,7 +170,7 @@ impl Watched {
         arrived
     }
 
-    /// The trees that are not where they were: a link may lead elsewhere by now.
+    /// The trees that have moved: a link may have another target.
     pub(super) fn moved(&self) -> Vec<PathBuf> {
         let moved = |root: &&Root| {
             self.inbox.turn_to(&root.home);
@@ -183,8 +184,8 @@ impl Watched {
         self.watcher.watch(folder, level)
     }
 
-    /// Not every system tells that a watched folder is gone, or that it is another one by now: those are watched anew, and
-    /// the trees that are returned are to be.
+    /// Some systems do not report that a watched folder was removed or replaced: ends such watches; the returned trees
+    /// are to be watched again.
     pub(super) fn doubt(&mut self) -> Vec<Root> {
         for folder in &self.waiting {
             self.watcher.forget_only(folder);
@@ -192,20 +193,20 @@ impl Watched {
         if !cfg!(windows) {
             return Vec::new();
         }
-        for root in &self.places.roots {
+        for root in &self.trees.roots {
             self.watcher.forget_only(&root.path);
         }
         self.roots().iter().filter(|root| root.is_present()).cloned().collect()
     }
 
-    /// A folder above trees came or went; where it went, its watch and all below it went too. The trees below it.
+    /// Handles a change of a folder above trees, which may have ended its watch; returns the trees below it.
     pub(super) fn above_changed(&mut self, folder: &Path) -> Vec<PathBuf> {
         self.watcher.forget_only(folder);
         let below = |root: &&Root| root.is_present() && root.path.starts_with(folder);
         self.roots().iter().filter(below).map(|root| root.path.clone()).collect()
     }
 
-    /// What earlier versions wrote in a home counts no more.
+    /// Drops the trees of earlier versions in a home.
     pub(super) fn supersede(&mut self, home: &Arc<Home>) {
         let is_it = |root: &&Root| {
             root.tree.purpose == Purpose::Superseded && root.is_present() && Arc::ptr_eq(&root.home, home)
@@ -216,12 +217,12 @@ impl Watched {
         }
     }
 
-    /// A folder is another one by now.
+    /// Ends the watches of a replaced folder.
     pub(super) fn forget(&mut self, folder: &Path) {
         self.watcher.forget(folder);
     }
 
-    /// A folder is to be listed anew, after a watch of its own.
+    /// Prepares a folder for a new listing, with a new watch.
     pub(super) fn refresh(&mut self, folder: &Path) {
         let known = self.folders.get(folder).map(|known| known.identity);
         if !WHOLE_TREES || known != Stamp::look(folder).ok().map(|stamp| stamp.identity) {
@@ -233,13 +234,13 @@ impl Watched {
         self.folders.contains_key(folder)
     }
 
-    /// A folder has been listed, as it was at the beginning of that.
+    /// Notes that a folder was listed; `stamp` is from the beginning of the listing.
     pub(super) fn listed(&mut self, folder: &Path, level: usize, stamp: Stamp, now: Timestamp) {
         let modified = Some(stamp.modified).filter(|modified| later(*modified, TIME_STEP) < now);
         self.folders.insert(folder.to_owned(), Folder { level, identity: stamp.identity, modified });
     }
 
-    /// Whether a folder is another one than was listed, and whether anything may have come or gone in it.
+    /// Whether a folder was replaced since its listing, and whether its entries may have changed.
     pub(super) fn compare(&self, folder: &Path, stamp: Stamp) -> (bool, bool) {
         let known = self.folders.get(folder);
         let same =
@@ -247,12 +248,12 @@ impl Watched {
         known.map_or((false, true), same)
     }
 
-    /// A folder is gone, and what was in it; whether it was a tree.
+    /// Removes a folder and those below it; returns whether it was a tree.
     pub(super) fn lose(&mut self, folder: &Path) -> bool {
         self.watcher.forget(folder);
         self.folders.retain(|path, _| !path.starts_with(folder));
         let mut is_root = false;
-        for root in self.places.roots.iter_mut().filter(|root| root.is_present() && root.path == folder) {
+        for root in self.trees.roots.iter_mut().filter(|root| root.is_present() && root.path == folder) {
             root.presence = Presence::Missing;
             is_root = true;
         }
@@ -271,7 +272,7 @@ impl Seen {
     }
 }
 
-/// What the watcher calls a path. On Windows that is the path as given; elsewhere macOS tells real paths only.
+/// The path as the watcher reports it: on Windows as given; macOS reports only real paths.
 pub(super) fn real(path: &Path) -> PathBuf {
     if cfg!(windows) { path.to_owned() } else { real_path::real(path) }
 }

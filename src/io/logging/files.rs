@@ -1,4 +1,4 @@
-//! One log file a day, seven kept, none larger than 20 MB, for their owner alone.
+//! One log file a day, seven of them stored, none larger than 20 MB, readable for their owner alone.
 //!
 //! Writing never fails for the caller: a line that cannot be written is lost, and the next one tries again.
 
@@ -11,16 +11,16 @@ use jiff::civil::Date;
 use crate::io::folder::{Folder, Use};
 use crate::io::paths::StateDir;
 
-const KEPT: usize = 7;
-/// From this size on a file gets no more lines, in bytes. The last line says so.
+const MOST_FILES: usize = 7;
+/// From this size on a file gets no more lines, in bytes. Its last line reports that.
 const FULL: u64 = 20_000_000 - 2 * LONGEST as u64;
-/// No line is longer, in bytes.
+/// The longest line, in bytes; longer ones are dropped.
 const LONGEST: usize = 32 * 1024;
-const IS_FULL: &[u8] = b"the log of this day is full: what comes later today is not written\n";
+const IS_FULL: &[u8] = b"the log of this day is full: later lines of today are not written\n";
 const PREFIX: &str = "agent-presence.";
 const SUFFIX: &str = ".log";
 
-/// The log's clock, which is not the daemon's: log lines are for people, and nothing is decided by them.
+/// The log's clock. It is not the daemon's, because log lines are for people and decide nothing.
 #[expect(clippy::disallowed_methods, reason = "a log line carries the time at which it was written")]
 pub(super) fn now() -> Zoned {
     Zoned::now()
@@ -37,12 +37,12 @@ pub struct DailyFiles {
 }
 
 impl DailyFiles {
-    /// Touches nothing before the first line.
+    /// Opens no file before the first line.
     pub fn new(folder: &StateDir) -> Self {
         Self::with_calendar(folder, || now().date())
     }
 
-    /// The same with another calendar, for tests.
+    /// [`DailyFiles::new`] with another calendar, for tests.
     pub fn with_calendar(folder: &StateDir, today: fn() -> Date) -> Self {
         Self { folder: folder.clone(), today, open: None, gathered: None }
     }
@@ -118,14 +118,14 @@ fn length(file: &File) -> Option<u64> {
     Some(metadata.len())
 }
 
-/// Removes all but the newest files; what does not carry a date is not one of ours.
+/// Removes all but the newest files; a name without a date is a foreign file.
 fn remove_old(folder: &Folder) {
     let names = folder.names().into_iter();
     let mut dates: Vec<(Date, String)> = names
         .filter_map(|name| Some((name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()?, name)))
         .collect();
     dates.sort();
-    let old = dates.len().saturating_sub(KEPT);
+    let old = dates.len().saturating_sub(MOST_FILES);
     for (_, name) in dates.into_iter().take(old) {
         let _ = folder.remove_file(&name);
     }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn appends_to_the_day_and_keeps_seven() {
+    fn lines_go_to_the_days_file_and_seven_files_are_stored() {
         let folder = tempfile::tempdir().unwrap();
         for day in 10..20 {
             fs::write(folder.path().join(format!("agent-presence.2026-11-{day}.log")), b"").unwrap();
@@ -169,13 +169,13 @@ mod tests {
 
         let kept = names(folder.path());
         assert_eq!(kept.first().unwrap(), "agent-presence.2026-11-14.log");
-        assert_eq!(kept.len(), KEPT + 2);
+        assert_eq!(kept.len(), MOST_FILES + 2);
         let today = fs::read_to_string(folder.path().join("agent-presence.2026-11-20.log")).unwrap();
         assert_eq!(today, "one\ntwo\n");
     }
 
     #[test]
-    fn begins_a_new_file_at_midnight() {
+    fn a_new_file_begins_at_midnight() {
         let folder = tempfile::tempdir().unwrap();
         let mut files = DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth);
         files.write_all(b"before\n").unwrap();
@@ -184,9 +184,9 @@ mod tests {
         assert_eq!(names(folder.path()), ["agent-presence.2026-11-20.log", "agent-presence.2026-11-21.log"]);
     }
 
-    /// Also over restarts: nothing is said twice.
+    /// Also over restarts, and the notice is written once.
     #[test]
-    fn a_day_has_so_much_and_no_more() {
+    fn a_days_file_has_a_largest_size() {
         let folder = tempfile::tempdir().unwrap();
         let state = ensure_state_dir(folder.path()).unwrap();
         let path = folder.path().join("agent-presence.2026-11-20.log");
@@ -230,7 +230,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_folder_that_was_moved_away_costs_lines_until_it_is_there_again() {
+    fn lines_are_lost_while_the_folder_is_moved_away() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("state");
         let state = ensure_state_dir(&path).unwrap();
@@ -245,7 +245,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_folder_that_is_removed_and_made_again_has_the_log_again() {
+    fn the_log_continues_in_a_folder_that_is_made_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agent-presence.2026-11-20.log");
         let mut files = DailyFiles::with_calendar(&ensure_state_dir(folder.path()).unwrap(), twentieth);

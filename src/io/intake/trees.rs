@@ -1,6 +1,7 @@
-//! Which paths matter: the session trees of all homes, whether they are there or not.
+//! The relevant paths: the session trees of all homes, present or not.
 //!
-//! Shared by the reading thread and the watcher's callback, which must drop foreign paths without waking anybody.
+//! Shared by the reading thread and the watcher's callback, which must drop foreign paths without waking the reading
+//! thread.
 //! Read next: `inbox`.
 
 use std::ffi::OsStr;
@@ -17,7 +18,7 @@ use crate::core::source::layout::{Purpose, Tree};
 
 /// All trees, present or not.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places {
+pub(super) struct Trees {
     pub(super) roots: Vec<Root>,
 }
 
@@ -26,26 +27,26 @@ pub(super) struct Places {
 pub(super) struct Root {
     pub(super) home: Arc<Home>,
     pub(super) tree: &'static Tree,
-    /// The one database in it that is read, where the home is no more than that.
+    /// The only database in it to read, if the home is a database.
     only: Option<String>,
-    /// Where it was configured to be.
+    /// Its configured path.
     pub(super) configured: PathBuf,
-    /// Where it really is or will be, as the watcher will call it.
+    /// Its real path, present or future, as the watcher reports it.
     pub(super) path: PathBuf,
     pub(super) presence: Presence,
 }
 
-/// Whether a tree is there.
+/// Whether a tree exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
     Present,
-    /// An event will tell when it comes nearer.
+    /// It is missing, and an event will report when it or a folder above appears.
     Awaited,
-    /// It has to be looked for.
+    /// It is missing, and has to be checked for.
     Missing,
 }
 
-/// What a path is, by its name alone.
+/// The kind of a path, by its name alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A folder so many levels below its root.
@@ -55,7 +56,7 @@ pub(super) enum Kind {
     Entry,
 }
 
-impl Places {
+impl Trees {
     pub(super) fn add(&mut self, home: &Arc<Home>) {
         let layout = &home.agent.spec().layout;
         let file = home.database();
@@ -73,7 +74,7 @@ impl Places {
         }
     }
 
-    /// What `path` is in which tree; `None` for what is of no interest.
+    /// The tree of `path` and its kind there; `None` for foreign paths.
     pub(super) fn find(&self, path: &Path) -> Option<(&Root, Kind)> {
         self.roots.iter().find_map(|root| Some((root, root.kind(path)?)))
     }
@@ -84,7 +85,7 @@ impl Places {
         self.find(path).and_then(|(root, _)| of(root)).is_some()
     }
 
-    /// Whether an event for `path` is worth a look: it is in a tree, or a tree may come or go with it.
+    /// Whether an event for `path` matters: it is in a tree, or a tree may appear or vanish with it.
     pub(super) fn matters(&self, path: &Path) -> bool {
         self.roots.iter().any(|root| root.path.starts_with(path)) || self.find(path).is_some()
     }
@@ -119,28 +120,28 @@ impl Root {
         self.tree.purpose == Purpose::Register
     }
 
-    /// Whether its coming is news. What is only moved is known already.
+    /// Whether its appearance matters. A tree of moved files has no new ones.
     pub(super) fn is_awaited(&self) -> bool {
         matches!(self.tree.purpose, Purpose::Sessions | Purpose::Register)
     }
 
-    /// Whether what is in it counts no more, because there is a database.
+    /// Whether a database replaces its files.
     pub(super) fn is_superseded(&self) -> bool {
         self.tree.purpose == Purpose::Superseded && !databases_in(self.home.agent, &self.home.path).is_empty()
     }
 
-    /// Whether it is another folder by now that its configured path leads to.
+    /// Whether its configured path now leads to another folder.
     pub(super) fn leads_elsewhere(&self) -> bool {
         if WHOLE_TREES {
-            // The one watch is on the real path, and tells nothing of what has another one.
+            // The one watch is on the real path, and reports nothing of another one.
             return real(&self.configured) != self.path;
         }
         let identity = |path: &Path| Stamp::look(path).ok().map(|stamp| stamp.identity);
-        // That there is another folder at the same path is seen when it is compared with what was listed.
+        // Another folder at the same path is found by comparison with the last listing.
         self.configured != self.path && identity(&self.configured) != identity(&self.path)
     }
 
-    /// Whether its coming would go unnoticed.
+    /// Whether no event would report its appearance.
     pub(super) fn is_unheard(&self) -> bool {
         self.presence == Presence::Missing
     }
@@ -175,8 +176,8 @@ mod tests {
     use crate::core::source::Agent;
 
     #[test]
-    fn a_path_is_known_by_its_place() {
-        let mut places = Places::default();
+    fn the_kind_of_a_path_follows_from_its_place() {
+        let mut places = Trees::default();
         let home = Home { agent: Agent::CODEX, path: "/h".into(), label: "/h".into() };
         places.add(&Arc::new(home));
         let file = "rollout-2026-11-20T10-00-00-0199a213-81c0-7800-8aa1-bbab2a035a53.jsonl";
@@ -197,8 +198,8 @@ mod tests {
     }
 
     #[test]
-    fn databases_and_what_they_are_written_on_in() {
-        let mut places = Places::default();
+    fn database_files_and_their_logs_are_recognised() {
+        let mut places = Trees::default();
         let home = Home { agent: Agent::COPILOT, path: "/h".into(), label: "/h".into() };
         places.add(&Arc::new(home));
         let id = "11111111-1111-4111-8111-111111111111";
@@ -213,8 +214,8 @@ mod tests {
     }
 
     #[test]
-    fn transcripts_those_of_sub_agents_and_the_register() {
-        let mut places = Places::default();
+    fn transcripts_sub_agents_and_register_entries_are_recognised() {
+        let mut places = Trees::default();
         let home = Home { agent: Agent::CLAUDE, path: "/h".into(), label: "/h".into() };
         places.add(&Arc::new(home));
         let id = "11111111-1111-4111-8111-111111111111";
