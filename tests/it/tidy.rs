@@ -197,6 +197,31 @@ fn no_test_sleeps() {
 }
 
 #[test]
+fn every_test_that_other_systems_leave_out_exists() {
+    let exists = |name: &str| {
+        let parts: Vec<&str> = name.split("::").collect();
+        let has = |file: &str, part: &str| {
+            part == "*" || file.contains(&format!("mod {part} ")) || file.contains(&format!("fn {part}("))
+        };
+        (1..parts.len()).any(|length| {
+            let (module, rest) = parts.split_at(length);
+            ["src", "tests/it"].into_iter().any(|root| {
+                let path = format!("{root}/{}.rs", module.join("/"));
+                let file = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+                file.is_ok_and(|file| rest.iter().all(|part| has(&file, part)))
+            })
+        })
+    };
+    let table = read("packaging/README.md");
+    let rows = table.lines().filter(|line| line.ends_with("` |"));
+    let names = rows.filter_map(|row| row.rsplit(" | ").next()).flat_map(|cell| cell.split('`'));
+    let names: Vec<&str> = names.filter(|name| name.contains("::")).collect();
+    assert!(names.len() > 50, "{names:?}");
+    let missing: Vec<&str> = names.into_iter().filter(|name| !exists(name)).collect();
+    assert_eq!(missing, [""; 0], "packaging/README.md names them");
+}
+
+#[test]
 fn every_dependency_has_its_reason() {
     let manifest = read("Cargo.toml");
     let mut in_dependencies = false;
