@@ -21,7 +21,7 @@ use crate::support::fixtures::{all, check_all, read, root};
 const AGENTS: [Agent; 4] = [Agent::PI, Agent::COPILOT, Agent::GEMINI, Agent::QWEN];
 
 #[test]
-fn homes_by_the_variables_of_their_agents() {
+fn the_variables_of_agents_name_their_homes() {
     let folders = |agent: Agent, variables: &[(&str, &str)]| {
         let environment = Environment::new(variables.iter().copied(), None);
         homes::folders(agent, Settings::default().sources.of_mut(agent), &environment)

@@ -120,7 +120,7 @@ fn activity_names_file_and_project_where_nothing_else_does() {
 }
 
 #[test]
-fn every_word() {
+fn every_word_of_a_template_has_its_value() {
     assert_eq!(
         line("{agent}/{project}/{branch}/{file}/{model}/{effort}/{home}", &facts()),
         "Codex/app/feature/x/main.rs/GPT-5.6 Sol/high/work"
@@ -131,7 +131,7 @@ fn every_word() {
 }
 
 #[test]
-fn unknown_figures() {
+fn unknown_figures_are_absent_or_dashes() {
     let with = |delta, last, total, counting| {
         line("{tokens}", &CardFacts { triplet: Triplet { delta, last, total }, counting, ..facts() })
     };

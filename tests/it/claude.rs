@@ -150,7 +150,7 @@ fn pictures_too_long_to_read_are_prompts_and_results_all_the_same() {
 }
 
 #[test]
-fn statuslines_of_every_age() {
+fn statuslines_of_every_version_are_read() {
     let of = |version: &str| {
         let path = format!("{}/tests/fixtures/claude-statusline/{version}.json", env!("CARGO_MANIFEST_DIR"));
         let line = Statusline::read(&std::fs::read(path).unwrap(), Timestamp::UNIX_EPOCH).unwrap();
@@ -191,7 +191,7 @@ fn lines_say_which_session_their_process_began_with() {
 }
 
 #[test]
-fn registers_with_and_without_a_status() {
+fn registers_are_read_with_and_without_a_status() {
     for (version, start, status) in [
         ("2.1.91", Some("123456"), None),
         ("2.1.139", None, Some(Status::Busy)),

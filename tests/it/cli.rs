@@ -56,7 +56,7 @@ fn commands_are_understood() {
 }
 
 #[test]
-fn usage_errors_are_told_from_help() {
+fn usage_errors_go_to_standard_error_and_help_does_not() {
     let check = |line: &str, kind: ErrorKind, is_error: bool| {
         let answer = parse(line).unwrap_err();
         assert_eq!((answer.kind(), answer.use_stderr()), (kind, is_error), "{line}");

@@ -93,7 +93,7 @@ fn records_and_counts_that_do_not_pair_count_once_each() {
 }
 
 #[test]
-fn copied_history_is_told_by_everything_that_a_file_says() {
+fn copied_history_is_recognised_by_every_mark_of_a_file() {
     check(&[
         "0.155/fork-slow-copy-plain-ids",
         "0.155/fork-copy-with-new-ids",

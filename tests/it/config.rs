@@ -103,7 +103,7 @@ fn everything_can_be_set() {
 }
 
 #[test]
-fn an_empty_file_is_the_defaults() {
+fn an_empty_file_gives_the_defaults() {
     for text in ["", "\n", "# nothing\n", "\u{feff}[card]\n"] {
         assert_eq!(good(text), Settings::default(), "{text:?}");
     }
@@ -279,7 +279,7 @@ codex_home = [\"~/x\"]",
 }
 
 #[test]
-fn an_id_in_what_was_copied() {
+fn an_id_is_found_in_a_copied_address() {
     let id = ID;
     for text in [
         id,
@@ -326,7 +326,7 @@ fn icons_are_on_with_an_id_that_is_built_in() {
 }
 
 #[test]
-fn environment_over_file_over_what_was_built_in() {
+fn environment_beats_file_and_file_beats_the_built_in_id() {
     let file = format!("[discord]\napplication_id = \"{ID}\"\n[log]\nlevel = \"warn\"\n");
     let origin = |text: &str, context: &ConfigContext| {
         let effective = Effective::read(text, context);

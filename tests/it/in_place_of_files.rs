@@ -46,7 +46,7 @@ fn put(what: &str, at: &Path) {
 }
 
 #[test]
-fn settings() {
+fn nothing_in_the_place_of_settings_hangs() {
     for (what, words) in INSTEAD {
         let home = Home::new();
         fs::remove_file(home.config()).unwrap();
@@ -86,7 +86,7 @@ fn a_pipe_that_a_shell_gives_is_read_as_settings() {
 }
 
 #[test]
-fn the_state() {
+fn nothing_in_the_place_of_the_state_hangs() {
     for (what, words) in INSTEAD {
         let home = Home::new();
         let names = ["limits.json", "pause.json", "instance.json", "statusline.json", "statusline/one.json"];
@@ -131,7 +131,7 @@ fn limits_are_read_up_to_a_megabyte() {
 }
 
 #[test]
-fn session_files() {
+fn nothing_in_the_place_of_session_files_hangs() {
     for (what, words) in INSTEAD {
         let home = Home::new();
         let session = home.session();
@@ -156,7 +156,7 @@ fn session_files() {
 }
 
 #[test]
-fn an_input_of_the_statusline_that_does_not_end() {
+fn an_endless_input_of_the_statusline_hangs_nothing() {
     let home = Home::new();
     let mut child = home
         .command("statusline")

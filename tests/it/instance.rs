@@ -27,7 +27,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn one_at_a_time() {
+fn the_lock_has_one_holder_at_a_time() {
     let (_folder, state) = state();
     let first = Instance::acquire(&state).unwrap();
     let second = Instance::acquire(&state).unwrap_err();

@@ -460,7 +460,7 @@ const LISTEN: &str = "AGENT_PRESENCE_TEST_LISTEN";
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_discord_of_another_process_is_told_apart() {
+fn a_discord_of_another_process_is_recognised() {
     use std::io::{BufRead, BufReader};
     use std::os::unix::net::UnixListener;
     use std::process::{Command, Stdio};

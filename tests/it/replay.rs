@@ -44,7 +44,7 @@ fn recording() -> &'static Path {
 }
 
 #[test]
-fn the_recording_in_text_and_in_json() {
+fn the_recording_gives_its_snapshots_in_text_and_json() {
     let home = Home::new();
     std::fs::copy(recording(), home.path().join("recording.jsonl")).unwrap();
     let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
@@ -97,7 +97,7 @@ fn expected_total(fixture: &str) -> Value {
 }
 
 #[test]
-fn a_fork_with_its_parent_in_the_same_folder() {
+fn a_fork_with_its_parent_in_the_same_folder_counts_its_own() {
     let home = home_with(&[(PARENT, "both/a.jsonl"), (CHILD, "both/b.jsonl")]);
     for paths in [["both"].as_slice(), &["both/a.jsonl", "both/b.jsonl"], &["both/b.jsonl", "both/a.jsonl"]] {
         let events = replay(&home, paths);
@@ -122,7 +122,7 @@ fn a_fork_finds_its_parent_in_its_home() {
 }
 
 #[test]
-fn a_fork_with_only_a_sibling_at_hand() {
+fn a_fork_with_only_a_sibling_at_hand_counts_its_own() {
     let home = home_with(&[(SIBLINGS[0], "a.jsonl"), (SIBLINGS[1], "b.jsonl")]);
     for paths in [["a.jsonl", "b.jsonl"], ["b.jsonl", "a.jsonl"]] {
         let events = replay(&home, &paths);

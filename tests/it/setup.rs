@@ -63,7 +63,7 @@ fn settings(home: &Home) -> String {
 }
 
 #[test]
-fn a_conversation() {
+fn a_conversation_sets_everything_up() {
     let (home, discord, before) = newcomer();
     let answers = format!("my app\n {APPLICATION} \nperhaps\nproject\nperhaps\nn\n");
     let (result, said, printed) = converse(&home, &Setup::default(), &answers);
@@ -98,7 +98,7 @@ fn a_conversation() {
 }
 
 #[test]
-fn all_of_it_is_on_one_screen() {
+fn the_conversation_fits_one_screen() {
     let (home, discord, _) = newcomer();
     with_claude(&home);
     let page = format!("https://discord.com/developers/applications/{APPLICATION}/information");

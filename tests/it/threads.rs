@@ -75,7 +75,7 @@ fn a_copy_of_a_file_counts_once() {
 }
 
 #[test]
-fn a_fork_of_such_a_thread_counts_its_own() {
+fn a_fork_of_a_thread_in_two_files_counts_its_own() {
     let day = "sessions/2026/10/06";
     for files in [
         [(FORK, day)].as_slice(),
@@ -128,7 +128,7 @@ fn a_compressed_file_is_read_like_any() {
 }
 
 #[test]
-fn a_compressed_file_that_is_damaged_is_one_line() {
+fn a_damaged_compressed_file_is_reported_in_one_line() {
     let home = Home::new();
     let path = compressed(&home, "sessions/2026/10/06");
     let whole = fs::read(&path).unwrap();

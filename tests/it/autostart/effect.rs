@@ -147,7 +147,7 @@ impl Place {
 
 #[cfg(unix)]
 #[test]
-fn a_unit_where_there_is_a_user_manager() {
+fn a_unit_is_written_where_there_is_a_user_manager() {
     let place = Place::new(System::Linux);
     assert_eq!(place.state(), (Kind::SystemdUnit, LoginState::Disabled));
     assert_eq!(place.enable(true), Ok((true, true)));
@@ -180,7 +180,7 @@ fn a_unit_where_there_is_a_user_manager() {
 
 #[cfg(unix)]
 #[test]
-fn never_two_entries() {
+fn there_are_never_two_entries() {
     let mut place = Place::new(System::Linux).without_manager();
     assert_eq!(place.enable(true), Ok((true, true)));
     let started = format!("start {}", place.login.command);
@@ -264,7 +264,7 @@ fn a_refusal_by_systemd_is_reported() {
 }
 
 #[test]
-fn another_program_and_one_that_is_gone() {
+fn another_program_and_a_vanished_one_are_named() {
     let mut place = Place::new(System::Linux).without_manager();
     place.enable(false).unwrap();
     let old = std::mem::replace(&mut place.login.command.program, "/new/agent-presence".to_owned());
@@ -346,7 +346,7 @@ fn macos_switches_are_left_alone() {
 }
 
 #[test]
-fn a_value_under_the_run_key() {
+fn a_value_is_written_under_the_run_key() {
     let place = Place::new(System::Windows);
     let switch = (windows::APPROVED.to_owned(), windows::NAME.to_owned());
     assert_eq!(place.state(), (Kind::RunKey, LoginState::Disabled));

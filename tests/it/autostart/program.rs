@@ -88,7 +88,7 @@ fn print_writes_nothing() {
 }
 
 #[test]
-fn with_a_user_manager() {
+fn with_a_user_manager_a_unit_is_enabled() {
     let home = Home::with_manager();
     let (out, _) = home.check("autostart status", 1);
     assert!(out.starts_with("launch at login: disabled\nhint: "), "{out}");
@@ -151,7 +151,7 @@ fn variables_that_login_lacks_are_named() {
 }
 
 #[test]
-fn without_a_user_manager() {
+fn without_a_user_manager_a_desktop_entry_is_written() {
     let home = Home::new();
     home.check("autostart enable --no-start", 0);
     assert!(home.entry().exists() && !home.unit().exists());

@@ -14,7 +14,7 @@ fn line<'a>(text: &'a str, key: &str) -> &'a str {
 }
 
 #[test]
-fn the_templates_are_what_they_give_for_their_own_command() {
+fn a_template_is_its_own_text_for_its_own_command() {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let check = |given: String, template: &str| assert_eq!(lines(&given), lines(template));
     let packaged = command("/usr/bin/agent-presence", &["run"]);
@@ -33,7 +33,7 @@ fn the_templates_are_what_they_give_for_their_own_command() {
 }
 
 #[test]
-fn a_systemd_unit() {
+fn a_systemd_unit_is_written_and_read() {
     let check = |command: LoginCommand, expected: &str| {
         let unit = systemd::render(&command).unwrap();
         assert_eq!(line(&unit, "ExecStart="), format!("ExecStart={expected}"));
@@ -57,7 +57,7 @@ fn a_systemd_unit() {
 }
 
 #[test]
-fn a_systemd_unit_as_people_write_it() {
+fn a_systemd_unit_is_read_as_people_write_it() {
     let check = |unit: &str, expected| assert_eq!(systemd::parse(unit), expected, "{unit}");
     check("[Service]\nExecStart=\nExecStart=-'/a b' run\n", Some(command("/a b", &["run"])));
     check("[Service]\n  ExecStart = /a\n", None);
@@ -67,7 +67,7 @@ fn a_systemd_unit_as_people_write_it() {
 }
 
 #[test]
-fn a_desktop_entry() {
+fn a_desktop_entry_is_written_and_read() {
     let check = |command: LoginCommand, expected: &str| {
         let entry = desktop::render(&command).unwrap();
         assert_eq!(line(&entry, "Exec="), format!("Exec={expected}"));
@@ -87,7 +87,7 @@ fn a_desktop_entry() {
 }
 
 #[test]
-fn a_launch_agent() {
+fn a_launch_agent_is_written_and_read() {
     let check = |command: LoginCommand, expected: &str| {
         let list = launch_agent::render(&command);
         assert_eq!(line(&list, "    <array>"), format!("    <array>{expected}</array>"));
@@ -106,7 +106,7 @@ fn a_launch_agent() {
 }
 
 #[test]
-fn a_windows_command_line() {
+fn a_windows_command_line_is_written_and_read() {
     let check = |command: LoginCommand, expected: &str| {
         let line = command_line::render(&command).unwrap();
         assert_eq!(line, expected);

@@ -83,7 +83,7 @@ fn a_line_without_an_end_is_cut_off() {
 }
 
 #[test]
-fn more_clients_than_are_heard_at_once() {
+fn silent_clients_make_room_for_others() {
     let (home, daemon) = started();
     let silent: Vec<_> = (0..200).map(|_| connect(&home)).collect();
     // Those who say nothing make room in time.
@@ -106,7 +106,7 @@ fn more_clients_than_are_heard_at_once() {
 }
 
 #[test]
-fn a_client_that_closes_half_or_all_of_it() {
+fn a_client_that_closes_half_or_all_of_its_connection_harms_no_other() {
     let (home, daemon) = started();
     for _ in 0..50 {
         drop(connect(&home));

@@ -26,7 +26,7 @@ fn check(name: &str, drawn: String) {
 }
 
 #[test]
-fn the_dashboard() {
+fn the_picture_of_the_dashboard_is_up_to_date() {
     let area = Rect::new(0, 0, 80, 24);
     let mut buffer = Buffer::empty(area);
     busy_view().render(area, &mut buffer);
@@ -34,7 +34,7 @@ fn the_dashboard() {
 }
 
 #[test]
-fn the_card() {
+fn the_picture_of_the_card_is_up_to_date() {
     let report = busy_view().report.unwrap();
     let card = report.card.unwrap();
     let lines = agent_presence::cmd::show::card(&card, report.now);

@@ -60,27 +60,27 @@ fn check(name: &str, view: &View, sizes: &[(u16, u16)]) {
 }
 
 #[test]
-fn sessions_of_both_agents() {
+fn sessions_of_both_agents_are_drawn() {
     check("busy", &busy_view(), &SIZES);
 }
 
 #[test]
-fn nothing_to_show() {
+fn a_screen_without_sessions_is_drawn() {
     check("idle", &view(idle()), &[(40, 10), (80, 24)]);
 }
 
 #[test]
-fn nothing_is_known_yet() {
+fn the_first_screen_is_drawn_before_anything_is_known() {
     check("first", &View { report: None, ..view(idle()) }, &[(40, 10), (80, 24)]);
 }
 
 #[test]
-fn the_help() {
+fn the_help_is_drawn() {
     check("help", &View { help: true, ..view(idle()) }, &[(40, 10)]);
 }
 
 #[test]
-fn a_pause() {
+fn a_pause_is_drawn() {
     let mut report = idle();
     report["sessions"] = busy()["sessions"].clone();
     report["daemon"]["paused_until"] = json!("2026-11-20T12:00:00Z");
@@ -112,24 +112,24 @@ fn the_reason_for_no_card_is_that_of_status() {
 }
 
 #[test]
-fn without_a_daemon() {
+fn a_screen_without_a_daemon_is_drawn() {
     check("alone", &alone(), &[(40, 10), (80, 24)]);
 }
 
 #[test]
-fn a_daemon_that_went_away() {
+fn a_daemon_that_went_away_is_drawn() {
     check("lost", &View { source: Source::Lost, ..busy_view() }, &[(40, 10), (80, 24)]);
 }
 
 #[test]
-fn a_daemon_that_does_not_answer() {
+fn a_daemon_that_does_not_answer_is_drawn() {
     let cause = "the daemon cannot be asked: it does not answer".to_owned();
     check("unresponsive", &View { cause, ..alone() }, &[(40, 10), (80, 24)]);
     check("silent", &View { source: Source::Silent, ..busy_view() }, &[(40, 10), (80, 24)]);
 }
 
 #[test]
-fn links_and_problems() {
+fn links_and_problems_are_drawn() {
     let mut report = busy();
     report["links"] = json!([
         link("connected", json!("2026-11-20T09:59:58Z"), Value::Null),
@@ -143,7 +143,7 @@ fn links_and_problems() {
 }
 
 #[test]
-fn no_application_id() {
+fn a_missing_application_id_is_drawn() {
     let mut report = idle();
     report["links"] = json!([]);
     report["config"]["issues"] = json!(["no application id is set\nhint: run `agent-presence setup`"]);
@@ -151,7 +151,7 @@ fn no_application_id() {
 }
 
 #[test]
-fn every_state_of_a_window() {
+fn every_state_of_a_window_is_drawn() {
     let mut report = busy();
     let mut capped = window("5h", 300, 0, "2026-11-20T14:20:00Z");
     capped["capped_by"] = json!("weekly");
@@ -185,7 +185,7 @@ fn every_state_of_a_window() {
 }
 
 #[test]
-fn how_long_windows_last() {
+fn the_pace_of_windows_is_drawn() {
     let mut report = busy();
     report["limits"][0]["windows"][0]["pace"] = json!({"state": "empty", "empty_at": "2026-11-20T13:05:40Z"});
     report["limits"][0]["windows"][1]["pace"] = json!({"state": "lasts"});
@@ -194,7 +194,7 @@ fn how_long_windows_last() {
 }
 
 #[test]
-fn figures_that_are_not_known_and_figures_that_are_not_complete() {
+fn unknown_and_incomplete_figures_are_drawn() {
     let mut report = idle();
     let mut unknown = session("019e9c60-0900-70d9-85ef-00861d062709", "codex", "thinking", [0, 0, 0], 0);
     unknown["tokens"] = json!({"delta": null, "last": null, "total": null});
@@ -214,7 +214,7 @@ fn figures_that_are_not_known_and_figures_that_are_not_complete() {
 }
 
 #[test]
-fn names_of_any_length_and_width() {
+fn names_of_any_length_and_width_are_drawn() {
     let mut report = busy();
     report["sessions"][0]["project"] =
         json!("a-project-with-a-name-that-is-longer-than-any-column-could-ever-be");
@@ -227,7 +227,7 @@ fn names_of_any_length_and_width() {
 }
 
 #[test]
-fn more_sessions_than_rows() {
+fn more_sessions_than_rows_are_scrolled() {
     let mut report = busy();
     let many = (0..30).map(|index| {
         let mut session =

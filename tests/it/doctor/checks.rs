@@ -118,7 +118,7 @@ fn agents_on_another_machine_are_enough() {
 }
 
 #[test]
-fn a_healthy_set_up() {
+fn a_healthy_set_up_passes_every_check() {
     let checks = checks(&healthy());
     let lines: Vec<String> = checks.iter().map(text).collect();
     assert_eq!(
@@ -161,7 +161,7 @@ fn check(plant: impl FnOnce(&mut Facts), line: &str, hint: &str) {
 }
 
 #[test]
-fn settings() {
+fn settings_are_judged() {
     check(
         |facts| with_settings(facts, "[card]\nidle_after = \"soon\""),
         "failure settings: line 2: card.idle_after: expected a duration from 1m to 24h, found \"soon\": each part is a \
@@ -191,7 +191,7 @@ fn settings() {
 }
 
 #[test]
-fn servers_of_agents() {
+fn servers_of_agents_are_judged() {
     let found = |found: LiveServer| {
         move |facts: &mut Facts| {
             let socket = "/home/ada/.codex/s".to_owned();
@@ -208,7 +208,7 @@ fn servers_of_agents() {
 }
 
 #[test]
-fn sessions() {
+fn sessions_are_judged() {
     check(|facts| facts.homes.clear(), "failure sessions: no agent is read", "sources.codex");
     check(
         |facts| facts.homes = vec![home(Agent::CODEX, Sessions::Missing)],
@@ -250,7 +250,7 @@ fn sessions() {
 }
 
 #[test]
-fn databases() {
+fn databases_are_judged() {
     let with = |versions: &[&'static str], unread: Option<&str>| {
         let (name, versions) = ("opencode.db".to_owned(), versions.to_vec());
         let databases = vec![DatabaseFacts { name, versions, unread: unread.map(str::to_owned) }];
@@ -274,7 +274,7 @@ fn databases() {
 }
 
 #[test]
-fn watches() {
+fn watches_are_judged() {
     check(
         |facts| facts.homes = vec![home(Agent::CODEX, read(40_000))],
         "warning file watching: 40000 folders are to be watched, and all programs of this user share 65536 watches; \
@@ -304,7 +304,7 @@ fn watches() {
 }
 
 #[test]
-fn clients() {
+fn clients_are_judged() {
     check(|facts| facts.clients.clear(), "warning discord clients: none is running", "start Discord");
     check(
         |facts| {
@@ -327,7 +327,7 @@ fn clients() {
 }
 
 #[test]
-fn daemons() {
+fn daemons_are_judged() {
     #[track_caller]
     fn with(change: impl FnOnce(&mut Running), line: &str, hint: &str) {
         let mut daemon = running();
@@ -411,7 +411,7 @@ fn daemons() {
 }
 
 #[test]
-fn login_entries() {
+fn login_entries_are_judged() {
     check(
         |facts| facts.exposed = Some("/opt/bin".to_owned()),
         "warning login program: other users may write to /opt/bin, so they decide what login starts for you",
@@ -438,7 +438,7 @@ fn login_entries() {
 }
 
 #[test]
-fn locks_and_records() {
+fn locks_and_records_are_judged() {
     let stranger = RecordState::Of { pid: 9, is_ours: false };
     for (lock, record, answers, line, hint) in [
         (Lock::Free, RecordState::Absent, false, "ok lock: free", ""),
@@ -494,7 +494,7 @@ fn locks_and_records() {
 }
 
 #[test]
-fn state_folders() {
+fn state_folders_are_judged() {
     let change = |change: fn(&mut u32, &mut bool, &mut bool, &mut Option<u64>)| {
         let (mut mode, mut is_ours, mut is_writable, mut free) = (0o40_700, true, true, Some(1 << 30));
         change(&mut mode, &mut is_ours, &mut is_writable, &mut free);

@@ -140,7 +140,7 @@ fn a_read_only_home_is_looked_at_without_a_trace() {
 }
 
 #[test]
-fn a_session_folder_that_cannot_be_read() {
+fn a_session_folder_that_cannot_be_read_is_reported() {
     let (home, _discord) = Healthy::without_daemon();
     let sessions = home.codex().join("sessions");
     fs::rename(&sessions, home.codex().join("elsewhere")).unwrap();
@@ -153,7 +153,7 @@ fn a_session_folder_that_cannot_be_read() {
 }
 
 #[test]
-fn no_session_folder() {
+fn a_missing_session_folder_is_reported() {
     let (home, _discord) = Healthy::without_daemon();
     fs::rename(home.codex(), home.path("home/elsewhere")).unwrap();
     fault(&home, "sessions", "failure", "no session folder in", "sources.codex_home");
@@ -162,7 +162,7 @@ fn no_session_folder() {
 }
 
 #[test]
-fn sessions_that_are_not_read() {
+fn sessions_that_are_not_read_are_reported() {
     let (home, _discord) = Healthy::without_daemon();
     let agent = home.path("home/.pi/agent");
     fs::create_dir_all(agent.join("sessions")).unwrap();
@@ -172,28 +172,28 @@ fn sessions_that_are_not_read() {
 }
 
 #[test]
-fn no_application_id() {
+fn a_missing_application_id_is_reported() {
     let (mut home, _discord) = Healthy::without_daemon();
     home.unset("AGENT_PRESENCE_APPLICATION_ID");
     fault(&home, "application id", "failure", "there is none", "agent-presence setup");
 }
 
 #[test]
-fn an_application_id_of_another_form() {
+fn an_application_id_of_another_form_is_reported() {
     let (mut home, _discord) = Healthy::without_daemon();
     home.set("AGENT_PRESENCE_APPLICATION_ID", "my app");
     fault(&home, "application id", "failure", "expected 17 to 20 digits, found \"my app\"", "Application ID");
 }
 
 #[test]
-fn broken_settings() {
+fn broken_settings_are_reported() {
     let (home, _discord) = Healthy::without_daemon();
     home.settings("[card]\nidle_after = \"soon\"\n");
     fault(&home, "settings", "failure", "config.toml:2:14: card.idle_after: ", "config check");
 }
 
 #[test]
-fn a_login_entry_of_a_program_that_is_gone() {
+fn a_login_entry_of_a_program_that_is_gone_is_reported() {
     let (home, _discord) = Healthy::without_daemon();
     let entry = home.path("home/.config/autostart/agent-presence.desktop");
     let text = fs::read_to_string(&entry).unwrap();
@@ -204,7 +204,7 @@ fn a_login_entry_of_a_program_that_is_gone() {
 }
 
 #[test]
-fn a_state_folder_that_is_open_or_a_file() {
+fn a_state_folder_that_is_open_or_a_file_is_reported() {
     let (home, _discord) = Healthy::without_daemon();
     let set = |mode| fs::set_permissions(home.state(), fs::Permissions::from_mode(mode)).unwrap();
     set(0o777);
@@ -217,7 +217,7 @@ fn a_state_folder_that_is_open_or_a_file() {
 }
 
 #[test]
-fn a_daemon_that_hangs() {
+fn a_daemon_that_hangs_is_reported() {
     let healthy = Healthy::new();
     healthy.daemon.signal(Signal::STOP);
     let message = format!("it does not answer (process {})", healthy.daemon.pid());
@@ -227,7 +227,7 @@ fn a_daemon_that_hangs() {
 }
 
 #[test]
-fn an_application_id_that_discord_refuses() {
+fn an_application_id_that_discord_refuses_is_reported() {
     let home = Home::new();
     let discord = FakeDiscord::in_folder(&home.path("run"));
     discord.set(|rules| rules.bad_ids = vec![APPLICATION.to_owned()]);
@@ -239,7 +239,7 @@ fn an_application_id_that_discord_refuses() {
 }
 
 #[test]
-fn no_discord() {
+fn an_absent_discord_is_reported() {
     let (home, discord) = Healthy::without_daemon();
     discord.die();
     fault(&home, "discord clients", "warning", "no process listens at ", "start Discord");
@@ -248,7 +248,7 @@ fn no_discord() {
 }
 
 #[test]
-fn a_garbled_record() {
+fn a_garbled_record_is_reported() {
     let (home, _discord) = Healthy::without_daemon();
     fs::write(home.state().join("instance.json"), "{\"pid\": 1").unwrap();
     fault(&home, "lock", "warning", "the record beside it is garbled", "writes a new one");

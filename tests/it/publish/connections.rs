@@ -53,7 +53,7 @@ fn only_the_clients_that_the_user_chose_get_the_card() {
 }
 
 #[test]
-fn discord_is_absent_appears_and_dies() {
+fn discord_may_be_absent_appear_and_die() {
     let mut world = World::new(settings());
     world.start_discord("a").welcome = Welcome::NobodyListens;
     world.show(card(1, 0));
@@ -83,7 +83,7 @@ fn discord_is_absent_appears_and_dies() {
 }
 
 #[test]
-fn discord_never_answers() {
+fn a_discord_that_never_answers_is_left_and_retried() {
     let mut world = busy(5, 15, 0);
     world.discord("a").answer = Answer::Never;
     world.show(card(1, 0));

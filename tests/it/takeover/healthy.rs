@@ -50,7 +50,7 @@ fn the_first_hands_over_and_the_card_stays_the_same() {
 
 /// Five daemons one after the other count their connections as one would.
 #[test]
-fn the_connection_budget_travels() {
+fn the_connection_budget_is_handed_over() {
     let home = Home::new();
     let discord = FakeDiscord::in_folder(&home.path("run"));
     home.session().turn().tokens(4_500);
@@ -72,7 +72,7 @@ fn the_connection_budget_travels() {
 }
 
 #[test]
-fn a_pause_travels() {
+fn a_pause_is_handed_over() {
     let home = Home::new();
     let first = started(&home);
     home.output("pause --for 2h");

@@ -31,7 +31,7 @@ fn a_killed_instance_leaves_no_obstacle() {
 
 #[cfg(unix)]
 #[test]
-fn a_record_without_a_lock() {
+fn a_record_without_a_lock_is_no_obstacle() {
     let mut stranger = Stranger::new();
     let right = stranger.record().to_string();
     let mut other_boot = stranger.record();
@@ -47,7 +47,7 @@ fn a_record_without_a_lock() {
 
 #[cfg(unix)]
 #[test]
-fn a_lock_file_and_a_socket_without_a_process() {
+fn a_lock_file_and_a_socket_without_a_process_are_no_obstacle() {
     let home = Home::new();
     fs::create_dir_all(home.state()).unwrap();
     fs::write(home.state().join("instance.lock"), "").unwrap();

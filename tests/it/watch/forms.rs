@@ -18,7 +18,7 @@ fn events(watch: &Process) -> Vec<Value> {
 }
 
 #[test]
-fn a_line_for_each_usage_event_of_both_agents() {
+fn each_usage_event_of_both_agents_is_a_line() {
     let home = Home::new();
     let mut codex = home.session();
     codex.turn().tokens(4_500);
