@@ -89,7 +89,7 @@ impl<C> Wish<C> {
 
 /// The inputs of all links.
 #[derive(Debug)]
-struct LinkInputs<C> {
+struct Inputs<C> {
     wish: Wish<C>,
     application_id: Arc<str>,
     clients: Clients,
@@ -98,7 +98,7 @@ struct LinkInputs<C> {
     ending: Option<Duration>,
 }
 
-impl<C> LinkInputs<C> {
+impl<C> Inputs<C> {
     /// Whether a new connection to this endpoint may be made.
     fn allows(&self, endpoint: &Endpoint) -> bool {
         self.ending.is_none() && !self.application_id.is_empty() && self.is_selected(endpoint)
@@ -115,7 +115,7 @@ impl<C> LinkInputs<C> {
 /// Decides what is sent over which link, and when.
 #[derive(Debug)]
 pub struct Publisher<C = Card> {
-    aim: LinkInputs<C>,
+    aim: Inputs<C>,
     links: BTreeMap<Endpoint, Link<C>>,
     notices: Vec<Notice>,
     last_nonce: u64,
@@ -126,7 +126,7 @@ impl<C: Showable> Publisher<C> {
     /// A publisher without endpoints and without a wished card. The seed is used only to spread retries.
     pub fn new(seed: u64, settings: &Settings) -> Self {
         Self {
-            aim: LinkInputs {
+            aim: Inputs {
                 wish: Wish::Nothing { at_once: false },
                 application_id: settings.discord.application_id.as_str().into(),
                 clients: settings.discord.clients.clone(),

@@ -1,6 +1,6 @@
 //! One endpoint: its connection, its retries and its [`Delivery`].
 //!
-//! A link decides alone; the wished card and the settings are in [`LinkInputs`]. Read next: [`super::Publisher`].
+//! A link decides alone; the wished card and the settings are in [`Inputs`]. Read next: [`super::Publisher`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::budget::{Spent, Window};
 use super::codes;
 use super::delivery::{Delivery, DueFrame};
 use super::notice::{self, LinkState, LinkStatus, Notice};
-use super::retry::{LinkEnd, Retries};
+use super::retry::{End, Retries};
 use super::timing;
 use super::wire::{Endpoint, LinkCommand, LinkEvent};
-use super::{LinkInputs, Showable};
+use super::{Inputs, Showable};
 use crate::core::backoff::SplitMix;
 use crate::core::time::Now;
 use crate::core::timer::Timer;
@@ -124,14 +124,14 @@ impl<C: Showable> Link<C> {
 
     /// Whether only the budget delays a connection, and the endpoint may belong to another process, which would count
     /// anew. True once for each time that the socket or pipe was created.
-    pub(super) fn take_unknown_peer(&mut self, now: Duration, aim: &LinkInputs<C>) -> bool {
+    pub(super) fn take_unknown_peer(&mut self, now: Duration, aim: &Inputs<C>) -> bool {
         let is_held_back = matches!(self.phase, Phase::Waiting { until } if until <= now)
             && self.connections.free_at() > now;
         let is_wanted = self.is_present && aim.allows(&self.endpoint);
         is_held_back && is_wanted && std::mem::take(&mut self.is_peer_unknown)
     }
 
-    pub(super) fn woke(&mut self, now: Duration, aim: &LinkInputs<C>) {
+    pub(super) fn woke(&mut self, now: Duration, aim: &Inputs<C>) {
         self.try_at(now);
         self.delivery.reassert_soon(now, &aim.publish);
     }
@@ -143,24 +143,24 @@ impl<C: Showable> Link<C> {
         self.try_at(now);
     }
 
-    pub(super) fn forgive(&mut self, now: Duration, aim: &LinkInputs<C>) {
+    pub(super) fn forgive(&mut self, now: Duration, aim: &Inputs<C>) {
         if self.is_ready() {
             self.delivery.forgive(now, &aim.wish);
         }
     }
 
-    pub(super) fn wish_changed(&mut self, now: Duration, aim: &LinkInputs<C>, at_once: bool) {
+    pub(super) fn wish_changed(&mut self, now: Duration, aim: &Inputs<C>, at_once: bool) {
         if self.is_ready() {
             self.delivery.wish_changed(now, &aim.wish, at_once);
         }
     }
 
     /// A terminal is ready at once.
-    pub(super) fn open_terminal(&mut self, now: Duration, aim: &LinkInputs<C>) {
+    pub(super) fn open_terminal(&mut self, now: Duration, aim: &Inputs<C>) {
         self.delivery.begin(now, &aim.wish, None);
     }
 
-    pub(super) fn next(&self, aim: &LinkInputs<C>) -> Option<NextAction<C>> {
+    pub(super) fn next(&self, aim: &Inputs<C>) -> Option<NextAction<C>> {
         let step = |at, timer, action| Some(NextAction { at, timer, action });
         match &self.phase {
             Phase::Waiting { until } => {
@@ -199,7 +199,7 @@ impl<C: Showable> Link<C> {
         &mut self,
         now: Duration,
         step: NextAction<C>,
-        aim: &LinkInputs<C>,
+        aim: &Inputs<C>,
         nonce: &mut u64,
     ) -> Option<LinkCommand<C>> {
         let endpoint = self.endpoint.clone();
@@ -240,7 +240,7 @@ impl<C: Showable> Link<C> {
         &mut self,
         now: Now,
         event: LinkEvent,
-        aim: &LinkInputs<C>,
+        aim: &Inputs<C>,
         random: &mut SplitMix,
     ) -> Option<Notice> {
         match event {
@@ -276,20 +276,12 @@ impl<C: Showable> Link<C> {
                 let is_told = std::mem::replace(&mut self.is_refusal_told, true);
                 (!is_told).then(|| Notice::Refused { endpoint: self.endpoint.clone(), code, message })
             }
-            LinkEvent::Unreachable { reason } => {
-                self.ended(now.mono, LinkEnd::Unreachable(reason), aim, random)
-            }
-            LinkEvent::Lost(loss) => self.ended(now.mono, LinkEnd::Lost(loss), aim, random),
+            LinkEvent::Unreachable { reason } => self.ended(now.mono, End::Unreachable(reason), aim, random),
+            LinkEvent::Lost(loss) => self.ended(now.mono, End::Lost(loss), aim, random),
         }
     }
 
-    fn became_ready(
-        &mut self,
-        now: Now,
-        client: String,
-        bridge: bool,
-        aim: &LinkInputs<C>,
-    ) -> Option<Notice> {
+    fn became_ready(&mut self, now: Now, client: String, bridge: bool, aim: &Inputs<C>) -> Option<Notice> {
         let Phase::Connecting { application_id, is_opened, .. } = &self.phase else { return None };
         if !is_opened {
             // A link that is ready was opened, even if that was not reported.
@@ -307,13 +299,7 @@ impl<C: Showable> Link<C> {
         Some(Notice::Connected { endpoint: self.endpoint.clone(), client: self.client.clone() })
     }
 
-    fn ended(
-        &mut self,
-        now: Duration,
-        end: LinkEnd,
-        aim: &LinkInputs<C>,
-        random: &mut SplitMix,
-    ) -> Option<Notice> {
+    fn ended(&mut self, now: Duration, end: End, aim: &Inputs<C>, random: &mut SplitMix) -> Option<Notice> {
         let application_id = match &self.phase {
             Phase::Connecting { application_id, .. } => application_id,
             Phase::Ready { application_id, since } => {
@@ -357,7 +343,7 @@ impl<C: Showable> Link<C> {
     }
 
     /// The entry in `status`; `None` if the link is not to a Discord client that the settings select.
-    pub(super) fn status(&self, now: Duration, aim: &LinkInputs<C>) -> Option<LinkStatus> {
+    pub(super) fn status(&self, now: Duration, aim: &Inputs<C>) -> Option<LinkStatus> {
         let state = match &self.phase {
             Phase::Ready { .. } => LinkState::Connected,
             Phase::Waiting { .. } if !self.is_present => return None,
@@ -407,7 +393,7 @@ impl<C: Showable> Link<C> {
         matches!(self.phase, Phase::Ready { .. } | Phase::Terminal)
     }
 
-    fn is_wanted_as(&self, application_id: &Arc<str>, aim: &LinkInputs<C>) -> bool {
+    fn is_wanted_as(&self, application_id: &Arc<str>, aim: &Inputs<C>) -> bool {
         *application_id == aim.application_id && aim.is_selected(&self.endpoint)
     }
 }

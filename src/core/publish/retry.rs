@@ -10,12 +10,12 @@ use crate::core::backoff::{Backoff, SplitMix};
 
 /// How a connection, or an attempt, ended.
 #[derive(Debug)]
-pub(super) enum LinkEnd {
+pub(super) enum End {
     Unreachable(String),
     Lost(Loss),
 }
 
-/// What to do after an [`LinkEnd`].
+/// What to do after an [`End`].
 #[derive(Debug)]
 pub(super) struct Retry {
     /// How long to wait before the next attempt.
@@ -75,14 +75,14 @@ impl Retries {
         }
     }
 
-    pub(super) fn ended(&mut self, end: LinkEnd, endpoint: Endpoint, random: &mut SplitMix) -> Retry {
+    pub(super) fn ended(&mut self, end: End, endpoint: Endpoint, random: &mut SplitMix) -> Retry {
         let (outcome, wait, error, notice) = match end {
-            LinkEnd::Unreachable(reason) => {
+            End::Unreachable(reason) => {
                 let reason = notice::one_line(&reason);
                 let notice = Notice::Unreachable { endpoint, reason: reason.clone() };
                 (Outcome::Down, random.spread(self.unreachable.fail()), reason, notice)
             }
-            LinkEnd::Lost(Loss::Closed { code: INVALID_CLIENT_ID, message }) => {
+            End::Lost(Loss::Closed { code: INVALID_CLIENT_ID, message }) => {
                 let message = notice::one_line(&message);
                 let error = codes::rejected(&message);
                 (
@@ -92,7 +92,7 @@ impl Retries {
                     Notice::Rejected { endpoint, message },
                 )
             }
-            LinkEnd::Lost(loss) => {
+            End::Lost(loss) => {
                 let reason = notice::lost(&loss);
                 let notice = Notice::Lost { endpoint, reason: reason.clone() };
                 (Outcome::Down, random.spread(self.lost.fail()), reason, notice)
