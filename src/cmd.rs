@@ -31,7 +31,7 @@ use crate::error::{Exit, Failure};
 use crate::host::Places;
 use crate::io::config_file::{self, ConfigFile};
 use crate::io::paths::{self, Environment};
-use crate::io::printed::Printed;
+use crate::io::printed::TerminalWriter;
 use crate::io::{browser, homes};
 
 pub(crate) use crate::io::printed::{note, written};
@@ -42,8 +42,8 @@ pub(crate) use crate::io::printed::{note, written};
 /// # Errors
 /// The command failed; the failure has the text, the hints and the exit code.
 pub fn run(invocation: &Invocation, application_id: &str) -> Result<Exit, Failure> {
-    let mut out = Printed::new(std::io::stdout());
-    let mut err = Printed::new(std::io::stderr());
+    let mut out = TerminalWriter::new(std::io::stdout());
+    let mut err = TerminalWriter::new(std::io::stderr());
     let environment = Environment::of_process();
     // These need no settings.
     match &invocation.command {
@@ -79,7 +79,7 @@ pub fn run(invocation: &Invocation, application_id: &str) -> Result<Exit, Failur
     }
     let zone = TimeZone::system();
     if let Command::Replay(replay) = &invocation.command {
-        let mut out = std::io::BufWriter::new(Printed::new(std::io::stdout().lock()));
+        let mut out = std::io::BufWriter::new(TerminalWriter::new(std::io::stdout().lock()));
         // A replay stays on this terminal. Only a mistake in the privacy settings withholds names.
         let settings = if effective.withholds() { effective.cautious() } else { effective.settings };
         return replay::run(replay, settings, &zone, &mut out, &mut err);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use agent_presence::cmd::{self, cli};
 use agent_presence::error::Exit;
-use agent_presence::io::printed::{self, Printed};
+use agent_presence::io::printed::{self, TerminalWriter};
 
 /// The application id of a packager: from the build's environment, else from the file, which may be empty.
 const BUILT_IN_APPLICATION_ID: &str = match option_env!("AGENT_PRESENCE_APPLICATION_ID") {
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            printed::note(&mut Printed::new(std::io::stderr()), format_args!("{failure}\n"));
+            printed::note(&mut TerminalWriter::new(std::io::stderr()), format_args!("{failure}\n"));
             failure.exit.into()
         }
     }

@@ -25,7 +25,7 @@ use crate::io::clock;
 use crate::io::discord::Links;
 use crate::io::discord::endpoints::{self, EndpointDirs};
 use crate::io::paths::Environment;
-use crate::io::printed::{self, Printed};
+use crate::io::printed::{self, TerminalWriter};
 
 /// The agent of the recorded session.
 const AGENT: Agent = Agent::CODEX;
@@ -190,7 +190,7 @@ impl Player {
     }
 
     fn print(&mut self, text: &str) {
-        let mut out = Printed::new(std::io::stdout().lock());
+        let mut out = TerminalWriter::new(std::io::stdout().lock());
         // A failure stops only the printing.
         if self.printed.is_ok() {
             self.printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -12,7 +12,7 @@ use crate::error::{Exit, Failure};
 use crate::host::Places;
 use crate::io::clock;
 use crate::io::folder::Folder;
-use crate::io::instance::{Holding, LockRecord, held_by_another};
+use crate::io::instance::{LockRecord, LockState, held_by_another};
 use crate::io::process::{Ending, Handle};
 
 /// How long a daemon may take to end after it was asked: it clears the card in Discord and closes its files.
@@ -76,7 +76,7 @@ fn end(places: &Places, holder: &LockRecord, endings: &[Ending]) -> Result<(), F
 /// holder has ended.
 fn has_ended(places: &Places, holder: Option<&LockRecord>) -> bool {
     let start = clock::now().mono;
-    while held_by_another(&places.state) == Holding::Held
+    while held_by_another(&places.state) == LockState::Held
         && LockRecord::read(&places.state).as_ref() == holder
     {
         if clock::now().mono.saturating_sub(start) > STOPPING {

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use crate::cmd::cli::{Color, Run};
 use crate::cmd::daemon::settings::LiveSettings;
-use crate::cmd::daemon::takeover::{self, Acquired, Outcome};
+use crate::cmd::daemon::takeover::{self, AcquiredLock, Outcome};
 use crate::cmd::daemon::{self, Options, Sink, restarts};
 use crate::cmd::demo;
 use crate::control::Handover;
@@ -32,9 +32,9 @@ pub fn run(command: &Run, places: Places, context: &ConfigContext, color: Color)
         return runtime.block_on(demo::run(command.discord, settings, places.zone, &places.environment));
     }
     let folder = ensure_state_dir(&places.state)?;
-    let Acquired { instance, inherited, from } = if command.dry_run {
+    let AcquiredLock { instance, inherited, from } = if command.dry_run {
         let instance = runtime.block_on(takeover::acquire_free(&folder, &places.environment))?;
-        Acquired { instance, inherited: None, from: None }
+        AcquiredLock { instance, inherited: None, from: None }
     } else {
         let options = TakeoverOptions { no_takeover: command.no_takeover, replace: command.replace };
         match runtime.block_on(takeover::acquire(&folder, &places.environment, options))? {

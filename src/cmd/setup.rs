@@ -28,7 +28,7 @@ use crate::error::{Exit, Failure};
 use crate::host::Places;
 use crate::io::discord::endpoints;
 use crate::io::discord::probe::{ProbeResult, try_application_id};
-use crate::io::instance::{Holding, held_by_another};
+use crate::io::instance::{LockState, held_by_another};
 use crate::io::{files, statusline};
 
 /// How often a wrong answer is asked again.
@@ -300,7 +300,7 @@ fn try_with_discord<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>) -> Resu
     let settings = &places.effective.settings.discord;
     let is_alone = matches!(
         client::ask_daemon(&places.state, &places.environment, &Verb::Status)?,
-        Contact::NotRunning if held_by_another(&places.state) != Holding::Held
+        Contact::NotRunning if held_by_another(&places.state) != LockState::Held
     );
     if settings.application_id.is_empty() || !is_alone {
         return Ok(());

@@ -24,7 +24,7 @@ use crate::io::files::{self, write_atomically};
 use crate::io::paths::{self, Environment, ensure_state_dir};
 use crate::io::real_path::real;
 use crate::io::statusline::settings::{self, Edit};
-use crate::io::statusline::{self as stored, AGENT, Replaced, Statusline};
+use crate::io::statusline::{self as stored, AGENT, ReplacedEntries, Statusline};
 
 /// The most input that is read, in bytes. Claude Code's is a few kilobytes.
 const MOST_INPUT: usize = 256 * 1024;
@@ -213,7 +213,7 @@ fn install(
     path: &Path,
     command: &str,
     state: &Path,
-    replaced: &mut Replaced,
+    replaced: &mut ReplacedEntries,
 ) -> Result<&'static str, Failure> {
     let text = read(path)?;
     let (new, before) = match settings::install(&text, command).map_err(|cause| refused(path, &cause))? {
@@ -238,7 +238,7 @@ fn uninstall(
     home: &Path,
     path: &Path,
     state: &Path,
-    replaced: &mut Replaced,
+    replaced: &mut ReplacedEntries,
 ) -> Result<&'static str, Failure> {
     let text = read(path)?;
     let before = replaced.of(home).flatten().map(str::to_owned);
@@ -306,7 +306,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("could not write {}: {error}", path.display())))
 }
 
-fn remember(state: &Path, replaced: &Replaced) -> Result<(), Failure> {
+fn remember(state: &Path, replaced: &ReplacedEntries) -> Result<(), Failure> {
     let state = ensure_state_dir(state)?;
     stored::write_replaced(&state, replaced)
         .map_err(|error| Failure::new(format!("could not write to {}: {error}", state.path().display())))

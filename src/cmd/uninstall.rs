@@ -11,7 +11,7 @@ use crate::cmd::cli::{Autostart, StatuslineAction, Uninstall};
 use crate::error::{Exit, Failure};
 use crate::host::Places;
 use crate::io::folder::Folder;
-use crate::io::instance::{Holding, LOCK, held_by_another};
+use crate::io::instance::{LOCK, LockState, held_by_another};
 use crate::io::paths::spare_others;
 use crate::io::statusline;
 
@@ -67,7 +67,7 @@ fn stopped(places: &Places, out: &mut dyn Write) -> Result<Exit, Failure> {
 
 /// Removes settings and state.
 fn purge(places: &Places, out: &mut dyn Write) -> Result<Exit, Failure> {
-    if held_by_another(&places.state) == Holding::Held {
+    if held_by_another(&places.state) == LockState::Held {
         return Err(Failure::new("could not remove the state: a daemon is using it")
             .hint("end it with `agent-presence stop`, then try again"));
     }

@@ -15,7 +15,7 @@ use super::transport::{Address, Outgoing};
 use super::{ErrorCode, Reply, Request, Verb, line};
 use crate::error::Failure;
 use crate::io::clock;
-use crate::io::instance::{Holding, held_by_another};
+use crate::io::instance::{LockState, held_by_another};
 use crate::io::paths::Environment;
 
 /// How long connecting may take.
@@ -172,9 +172,9 @@ pub fn ask_daemon(state: &Path, environment: &Environment, verb: &Verb) -> Resul
                 Ok(reply) if !is_busy(&reply) => return Contact::Reply(Box::new(reply)),
                 Ok(_) => AskError::Silent,
                 Err(AskError::Away(error)) => match held_by_another(state) {
-                    Holding::Free => return Contact::NotRunning,
-                    Holding::Held => AskError::Away(error),
-                    Holding::Unknown => return Contact::NotRunning,
+                    LockState::Free => return Contact::NotRunning,
+                    LockState::Held => AskError::Away(error),
+                    LockState::Unknown => return Contact::NotRunning,
                 },
                 Err(error) => return Contact::Unresponsive(error),
             };

@@ -102,7 +102,7 @@ pub struct Cursor {
 
 /// Why there are no more lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
+pub enum StreamEnd {
     /// The daemon ends.
     End,
     /// The next line is no longer stored.
@@ -114,7 +114,7 @@ impl Cursor {
     ///
     /// # Errors
     /// There are no more.
-    pub async fn next(&mut self) -> Result<Vec<Line>, Over> {
+    pub async fn next(&mut self) -> Result<Vec<Line>, StreamEnd> {
         loop {
             // From here on no event goes unnoticed.
             let news = self.shared.news.notified();
@@ -123,8 +123,8 @@ impl Cursor {
             match self.shared.log().next(self.id) {
                 CursorRead::Lines(lines) => return Ok(lines),
                 CursorRead::Nothing => {}
-                CursorRead::FellBehind => return Err(Over::FellBehind),
-                CursorRead::End => return Err(Over::End),
+                CursorRead::FellBehind => return Err(StreamEnd::FellBehind),
+                CursorRead::End => return Err(StreamEnd::End),
             }
             news.await;
         }
@@ -174,7 +174,7 @@ mod tests {
                 cursor.next().await
             };
             let (over, ()) = tokio::join!(waiting, async { drop(log) });
-            assert_eq!(over, Err(Over::End));
+            assert_eq!(over, Err(StreamEnd::End));
         });
     }
 

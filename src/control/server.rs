@@ -14,9 +14,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::log::{Cursor, Over};
+use super::log::{Cursor, StreamEnd};
 use super::tap::TapReceiver;
-use super::transport::{Address, Incoming, Listener, Spot, closed};
+use super::transport::{Address, BoundSocket, Incoming, Listener, closed};
 use super::{ErrorCode, ErrorReport, LONGEST_REQUEST, Reply, Request, Verb, line};
 use crate::core::event_log::Line;
 use crate::core::takeover::Refusal;
@@ -80,7 +80,7 @@ pub enum CallReply {
 /// The listening side; it stops when this is dropped or closed.
 #[derive(Debug, Default)]
 pub struct Server {
-    accepting: Vec<(Spot, JoinHandle<()>)>,
+    accepting: Vec<(BoundSocket, JoinHandle<()>)>,
     capacity: Arc<Capacity>,
 }
 
@@ -114,25 +114,25 @@ impl Server {
         lock: &Instance,
         calls: &mpsc::Sender<PendingRequest>,
     ) -> io::Result<()> {
-        self.accepting.retain(|(spot, accepting)| {
-            let stays = spot.is_in_place() && !accepting.is_finished();
+        self.accepting.retain(|(socket, accepting)| {
+            let stays = socket.is_in_place() && !accepting.is_finished();
             if !stays {
                 accepting.abort();
             }
             stays
         });
-        let present: Vec<Spot> = self.accepting.iter().map(|(spot, _)| spot.clone()).collect();
+        let present: Vec<BoundSocket> = self.accepting.iter().map(|(socket, _)| socket.clone()).collect();
         for listener in Listener::bind(place, &present, lock)? {
-            let spot = listener.spot();
+            let socket = listener.socket();
             let accepting = tokio::spawn(accept(listener, calls.clone(), Arc::clone(&self.capacity)));
-            self.accepting.push((spot, accepting));
+            self.accepting.push((socket, accepting));
         }
         Ok(())
     }
 
     /// Whether every socket is still in its place.
     pub fn is_in_place(&self) -> bool {
-        self.accepting.iter().all(|(spot, _)| spot.is_in_place())
+        self.accepting.iter().all(|(socket, _)| socket.is_in_place())
     }
 
     /// Stops listening, and gives clients up to `deadline` to read their answers.
@@ -146,9 +146,9 @@ impl Server {
 impl Drop for Server {
     /// Removes the sockets. The owner of the server also holds the lock.
     fn drop(&mut self) {
-        for (spot, accepting) in &self.accepting {
+        for (socket, accepting) in &self.accepting {
             accepting.abort();
-            spot.remove();
+            socket.remove();
         }
     }
 }
@@ -323,11 +323,11 @@ async fn stream_events(stream: Incoming, reply: &Reply, first: Vec<Line>, mut cu
             tokio::select! {
                 written = within(UNREAD, writing.write_all(&batch)) => {
                     if written.is_err() {
-                        return Over::FellBehind;
+                        return StreamEnd::FellBehind;
                     }
                 }
                 // The lines after the unread ones are no longer stored.
-                () = cursor.falls_behind() => return Over::FellBehind,
+                () = cursor.falls_behind() => return StreamEnd::FellBehind,
             }
             lines = match cursor.next().await {
                 Ok(lines) => lines,
@@ -337,7 +337,7 @@ async fn stream_events(stream: Incoming, reply: &Reply, first: Vec<Line>, mut cu
     };
     tokio::select! {
         () = gone => {}
-        over = telling => if over == Over::FellBehind {
+        over = telling => if over == StreamEnd::FellBehind {
             tracing::info!("dropped a subscriber that does not keep up");
         }
     }

@@ -10,9 +10,9 @@
 //! Longer than other files because it holds both systems' forms of the same few functions.
 
 #[cfg(unix)]
-pub use self::unix::{Address, Incoming, Listener, Outgoing, Spot, closed};
+pub use self::unix::{Address, BoundSocket, Incoming, Listener, Outgoing, closed};
 #[cfg(windows)]
-pub use self::windows::{Address, Incoming, Listener, Outgoing, Spot, closed};
+pub use self::windows::{Address, BoundSocket, Incoming, Listener, Outgoing, closed};
 
 #[cfg(unix)]
 mod unix {
@@ -107,12 +107,12 @@ mod unix {
     #[derive(Debug)]
     pub struct Listener {
         listener: UnixListener,
-        spot: Spot,
+        socket: BoundSocket,
     }
 
     /// A socket in the file system, with its identity.
     #[derive(Debug, Clone)]
-    pub struct Spot {
+    pub struct BoundSocket {
         folder: Folder,
         path: PathBuf,
         file: Option<(u64, u64)>,
@@ -124,8 +124,8 @@ mod unix {
         ///
         /// # Errors
         /// No socket could be made at any place.
-        pub fn bind(place: &Address, there: &[Spot], _lock: &Instance) -> io::Result<Vec<Self>> {
-            let is_there = |path: &PathBuf| there.iter().any(|spot| spot.path == *path);
+        pub fn bind(place: &Address, there: &[BoundSocket], _lock: &Instance) -> io::Result<Vec<Self>> {
+            let is_there = |path: &PathBuf| there.iter().any(|socket| socket.path == *path);
             let mut bound = Vec::new();
             let mut error_so_far = None;
             if let Some(path) = place.direct.as_ref().filter(|path| !is_there(path)) {
@@ -163,12 +163,12 @@ mod unix {
         }
 
         /// The place where it listens.
-        pub fn spot(&self) -> Spot {
-            self.spot.clone()
+        pub fn socket(&self) -> BoundSocket {
+            self.socket.clone()
         }
     }
 
-    impl Spot {
+    impl BoundSocket {
         /// Whether the socket is in its place: it may have been removed, or replaced by another daemon's.
         pub fn is_in_place(&self) -> bool {
             file_at(&self.path) == self.file
@@ -218,7 +218,7 @@ mod unix {
         }
         let listener = UnixListener::bind(folder.path_to(name))?;
         folder.make_private(name)?;
-        Ok(Listener { listener, spot: Spot { folder, path: path.to_owned(), file: file_at(path) } })
+        Ok(Listener { listener, socket: BoundSocket { folder, path: path.to_owned(), file: file_at(path) } })
     }
 
     fn folder_and_name(path: &Path) -> io::Result<(&Path, &str)> {
@@ -378,7 +378,7 @@ mod windows {
         ///
         /// # Errors
         /// Another process has the name, or the system refused.
-        pub fn bind(place: &Address, there: &[Spot], _lock: &Instance) -> io::Result<Vec<Self>> {
+        pub fn bind(place: &Address, there: &[BoundSocket], _lock: &Instance) -> io::Result<Vec<Self>> {
             if !there.is_empty() {
                 return Ok(Vec::new());
             }
@@ -400,16 +400,16 @@ mod windows {
         }
 
         /// The place where it listens.
-        pub fn spot(&self) -> Spot {
-            Spot
+        pub fn socket(&self) -> BoundSocket {
+            BoundSocket
         }
     }
 
     /// The pipe, which cannot be removed.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct Spot;
+    pub struct BoundSocket;
 
-    impl Spot {
+    impl BoundSocket {
         /// Always true.
         pub fn is_in_place(&self) -> bool {
             true

@@ -35,7 +35,7 @@ pub const LARGEST_VALUE: u64 = 32 << 20;
 const NEWEST: i64 = 1_000;
 
 /// Receives the rows of one session.
-pub trait Takes {
+pub trait RowSink {
     /// A row that is new or was changed.
     fn row(&mut self, row: &Row<'_>);
 
@@ -69,7 +69,7 @@ struct Readable {
 
 /// A session of a database's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedSession {
     /// The session's id.
     pub id: String,
     /// The number of the schema that it is read with.
@@ -158,11 +158,11 @@ impl Database {
     ///
     /// # Errors
     /// As for [`Database::open`].
-    pub fn sessions(&self, since: i64, also_over: bool) -> io::Result<Vec<Listed>> {
+    pub fn sessions(&self, since: i64, also_over: bool) -> io::Result<Vec<ListedSession>> {
         self.list(since, also_over).map_err(error_of)
     }
 
-    fn list(&self, since: i64, also_over: bool) -> rusqlite::Result<Vec<Listed>> {
+    fn list(&self, since: i64, also_over: bool) -> rusqlite::Result<Vec<ListedSession>> {
         let mut found = BTreeMap::new();
         let first = self.known().next().map(|(place, _)| place);
         for (place, (schema, _)) in self.known() {
@@ -185,7 +185,7 @@ impl Database {
         }
         let mut found: Vec<_> = found.into_iter().collect();
         found.sort_by_key(|(_, (written, _))| *written);
-        Ok(found.into_iter().map(|(id, (_, schema))| Listed { id, schema }).collect())
+        Ok(found.into_iter().map(|(id, (_, schema))| ListedSession { id, schema }).collect())
     }
 
     /// The number of sessions, and the time of the newest.
@@ -296,7 +296,12 @@ impl Database {
     ///
     /// # Errors
     /// As for [`Database::open`]. Rows that were passed before the error count as read.
-    pub fn read(&self, session: &Listed, cursors: &mut Cursors, to: &mut dyn Takes) -> io::Result<()> {
+    pub fn read(
+        &self,
+        session: &ListedSession,
+        cursors: &mut Cursors,
+        to: &mut dyn RowSink,
+    ) -> io::Result<()> {
         let Some((schema, readable)) =
             self.schemas.get(session.schema).zip(self.readable.get(session.schema))
         else {
@@ -328,7 +333,7 @@ fn rows_of(
     of: &str,
     cursor: &mut Cursor,
     now: Now,
-    to: &mut dyn Takes,
+    to: &mut dyn RowSink,
 ) -> rusqlite::Result<()> {
     let is_timed = matches!(table.written, NewRowColumn::Time(_));
     let mut reading = cursor.begin(now.wall, is_timed);

@@ -17,7 +17,7 @@ pub use self::system::Folder;
 
 /// The purpose of opening a file of the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
+pub enum OpenMode {
     /// To read.
     Read,
     /// To read and append; created if it is missing.

@@ -93,20 +93,20 @@ fn is_limit(_: &io::Error) -> bool {
 }
 
 /// The callback for events, on the system's thread. It may be called once more after its last watch has ended.
-type Heard = Arc<Mutex<Box<dyn FnMut(Event) + Send>>>;
+type Callback = Arc<Mutex<Box<dyn FnMut(Event) + Send>>>;
 
 /// The watched paths, each with a watch of its own. The system's watcher is created with the first of them.
 pub(crate) struct Paths {
     inner: Option<Watcher>,
-    heard: Heard,
+    callback: Callback,
     watched: BTreeSet<PathBuf>,
 }
 
 impl Paths {
     /// `heard` is called on the system's thread for every event except accesses, which include this program's own
     /// reading. If events were missed, the event has the flag for a rescan.
-    pub(crate) fn new(heard: impl FnMut(Event) + Send + 'static) -> Self {
-        Self { inner: None, heard: Arc::new(Mutex::new(Box::new(heard))), watched: BTreeSet::new() }
+    pub(crate) fn new(callback: impl FnMut(Event) + Send + 'static) -> Self {
+        Self { inner: None, callback: Arc::new(Mutex::new(Box::new(callback))), watched: BTreeSet::new() }
     }
 
     pub(crate) fn watched(&self) -> &BTreeSet<PathBuf> {
@@ -120,7 +120,7 @@ impl Paths {
         }
         let inner = match &mut self.inner {
             Some(inner) => inner,
-            none => none.insert(Watcher::new(&self.heard)?),
+            none => none.insert(Watcher::new(&self.callback)?),
         };
         for _ in 0..ATTEMPTS {
             match inner.watch(path, mode) {

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use crate::core::takeover::LockRecord;
 use crate::error::{Exit, Failure};
 use crate::io::files;
-use crate::io::folder::{Folder, Use};
+use crate::io::folder::{Folder, OpenMode};
 use crate::io::paths::StateDir;
 use crate::io::process;
 
@@ -60,7 +60,7 @@ impl LockRecord {
     /// The record, if it certainly was written by this user: in this user's file, in a folder that no other user may
     /// write to.
     pub fn read_own(folder: &Folder) -> Option<Self> {
-        let record = folder.is_private().then(|| folder.file(RECORD, Use::Read))?.ok()?;
+        let record = folder.is_private().then(|| folder.file(RECORD, OpenMode::Read))?.ok()?;
         if !is_own(&record.metadata().ok()?) {
             return None;
         }
@@ -168,7 +168,7 @@ impl Instance {
         let written = folder.put(RECORD, &serde_json::to_vec_pretty(&self.record)?, true);
         if written.is_err() {
             // An old record is another process's; emptying it needs no space.
-            let _ = folder.file(RECORD, Use::Cut).and_then(|record| record.set_len(0));
+            let _ = folder.file(RECORD, OpenMode::Cut).and_then(|record| record.set_len(0));
         }
         self.signed.set(written.is_ok());
         written
@@ -204,7 +204,7 @@ impl Instance {
 /// The lock file, locked.
 fn locked(state: &StateDir) -> Result<File, AcquireError> {
     let path = state.join(LOCK);
-    let lock = state.folder().file(LOCK, Use::Lock).map_err(unavailable("open", &path))?;
+    let lock = state.folder().file(LOCK, OpenMode::Lock).map_err(unavailable("open", &path))?;
     match fs2::FileExt::try_lock_exclusive(&lock) {
         Ok(()) => Ok(lock),
         Err(error) if is_contended(&error) => {
@@ -234,7 +234,7 @@ impl Drop for Instance {
 
 /// The state of the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Holding {
+pub enum LockState {
     /// An instance is running.
     Held,
     /// No instance is running.
@@ -244,19 +244,19 @@ pub enum Holding {
 }
 
 /// Whether an instance holds the lock of this folder. Creates and writes nothing.
-pub fn held_by_another(state: &Path) -> Holding {
+pub fn held_by_another(state: &Path) -> LockState {
     let file = match files::open(&state.join(LOCK)) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Holding::Free,
-        Err(_) => return Holding::Unknown,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return LockState::Free,
+        Err(_) => return LockState::Unknown,
     };
     match fs2::FileExt::try_lock_shared(&file) {
         Ok(()) => {
             let _ = fs2::FileExt::unlock(&file);
-            Holding::Free
+            LockState::Free
         }
-        Err(error) if is_contended(&error) => Holding::Held,
-        Err(_) => Holding::Unknown,
+        Err(error) if is_contended(&error) => LockState::Held,
+        Err(_) => LockState::Unknown,
     }
 }
 

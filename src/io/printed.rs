@@ -29,20 +29,20 @@ pub fn written(result: io::Result<()>) -> Result<Exit, Failure> {
 
 /// Standard output or standard error, for texts and JSON of any number of lines.
 #[derive(Debug)]
-pub struct Printed<W> {
+pub struct TerminalWriter<W> {
     to: W,
     /// The beginning of a character whose end has not come.
     begun: Vec<u8>,
 }
 
-impl<W: Write> Printed<W> {
+impl<W: Write> TerminalWriter<W> {
     /// Prints to `to`.
     pub fn new(to: W) -> Self {
         Self { to, begun: Vec::new() }
     }
 }
 
-impl<W: Write> Write for Printed<W> {
+impl<W: Write> Write for TerminalWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut all = std::mem::take(&mut self.begun);
         all.extend_from_slice(bytes);
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn printed(writes: &[&[u8]]) -> String {
-        let mut out = Printed::new(Vec::new());
+        let mut out = TerminalWriter::new(Vec::new());
         writes.iter().for_each(|bytes| out.write_all(bytes).unwrap());
         String::from_utf8(out.to).unwrap()
     }

@@ -12,7 +12,7 @@ use std::io;
 use crate::core::takeover::Process;
 
 pub use listening::who_listens;
-pub use running::{Named, counts_in};
+pub use running::{NamedProcess, counts_in};
 
 /// How to end a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

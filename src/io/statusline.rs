@@ -25,7 +25,7 @@ use crate::core::source::LimitsFact;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::io::files;
-use crate::io::folder::{Folder, Use};
+use crate::io::folder::{Folder, OpenMode};
 use crate::io::homes::{self, Home};
 use crate::io::paths::{Environment, StateDir};
 use crate::io::real_path::real;
@@ -68,7 +68,7 @@ struct TerminalFigures {
 
 /// The entries in Claude Code's settings that this program replaced, by home folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Replaced {
+pub struct ReplacedEntries {
     homes: BTreeMap<String, Option<String>>,
 }
 
@@ -153,7 +153,7 @@ fn is_same(one: &[LimitsFact], other: &[LimitsFact]) -> bool {
 }
 
 /// The replaced entries; none if the file is missing or damaged.
-pub fn read_replaced(state: &Path) -> Replaced {
+pub fn read_replaced(state: &Path) -> ReplacedEntries {
     let bytes = files::read(&state.join(REPLACED), LARGEST).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
@@ -162,11 +162,11 @@ pub fn read_replaced(state: &Path) -> Replaced {
 ///
 /// # Errors
 /// The system's error.
-pub fn write_replaced(state: &StateDir, replaced: &Replaced) -> io::Result<()> {
+pub fn write_replaced(state: &StateDir, replaced: &ReplacedEntries) -> io::Result<()> {
     state.folder().put(REPLACED, &serde_json::to_vec_pretty(replaced)?, true)
 }
 
-impl Replaced {
+impl ReplacedEntries {
     /// The replaced entry of `home`: `None` if the home is unknown, `Some(None)` if there was no entry.
     pub fn of(&self, home: &Path) -> Option<Option<&str>> {
         let real = real(home);
@@ -273,7 +273,7 @@ fn read_file(path: &Path) -> Option<TerminalFigures> {
 fn prune(folder: &Folder, now: SystemTime) {
     let names = folder.names().into_iter();
     for name in names {
-        let metadata = folder.file(&name, Use::Read).and_then(|file| file.metadata()).ok();
+        let metadata = folder.file(&name, OpenMode::Read).and_then(|file| file.metadata()).ok();
         let modified = metadata.and_then(|metadata| metadata.modified().ok());
         let age = modified.and_then(|modified| now.duration_since(modified).ok());
         if age.is_some_and(|age| age > MOST_AGE) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use agent_presence::error::{Exit, Failure};
-use agent_presence::io::instance::{AcquireError, Holding, Instance, LockRecord, held_by_another};
+use agent_presence::io::instance::{AcquireError, Instance, LockRecord, LockState, held_by_another};
 use agent_presence::io::paths::{StateDir, ensure_state_dir};
 
 /// Set for the child process of [`another_process_is_seen`]: the folder whose lock it takes.
@@ -57,7 +57,7 @@ fn files_without_a_lock_are_no_running_instance() {
     drop(Instance::acquire(&state).unwrap());
     assert_eq!(names(state.path()), ["instance.json", "instance.lock"]);
     assert!(LockRecord::read(state.path()).is_some());
-    assert_eq!(held_by_another(state.path()), Holding::Free);
+    assert_eq!(held_by_another(state.path()), LockState::Free);
     std::fs::write(state.join("instance.json"), b"{\"pid\": \"half a rec").unwrap();
     assert_eq!(LockRecord::read(state.path()), None);
     Instance::try_acquire(&state).unwrap();
@@ -66,13 +66,13 @@ fn files_without_a_lock_are_no_running_instance() {
 #[test]
 fn looking_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(held_by_another(folder.path()), Holding::Free);
-    assert_eq!(held_by_another(&folder.path().join("no such folder")), Holding::Free);
+    assert_eq!(held_by_another(folder.path()), LockState::Free);
+    assert_eq!(held_by_another(&folder.path().join("no such folder")), LockState::Free);
     assert_eq!(names(folder.path()), [""; 0]);
 
     let (_folder, state) = state();
     let _held = Instance::acquire(&state).unwrap();
-    assert_eq!(held_by_another(state.path()), Holding::Held);
+    assert_eq!(held_by_another(state.path()), LockState::Held);
     assert_eq!(names(state.path()), ["instance.json", "instance.lock"]);
 }
 
@@ -130,13 +130,13 @@ fn another_process_is_seen() {
     let mut lines = BufReader::new(holder.0.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap() == "held"));
 
-    assert_eq!(held_by_another(state.path()), Holding::Held);
+    assert_eq!(held_by_another(state.path()), LockState::Held);
     match Instance::acquire(&state) {
         Err(AcquireError::Held { record: Some(record) }) => assert_eq!(record.pid, holder.0.id()),
         other => panic!("{other:?}"),
     }
     // Killed without a chance to tidy up: the record stays, the lock does not.
     drop(holder);
-    assert_eq!(held_by_another(state.path()), Holding::Free);
+    assert_eq!(held_by_another(state.path()), LockState::Free);
     assert_eq!(Instance::acquire(&state).unwrap().record.pid, std::process::id());
 }

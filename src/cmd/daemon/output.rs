@@ -9,7 +9,7 @@ use crate::cmd::show;
 use crate::core::publish::{LinkState, LinkStatus, Notice};
 use crate::core::report::{CardReport, Event, EventKind};
 use crate::core::time::Now;
-use crate::io::printed::Printed;
+use crate::io::printed::TerminalWriter;
 
 impl Daemon<'_> {
     /// Logs or prints one event.
@@ -68,7 +68,7 @@ impl Daemon<'_> {
 
     /// With `--dry-run` a failure to print ends the daemon; otherwise no more cards are printed.
     fn print(&mut self, text: &str) {
-        let mut out = Printed::new(std::io::stdout().lock());
+        let mut out = TerminalWriter::new(std::io::stdout().lock());
         self.printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         if self.printed.is_err() {
             self.options.print_cards = false;

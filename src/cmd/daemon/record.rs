@@ -17,7 +17,7 @@ use crate::core::record::{RecordIndex, ends_at, file_name, is_too_old};
 use crate::core::report::{Event, EventKind, UsageReport};
 use crate::core::settings;
 use crate::io::files;
-use crate::io::folder::{Folder, Use};
+use crate::io::folder::{Folder, OpenMode};
 use crate::io::paths::StateDir;
 
 /// The folder of the files in the state folder.
@@ -223,7 +223,7 @@ impl Recorder {
 impl Open {
     /// Opens or creates the file, and cuts off an incomplete last line.
     fn new(folder: Folder, name: &str) -> io::Result<Self> {
-        let mut file = folder.file(name, Use::Append)?;
+        let mut file = folder.file(name, OpenMode::Append)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"));
@@ -237,7 +237,8 @@ impl Open {
 
     /// Whether the name still leads to this file: lines written to a removed file are lost.
     fn is_there(&self) -> bool {
-        let there = self.folder.check().and_then(|()| self.folder.file(&self.name, Use::Read)?.metadata());
+        let there =
+            self.folder.check().and_then(|()| self.folder.file(&self.name, OpenMode::Read)?.metadata());
         there.is_ok_and(|metadata| metadata.is_file() && files::identity(&metadata) == self.identity)
     }
 
@@ -254,7 +255,7 @@ impl Open {
 
 /// On Windows a handle opened for appending cannot set the length.
 fn cut(folder: &Folder, name: &str, length: u64) -> io::Result<()> {
-    folder.file(name, Use::Cut)?.set_len(length)
+    folder.file(name, OpenMode::Cut)?.set_len(length)
 }
 
 /// The position behind the last line break, searched from the end of the file.
@@ -283,7 +284,7 @@ fn read(folder: &Folder) -> RecordIndex {
     let mut left = READ;
     let mut ends = Vec::new();
     for name in months(folder).into_iter().rev().take(2) {
-        let end = folder.file(&name, Use::Read).and_then(|mut file| {
+        let end = folder.file(&name, OpenMode::Read).and_then(|mut file| {
             let length = file.metadata()?.len();
             part(&mut file, length.saturating_sub(left), length)
         });

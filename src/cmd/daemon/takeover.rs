@@ -18,7 +18,7 @@ use crate::core::takeover::{
 };
 use crate::error::{Exit, Failure};
 use crate::io::clock;
-use crate::io::instance::{AcquireError, Holding, Instance, held_by_another};
+use crate::io::instance::{AcquireError, Instance, LockState, held_by_another};
 use crate::io::paths::{Environment, StateDir};
 use crate::io::process::{self, Ending, Handle};
 
@@ -40,7 +40,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub enum Outcome {
     /// This process is the instance.
-    Acquired(Box<Acquired>),
+    Acquired(Box<AcquiredLock>),
     /// Another instance started later and keeps the lock.
     Left {
         /// Its process id, if it is known.
@@ -50,7 +50,7 @@ pub enum Outcome {
 
 /// The lock, and the state of the instance that held it before.
 #[derive(Debug)]
-pub struct Acquired {
+pub struct AcquiredLock {
     /// The lock.
     pub instance: Instance,
     /// What the instance before handed over.
@@ -132,7 +132,7 @@ fn acquired(instance: Instance, left: Option<Handover>, last: Option<LockRecord>
     // A record that is missing with its folder does not contradict.
     let inherited = left.filter(|left| last.as_ref().is_none_or(|last| last.token == left.token));
     let from = last.map(|last| last.pid).or(inherited.as_ref().map(|left| left.pid));
-    Outcome::Acquired(Box::new(Acquired { instance, inherited, from }))
+    Outcome::Acquired(Box::new(AcquiredLock { instance, inherited, from }))
 }
 
 /// Whether the process ends before the deadline. A process whose lock file was removed releases no lock that this one
@@ -221,7 +221,7 @@ impl Newcomer<'_> {
     }
 
     fn is_lock_free(&self) -> bool {
-        held_by_another(self.state.path()) == Holding::Free
+        held_by_another(self.state.path()) == LockState::Free
     }
 
     /// Ends the process that the record names, if it is still that process. `None`: ask again.

@@ -34,7 +34,7 @@ use crate::io::config_file::Chosen;
 use crate::io::discord::endpoints;
 use crate::io::files;
 use crate::io::homes::Home;
-use crate::io::instance::{self, Holding};
+use crate::io::instance::{self, LockState};
 use crate::io::intake;
 use crate::io::paths::Environment;
 use crate::io::state;
@@ -64,9 +64,9 @@ pub(super) fn gather(places: &Places) -> Result<Facts, Failure> {
         }
     };
     let lock = match instance::held_by_another(&places.state) {
-        Holding::Held => Lock::Held,
-        Holding::Free => Lock::Free,
-        Holding::Unknown => Lock::Unknown,
+        LockState::Held => Lock::Held,
+        LockState::Free => Lock::Free,
+        LockState::Unknown => Lock::Unknown,
     };
     let may_try = matches!(daemon, DaemonState::NotRunning { .. }) && lock != Lock::Held;
     let (login, exposed) = login(places);

@@ -12,7 +12,7 @@ use crate::core::lines::{Finder, Line, LineBuffer};
 use crate::core::source::database::{Row, Value};
 use crate::core::source::{self, Agent, Fact, Parsed, Parser, read_line};
 use crate::io::database::cursor::Cursors;
-use crate::io::database::{Database, Listed, Takes};
+use crate::io::database::{Database, ListedSession, RowSink};
 use crate::io::intake::{LARGEST_DOCUMENT, databases_in, noted_folder};
 use crate::io::unpacked::Unpacked;
 
@@ -32,14 +32,14 @@ pub(super) struct Feed {
 #[derive(Debug)]
 enum Source {
     /// A file, and database rows that add to it.
-    Lines(Box<Lines>, VecDeque<KeptRow>),
+    Lines(Box<Lines>, VecDeque<StoredRow>),
     /// The records of documents or rows that are not taken yet, in order.
     Records(VecDeque<Parsed>),
 }
 
 /// A row of a database that adds to a file.
 #[derive(Debug)]
-struct KeptRow {
+struct StoredRow {
     at: Option<Timestamp>,
     table: &'static str,
     key: String,
@@ -88,7 +88,7 @@ impl Feed {
                 let (any, at) = lines.look()?;
                 // A row without a time comes with the line before it.
                 let is_due =
-                    |row: &mut KeptRow| !any || at.is_some_and(|at| row.at.is_none_or(|row| row <= at));
+                    |row: &mut StoredRow| !any || at.is_some_and(|at| row.at.is_none_or(|row| row <= at));
                 match rows.pop_front_if(is_due) {
                     Some(row) => {
                         row.feed(&mut self.file);
@@ -120,7 +120,7 @@ impl Feed {
     }
 }
 
-impl KeptRow {
+impl StoredRow {
     fn feed(&self, file: &mut SessionFile) {
         let cells: Vec<_> = self.values.iter().map(Value::cell).collect();
         file.row(&Row { table: self.table, key: &self.key, cells: &cells, at: self.at });
@@ -129,12 +129,12 @@ impl KeptRow {
 
 /// Collects rows for later.
 #[derive(Debug, Default)]
-struct RowBuffer(Vec<KeptRow>);
+struct RowBuffer(Vec<StoredRow>);
 
-impl Takes for RowBuffer {
+impl RowSink for RowBuffer {
     fn row(&mut self, row: &Row<'_>) {
         let values = row.cells.iter().map(|cell| Value::from(*cell)).collect();
-        self.0.push(KeptRow { at: row.at, table: row.table, key: row.key.to_owned(), values });
+        self.0.push(StoredRow { at: row.at, table: row.table, key: row.key.to_owned(), values });
     }
 
     fn asks(&mut self) -> Vec<String> {
@@ -144,7 +144,7 @@ impl Takes for RowBuffer {
 
 /// The rows that the databases of its home add to a session's file, in the order of their times; none if a database
 /// cannot be read.
-fn rows_beside(path: &Path, session: &str, agent: Agent) -> VecDeque<KeptRow> {
+fn rows_beside(path: &Path, session: &str, agent: Agent) -> VecDeque<StoredRow> {
     let layout = &agent.spec().layout;
     let (Some(databases), Some(home)) = (layout.databases.as_ref(), home_folder(agent, path)) else {
         return VecDeque::new();
@@ -153,7 +153,7 @@ fn rows_beside(path: &Path, session: &str, agent: Agent) -> VecDeque<KeptRow> {
     for path in databases_in(agent, home) {
         let Ok(Some(database)) = Database::open(&path, databases) else { continue };
         if let Some(schema) = database.schema_beside_files() {
-            let listed = Listed { id: session.to_owned(), schema };
+            let listed = ListedSession { id: session.to_owned(), schema };
             let _without_it = database.read(&listed, &mut Cursors::default(), &mut rows);
         }
     }
@@ -168,7 +168,7 @@ struct Collector {
     records: Vec<Parsed>,
 }
 
-impl Takes for Collector {
+impl RowSink for Collector {
     fn row(&mut self, row: &Row<'_>) {
         let Self { parser, records } = self;
         parser.row(row, &mut |parsed| records.push(parsed));
@@ -180,7 +180,7 @@ impl Takes for Collector {
 }
 
 /// The records of a session's rows, in the order of their times.
-fn records_of_session(path: &Path, listed: &Listed, agent: Agent) -> std::io::Result<Vec<Parsed>> {
+fn records_of_session(path: &Path, listed: &ListedSession, agent: Agent) -> std::io::Result<Vec<Parsed>> {
     let Some(databases) = agent.spec().layout.databases.as_ref() else { return Ok(Vec::new()) };
     Database::open(path, databases)?
         .map_or_else(|| Ok(Vec::new()), |database| records_from(&database, listed, agent))
@@ -189,7 +189,7 @@ fn records_of_session(path: &Path, listed: &Listed, agent: Agent) -> std::io::Re
 /// [`records_of_session`] with an open database.
 pub(super) fn records_from(
     database: &Database,
-    listed: &Listed,
+    listed: &ListedSession,
     agent: Agent,
 ) -> std::io::Result<Vec<Parsed>> {
     let mut collector = Collector { parser: (agent.spec().parser)(), records: Vec::new() };

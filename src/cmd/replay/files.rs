@@ -12,7 +12,7 @@ use crate::core::file::{Head, SessionFile};
 use crate::core::names::listed;
 use crate::core::source::layout::Purpose;
 use crate::core::source::{self, Agent, Parsed, Spec};
-use crate::io::database::{Database, Listed};
+use crate::io::database::{Database, ListedSession};
 use crate::io::real_path::real;
 use crate::io::unpacked::Unpacked;
 
@@ -43,7 +43,7 @@ pub(super) struct Recorded {
     /// Its documents, if the session is written as documents; `path` is the first of them.
     pub(super) documents: Vec<PathBuf>,
     /// Its session in the database at `path`, if that is a database.
-    pub(super) listed: Option<Listed>,
+    pub(super) listed: Option<ListedSession>,
     pub(super) agent: Agent,
     pub(super) home: Arc<str>,
     pub(super) first_at: Timestamp,

@@ -20,7 +20,7 @@ use crate::core::event_log::Position;
 use crate::core::report::{DaemonReport, Event, StatusReport};
 use crate::host::{Host, Places};
 use crate::io::clock;
-use crate::io::instance::{Holding, held_by_another};
+use crate::io::instance::{LockState, held_by_another};
 
 /// How long to look for a daemon that ended before the files are followed here.
 const RETURNING: Duration = Duration::from_secs(10);
@@ -129,8 +129,8 @@ impl FeedTask {
     async fn feed(&mut self) -> Result<(), ListenerDropped> {
         let mut after = self.listener.after.take();
         let mut timeout = match held_by_another(&self.places.state) {
-            Holding::Held => STARTING,
-            Holding::Free | Holding::Unknown => Duration::ZERO,
+            LockState::Held => STARTING,
+            LockState::Free | LockState::Unknown => Duration::ZERO,
         };
         loop {
             let subscription = match self.look_for_daemon(after.clone(), timeout).await {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::LoginCommand;
-use crate::io::instance::{Holding, LockRecord, held_by_another};
+use crate::io::instance::{LockRecord, LockState, held_by_another};
 
 /// The result of a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Machine for ThisMachine {
     }
 
     fn is_running(&self) -> bool {
-        held_by_another(&self.state) == Holding::Held
+        held_by_another(&self.state) == LockState::Held
     }
 
     fn start(&self, command: &LoginCommand) -> io::Result<()> {
@@ -158,7 +158,8 @@ fn text_of(pipe: Option<impl Read>) -> String {
 }
 
 fn holds_the_lock(pid: u32, state: &Path) -> bool {
-    LockRecord::read(state).is_some_and(|record| record.pid == pid) && held_by_another(state) == Holding::Held
+    LockRecord::read(state).is_some_and(|record| record.pid == pid)
+        && held_by_another(state) == LockState::Held
 }
 
 /// Detaches the process from Ctrl-C and the end of this terminal.

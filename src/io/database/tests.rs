@@ -1,4 +1,5 @@
-//! Databases in every state: being written, left by a killed program, locked, damaged, not a database, with other tables.
+//! Databases in every state: being written, left by a killed program, locked, damaged, not a database, with other
+//! tables.
 
 use std::fs;
 use std::path::PathBuf;
@@ -95,7 +96,7 @@ fn files(folder: &Path) -> Vec<(String, u64)> {
 #[derive(Default)]
 struct Heard(Vec<String>, Vec<String>);
 
-impl Takes for Heard {
+impl RowSink for Heard {
     fn row(&mut self, row: &Row<'_>) {
         let text = row.cell(0).text().unwrap_or("-");
         assert_eq!(row.cell(2), Cell::Null, "a column that is not there is null");
@@ -113,11 +114,11 @@ impl Takes for Heard {
 fn read(database: &Database, session: &str, cursors: &mut Cursors) -> Vec<String> {
     let schema = database.schema_of(session).unwrap().unwrap();
     let mut heard = Heard::default();
-    database.read(&Listed { id: session.to_owned(), schema }, cursors, &mut heard).unwrap();
+    database.read(&ListedSession { id: session.to_owned(), schema }, cursors, &mut heard).unwrap();
     heard.0
 }
 
-fn ids(listed: &[Listed]) -> Vec<&str> {
+fn ids(listed: &[ListedSession]) -> Vec<&str> {
     listed.iter().map(|listed| listed.id.as_str()).collect()
 }
 

@@ -17,7 +17,7 @@ use super::activity::set_activity;
 use super::deadlines::Deadlines;
 use super::endpoints::client_name;
 use super::frame::{FrameBuffer, Opcode, encode};
-use super::message::{Greeting, Message};
+use super::message::{Message, ReadyClient};
 use super::stream::{ClientStream, connect, means_gone, peer, worth_a_second_try};
 use crate::core::publish::{Endpoint, LinkEvent, Loss, Payload};
 
@@ -176,7 +176,7 @@ struct Wire<'a> {
 
 impl Wire<'_> {
     /// Waits for READY. Other messages before it are ignored; newer builds may send some.
-    async fn greeting(&mut self) -> Result<Greeting, Loss> {
+    async fn greeting(&mut self) -> Result<ReadyClient, Loss> {
         loop {
             while let Some(message) = self.take_message().await? {
                 if let Message::Ready(greeting) = message {
@@ -255,13 +255,13 @@ fn handshake(application_id: &str) -> Vec<u8> {
     serde_json::to_vec(&Handshake { v: 1, client_id: application_id }).unwrap_or_default()
 }
 
-fn client_name_of(endpoint: &Endpoint, greeting: Greeting) -> String {
+fn client_name_of(endpoint: &Endpoint, greeting: ReadyClient) -> String {
     let by_place = client_name(&endpoint.0);
     match greeting {
         // A bridge at Discord's own place does not name its client.
-        Greeting { bridge: true, .. } if by_place == "Discord" => "arRPC".to_owned(),
-        Greeting { channel: Some(channel), .. } if by_place == "Discord" => channel.to_owned(),
-        Greeting { .. } => by_place,
+        ReadyClient { bridge: true, .. } if by_place == "Discord" => "arRPC".to_owned(),
+        ReadyClient { channel: Some(channel), .. } if by_place == "Discord" => channel.to_owned(),
+        ReadyClient { .. } => by_place,
     }
 }
 

@@ -18,7 +18,7 @@ const MAX_TEXT: usize = 300;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// The handshake is done.
-    Ready(Greeting),
+    Ready(ReadyClient),
     /// A command was carried out.
     Done {
         /// The command's nonce.
@@ -48,7 +48,7 @@ pub enum Message {
 
 /// The client that answered the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Greeting {
+pub struct ReadyClient {
     /// Whether it is an arRPC bridge, as in Vesktop and Legcord.
     pub bridge: bool,
     /// The client's name by its release channel; `None` for the usual one.
@@ -94,7 +94,7 @@ impl Message {
         let data = body.get("data").unwrap_or(&Value::Null);
         let nonce = text(body, "nonce").and_then(|nonce| nonce.parse().ok());
         match (text(body, "cmd"), text(body, "evt"), nonce) {
-            (Some("DISPATCH"), Some("READY"), _) => Self::Ready(Greeting::read(data)),
+            (Some("DISPATCH"), Some("READY"), _) => Self::Ready(ReadyClient::read(data)),
             (_, Some("ERROR"), Some(nonce)) => {
                 Self::Refused { nonce, code: number(data, "code"), message: words(data, "message") }
             }
@@ -104,7 +104,7 @@ impl Message {
     }
 }
 
-impl Greeting {
+impl ReadyClient {
     fn read(data: &Value) -> Self {
         let user = data.get("user").unwrap_or(&Value::Null);
         let api = data.get("config").and_then(|config| text(config, "api_endpoint")).unwrap_or_default();
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn ready_names_the_client() {
-        let plain = Greeting { bridge: false, channel: None };
+        let plain = ReadyClient { bridge: false, channel: None };
         let user = r#"{"id":"53908232506183680","username":"someone"}"#;
         for (config, channel) in [
             (r#"{"api_endpoint":"//discord.com/api","environment":"production"}"#, None),
@@ -155,13 +155,13 @@ mod tests {
             let ready = format!(
                 r#"{{"cmd":"DISPATCH","evt":"READY","data":{{"v":1,"config":{config},"user":{user}}},"nonce":null}}"#
             );
-            check(Opcode::Frame, &ready, Ok(Message::Ready(Greeting { channel, ..plain })));
+            check(Opcode::Frame, &ready, Ok(Message::Ready(ReadyClient { channel, ..plain })));
         }
         check(Opcode::Frame, r#"{"cmd":"DISPATCH","evt":"READY"}"#, Ok(Message::Ready(plain)));
         check(
             Opcode::Frame,
             r#"{"cmd":"DISPATCH","evt":"READY","data":{"user":{"id":"1045800378228281345","username":"arrpc"}}}"#,
-            Ok(Message::Ready(Greeting { bridge: true, channel: None })),
+            Ok(Message::Ready(ReadyClient { bridge: true, channel: None })),
         );
     }
 

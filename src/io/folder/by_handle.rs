@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
-use super::Use;
+use super::OpenMode;
 use crate::io::files;
 use crate::io::user::{self, Permissions};
 
@@ -92,21 +92,21 @@ impl Folder {
     ///
     /// # Errors
     /// The system's error, or it is not a file, or another user made it.
-    pub fn file(&self, name: &str, purpose: Use) -> io::Result<File> {
+    pub fn file(&self, name: &str, purpose: OpenMode) -> io::Result<File> {
         let flags = match purpose {
-            Use::Read => OFlags::RDONLY,
-            Use::Append => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE,
-            Use::Cut => OFlags::WRONLY,
-            Use::Lock => OFlags::RDWR | OFlags::CREATE,
+            OpenMode::Read => OFlags::RDONLY,
+            OpenMode::Append => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE,
+            OpenMode::Cut => OFlags::WRONLY,
+            OpenMode::Lock => OFlags::RDWR | OFlags::CREATE,
         };
-        if purpose != Use::Read {
+        if purpose != OpenMode::Read {
             self.check()?;
         }
         let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = File::from(self.open_at(name, flags, PRIVATE)?);
         let metadata = file.metadata()?;
         files::check_kind(metadata.file_type())?;
-        let is_written = matches!(purpose, Use::Append | Use::Cut);
+        let is_written = matches!(purpose, OpenMode::Append | OpenMode::Cut);
         if is_written && (metadata.uid() != user::own() || metadata.nlink() > 1 && !self.is_private()) {
             return Err(denied("another user made it"));
         }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Use;
+use super::OpenMode;
 use crate::io::files;
 
 /// A folder of this user.
@@ -56,13 +56,13 @@ impl Folder {
     ///
     /// # Errors
     /// The system's error.
-    pub fn file(&self, name: &str, purpose: Use) -> io::Result<File> {
+    pub fn file(&self, name: &str, purpose: OpenMode) -> io::Result<File> {
         let mut options = files::private_options();
         match purpose {
-            Use::Read => options.read(true),
-            Use::Append => options.read(true).append(true).create(true),
-            Use::Cut => options.write(true),
-            Use::Lock => options.read(true).write(true).create(true).truncate(false),
+            OpenMode::Read => options.read(true),
+            OpenMode::Append => options.read(true).append(true).create(true),
+            OpenMode::Cut => options.write(true),
+            OpenMode::Lock => options.read(true).write(true).create(true).truncate(false),
         };
         options.open(self.0.join(name))
     }

@@ -17,7 +17,7 @@ use notify::{Event, EventKind, RecursiveMode};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
-use super::{Heard, WatchError};
+use super::{Callback, WatchError};
 
 /// The events of a folder and of its direct entries.
 const EVENTS: WatchFlags = WatchFlags::CREATE
@@ -38,7 +38,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// The watched paths of one part of the program.
 pub(super) struct Watcher {
     system: Arc<System>,
-    heard: Heard,
+    callback: Callback,
     watches: BTreeMap<Arc<Path>, i32>,
 }
 
@@ -58,30 +58,30 @@ struct Table {
 
 #[derive(Clone)]
 struct Listener {
-    heard: Heard,
+    callback: Callback,
     path: Arc<Path>,
 }
 
 impl Watcher {
-    pub(super) fn new(heard: &Heard) -> Result<Self, WatchError> {
+    pub(super) fn new(callback: &Callback) -> Result<Self, WatchError> {
         let system = System::shared().map_err(|error| match error.raw_os_error() {
             Some(code) if code == Errno::MFILE.raw_os_error() => WatchError::Instances,
             _ => WatchError::from(notify::Error::io(error)),
         })?;
-        Ok(Self { system, heard: Arc::clone(heard), watches: BTreeMap::new() })
+        Ok(Self { system, callback: Arc::clone(callback), watches: BTreeMap::new() })
     }
 
     /// Reports only direct entries of a folder, in any mode.
     pub(super) fn watch(&mut self, path: &Path, _: RecursiveMode) -> Result<(), WatchError> {
         let path: Arc<Path> = Arc::from(path);
-        let number = self.system.add(&self.heard, &path)?;
+        let number = self.system.add(&self.callback, &path)?;
         self.watches.insert(path, number);
         Ok(())
     }
 
     pub(super) fn unwatch(&mut self, path: &Path) {
         if let Some((path, number)) = self.watches.remove_entry(path) {
-            self.system.remove(&self.heard, &path, number);
+            self.system.remove(&self.callback, &path, number);
         }
     }
 }
@@ -89,7 +89,7 @@ impl Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         for (path, number) in std::mem::take(&mut self.watches) {
-            self.system.remove(&self.heard, &path, number);
+            self.system.remove(&self.callback, &path, number);
         }
     }
 }
@@ -111,7 +111,7 @@ impl System {
 
     /// Watches `path`, and returns its number. The system's path lookup may take long, so nothing is locked meanwhile;
     /// afterwards it is checked whether another watcher removed the number.
-    fn add(&self, heard: &Heard, path: &Arc<Path>) -> Result<i32, WatchError> {
+    fn add(&self, callback: &Callback, path: &Arc<Path>) -> Result<i32, WatchError> {
         loop {
             let removed = lock(&self.table).removed;
             let number = inotify::add_watch(&self.queue, &**path, EVENTS)
@@ -119,19 +119,19 @@ impl System {
             let mut table = lock(&self.table);
             if table.removed == removed {
                 let listeners = Arc::make_mut(table.listeners.entry(number).or_default());
-                if !listeners.iter().any(|listener| listener.is(heard, path)) {
-                    listeners.push(Listener { heard: Arc::clone(heard), path: Arc::clone(path) });
+                if !listeners.iter().any(|listener| listener.is(callback, path)) {
+                    listeners.push(Listener { callback: Arc::clone(callback), path: Arc::clone(path) });
                 }
                 return Ok(number);
             }
         }
     }
 
-    fn remove(&self, heard: &Heard, path: &Path, number: i32) {
+    fn remove(&self, callback: &Callback, path: &Path, number: i32) {
         let mut table = lock(&self.table);
         let Some(listeners) = table.listeners.get_mut(&number) else { return };
         let left = Arc::make_mut(listeners);
-        left.retain(|listener| !listener.is(heard, path));
+        left.retain(|listener| !listener.is(callback, path));
         if left.is_empty() {
             table.listeners.remove(&number);
             table.removed += 1;
@@ -179,7 +179,7 @@ impl System {
     fn report_gap(&self) {
         let mut reported: Vec<Listener> = Vec::new();
         for listener in lock(&self.table).listeners.values().flat_map(|listeners| listeners.iter()) {
-            if !reported.iter().any(|other| Arc::ptr_eq(&other.heard, &listener.heard)) {
+            if !reported.iter().any(|other| Arc::ptr_eq(&other.callback, &listener.callback)) {
                 reported.push(listener.clone());
             }
         }
@@ -190,12 +190,12 @@ impl System {
 }
 
 impl Listener {
-    fn is(&self, heard: &Heard, path: &Path) -> bool {
-        Arc::ptr_eq(&self.heard, heard) && *self.path == *path
+    fn is(&self, callback: &Callback, path: &Path) -> bool {
+        Arc::ptr_eq(&self.callback, callback) && *self.path == *path
     }
 
     fn call(&self, event: Event) {
-        lock(&self.heard)(event);
+        lock(&self.callback)(event);
     }
 }
 
@@ -231,13 +231,13 @@ mod tests {
     /// Watches `folder`, and sends the names of new files.
     fn names_in(folder: &Path) -> (Watcher, mpsc::Receiver<String>) {
         let (sender, names) = mpsc::channel();
-        let heard: Heard = Arc::new(Mutex::new(Box::new(move |event: Event| {
+        let callback: Callback = Arc::new(Mutex::new(Box::new(move |event: Event| {
             if event.kind.is_create() {
                 let names = event.paths.iter().map(|path| path.file_name().unwrap().to_string_lossy());
                 names.for_each(|name| _ = sender.send(name.into_owned()));
             }
         })));
-        let mut watcher = Watcher::new(&heard).unwrap();
+        let mut watcher = Watcher::new(&callback).unwrap();
         watcher.watch(folder, RecursiveMode::NonRecursive).unwrap();
         (watcher, names)
     }
@@ -283,12 +283,12 @@ mod tests {
     fn each_watcher_gets_missed_events_reported_once() {
         let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let (sender, gaps) = mpsc::channel();
-        let heard: Heard = Arc::new(Mutex::new(Box::new(move |event: Event| {
+        let callback: Callback = Arc::new(Mutex::new(Box::new(move |event: Event| {
             if event.need_rescan() {
                 _ = sender.send(());
             }
         })));
-        let mut watcher = Watcher::new(&heard).unwrap();
+        let mut watcher = Watcher::new(&callback).unwrap();
         for folder in [&one, &other] {
             watcher.watch(folder.path(), RecursiveMode::NonRecursive).unwrap();
         }

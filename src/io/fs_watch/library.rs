@@ -6,16 +6,16 @@ use std::sync::{Arc, PoisonError};
 use notify::event::Flag;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::{Heard, WatchError};
+use super::{Callback, WatchError};
 
 pub(super) struct Watcher(RecommendedWatcher);
 
 impl Watcher {
-    pub(super) fn new(heard: &Heard) -> Result<Self, WatchError> {
-        let heard = Arc::clone(heard);
+    pub(super) fn new(callback: &Callback) -> Result<Self, WatchError> {
+        let callback = Arc::clone(callback);
         let made = notify::recommended_watcher(move |event| {
             if let Some(event) = change(event) {
-                heard.lock().unwrap_or_else(PoisonError::into_inner)(event);
+                callback.lock().unwrap_or_else(PoisonError::into_inner)(event);
             }
         });
         Ok(Self(made?))

@@ -23,7 +23,7 @@ use crate::core::source::database::Row;
 use crate::core::source_event::{FileId, FileIdentity, SourceEvent};
 use crate::core::time::earlier;
 use crate::io::database::cursor::Cursors;
-use crate::io::database::{Database, Listed, Newest, Takes};
+use crate::io::database::{Database, ListedSession, Newest, RowSink};
 
 /// Writes within this time are read together.
 const GATHERED: Duration = Duration::from_millis(10);
@@ -63,7 +63,7 @@ struct DatabaseSession {
     grown_at: Duration,
 }
 
-impl Takes for SessionFile {
+impl RowSink for SessionFile {
     fn row(&mut self, row: &Row<'_>) {
         self.row(row);
     }
@@ -168,7 +168,7 @@ impl Reader<'_> {
                 && let Some(schema) = database.schema_of(id)?
             {
                 ids.insert(id.clone());
-                live.insert(0, Listed { id: id.clone(), schema });
+                live.insert(0, ListedSession { id: id.clone(), schema });
             }
         }
         let gone = followed.sessions.extract_if(.., |id, _| !ids.contains(id));
@@ -189,7 +189,7 @@ impl Reader<'_> {
         database: &Database,
         home: &Arc<Home>,
         followed: &mut Followed,
-        listed: &Listed,
+        listed: &ListedSession,
     ) -> io::Result<ControlFlow<()>> {
         let now = self.now();
         let live_since = self.config.live_since.max(earlier(now.wall, LIVE_FOR));
@@ -254,7 +254,7 @@ impl Reader<'_> {
         let Some(session) = tail.fold.as_ref().and_then(|fold| fold.head()) else { return Ok(false) };
         let Some(schema) = database.schema_beside_files() else { return Ok(false) };
         let Some(fold) = &mut tail.fold else { return Ok(false) };
-        let listed = Listed { id: session.id, schema };
+        let listed = ListedSession { id: session.id, schema };
         database.read(&listed, tail.cursors.get_or_insert_default(), fold.as_mut())?;
         fold.settle();
         Ok(true)

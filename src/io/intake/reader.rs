@@ -25,7 +25,7 @@ use super::scan::Candidate;
 use super::tail::Tail;
 use super::trees::Kind;
 use super::watch::Watcher;
-use super::watched::Watched;
+use super::watched::WatchedTrees;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 
@@ -40,7 +40,7 @@ pub(super) struct Reader<'a> {
     pub(super) out: Outbox<'a>,
     pub(super) chunks: Chunks,
     pub(super) homes: Homes,
-    pub(super) watched: Watched,
+    pub(super) watched: WatchedTrees,
     pub(super) files: Files,
     pub(super) documents: Documents,
     pub(super) databases: Databases,
@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
             chunks: Chunks::new(config.sizes.chunk, Arc::clone(&inbox)),
             out: Outbox::new(sink, Arc::clone(&inbox)),
             registers: Registers::new(earlier, (!watcher.is_off()).then(|| Exits::new(Arc::clone(&inbox)))),
-            watched: Watched::new(watcher, Arc::clone(&inbox)),
+            watched: WatchedTrees::new(watcher, Arc::clone(&inbox)),
             files: Files::new(Arc::clone(&config.next_file)),
             config,
             inbox,

@@ -25,7 +25,7 @@ use crate::core::source::layout::Layout;
 use crate::core::source_event::SourceEvent;
 use crate::core::time::Now;
 use crate::io::files;
-use crate::io::process::{Named, counts_in, start_time};
+use crate::io::process::{NamedProcess, counts_in, start_time};
 
 /// Larger files are not entries, in bytes.
 const LARGEST: u64 = 64 * 1024;
@@ -43,7 +43,7 @@ const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(64)];
 
 /// A register at its last reading.
 #[derive(Debug)]
-struct Registered {
+struct RegisterState {
     home: Arc<Home>,
     /// By process, and whether that is of another machine, which may use the same ids.
     entries: BTreeMap<(u32, bool), ProcessFile>,
@@ -68,7 +68,7 @@ struct ProcessFile {
 
 /// All registers, by their folders.
 pub(super) struct Registers {
-    read: BTreeMap<PathBuf, Registered>,
+    read: BTreeMap<PathBuf, RegisterState>,
     /// Their content at the end of an earlier reading.
     earlier: Vec<register::RegisterHandover>,
     /// Reports ends; `None` for a single reading.
@@ -83,7 +83,7 @@ impl Registers {
     /// Reads a register.
     pub(super) fn read(&mut self, root: &Root) {
         let earlier = self.earlier.iter().find(|left| left.home == root.home.label);
-        let register = self.read.entry(root.path.clone()).or_insert_with(|| Registered {
+        let register = self.read.entry(root.path.clone()).or_insert_with(|| RegisterState {
             home: Arc::clone(&root.home),
             entries: earlier.into_iter().flat_map(|left| &left.open).map(inherited).collect(),
             told: None,
@@ -161,7 +161,7 @@ impl Registers {
 
     fn watch_for_ends(&mut self, mono: Duration) {
         let Some(exits) = &mut self.exits else { return };
-        let running = |register: &Registered| register.running().collect::<Vec<_>>();
+        let running = |register: &RegisterState| register.running().collect::<Vec<_>>();
         let pids: BTreeSet<u32> = self.read.values().flat_map(running).collect();
         let told = exits.watch(&pids);
         for register in self.read.values_mut() {
@@ -177,7 +177,7 @@ impl Registers {
     }
 }
 
-impl Registered {
+impl RegisterState {
     fn layout(&self) -> &'static Layout {
         &self.home.agent.spec().layout
     }
@@ -309,7 +309,7 @@ impl Registered {
             self.entries.iter_mut().filter(|((_, foreign), entry)| !foreign && entry.runs.is_none());
         for ((pid, _), entry) in unknown {
             let content = entry.content.as_ref();
-            let named = Named {
+            let named = NamedProcess {
                 pid: *pid,
                 start: content.and_then(|content| content.process_start.as_deref()),
                 seen_at: content.and_then(|content| content.started_at),
@@ -353,9 +353,9 @@ mod tests {
     use crate::core::source::Agent;
 
     /// A register of processes that ran until just now and whose entries are gone, each in a session with its number.
-    fn register(pids: &[u32]) -> Registered {
+    fn register(pids: &[u32]) -> RegisterState {
         let ran = |(key, entry)| (key, ProcessFile { runs: Some(true), ..entry });
-        Registered {
+        RegisterState {
             home: Arc::new(Home { agent: Agent::CLAUDE, path: "/h".into(), label: "/h".into() }),
             entries: pids.iter().map(|pid| ran(inherited((&pid.to_string(), pid)))).collect(),
             told: None,

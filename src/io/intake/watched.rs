@@ -44,7 +44,7 @@ struct Above {
 struct Seen(BTreeMap<PathBuf, Option<Above>>);
 
 /// The session trees, with their watches and folders.
-pub(super) struct Watched {
+pub(super) struct WatchedTrees {
     watcher: Watcher,
     /// The inbox, which gives the trees to the watcher's callback.
     inbox: Arc<Inbox>,
@@ -54,7 +54,7 @@ pub(super) struct Watched {
     folders: BTreeMap<PathBuf, Folder>,
 }
 
-impl Watched {
+impl WatchedTrees {
     pub(super) fn new(watcher: Watcher, inbox: Arc<Inbox>) -> Self {
         let (trees, waiting, folders) = (Trees::default(), BTreeSet::new(), BTreeMap::new());
         Self { watcher, inbox, trees, waiting, folders }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use jiff::Zoned;
 use jiff::civil::Date;
 
-use crate::io::folder::{Folder, Use};
+use crate::io::folder::{Folder, OpenMode};
 use crate::io::paths::StateDir;
 
 const MOST_FILES: usize = 7;
@@ -73,7 +73,7 @@ impl DailyFiles {
             Some(there) => there,
             None => {
                 let folder = self.folder.folder();
-                let file = folder.file(&format!("{PREFIX}{today}{SUFFIX}"), Use::Append)?;
+                let file = folder.file(&format!("{PREFIX}{today}{SUFFIX}"), OpenMode::Append)?;
                 remove_old(&folder);
                 (file.metadata()?.len(), file)
             }

@@ -15,7 +15,7 @@ pub fn counts_in(domain: &str) -> bool {
 
 /// A process named in a file that was written while it ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Named<'a> {
+pub struct NamedProcess<'a> {
     /// The process id.
     pub pid: u32,
     /// When it started, in Claude Code's form: Linux: clock ticks since boot; macOS: the time in UTC as `ps` writes it;
@@ -25,7 +25,7 @@ pub struct Named<'a> {
     pub seen_at: Option<Timestamp>,
 }
 
-impl Named<'_> {
+impl NamedProcess<'_> {
     /// Whether it still runs.
     pub fn runs(&self) -> bool {
         start_time(self.pid).is_some_and(|start| self.started_at(start, system::calendar(start)))
@@ -137,7 +137,7 @@ mod tests {
         let at = |seconds| Timestamp::from_second(seconds).ok();
         for (seen_at, expected) in [(None, true), (at(1_000), true), (at(995), true), (at(900), false)] {
             for start in [None, Some("?")] {
-                let named = Named { pid: 1, start, seen_at };
+                let named = NamedProcess { pid: 1, start, seen_at };
                 assert_eq!(named.started_at(7, at(1_000)), expected, "{named:?}");
             }
         }
@@ -162,7 +162,7 @@ mod tests {
     fn a_process_with_a_reused_id_is_recognised() {
         let pid = std::process::id();
         let own = start_time(pid).unwrap().to_string();
-        let runs = |pid, start| Named { pid, start, seen_at: None }.runs();
+        let runs = |pid, start| NamedProcess { pid, start, seen_at: None }.runs();
         assert!(runs(pid, Some(&own)) && runs(pid, None));
         assert!(!runs(u32::MAX, Some(&own)) && !runs(pid, Some("1")));
     }

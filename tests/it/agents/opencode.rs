@@ -9,7 +9,7 @@ use agent_presence::core::file::{FileUpdate, SessionFile};
 use agent_presence::core::settings::Settings;
 use agent_presence::core::source::Agent;
 use agent_presence::io::database::cursor::Cursors;
-use agent_presence::io::database::{Database, Listed};
+use agent_presence::io::database::{Database, ListedSession};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rusqlite::Connection;
@@ -58,7 +58,7 @@ impl Followed {
         }
     }
 
-    fn read(&mut self, database: &Database, listed: &Listed) {
+    fn read(&mut self, database: &Database, listed: &ListedSession) {
         let new = || {
             let file = SessionFile::new(Agent::OPENCODE, "home".into(), Timestamp::MIN);
             (file, Cursors::default(), None)

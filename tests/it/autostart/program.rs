@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use agent_presence::io::instance::{Holding, LockRecord, held_by_another};
+use agent_presence::io::instance::{LockRecord, LockState, held_by_another};
 
 /// Does what the real one does with links, and writes down what it was asked.
 const SYSTEMCTL: &str = r#"#!/bin/sh
@@ -157,18 +157,18 @@ fn without_a_user_manager_a_desktop_entry_is_written() {
     assert!(home.entry().exists() && !home.unit().exists());
     home.check("autostart status", 0);
     let running = Running(home.path("state"));
-    assert_eq!(held_by_another(&running.0), Holding::Free);
+    assert_eq!(held_by_another(&running.0), LockState::Free);
 
     let (out, _) = home.check("autostart enable", 0);
     assert!(out.starts_with("launch at login is already enabled by the desktop autostart entry "), "{out}");
-    assert_eq!(held_by_another(&running.0), Holding::Held, "the program has waited for it");
+    assert_eq!(held_by_another(&running.0), LockState::Held, "the program has waited for it");
     let pid = LockRecord::read(&running.0).unwrap().pid;
     home.check("autostart enable", 0);
     assert_eq!(LockRecord::read(&running.0).unwrap().pid, pid, "one daemon is enough");
 
     let (out, _) = home.check("autostart disable", 0);
     assert!(out.contains("the daemon is still running\nhint: end it with `agent-presence stop`\n"), "{out}");
-    assert_eq!(held_by_another(&running.0), Holding::Held);
+    assert_eq!(held_by_another(&running.0), LockState::Held);
     assert!(!home.entry().exists());
 }
 
@@ -228,7 +228,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let Some(record) = LockRecord::read(&self.0) else { return };
         for _ in 0..500 {
-            if held_by_another(&self.0) != Holding::Held {
+            if held_by_another(&self.0) != LockState::Held {
                 return;
             }
             let _ = Command::new("kill").arg(record.pid.to_string()).status();
