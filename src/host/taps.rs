@@ -86,8 +86,10 @@ impl Taps {
         let mut homes = self.homes.iter().filter(|home| home.agent == tapped.agent).peekable();
         let first = Arc::clone(&homes.peek()?.label);
         let Some(named) = &tapped.home else { return Some(first) };
-        let wanted = real(Path::new(named));
-        let same = homes.find(|home| real(&home.path) == wanted);
+        let path = Path::new(named);
+        // The disk, which may be slow, is asked only about another name than ours.
+        let same = homes.clone().find(|home| home.path == path);
+        let same = same.or_else(|| homes.find(|home| real(&home.path) == real(path)));
         Some(same.map_or_else(|| Arc::from(named.as_str()), |home| Arc::clone(&home.label)))
     }
 }

@@ -1,9 +1,11 @@
 //! The agents' home folders, from settings, environment and defaults.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use crate::core::settings::{Source, Sources};
 use crate::core::source::Agent;
@@ -34,10 +36,40 @@ impl Home {
     }
 }
 
-/// All homes of the agents that are switched on.
+/// How long a disk may take to answer which folders exist and which are the same.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// All homes of the agents that are switched on. A thread of its own asks the disks: if one does not answer in time, the
+/// homes of that agent are taken as they are named.
 pub fn of(sources: &Sources, environment: &Environment) -> Vec<Home> {
     let read = sources.iter().filter(|(_, source)| source.is_read);
-    read.flat_map(|(agent, source)| homes(agent, folders(agent, source, environment))).collect()
+    let mut read: VecDeque<_> = read.map(|(agent, source)| (agent, source.clone())).collect();
+    let mut found = Vec::new();
+    while !read.is_empty() {
+        let (sender, answers) = mpsc::channel();
+        let (asked, of) = (read.clone(), environment.clone());
+        let ask = move || {
+            let mut answers = asked.iter().map(|(agent, source)| homes(*agent, source, &of, Disk::IsAsked));
+            answers.try_for_each(|answer| sender.send(answer))
+        };
+        // If the system starts no thread, there is no answer.
+        let _ = thread::Builder::new().name("homes".to_owned()).spawn(ask);
+        while let Ok(answer) = answers.recv_timeout(PATIENCE) {
+            found.extend(answer);
+            read.pop_front();
+        }
+        if let Some((agent, source)) = read.pop_front() {
+            found.extend(homes(agent, &source, environment, Disk::IsLeftAlone));
+        }
+    }
+    found
+}
+
+/// Whether a disk is asked what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Disk {
+    IsAsked,
+    IsLeftAlone,
 }
 
 /// Larger files are not an agent's settings, in bytes.
@@ -48,6 +80,10 @@ const LARGEST_SETTINGS: u64 = 1 << 20;
 ///
 /// A variable that may name several folders is one path if that folder exists, and a list otherwise.
 pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<PathBuf> {
+    named(agent, source, environment, Disk::IsAsked)
+}
+
+fn named(agent: Agent, source: &Source, environment: &Environment, disk: Disk) -> Vec<PathBuf> {
     let Homes { variables, below, files, has_commas, usual, .. } = &agent.spec().homes;
     let named = || {
         let (name, whole) = variables.iter().find_map(|name| Some((name, environment.path(name)?)))?;
@@ -57,7 +93,7 @@ pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<
         let parts = environment.text(name).filter(|_| *has_commas).unwrap_or_default().split(',');
         let parts = parts.map(|part| PathBuf::from(part.trim())).filter(|part| part.is_absolute());
         let parts: Vec<PathBuf> = parts.collect();
-        Some(if parts.len() < 2 || whole.is_dir() { vec![whole] } else { parts })
+        Some(if parts.len() < 2 || disk == Disk::IsAsked && whole.is_dir() { vec![whole] } else { parts })
     };
     let usual = || environment.home().map(|home| usual.iter().map(|folder| home.join(folder)).collect());
     let chosen = Some(source.homes.clone()).filter(|homes| !homes.is_empty());
@@ -70,7 +106,8 @@ pub fn folders(agent: Agent, source: &Source, environment: &Environment) -> Vec<
         first.as_ref().map(|first| first.join(file))
     };
     all.extend(files.iter().filter_map(file));
-    let elsewhere: Vec<_> = all.iter().filter_map(|home| elsewhere(agent, home, environment)).collect();
+    let asked = all.iter().filter(|_| disk == Disk::IsAsked);
+    let elsewhere: Vec<_> = asked.filter_map(|home| elsewhere(agent, home, environment)).collect();
     all.extend(elsewhere);
     let mut known = BTreeSet::new();
     all.retain(|folder| known.insert(folder.clone()));
@@ -90,8 +127,9 @@ fn elsewhere(agent: Agent, home: &Path, environment: &Environment) -> Option<Pat
 }
 
 /// One home per folder: a usual one may be a link to another.
-fn homes(agent: Agent, mut paths: Vec<PathBuf>) -> Vec<Home> {
-    if paths.len() > 1 {
+fn homes(agent: Agent, source: &Source, environment: &Environment, disk: Disk) -> Vec<Home> {
+    let mut paths = named(agent, source, environment, disk);
+    if disk == Disk::IsAsked && paths.len() > 1 {
         let mut known = BTreeSet::new();
         paths.retain(|path| known.insert(real(path)));
     }

@@ -128,7 +128,7 @@ pub fn make(state: &StateDir) -> io::Result<Folder> {
 
 /// The stored figures of terminals of `homes` that may still be true, in the order of the sessions' ids.
 pub fn read(state: &Path, homes: &[Home], now: Now) -> Vec<SourceEvent> {
-    let homes = RealHomes::of(homes);
+    let homes: Vec<&Home> = homes.iter().filter(|home| home.agent == AGENT).collect();
     let figures = paths(&folder(state)).into_iter().filter_map(|path| read_file(&path));
     figures.flat_map(|figures| figures.events(&homes, now)).collect()
 }
@@ -237,9 +237,9 @@ impl TerminalFigures {
         }
     }
 
-    fn events(self, homes: &RealHomes, now: Now) -> Vec<SourceEvent> {
+    fn events(self, homes: &[&Home], now: Now) -> Vec<SourceEvent> {
         let Self { observed_at, session, home, limits, context_window } = self;
-        let Some(label) = homes.label(home.as_deref()) else { return Vec::new() };
+        let Some(label) = label(homes, home.as_deref()) else { return Vec::new() };
         let current =
             |limits: LimitsFact| limits.word(AGENT, &label, observed_at, Some(session.clone())).current(now);
         let limits: Vec<_> = limits.into_iter().filter_map(current).map(SourceEvent::limits).collect();
@@ -248,21 +248,15 @@ impl TerminalFigures {
     }
 }
 
-/// Claude Code's homes by their real paths.
-struct RealHomes(Vec<(PathBuf, Arc<str>)>);
-
-impl RealHomes {
-    fn of(homes: &[Home]) -> Self {
-        let own = homes.iter().filter(|home| home.agent == AGENT);
-        Self(own.map(|home| (real(&home.path), Arc::clone(&home.label))).collect())
-    }
-
-    /// The label of a home. A terminal without a home belongs to the first one.
-    fn label(&self, home: Option<&str>) -> Option<Arc<str>> {
-        let wanted = home.map(|home| real(Path::new(home)));
-        let is_it = |(path, _): &&(PathBuf, Arc<str>)| wanted.as_ref().is_none_or(|wanted| wanted == path);
-        self.0.iter().find(is_it).map(|(_, label)| Arc::clone(label))
-    }
+/// The label of a home. A terminal without a home belongs to the first one. The disk, which may be slow, is asked only
+/// about a path that is no home's as it is written.
+fn label(homes: &[&Home], named: Option<&str>) -> Option<Arc<str>> {
+    let same = |named: &str| {
+        let named = Path::new(named);
+        let is_really = |home: &&&Home| real(&home.path) == real(named);
+        homes.iter().find(|home| home.path == named).or_else(|| homes.iter().find(is_really))
+    };
+    named.map_or_else(|| homes.first(), same).map(|home| Arc::clone(&home.label))
 }
 
 fn read_file(path: &Path) -> Option<TerminalFigures> {
