@@ -3,6 +3,7 @@
 //! [`drive`] runs the engine in any time; [`inputs`] is every input of this machine; [`Host`] joins them with this
 //! machine's clocks. Callers handle its outputs and do not inspect inputs.
 
+mod cached;
 pub mod clock_watch;
 pub mod drive;
 

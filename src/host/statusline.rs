@@ -3,16 +3,17 @@
 //!
 //! The folder is watched, and read completely whenever something in it has changed: it has a few small files, and the
 //! engine takes what is new. A daemon creates the folder, so that it can be watched before the first terminal writes.
-//! Claude Code's own file is watched by itself, not through the user's home folder.
+//! Read next: `cached`, for Claude Code's own file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use notify::Event;
 use tokio::time::Instant;
 
+use super::cached::Cached;
 use crate::core::source_event::SourceEvent;
 use crate::io::clock;
 use crate::io::fs_watch::{Pace, Watch};
@@ -20,7 +21,7 @@ use crate::io::homes::Home;
 use crate::io::instance::LOCK;
 use crate::io::paths::StateDir;
 use crate::io::statusline;
-use crate::io::statusline::cached::{CacheFile, READ_EVERY, stamp};
+use crate::io::statusline::cached::CacheFile;
 
 /// Several terminals write at once after a common answer; that is one reading.
 const PACE: Pace = Pace {
@@ -71,19 +72,11 @@ impl StateAccess {
 pub struct StatuslineWatch {
     access: StateAccess,
     homes: Vec<Home>,
-    cached: Vec<Cached>,
+    cached: Cached,
     watch: Watch,
     is_watching: bool,
     /// Whether the folders, the lock or the socket were changed. Shared with the system's callback.
     is_changed: Arc<AtomicBool>,
-}
-
-/// Claude Code's own file, with its state at the last reading.
-#[derive(Debug)]
-struct Cached {
-    place: CacheFile,
-    stamp: Option<(SystemTime, u64)>,
-    read_at: Option<Instant>,
 }
 
 impl StatuslineWatch {
@@ -96,19 +89,15 @@ impl StatuslineWatch {
             touched.fetch_or(touches, Ordering::Relaxed);
             matters
         });
-        let mut this =
-            Self { access, homes: Vec::new(), cached: Vec::new(), watch, is_watching: false, is_changed };
-        this.set_homes(homes, cached);
+        let cached = Cached::follow(cached);
+        let mut this = Self { access, homes, cached, watch, is_watching: false, is_changed };
+        this.look_again();
         this
     }
 
     /// Uses terminals of these homes, and reads these files, from now on.
     pub fn set_homes(&mut self, homes: Vec<Home>, cached: Vec<CacheFile>) {
-        for old in self.cached.drain(..) {
-            self.watch.forget(&old.place.path);
-        }
-        self.homes = homes;
-        self.cached = cached.into_iter().map(|place| Cached { place, stamp: None, read_at: None }).collect();
+        (self.homes, self.cached) = (homes, Cached::follow(cached));
         self.look_again();
     }
 
@@ -121,10 +110,14 @@ impl StatuslineWatch {
     /// removed. Cancel safe.
     pub async fn next(&mut self) -> Vec<SourceEvent> {
         loop {
-            self.watch.wait().await;
+            tokio::select! {
+                biased;
+                () = self.watch.wait() => {}
+                kept = self.cached.next() => return kept,
+            }
+            self.cached.look_again();
             let is_untouched = self.watch_folders();
-            let mut read = statusline::read(self.access.path(), &self.homes, clock::now());
-            read.extend(self.read_cached());
+            let read = statusline::read(self.access.path(), &self.homes, clock::now());
             if !read.is_empty() || !is_untouched {
                 return read;
             }
@@ -146,28 +139,6 @@ impl StatuslineWatch {
             self.watch.look_later();
         }
         is_as_before && is_there
-    }
-
-    /// Reads those of Claude Code's own files that have changed, or plans a later reading.
-    fn read_cached(&mut self) -> Vec<SourceEvent> {
-        let now = Instant::now();
-        let mut read = Vec::new();
-        for cached in &mut self.cached {
-            let stamp = stamp(&cached.place.path);
-            if stamp == cached.stamp {
-                continue;
-            }
-            let again_at = cached.read_at.map(|at| at + READ_EVERY);
-            if let Some(at) = again_at.filter(|at| *at > now) {
-                self.watch.look_by(at);
-                continue;
-            }
-            // The file is replaced, not written to, and the old watch went with the old file.
-            self.watch.renew(&cached.place.path);
-            (cached.stamp, cached.read_at) = (stamp, Some(now));
-            read.extend(cached.place.read(clock::now()));
-        }
-        read
     }
 }
 
