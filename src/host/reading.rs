@@ -31,7 +31,10 @@ const INBOX: usize = 64;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// How often to check for a slow disk, while there is something to read.
+/// When to check for a slow disk first, after the reading began: as a rule it has ended by then.
+const FIRST_CHECK: Duration = Duration::from_secs(1);
+
+/// How often to check after that, while there is something to read.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
 
 /// An event of the reading.
@@ -142,7 +145,7 @@ impl Reading {
                         self.try_later("an internal error");
                     }
                 },
-                () = begun, if check_at.is_none() => self.check_at = Some(Instant::now() + CHECK_EVERY),
+                () = begun, if check_at.is_none() => self.check_at = Some(Instant::now() + FIRST_CHECK),
                 () = sleep_until(check_at.unwrap_or_else(Instant::now)), if check_at.is_some() => self.check_disks(),
             }
         }
