@@ -15,18 +15,18 @@ use crate::support::control::{Held, Scripted, Stranger, socket};
 use crate::support::home::Home;
 
 /// No user of this machine, nor of any other.
-const SOMEBODY: u32 = 61_234;
+const OTHER_USER: u32 = 61_234;
 
 /// Does `work` as another user; `None`, and no work done, where that is not allowed.
-fn as_somebody<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+fn as_other_user<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     if !rustix::process::geteuid().is_root() {
         eprintln!("left out: only root can be another user");
         return None;
     }
-    let somebody = Uid::from_raw(SOMEBODY);
+    let other = Uid::from_raw(OTHER_USER);
     let thread = std::thread::spawn(move || {
         // Of this thread alone, which ends here.
-        rustix::thread::set_thread_res_uid(somebody, somebody, somebody).unwrap();
+        rustix::thread::set_thread_res_uid(other, other, other).unwrap();
         work()
     });
     Some(thread.join().unwrap())
@@ -49,7 +49,7 @@ impl Ear {
                 set_mode(above, 0o755);
             }
         }
-        let listener = as_somebody(move || UnixListener::bind(path).unwrap())?;
+        let listener = as_other_user(move || UnixListener::bind(path).unwrap())?;
         set_mode(&folder, before);
         let heard = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&heard);
@@ -111,12 +111,12 @@ fn a_control_socket_of_another_user_is_not_asked() {
 #[test]
 fn nothing_is_made_in_the_runtime_folder_of_another_user() {
     let mut home = Home::new();
-    if as_somebody(|| ()).is_none() {
+    if as_other_user(|| ()).is_none() {
         return;
     }
     let long = home.path(&format!("{}/state", "x".repeat(120)));
     home.set("AGENT_PRESENCE_STATE_DIR", long.to_str().unwrap());
-    chown(home.path("run"), Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    chown(home.path("run"), Some(OTHER_USER), Some(OTHER_USER)).unwrap();
     let daemon = home.start("run");
     home.wait_for_status("the daemon", |status| status["daemon"]["pid"] == daemon.pid());
     assert_eq!(fs::read_dir(home.path("run")).unwrap().count(), 0);
@@ -132,7 +132,7 @@ fn a_link_of_another_user_on_the_way_to_the_state_folder_is_not_followed() {
     set_mode(&home.path("shared"), 0o777);
     set_mode(&home.path(""), 0o755);
     let (victim, link) = (home.path("victim"), home.path("shared/link"));
-    if as_somebody(move || symlink(victim, link).unwrap()).is_none() {
+    if as_other_user(move || symlink(victim, link).unwrap()).is_none() {
         return;
     }
     home.set("AGENT_PRESENCE_STATE_DIR", home.path("shared/link").to_str().unwrap());
@@ -165,7 +165,7 @@ fn links_of_another_user_in_the_state_folder_are_not_written_through() {
         links.push((home.path(&name), home.state().join(name)));
     }
     let made = links.clone();
-    if as_somebody(move || made.iter().for_each(|(to, at)| symlink(to, at).unwrap())).is_none() {
+    if as_other_user(move || made.iter().for_each(|(to, at)| symlink(to, at).unwrap())).is_none() {
         return;
     }
     set_mode(&home.state(), 0o700);
@@ -201,7 +201,7 @@ fn a_state_folder_that_another_user_took_the_place_of_is_not_written_to() {
     home.wait_for_status("the daemon", |status| status["daemon"]["pid"] == daemon.pid());
     set_mode(&home.path("shared"), 0o777);
     let (there, away) = (state.clone(), home.path("shared/away"));
-    let taken = as_somebody(move || {
+    let taken = as_other_user(move || {
         fs::rename(&there, away).unwrap();
         fs::create_dir(there).unwrap();
     });
@@ -216,15 +216,15 @@ fn a_state_folder_that_another_user_took_the_place_of_is_not_written_to() {
 
 #[test]
 fn a_record_that_others_may_have_written_is_no_proof() {
-    if as_somebody(|| ()).is_none() {
+    if as_other_user(|| ()).is_none() {
         return;
     }
     let others_write = |home: &Home| {
-        chown(home.state(), None, Some(SOMEBODY)).unwrap();
+        chown(home.state(), None, Some(OTHER_USER)).unwrap();
         set_mode(&home.state(), 0o770);
     };
     let others_wrote = |home: &Home| {
-        chown(home.state().join("instance.json"), Some(SOMEBODY), None).unwrap();
+        chown(home.state().join("instance.json"), Some(OTHER_USER), None).unwrap();
     };
     for change in [&others_write as &dyn Fn(&Home), &others_wrote] {
         let home = Home::new();

@@ -111,14 +111,14 @@ fn pi_may_keep_its_sessions_elsewhere() {
 
 #[test]
 fn without_a_home_folder_it_says_what_to_set() {
-    let nobody = Environment::default();
+    let empty = Environment::default();
     assert_eq!(
-        config_file(&nobody).unwrap_err().to_string(),
+        config_file(&empty).unwrap_err().to_string(),
         "error: could not find your home folder: HOME is not set to an absolute path\n\
          hint: set HOME, or AGENT_PRESENCE_CONFIG, or use --config"
     );
-    assert_eq!(state_dir(&nobody).unwrap_err().hints, ["set HOME, or AGENT_PRESENCE_STATE_DIR"]);
-    assert_eq!(homes(&Sources::default(), &nobody), [const { Vec::<PathBuf>::new() }; 2]);
+    assert_eq!(state_dir(&empty).unwrap_err().hints, ["set HOME, or AGENT_PRESENCE_STATE_DIR"]);
+    assert_eq!(homes(&Sources::default(), &empty), [const { Vec::<PathBuf>::new() }; 2]);
 }
 
 #[test]

@@ -6,5 +6,5 @@
 mod lives;
 mod pair;
 mod scripted;
+mod sessions;
 mod ssh;
-mod told;

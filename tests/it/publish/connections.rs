@@ -55,7 +55,7 @@ fn only_the_clients_that_the_user_chose_get_the_card() {
 #[test]
 fn discord_may_be_absent_appear_and_die() {
     let mut world = World::new(settings());
-    world.start_discord("a").welcome = Welcome::NobodyListens;
+    world.start_discord("a").welcome = Welcome::Down;
     world.show(card(1, 0));
     world.run_for(s(3600));
     assert!(world.wakeups < 200, "waits grow: {}", world.wakeups);
@@ -126,7 +126,7 @@ fn a_new_socket_seen_before_the_old_connection_ends_is_tried_at_once() {
 #[test]
 fn finding_an_endpoint_again_does_not_shorten_its_wait() {
     let mut world = World::new(settings());
-    world.start_discord("a").welcome = Welcome::NobodyListens;
+    world.start_discord("a").welcome = Welcome::Down;
     for _ in 0..3600 {
         world.run_for(s(1));
         world.start_discord("a");

@@ -33,7 +33,7 @@ fn shutdown_clears_every_link_and_disconnects_when_that_is_confirmed() {
     let mut world = World::connected(settings());
     world.start_discord("b");
     world.start_discord("c").welcome = Welcome::NeverReady;
-    world.start_discord("d").welcome = Welcome::NobodyListens;
+    world.start_discord("d").welcome = Welcome::Down;
     world.show(card(1, 0));
     world.run_for(s(2));
     world.discord("b").answer = Answer::Never;

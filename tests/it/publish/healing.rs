@@ -34,7 +34,7 @@ fn a_card_that_discord_took_but_lost_is_sent_again() {
 #[test]
 fn after_sleep_the_card_is_sent_again_and_connections_are_tried() {
     let mut world = World::connected(settings());
-    world.start_discord("b").welcome = Welcome::NobodyListens;
+    world.start_discord("b").welcome = Welcome::Down;
     world.show(card(1, 0));
     world.run_for(s(200));
     world.frames();

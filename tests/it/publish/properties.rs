@@ -32,7 +32,7 @@ fn any_urgency() -> impl Strategy<Value = Urgency> {
 
 fn any_op() -> impl Strategy<Value = Op> {
     let welcome = prop_oneof![
-        1 => Just(Welcome::NobodyListens),
+        1 => Just(Welcome::Down),
         4 => Just(Welcome::ReadyAfter(ms(100))),
         1 => Just(Welcome::ReadyAfter(s(40))),
         1 => Just(Welcome::NeverReady),

@@ -125,7 +125,7 @@ impl World {
 
     /// The process dies: every connected client sees it at once.
     pub(super) fn kill_discord(&mut self, name: &str) {
-        self.discord(name).welcome = Welcome::NobodyListens;
+        self.discord(name).welcome = Welcome::Down;
         self.discords.end_connection(self.now, &endpoint(name), ms(1));
     }
 

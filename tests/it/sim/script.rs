@@ -74,7 +74,7 @@ fn step(world: &mut World, command: &str) {
             };
             let welcome = match what {
                 "up" => Welcome::ReadyAfter(ms(100)),
-                "down" => Welcome::NobodyListens,
+                "down" => Welcome::Down,
                 "rejects" => Welcome::Rejects,
                 _ => panic!("not understood: {command}"),
             };

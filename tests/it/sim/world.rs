@@ -25,7 +25,7 @@ use super::copilot::Copilot;
 use super::rows::Rows;
 use crate::made_up::Talk;
 use crate::world::discords::Welcome;
-use crate::world::machine::{Machine, Seen};
+use crate::world::machine::{Machine, Outcome};
 
 /// Files silent for longer are not followed.
 const LIVE_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -103,7 +103,7 @@ impl World {
         for name in self.files.keys().cloned().collect::<Vec<_>>() {
             self.look_first(&name);
         }
-        self.caught_up(|discord| discord.welcome != Welcome::NobodyListens);
+        self.caught_up(|discord| discord.welcome != Welcome::Down);
     }
 
     /// The daemon's process is gone; what it kept on disk is not.
@@ -117,12 +117,12 @@ impl World {
     pub(crate) fn discord(&mut self, name: &str, welcome: Welcome) {
         let endpoint = Endpoint(name.to_owned());
         let is_known = self.discords.all.contains_key(&endpoint);
-        let was_there = is_known && self.discords.at(&endpoint).welcome != Welcome::NobodyListens;
+        let was_there = is_known && self.discords.at(&endpoint).welcome != Welcome::Down;
         let noticed: fn(Endpoint) -> Input = match welcome {
-            Welcome::NobodyListens => Input::Vanished,
+            Welcome::Down => Input::Vanished,
             _ => |endpoint| Input::Found(endpoint, "Discord".to_owned()),
         };
-        let is_noticed = welcome == Welcome::NobodyListens || !was_there;
+        let is_noticed = welcome == Welcome::Down || !was_there;
         self.welcome(name, welcome, is_noticed.then_some(noticed));
     }
 
@@ -284,7 +284,7 @@ impl World {
     /// Everything that has happened, and what it was checked for.
     pub(crate) fn trace(&mut self) -> &[String] {
         self.flush();
-        for Seen { at, output, is_again } in std::mem::take(&mut self.seen) {
+        for Outcome { at, output, is_again } in std::mem::take(&mut self.outcomes) {
             let text = match &output {
                 Output::Link(command) => Some(self.frame(command, is_again)),
                 Output::Event(event) => told(event),

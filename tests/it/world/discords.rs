@@ -21,7 +21,7 @@ pub(crate) const fn ms(milliseconds: u64) -> Duration {
 /// What a Discord does with a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Welcome {
-    NobodyListens,
+    Down,
     ReadyAfter(Duration),
     NeverReady,
     /// Close code 4000.
@@ -203,7 +203,7 @@ impl<C: PartialEq + Debug> Discords<C> {
         assert!(!discord.is_connected, "a second connection to {endpoint}");
         discord.hang_up();
         let (connection, bridge) = (discord.connection, discord.bridge);
-        if discord.welcome == Welcome::NobodyListens {
+        if discord.welcome == Welcome::Down {
             let reason = "connection refused".to_owned();
             return self.schedule(now + ms(1), endpoint, connection, LinkEvent::Unreachable { reason });
         }
@@ -218,7 +218,7 @@ impl<C: PartialEq + Debug> Discords<C> {
                 (ms(100), LinkEvent::Lost(Loss::Closed { code: 4000, message }))
             }
             Welcome::HangsUp => (ms(10), LinkEvent::Lost(Loss::Eof)),
-            Welcome::NeverReady | Welcome::NobodyListens => (s(65), LinkEvent::Lost(Loss::Timeout("ready"))),
+            Welcome::NeverReady | Welcome::Down => (s(65), LinkEvent::Lost(Loss::Timeout("ready"))),
         };
         self.schedule(now + ms(1), endpoint, connection, LinkEvent::Opened);
         self.schedule(now + after, endpoint, connection, event);

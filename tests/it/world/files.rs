@@ -17,7 +17,7 @@ use agent_presence::core::source_event::{FileId, SourceEvent};
 use jiff::{SignedDuration, Timestamp};
 
 use super::discords::{Answer, Discord, Welcome, ms, s};
-use super::machine::{Machine, Seen};
+use super::machine::{Machine, Outcome};
 use super::writers::{SECRET, Writer};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -84,7 +84,7 @@ impl World {
 
     /// Nothing of a conversation comes out.
     fn look_at_outputs(&mut self) {
-        for Seen { at, output, .. } in std::mem::take(&mut self.machine.seen) {
+        for Outcome { at, output, .. } in std::mem::take(&mut self.machine.outcomes) {
             let text = format!("{at:?} {output:?}");
             assert!(!text.contains(SECRET), "content in an output: {text}");
             if self.talks {
@@ -340,7 +340,7 @@ impl World {
             return;
         }
         let notice: fn(Endpoint) -> Input = match welcome {
-            Welcome::NobodyListens => Input::Vanished,
+            Welcome::Down => Input::Vanished,
             _ => |endpoint| Input::Renewed(endpoint, "Discord".to_owned()),
         };
         self.machine.welcome(name, welcome, noticed.then_some(notice));

@@ -33,7 +33,7 @@ const AT_ONCE: usize = 20;
 
 /// What listeners have heard of a session.
 #[derive(Debug, Default)]
-struct Told {
+struct Announced {
     is_present: bool,
     activity: Option<Activity>,
     total: u64,
@@ -41,7 +41,7 @@ struct Told {
 
 /// Something that came out, and when.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Outcome {
     pub(crate) at: Duration,
     pub(crate) output: Output,
     /// It is a frame that shows what the one before it showed.
@@ -64,7 +64,7 @@ pub(crate) struct Machine {
     /// When the present daemon started.
     pub(crate) live_since: Timestamp,
     remembered: Vec<Snapshot>,
-    told: BTreeMap<String, Told>,
+    announced: BTreeMap<String, Announced>,
     /// Where sessions work, as far as the caller knows.
     pub(crate) folders: BTreeMap<String, String>,
     /// What a session file has told in this moment.
@@ -75,7 +75,7 @@ pub(crate) struct Machine {
     /// How often the daemon woke up by itself.
     pub(crate) wakeups: u32,
     /// What came out and was not taken yet.
-    pub(crate) seen: Vec<Seen>,
+    pub(crate) outcomes: Vec<Outcome>,
 }
 
 impl Machine {
@@ -100,13 +100,13 @@ impl Machine {
             discords,
             live_since: Timestamp::MIN,
             remembered: Vec::new(),
-            told: BTreeMap::new(),
+            announced: BTreeMap::new(),
             folders: BTreeMap::new(),
             burst: Vec::new(),
             is_stopping: false,
             hides_until: None,
             wakeups: 0,
-            seen: Vec::new(),
+            outcomes: Vec::new(),
         };
         machine.set("discord.application_id = \"123456789012345678\"");
         machine
@@ -148,7 +148,7 @@ impl Machine {
         let engine = Engine::new(settings, TimeZone::UTC, publisher);
         self.drive = Some(Drive::new(engine, Folders::AsWritten));
         (self.live_since, self.is_stopping) = (now.wall, false);
-        self.told.clear();
+        self.announced.clear();
         let remembered = std::mem::take(&mut self.remembered);
         self.input(Input::Remembered(remembered));
     }
@@ -238,7 +238,7 @@ impl Machine {
     pub(crate) fn welcome(&mut self, name: &str, welcome: Welcome, noticed: Option<fn(Endpoint) -> Input>) {
         let endpoint = Endpoint(name.to_owned());
         self.discords.at(&endpoint).welcome = welcome;
-        if welcome == Welcome::NobodyListens {
+        if welcome == Welcome::Down {
             self.discords.end_connection(self.elapsed, &endpoint, Duration::ZERO);
         }
         if let Some(noticed) = noticed {
@@ -256,10 +256,10 @@ impl Machine {
             self.flush();
         }
         if update.first
-            && let Some(told) = self.told.get_mut(&update.session.id)
+            && let Some(announced) = self.announced.get_mut(&update.session.id)
         {
             // A provisional total may have been anything.
-            told.total = 0;
+            announced.total = 0;
         }
         let event = SourceEvent::Updated { file, update: Box::new(update), read: None };
         self.burst.push((file, Input::Source(event)));
@@ -267,12 +267,12 @@ impl Machine {
 
     /// Forgets what listeners heard of these sessions.
     pub(crate) fn forget(&mut self, is_one: impl Fn(&str) -> bool) {
-        self.told.retain(|session, _| !is_one(session));
+        self.announced.retain(|session, _| !is_one(session));
     }
 
     /// The sessions whose beginning was told and whose end was not.
     pub(crate) fn present(&self) -> impl Iterator<Item = &str> {
-        self.told.iter().filter(|(_, told)| told.is_present).map(|(id, _)| id.as_str())
+        self.announced.iter().filter(|(_, announced)| announced.is_present).map(|(id, _)| id.as_str())
     }
 
     /// Lets the daemon decide on what a session file has told.
@@ -299,10 +299,10 @@ impl Machine {
             let mut is_again = false;
             match &output {
                 Output::Link(command) => is_again = self.obey(command),
-                Output::Event(event) => self.told(event),
+                Output::Event(event) => self.check_event(event),
                 _ => {}
             }
-            self.seen.push(Seen { at: self.elapsed, output, is_again });
+            self.outcomes.push(Outcome { at: self.elapsed, output, is_again });
         }
         let policy = Policy::new([&self.engine().unwrap().settings().privacy], &BTreeMap::new());
         let well = self.discords.all.values().filter(|discord| discord.is_well);
@@ -365,33 +365,33 @@ impl Machine {
         is_again
     }
 
-    fn told(&mut self, event: &Event) {
+    fn check_event(&mut self, event: &Event) {
         assert_eq!(event.at, self.now().wall);
         match &event.kind {
             EventKind::Usage(usage) => {
-                let told = self.told.entry(usage.session.clone()).or_default();
+                let announced = self.announced.entry(usage.session.clone()).or_default();
                 let (tokens, total) = (usage.tokens, usage.usage.session_total_tokens);
                 assert!(tokens.total.is_none() || tokens.delta <= tokens.total, "{usage:?}");
                 let total = total.map_or(0, |total| total.all());
-                assert!(told.total <= total, "the total fell from {}: {usage:?}", told.total);
-                told.total = total;
+                assert!(announced.total <= total, "the total fell from {}: {usage:?}", announced.total);
+                announced.total = total;
             }
             EventKind::Activity { session, activity, .. } => {
-                let told = self.told.entry(session.clone()).or_default();
-                assert_ne!(told.activity.replace(*activity), Some(*activity), "{session} again");
+                let announced = self.announced.entry(session.clone()).or_default();
+                assert_ne!(announced.activity.replace(*activity), Some(*activity), "{session} again");
             }
             EventKind::Session { ended, session } => {
-                let told = self.told.entry(session.id.clone()).or_default();
-                assert!(told.is_present || !*ended, "{} ends without having been there", session.id);
-                told.is_present = !*ended;
-                told.activity = told.activity.filter(|_| !*ended);
+                let announced = self.announced.entry(session.id.clone()).or_default();
+                assert!(announced.is_present || !*ended, "{} ends without having been there", session.id);
+                announced.is_present = !*ended;
+                announced.activity = announced.activity.filter(|_| !*ended);
             }
             EventKind::Card { card } => {
-                let told = card.as_ref().map(|card| card.session.as_str());
+                let announced = card.as_ref().map(|card| card.session.as_str());
                 let mut confirmed =
                     self.discords.all.values().filter_map(|discord| discord.confirmed.as_ref());
-                let is_true = match told {
-                    Some(told) => confirmed.any(|(card, _)| card.session() == told),
+                let is_true = match announced {
+                    Some(announced) => confirmed.any(|(card, _)| card.session() == announced),
                     None => confirmed.next().is_none(),
                 };
                 assert!(is_true, "the event says more than may be shown: {event:?}");

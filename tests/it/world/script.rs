@@ -133,7 +133,7 @@ fn step(world: &mut World, bytes: &mut Bytes<'_>, born: &mut u64) {
             let name = bytes.pick(&["a", "b"]);
             let welcome = bytes.pick(&[
                 Welcome::ReadyAfter(ms(100)),
-                Welcome::NobodyListens,
+                Welcome::Down,
                 Welcome::ReadyAfter(s(40)),
                 Welcome::NeverReady,
                 Welcome::Rejects,
