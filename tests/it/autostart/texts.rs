@@ -146,22 +146,6 @@ proptest! {
             prop_assert_eq!(command_line::parse(&line), again);
         }
     }
-
-    #[test]
-    fn a_command_in_any_text_is_written_and_read_again(text in "(?s).{0,80}") {
-        let again = |found: Option<LoginCommand>, write: fn(&LoginCommand) -> Option<String>, read: fn(&str) -> Option<LoginCommand>| {
-            if let Some(written) = found.as_ref().and_then(write) {
-                assert_eq!(read(&written), found, "{written}");
-            }
-        };
-        for key in ["", "ExecStart=", "Exec=", "<key>ProgramArguments</key><array><string>"] {
-            let text = format!("{key}{text}");
-            again(systemd::parse(&text), systemd::render, systemd::parse);
-            again(desktop::parse(&text), desktop::render, desktop::parse);
-            again(launch_agent::parse(&text), |command| Some(launch_agent::render(command)), launch_agent::parse);
-            again(command_line::parse(&text), command_line::render, command_line::parse);
-        }
-    }
 }
 
 /// systemd's own word on the units, each for a program that is really there.
