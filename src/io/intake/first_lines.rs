@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::vec;
 
 use super::Home;
 use super::file_path::FilePath;
@@ -36,21 +35,28 @@ type Line = u64;
 /// The position of a file in the index.
 type Place = usize;
 
-/// Files to open, the newest first.
+/// Files to open, the newest last.
 #[derive(Debug, Default)]
 struct Ahead {
-    files: vec::IntoIter<Place>,
+    files: Vec<Place>,
     /// How many were opened.
     opened: usize,
 }
 
 impl Ahead {
-    fn new(files: impl DoubleEndedIterator<Item = Place>) -> Self {
-        Self { files: files.rev().collect::<Vec<_>>().into_iter(), opened: 0 }
+    fn new(files: impl Iterator<Item = Place>) -> Self {
+        Self { files: files.collect(), opened: 0 }
     }
 }
 
 impl FirstLines {
+    /// A file has come into the index.
+    pub(super) fn listed(&mut self, place: Place, folder: &Path) {
+        self.more = self.more.saturating_add(1);
+        self.everywhere.files.push(place);
+        self.beside.entry(Arc::from(folder)).or_default().files.push(place);
+    }
+
     fn add(&mut self, id: FileId, tail: &Tail) {
         let line = tail.fold.as_ref().and_then(|fold| line_of(fold.head()?));
         self.at_hand.extend(line.map(|line| (line, id)));
@@ -119,7 +125,7 @@ impl Reader<'_> {
 
     fn look_ahead(&mut self, home: &Home, ahead: &mut Ahead, most: usize, lines: &mut FirstLines) {
         while ahead.opened < most
-            && let Some(place) = ahead.files.next()
+            && let Some(place) = ahead.files.pop()
         {
             let Some(path) = self.listed(place).map(FilePath::whole) else { continue };
             if !self.is_awake(&path) {

@@ -40,7 +40,10 @@ impl Reader<'_> {
         place.iter().for_each(|(root, _)| self.inbox.turn_to(&root.home));
         match place.map(|(_, kind)| kind) {
             Some(Kind::Session) => {
-                self.relations.met += u32::from(self.files.at(path).is_none());
+                if self.files.at(path).is_none() {
+                    let agent = place.map(|(root, _)| root.home.agent);
+                    agent.iter().for_each(|agent| self.relations.meet(*agent, path));
+                }
                 self.look_at(path)
             }
             Some(Kind::Entry) => {
@@ -208,7 +211,7 @@ impl Reader<'_> {
             None if is_old => self.homes.offer_old(home, found),
             Some(_) => self.backlog.push(found),
             None => {
-                self.relations.met += 1;
+                self.relations.meet(home.agent, &found.path);
                 self.backlog.push(found);
             }
         }

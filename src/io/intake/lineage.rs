@@ -24,6 +24,8 @@ use crate::core::source_event::FileId;
 
 /// The most files that are opened to find related ones.
 pub(super) const MOST_HEADS: usize = 256;
+/// How many files an index takes in until it is made again.
+const MOST_LATER: usize = 256;
 /// How much more is read of the original, in bytes: a copy's lines may be shorter than the original's.
 const MARGIN: u64 = 1024 * 1024;
 /// The size of the pieces in which a beginning is read until it names its session, in bytes.
@@ -38,6 +40,23 @@ pub(super) struct Relations {
 }
 
 impl Relations {
+    /// An unknown file has appeared. The index takes in a few of its agent, because making it again lists all files.
+    pub(super) fn meet(&mut self, agent: Agent, path: &Path) {
+        let of_now = self.index.as_mut().filter(|index| index.met == self.met);
+        self.met = self.met.saturating_add(1);
+        let Some(index) = of_now else { return };
+        if index.agent != agent {
+            index.met = self.met;
+        } else if index.files.len() - index.sorted < MOST_LATER {
+            index.met = self.met;
+            index.files.push(FilePath::new(path));
+            let place = index.files.len() - 1;
+            if let (Some(lines), Some(folder)) = (&mut index.lines, path.parent()) {
+                lines.listed(place, folder);
+            }
+        }
+    }
+
     /// Drops the index while there is no work.
     pub(super) fn rest(&mut self) {
         self.index = None;
@@ -49,9 +68,11 @@ impl Relations {
 #[derive(Debug)]
 pub(super) struct Index {
     pub(super) agent: Agent,
-    /// The number of files that had appeared when this was made.
+    /// The number of files that had appeared when this was made or last took one in.
     met: u32,
     pub(super) files: Vec<FilePath>,
+    /// So many of them are sorted; those behind them appeared later.
+    sorted: usize,
     /// The heads of files that are not followed.
     heads: BTreeMap<PathBuf, Head>,
     /// Rows that were read; a conversation's helpers all ask for the same.
@@ -105,9 +126,10 @@ impl Reader<'_> {
     pub(super) fn files_of(&self, thread: &str) -> Vec<PathBuf> {
         let Some(index) = &self.relations.index else { return Vec::new() };
         let compared = |file: &FilePath| thread_of(index.agent, file).cmp(&Some(thread));
-        let first = index.files.partition_point(|file| compared(file).is_lt());
-        let from = index.files.iter().skip(first);
-        from.take_while(|file| compared(file).is_eq()).map(FilePath::whole).collect()
+        let (sorted, later) = index.files.split_at_checked(index.sorted).unwrap_or_default();
+        let first = sorted.partition_point(|file| compared(file).is_lt());
+        let sorted = sorted.iter().skip(first).take_while(|file| compared(file).is_eq());
+        sorted.chain(later.iter().filter(|file| compared(file).is_eq())).map(FilePath::whole).collect()
     }
 
     /// Whether a file is followed and its content is in memory.
@@ -167,7 +189,8 @@ impl Reader<'_> {
         if !self.relations.index.as_ref().is_some_and(usable) {
             let (heads, rows) = (BTreeMap::new(), BTreeMap::new());
             let (met, files) = (self.relations.met, self.list_threads(agent));
-            self.relations.index = Some(Index { agent, met, files, heads, rows, lines: None });
+            let sorted = files.len();
+            self.relations.index = Some(Index { agent, met, files, sorted, heads, rows, lines: None });
         }
     }
 
@@ -310,5 +333,32 @@ pub(crate) fn session_files(layout: &Layout, folder: &Path, levels: &[Name], fil
             _ if layout.is_session(name) => files.push(entry.path()),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_takes_in_a_few_files_of_its_agent() {
+        let (heads, rows) = (BTreeMap::new(), BTreeMap::new());
+        let (agent, files) = (Agent::CLAUDE, Vec::new());
+        let index = Index { agent, met: 3, files, sorted: 0, heads, rows, lines: None };
+        let mut relations = Relations { met: 3, index: Some(index) };
+        let state = |relations: &Relations| {
+            let index = relations.index.as_ref().unwrap();
+            (index.files.len(), index.met == relations.met)
+        };
+        relations.meet(Agent::CODEX, Path::new("/codex/a.jsonl"));
+        assert_eq!(state(&relations), (0, true), "it has nothing to do with it");
+        for number in 0..MOST_LATER {
+            relations.meet(Agent::CLAUDE, Path::new(&format!("/claude/{number}.jsonl")));
+            assert_eq!(state(&relations), (number + 1, true));
+        }
+        relations.meet(Agent::CLAUDE, Path::new("/claude/one-more.jsonl"));
+        assert_eq!(state(&relations), (MOST_LATER, false), "it has to be made anew");
+        relations.meet(Agent::CODEX, Path::new("/codex/b.jsonl"));
+        assert!(!state(&relations).1, "what it has missed it never has again");
     }
 }
