@@ -3,7 +3,6 @@
 //! If the shown session ends its turn or goes idle, another one is shown at once. While it is at work, a fresher one
 //! waits for [`PATIENCE`].
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,9 +16,6 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The last lines of a sub-agent that ended with its turn may have a time this much after the turn's end.
 const LAST_LINES: Duration = Duration::from_secs(2);
-
-/// Sub-agents of sub-agents are followed up to this depth.
-const GENERATIONS: usize = 8;
 
 /// Chooses the session to show.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +42,7 @@ pub struct HelperWork {
 
 impl HelperWork {
     /// Adds the work of `helper` for `session`.
-    fn add(&mut self, helper: &Session, session: &Session) {
+    pub(crate) fn add(&mut self, helper: &Session, session: &Session) {
         let until = helper.own_work_until();
         self.last_event_at = self.last_event_at.max(helper.last_event_at);
         self.at_work_until = self.at_work_until.max(until);
@@ -126,23 +122,4 @@ fn weigh(session: &Session, now: Now, idle_after: Duration) -> Option<Candidate<
         freshness: session.freshness(),
         at_work: session.is_at_work(now.wall),
     })
-}
-
-/// The work of the sub-agents of each session that has some. `sessions` are in the order of their keys.
-pub fn helper_work(sessions: &[&Session]) -> BTreeMap<String, HelperWork> {
-    let parent_of = |helper: &Session| {
-        let parent = (helper.agent, helper.parent.as_deref()?);
-        let place = sessions.binary_search_by_key(&parent, |session| session.key()).ok()?;
-        sessions.get(place).copied()
-    };
-    let mut helped: BTreeMap<String, HelperWork> = BTreeMap::new();
-    for helper in sessions {
-        let mut at = *helper;
-        for _ in 0..GENERATIONS {
-            let Some(parent) = parent_of(at) else { break };
-            helped.entry(parent.id.clone()).or_default().add(helper, parent);
-            at = parent;
-        }
-    }
-    helped
 }

@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::sessions::{SessionEntry, beside};
+use super::sessions::{SessionEntry, beside, hash};
 use super::{Engine, Input};
 use crate::core::activity::Activity;
-use crate::core::roster;
+use crate::core::roster::HelperWork;
 use crate::core::session::Session;
 use crate::core::source_event::{FileId, SourceEvent};
 use crate::core::time::{Now, later};
 
 /// How long a session is listed after its last line.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
+/// Sub-agents of sub-agents are followed up to this depth.
+const GENERATIONS: usize = 8;
 
 /// What the next decision of the engine has to update.
 #[derive(Debug)]
@@ -25,8 +28,10 @@ pub(super) struct Awake {
     places: BTreeSet<FileId>,
     /// Whether any other session may have changed.
     all: bool,
-    /// Whether the work of sub-agents for their sessions may have changed.
-    helpers: bool,
+    /// The sessions for which sub-agents may do other work than before.
+    families: BTreeSet<FileId>,
+    /// The sub-agents, by a hash of the session that started them.
+    helpers: BTreeSet<(u64, FileId)>,
     /// The time of the last decision.
     wall: Timestamp,
     /// No session ends its time on the list before this.
@@ -35,8 +40,14 @@ pub(super) struct Awake {
 
 impl Default for Awake {
     fn default() -> Self {
-        let places = BTreeSet::new();
-        Self { places, all: true, helpers: true, wall: Timestamp::MIN, forget_at: Timestamp::MIN }
+        Self {
+            places: BTreeSet::new(),
+            all: true,
+            families: BTreeSet::new(),
+            helpers: BTreeSet::new(),
+            wall: Timestamp::MIN,
+            forget_at: Timestamp::MIN,
+        }
     }
 }
 
@@ -60,10 +71,16 @@ impl Awake {
     /// The session at `place` is updated; `before` is its old state, if it was listed.
     pub(super) fn heard(&mut self, place: FileId, before: Option<&Session>, session: &Session) {
         self.places.insert(place);
-        let of_family = |session: &Session| session.parent.is_some() || session.helpers.is_some();
-        self.helpers |= before.is_none_or(of_family) || of_family(session);
+        self.families.insert(place);
+        self.all |= before.is_some_and(|before| before.parent != session.parent);
+        self.helpers.extend(helper(place, session));
         self.forget_at = self.forget_at.min(old_at(session));
     }
+}
+
+/// The entry of a sub-agent.
+fn helper(place: FileId, session: &Session) -> Option<(u64, FileId)> {
+    Some((hash((session.agent, session.parent.as_deref()?)), place))
 }
 
 /// Until when a session is listed if it has no further line.
@@ -77,7 +94,10 @@ impl Engine {
         if std::mem::take(&mut self.awake.all) || now.wall < self.awake.wall {
             self.registers.not_after(now.wall);
             self.awake.places.extend(self.files.keys());
-            (self.awake.helpers, self.awake.forget_at) = (true, Timestamp::MIN);
+            self.awake.families.extend(self.files.keys());
+            self.awake.helpers =
+                self.files.iter().filter_map(|(place, known)| helper(*place, &known.session)).collect();
+            self.awake.forget_at = Timestamp::MIN;
         }
         self.awake.wall = now.wall;
         for place in &self.awake.places {
@@ -85,9 +105,7 @@ impl Engine {
             beside(&mut known.session, &self.registers, &self.windows);
             known.not_after(now.wall);
         }
-        if std::mem::take(&mut self.awake.helpers) {
-            self.help();
-        }
+        self.help();
         let mut heard = Vec::new();
         self.awake.places.retain(|place| {
             let Some(known) = self.files.get_mut(place) else { return false };
@@ -107,21 +125,59 @@ impl Engine {
 
     /// Updates the work of sub-agents for their sessions.
     fn help(&mut self) {
-        // The work of helpers on another machine is included in the remote's report of their session.
-        let here = |session: &&Session| session.far.is_none();
-        let mut known = self.files.values().map(|known| &known.session);
-        let any_helper = known.any(|session| session.parent.is_some() && here(&session));
-        let sessions = if any_helper { self.sessions() } else { Vec::new() };
-        let mut helped = roster::helper_work(&sessions.into_iter().filter(here).collect::<Vec<_>>());
-        for (place, known) in &mut self.files {
-            let helped = helped.remove(&known.session.id).filter(|_| here(&&known.session)).map(Box::new);
-            if helped != known.session.helpers {
-                self.awake.places.insert(*place);
+        let mut families = std::mem::take(&mut self.awake.families);
+        let mut newest: Vec<FileId> = families.iter().copied().collect();
+        for _ in 0..GENERATIONS {
+            let parents = newest.iter().flat_map(|place| self.parents(*place));
+            newest = parents.filter(|parent| families.insert(*parent)).collect();
+        }
+        let helped: Vec<_> = families.into_iter().map(|place| (place, self.helper_work(place))).collect();
+        for (place, helped) in helped {
+            let Some(SessionEntry { session, .. }) = self.files.get_mut(&place).map(Box::as_mut) else {
+                continue;
+            };
+            if helped.as_ref() != session.helpers.as_deref() {
+                session.helpers = helped.map(Box::new);
+                self.awake.places.insert(place);
                 // This may change the work for its own parent.
-                self.awake.helpers |= known.session.parent.is_some();
-                known.session.helpers = helped;
+                self.awake.families.extend(session.parent.as_ref().map(|_| place));
             }
         }
+    }
+
+    /// The session that started the one at `place`.
+    fn parents(&self, place: FileId) -> Vec<FileId> {
+        let Some(session) = self.files.get(&place).map(|known| &known.session) else { return Vec::new() };
+        let Some(parent) = session.parent.as_deref() else { return Vec::new() };
+        let key = (session.agent, parent);
+        let streams = self.files.range(FileId::stream(0)..).filter(|(_, known)| known.session.key() == key);
+        self.by_session.get(&hash(key)).into_iter().chain(streams.map(|(place, _)| place)).copied().collect()
+    }
+
+    /// The work of sub-agents, including their own sub-agents, for the session at `place`.
+    fn helper_work(&self, place: FileId) -> Option<HelperWork> {
+        let session = &self.files.get(&place)?.session;
+        let mut helped = None;
+        // The work of helpers on another machine is included in the remote's report of their session.
+        let mut newest: Vec<&Session> = session.far.is_none().then_some(session).into_iter().collect();
+        for _ in 0..GENERATIONS {
+            newest = newest.into_iter().flat_map(|parent| self.helpers(parent)).collect();
+            for helper in &newest {
+                helped.get_or_insert_with(HelperWork::default).add(helper, session);
+            }
+        }
+        helped
+    }
+
+    fn helpers<'a>(&'a self, parent: &'a Session) -> impl Iterator<Item = &'a Session> {
+        let key = hash(parent.key());
+        let helpers = self.awake.helpers.range((key, FileId::new(0))..).take_while(move |(of, _)| *of == key);
+        let helpers = helpers.filter_map(|(_, place)| self.files.get(place)).map(|known| &known.session);
+        helpers.filter(|helper| {
+            helper.far.is_none()
+                && helper.agent == parent.agent
+                && helper.parent.as_deref() == Some(&*parent.id)
+        })
     }
 
     /// Removes sessions from the list that ended long ago.
@@ -140,7 +196,7 @@ impl Engine {
             self.dormant.extend(known.map(|known| (*first, known)));
         }
         if !old.is_empty() {
-            self.awake.helpers = true;
+            self.awake.all();
             let files = &self.files;
             self.windows.retain(|id, _| files.values().any(|known| known.session.id == *id));
         }

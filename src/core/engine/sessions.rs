@@ -18,6 +18,7 @@ use crate::core::file::{FileUpdate, Skipped};
 use crate::core::register::Registers;
 use crate::core::report::UsageReport;
 use crate::core::session::{Context, Session};
+use crate::core::source::Agent;
 use crate::core::source_event::{FileId, ReadTo};
 use crate::core::time::Now;
 
@@ -72,7 +73,7 @@ impl Engine {
         let SessionEntry { session: mut before, mut parts, mut told, late_start } = known;
         let mut heard = parts.heard(file);
         if first {
-            heard = heard.or_else(|| self.past.remove(&hash(&of_file)));
+            heard = heard.or_else(|| self.past.remove(&hash(of_file.key())));
             told::find(&mut usage, heard);
         }
         heard = heard.max(usage.iter().map(|event| event.at).max());
@@ -170,7 +171,7 @@ impl Engine {
             // Another session's file was put in its place.
             self.gone(now, file);
         }
-        let first = *self.by_session.entry(hash(session)).or_insert(file);
+        let first = *self.by_session.entry(hash(session.key())).or_insert(file);
         let known = self.files.get(&first).or_else(|| self.dormant.get(&first));
         match known {
             Some(known) if first != file && tapped::is_same(&known.session, session) => {
@@ -223,7 +224,7 @@ impl Engine {
             }
             return;
         }
-        let key = hash(&known.session);
+        let key = hash(known.session.key());
         self.end(now, first);
         if let Some(known) = self.files.remove(&first).or(self.dormant.remove(&first)) {
             self.places.file_gone(&known.session);
@@ -255,9 +256,10 @@ impl Engine {
     }
 }
 
-fn hash(session: &Session) -> u64 {
+/// A hash of a session's key.
+pub(super) fn hash((agent, id): (Agent, &str)) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (session.agent.word(), &session.id).hash(&mut hasher);
+    (agent.word(), id).hash(&mut hasher);
     hasher.finish()
 }
 
