@@ -454,7 +454,7 @@ fn closing_all_during_a_handshake_does_not_wait_for_it() {
     assert_eq!(discord.wait_for_end(1), "the client said farewell");
 }
 
-/// Set for the child process of [`a_discord_of_another_process_is_told_apart`]: where it listens.
+/// Set for the child process of [`a_discord_of_another_process_is_recognised`]: where it listens.
 #[cfg(target_os = "linux")]
 const LISTEN: &str = "AGENT_PRESENCE_TEST_LISTEN";
 
@@ -490,7 +490,7 @@ fn a_discord_of_another_process_is_recognised() {
         std::fs::rename(&path, folder.path().join("old")).unwrap();
         drop(first);
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "links::a_discord_of_another_process_is_told_apart", "--nocapture"])
+            .args(["--exact", "links::a_discord_of_another_process_is_recognised", "--nocapture"])
             .env(LISTEN, &path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
