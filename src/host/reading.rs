@@ -37,6 +37,10 @@ const FIRST_CHECK: Duration = Duration::from_secs(1);
 /// How often to check after that, while there is something to read.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
 
+/// The same while the reading is done with everything again and again: files that grow bring a new piece several times
+/// a second, and each check wakes the loop.
+const CHECK_PAUSED_EVERY: Duration = Duration::from_secs(1);
+
 /// An event of the reading.
 #[derive(Debug)]
 pub enum Read {
@@ -243,7 +247,12 @@ impl Reading {
     /// Checks whether the disk of a home delays the others.
     fn check_disks(&mut self) {
         let Some(look) = self.threads.first().map(|thread| thread.handle.look()) else { return };
-        self.check_at = (look != Look::Rests).then(|| Instant::now() + CHECK_EVERY);
+        let pause = match look {
+            Look::Rests => None,
+            Look::Pauses => Some(CHECK_PAUSED_EVERY),
+            Look::Reads | Look::Held { .. } => Some(CHECK_EVERY),
+        };
+        self.check_at = pause.map(|pause| Instant::now() + pause);
         if let Look::Held { home, since } = look
             && self.homes.iter().any(|other| other.label != home && !self.slow.contains(&other.label))
             && self.slow.insert(Arc::clone(&home))

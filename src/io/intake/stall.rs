@@ -22,8 +22,10 @@ const MOST_WAITS: u32 = 20;
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
-    /// Nothing is read now.
+    /// Nothing is read now, and nothing was read since the last check.
     Rests,
+    /// Nothing is read now.
+    Pauses,
     /// The reading makes progress.
     Reads,
     /// The disk of a home delays the reading.
@@ -49,6 +51,8 @@ struct State {
     looks: u32,
     /// How many checks have found it waiting, by home.
     waits: BTreeMap<Arc<str>, u32>,
+    /// Whether anything was read since the last check.
+    has_read: bool,
     /// Whether the loop checks now and then.
     is_looked_at: bool,
     thread: Thread,
@@ -64,6 +68,7 @@ impl Stall {
     pub(super) fn turn_to(&self, home: &Arc<str>) {
         let mut state = self.lock();
         (state.at, state.looks) = (Some((Arc::clone(home), clock::now().wall)), 0);
+        state.has_read = true;
         if !std::mem::replace(&mut state.is_looked_at, true) {
             self.begun.notify_one();
         }
@@ -96,17 +101,17 @@ impl Stall {
     pub(super) fn look(&self) -> Look {
         // The system is asked without the lock, which the thread may wait for.
         let thread = {
-            let mut state = self.lock();
-            state.is_looked_at = state.at.is_some();
-            state.at.as_ref().map(|_| state.thread)
+            let state = &mut *self.lock();
+            let has_read = std::mem::take(&mut state.has_read);
+            if state.at.is_none() {
+                state.is_looked_at = has_read;
+                return if has_read { Look::Pauses } else { Look::Rests };
+            }
+            state.thread
         };
-        let Some(thread) = thread else { return Look::Rests };
         let is_running = thread.is_running();
         let state = &mut *self.lock();
-        let Some((home, since)) = &state.at else {
-            state.is_looked_at = false;
-            return Look::Rests;
-        };
+        let Some((home, since)) = &state.at else { return Look::Pauses };
         if is_running {
             return Look::Reads;
         }
@@ -174,6 +179,9 @@ mod tests {
         assert!(is_held(&stall));
         stall.rest();
         assert_eq!(stall.look(), Look::Rests);
+        stall.turn_to(&home);
+        stall.rest();
+        assert_eq!([stall.look(), stall.look()], [Look::Pauses, Look::Rests]);
     }
 
     #[test]
