@@ -27,8 +27,8 @@ import world
 # here are the whole month's; see BYTES_PER_SESSION.
 MORE_MEMORY, BYTES_PER_SESSION = 8.0, 20_000
 MORE_FILES, MORE_THREADS = 4, 1
-STATE_LIMIT = 4 << 20
-DISK = "3m"
+# In MB, for the log of a day with few sessions; a log has 1 KB for each live one, a fifth of all.
+STATE, DISK, SESSIONS_PER_MB = 4, 3, 5000
 LOGS = 7
 
 
@@ -49,13 +49,16 @@ class Month:
         state = self.folder / "state"
         state.mkdir()
         self.disk = os.geteuid() == 0 and subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=700", "tmpfs", str(state)], capture_output=True).returncode == 0
+            ["mount", "-t", "tmpfs", "-o", f"size={self.megabytes(DISK)}m,mode=700", "tmpfs", str(state)], capture_output=True).returncode == 0
         if not self.disk:
             print("without full disks: a small disk for the state folder can only be mounted as root")
         self.home = world.Home(self.folder, state)
         self.discord = world.Discord(self.home.run / "discord-ipc-0")
         self.live, self.figures, self.failures, self.old, self.settings = [], [], [], 0, 0
         self.at_work, self.lives = [], 0
+
+    def megabytes(self, least):
+        return least + max(0, self.options.sessions - 20000) // SESSIONS_PER_MB
 
     def say(self, text):
         print(text, flush=True)
@@ -235,7 +238,7 @@ class Month:
         self.failures += [f"day {day + 1}: {what}" for what in found[:5]]
         self.failures += [f"day {day + 1}: Discord complains: {what}" for what in self.discord.faults]
         self.discord.faults = []
-        if state > STATE_LIMIT:
+        if state > self.megabytes(STATE) << 20:
             self.failures.append(f"day {day + 1}: the state folder has {state} bytes")
         logs = len(list(self.home.state.glob("agent-presence.*.log")))
         if logs > LOGS + 14:
