@@ -1,11 +1,10 @@
 //! Reads databases of agents, for some milliseconds each time; never writes.
 //!
-//! This file depends on SQLite but on no agent: the tables and columns are [data](Databases). Three rules protect the
-//! database of another program:
+//! It depends on SQLite but on no agent: tables and columns are [data](Databases). Three rules protect the database:
 //!
 //! - A reader leaves no files and delays no writer: it opens the file, reads in one transaction and closes it.
 //! - If SQLite's usual way of reading would create or change files, another way is used: see `Access`.
-//! - A database that is locked, damaged, missing or too slow is an error of that reading; what was read before stays.
+//! - A locked, damaged, missing or too slow database is an error of that reading; what was read before stays.
 //!
 //! Read next: `intake::databases`, which decides when to look; [`cursor`], the progress of reading.
 
