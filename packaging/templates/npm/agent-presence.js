@@ -28,10 +28,11 @@ function programOf() {
   }
 }
 
-const child = spawn(programOf(), process.argv.slice(2), { stdio: "inherit" });
+const program = programOf();
 
 // What a terminal sends, it sends to the program as well, for which a second signal means: end at once.
 // The streams themselves are not touched: they are the program's, and looking at one here would change how it is read.
+// Signals are caught before the program starts, so that none ends this process alone. They are handled after this script has run.
 const terminal = [0, 1, 2].some(isatty);
 const passOn = (signal) => child.kill(signal);
 const ignore = () => {};
@@ -39,6 +40,8 @@ for (const signal of ["SIGINT", "SIGQUIT", "SIGHUP"]) {
   process.on(signal, terminal ? ignore : passOn);
 }
 process.on("SIGTERM", passOn);
+
+const child = spawn(program, process.argv.slice(2), { stdio: "inherit" });
 
 child.on("error", (error) => fail(`could not start ${child.spawnfile}: ${error.message}`, "install it again"));
 child.on("exit", (code, signal) => {
