@@ -45,7 +45,7 @@ impl Reporter {
         Self(is_done)
     }
 
-    /// Waits until everything is sent, for [`FAREWELL`] at most.
+    /// Waits until everything is sent, for one second at most.
     pub fn finish(self) {
         let _ = self.0.recv_timeout(FAREWELL);
     }
