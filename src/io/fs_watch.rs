@@ -39,6 +39,7 @@ pub(crate) enum WatchError {
     Limit,
     /// The system's limit of watchers is reached (inotify's `EMFILE`, which may also mean the files that one program
     /// may open).
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only inotify has this limit"))]
     Instances,
     Other(String),
 }
