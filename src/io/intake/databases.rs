@@ -34,6 +34,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// which is also at least so many times as long as the first one took.
 const SHARE: u32 = 10;
 
+/// When a database is read again after its last event. SQLite writes its log, waits for the disk, and then makes the rows
+/// visible in shared memory, of which there is no event.
+const AFTERWARDS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(8)];
+
 /// The followed databases.
 #[derive(Debug, Default)]
 pub(super) struct Databases {
@@ -51,6 +55,24 @@ struct Followed {
     due: Option<Duration>,
     /// It is not read before this time.
     ready_at: Duration,
+    /// How many times it was read since its last event.
+    readings: usize,
+}
+
+impl Followed {
+    /// Is to be read soon.
+    fn set_due(&mut self, mono: Duration) {
+        let due = self.ready_at.max(mono.saturating_add(GATHERED));
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Was read from `began` to `now`.
+    fn was_read(&mut self, began: Duration, now: Duration) {
+        let pause = now.saturating_sub(began).saturating_mul(SHARE).max(PAUSE);
+        self.ready_at = now.saturating_add(pause);
+        self.due = AFTERWARDS.get(self.readings).map(|after| now.saturating_add(*after).max(self.ready_at));
+        self.readings += 1;
+    }
 }
 
 /// A session of a database.
@@ -102,8 +124,10 @@ impl Reader<'_> {
             newest: Newest::default(),
             due: Some(mono),
             ready_at: mono,
+            readings: 0,
         });
-        followed.due.get_or_insert(followed.ready_at.max(mono.saturating_add(GATHERED)));
+        followed.readings = 0;
+        followed.set_due(mono);
     }
 
     /// Whether a reading is due.
@@ -121,11 +145,8 @@ impl Reader<'_> {
         let Some(mut followed) = self.databases.files.remove(&path) else { return ControlFlow::Continue(()) };
         let home = Arc::clone(&followed.home);
         self.inbox.turn_to(&home);
-        followed.due = None;
         let read = self.read_database(&path, &mut followed);
-        let now = self.now().mono;
-        let pause = now.saturating_sub(began).saturating_mul(SHARE).max(PAUSE);
-        followed.ready_at = now.saturating_add(pause);
+        followed.was_read(began, self.now().mono);
         match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.out.send(self.homes.readable_again(&path))?;
@@ -291,12 +312,9 @@ impl Reader<'_> {
 
     /// Checks the databases whose events may be missing.
     pub(super) fn check_databases(&mut self, wanted: impl Fn(&Arc<Home>) -> bool) {
-        let wanted = self.databases.files.iter().filter(|(_, followed)| wanted(&followed.home));
-        let wanted: Vec<_> =
-            wanted.map(|(path, followed)| (path.clone(), Arc::clone(&followed.home))).collect();
-        for (path, home) in wanted {
-            self.look_at_database(&home, path);
-        }
+        let mono = self.now().mono;
+        let followed = self.databases.files.values_mut().filter(|followed| wanted(&followed.home));
+        followed.for_each(|followed| followed.set_due(mono));
     }
 }
 

@@ -226,6 +226,31 @@ fn usage_written_twice_while_a_session_grows_counts_once() {
     assert_eq!(added, [270, 60, 13]);
 }
 
+/// SQLite makes a row visible after its last write to the file, so an event may come too early. The files are linked into
+/// another folder: what is written there causes no event in the home.
+#[cfg(unix)]
+#[test]
+fn a_row_that_appears_after_the_last_event_of_its_database_counts() {
+    let home = Home::new();
+    let folder = home.path("home/.copilot");
+    let mut writer = Writer::new(&folder);
+    writer.start(100);
+    writer.prompt(90);
+    let aside = home.path("aside");
+    fs::create_dir(&aside).unwrap();
+    for name in ["session-store.db", "session-store.db-wal", "session-store.db-shm"] {
+        fs::hard_link(folder.join(name), aside.join(name)).unwrap();
+    }
+    let _daemon = home.start("run");
+    writer.call(80, FIRST);
+    home.wait_for_status("a row with its event", |status| tokens(status) == triplet(270, 270, 270));
+    // The last connection that closes would remove its files.
+    let _open =
+        std::mem::replace(&mut writer.store, Connection::open(aside.join("session-store.db")).unwrap());
+    writer.call(70, SECOND);
+    home.wait_for_status("a row without an event", |status| tokens(status) == triplet(60, 330, 330));
+}
+
 /// A database that is none, or locked for ever: lines tell what they can.
 #[test]
 fn without_its_database_a_session_has_no_total_before_its_end() {
