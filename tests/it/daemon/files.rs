@@ -104,9 +104,10 @@ fn a_large_session_is_announced_once_although_its_count_comes_later() {
     let discord = FakeDiscord::in_folder(&home.path("run"));
     let mut session = home.session();
     session.turn().tokens(1_000);
-    let reply = format!("{{\"type\":\"response_item\",\"payload\":{:?}}}\n", "x".repeat(1 << 20));
+    // Lines of no kind are skipped quickly, also by a build for tests.
+    let line = format!("{}\n", "x".repeat(1 << 20));
     for _ in 0..65 {
-        session.raw(reply.as_bytes());
+        session.raw(line.as_bytes());
     }
     session.tokens(4_500);
     let daemon = home.start("run");
