@@ -70,7 +70,14 @@ channel_npm() {
 
 channel_crates() {
     needs crates.io CARGO_REGISTRY_TOKEN || return 0
-    cargo publish --locked
+    local crate
+    for crate in agent-presence-core agent-presence; do
+        if cargo info --quiet --registry crates-io "$crate@$VERSION" >/dev/null 2>&1; then
+            echo "has it already: $crate"
+        else
+            cargo publish --locked --package "$crate"
+        fi
+    done
 }
 
 channel_homebrew() {

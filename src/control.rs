@@ -304,7 +304,7 @@ mod tests {
             Verb::Subscribe { after: None, far: false },
             Verb::Subscribe { after: None, far: true },
             Verb::Subscribe { after: Some(Position { stream: "s".to_owned(), seq: 7 }), far: false },
-            Verb::Handover { newcomer: Box::new(LockRecord::own()), replace: true },
+            Verb::Handover { newcomer: Box::new(crate::io::instance::own_record()), replace: true },
             Verb::Take,
             Verb::Stop,
             Verb::Pause { until: None },

@@ -30,7 +30,7 @@
 //!
 //! # Layers
 //!
-//! [`core`] decides and uses no other layer. [`io`] uses the operating system. [`control`] is the channel between
+//! [`core`] decides; as a crate of its own it cannot use another layer. [`io`] uses the operating system. [`control`] is the channel between
 //! processes of one user. [`host`] drives the core. [`cmd`] has the commands, the daemon included. Each layer uses
 //! only those before it.
 //!
@@ -62,7 +62,7 @@
 //!
 //! | invariant | enforced by |
 //! | --- | --- |
-//! | `core` has no clock, file, environment, random number, `async`, lock or channel | clippy's forbidden calls, `tests/it/tidy.rs` |
+//! | `core` has no clock, file, environment, random number, `async`, lock or channel | a crate of its own, clippy's forbidden calls, `tests/it/tidy.rs` |
 //! | parsing neither fails nor panics, for any bytes | no `unwrap`, index or string slice in `src` (clippy); properties |
 //! | the chunks in which bytes arrive change nothing | properties |
 //! | a `Card` that Discord would refuse cannot be made | one constructor; properties against Discord's rules |
@@ -92,9 +92,10 @@
 //! [`core`], then [`host`], then [`cmd::daemon`], then the part that you need. A new agent is one folder in
 //! [`core::source`] with its row, its place in [`Agent::ALL`](core::source::Agent::ALL), and a folder of fixtures.
 
+pub use agent_presence_core as core;
+
 pub mod cmd;
 pub mod control;
-pub mod core;
 pub mod error;
 pub mod host;
 pub mod io;

@@ -16,6 +16,7 @@ use agent_presence::core::publish::Publisher;
 use agent_presence::core::settings::Settings;
 use agent_presence::core::takeover::{LockRecord, Process, Verdict, hand_over, verify};
 use agent_presence::core::time::Now;
+use agent_presence::io::instance;
 use agent_presence_fuzz::session_file::pieces;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -138,7 +139,7 @@ fn taken_over(handover: Handover) {
 }
 
 fn recorded(record: &LockRecord) {
-    static OWN: LazyLock<LockRecord> = LazyLock::new(LockRecord::own);
+    static OWN: LazyLock<LockRecord> = LazyLock::new(instance::own_record);
     let process = Process {
         start_time: record.start_time,
         exe: record.exe.clone(),

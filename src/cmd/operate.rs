@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::cmd::cli::Pause;
 use crate::control::client::{AskError, Contact, ask_daemon};
 use crate::control::{Reply, Verb};
-use crate::core::takeover::{Verdict, verify};
+use crate::core::takeover::{LockRecord, Verdict, verify};
 use crate::core::time::later;
 use crate::error::{Exit, Failure};
 use crate::host::Places;
 use crate::io::clock;
 use crate::io::folder::Folder;
-use crate::io::instance::{LockRecord, LockState, held_by_another};
+use crate::io::instance::{self, LockState, held_by_another};
 use crate::io::process::{Ending, Handle};
 
 /// How long a daemon may take to end after it was asked: it clears the card in Discord and closes its files.
@@ -25,7 +25,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// # Errors
 /// No daemon is running, it does not answer, or it does not end.
 pub fn stop(places: &Places) -> Result<Exit, Failure> {
-    let holder = LockRecord::read(&places.state);
+    let holder = instance::read_record(&places.state);
     match ask_daemon(&places.state, &places.environment, &Verb::Stop)? {
         Contact::Unresponsive(AskError::Away(error)) => {
             let holder =
@@ -50,11 +50,11 @@ fn end(places: &Places, holder: &LockRecord, endings: &[Ending]) -> Result<(), F
             .hint("see `agent-presence status`, and end the process that keeps the lock")
     };
     let system = |error: std::io::Error| left_alone(&error.to_string());
-    let proof = Folder::open(&places.state).ok().and_then(|folder| LockRecord::read_own(&folder));
-    if proof.as_ref() != Some(holder) && LockRecord::read(&places.state).as_ref() == Some(holder) {
+    let proof = Folder::open(&places.state).ok().and_then(|folder| instance::read_own_record(&folder));
+    if proof.as_ref() != Some(holder) && instance::read_record(&places.state).as_ref() == Some(holder) {
         return Err(left_alone("others may write to the folder of its record"));
     }
-    let own = LockRecord::own();
+    let own = instance::own_record();
     let handle = Handle::open(holder.pid).map_err(system)?;
     for ending in endings {
         match verify(holder, &own, handle.as_ref().and_then(Handle::look).as_ref()) {
@@ -77,7 +77,7 @@ fn end(places: &Places, holder: &LockRecord, endings: &[Ending]) -> Result<(), F
 fn has_ended(places: &Places, holder: Option<&LockRecord>) -> bool {
     let start = clock::now().mono;
     while held_by_another(&places.state) == LockState::Held
-        && LockRecord::read(&places.state).as_ref() == holder
+        && instance::read_record(&places.state).as_ref() == holder
     {
         if clock::now().mono.saturating_sub(start) > STOPPING {
             return false;
@@ -133,7 +133,7 @@ fn done(places: &Places, what: &str, found: Contact) -> Result<(), Failure> {
             .hint("start one with `agent-presence run`")
             .exit(Exit::NotRunning)),
         Contact::Unresponsive(error) => {
-            let pid = LockRecord::read(&places.state).map(|record| format!(" (process {})", record.pid));
+            let pid = instance::read_record(&places.state).map(|record| format!(" (process {})", record.pid));
             let cause = match error {
                 AskError::Silent | AskError::Away(_) => {
                     format!("it does not answer{}", pid.unwrap_or_default())

@@ -9,7 +9,7 @@ use crate::control::client::{self, Contact};
 use crate::core::report::{DaemonReport, StatusReport};
 use crate::error::{Exit, Failure};
 use crate::host::Places;
-use crate::io::instance::LockRecord;
+use crate::io::instance;
 
 /// Prints the status report of the running daemon; without one, that of the session files.
 ///
@@ -53,7 +53,7 @@ pub(super) fn ask_daemon(places: &Places) -> Result<Result<StatusReport, DaemonR
 
 /// The state of a daemon that holds the lock and does not answer, with the process id of its record.
 fn unresponsive(state: &Path) -> DaemonReport {
-    let record = LockRecord::read(state);
+    let record = instance::read_record(state);
     DaemonReport {
         state: "unresponsive".to_owned(),
         pid: record.as_ref().map(|record| record.pid),

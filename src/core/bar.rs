@@ -3,24 +3,24 @@
 //! A bar is on the user's own screen, so it shows every name that its template contains; only the current file
 //! follows the card's rules. It shows limits also if no session is at work: those of the session that was at work
 //! last.
-//! Read next: [`crate::core::values`] for the values of the words; `crate::cmd::show::bar` for the output of each
+//! Read next: [`crate::values`] for the values of the words; `cmd::show::bar` for the output of each
 //! kind of bar.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::core::activity::Activity;
-use crate::core::card::{CardFacts, CardWindow};
-use crate::core::fit::Level;
-use crate::core::limits::{Standing, main_family};
-use crate::core::names::{neutralise, visible};
-use crate::core::privacy::Allowed;
-use crate::core::report::{LimitsReport, SessionReport, StatusReport};
-use crate::core::source::Agent;
-use crate::core::template::{Template, Word};
-use crate::core::usage::Triplet;
-use crate::core::values::{Names, Values};
+use crate::activity::Activity;
+use crate::card::{CardFacts, CardWindow};
+use crate::fit::Level;
+use crate::limits::{Standing, main_family};
+use crate::names::{neutralise, visible};
+use crate::privacy::Allowed;
+use crate::report::{LimitsReport, SessionReport, StatusReport};
+use crate::source::Agent;
+use crate::template::{Template, Word};
+use crate::usage::Triplet;
+use crate::values::{Names, Values};
 
 /// What a bar shows.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,20 +2,20 @@
 //!
 //! A card is made only by [`Card::build`]: it applies privacy, neutralises names, fits lines to Discord's lengths and
 //! leaves out what Discord would refuse (`facts`: discord-rpc 2, one bad field loses the whole update).
-//! Read next: [`crate::core::values`] for the words, [`crate::core::publish`] for when a card is sent.
+//! Read next: [`crate::values`] for the words, [`crate::publish`] for when a card is sent.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::core::activity::Activity;
-use crate::core::fit;
-use crate::core::limits::{Pace, WindowView};
-use crate::core::privacy::Allowed;
-use crate::core::settings::{MemberList, Settings};
-use crate::core::source::Agent;
-use crate::core::time::Now;
-use crate::core::usage::{Tokens, Triplet};
-use crate::core::values::{Names, Values};
+use crate::activity::Activity;
+use crate::fit;
+use crate::limits::{Pace, WindowView};
+use crate::privacy::Allowed;
+use crate::settings::{MemberList, Settings};
+use crate::source::Agent;
+use crate::time::Now;
+use crate::usage::{Tokens, Triplet};
+use crate::values::{Names, Values};
 
 /// Everything that a card may show, before privacy. The caller has chosen the session.
 #[derive(Debug, Clone, PartialEq)]

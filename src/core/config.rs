@@ -25,9 +25,9 @@ use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::core::names::shortened;
-use crate::core::nearest::nearest;
-use crate::core::settings::Settings;
+use crate::names::shortened;
+use crate::nearest::nearest;
+use crate::settings::Settings;
 use keys::{KEYS, Key, PRIVACY, RULE};
 use places::{LineIndex, key_at};
 use remotes::REMOTE;

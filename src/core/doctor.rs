@@ -15,11 +15,11 @@ pub mod standing;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::core::config::{Issue, Severity};
-use crate::core::names::one_line;
-use crate::core::publish::LinkStatus;
-use crate::core::source::Agent;
-use crate::core::time::ago;
+use crate::config::{Issue, Severity};
+use crate::names::one_line;
+use crate::publish::LinkStatus;
+use crate::source::Agent;
+use crate::time::ago;
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::core::names::shortened;
+use crate::names::shortened;
 
 /// A month is a twelfth of 365 days, so that `12 months` and `1 year` are the same length.
 const MONTH: u128 = 730 * 3600 * SECOND;

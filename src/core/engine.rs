@@ -1,6 +1,6 @@
 //! The engine: takes every input, makes every decision, and returns outputs.
 //!
-//! The driver's duties, which `crate::host` fulfils: after every [`Engine::handle`], drain [`Engine::poll_output`]
+//! The driver's duties, which `host` fulfils: after every [`Engine::handle`], drain [`Engine::poll_output`]
 //! until it is empty and answer what [`Output::Locate`] asks. Then sleep until [`Engine::poll_deadline`] and hand in
 //! [`Input::Tick`]. Nothing here reads a clock, does I/O or can fail. An engine without input has no deadlines except
 //! real ones.
@@ -31,19 +31,19 @@ use jiff::tz::TimeZone;
 
 use self::awake::Awake;
 use self::card::CardInputs;
-use crate::core::card::Card;
-use crate::core::limits::{LimitsBook, Snapshot};
-use crate::core::privacy::{FolderAnswer, FolderQuestion};
-use crate::core::publish::{
+use crate::card::Card;
+use crate::limits::{LimitsBook, Snapshot};
+use crate::privacy::{FolderAnswer, FolderQuestion};
+use crate::publish::{
     Budget, Endpoint, LinkCommand, LinkEvent, LinkState, LinkStatus, Notice, Publisher, Urgency,
 };
-use crate::core::register::Registers;
-use crate::core::report::{CardReport, Event, EventKind, LimitsReport};
-use crate::core::roster::Roster;
-use crate::core::settings::Settings;
-use crate::core::source_event::{FileId, SourceEvent};
-use crate::core::time::Now;
-use crate::core::timer::{Timer, Timers};
+use crate::register::Registers;
+use crate::report::{CardReport, Event, EventKind, LimitsReport};
+use crate::roster::Roster;
+use crate::settings::Settings;
+use crate::source_event::{FileId, SourceEvent};
+use crate::time::Now;
+use crate::timer::{Timer, Timers};
 
 use handover::Inherited;
 pub use handover::Progress;

@@ -3,7 +3,7 @@
 //! Adding never waits. A listener that falls so far behind that its next line is gone has to start again; so memory
 //! is bounded. Every event has a number, which continues over a takeover, so that a listener can resume where it
 //! stopped.
-//! Read next: [`crate::control::log`], which shares it between tasks.
+//! Read next: `control::log`, which shares it between tasks.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

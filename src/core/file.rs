@@ -2,8 +2,8 @@
 //!
 //! It folds the file's facts. Any split of the same bytes gives the same result, and reading a file whole, following
 //! it or restoring it gives the same figures. It does not depend on the source of the bytes.
-//! Read next: `fold` and `about` for the effect of lines; [`crate::core::source`] for the facts;
-//! [`crate::core::session`] for the result.
+//! Read next: `fold` and `about` for the effect of lines; [`crate::source`] for the facts;
+//! [`crate::session`] for the result.
 
 mod about;
 mod fold;
@@ -16,16 +16,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::limits::Snapshot;
-use crate::core::lines::{Line, LineBuffer};
-use crate::core::session::{Session, UsageEvent};
-use crate::core::source::database::Row;
-use crate::core::source::{Agent, Fact, Parsed, Parser};
-use crate::core::time::later;
+use crate::limits::Snapshot;
+use crate::lines::{Line, LineBuffer};
+use crate::session::{Session, UsageEvent};
+use crate::source::database::Row;
+use crate::source::{Agent, Fact, Parsed, Parser};
+use crate::time::later;
 use fold::Fold;
 
-pub use crate::core::source::ledger::{Decided, UsageRow};
-pub use crate::core::source::relatives::{Head, LineageRequest};
+pub use crate::source::ledger::{Decided, UsageRow};
+pub use crate::source::relatives::{Head, LineageRequest};
 pub use rows::RowReader;
 pub use stream::Stream;
 
@@ -299,7 +299,7 @@ impl SessionFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::lines::LINE_LIMIT;
+    use crate::lines::LINE_LIMIT;
 
     #[test]
     fn usage_counts_beside_a_text_of_any_length() {

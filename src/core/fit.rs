@@ -1,12 +1,12 @@
 //! Fits a line into Discord's limits: parts are dropped in a fixed order until the line is short enough.
 //!
 //! The same input gives the same bytes, independent of what was shown before.
-//! Read next: [`crate::core::card`], whose texts all come from here.
+//! Read next: [`crate::card`], whose texts all come from here.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use crate::core::names::visible;
-use crate::core::numbers::{compact, shorter};
+use crate::names::visible;
+use crate::numbers::{compact, shorter};
 
 /// The longest text that Discord takes, in UTF-16 units (`facts`: discord-rpc 2).
 pub const LONGEST: usize = 128;

@@ -17,8 +17,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::source::Agent;
-use crate::core::time::{Now, later};
+use crate::source::Agent;
+use crate::time::{Now, later};
 
 pub use book::LimitsBook;
 pub use pace::{Pace, Reading};

@@ -2,13 +2,13 @@
 //!
 //! Every name on a card passes [`neutralise`], every whole line [`visible`]. Both accept any text, and both are
 //! idempotent.
-//! Read next: [`crate::core::fit`], which makes lines short enough.
+//! Read next: [`crate::fit`], which makes lines short enough.
 
 mod escape;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use crate::core::source::Agent;
+use crate::source::Agent;
 
 pub use escape::{escaped, one_line, shortened};
 

@@ -2,9 +2,9 @@
 //!
 //! The formats are Codex's own, so that a card, a log line and Codex's exit line agree (`facts`:
 //! tui/src/status/helpers.rs, protocol.rs `FinalOutput`). The locale has no effect.
-//! Read next: [`crate::core::values`], which uses them on a card.
+//! Read next: [`crate::values`], which uses them on a card.
 
-use crate::core::usage::{Tokens, Triplet};
+use crate::usage::{Tokens, Triplet};
 
 /// In descending order, so that the first one that fits is the right one.
 const UNITS: [(u64, &str); 4] =

@@ -2,14 +2,14 @@
 //!
 //! It never sees a card. Paths are only matched and never returned. A shell finds other ways to write a folder on
 //! this machine (links, worktrees): it answers a [`FolderQuestion`].
-//! Read next: `spelling`, which makes paths comparable; [`crate::core::card`], which uses [`Allowed`].
+//! Read next: `spelling`, which makes paths comparable; [`crate::card`], which uses [`Allowed`].
 
 mod glob;
 mod spelling;
 
 use std::collections::BTreeMap;
 
-use crate::core::settings::{Privacy, PrivacyRule, Show};
+use crate::settings::{Privacy, PrivacyRule, Show};
 use glob::{Folder, Pattern};
 use spelling::Spelling;
 

@@ -26,11 +26,11 @@ pub use self::notice::{LinkState, LinkStatus, Notice};
 pub use self::wire::{Endpoint, LinkCommand, LinkEvent, Loss, Payload};
 
 use self::link::{Link, NextAction};
-use crate::core::backoff::SplitMix;
-use crate::core::card::Card;
-use crate::core::settings::{Clients, Publish, Settings};
-use crate::core::time::Now;
-use crate::core::timer::Timer;
+use crate::backoff::SplitMix;
+use crate::card::Card;
+use crate::settings::{Clients, Publish, Settings};
+use crate::time::Now;
+use crate::timer::Timer;
 
 /// The comparisons of cards that the publisher needs.
 pub trait Showable: PartialEq {

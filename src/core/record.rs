@@ -12,9 +12,9 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 
-use crate::core::report::UsageReport;
-use crate::core::time::later;
-use crate::core::usage::Tokens;
+use crate::report::UsageReport;
+use crate::time::later;
+use crate::usage::Tokens;
 
 /// The name of the file for events at `at`: the month in UTC, e.g. `2026-11.jsonl`.
 pub fn file_name(at: Timestamp) -> String {
@@ -101,9 +101,9 @@ impl RecordIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::report::{Event, EventKind};
-    use crate::core::source::Agent;
-    use crate::core::usage::{Triplet, Usage};
+    use crate::report::{Event, EventKind};
+    use crate::source::Agent;
+    use crate::usage::{Triplet, Usage};
 
     const DAY: Duration = Duration::from_secs(86_400);
 

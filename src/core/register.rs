@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::switches::Switches;
-use crate::core::session::Session;
-use crate::core::time::{earlier, elapsed, later};
+use crate::session::Session;
+use crate::time::{earlier, elapsed, later};
 
 /// The last lines of a closed session may have times up to this long after its end.
 const LAST_WORDS: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 //!
 //! A remote is another machine's `agent-presence watch --json --alive`, reached by a command. Its figures are used as
 //! reported; nothing is counted again. Nothing here starts a process or reads a clock: a shell
-//! (`crate::host::remotes`) hands in lines and times, and runs the commands.
+//! (`host::remotes`) hands in lines and times, and runs the commands.
 //! Read next: `link` for the life of the command; `fold` for the meaning of its lines; `far` for paths on other
 //! machines.
 

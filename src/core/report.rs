@@ -15,16 +15,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::activity::Activity;
-use crate::core::card::Card;
-use crate::core::file::Skipped;
-use crate::core::publish::LinkStatus;
-use crate::core::remote::{RemoteReport, far};
-use crate::core::session::{Context, Session};
-use crate::core::source::Agent;
-use crate::core::source::Surface;
-use crate::core::time::Now;
-use crate::core::usage::{Count, Triplet, Usage};
+use crate::activity::Activity;
+use crate::card::Card;
+use crate::file::Skipped;
+use crate::publish::LinkStatus;
+use crate::remote::{RemoteReport, far};
+use crate::session::{Context, Session};
+use crate::source::Agent;
+use crate::source::Surface;
+use crate::time::Now;
+use crate::usage::{Count, Triplet, Usage};
 
 pub use limits::LimitsReport;
 pub use place::PlaceReport;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::session::Session;
-use crate::core::source::Agent;
-use crate::core::time::{Now, later};
+use crate::session::Session;
+use crate::source::Agent;
+use crate::time::{Now, later};
 
 /// How long a fresher session waits while the shown one is at work.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 //!
 //! A [`Session`] is plain data: the facts, with the times at which they were observed. Questions about *now* (what
 //! the agent is doing, whether it is still at work) have the time as an argument.
-//! Read next: [`crate::core::roster`], which chooses among sessions.
+//! Read next: [`crate::roster`], which chooses among sessions.
 
 mod context;
 mod far;
@@ -15,13 +15,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::activity::Activity;
-use crate::core::register::{Registration, Status};
-use crate::core::roster::HelperWork;
-use crate::core::source::Agent;
-use crate::core::source::{Call, Doing, Surface};
-use crate::core::time::later;
-use crate::core::usage::{Tokens, Usage};
+use crate::activity::Activity;
+use crate::register::{Registration, Status};
+use crate::roster::HelperWork;
+use crate::source::Agent;
+use crate::source::{Call, Doing, Surface};
+use crate::time::later;
+use crate::usage::{Tokens, Usage};
 
 pub use context::Context;
 pub use far::Far;
@@ -104,9 +104,9 @@ pub struct Session {
     pub work: Work,
     /// Whether no more will come, because the session's stream has ended.
     pub has_ended: bool,
-    /// The work of its sub-agents. Set by [`crate::core::roster`], because it is not in the session's own file.
+    /// The work of its sub-agents. Set by [`crate::roster`], because it is not in the session's own file.
     pub helpers: Option<Box<HelperWork>>,
-    /// The session's entry in the agent's register of running processes. Set by [`crate::core::register`].
+    /// The session's entry in the agent's register of running processes. Set by [`crate::register`].
     pub registration: Option<Box<Registration>>,
     /// Its remote, if its files are on another machine.
     pub far: Option<Box<Far>>,

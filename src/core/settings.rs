@@ -1,6 +1,6 @@
 //! The effective settings: every value present, checked and in the core's types.
 //!
-//! [`crate::core::config`] reads them from the settings file and has the list of tables, keys and defaults. A daemon
+//! [`crate::config`] reads them from the settings file and has the list of tables, keys and defaults. A daemon
 //! hands them to its successor as JSON.
 
 mod sources;
@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::remote::far;
-use crate::core::template::Template;
-use crate::core::usage::Count;
+use crate::remote::far;
+use crate::template::Template;
+use crate::usage::Count;
 
 pub use sources::{Source, Sources};
 
@@ -240,7 +240,7 @@ impl Default for Log {
 /// The settings of a file without mistakes, with an application id.
 #[cfg(test)]
 pub(super) fn of_text(text: &str) -> Settings {
-    use crate::core::config::{ConfigContext, Effective};
+    use crate::config::{ConfigContext, Effective};
 
     let id = Some("123456789012345678".to_owned());
     let context = ConfigContext { environment_application_id: id, ..ConfigContext::default() };

@@ -35,9 +35,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::core::activity::Activity;
-use crate::core::limits::{Snapshot, Window};
-use crate::core::usage::Tokens;
+use crate::activity::Activity;
+use crate::limits::{Snapshot, Window};
+use crate::usage::Tokens;
 
 /// The meaning of one line, independent of the agent. It contains nothing of a conversation's content.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,15 +1,15 @@
 //! The events from the intake to the engine: one closed set, each of them small.
 //!
 //! The bytes of session files stay with the reader; events contain folded data.
-//! Read next: [`crate::core::file`], which makes the updates.
+//! Read next: [`crate::file`], which makes the updates.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::file::FileUpdate;
-use crate::core::limits::Snapshot;
-use crate::core::register::Register;
+use crate::file::FileUpdate;
+use crate::limits::Snapshot;
+use crate::register::Register;
 
 /// One followed session file, as long as it is followed. Kept over renames; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

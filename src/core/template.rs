@@ -1,12 +1,12 @@
 //! Card templates: `{activity} · {model}`.
 //!
 //! A template has words and the text between them; it does not know the words' values.
-//! Read next: [`crate::core::values`], which gives each word its value.
+//! Read next: [`crate::values`], which gives each word its value.
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::names::visible;
-use crate::core::nearest::nearest;
+use crate::names::visible;
+use crate::nearest::nearest;
 
 /// A word that a template may use, in braces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! Two clocks for two purposes. `mono` never jumps and drives every timer. `wall` is the time in session files and
 //! limit resets, and may jump at any moment.
-//! Read next: [`crate::core::engine`], which is driven by [`Now`].
+//! Read next: [`crate::engine`], which is driven by [`Now`].
 
 use std::time::Duration;
 

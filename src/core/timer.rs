@@ -1,6 +1,6 @@
 //! The named timers of the engine.
 //!
-//! Read next: [`crate::core::engine`], which keeps the table.
+//! Read next: [`crate::engine`], which keeps the table.
 
 use std::collections::BTreeMap;
 use std::fmt;

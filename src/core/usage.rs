@@ -2,7 +2,7 @@
 //!
 //! Sources convert their agent's own counters into [`Tokens`] first, so that the figures of all agents have the same
 //! meaning.
-//! Read next: [`crate::core::session`], which owns one [`Triplet`] per session.
+//! Read next: [`crate::session`], which owns one [`Triplet`] per session.
 
 use serde::{Deserialize, Serialize};
 

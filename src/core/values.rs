@@ -1,20 +1,20 @@
 //! The values of a template's words, and the hover text, for one session.
 //!
-//! Privacy has been applied before. A value ignores its length; [`crate::core::fit`] asks for it at each level.
-//! Read next: [`crate::core::card`], which builds the lines.
+//! Privacy has been applied before. A value ignores its length; [`crate::fit`] asks for it at each level.
+//! Read next: [`crate::card`], which builds the lines.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use crate::core::activity::Activity;
-use crate::core::card::{CardFacts, CardWindow};
-use crate::core::fit::{LONGEST, Level, Part};
-use crate::core::names::{last_part, model_name, neutralise};
-use crate::core::numbers::figures;
-use crate::core::privacy::Allowed;
-use crate::core::template::{Template, Word};
-use crate::core::time::clock;
+use crate::activity::Activity;
+use crate::card::{CardFacts, CardWindow};
+use crate::fit::{LONGEST, Level, Part};
+use crate::names::{last_part, model_name, neutralise};
+use crate::numbers::figures;
+use crate::privacy::Allowed;
+use crate::template::{Template, Word};
+use crate::time::clock;
 
 /// The separator between the parts of a value and of the hover text.
 const SEPARATOR: &str = " · ";

@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use crate::core::takeover::LockRecord;
+use crate::core::takeover::LockRecord;
 use crate::error::{Exit, Failure};
 use crate::io::files;
 use crate::io::folder::{Folder, OpenMode};
@@ -32,40 +32,38 @@ const LARGEST_RECORD: u64 = 64 * 1024;
 const TRIES: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_millis(30);
 
-impl LockRecord {
-    /// The record of this process.
-    pub fn own() -> Self {
-        let pid = std::process::id();
-        // The values that other processes will see, as far as the system reports them.
-        let seen = process::look(pid).unwrap_or_default();
-        Self {
-            pid,
-            start_time: seen.start_time,
-            exe: seen.exe.filter(|exe| exe.is_absolute()).or_else(|| std::env::current_exe().ok()),
-            exe_file: own_executable(),
-            uid: own_user(),
-            sid: seen.sid,
-            boot_id: boot_id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            token: token(),
-        }
+/// The record of this process.
+pub fn own_record() -> LockRecord {
+    let pid = std::process::id();
+    // The values that other processes will see, as far as the system reports them.
+    let seen = process::look(pid).unwrap_or_default();
+    LockRecord {
+        pid,
+        start_time: seen.start_time,
+        exe: seen.exe.filter(|exe| exe.is_absolute()).or_else(|| std::env::current_exe().ok()),
+        exe_file: own_executable(),
+        uid: own_user(),
+        sid: seen.sid,
+        boot_id: boot_id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        token: token(),
     }
+}
 
-    /// The record in this folder, of any writer: valid only while the lock is known to be held.
-    /// One that cannot be read counts as absent.
-    pub fn read(state: &Path) -> Option<Self> {
-        serde_json::from_slice(&files::read(&state.join(RECORD), LARGEST_RECORD).ok()?).ok()
-    }
+/// The record in this folder, of any writer: valid only while the lock is known to be held.
+/// One that cannot be read counts as absent.
+pub fn read_record(state: &Path) -> Option<LockRecord> {
+    serde_json::from_slice(&files::read(&state.join(RECORD), LARGEST_RECORD).ok()?).ok()
+}
 
-    /// The record, if it certainly was written by this user: in this user's file, in a folder that no other user may
-    /// write to.
-    pub fn read_own(folder: &Folder) -> Option<Self> {
-        let record = folder.is_private().then(|| folder.file(RECORD, OpenMode::Read))?.ok()?;
-        if !is_own(&record.metadata().ok()?) {
-            return None;
-        }
-        serde_json::from_slice(&files::read_all(&record, LARGEST_RECORD).ok()?).ok()
+/// The record, if it certainly was written by this user: in this user's file, in a folder that no other user may
+/// write to.
+pub fn read_own_record(folder: &Folder) -> Option<LockRecord> {
+    let record = folder.is_private().then(|| folder.file(RECORD, OpenMode::Read))?.ok()?;
+    if !is_own(&record.metadata().ok()?) {
+        return None;
     }
+    serde_json::from_slice(&files::read_all(&record, LARGEST_RECORD).ok()?).ok()
 }
 
 /// The lock, held until this is dropped or the process ends.
@@ -136,7 +134,7 @@ impl Instance {
     /// # Errors
     /// As [`Instance::acquire`].
     pub fn try_acquire(state: &StateDir) -> Result<Self, AcquireError> {
-        Self::try_acquire_as(state, LockRecord::own)
+        Self::try_acquire_as(state, own_record)
     }
 
     /// [`Instance::try_acquire`] with a record that is known already.
@@ -208,7 +206,7 @@ fn locked(state: &StateDir) -> Result<File, AcquireError> {
     match fs2::FileExt::try_lock_exclusive(&lock) {
         Ok(()) => Ok(lock),
         Err(error) if is_contended(&error) => {
-            Err(AcquireError::Held { record: LockRecord::read(state.path()).map(Box::new) })
+            Err(AcquireError::Held { record: read_record(state.path()).map(Box::new) })
         }
         Err(error) => Err(unavailable("lock", &path)(error)),
     }
@@ -325,7 +323,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn the_own_record_is_complete_and_stable() {
-        let (one, two) = (LockRecord::own(), LockRecord::own());
+        let (one, two) = (own_record(), own_record());
         assert!(one.start_time.is_some() && one.exe_file.is_some() && one.boot_id.is_some());
         assert_eq!((one.start_time, one.exe_file), (two.start_time, two.exe_file));
     }

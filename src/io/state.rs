@@ -204,7 +204,7 @@ fn hint(error: &io::Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::instance::LockRecord;
+    use crate::io::instance;
     use crate::io::paths::ensure_state_dir;
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(keep(&mut keeper, 200), None);
         assert_eq!(keeper.problem(), None);
         assert_eq!(
-            LockRecord::read(state.path()).map(|record| record.token),
+            instance::read_record(state.path()).map(|record| record.token),
             Some(instance.record.token.clone())
         );
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use agent_presence::error::{Exit, Failure};
-use agent_presence::io::instance::{AcquireError, Instance, LockRecord, LockState, held_by_another};
+use agent_presence::io::instance::{self, AcquireError, Instance, LockState, held_by_another};
 use agent_presence::io::paths::{StateDir, ensure_state_dir};
 
 /// Set for the child process of [`another_process_is_seen`]: the folder whose lock it takes.
@@ -56,10 +56,10 @@ fn files_without_a_lock_are_no_running_instance() {
     let (_folder, state) = state();
     drop(Instance::acquire(&state).unwrap());
     assert_eq!(names(state.path()), ["instance.json", "instance.lock"]);
-    assert!(LockRecord::read(state.path()).is_some());
+    assert!(instance::read_record(state.path()).is_some());
     assert_eq!(held_by_another(state.path()), LockState::Free);
     std::fs::write(state.join("instance.json"), b"{\"pid\": \"half a rec").unwrap();
-    assert_eq!(LockRecord::read(state.path()), None);
+    assert_eq!(instance::read_record(state.path()), None);
     Instance::try_acquire(&state).unwrap();
 }
 

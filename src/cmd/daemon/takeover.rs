@@ -18,7 +18,7 @@ use crate::core::takeover::{
 };
 use crate::error::{Exit, Failure};
 use crate::io::clock;
-use crate::io::instance::{AcquireError, Instance, LockState, held_by_another};
+use crate::io::instance::{self, AcquireError, Instance, LockState, held_by_another};
 use crate::io::paths::{Environment, StateDir};
 use crate::io::process::{self, Ending, Handle};
 
@@ -68,8 +68,12 @@ pub async fn acquire(
     environment: &Environment,
     options: TakeoverOptions,
 ) -> Result<Outcome, Failure> {
-    let mut newcomer =
-        Newcomer { state, place: Address::of(state.path(), environment), options, own: LockRecord::own() };
+    let mut newcomer = Newcomer {
+        state,
+        place: Address::of(state.path(), environment),
+        options,
+        own: instance::own_record(),
+    };
     let start = clock::now().mono;
     // The holder by its record, and since when it is the same.
     let mut known: Option<(Option<LockRecord>, Duration)> = None;
@@ -81,7 +85,7 @@ pub async fn acquire(
                 Ok(instance) => return Ok(acquired(instance, left, known.and_then(|(holder, _)| holder))),
                 Err(holder) => holder,
             },
-            _ => LockRecord::read(state.path()),
+            _ => instance::read_record(state.path()),
         };
         let now = clock::now().mono;
         if now.saturating_sub(start) > ALTOGETHER {
@@ -123,7 +127,7 @@ pub async fn acquire(
 pub async fn acquire_free(state: &StateDir, environment: &Environment) -> Result<Instance, Failure> {
     match client::ask(&Address::of(state.path(), environment), Verb::Status).await {
         Err(AskError::Away(_)) => Ok(Instance::acquire(state)?),
-        _ => Err(running(LockRecord::read(state.path()).as_ref())),
+        _ => Err(running(instance::read_record(state.path()).as_ref())),
     }
 }
 
@@ -234,8 +238,8 @@ impl Newcomer<'_> {
         // The handle comes first: then the process that is checked is the one that gets the signal.
         let handle = Handle::open(holder.pid)
             .map_err(|error| unverified(holder, &format!("the system does not let it be held: {error}")))?;
-        if LockRecord::read_own(&self.state.folder()).as_ref() != Some(holder)
-            && LockRecord::read(self.state.path()).as_ref() == Some(holder)
+        if instance::read_own_record(&self.state.folder()).as_ref() != Some(holder)
+            && instance::read_record(self.state.path()).as_ref() == Some(holder)
         {
             return Err(unverified(holder, "others may write to the folder of its record"));
         }
@@ -251,7 +255,7 @@ impl Newcomer<'_> {
                 Verdict::NotOurs(why) => return Err(unverified(holder, why)),
             }
             let Some(handle) = &handle else { return Ok(None) };
-            if LockRecord::read_own(&self.state.folder()).as_ref() != Some(holder) {
+            if instance::read_own_record(&self.state.folder()).as_ref() != Some(holder) {
                 return Ok(None);
             }
             handle.end(ending).map_err(|error| {

@@ -25,6 +25,7 @@ use crate::core::doctor::{
 };
 use crate::core::report::StatusReport;
 use crate::core::settings::Clients;
+use crate::core::takeover::LockRecord;
 use crate::error::Failure;
 use crate::host::Places;
 use crate::io::autostart::machine::ThisMachine;
@@ -129,7 +130,7 @@ fn is_replaced(pid: u32) -> bool {
 }
 
 fn unresponsive(state: &Path, cause: String) -> DaemonState {
-    DaemonState::Unresponsive { pid: instance::LockRecord::read(state).map(|record| record.pid), cause }
+    DaemonState::Unresponsive { pid: instance::read_record(state).map(|record| record.pid), cause }
 }
 
 fn home(home: &Home) -> HomeFacts {
@@ -288,11 +289,9 @@ fn record(state: &Path) -> RecordState {
             RecordState::Absent
         }
         Err(_) => RecordState::Garbled,
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).map_or(RecordState::Garbled, |record: instance::LockRecord| {
-                RecordState::Of { pid: record.pid, is_ours: record.uid.is_none_or(is_this_user) }
-            })
-        }
+        Ok(bytes) => serde_json::from_slice(&bytes).map_or(RecordState::Garbled, |record: LockRecord| {
+            RecordState::Of { pid: record.pid, is_ours: record.uid.is_none_or(is_this_user) }
+        }),
     }
 }
 

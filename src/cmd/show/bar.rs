@@ -85,7 +85,7 @@ struct Whole<'a> {
 /// The line, with its line break. It does not change with time alone.
 pub fn bar(report: &StatusReport, look: &BarLook, zone: &TimeZone) -> String {
     let bar = Bar::new(report, &look.template, look.agent, zone, |value| look.form.escaped(value));
-    let colour = bar.colour().filter(|_| look.colour);
+    let colour = colour(&bar.class).filter(|_| look.colour);
     let tooltip = || tooltip(report, look.agent, zone);
     let line = match look.form {
         BarForm::Plain => bar.text,
@@ -133,13 +133,11 @@ impl BarForm {
     }
 }
 
-impl Bar<'_> {
-    fn colour(&self) -> Option<&'static str> {
-        match self.class.first()? {
-            Class::Low => Some(LOW),
-            Class::Critical => Some(CRITICAL),
-            _ => None,
-        }
+fn colour(class: &[Class]) -> Option<&'static str> {
+    match class.first()? {
+        Class::Low => Some(LOW),
+        Class::Critical => Some(CRITICAL),
+        _ => None,
     }
 }
 

@@ -102,7 +102,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::core::config::keys;
+    use crate::config::keys;
 
     const ID: &str = "1234567890123456789";
 

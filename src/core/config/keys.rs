@@ -1,16 +1,16 @@
 //! The table of all settings: key, default, meaning, and where the value is stored.
 //!
 //! The reader, `config init`, `config show` and the table of `docs/settings.md` are made from it. The defaults are
-//! here as text and in [`crate::core::settings`] as values; a test compares the two.
+//! here as text and in [`crate::settings`] as values; a test compares the two.
 
 use std::sync::LazyLock;
 
-use crate::core::names::listed;
-use crate::core::settings::{MemberList, Settings};
-use crate::core::source::Agent;
-use crate::core::source::layout::Homes;
-use crate::core::source::listener::Live;
-use crate::core::usage::Count;
+use crate::names::listed;
+use crate::settings::{MemberList, Settings};
+use crate::source::Agent;
+use crate::source::layout::Homes;
+use crate::source::listener::Live;
+use crate::usage::Count;
 
 use super::Complaint;
 use super::value::GivenValue;

@@ -42,7 +42,7 @@ pub(super) fn key_at(text: &str, start: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::config::{ConfigContext, Effective};
+    use crate::config::{ConfigContext, Effective};
 
     #[test]
     fn positions_are_lines_and_characters() {

@@ -4,7 +4,7 @@
 use super::keys::{KEYS, Key};
 use super::value::shortened;
 use super::{Effective, Issue, Severity};
-use crate::core::settings::Settings;
+use crate::settings::Settings;
 
 /// The settings of a running program whose file may change.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ impl Effective {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::config::ConfigContext;
+    use crate::config::ConfigContext;
 
     const ID: &str = "123456789012345678";
 
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_source_and_list_of_clients_protects() {
-        use crate::core::config::keys::in_table;
+        use crate::config::keys::in_table;
         // A setting that is off by default shows nothing more if it is lost.
         let sources = in_table("sources").filter(|key| key.default != "false").map(|key| key.path());
         for key in sources.chain(["discord.clients".to_owned()]) {

@@ -8,9 +8,9 @@ use toml::de::{DeTable, DeValue};
 use super::tables::Tables;
 use super::value;
 use super::{Complaint, DocumentReader, Severity};
-use crate::core::nearest::nearest;
-use crate::core::remote::far;
-use crate::core::settings::Remote;
+use crate::nearest::nearest;
+use crate::remote::far;
+use crate::settings::Remote;
 
 /// The name of the tables.
 pub(super) const REMOTE: &str = "remote";
@@ -106,7 +106,7 @@ impl DocumentReader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::config::{ConfigContext, Effective};
+    use crate::config::{ConfigContext, Effective};
 
     fn read(text: &str) -> Effective {
         Effective::read(text, &ConfigContext::default())

@@ -9,10 +9,10 @@ use toml::de::{DeTable, DeValue};
 use super::tables::Tables;
 use super::value;
 use super::{Complaint, ConfigContext, DocumentReader};
-use crate::core::names::last_part;
-use crate::core::nearest::nearest;
-use crate::core::remote::far;
-use crate::core::settings::{PrivacyRule, Show};
+use crate::names::last_part;
+use crate::nearest::nearest;
+use crate::remote::far;
+use crate::settings::{PrivacyRule, Show};
 
 const RULES: Tables = Tables {
     key: "privacy.rule",

@@ -8,12 +8,12 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::{Complaint, ConfigContext};
-use crate::core::duration;
-use crate::core::names;
-use crate::core::nearest::nearest;
-use crate::core::remote::far;
-use crate::core::settings::{Clients, LONGEST_IMAGE, is_image};
-use crate::core::template::Template;
+use crate::duration;
+use crate::names;
+use crate::nearest::nearest;
+use crate::remote::far;
+use crate::settings::{Clients, LONGEST_IMAGE, is_image};
+use crate::template::Template;
 
 /// Longer reasons are not read.
 pub(super) const LONGEST_REASON: usize = 300;

@@ -1,9 +1,9 @@
 //! What is needed to see sessions: the settings, the session folders, the system's watches.
 
 use super::{Check, DatabaseFacts, Facts, Grade, HomeFacts, LiveFacts, LiveServer, Sessions, ago, state_of};
-use crate::core::names::listed;
-use crate::core::remote::RemoteState;
-use crate::core::source::Agent;
+use crate::names::listed;
+use crate::remote::RemoteState;
+use crate::source::Agent;
 
 /// The key that has its own check.
 const APPLICATION_ID: &str = "discord.application_id";
@@ -40,14 +40,14 @@ fn config(facts: &Facts) -> Vec<Check> {
     vec![Check::new(NAME, Grade::Ok, format!("{path}: {found}"))]
 }
 
-fn is_about_application_id(issue: &crate::core::config::Issue) -> bool {
+fn is_about_application_id(issue: &crate::config::Issue) -> bool {
     issue.key.as_deref() == Some(APPLICATION_ID)
 }
 
 fn application_id(facts: &Facts) -> Check {
     const NAME: &str = "application id";
     let wrong = facts.config.issues.iter().find(|(issue, _)| is_about_application_id(issue));
-    let how = crate::core::config::APPLICATION_ID_HINT;
+    let how = crate::config::APPLICATION_ID_HINT;
     match (&facts.application_id, wrong) {
         (None, Some((issue, line))) => {
             Check::new(NAME, Grade::Failure, line).hint(issue.hint.as_deref().unwrap_or(how))

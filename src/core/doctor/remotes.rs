@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Check, Grade};
-use crate::core::remote::{RemoteReport, RemoteState};
+use crate::remote::{RemoteReport, RemoteState};
 
 /// A larger difference between clocks is mentioned; times are corrected in any case.
 const APART: Duration = Duration::from_secs(60);

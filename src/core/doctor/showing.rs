@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 
 use super::{Check, DaemonState, Facts, Grade, Login, Running, ago};
-use crate::core::publish::codes::{REFUSED_HINT, REJECTED_HINT};
-use crate::core::publish::{LinkState, LinkStatus};
-use crate::core::takeover::compare_versions;
+use crate::publish::codes::{REFUSED_HINT, REJECTED_HINT};
+use crate::publish::{LinkState, LinkStatus};
+use crate::takeover::compare_versions;
 
 /// Discord's own switch. A program cannot read it.
 const SHARING: &str = "if friends see nothing: in Discord's settings, under Activity Privacy, switch on \"Share your \

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 
 use super::sessions::{SessionEntry, beside, hash};
 use super::{Engine, Input};
-use crate::core::activity::Activity;
-use crate::core::roster::HelperWork;
-use crate::core::session::Session;
-use crate::core::source_event::{FileId, SourceEvent};
-use crate::core::time::{Now, later};
+use crate::activity::Activity;
+use crate::roster::HelperWork;
+use crate::session::Session;
+use crate::source_event::{FileId, SourceEvent};
+use crate::time::{Now, later};
 
 /// How long a session is listed after its last line.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
@@ -225,12 +225,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::core::engine::Output;
-    use crate::core::file::{FileUpdate, SessionFile, Skipped};
-    use crate::core::publish::Publisher;
-    use crate::core::register::{OpenSession, Register, Status};
-    use crate::core::settings::Settings;
-    use crate::core::source::Agent;
+    use crate::engine::Output;
+    use crate::file::{FileUpdate, SessionFile, Skipped};
+    use crate::publish::Publisher;
+    use crate::register::{OpenSession, Register, Status};
+    use crate::settings::Settings;
+    use crate::source::Agent;
 
     const START: Timestamp = Timestamp::constant(1_790_000_000, 0);
 

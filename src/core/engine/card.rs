@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::awake::by_key;
 use super::{Engine, UNTIL_RESUMED};
-use crate::core::card::{Card, CardFacts, CardWindow};
-use crate::core::privacy::Allowed;
-use crate::core::session::Session;
-use crate::core::settings::Settings;
-use crate::core::time::Now;
-use crate::core::timer::Timer;
+use crate::card::{Card, CardFacts, CardWindow};
+use crate::privacy::Allowed;
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::time::Now;
+use crate::timer::Timer;
 
 /// For so long a session that rests waits for the others to be read.
 const READING: Duration = Duration::from_millis(200);
@@ -122,12 +122,12 @@ mod tests {
     use jiff::tz::{TimeZone, offset};
 
     use super::*;
-    use crate::core::engine::Input;
-    use crate::core::file::SessionFile;
-    use crate::core::limits::Pace;
-    use crate::core::publish::Publisher;
-    use crate::core::source::Agent;
-    use crate::core::source_event::{FileId, SourceEvent};
+    use crate::engine::Input;
+    use crate::file::SessionFile;
+    use crate::limits::Pace;
+    use crate::publish::Publisher;
+    use crate::source::Agent;
+    use crate::source_event::{FileId, SourceEvent};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_763_632_800 + second).unwrap()

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
-use crate::core::activity::Activity;
-use crate::core::register::RegisterHandover;
-use crate::core::report::CardReport;
-use crate::core::source_event::{FileIdentity, ReadTo};
+use crate::activity::Activity;
+use crate::register::RegisterHandover;
+use crate::report::CardReport;
+use crate::source_event::{FileIdentity, ReadTo};
 
 /// How far one session file was read, and what was reported of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,14 +85,14 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::core::engine::{Input, Output};
-    use crate::core::file::SessionFile;
-    use crate::core::publish::Publisher;
-    use crate::core::report::EventKind;
-    use crate::core::settings::Settings;
-    use crate::core::source::Agent;
-    use crate::core::source_event::{FileId, SourceEvent};
-    use crate::core::time::{Now, later};
+    use crate::engine::{Input, Output};
+    use crate::file::SessionFile;
+    use crate::publish::Publisher;
+    use crate::report::EventKind;
+    use crate::settings::Settings;
+    use crate::source::Agent;
+    use crate::source_event::{FileId, SourceEvent};
+    use crate::time::{Now, later};
 
     const START: Timestamp = Timestamp::constant(1_763_632_800, 0);
     const FILE: FileIdentity = FileIdentity(1, 7);
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_inherited_card_is_not_reported_again() {
-        let card = crate::core::report::CardReport {
+        let card = crate::report::CardReport {
             name: "Codex".to_owned(),
             details: None,
             state: None,

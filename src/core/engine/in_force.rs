@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Engine, Output};
-use crate::core::settings::{Privacy, Settings};
-use crate::core::time::Now;
+use crate::settings::{Privacy, Settings};
+use crate::time::Now;
 
 /// How long replaced settings stay in force as far as they show less.
 pub const LOOSER_AFTER: Duration = Duration::from_secs(10);
@@ -126,13 +126,13 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::core::engine::Input;
-    use crate::core::file::SessionFile;
-    use crate::core::publish::Publisher;
-    use crate::core::settings::of_text as settings;
-    use crate::core::source::Agent;
-    use crate::core::source_event::{FileId, SourceEvent};
-    use crate::core::time::later;
+    use crate::engine::Input;
+    use crate::file::SessionFile;
+    use crate::publish::Publisher;
+    use crate::settings::of_text as settings;
+    use crate::source::Agent;
+    use crate::source_event::{FileId, SourceEvent};
+    use crate::time::later;
 
     const START: Timestamp = Timestamp::constant(1_763_632_800, 0);
     const PROJECT: &str = "[privacy]\nproject = true";
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(engine.poll_deadline(), None, "nothing more is shown");
         step(&mut engine, 20, Input::Settings(Box::new(settings(PROJECT))));
         let due = Duration::from_secs(20) + LOOSER_AFTER;
-        assert_eq!(engine.poll_deadline(), Some((due, crate::core::timer::Timer::Settings)));
+        assert_eq!(engine.poll_deadline(), Some((due, crate::timer::Timer::Settings)));
         assert!(engine.has_looser_settings());
         step(&mut engine, 30, Input::Tick);
         assert_eq!(engine.poll_deadline(), None);

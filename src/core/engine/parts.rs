@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::core::file::Skipped;
-use crate::core::session::{Session, TIMER_GAP, UsageEvent};
-use crate::core::source_event::{FileId, ReadTo};
-use crate::core::time::elapsed;
-use crate::core::usage::Tokens;
+use crate::file::Skipped;
+use crate::session::{Session, TIMER_GAP, UsageEvent};
+use crate::source_event::{FileId, ReadTo};
+use crate::time::elapsed;
+use crate::usage::Tokens;
 
 /// The files of one session, in the order in which they were found.
 #[derive(Debug)]

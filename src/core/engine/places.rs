@@ -6,15 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Engine, Output, SessionEntry};
-use crate::core::activity::Activity;
-use crate::core::card::Card;
-use crate::core::privacy::{Allowed, FolderAnswer, FolderQuestion, Policy};
-use crate::core::publish::Publisher;
-use crate::core::session::Session;
-use crate::core::settings::Privacy;
-use crate::core::source::Agent;
-use crate::core::source_event::FileId;
-use crate::core::time::Now;
+use crate::activity::Activity;
+use crate::card::Card;
+use crate::privacy::{Allowed, FolderAnswer, FolderQuestion, Policy};
+use crate::publish::Publisher;
+use crate::session::Session;
+use crate::settings::Privacy;
+use crate::source::Agent;
+use crate::source_event::FileId;
+use crate::time::Now;
 
 /// Forks of forks and helpers of helpers are followed up to this depth.
 const GENERATIONS: usize = 8;
@@ -226,11 +226,11 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::core::engine::{Input, Progress};
-    use crate::core::file::SessionFile;
-    use crate::core::settings::{PrivacyRule, Settings, Show};
-    use crate::core::source_event::{FileId, FileIdentity, ReadTo, SourceEvent};
-    use crate::core::time::later;
+    use crate::engine::{Input, Progress};
+    use crate::file::SessionFile;
+    use crate::settings::{PrivacyRule, Settings, Show};
+    use crate::source_event::{FileId, FileIdentity, ReadTo, SourceEvent};
+    use crate::time::later;
 
     const START: Timestamp = Timestamp::constant(1_763_632_800, 0);
 

@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 
 use super::Engine;
-use crate::core::activity::Activity;
-use crate::core::file::Skipped;
-use crate::core::limits::Snapshot;
-use crate::core::report::{
+use crate::activity::Activity;
+use crate::file::Skipped;
+use crate::limits::Snapshot;
+use crate::report::{
     CardReport, ConfigReport, DaemonReport, Event, EventKind, LimitsReport, NoCard, SessionReport,
     StatusReport, UsageReport,
 };
-use crate::core::session::{Session, UsageEvent};
-use crate::core::source::Agent;
-use crate::core::time::Now;
+use crate::session::{Session, UsageEvent};
+use crate::source::Agent;
+use crate::time::Now;
 
 impl Engine {
     /// The status report; values that the engine cannot know are arguments.

@@ -13,14 +13,14 @@ use super::parts::{Part, Parts};
 use super::tapped;
 use super::told::{self, Announcement, ReportState};
 use super::{Engine, EventKind};
-use crate::core::activity::Activity;
-use crate::core::file::{FileUpdate, Skipped};
-use crate::core::register::Registers;
-use crate::core::report::UsageReport;
-use crate::core::session::{Context, Session};
-use crate::core::source::Agent;
-use crate::core::source_event::{FileId, ReadTo};
-use crate::core::time::Now;
+use crate::activity::Activity;
+use crate::file::{FileUpdate, Skipped};
+use crate::register::Registers;
+use crate::report::UsageReport;
+use crate::session::{Context, Session};
+use crate::source::Agent;
+use crate::source_event::{FileId, ReadTo};
+use crate::time::Now;
 
 /// One session with its files.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::core::session::{Model, Session};
+use crate::session::{Model, Session};
 
 /// Below this number a search for unused values is not worthwhile.
 const FEW: usize = 64;
@@ -58,8 +58,8 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::core::file::SessionFile;
-    use crate::core::source::Agent;
+    use crate::file::SessionFile;
+    use crate::source::Agent;
 
     fn session(branch: &str) -> Session {
         let line = format!(

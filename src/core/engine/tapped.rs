@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use super::parts::Parts;
 use super::{Engine, SessionEntry};
-use crate::core::session::{Session, UsageEvent};
-use crate::core::source::Agent;
-use crate::core::source_event::FileId;
-use crate::core::usage::Tokens;
+use crate::session::{Session, UsageEvent};
+use crate::source::Agent;
+use crate::source_event::FileId;
+use crate::usage::Tokens;
 
 /// How many ended streams are remembered: each may bring any number of sessions.
 const REMEMBERED_STREAMS: usize = 100;

@@ -15,10 +15,10 @@ use jiff::Timestamp;
 use super::handover::Progress;
 use super::report::restored;
 use super::tapped::StreamReport;
-use crate::core::activity::Activity;
-use crate::core::session::{Session, UsageEvent};
-use crate::core::source::Agent;
-use crate::core::source_event::ReadTo;
+use crate::activity::Activity;
+use crate::session::{Session, UsageEvent};
+use crate::source::Agent;
+use crate::source_event::ReadTo;
 
 /// What was reported of one session.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ pub(super) fn find(usage: &mut Vec<UsageEvent>, heard: Option<Timestamp>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::usage::{Tokens, Usage};
+    use crate::usage::{Tokens, Usage};
 
     const EARLY: Timestamp = Timestamp::constant(1_796_000_000, 0);
 

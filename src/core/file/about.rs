@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::core::activity::Activity;
-use crate::core::limits::{Snapshot, main_family};
-use crate::core::session::{Context, Session, TIMER_GAP, Work};
-use crate::core::source::ledger::Ledger;
-use crate::core::source::{Agent, CountInfo, Counters, Fact, LimitsFact, Meta};
-use crate::core::time::{elapsed, later};
+use crate::activity::Activity;
+use crate::limits::{Snapshot, main_family};
+use crate::session::{Context, Session, TIMER_GAP, Work};
+use crate::source::ledger::Ledger;
+use crate::source::{Agent, CountInfo, Counters, Fact, LimitsFact, Meta};
+use crate::time::{elapsed, later};
 
 /// No more calls are open at once; a file with more has lost their ends.
 const OPEN_CALLS: usize = 32;

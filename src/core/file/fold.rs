@@ -6,13 +6,13 @@ use jiff::Timestamp;
 
 use super::about::About;
 use super::{FileUpdate, Skipped};
-use crate::core::limits::{Snapshot, say};
-use crate::core::lines::Line;
-use crate::core::session::UsageEvent;
-use crate::core::source::Agent;
-use crate::core::source::ledger::Change;
-use crate::core::source::{Call, Fact, Parsed, Parser, read_line};
-use crate::core::usage::Usage;
+use crate::limits::{Snapshot, say};
+use crate::lines::Line;
+use crate::session::UsageEvent;
+use crate::source::Agent;
+use crate::source::ledger::Change;
+use crate::source::{Call, Fact, Parsed, Parser, read_line};
+use crate::usage::Usage;
 
 /// The state that lines change.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use memchr::memmem;
 
-use crate::core::lines::{Line, LineBuffer};
-use crate::core::source::ledger::UsageRow;
-use crate::core::source::{Agent, Fact, Parsed, Parser, read_line};
+use crate::lines::{Line, LineBuffer};
+use crate::source::ledger::UsageRow;
+use crate::source::{Agent, Fact, Parsed, Parser, read_line};
 
 /// Reads the usage rows of a whole file, for `lineage_wanted`.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::FileUpdate;
 use super::fold::Fold;
-use crate::core::lines::{Elements, Line};
-use crate::core::source::{Agent, Fact, Meta, Parsed, Parser, Surface};
+use crate::lines::{Elements, Line};
+use crate::source::{Agent, Fact, Meta, Parsed, Parser, Surface};
 
 /// The number of events and sessions that may wait to be taken.
 const KEPT: usize = 256;

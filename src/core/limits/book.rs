@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::sources::{merged, void_before};
 use super::{Snapshot, main_family};
-use crate::core::source::Agent;
+use crate::source::Agent;
 
 /// How many sources of one family are remembered; each takes a few hundred bytes in the state folder.
 const SOURCES: usize = 16;

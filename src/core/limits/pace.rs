@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Window;
 use super::word::SAME_RESET;
-use crate::core::time::{clock, earlier, elapsed, later};
+use crate::time::{clock, earlier, elapsed, later};
 
 /// Two closer readings show a burst, not a speed.
 const APART: Duration = Duration::from_secs(10 * 60);
@@ -93,7 +93,7 @@ mod tests {
     use super::super::tests::{now, snapshot};
     use super::super::{LimitsBook, Snapshot, main_family, say};
     use super::*;
-    use crate::core::source::Agent;
+    use crate::source::Agent;
 
     const MINUTE: i64 = 60;
     const RESET: i64 = 300 * MINUTE;

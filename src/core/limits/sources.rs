@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::word::SAME_RESET;
 use super::{Reading, Snapshot, Window};
-use crate::core::time::elapsed;
+use crate::time::elapsed;
 
 /// The time of the newest fall of any source.
 pub(super) fn void_before<'a>(words: impl Iterator<Item = &'a Snapshot>) -> Option<Timestamp> {
@@ -118,7 +118,7 @@ pub(super) mod tests {
     use super::super::tests::snapshot;
     use super::super::{LimitsBook, main_family, say};
     use super::*;
-    use crate::core::source::Agent;
+    use crate::source::Agent;
 
     const MAIN: [(u64, i64); 2] = [(300, 10_000), (10_080, 500_000)];
 
@@ -128,11 +128,11 @@ pub(super) mod tests {
         of(agent, Some(session), at, &[(short, used[0], Some(soon)), (long, used[1], Some(far))])
     }
 
-    pub(in crate::core::limits) fn claude(session: &str, at: i64, used: [f64; 2]) -> Snapshot {
+    pub(in crate::limits) fn claude(session: &str, at: i64, used: [f64; 2]) -> Snapshot {
         word(Agent::CLAUDE, session, at, used)
     }
 
-    pub(in crate::core::limits) fn of(
+    pub(in crate::limits) fn of(
         agent: Agent,
         session: Option<&str>,
         at: i64,
@@ -146,7 +146,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::core::limits) fn book<'a>(words: impl IntoIterator<Item = &'a Snapshot>) -> LimitsBook {
+    pub(in crate::limits) fn book<'a>(words: impl IntoIterator<Item = &'a Snapshot>) -> LimitsBook {
         let mut book = LimitsBook::default();
         for word in words {
             book.learn([word.clone()]);
@@ -154,7 +154,7 @@ pub(super) mod tests {
         book
     }
 
-    pub(in crate::core::limits) fn said(book: &LimitsBook) -> Option<(i64, Vec<f64>)> {
+    pub(in crate::limits) fn said(book: &LimitsBook) -> Option<(i64, Vec<f64>)> {
         let said = book.iter().next()?;
         Some((said.observed_at.as_second(), said.windows.iter().map(|window| window.used_percent).collect()))
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::pace::earlier_of;
 use super::{Reading, Snapshot, Window};
-use crate::core::time::{earlier, elapsed};
+use crate::time::{earlier, elapsed};
 
 /// Resets this close to each other belong to one window.
 pub(super) const SAME_RESET: Duration = Duration::from_secs(60);

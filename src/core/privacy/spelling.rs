@@ -5,8 +5,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use crate::core::remote::far;
-use crate::core::source::Agent;
+use crate::remote::far;
+use crate::source::Agent;
 
 /// Systems that ignore case in every path.
 const IGNORES_CASE_HERE: bool = cfg!(any(windows, target_os = "macos"));

@@ -10,9 +10,9 @@ use super::codes::INVALID_PAYLOAD;
 use super::timing;
 use super::wire::Payload;
 use super::{Showable, Wish};
-use crate::core::backoff::{Backoff, SplitMix};
-use crate::core::settings::Publish;
-use crate::core::timer::Timer;
+use crate::backoff::{Backoff, SplitMix};
+use crate::settings::Publish;
+use crate::timer::Timer;
 
 /// A card in the form in which a link shows it.
 #[derive(Debug)]

@@ -15,9 +15,9 @@ use super::retry::{End, Retries};
 use super::timing;
 use super::wire::{Endpoint, LinkCommand, LinkEvent};
 use super::{Inputs, Showable};
-use crate::core::backoff::SplitMix;
-use crate::core::time::Now;
-use crate::core::timer::Timer;
+use crate::backoff::SplitMix;
+use crate::time::Now;
+use crate::timer::Timer;
 
 #[derive(Debug)]
 pub(super) struct Link<C> {

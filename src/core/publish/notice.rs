@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codes;
 use super::wire::{Endpoint, Loss};
-use crate::core::names::shortened;
+use crate::names::shortened;
 
 /// One entry of `links` in `status --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use super::codes::{self, INVALID_CLIENT_ID};
 use super::notice::{self, Notice};
 use super::timing;
 use super::wire::{Endpoint, Loss};
-use crate::core::backoff::{Backoff, SplitMix};
+use crate::backoff::{Backoff, SplitMix};
 
 /// How a connection, or an attempt, ended.
 #[derive(Debug)]

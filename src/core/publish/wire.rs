@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::core::card::Card;
+use crate::card::Card;
 
 /// One running Discord client: the path of its socket or the name of its pipe.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

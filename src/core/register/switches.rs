@@ -10,9 +10,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{LAST_WORDS, REMEMBERED, Register};
-use crate::core::session::Session;
-use crate::core::source::Surface;
-use crate::core::time::{earlier, elapsed, later};
+use crate::session::Session;
+use crate::source::Surface;
+use crate::time::{earlier, elapsed, later};
 
 /// Sessions by the process that has or had them open.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! Registers, and the state of sessions that follows from them.
 
 use super::*;
-use crate::core::file::SessionFile;
-use crate::core::source::Agent;
+use crate::file::SessionFile;
+use crate::source::Agent;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + seconds).unwrap()
@@ -191,7 +191,7 @@ fn a_registered_session_is_not_another_one_s() {
 /// A session that a terminal begins at that time in this folder.
 fn begun(id: &str, cwd: &str, begun: i64) -> Session {
     let cwd = Some(cwd.into());
-    let surface = crate::core::source::Surface::Cli;
+    let surface = crate::source::Surface::Cli;
     Session { cwd, surface, started_at: Some(at(begun)), ..session(id, "home", begun) }
 }
 

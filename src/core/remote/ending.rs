@@ -1,6 +1,6 @@
 //! Decides from the end of a remote's command whether a retry helps or the user has to fix something.
 
-use crate::core::names::{shortened, visible};
+use crate::names::{shortened, visible};
 
 /// The error for a program that cannot serve another machine.
 pub(super) const TOO_OLD: &str = concat!(

@@ -7,14 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::far;
-use crate::core::activity::Activity;
-use crate::core::file::{FileUpdate, Skipped};
-use crate::core::report::{PlaceReport, SessionReport, UsageReport};
-use crate::core::session::{Far, Model, Session, UsageEvent, Work};
-use crate::core::source::{Agent, Doing, Surface};
-use crate::core::source_event::{FileId, FileIdentity, ReadTo, SourceEvent};
-use crate::core::time::later;
-use crate::core::usage::{Triplet, Usage};
+use crate::activity::Activity;
+use crate::file::{FileUpdate, Skipped};
+use crate::report::{PlaceReport, SessionReport, UsageReport};
+use crate::session::{Far, Model, Session, UsageEvent, Work};
+use crate::source::{Agent, Doing, Surface};
+use crate::source_event::{FileId, FileIdentity, ReadTo, SourceEvent};
+use crate::time::later;
+use crate::usage::{Triplet, Usage};
 
 /// A limit lasts until the remote reports otherwise, but at most this long.
 const LIMITED: Duration = Duration::from_secs(24 * 3600);

@@ -15,13 +15,13 @@ use super::alive::{Hello, LinkLine};
 use super::far;
 use super::far_session::{FarSession, Id};
 use super::sane;
-use crate::core::activity::Activity;
-use crate::core::event_log::Position;
-use crate::core::limits::{Snapshot, Window, WindowState};
-use crate::core::report::{Event, EventKind, LimitsReport, SessionReport, UsageReport};
-use crate::core::source::Agent;
-use crate::core::source_event::SourceEvent;
-use crate::core::time::{Now, elapsed};
+use crate::activity::Activity;
+use crate::event_log::Position;
+use crate::limits::{Snapshot, Window, WindowState};
+use crate::report::{Event, EventKind, LimitsReport, SessionReport, UsageReport};
+use crate::source::Agent;
+use crate::source_event::SourceEvent;
+use crate::time::{Now, elapsed};
 
 /// The number of sessions known of one remote; of more, those silent longest are forgotten.
 pub(super) const SESSIONS: usize = 256;
@@ -305,12 +305,12 @@ impl Fold {
             homes.push(home.clone());
         }
         let windows = windows.into_iter().filter(|window| window.state == WindowState::Current);
-        let window = |window: crate::core::limits::WindowView| {
+        let window = |window: crate::limits::WindowView| {
             Some(Window {
                 minutes: window.minutes,
                 used_percent: window.used_percent?,
                 resets_at: window.resets_at.map(|at| corrected(at, self.offset)),
-                credits: window.label == crate::core::limits::CREDITS,
+                credits: window.label == crate::limits::CREDITS,
                 ..Window::default()
             })
         };

@@ -12,12 +12,12 @@ use super::alive::{self, Hello, SCHEMA};
 use super::ending::{Ending, TOO_OLD};
 use super::fold::{Fold, LineKind, is_hello};
 use super::{RemoteReport, RemoteState};
-use crate::core::backoff::Backoff;
-use crate::core::event_log::Position;
-use crate::core::names::{shortened, visible};
-use crate::core::source_event::SourceEvent;
-use crate::core::takeover::is_same_major;
-use crate::core::time::Now;
+use crate::backoff::Backoff;
+use crate::event_log::Position;
+use crate::names::{shortened, visible};
+use crate::source_event::SourceEvent;
+use crate::takeover::is_same_major;
+use crate::time::Now;
 
 /// The waits between attempts.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -256,7 +256,7 @@ fn every(command: &[String]) -> Option<Duration> {
         Some(time) => time,
         None => words.get(at + 1)?,
     };
-    let time = crate::core::duration::parse(time).ok()?;
+    let time = crate::duration::parse(time).ok()?;
     Some(time.clamp(alive::SHORTEST, alive::LONGEST))
 }
 

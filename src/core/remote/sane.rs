@@ -1,6 +1,6 @@
 //! Rejects values that no agent or daemon sends: overlong names, paths and lists, and invalid numbers.
 
-use crate::core::report::{LimitsReport, PlaceReport, SessionReport, UsageReport};
+use crate::report::{LimitsReport, PlaceReport, SessionReport, UsageReport};
 
 /// The longest name, in bytes; paths may be longer.
 const LONGEST_NAME: usize = 256;

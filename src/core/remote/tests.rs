@@ -9,14 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::core::activity::Activity;
-use crate::core::engine::{Engine, Input, Output};
-use crate::core::event_log::Position;
-use crate::core::publish::Publisher;
-use crate::core::report::{ConfigReport, DaemonReport, Event, EventKind, SessionReport};
-use crate::core::settings::of_text as settings;
-use crate::core::source_event::SourceEvent;
-use crate::core::time::Now;
+use crate::activity::Activity;
+use crate::engine::{Engine, Input, Output};
+use crate::event_log::Position;
+use crate::publish::Publisher;
+use crate::report::{ConfigReport, DaemonReport, Event, EventKind, SessionReport};
+use crate::settings::of_text as settings;
+use crate::source_event::SourceEvent;
+use crate::time::Now;
 
 const START: Timestamp = Timestamp::constant(1_796_000_000, 0);
 

@@ -24,7 +24,7 @@ pub fn lines(system: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::config::{ConfigContext, Effective};
+    use crate::config::{ConfigContext, Effective};
 
     #[test]
     fn wsl_systems_are_found_in_both_encodings_and_give_valid_settings() {

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::limits::{Snapshot, WindowView};
-use crate::core::remote::far;
-use crate::core::source::Agent;
-use crate::core::time::Now;
+use crate::limits::{Snapshot, WindowView};
+use crate::remote::far;
+use crate::source::Agent;
+use crate::time::Now;
 
 /// One family of one account's limits as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

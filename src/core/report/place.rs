@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::SessionReport;
-use crate::core::activity::Activity;
-use crate::core::session::Session;
-use crate::core::time::Now;
-use crate::core::usage::{Triplet, Usage};
+use crate::activity::Activity;
+use crate::session::Session;
+use crate::time::Now;
+use crate::usage::{Triplet, Usage};
 
 /// The folders of a session, for privacy rules, and the rest of its card. It is sent only to the user's own machines.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::session::{Session, UsageEvent};
-use crate::core::source::{Agent, Call};
-use crate::core::usage::{Count, Tokens, Triplet, Usage};
+use crate::session::{Session, UsageEvent};
+use crate::source::{Agent, Call};
+use crate::usage::{Count, Tokens, Triplet, Usage};
 
 /// A usage event as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

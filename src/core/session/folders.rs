@@ -1,12 +1,12 @@
 //! The folders of a session, for the privacy rules: where it works, worked and came from.
 //!
-//! Read next: [`crate::core::privacy`], which judges folders.
+//! Read next: [`crate::privacy`], which judges folders.
 
 use std::sync::Arc;
 
 use super::Session;
-use crate::core::names;
-use crate::core::remote::far;
+use crate::names;
+use crate::remote::far;
 
 /// A session hardly works in more folders; further ones are not stored.
 const FOLDERS: usize = 256;

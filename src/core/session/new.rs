@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{Session, Work};
-use crate::core::source::{Agent, Surface};
-use crate::core::usage::Usage;
+use crate::source::{Agent, Surface};
+use crate::usage::Usage;
 
 impl Session {
     /// A session without lines: visible, and nothing else is known of it.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::core::source::Agent;
+use crate::source::Agent;
 
 /// The settings of every agent.
 #[derive(Debug, Clone, PartialEq)]

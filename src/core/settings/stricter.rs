@@ -4,7 +4,7 @@
 //! Read next: the engine's `in_force`, which keeps the stricter settings for a while.
 
 use super::{Card, Clients, Discord, Privacy, Settings};
-use crate::core::template::Template;
+use crate::template::Template;
 
 impl Settings {
     /// These settings, restricted to what `other` also shows. Values that show neither more nor less stay, and so do
@@ -87,8 +87,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::settings::{Source, of_text as settings};
-    use crate::core::source::Agent;
+    use crate::settings::{Source, of_text as settings};
+    use crate::source::Agent;
 
     /// Asserts that `more` shows more than `less`, and that both together allow `less`.
     #[track_caller]

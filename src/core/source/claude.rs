@@ -23,11 +23,11 @@ mod window;
 
 use jiff::Timestamp;
 
-use crate::core::lines::LINE_LIMIT;
-use crate::core::source::ledger::messages::Messages;
-use crate::core::source::lenient::{Room, read};
-use crate::core::source::relatives::Relatives;
-use crate::core::source::{Cached, Limits, Spec, Stream};
+use crate::lines::LINE_LIMIT;
+use crate::source::ledger::messages::Messages;
+use crate::source::lenient::{Room, read};
+use crate::source::relatives::Relatives;
+use crate::source::{Cached, Limits, Spec, Stream};
 use entry::Entry;
 
 /// Claude Code's row.

@@ -18,10 +18,10 @@ mod value;
 
 use serde_json::Value;
 
-use crate::core::lines::Line;
-use crate::core::source::ledger::totals::Totals;
-use crate::core::source::relatives::Relatives;
-use crate::core::source::{Count, CountInfo, Doing, Fact, Limits, Parsed, Parser, Spec, Stream};
+use crate::lines::Line;
+use crate::source::ledger::totals::Totals;
+use crate::source::relatives::Relatives;
+use crate::source::{Count, CountInfo, Doing, Fact, Limits, Parsed, Parser, Spec, Stream};
 use head::Head;
 use value::{field, number, text, timestamp};
 
@@ -189,7 +189,7 @@ fn envelope(kind: &str, payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, 
 }
 
 fn event(payload: &Value, at: Option<jiff::Timestamp>) -> (Fact, bool) {
-    use crate::core::activity::Activity::{Browsing, Delegating, Tool};
+    use crate::activity::Activity::{Browsing, Delegating, Tool};
 
     let done = |activity| Fact::Done(Doing::plain(activity));
     let fact = match text(payload, "type").unwrap_or_default() {

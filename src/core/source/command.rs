@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use crate::core::activity::Activity::{self, Editing, Reading, Running, Searching};
-use crate::core::names::last_part;
-use crate::core::source::Doing;
+use crate::activity::Activity::{self, Editing, Reading, Running, Searching};
+use crate::names::last_part;
+use crate::source::Doing;
 
 /// How much of a script or a patch is read, in bytes.
 const LOOK: usize = 8 << 10;

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use super::lenient::{Room, read};
 use super::relatives::Relatives;
 use super::{Spec, value};
-use crate::core::lines::LINE_LIMIT;
+use crate::lines::LINE_LIMIT;
 use entry::{Entry, Stamp};
 
 /// Copilot CLI's row.

@@ -1,6 +1,6 @@
 //! Running counters as an agent writes them.
 
-use crate::core::usage::Tokens;
+use crate::usage::Tokens;
 
 /// The agent's counters, unchanged: kinds overlap as the agent writes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::database::Databases;
-use crate::core::register::ProcessEntry;
+use crate::register::ProcessEntry;
 
 /// The trees of one agent's home folder.
 #[derive(Debug)]

@@ -13,9 +13,9 @@ use std::fmt::Debug;
 use jiff::Timestamp;
 
 use super::{CountInfo, Fact, LimitsFact};
-use crate::core::fingerprint;
-use crate::core::session::UsageEvent;
-use crate::core::usage::{Tokens, Usage};
+use crate::fingerprint;
+use crate::session::UsageEvent;
+use crate::usage::{Tokens, Usage};
 
 /// A change that a line made.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,11 +13,11 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::value;
-use crate::core::lines::shorten;
+use crate::lines::shorten;
 
 /// A text, a number or a flag.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(in crate::core::source) enum Scalar<'a> {
+pub(in crate::source) enum Scalar<'a> {
     /// Absent, or null.
     #[default]
     Absent,
@@ -31,12 +31,12 @@ pub(in crate::core::source) enum Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
-    pub(in crate::core::source) fn is_there(&self) -> bool {
+    pub(in crate::source) fn is_there(&self) -> bool {
         *self != Self::Absent
     }
 
     /// A text that is not empty.
-    pub(in crate::core::source) fn text(&self) -> Option<&str> {
+    pub(in crate::source) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) if !text.is_empty() => Some(text),
             _ => None,
@@ -44,27 +44,27 @@ impl<'a> Scalar<'a> {
     }
 
     /// The text as an owned value.
-    pub(in crate::core::source) fn owned(&self) -> Option<String> {
+    pub(in crate::source) fn owned(&self) -> Option<String> {
         self.text().map(str::to_owned)
     }
 
     /// Whether it is exactly this text.
-    pub(in crate::core::source) fn is(&self, word: &str) -> bool {
+    pub(in crate::source) fn is(&self, word: &str) -> bool {
         self.text() == Some(word)
     }
 
     /// Whether it is a text with this beginning.
-    pub(in crate::core::source) fn begins(&self, word: &str) -> bool {
+    pub(in crate::source) fn begins(&self, word: &str) -> bool {
         self.text().is_some_and(|text| text.starts_with(word))
     }
 
     /// Whether it is a flag that is set.
-    pub(in crate::core::source) fn flag(&self) -> bool {
+    pub(in crate::source) fn flag(&self) -> bool {
         *self == Self::Flag(true)
     }
 
     /// A count, also one written as a float; 0 for a negative number.
-    pub(in crate::core::source) fn number(&self) -> Option<u64> {
+    pub(in crate::source) fn number(&self) -> Option<u64> {
         match self {
             Self::Whole(number) => Some(*number),
             Self::Float(float) => value::count(*float),
@@ -73,12 +73,12 @@ impl<'a> Scalar<'a> {
     }
 
     /// The count, 0 if absent.
-    pub(in crate::core::source) fn count(&self) -> u64 {
+    pub(in crate::source) fn count(&self) -> u64 {
         self.number().unwrap_or(0)
     }
 
     /// A time: RFC 3339, or epoch seconds or milliseconds as other tools write them.
-    pub(in crate::core::source) fn time(&self) -> Option<Timestamp> {
+    pub(in crate::source) fn time(&self) -> Option<Timestamp> {
         match self {
             Self::Text(text) => value::parse_time(text),
             #[expect(clippy::cast_precision_loss, reason = "a time has fewer digits")]
@@ -91,7 +91,7 @@ impl<'a> Scalar<'a> {
 
 /// An object of the shape `T`; empty for any other value.
 #[derive(Debug, Clone)]
-pub(in crate::core::source) struct Object<T>(pub(super) Option<T>);
+pub(in crate::source) struct Object<T>(pub(super) Option<T>);
 
 impl<T> Default for Object<T> {
     fn default() -> Self {
@@ -101,7 +101,7 @@ impl<T> Default for Object<T> {
 
 /// The items of a list; `None` for any other value.
 #[derive(Debug)]
-pub(in crate::core::source) struct List<T>(pub(super) Option<Vec<T>>);
+pub(in crate::source) struct List<T>(pub(super) Option<Vec<T>>);
 
 impl<T> Default for List<T> {
     fn default() -> Self {
@@ -110,20 +110,20 @@ impl<T> Default for List<T> {
 }
 
 impl<T> List<T> {
-    pub(in crate::core::source) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(in crate::source) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flatten()
     }
 }
 
 impl<T> List<Object<T>> {
     /// The objects; other items are skipped.
-    pub(in crate::core::source) fn objects(&self) -> impl Iterator<Item = &T> {
+    pub(in crate::source) fn objects(&self) -> impl Iterator<Item = &T> {
         self.iter().filter_map(|one| one.0.as_ref())
     }
 }
 
 /// The result for each type of JSON value: the default, unless a type is implemented.
-pub(in crate::core::source) trait Lenient<'de>: Default {
+pub(in crate::source) trait Lenient<'de>: Default {
     fn scalar(_: Scalar<'de>) -> Self {
         Self::default()
     }
@@ -162,7 +162,7 @@ impl<'de, T: Deserialize<'de>> Lenient<'de> for List<T> {
 }
 
 /// Calls a function for each object of a list; other items are skipped.
-pub(in crate::core::source) fn each_object<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(
+pub(in crate::source) fn each_object<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(
     mut list: A,
     mut take: impl FnMut(T),
 ) -> Result<(), A::Error> {
@@ -173,7 +173,7 @@ pub(in crate::core::source) fn each_object<'de, A: SeqAccess<'de>, T: Deserializ
 }
 
 /// Reads a value of any type.
-pub(in crate::core::source) fn lenient<'de, D: Deserializer<'de>, T: Lenient<'de>>(
+pub(in crate::source) fn lenient<'de, D: Deserializer<'de>, T: Lenient<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     deserializer.deserialize_any(AnyValue(PhantomData))
@@ -246,14 +246,14 @@ impl<'de, T: Lenient<'de>> Visitor<'de> for AnyValue<T> {
 
 /// Memory for a line that has to be changed before it can be read.
 #[derive(Debug, Default)]
-pub(in crate::core::source) struct Room {
+pub(in crate::source) struct Room {
     short: Vec<u8>,
     text: String,
     mended: String,
 }
 
 /// Reads a line, without most of its long texts.
-pub(in crate::core::source) fn read<'a, T: Deserialize<'a>>(line: &'a [u8], room: &'a mut Room) -> Option<T> {
+pub(in crate::source) fn read<'a, T: Deserialize<'a>>(line: &'a [u8], room: &'a mut Room) -> Option<T> {
     /// Up to this length, in bytes, a line is read without cutting, because cutting costs more.
     const SHORT: usize = 4 << 10;
     // Files that were allocated ahead have zeros before a line.

@@ -2,13 +2,13 @@
 //!
 //! A listener implements the receiving part of the server's protocol, without the connection. It sends no request
 //! that changes anything on the server, and keeps only ids and states.
-//! Read next: [`crate::core::register`], which uses the result; the agent's own listener.
+//! Read next: [`crate::register`], which uses the result; the agent's own listener.
 
 use std::fmt::Debug;
 
 use jiff::Timestamp;
 
-use crate::core::register::Register;
+use crate::register::Register;
 
 /// The address of an agent's server, and its protocol.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The interface of a reader of an agent's lines or documents, one for each session.
 //!
 //! It cannot fail, and keeps only what later lines need.
-//! Read next: an agent's parser; [`crate::core::file`], which folds the facts.
+//! Read next: an agent's parser; [`crate::file`], which folds the facts.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::database::Row;
 use super::{Agent, Fact};
-use crate::core::lines::{Line, Records, records};
+use crate::lines::{Line, Records, records};
 
 /// Reads the lines, documents or rows of one session, in order.
 pub trait Parser: Debug + Send {

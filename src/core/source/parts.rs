@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::Doing;
 use super::command::{self, file_name};
 use super::lenient::{Lenient, Object, Scalar, each_object, lenient};
-use crate::core::activity::Activity::{
+use crate::activity::Activity::{
     Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Tool, Waiting,
 };
 

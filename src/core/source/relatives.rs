@@ -6,7 +6,7 @@
 //! with the same line, or, after a compaction, with one from the middle of its original. `Relative::precedes` decides
 //! which of two files is the original, with the same result for both, so that every message is counted in exactly one
 //! file.
-//! Read next: [`crate::core::source::ledger`], which compares the rows.
+//! Read next: [`crate::source::ledger`], which compares the rows.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -206,8 +206,8 @@ impl<'a> Relative<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::source::Response;
-    use crate::core::usage::Tokens;
+    use crate::source::Response;
+    use crate::usage::Tokens;
 
     fn rows(messages: &[(u128, i64)]) -> Vec<UsageRow> {
         let row = |(message, at): &(u128, i64)| Row {

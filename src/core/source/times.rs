@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Agent;
-use crate::core::lines::records;
+use crate::lines::records;
 
 /// The time of the first line that has one.
 pub fn first_time(agent: Agent, head: &[u8]) -> Option<Timestamp> {

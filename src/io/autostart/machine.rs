@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::LoginCommand;
-use crate::io::instance::{LockRecord, LockState, held_by_another};
+use crate::io::instance::{self, LockState, held_by_another};
 
 /// The result of a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -158,7 +158,7 @@ fn text_of(pipe: Option<impl Read>) -> String {
 }
 
 fn holds_the_lock(pid: u32, state: &Path) -> bool {
-    LockRecord::read(state).is_some_and(|record| record.pid == pid)
+    instance::read_record(state).is_some_and(|record| record.pid == pid)
         && held_by_another(state) == LockState::Held
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use agent_presence::io::instance::{LockRecord, LockState, held_by_another};
+use agent_presence::io::instance::{self, LockState, held_by_another};
 
 /// Does what the real one does with links, and writes down what it was asked.
 const SYSTEMCTL: &str = r#"#!/bin/sh
@@ -162,9 +162,9 @@ fn without_a_user_manager_a_desktop_entry_is_written() {
     let (out, _) = home.check("autostart enable", 0);
     assert!(out.starts_with("launch at login is already enabled by the desktop autostart entry "), "{out}");
     assert_eq!(held_by_another(&running.0), LockState::Held, "the program has waited for it");
-    let pid = LockRecord::read(&running.0).unwrap().pid;
+    let pid = instance::read_record(&running.0).unwrap().pid;
     home.check("autostart enable", 0);
-    assert_eq!(LockRecord::read(&running.0).unwrap().pid, pid, "one daemon is enough");
+    assert_eq!(instance::read_record(&running.0).unwrap().pid, pid, "one daemon is enough");
 
     let (out, _) = home.check("autostart disable", 0);
     assert!(out.contains("the daemon is still running\nhint: end it with `agent-presence stop`\n"), "{out}");
@@ -226,7 +226,7 @@ struct Running(PathBuf);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let Some(record) = LockRecord::read(&self.0) else { return };
+        let Some(record) = instance::read_record(&self.0) else { return };
         for _ in 0..500 {
             if held_by_another(&self.0) != LockState::Held {
                 return;

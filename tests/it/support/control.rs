@@ -15,9 +15,9 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 
 #[cfg(unix)]
-use agent_presence::core::takeover::Process;
+use agent_presence::core::takeover::{LockRecord, Process};
 #[cfg(unix)]
-use agent_presence::io::instance::LockRecord;
+use agent_presence::io::instance;
 #[cfg(unix)]
 use agent_presence::io::process;
 use serde_json::{Value, json};
@@ -145,7 +145,7 @@ impl Stranger {
             }
             std::thread::yield_now();
         };
-        let own = LockRecord::own();
+        let own = instance::own_record();
         let record = LockRecord {
             pid,
             start_time: process.start_time,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use agent_presence::io::instance::LockRecord;
+use agent_presence::core::takeover::LockRecord;
+use agent_presence::io::instance;
 use serde_json::{Value, json};
 
 use super::{hands_over, stays_with};
@@ -21,7 +22,7 @@ fn started(home: &Home) -> Process {
 
 /// A newcomer that started after everybody else.
 fn newcomer(change: impl FnOnce(&mut LockRecord)) -> Value {
-    let mut record = LockRecord::own();
+    let mut record = instance::own_record();
     record.start_time = Some(u64::MAX);
     change(&mut record);
     serde_json::to_value(record).unwrap()

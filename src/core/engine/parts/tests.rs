@@ -6,15 +6,15 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::core::activity::Activity;
-use crate::core::engine::{Engine, Input, Output, Progress};
-use crate::core::file::SessionFile;
-use crate::core::publish::Publisher;
-use crate::core::report::{EventKind, SessionReport};
-use crate::core::settings::Settings;
-use crate::core::source::Agent;
-use crate::core::source_event::{FileIdentity, SourceEvent};
-use crate::core::time::{Now, later};
+use crate::activity::Activity;
+use crate::engine::{Engine, Input, Output, Progress};
+use crate::file::SessionFile;
+use crate::publish::Publisher;
+use crate::report::{EventKind, SessionReport};
+use crate::settings::Settings;
+use crate::source::Agent;
+use crate::source_event::{FileIdentity, SourceEvent};
+use crate::time::{Now, later};
 
 const BEGAN: Timestamp = Timestamp::constant(1_796_000_000, 0);
 

@@ -1,5 +1,5 @@
 //! The format of a transcript's line. Every field is optional; fields that are not named here are not decoded.
-//! Read next: [`crate::core::source::lenient`], which handles values of unexpected types.
+//! Read next: [`crate::source::lenient`], which handles values of unexpected types.
 
 use jiff::Timestamp;
 use serde::de::SeqAccess;
@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::tool::Input;
 use super::usage::Usage;
-use crate::core::source::lenient::{Lenient, Object, Room, Scalar, each_object, lenient, read};
-use crate::core::source::{Surface, value};
+use crate::source::lenient::{Lenient, Object, Room, Scalar, each_object, lenient, read};
+use crate::source::{Surface, value};
 
 /// The undecoded value; `None` if it is absent or null.
 pub(super) type Raw<'a> = Option<&'a RawValue>;

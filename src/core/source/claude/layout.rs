@@ -1,7 +1,7 @@
 //! The folders and names of Claude Code's session files.
 
 use super::registry;
-use crate::core::source::layout::{Entries, Homes, Layout, Name, Purpose, Tree, is_uuid};
+use crate::source::layout::{Entries, Homes, Layout, Name, Purpose, Tree, is_uuid};
 
 /// Claude Code's variable names one folder.
 pub(super) const HOMES: Homes = Homes {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::entry::{Blocks, Entry, decode};
 use super::limits;
-use crate::core::source::Fact;
+use crate::source::Fact;
 
 /// The phrases of such lines in every version seen. The reset time in their text can be wrong and is not read.
 const PHRASES: [&str; 5] =

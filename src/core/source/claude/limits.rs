@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::entry::{Raw, decode};
-use crate::core::limits::Window;
-use crate::core::source::value::{field, text, timestamp};
-use crate::core::source::{Fact, LimitsFact, ObservedLimits};
+use crate::limits::Window;
+use crate::source::value::{field, text, timestamp};
+use crate::source::{Fact, LimitsFact, ObservedLimits};
 
 /// The account's own family.
 pub(super) const MAIN_FAMILY: &str = "claude";

@@ -2,7 +2,7 @@
 //!
 //! The meaning of a line depends slightly on earlier ones: whose file it is, whether a tool was called, whether the
 //! ends of turns are recorded. No other state is kept here.
-//! Read next: [`ledger`](crate::core::source::ledger), which counts the usage.
+//! Read next: [`ledger`](crate::source::ledger), which counts the usage.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use super::entry::{Body, Entry, GLANCE, branch, decode, forked_from, speaks, sur
 use super::place::PathInfo;
 use super::turn::{Turns, UserLine};
 use super::{SILENT, limit, tool, usage, window};
-use crate::core::lines::Line;
-use crate::core::source::lenient::{Room, read};
-use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, value};
-use crate::core::time::elapsed;
+use crate::lines::Line;
+use crate::source::lenient::{Room, read};
+use crate::source::{Call, Fact, Message, Meta, Parsed, Parser, value};
+use crate::time::elapsed;
 
 /// Reads the lines of one file, in order.
 #[derive(Debug, Default)]

@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-use crate::core::register::{ProcessEntry, Status};
-use crate::core::source::value::{field, text, timestamp};
+use crate::register::{ProcessEntry, Status};
+use crate::source::value::{field, text, timestamp};
 
 /// The process of a register file, by its name; `None` for every other file.
 pub fn pid_of(name: &str) -> Option<u32> {

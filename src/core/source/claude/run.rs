@@ -9,8 +9,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::source::Message;
-use crate::core::usage::Tokens;
+use crate::source::Message;
+use crate::usage::Tokens;
 
 /// The figures of one result.
 #[derive(Debug, Clone, Copy, Default)]

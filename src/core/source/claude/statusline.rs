@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::limits::{STATUSLINE, families};
-use crate::core::limits::Snapshot;
-use crate::core::source::Agent;
-use crate::core::source::LimitsFact;
-use crate::core::source::value::{field, number, text};
+use crate::limits::Snapshot;
+use crate::source::Agent;
+use crate::source::LimitsFact;
+use crate::source::value::{field, number, text};
 
 /// The longest session id that may name a file.
 const LONGEST_ID: usize = 64;

@@ -4,7 +4,7 @@
 //! its beginning; partial messages come as well if they were requested. So a message is held back until it is over,
 //! and then counted once. Helpers' messages count like the others. Tokens that no message contained are in the
 //! `result` at the end of a turn, and are counted with the turn's last call.
-//! Read next: [`super::run`] for the results; [`ledger`](crate::core::source::ledger), which counts the messages.
+//! Read next: [`super::run`] for the results; [`ledger`](crate::source::ledger), which counts the messages.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
@@ -16,11 +16,11 @@ use super::entry::{Body, Raw, decode};
 use super::run::{LastCall, ResultFigures, Run};
 use super::usage::Usage;
 use super::{limits, tool, usage, window};
-use crate::core::fingerprint;
-use crate::core::lines::Line;
-use crate::core::source::lenient::{Object, Room, Scalar, read};
-use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Response, Surface};
-use crate::core::usage::Tokens;
+use crate::fingerprint;
+use crate::lines::Line;
+use crate::source::lenient::{Object, Room, Scalar, read};
+use crate::source::{Call, Fact, Message, Meta, Parsed, Parser, Response, Surface};
+use crate::usage::Tokens;
 
 /// How many lines are remembered to recognise repeated ones.
 const REMEMBERED_LINES: usize = 32;

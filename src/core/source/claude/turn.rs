@@ -10,9 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::entry::{Block, Entry, decode};
-use crate::core::session::CALL_SILENCE;
-use crate::core::source::lenient::Scalar;
-use crate::core::source::{Fact, value};
+use crate::session::CALL_SILENCE;
+use crate::source::lenient::Scalar;
+use crate::source::{Fact, value};
 
 /// The beginnings of user lines that are not prompts: local commands and their output.
 const NO_PROMPT: [&str; 3] = ["<command-name>", "<local-command-", "[Request interrupted"];

@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::entry::{Body, Entry};
-use crate::core::fingerprint;
-use crate::core::source::Response;
-use crate::core::source::lenient::{Lenient, Object, Scalar, each_object, lenient};
-use crate::core::source::value::{field, number};
-use crate::core::usage::Tokens;
+use crate::fingerprint;
+use crate::source::Response;
+use crate::source::lenient::{Lenient, Object, Scalar, each_object, lenient};
+use crate::source::value::{field, number};
+use crate::usage::Tokens;
 
 /// The model name on lines that Claude Code writes itself.
 pub(super) const SYNTHETIC: &str = "<synthetic>";

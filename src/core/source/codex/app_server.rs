@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::core::register::{OpenSession, Register, Status};
-use crate::core::source::lenient::Scalar;
-use crate::core::source::listener::{Heard, Listener, Live};
+use crate::register::{OpenSession, Register, Status};
+use crate::source::lenient::Scalar;
+use crate::source::listener::{Heard, Listener, Live};
 
 /// The server's address, and the effect of listening to it.
 pub(super) const LIVE: Live = Live {
@@ -180,7 +180,7 @@ struct Loaded<'a> {
 
 impl Listener for AppServer {
     fn greeting(&self) -> String {
-        let client = json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") });
+        let client = json!({ "name": "agent-presence", "version": env!("CARGO_PKG_VERSION") });
         let capabilities = json!({ "optOutNotificationMethods": DECLINED });
         let params = json!({ "clientInfo": client, "capabilities": capabilities });
         json!({ "id": INITIALIZE, "method": "initialize", "params": params }).to_string()

@@ -1,16 +1,16 @@
 //! The work of a tool call, by its name, its command or its script.
-//! Read next: [`crate::core::source::command`], for commands.
+//! Read next: [`crate::source::command`], for commands.
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::value::Text;
-use crate::core::activity::Activity::{
+use crate::activity::Activity::{
     Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Tool, Waiting,
 };
-use crate::core::source::Doing;
-use crate::core::source::command::{file_name, first, heavier, patch, shell, words};
+use crate::source::Doing;
+use crate::source::command::{file_name, first, heavier, patch, shell, words};
 
 /// The arguments of a shell tool: a script, or words.
 #[derive(Default, Deserialize)]

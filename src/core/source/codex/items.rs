@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::call;
 use super::head::string;
 use super::value::{field, text};
-use crate::core::activity::Activity;
-use crate::core::source::{Doing, Fact, command};
+use crate::activity::Activity;
+use crate::source::{Doing, Fact, command};
 
 /// The facts of items that their first bytes give. `rest` follows the item's kind.
 pub(super) fn by_head(kind: &str, rest: &[u8]) -> Option<Fact> {

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::value::{field, number, text, timestamp};
-use crate::core::limits::Window;
-use crate::core::source::LimitsFact;
+use crate::limits::Window;
+use crate::source::LimitsFact;
 
 /// The account's own family.
 pub(super) const MAIN_FAMILY: &str = "codex";

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::value::{field, number, text, timestamp};
-use crate::core::source::uuid7_time;
-use crate::core::source::{Meta, Surface};
+use crate::source::uuid7_time;
+use crate::source::{Meta, Surface};
 
 /// The enveloped form, since 0.32.
 pub(super) fn enveloped(payload: &Value) -> Option<Meta> {

@@ -4,16 +4,16 @@
 //! with a count per response; and the lines of session files. Items are recognised by their first bytes, because most
 //! of a stream is command output. A thread event has no running count: `turn.completed` has the whole thread's, and
 //! the tokens that no count contained before belong to the last call.
-//! Read next: [`ledger`](crate::core::source::ledger), which uses the counters.
+//! Read next: [`ledger`](crate::source::ledger), which uses the counters.
 
 use serde_json::Value;
 
 use super::head::{Head, string};
 use super::value::{counters, field, text};
 use super::{call, count, event, parse};
-use crate::core::activity::Activity::{Browsing, Delegating, Editing, Planning, Running, Tool};
-use crate::core::lines::Line;
-use crate::core::source::{Count, CountInfo, Counters, Doing, Fact, Meta, Parsed, Parser, Surface, command};
+use crate::activity::Activity::{Browsing, Delegating, Editing, Planning, Running, Tool};
+use crate::lines::Line;
+use crate::source::{Count, CountInfo, Counters, Doing, Fact, Meta, Parsed, Parser, Surface, command};
 
 /// Reads the lines of one stream, in order.
 #[derive(Debug, Default)]

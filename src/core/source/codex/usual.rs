@@ -9,9 +9,9 @@ use serde::de::IgnoredAny;
 use super::head::{Head, string};
 use super::value::Text;
 use super::{call, limits};
-use crate::core::lines::{shorten, text_end};
-use crate::core::source::command::{names_file, patch};
-use crate::core::source::{Count, CountInfo, Counters, Fact};
+use crate::lines::{shorten, text_end};
+use crate::source::command::{names_file, patch};
+use crate::source::{Count, CountInfo, Counters, Fact};
 
 /// The fact of a line.
 pub(super) fn fact(head: &Head<'_>) -> Option<Fact> {

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::borrow::Cow;
 
-use crate::core::source::Counters;
+use crate::source::Counters;
 
-pub(super) use crate::core::source::value::{field, number, parse_time, text, timestamp};
+pub(super) use crate::source::value::{field, number, parse_time, text, timestamp};
 
 /// A text that is borrowed if it has no escapes.
 #[derive(Deserialize)]

@@ -16,10 +16,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::core::session::UsageEvent;
-use crate::core::source::ledger::{Change, Decided, Ledger, UsageRow};
-use crate::core::source::{Call, Fact, Message};
-use crate::core::usage::{Tokens, Usage};
+use crate::session::UsageEvent;
+use crate::source::ledger::{Change, Decided, Ledger, UsageRow};
+use crate::source::{Call, Fact, Message};
+use crate::usage::{Tokens, Usage};
 
 /// The tokens of one session.
 #[derive(Debug, Default)]

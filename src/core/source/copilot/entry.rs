@@ -9,8 +9,8 @@ use serde::de::{IgnoredAny, MapAccess};
 use serde::{Deserialize, Deserializer};
 
 use super::tool::Arguments;
-use crate::core::source::Counters;
-use crate::core::source::lenient::{Lenient, List, Object, Scalar, lenient};
+use crate::source::Counters;
+use crate::source::lenient::{Lenient, List, Object, Scalar, lenient};
 
 /// The envelope.
 #[derive(Debug, Default, Deserialize)]

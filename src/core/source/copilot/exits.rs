@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::source::Counters;
-use crate::core::usage::Tokens;
+use crate::source::Counters;
+use crate::usage::Tokens;
 
 /// How many sums of a model are remembered.
 const MOST_EARLIER: usize = 64;

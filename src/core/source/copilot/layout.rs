@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::store;
-use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
+use crate::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
 
 pub(super) const HOMES: Homes = Homes {
     key: "copilot_home",

@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use super::entry::{Data, Entry, Folder, Usage};
 use super::exits::Exits;
 use super::{is_silent, layout, store, tool};
-use crate::core::fingerprint;
-use crate::core::lines::Line;
-use crate::core::source::database::Row;
-use crate::core::source::lenient::{Room, Scalar, read};
-use crate::core::source::value::text_after;
-use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Surface};
+use crate::fingerprint;
+use crate::lines::Line;
+use crate::source::database::Row;
+use crate::source::lenient::{Room, Scalar, read};
+use crate::source::value::text_after;
+use crate::source::{Call, Fact, Message, Meta, Parsed, Parser, Surface};
 
 /// No more requests or sub-agents are open at once; a file with more has lost their ends.
 const MOST_OPEN: usize = 64;

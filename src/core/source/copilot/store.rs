@@ -2,10 +2,10 @@
 //!
 //! A session still has its file, which alone shows its folder and its activity.
 
-use crate::core::fingerprint;
-use crate::core::source::database::{Cell, Databases, NewRowColumn, Row, Schema, Table};
-use crate::core::source::{Call, Counters, Fact, Message, Parsed};
-use crate::core::usage::Tokens;
+use crate::fingerprint;
+use crate::source::database::{Cell, Databases, NewRowColumn, Row, Schema, Table};
+use crate::source::{Call, Counters, Fact, Message, Parsed};
+use crate::usage::Tokens;
 
 pub(super) const DATABASES: Databases = Databases {
     is_one: |name| name == "session-store.db",

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use crate::core::activity::Activity::{
+use crate::activity::Activity::{
     Browsing, Delegating, Editing, Planning, Reading, Running, Searching, Tool, Waiting,
 };
-use crate::core::source::Doing;
-use crate::core::source::command::{self, file_name};
-use crate::core::source::lenient::Scalar;
+use crate::source::Doing;
+use crate::source::command::{self, file_name};
+use crate::source::lenient::Scalar;
 
 /// The fields of a call's arguments that are read.
 #[derive(Debug, Default, Deserialize)]

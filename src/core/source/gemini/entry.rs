@@ -3,9 +3,9 @@
 
 use serde::Deserialize;
 
-use crate::core::source::lenient::{List, Object, Scalar};
-use crate::core::source::parts::{Called, Parts};
-use crate::core::usage::Tokens;
+use crate::source::lenient::{List, Object, Scalar};
+use crate::source::parts::{Called, Parts};
+use crate::usage::Tokens;
 
 /// The fields that are read.
 #[derive(Debug, Default, Deserialize)]

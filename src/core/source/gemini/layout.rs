@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::core::source::layout::{Documents, Homes, Layout, Name, Purpose, Tree, is_uuid};
+use crate::source::layout::{Documents, Homes, Layout, Name, Purpose, Tree, is_uuid};
 
 pub(super) const HOMES: Homes = Homes {
     key: "gemini_home",

@@ -11,11 +11,11 @@ use std::path::Path;
 
 use super::entry::{Entry, Used};
 use super::{KINDS, layout};
-use crate::core::fingerprint;
-use crate::core::lines::Line;
-use crate::core::source::lenient::{List, Object, Room, read};
-use crate::core::source::parts::{Called, Parts};
-use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Response, Surface};
+use crate::fingerprint;
+use crate::lines::Line;
+use crate::source::lenient::{List, Object, Room, read};
+use crate::source::parts::{Called, Parts};
+use crate::source::{Call, Fact, Message, Meta, Parsed, Parser, Response, Surface};
 
 /// Reads the messages of one session.
 #[derive(Debug, Default)]

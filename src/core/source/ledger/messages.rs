@@ -6,7 +6,7 @@
 //! - the best line of a message counts, whole: a line of the conversation itself before a helper's, then the greatest
 //!   output, then the most tokens, then the later one; if a message is rewritten in place, the last line;
 //! - lines with one id belong to several responses if a gateway gives every response the same id;
-//!   [`Response::is`](crate::core::source::Response::is) distinguishes them;
+//!   [`Response::is`](crate::source::Response::is) distinguishes them;
 //! - a message that another file had first is not counted here; these messages are asked for once, when the first
 //!   usage has been read, and nothing counts before the answer;
 //! - lines that state they were copied, and whose original is missing, count as history.
@@ -22,10 +22,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{Change, Decided, Ledger, UsageRow};
-use crate::core::activity::Activity;
-use crate::core::session::UsageEvent;
-use crate::core::source::{Fact, Message, Response};
-use crate::core::usage::{Tokens, Usage};
+use crate::activity::Activity;
+use crate::session::UsageEvent;
+use crate::source::{Fact, Message, Response};
+use crate::usage::{Tokens, Usage};
 use spent::Spent;
 
 /// A message's id and a mark of one of its responses.

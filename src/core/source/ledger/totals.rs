@@ -10,7 +10,7 @@
 //!   parent's files or a sibling's (`copied`);
 //! - a file whose history is in another file may repeat the totals from which it continues.
 //!
-//! Read next: [`crate::core::file`], which owns one ledger per file.
+//! Read next: [`crate::file`], which owns one ledger per file.
 //!
 //! Longer than other files because each way of beginning with copied history is one more state of the same machine.
 
@@ -24,10 +24,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Change, Decided, Ledger, UsageRow};
-use crate::core::session::UsageEvent;
-use crate::core::source::{Count, CountInfo, Counters, Fact, LimitsFact, Meta, uuid7_time};
-use crate::core::time::elapsed;
-use crate::core::usage::{Tokens, Usage};
+use crate::session::UsageEvent;
+use crate::source::{Count, CountInfo, Counters, Fact, LimitsFact, Meta, uuid7_time};
+use crate::time::elapsed;
+use crate::usage::{Tokens, Usage};
 use copied::{Originals, copied_by_time};
 use held::{Entry, Origin, info_of};
 use pairs::Pairs;

@@ -4,8 +4,8 @@
 use serde::Deserialize;
 
 use super::tool::Input;
-use crate::core::source::lenient::{List, Object, Scalar};
-use crate::core::usage::Tokens;
+use crate::source::lenient::{List, Object, Scalar};
+use crate::usage::Tokens;
 
 /// A message, a part of one, or a session's description in a document.
 #[derive(Debug, Default, Deserialize)]

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::tables::DATABASES;
-use crate::core::source::layout::{Documents, Homes, Layout, Name, Purpose, Tree};
+use crate::source::layout::{Documents, Homes, Layout, Name, Purpose, Tree};
 
 pub(super) const HOMES: Homes = Homes {
     key: "opencode_home",

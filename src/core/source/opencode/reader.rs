@@ -14,11 +14,11 @@ use jiff::Timestamp;
 
 use super::entry::{Entry, Model, Used};
 use super::tables::{entry, message, part, session};
-use crate::core::fingerprint;
-use crate::core::source::database::{Cell, Row};
-use crate::core::source::lenient::{Object, Room, Scalar, read};
-use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser};
-use crate::core::usage::Tokens;
+use crate::fingerprint;
+use crate::source::database::{Cell, Row};
+use crate::source::lenient::{Object, Room, Scalar, read};
+use crate::source::{Call, Fact, Message, Meta, Parsed, Parser};
+use crate::usage::Tokens;
 
 /// Kinds of entries without a meaning here. A kind that is in no list is counted as unknown.
 const SILENT: [&str; 7] =

@@ -1,7 +1,7 @@
 //! The tables and columns of OpenCode's databases that are read. The table `event` and the texts of a conversation
 //! are not.
 
-use crate::core::source::database::{Databases, NewRowColumn, Schema, Table};
+use crate::source::database::{Databases, NewRowColumn, Schema, Table};
 
 pub(super) const DATABASES: Databases = Databases {
     is_one,

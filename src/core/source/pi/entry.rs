@@ -5,8 +5,8 @@
 use serde::Deserialize;
 
 use super::tool::Arguments;
-use crate::core::source::lenient::{List, Object, Scalar};
-use crate::core::usage::Tokens;
+use crate::source::lenient::{List, Object, Scalar};
+use crate::usage::Tokens;
 
 /// The fields of a line that are read.
 #[derive(Debug, Default, Deserialize)]

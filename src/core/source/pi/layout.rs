@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::core::source::layout::{Elsewhere, Homes, Layout, Name, Purpose, Tree, Unread, is_uuid};
+use crate::source::layout::{Elsewhere, Homes, Layout, Name, Purpose, Tree, Unread, is_uuid};
 
 pub(super) const HOMES: Homes = Homes {
     key: "pi_home",

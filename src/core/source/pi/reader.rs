@@ -8,12 +8,12 @@ use jiff::Timestamp;
 
 use super::entry::{Body, Entry, Usage};
 use super::{SILENT, layout, tool};
-use crate::core::fingerprint;
-use crate::core::lines::Line;
-use crate::core::source::lenient::{Room, read};
-use crate::core::source::value::text_after;
-use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Surface};
-use crate::core::usage::Tokens;
+use crate::fingerprint;
+use crate::lines::Line;
+use crate::source::lenient::{Room, read};
+use crate::source::value::text_after;
+use crate::source::{Call, Fact, Message, Meta, Parsed, Parser, Surface};
+use crate::usage::Tokens;
 
 /// Reads the lines of one file, in order.
 #[derive(Debug, Default)]

@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use crate::core::fingerprint;
-use crate::core::source::lenient::{Object, Scalar};
-use crate::core::source::parts::Parts;
-use crate::core::source::{Message, Response};
-use crate::core::usage::Tokens;
+use crate::fingerprint;
+use crate::source::lenient::{Object, Scalar};
+use crate::source::parts::Parts;
+use crate::source::{Message, Response};
+use crate::usage::Tokens;
 
 /// The fields of a line that are read.
 #[derive(Debug, Default, Deserialize)]

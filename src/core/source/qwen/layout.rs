@@ -1,6 +1,6 @@
 //! The folders and names of Qwen Code's session files.
 
-use crate::core::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
+use crate::source::layout::{Homes, Layout, Name, Purpose, Tree, is_uuid};
 
 pub(super) const HOMES: Homes = Homes {
     key: "qwen_home",

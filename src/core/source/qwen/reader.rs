@@ -9,12 +9,12 @@
 use jiff::Timestamp;
 
 use super::entry::{Entry, Event, Usage};
-use crate::core::fingerprint;
-use crate::core::lines::Line;
-use crate::core::source::lenient::{Room, read};
-use crate::core::source::parts::Parts;
-use crate::core::source::value::text_after;
-use crate::core::source::{Call, Fact, Message, Meta, Parsed, Parser, Surface};
+use crate::fingerprint;
+use crate::lines::Line;
+use crate::source::lenient::{Room, read};
+use crate::source::parts::Parts;
+use crate::source::value::text_after;
+use crate::source::{Call, Fact, Message, Meta, Parsed, Parser, Surface};
 
 /// No more agents run at once; a file with more has lost their ends.
 const MOST_PENDING: usize = 32;

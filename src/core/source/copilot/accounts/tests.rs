@@ -1,7 +1,7 @@
 //! One session's calls in every possible order of arrival.
 
 use super::*;
-use crate::core::fingerprint;
+use crate::fingerprint;
 
 /// One arrival, at a second.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@
 use jiff::Timestamp;
 
 use super::Row;
-use crate::core::usage::Tokens;
+use crate::usage::Tokens;
 
 /// The accounts of one file.
 #[derive(Debug, Default)]
@@ -149,7 +149,7 @@ fn used(helpers: &[Vec<Row>], until: Option<Timestamp>) -> Option<Tokens> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::source::Response;
+    use crate::source::Response;
 
     fn tokens(input: u64, output: u64) -> Tokens {
         Tokens { input, output, ..Tokens::ZERO }

@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 
 use super::held::Entry;
-use crate::core::source::ledger::UsageRow;
-use crate::core::source::{CountInfo, Counters};
-use crate::core::time::elapsed;
+use crate::source::ledger::UsageRow;
+use crate::source::{CountInfo, Counters};
+use crate::time::elapsed;
 
 /// Copied lines have the time of the copy, in direct succession; a model needs longer than this to answer.
 const COPY_PACE_MILLIS: u128 = 1000;

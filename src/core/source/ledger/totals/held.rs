@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::copied::{Originals, Row, row};
-use crate::core::source::{Count, CountInfo};
+use crate::source::{Count, CountInfo};
 
 /// The position of a file between copied and own history.
 #[derive(Debug, Clone, Default)]

@@ -4,7 +4,7 @@
 //! classifier, the count of a response without an id. Only equal tokens are a pair, so that nothing is subtracted
 //! from an unrelated count.
 
-use crate::core::usage::Tokens;
+use crate::usage::Tokens;
 
 /// How many response ids are remembered; repetitions of a line follow it closely.
 const REMEMBERED_RESPONSES: usize = 32;

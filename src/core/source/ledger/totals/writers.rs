@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::core::source::{CountInfo, Counters};
+use crate::source::{CountInfo, Counters};
 
 /// No more processes write at once.
 const WRITERS: usize = 4;

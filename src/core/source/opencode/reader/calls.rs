@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::Reader;
-use crate::core::source::opencode::entry::{Entry, Tool, Used};
-use crate::core::source::opencode::tool;
-use crate::core::source::{Doing, Fact, Parsed};
+use crate::source::opencode::entry::{Entry, Tool, Used};
+use crate::source::opencode::tool;
+use crate::source::{Doing, Fact, Parsed};
 
 impl Reader {
     /// The tool calls of a response that contains them.

@@ -1,8 +1,9 @@
 //! The pure core: bytes, facts and the time in; decisions out.
 //!
 //! Nothing here reads a clock, a file, the environment or a random number; nothing is `async`, locks or sends;
-//! nothing uses the rest of the crate. So everything can be tested with plain values and any time, and `replay` is
-//! the same code as the daemon. A test (`tests/it/tidy.rs`) and clippy's forbidden calls enforce it.
+//! nothing uses the rest of the program, because this is a crate of its own. So everything can be tested with plain
+//! values and any time, and `replay` is the same code as the daemon. A test (`tests/it/tidy.rs`) and clippy's forbidden
+//! calls enforce it.
 //!
 //! In reading order:
 //!
