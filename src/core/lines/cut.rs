@@ -119,41 +119,40 @@ impl Cut {
 
 /// The position of the quote that ends the text continued by these bytes.
 pub fn text_end(bytes: &[u8]) -> Option<usize> {
-    let end_in = |from: usize, to: usize| {
-        let quotes = memchr::memchr_iter(b'"', bytes.get(from..to).unwrap_or_default());
-        quotes.map(|quote| from + quote).find(|quote| !ends_escaped(bytes, *quote))
-    };
-    // The byte before the first two is not known.
-    let mut from = bytes.len().min(2);
-    if let Some(end) = end_in(0, from) {
-        return Some(end);
-    }
-    while let Some(block) = bytes.get(from.saturating_sub(2)..).and_then(<[u8]>::first_chunk) {
-        if may_end(block)
-            && let Some(end) = end_in(from, from + BLOCK)
-        {
-            return Some(end);
+    let mut from = 0;
+    loop {
+        let quote = from + memchr::memchr(b'"', bytes.get(from..)?)?;
+        if !ends_escaped(bytes, quote) {
+            return Some(quote);
         }
-        from += BLOCK;
+        from = quote + 1 + without_end(bytes.get(quote + 1..)?);
     }
-    end_in(from, bytes.len())
 }
 
-/// How many bytes of a text are examined together.
-const BLOCK: usize = 64;
+/// How many of these bytes surely do not end a text. In code and output escaped quotes come in groups, in which a
+/// search for each takes longer than a look at eight bytes at once.
+fn without_end(bytes: &[u8]) -> usize {
+    const GAP: usize = 4;
+    let (mut length, mut without_quote) = (0, 0);
+    for word in bytes.as_chunks::<8>().0 {
+        let word = u64::from_le_bytes(*word);
+        let quotes = positions(word, b'"');
+        let backslashes = positions(word, b'\\');
+        let escaped = (backslashes << 8) & !(backslashes << 16);
+        without_quote = if quotes == 0 { without_quote + 1 } else { 0 };
+        if quotes & !escaped != 0 || without_quote == GAP {
+            break;
+        }
+        length += 8;
+    }
+    length
+}
 
-/// Whether a text may end after the first two bytes: there is a quote without a backslash before it, or with two. In
-/// code and output most quotes are escaped, and a check of each costs more than a check of all bytes at once.
-fn may_end(bytes: &[u8; BLOCK + 2]) -> bool {
-    let (Some(second), Some(first), Some(last)) =
-        (bytes.first_chunk::<BLOCK>(), bytes.get(1..=BLOCK), bytes.last_chunk::<BLOCK>())
-    else {
-        return true;
-    };
-    let before = second.iter().zip(first);
-    before.zip(last).fold(false, |any, ((second, first), byte)| {
-        any | (*byte == b'"') & ((*first != b'\\') | (*second == b'\\'))
-    })
+/// The highest bit of each byte of the word that is this one.
+fn positions(word: u64, byte: u8) -> u64 {
+    const LOW: u64 = u64::from_le_bytes([0x7f; 8]);
+    let others = word ^ u64::from_le_bytes([byte; 8]);
+    !(((others & LOW) + LOW) | others | LOW)
 }
 
 /// Whether the byte at `end` belongs to an escape.
@@ -191,7 +190,7 @@ mod tests {
     fn a_text_ends_at_its_first_unescaped_quote() {
         let plain = |bytes: &[u8]| memchr::memchr_iter(b'"', bytes).find(|end| !ends_escaped(bytes, *end));
         for unit in [r#"\""#, r#"x\""#, r"\\", r"\x", r#"\\\""#, "x"] {
-            for before in 0..2 * BLOCK + 8 {
+            for before in 0..136 {
                 let escapes = "\\".repeat(before % 4);
                 let text = format!("{}{escapes}\"{}", unit.repeat(before), unit.repeat(40));
                 for from in 0..4 {
