@@ -62,7 +62,7 @@ pub struct Talk<'a, R> {
 }
 
 impl<R: BufRead> Talk<'_, R> {
-    fn say(&mut self, text: &str) {
+    fn print(&mut self, text: &str) {
         super::note(self.err, text);
     }
 
@@ -73,12 +73,12 @@ impl<R: BufRead> Talk<'_, R> {
     /// An answer without the space around it; `None` if there is none.
     fn ask(&mut self, question: &str) -> Option<String> {
         self.answers.as_ref()?;
-        self.say(question);
+        self.print(question);
         let mut line = String::new();
         let length = self.answers.as_mut().map_or(Ok(0), |answers| answers.read_line(&mut line));
         if !matches!(length, Ok(length) if length > 0) {
             self.answers = None;
-            self.say("\n");
+            self.print("\n");
             return None;
         }
         Some(line.trim().to_owned())
@@ -92,7 +92,7 @@ impl<R: BufRead> Talk<'_, R> {
                 "" => return Some(default),
                 "y" | "yes" => return Some(true),
                 "n" | "no" => return Some(false),
-                _ => self.say("please answer y or n\n"),
+                _ => self.print("please answer y or n\n"),
             }
         }
         None
@@ -122,7 +122,7 @@ pub fn run<R: BufRead>(
             change("discord", "application_id", id.as_str().into()).into_iter().collect();
         write(&mut places, context, &changes, &mut talk)?;
         if places.effective.settings.discord.application_id != id {
-            talk.say(
+            talk.print(
                 "note: AGENT_PRESENCE_APPLICATION_ID is set in this shell and overrides the settings file\n",
             );
         }
@@ -134,7 +134,7 @@ pub fn run<R: BufRead>(
     write(&mut places, context, &changes, &mut talk)?;
     let login = login(setup, &places, &mut talk);
     let statusline = statusline(setup, &places, &mut talk);
-    talk.say(&wsl::offer(&places).unwrap_or_default());
+    talk.print(&wsl::offer(&places).unwrap_or_default());
     finish(&places, &mut talk, out)?;
     login.and(statusline)
 }
@@ -160,19 +160,19 @@ fn application_id<R: BufRead>(
     }
     let key = |value: &&EffectiveValue| value.key.path() == "discord.application_id";
     if before.values.iter().find(key).is_some_and(|value| value.origin == Origin::BuiltIn) {
-        talk.say("the application id is built in; --application-id sets one of your own\n");
+        talk.print("the application id is built in; --application-id sets one of your own\n");
         return Ok(None);
     }
     if !talk.can_ask() {
-        talk.say("the application id is left as it is; --application-id changes it\n");
+        talk.print("the application id is left as it is; --application-id changes it\n");
         return Ok(None);
     }
     let current = &before.settings.discord.application_id;
     let question = if current.is_empty() {
         let opening =
             if (talk.open)(PORTAL) { "The page opens in your browser:  " } else { "Open this page: " };
-        talk.say("Discord shows cards of applications only, so make one of your own. It is free and takes a minute.\n");
-        talk.say(&format!("{opening}{PORTAL}\n{HOW_TO_GET_AN_ID}"));
+        talk.print("Discord shows cards of applications only, so make one of your own. It is free and takes a minute.\n");
+        talk.print(&format!("{opening}{PORTAL}\n{HOW_TO_GET_AN_ID}"));
         "Address or application ID (Enter to do it later): ".to_owned()
     } else {
         format!("Application ID (Enter to keep {current}): ")
@@ -183,7 +183,7 @@ fn application_id<R: BufRead>(
             Some(text) if text.is_empty() => return Ok(None),
             Some(text) => match application_id_in(&text) {
                 Some(id) => return Ok(Some(id.to_owned())),
-                None => talk.say(&format!("an application id is 17 to 20 digits; {APPLICATION_ID_HINT}\n")),
+                None => talk.print(&format!("an application id is 17 to 20 digits; {APPLICATION_ID_HINT}\n")),
             },
         }
     }
@@ -201,11 +201,11 @@ fn shown<R: BufRead>(setup: &Setup, before: &Effective, talk: &mut Talk<'_, R>) 
     let wanted = match &setup.show {
         Some(wanted) => wanted.clone(),
         None if talk.can_ask() => {
-            talk.say(WHAT_MAY_BE_SHOWN);
+            talk.print(WHAT_MAY_BE_SHOWN);
             ask_for_names(talk, &now).unwrap_or(now)
         }
         None => {
-            talk.say("what may be shown is left as it is; --show changes it\n");
+            talk.print("what may be shown is left as it is; --show changes it\n");
             now
         }
     };
@@ -224,7 +224,7 @@ fn listen<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>) ->
             Some(answer) => answer,
             None if !has_been => continue,
             None if !talk.can_ask() => {
-                talk.say(&format!("sources.{} is left as it is; --listen changes it\n", live.key));
+                talk.print(&format!("sources.{} is left as it is; --listen changes it\n", live.key));
                 continue;
             }
             None => talk.confirm(live.question, source.is_live).unwrap_or(source.is_live),
@@ -243,7 +243,7 @@ fn ask_for_names<R: BufRead>(talk: &mut Talk<'_, R>, now: &[Shown]) -> Option<Ve
         let words = answer.split([',', ' ']).filter(|word| !word.is_empty());
         match words.map(|word| Shown::from_str(word, true)).collect::<Result<Vec<_>, _>>() {
             Ok(wanted) => return Some(wanted).filter(|wanted| !wanted.is_empty()),
-            Err(_) => talk.say("please answer with any of project, branch and file, or with nothing\n"),
+            Err(_) => talk.print("please answer with any of project, branch and file, or with nothing\n"),
         }
     }
     None
@@ -290,7 +290,7 @@ fn write<R: BufRead>(
         .map_or(Ok(()), fs::create_dir_all)
         .map_err(|error| failure("create the folder of", &error))?;
     files::write_atomically(path, text.as_bytes()).map_err(|error| failure("write", &error))?;
-    talk.say(&format!("written to {}\n", path.display()));
+    talk.print(&format!("written to {}\n", path.display()));
     places.effective = places.config.read(context);
     Ok(())
 }
@@ -309,7 +309,7 @@ fn try_with_discord<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>) -> Resu
     let mut clients = endpoints::discover(&found, &settings.clients);
     clients.retain(|client| client.identity.is_some());
     if clients.is_empty() {
-        talk.say("the application id was not tried: no Discord is running\n");
+        talk.print("the application id was not tried: no Discord is running\n");
         return Ok(());
     }
     let text = match client::block_on(try_application_id(clients, &settings.application_id))? {
@@ -320,7 +320,7 @@ fn try_with_discord<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>) -> Resu
         ProbeResult::NoAnswer => "Discord gave no answer; the daemon tries again by itself\n".to_owned(),
         ProbeResult::NotRunning => "the application id was not tried: no Discord is running\n".to_owned(),
     };
-    talk.say(&text);
+    talk.print(&text);
     Ok(())
 }
 
@@ -328,7 +328,7 @@ fn login<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>) -> 
     let wanted = if setup.autostart || setup.no_autostart {
         setup.autostart
     } else if !talk.can_ask() {
-        talk.say("launch at login is left as it is; --autostart changes it\n");
+        talk.print("launch at login is left as it is; --autostart changes it\n");
         false
     } else {
         talk.confirm("Start agent-presence now and at every login?", true).unwrap_or(false)
@@ -339,7 +339,7 @@ fn login<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>) -> 
     let enable = cli::Autostart::Enable(Enable { no_start: false, print: false });
     let mut output = Vec::new();
     let result = super::autostart::run(&enable, &places.config, &places.environment, &mut output, talk.err);
-    talk.say(&String::from_utf8_lossy(&output));
+    talk.print(&String::from_utf8_lossy(&output));
     result
 }
 
@@ -351,7 +351,7 @@ fn statusline<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>
         Some(answer) => answer,
         None if !is_there => false,
         None if !talk.can_ask() => {
-            talk.say("Claude Code's status line is left as it is; --statusline yes changes it\n");
+            talk.print("Claude Code's status line is left as it is; --statusline yes changes it\n");
             false
         }
         None => talk.confirm(STATUSLINE_QUESTION, true).unwrap_or(false),
@@ -362,7 +362,7 @@ fn statusline<R: BufRead>(setup: &Setup, places: &Places, talk: &mut Talk<'_, R>
     let mut output = Vec::new();
     let result =
         super::statusline::set_up(StatuslineAction::Install, sources, &places.environment, &mut output);
-    talk.say(&String::from_utf8_lossy(&output));
+    talk.print(&String::from_utf8_lossy(&output));
     result
 }
 
@@ -371,11 +371,11 @@ fn finish<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>, out: &mut dyn Wri
     let report = places.status(DaemonReport::not_running());
     let shown = match report.card {
         Some(card) => {
-            talk.say("This is how friends will see it:\n");
+            talk.print("This is how friends will see it:\n");
             Some((card, report.now))
         }
         None => {
-            talk.say("No session is active. From a recorded one, this is how friends would see it:\n");
+            talk.print("No session is active. From a recorded one, this is how friends would see it:\n");
             demo::last_card(places.effective.settings.clone(), places.zone.clone())
         }
     };
@@ -389,7 +389,7 @@ fn finish<R: BufRead>(places: &Places, talk: &mut Talk<'_, R>, out: &mut dyn Wri
         text.push_str(&format!("  {}: {}\n", check.name, check.message));
         text.extend(check.hint.iter().map(|hint| format!("    hint: {hint}\n")));
     }
-    talk.say(if text.is_empty() { "Nothing is missing.\n" } else { "Still missing:\n" });
-    talk.say(&text);
+    talk.print(if text.is_empty() { "Nothing is missing.\n" } else { "Still missing:\n" });
+    talk.print(&text);
     Ok(Exit::Done)
 }

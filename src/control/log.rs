@@ -40,14 +40,14 @@ impl SharedLog {
     /// The log of a daemon that took over: it continues after `at`, and `unheard` are the newest lines up to there.
     pub fn inherited(at: Position, unheard: &[EventMessage]) -> Self {
         // Lines count only without a gap up to there.
-        let run = (1..=at.seq).rev().zip(unheard.iter().rev()).all(|(seq, told)| {
-            told.position.as_ref().is_some_and(|told| told.stream == at.stream && told.seq == seq)
+        let run = (1..=at.seq).rev().zip(unheard.iter().rev()).all(|(seq, message)| {
+            message.position.as_ref().is_some_and(|message| message.stream == at.stream && message.seq == seq)
         });
         let unheard = if run && unheard.len() as u64 <= at.seq { unheard } else { &[] };
         let begin = Position { seq: at.seq.saturating_sub(unheard.len() as u64), ..at };
         let mut log = EventLog::new(begin, clock::now().mono.saturating_add(KEPT_FOR));
-        for told in unheard {
-            log.push(Duration::ZERO, |_| line(told));
+        for message in unheard {
+            log.push(Duration::ZERO, |_| line(message));
         }
         Self::with(log)
     }
@@ -186,17 +186,17 @@ mod tests {
             first.tell(&event());
             let heard = first.position();
             first.tell(&event());
-            let told = |lines: Vec<Line>| -> Vec<EventMessage> {
+            let message = |lines: Vec<Line>| -> Vec<EventMessage> {
                 lines.iter().map(|line| serde_json::from_slice(line).unwrap()).collect()
             };
-            let unheard = told(first.unheard());
+            let unheard = message(first.unheard());
             drop(cursor);
 
             let next = SharedLog::inherited(first.position(), &unheard);
             let mut cursor = next.cursor_after(&heard).unwrap();
-            assert_eq!(told(cursor.next().await.unwrap()), unheard[1..]);
+            assert_eq!(message(cursor.next().await.unwrap()), unheard[1..]);
             next.tell(&event());
-            let [news] = told(cursor.next().await.unwrap()).try_into().unwrap();
+            let [news] = message(cursor.next().await.unwrap()).try_into().unwrap();
             assert_eq!(news.position, Some(Position { stream: "s".to_owned(), seq: 3 }));
 
             let broken = SharedLog::inherited(first.position(), &unheard[..1]);

@@ -9,8 +9,8 @@
 
 pub mod edit;
 pub mod keys;
+mod line_index;
 mod overrides;
-mod places;
 mod reload;
 mod remotes;
 mod rules;
@@ -29,7 +29,7 @@ use crate::names::shortened;
 use crate::nearest::nearest;
 use crate::settings::Settings;
 use keys::{KEYS, Key, PRIVACY, RULE};
-use places::{LineIndex, key_at};
+use line_index::{LineIndex, key_at};
 use remotes::REMOTE;
 use value::GivenValue;
 
@@ -154,7 +154,7 @@ impl Effective {
     /// Reads `text` as a settings file.
     pub fn read(text: &str, context: &ConfigContext) -> Self {
         let mut reading =
-            DocumentReader { text, places: LineIndex::new(text), context, effective: Self::defaults() };
+            DocumentReader { text, lines: LineIndex::new(text), context, effective: Self::defaults() };
         match DeTable::parse(text) {
             Ok(document) => {
                 reading.document(document.get_ref());
@@ -250,7 +250,7 @@ impl Complaint {
 /// One pass over the parsed document.
 struct DocumentReader<'a> {
     text: &'a str,
-    places: LineIndex,
+    lines: LineIndex,
     context: &'a ConfigContext,
     effective: Effective,
 }
@@ -375,7 +375,7 @@ impl DocumentReader<'_> {
 
     /// Line and column of a byte offset, both from 1.
     fn place(&self, at: usize) -> (usize, usize) {
-        self.places.of(self.text.floor_char_boundary(at))
+        self.lines.of(self.text.floor_char_boundary(at))
     }
 }
 

@@ -12,15 +12,15 @@
 
 mod awake;
 mod card;
+mod folders;
 mod handover;
 mod in_force;
 mod parts;
-mod places;
 mod report;
+mod report_state;
 mod sessions;
 mod shared;
 mod tapped;
-mod told;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -45,11 +45,11 @@ use crate::source_event::{FileId, SourceEvent};
 use crate::time::Now;
 use crate::timer::{Timer, Timers};
 
+use folders::FolderFacts;
 use handover::Inherited;
 pub use handover::Progress;
 use in_force::InForce;
 pub use in_force::LOOSER_AFTER;
-use places::FolderFacts;
 use sessions::SessionEntry;
 use shared::Shared;
 
@@ -149,7 +149,7 @@ pub struct Engine {
     /// Sizes of context windows that are in no session file, by session.
     windows: BTreeMap<String, u64>,
     roster: Roster,
-    places: FolderFacts,
+    folders: FolderFacts,
     publisher: Publisher,
     wished: Option<Arc<Card>>,
     /// The last card and its inputs, because most lines change nothing on a card.
@@ -160,7 +160,7 @@ pub struct Engine {
     /// The links as last reported.
     links: Vec<LinkStatus>,
     /// Whether the status report has changed without an event so far.
-    untold_status: bool,
+    unreported_status: bool,
     outputs: VecDeque<Output>,
     timers: Timers,
     problems: BTreeMap<(&'static str, Arc<str>), String>,
@@ -193,14 +193,14 @@ impl Engine {
             registers: Registers::default(),
             windows: BTreeMap::new(),
             roster: Roster::default(),
-            places: FolderFacts::default(),
+            folders: FolderFacts::default(),
             publisher,
             wished: None,
             built: None,
             shown: None,
             inherited: Inherited::default(),
             links: Vec::new(),
-            untold_status: false,
+            unreported_status: false,
             outputs: VecDeque::new(),
             timers: Timers::default(),
             problems: BTreeMap::new(),
@@ -252,12 +252,12 @@ impl Engine {
             Input::Located(answer) => self.located(answer),
             Input::Pause(until) => {
                 self.paused_until = Some(until);
-                self.untold_status = true;
+                self.unreported_status = true;
                 urgency = Urgency::AtOnce;
             }
             Input::Resume => {
                 if self.paused_until.take().is_some() {
-                    self.untold_status = true;
+                    self.unreported_status = true;
                     urgency = Urgency::AtOnce;
                 }
             }
@@ -265,7 +265,7 @@ impl Engine {
                 (self.zone, self.built) = (zone, None);
             }
             Input::Far => self.is_far_heard = true,
-            Input::Remotes => self.untold_status = true,
+            Input::Remotes => self.unreported_status = true,
             Input::Woke => self.publisher.woke(now),
             Input::Tick => {}
             Input::ShutDown => self.publisher.shut_down(now),
@@ -273,7 +273,7 @@ impl Engine {
         self.expire_settings(now);
         if self.paused_until.is_some_and(|until| until <= now.wall) {
             self.paused_until = None;
-            self.untold_status = true;
+            self.unreported_status = true;
             urgency = Urgency::AtOnce;
         }
         urgency
@@ -345,7 +345,7 @@ impl Engine {
 
     /// The last report of each source about limits, to be stored for a restart.
     pub fn limits(&self) -> impl Iterator<Item = &Snapshot> + Clone {
-        self.limits.words()
+        self.limits.reports()
     }
 
     /// The problems of session folders, one line each.
@@ -359,12 +359,12 @@ impl Engine {
             SourceEvent::Gone { file } if file.is_stream() => self.stream_ended(file),
             SourceEvent::Gone { file } => {
                 self.gone(now, file);
-                self.untold_status = true;
+                self.unreported_status = true;
             }
             SourceEvent::Limits(word) => self.learn(now, [*word]),
             SourceEvent::CaughtUp => {
                 (self.inherited.files, self.reads_until) = (None, None);
-                self.untold_status |= !std::mem::replace(&mut self.caught_up, true);
+                self.unreported_status |= !std::mem::replace(&mut self.caught_up, true);
                 self.outputs.push_back(Output::CaughtUp);
                 // The order in which files were read at the start must not decide about the card.
                 self.roster = Roster::default();
@@ -385,14 +385,15 @@ impl Engine {
                     None => self.problems.remove(&(key, Arc::clone(&home))),
                 };
                 self.outputs.push_back(Output::Problem { home, message });
-                self.untold_status = true;
+                self.unreported_status = true;
             }
         }
     }
 
     fn learn(&mut self, now: Now, words: impl IntoIterator<Item = Snapshot>) {
-        let said: Vec<Snapshot> = self.limits.learn(words).into_iter().cloned().collect();
-        let reports: Vec<LimitsReport> = said.iter().map(|said| self.report_limits(said, now)).collect();
+        let changed: Vec<Snapshot> = self.limits.learn(words).into_iter().cloned().collect();
+        let reports: Vec<LimitsReport> =
+            changed.iter().map(|limits| self.report_limits(limits, now)).collect();
         for report in reports {
             self.tell(now.wall, EventKind::Limits(Box::new(report)));
         }
@@ -428,9 +429,9 @@ impl Engine {
     /// Reports a change of the status report that no other event shows.
     fn tell_status(&mut self, now: Now) {
         let links = self.links(now);
-        if links != self.links || self.untold_status {
+        if links != self.links || self.unreported_status {
             self.links = links;
-            self.untold_status = false;
+            self.unreported_status = false;
             self.tell(now.wall, EventKind::Status);
         }
     }

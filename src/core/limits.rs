@@ -8,8 +8,8 @@
 
 mod book;
 mod pace;
+mod reports;
 mod sources;
-mod word;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::time::{Now, later};
 
 pub use book::LimitsBook;
 pub use pace::{Pace, Reading};
-pub use word::say;
+pub use reports::add_report;
 
 /// How old a snapshot may be before it is marked stale (Codex: `RATE_LIMIT_STALE_THRESHOLD_MINUTES`).
 pub const STALE_AFTER: Duration = Duration::from_secs(15 * 60);

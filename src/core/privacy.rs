@@ -194,7 +194,7 @@ impl Policy {
             })
             .map(Folder::new)
             .collect();
-        self.all(|layer| ways.iter().filter_map(|way| layer.says(way)).min_by_key(strictness))
+        self.all(|layer| ways.iter().filter_map(|way| layer.allows(way)).min_by_key(strictness))
     }
 
     /// What may be shown of a session whose folder is not known: every rule that hides applies.
@@ -223,7 +223,7 @@ impl Layer {
     /// What the most specific rule that matches the folder allows; `None` if no rule matches.
     ///
     /// The pattern with the most literal characters is the most specific; of equal ones the later wins.
-    fn says(&self, way: &Folder) -> Option<Show> {
+    fn allows(&self, way: &Folder) -> Option<Show> {
         let specific = |rule: &Rule| {
             let matching = rule.patterns.iter().filter(|pattern| pattern.matches(way));
             matching.map(Pattern::literals).max()

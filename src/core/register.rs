@@ -244,8 +244,8 @@ impl HomeRegister {
             return;
         }
         let same = |open: &OpenSession| process.is_some() && open.process == process;
-        if let Some((next, said)) = open.iter().find(|(_, open)| same(open)) {
-            let at = said.since.map_or(wall, |since| since.min(wall));
+        if let Some((next, entry)) = open.iter().find(|(_, open)| same(open)) {
+            let at = entry.since.map_or(wall, |since| since.min(wall));
             for before in self.left_for.values_mut().filter(|before| before.session == session) {
                 before.session.clone_from(next);
             }
@@ -265,19 +265,19 @@ impl HomeRegister {
     /// The state of the process that has `session` open, or the time at which that process switched to another session
     /// without changing its entry.
     fn open(&self, session: &Session) -> Option<Result<OpenSession, Timestamp>> {
-        let said = self.register.open.get(&session.id);
+        let entry = self.register.open.get(&session.id);
         let registered =
-            said.map_or_else(|| self.switches.registered_as(&session.id), |_| Some(&session.id))?;
+            entry.map_or_else(|| self.switches.registered_as(&session.id), |_| Some(&session.id))?;
         let open = self.register.open.get(registered)?;
         let is_closed =
             |id: &str, last: Timestamp| self.closed.get(id).is_some_and(|at| last <= later(*at, LAST_WORDS));
         let own = session.last_event_at.unwrap_or(Timestamp::MIN);
-        if said.is_none() && is_closed(&session.id, own) {
+        if entry.is_none() && is_closed(&session.id, own) {
             return None;
         }
         match self.switches.newest(registered, &self.register, is_closed) {
             Some((holder, last)) if holder != session.id => {
-                let left = said.is_none() || own < last;
+                let left = entry.is_none() || own < last;
                 if left { Some(Err(last)) } else { Some(Ok(*open)) }
             }
             _ => Some(Ok(*open)),

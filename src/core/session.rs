@@ -194,7 +194,7 @@ impl Session {
 
     /// Until when it counts as at work by its register, if no line has shown work yet.
     fn busy_until(&self) -> Option<Timestamp> {
-        let busy_since = self.says(Status::Busy)?;
+        let busy_since = self.in_status_since(Status::Busy)?;
         let is_news = self.last_event_at.is_none_or(|last| busy_since > last) && !self.has_ended;
         (is_news && self.awaits_user_since().is_none()).then(|| later(busy_since, TURN_SILENCE))
     }
@@ -220,7 +220,7 @@ impl Session {
             return helped.at_work_until.max(silent(since).or(Some(later(ended_at, CALL_SILENCE))));
         }
         // Sub-agents that end with a turn write no last line.
-        if self.says(Status::Busy).is_some() { helped.at_work_until } else { helped.outlive_until }
+        if self.in_status_since(Status::Busy).is_some() { helped.at_work_until } else { helped.outlive_until }
     }
 
     /// The work of its sub-agents, while it counts as the session's own.
@@ -233,11 +233,12 @@ impl Session {
         let helped_at = self.helpers.as_ref().and_then(|helped| helped.last_event_at);
         let pending_at = self.work.ended_at.filter(|_| self.work.helpers_pending);
         let newest = helped_at.max(pending_at.map(|at| later(at, REGISTER_LAG))).max(self.last_event_at);
-        self.awaits_user_since().is_some() || self.says(Status::Idle).is_some_and(|at| Some(at) >= newest)
+        self.awaits_user_since().is_some()
+            || self.in_status_since(Status::Idle).is_some_and(|at| Some(at) >= newest)
     }
 
     /// Since when its register has this status; `None` if it has another one, or none.
-    fn says(&self, wanted: Status) -> Option<Timestamp> {
+    fn in_status_since(&self, wanted: Status) -> Option<Timestamp> {
         let Registration::Open(open) = self.registration.as_deref()? else { return None };
         open.since.filter(|_| open.status == Some(wanted))
     }
@@ -246,7 +247,7 @@ impl Session {
     pub(crate) fn awaits_user_since(&self) -> Option<Timestamp> {
         let by_lines = self.last_event_at.filter(|_| self.work.user_awaited);
         let by_helpers = self.helpers.as_ref().and_then(|helped| helped.awaits_user_since);
-        self.says(Status::Waiting).max(by_lines).max(by_helpers)
+        self.in_status_since(Status::Waiting).max(by_lines).max(by_helpers)
     }
 
     /// Whether the session has ended.
@@ -288,7 +289,8 @@ impl Session {
         }
         // It was at work until its register reported otherwise.
         let worked_until = self.turn_until().max(self.helpers_until());
-        let stopped_at = self.says(Status::Idle).zip(worked_until).map(|(at, until)| at.min(until));
+        let stopped_at =
+            self.in_status_since(Status::Idle).zip(worked_until).map(|(at, until)| at.min(until));
         let helped_at = self.helpers.as_ref().and_then(|helped| helped.last_event_at);
         let heard = self.last_event_at.max(helped_at).max(self.awaits_user_since()).max(stopped_at);
         let last = self.at_work_until().max(heard)?;

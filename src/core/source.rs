@@ -363,7 +363,7 @@ pub struct LimitsFact {
 
 impl LimitsFact {
     /// As a report of its session, observed at `at` unless it has its own time.
-    pub fn word(
+    pub fn report(
         self,
         agent: Agent,
         home: &Arc<str>,

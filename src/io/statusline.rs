@@ -204,16 +204,16 @@ impl TerminalFigures {
     fn merge(&mut self, known: &Self) {
         self.context_window = self.context_window.or(known.context_window);
         let of = |figures: &Self, limits: &LimitsFact| {
-            limits.clone().word(AGENT, &"".into(), figures.observed_at, None)
+            limits.clone().report(AGENT, &"".into(), figures.observed_at, None)
         };
         let mut limits = known.limits.clone();
-        for said in &self.limits {
-            let Some(before) = limits.iter_mut().find(|known| known.family == said.family) else {
-                limits.push(said.clone());
+        for report in &self.limits {
+            let Some(before) = limits.iter_mut().find(|known| known.family == report.family) else {
+                limits.push(report.clone());
                 continue;
             };
-            let word = of(known, before).followed_by(&of(self, said));
-            let Snapshot { family, name, plan, windows, observed_at, fell_at, .. } = word;
+            let report = of(known, before).followed_by(&of(self, report));
+            let Snapshot { family, name, plan, windows, observed_at, fell_at, .. } = report;
             let learnt_at = Some(observed_at);
             *before = LimitsFact { family, name, plan, windows, learnt_at, fell_at, ..LimitsFact::default() };
         }
@@ -240,8 +240,9 @@ impl TerminalFigures {
     fn events(self, homes: &[&Home], now: Now) -> Vec<SourceEvent> {
         let Self { observed_at, session, home, limits, context_window } = self;
         let Some(label) = label(homes, home.as_deref()) else { return Vec::new() };
-        let current =
-            |limits: LimitsFact| limits.word(AGENT, &label, observed_at, Some(session.clone())).current(now);
+        let current = |limits: LimitsFact| {
+            limits.report(AGENT, &label, observed_at, Some(session.clone())).current(now)
+        };
         let limits: Vec<_> = limits.into_iter().filter_map(current).map(SourceEvent::limits).collect();
         let window = context_window.map(|tokens| SourceEvent::Window { session, tokens });
         limits.into_iter().chain(window).collect()

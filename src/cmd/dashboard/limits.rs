@@ -72,7 +72,7 @@ fn wide(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Vec<L
                 .add("  ", Role::Plain)
                 .add(left(&window.label, label_room), Role::Plain);
             let bar = line.room().saturating_sub(46).min(LONGEST_BAR);
-            lines.push(told(line.add("  ", Role::Plain), window, limits, bar, view, report));
+            lines.push(window_line(line.add("  ", Role::Plain), window, limits, bar, view, report));
         }
         if limits.windows.len() == 1 && limits.stale {
             lines.push(Builder::new(width, paint).add("  ", Role::Plain).add(age, Role::Fair).line());
@@ -82,7 +82,7 @@ fn wide(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Vec<L
 }
 
 /// Adds bar, share, word and reset of one window to `line`.
-fn told(
+fn window_line(
     line: Builder,
     window: &WindowView,
     limits: &LimitsReport,
@@ -101,12 +101,12 @@ fn told(
     let (role, word) = pace(window, view, report).unwrap_or_else(|| level(remaining));
     let is_paced =
         report.limits.iter().flat_map(|limits| &limits.windows).any(|window| window.pace.is_some());
-    let (bar, said) = if is_paced { (bar.saturating_sub(WORDS - WORD), WORDS) } else { (bar, WORD) };
+    let (bar, word_width) = if is_paced { (bar.saturating_sub(WORDS - WORD), WORDS) } else { (bar, WORD) };
     let reset = window.resets_at.map(|at| format!("resets {}", clock(at))).unwrap_or_default();
     let line = painted(line, remaining, bar)
         .add(format!("  {}", right(&format!("{remaining}% left"), 9)), Role::Strong)
         .add(
-            format!("  {}", left(if limits.stale { "stale" } else { &word }, said)),
+            format!("  {}", left(if limits.stale { "stale" } else { &word }, word_width)),
             if limits.stale { Role::Fair } else { role },
         )
         .add(format!("  {reset}"), Role::Plain);
@@ -126,13 +126,13 @@ fn narrow(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Vec
     let name_of = |(limits, window): (_, &WindowView)| columns(&whose(limits)) + columns(&window.label);
     let room = all().map(name_of).max().unwrap_or(0).min(width / 3);
     // If there is room, stale values have their time.
-    let said = if width >= 50 { WORDS } else { WORD };
+    let word_width = if width >= 50 { WORDS } else { WORD };
     let mut lines = Vec::new();
     for (limits, window) in all() {
         let label = visible(&window.label);
         let name = cut(&whose(limits), room.saturating_sub(columns(&label))) + &label;
         let line = Builder::new(width, paint).add(left(&name, room), Role::Plain).add(" ", Role::Plain);
-        let bar = line.room().saturating_sub(14 + said).min(LONGEST_BAR);
+        let bar = line.room().saturating_sub(14 + word_width).min(LONGEST_BAR);
         let reset = window.resets_at.map(|at| short_clock(at, view, report)).unwrap_or_default();
         let Some(remaining) = window.remaining_percent else {
             lines.push(
@@ -141,15 +141,15 @@ fn narrow(view: &View, report: &StatusReport, width: usize, paint: Paint) -> Vec
             continue;
         };
         let age = format!("as of {}", short_clock(limits.observed_at, view, report));
-        let paced = pace(window, view, report).filter(|(_, word)| columns(word) <= said);
+        let paced = pace(window, view, report).filter(|(_, word)| columns(word) <= word_width);
         let (role, word) = match paced.unwrap_or_else(|| level(remaining)) {
-            _ if limits.stale && columns(&age) <= said => (Role::Fair, age),
+            _ if limits.stale && columns(&age) <= word_width => (Role::Fair, age),
             _ if limits.stale => (Role::Fair, "stale".to_owned()),
-            told => told,
+            other => other,
         };
         let line = painted(line, remaining, bar)
             .add(right(&format!("{remaining}%"), 5), Role::Strong)
-            .add(format!(" {}", left(&word, said)), role)
+            .add(format!(" {}", left(&word, word_width)), role)
             .add(format!(" {}", right(&reset, 7)), Role::Plain);
         lines.push(line.line());
     }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::cmd::tap::place::RunFolders;
 use crate::control::tap::{EVENTS, Tapped};
 use crate::core::file::Stream;
-use crate::core::limits::say;
+use crate::core::limits::add_report;
 use crate::core::usage::Tokens;
 use crate::io::clock;
 
@@ -134,7 +134,7 @@ impl UpdateQueue {
                 let unheard = known.events.into_iter().filter(|event| event.added.is_some());
                 newer.events.splice(0..0, unheard);
                 let newest = std::mem::replace(&mut newer.limits, known.limits);
-                newest.into_iter().for_each(|word| say(&mut newer.limits, word));
+                newest.into_iter().for_each(|report| add_report(&mut newer.limits, report));
             }
             None => state.updates.push_front(known),
         }
@@ -177,7 +177,7 @@ impl State {
                 events.extend(update.events);
                 events.drain(..events.len().saturating_sub(WAITING));
                 let mut limits = std::mem::take(&mut last.limits);
-                update.limits.into_iter().for_each(|word| say(&mut limits, word));
+                update.limits.into_iter().for_each(|report| add_report(&mut limits, report));
                 *last = Tapped { events, limits, ..update };
             }
             _ => {

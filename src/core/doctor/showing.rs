@@ -160,8 +160,8 @@ fn link(link: &LinkStatus, facts: &Facts) -> Check {
     };
     match (link.state, &link.last_error) {
         (LinkState::Rejected, error) => {
-            let said = error.as_deref().unwrap_or("the application id was not accepted");
-            Check::new(NAME, Grade::Failure, format!("{place}: {said}")).hint(REJECTED_HINT)
+            let reason = error.as_deref().unwrap_or("the application id was not accepted");
+            Check::new(NAME, Grade::Failure, format!("{place}: {reason}")).hint(REJECTED_HINT)
         }
         (LinkState::Connected, Some(error)) => {
             Check::new(NAME, Grade::Warning, format!("{place}: {acked}; last refused: {error}"))

@@ -112,14 +112,14 @@ impl Engine {
             let activity = known.session.activity(now.wall, self.settings.card.idle_after);
             // Until all files were read, it is not known which session a helper works for.
             if self.inherited.files.is_none() {
-                let words = known.told.turn(activity);
-                heard.extend((!words.is_empty()).then_some((*place, words)));
+                let announcements = known.reported.turn(activity);
+                heard.extend((!announcements.is_empty()).then_some((*place, announcements)));
             }
             place.is_stream() || activity != Activity::Idle
         });
-        for (place, words) in heard {
+        for (place, announcements) in heard {
             self.describe(now, place);
-            self.say(now, place, words);
+            self.announce(now, place, announcements);
         }
     }
 
@@ -186,7 +186,7 @@ impl Engine {
             return;
         }
         let is_old = |known: &SessionEntry| {
-            known.told.has_ended()
+            known.reported.has_ended()
                 && known.session.last_event_at.is_none_or(|last| now.since(last) > REMEMBERED)
         };
         let old: Vec<FileId> =
@@ -305,8 +305,8 @@ mod tests {
 
         fn register(&mut self, what: [u8; 2]) {
             let open = (0..PARENTS.len()).filter(|which| what[0] & 1 << which != 0).map(|which| {
-                let said = [None, Some(Status::Busy), Some(Status::Idle), Some(Status::Waiting)];
-                let status = said[usize::from(what[1] >> which & 3)];
+                let statuses = [None, Some(Status::Busy), Some(Status::Idle), Some(Status::Waiting)];
+                let status = statuses[usize::from(what[1] >> which & 3)];
                 let since = Some(self.now.wall).filter(|_| what[0] & 64 == 0);
                 (which.to_string(), OpenSession { status, since, process: Some(u32::from(what[1] & 7)) })
             });

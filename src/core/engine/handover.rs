@@ -1,6 +1,6 @@
 //! What one engine leaves to the next, so that a listener to both gets every event once.
 //!
-//! The session files are read again, but what the first engine has reported of them is not new. Read next: `told`,
+//! The session files are read again, but what the first engine has reported of them is not new. Read next: `report_state`,
 //! which decides what is new.
 
 use std::collections::BTreeMap;
@@ -70,7 +70,7 @@ impl Engine {
     /// What was reported of the files that were read completely, as far as their updates were handed in.
     pub fn progress(&self) -> Vec<Progress> {
         let met = self.files.values().flat_map(|known| {
-            known.parts.iter().filter_map(|part| part.read).map(|read| known.told.progress(read))
+            known.parts.iter().filter_map(|part| part.read).map(|read| known.reported.progress(read))
         });
         met.chain(self.inherited.files.iter().flat_map(BTreeMap::values).copied()).collect()
     }
@@ -152,7 +152,7 @@ mod tests {
 
     /// The reported events that are printed: usage by its added tokens (nothing for restored figures), others by a
     /// word.
-    fn told(engine: &mut Engine, now: Now, input: Input) -> Vec<String> {
+    fn reported(engine: &mut Engine, now: Now, input: Input) -> Vec<String> {
         engine.handle(now, input);
         let outputs = std::iter::from_fn(|| engine.poll_output(now));
         let word = |output| match output {
@@ -177,9 +177,9 @@ mod tests {
         let mut first = engine();
         let mut file = Followed::new(START);
         let restored = file.read(&lines(0..2));
-        assert_eq!(told(&mut first, now(2), restored), ["appears", "waiting", "+10"]);
+        assert_eq!(reported(&mut first, now(2), restored), ["appears", "waiting", "+10"]);
         let news = file.read(&lines(2..4));
-        assert_eq!(told(&mut first, now(3), news), ["+10", "+10"]);
+        assert_eq!(reported(&mut first, now(3), news), ["+10", "+10"]);
         (first.progress(), file.offset)
     }
 
@@ -196,13 +196,13 @@ mod tests {
         assert_eq!(next.progress(), progress, "files not read yet are handed on");
         let mut file = Followed::new(Timestamp::MAX);
         let resumed = file.read(&lines(0..4));
-        assert_eq!(told(&mut next, now(5), resumed), [""; 0]);
+        assert_eq!(reported(&mut next, now(5), resumed), [""; 0]);
         let news = file.read(&lines(4..6));
-        assert_eq!(told(&mut next, now(5), news), ["+10", "+10"]);
-        assert_eq!(told(&mut next, now(5), Input::Source(SourceEvent::CaughtUp)), [""; 0]);
+        assert_eq!(reported(&mut next, now(5), news), ["+10", "+10"]);
+        assert_eq!(reported(&mut next, now(5), Input::Source(SourceEvent::CaughtUp)), [""; 0]);
         assert!(!next.is_inheriting());
         assert_eq!(next.restored(now(5)).len(), 1);
-        assert_eq!(told(&mut next, now(2000), Input::Tick), ["idle", "ends"]);
+        assert_eq!(reported(&mut next, now(2000), Input::Tick), ["idle", "ends"]);
     }
 
     /// It went idle between the two engines.
@@ -212,9 +212,9 @@ mod tests {
         let mut next = engine();
         next.inherit(&progress, &[], None);
         let resumed = Followed::new(Timestamp::MAX).read(&lines(0..4));
-        assert_eq!(told(&mut next, now(2000), resumed), [""; 0]);
+        assert_eq!(reported(&mut next, now(2000), resumed), [""; 0]);
         let caught_up = Input::Source(SourceEvent::CaughtUp);
-        assert_eq!(told(&mut next, now(2000), caught_up), ["idle", "ends"]);
+        assert_eq!(reported(&mut next, now(2000), caught_up), ["idle", "ends"]);
     }
 
     /// Figures of a session that was always idle are reported when it continues, by any later daemon.
@@ -222,16 +222,16 @@ mod tests {
     fn unreported_figures_are_reported_by_a_later_engine() {
         let mut first = engine();
         let restored = Followed::new(Timestamp::MAX).read(&lines(0..4));
-        assert_eq!(told(&mut first, now(2000), restored), [""; 0]);
+        assert_eq!(reported(&mut first, now(2000), restored), [""; 0]);
         let mut next = engine();
         next.inherit(&first.progress(), &first.registers(), None);
         let mut file = Followed::new(Timestamp::MAX);
         let resumed = file.read(&lines(0..4));
-        assert_eq!(told(&mut next, now(2001), resumed), [""; 0]);
+        assert_eq!(reported(&mut next, now(2001), resumed), [""; 0]);
         let caught_up = Input::Source(SourceEvent::CaughtUp);
-        assert_eq!(told(&mut next, now(2001), caught_up), [""; 0]);
+        assert_eq!(reported(&mut next, now(2001), caught_up), [""; 0]);
         let news = file.read(&lines(2001..2002));
-        let words = told(&mut next, now(2002), news);
+        let words = reported(&mut next, now(2002), news);
         assert_eq!(words.iter().filter(|word| *word == "restored").count(), 1, "{words:?}");
         assert_eq!(words.first().map(String::as_str), Some("appears"));
     }
@@ -250,10 +250,10 @@ mod tests {
         };
         let mut next = engine();
         next.inherit(&[], &[], Some(card.clone()));
-        assert_eq!(told(&mut next, now(1), Input::Tick), [""; 0]);
+        assert_eq!(reported(&mut next, now(1), Input::Tick), [""; 0]);
         assert_eq!(next.shown_report(), Some(card));
         let caught_up = Input::Source(SourceEvent::CaughtUp);
-        assert_eq!(told(&mut next, now(1), caught_up), ["card false"], "no card is wanted any more");
+        assert_eq!(reported(&mut next, now(1), caught_up), ["card false"], "no card is wanted any more");
         assert_eq!(next.shown_report(), None);
     }
 }

@@ -111,7 +111,7 @@ impl Engine {
     fn put_in_force(&mut self, now: Now) {
         let before = std::mem::replace(&mut self.settings, self.in_force.together());
         self.set_privacy();
-        self.untold_status = true;
+        self.unreported_status = true;
         self.awake.all();
         if before != self.settings {
             self.publisher.set_settings(now, &self.settings);

@@ -41,7 +41,7 @@ pub(super) struct Part {
     /// The position up to which the file was read.
     pub(super) read: Option<ReadTo>,
     /// The file's session. Not stored for a single file, because it equals the whole session.
-    pub(super) told: Option<Box<Session>>,
+    pub(super) reported: Option<Box<Session>>,
     /// Whether it is no longer followed. Its usage still counts.
     pub(super) is_gone: bool,
     /// The time of its newest reported usage.
@@ -57,17 +57,17 @@ struct Share {
 
 impl Parts {
     /// Takes the present state of a file. `whole` is the session of all files before; returns the session with it.
-    pub(super) fn put(&mut self, part: Part, told: Session, whole: &Session) -> Session {
+    pub(super) fn put(&mut self, part: Part, reported: Session, whole: &Session) -> Session {
         let file = part.file;
         if self.all().iter().all(|part| part.file == file) {
             *self = Self::One(part);
-            return told;
+            return reported;
         }
         if let Self::One(only) = self {
-            only.told = Some(Box::new(whole.clone()));
+            only.reported = Some(Box::new(whole.clone()));
         }
         let place = self.all().iter().position(|part| part.file == file);
-        let part = Part { told: Some(Box::new(told)), ..part };
+        let part = Part { reported: Some(Box::new(reported)), ..part };
         match place.and_then(|place| self.all_mut().get_mut(place)) {
             Some(known) => *known = part,
             None => {
@@ -157,11 +157,12 @@ impl Parts {
 
     /// The session of all files: that of the file with the newest line, with earlier figures until it has its own.
     pub(super) fn joined(&self) -> Option<Session> {
-        let told = || self.all().iter().rev().filter_map(|part| Some((part.is_gone, part.told.as_deref()?)));
-        let (_, newest) = told().max_by_key(|(is_gone, told)| (!is_gone, told.last_event_at))?;
+        let reported =
+            || self.all().iter().rev().filter_map(|part| Some((part.is_gone, part.reported.as_deref()?)));
+        let (_, newest) = reported().max_by_key(|(is_gone, reported)| (!is_gone, reported.last_event_at))?;
         let mut session = newest.clone();
-        let counted = told().filter(|(_, told)| told.usage.session_total_tokens.is_some());
-        if let Some((_, figures)) = counted.max_by_key(|(_, told)| told.last_token_event_at) {
+        let counted = reported().filter(|(_, reported)| reported.usage.session_total_tokens.is_some());
+        if let Some((_, figures)) = counted.max_by_key(|(_, reported)| reported.last_token_event_at) {
             session.usage = figures.usage;
             session.usage.session_total_tokens = self.total(None);
             session.last_token_event_at = figures.last_token_event_at;
@@ -172,15 +173,16 @@ impl Parts {
                 session.model = Arc::clone(&figures.model);
             }
         }
-        for (_, told) in told() {
-            told.folders().for_each(|folder| session.was_in(folder));
-            session.has_unlisted_folders |= told.has_unlisted_folders;
+        for (_, reported) in reported() {
+            reported.folders().for_each(|folder| session.was_in(folder));
+            session.has_unlisted_folders |= reported.has_unlisted_folders;
         }
-        session.counting = told().any(|(_, told)| told.counting);
-        session.lower_bound = told().any(|(_, told)| told.lower_bound);
-        session.started_at = told().filter_map(|(_, told)| told.started_at).min();
+        session.counting = reported().any(|(_, reported)| reported.counting);
+        session.lower_bound = reported().any(|(_, reported)| reported.lower_bound);
+        session.started_at = reported().filter_map(|(_, reported)| reported.started_at).min();
         // The series of lines that ends with the newest one, without a long gap, may begin in other files.
-        let stretches = || told().filter_map(|(_, told)| Some((told.timer_from?, told.last_event_at?)));
+        let stretches =
+            || reported().filter_map(|(_, reported)| Some((reported.timer_from?, reported.last_event_at?)));
         while let Some(from) = session.timer_from
             && let Some(earlier) = stretches()
                 .filter(|(begin, end)| *begin < from && elapsed(*end, from) <= TIMER_GAP)
@@ -195,12 +197,12 @@ impl Parts {
     /// The session's total; `instead` replaces one file's total.
     fn total(&self, instead: Option<(FileId, Tokens)>) -> Option<Tokens> {
         let shares = self.all().iter().filter_map(|part| {
-            let told = part.told.as_deref()?;
+            let reported = part.reported.as_deref()?;
             let instead = instead.filter(|(file, _)| *file == part.file).map(|(_, total)| total);
-            let total = instead.or(told.usage.session_total_tokens)?;
+            let total = instead.or(reported.usage.session_total_tokens)?;
             Some(Share {
-                begun_at: told.file_begun_at,
-                before: told.used_before.as_deref().copied().unwrap_or_default(),
+                begun_at: reported.file_begun_at,
+                before: reported.used_before.as_deref().copied().unwrap_or_default(),
                 total,
             })
         });

@@ -113,8 +113,8 @@ impl Engine {
         let sessions = self.sessions().into_iter().filter(live);
         let about = sessions.map(|session| EventKind::About { session: Box::new(self.about(session, now)) });
         let limits = self.limits_report(now).into_iter().map(|limits| EventKind::Limits(Box::new(limits)));
-        let told = about.chain(limits).map(|kind| Event { at: now.wall, kind });
-        told.chain(self.restored(now)).filter(is_here).collect()
+        let reported = about.chain(limits).map(|kind| Event { at: now.wall, kind });
+        reported.chain(self.restored(now)).filter(is_here).collect()
     }
 
     /// The figures of every live session, as restored usage, for a new listener.

@@ -1,7 +1,7 @@
 //! The sessions, and how updates of their files, other sessions and time change them.
 //!
 //! A session is stored under its first file. `parts` combines several files, `tapped` lets a file replace a stream,
-//! and `told` decides what is new for listeners.
+//! and `report_state` decides what is new for listeners.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::awake::{REMEMBERED, by_key};
 use super::parts::{Part, Parts};
+use super::report_state::{self, Announcement, ReportState};
 use super::tapped;
-use super::told::{self, Announcement, ReportState};
 use super::{Engine, EventKind};
 use crate::activity::Activity;
 use crate::file::{FileUpdate, Skipped};
@@ -27,7 +27,7 @@ use crate::time::Now;
 pub(super) struct SessionEntry {
     pub(super) session: Session,
     pub(super) parts: Parts,
-    pub(super) told: ReportState,
+    pub(super) reported: ReportState,
     /// A start of the timer that was in the future, because the clock was set back, and its replacement.
     pub(super) late_start: Option<Box<(Timestamp, Timestamp)>>,
 }
@@ -35,7 +35,7 @@ pub(super) struct SessionEntry {
 impl SessionEntry {
     /// A session of which nothing was reported yet.
     fn unheard(session: Session) -> Self {
-        Self { session, parts: Parts::default(), told: ReportState::default(), late_start: None }
+        Self { session, parts: Parts::default(), reported: ReportState::default(), late_start: None }
     }
 
     /// Moves times after `wall` to `wall`. A timer that would start in the future starts at the time at which this
@@ -70,19 +70,19 @@ impl Engine {
         let (known, adopted) = self.take_known(place, file, &of_file);
         let anew = first && !adopted && known.as_ref().is_none_or(|known| known.parts.has(file));
         let known = known.unwrap_or_else(|| SessionEntry::unheard(of_file.clone()));
-        let SessionEntry { session: mut before, mut parts, mut told, late_start } = known;
+        let SessionEntry { session: mut before, mut parts, mut reported, late_start } = known;
         let mut heard = parts.heard(file);
         if first {
             heard = heard.or_else(|| self.past.remove(&hash(of_file.key())));
-            told::find(&mut usage, heard);
+            report_state::find(&mut usage, heard);
         }
         heard = heard.max(usage.iter().map(|event| event.at).max());
         let found = usage.last().map(|last| earlier.is_some() || last.added.is_none());
-        told.take_off(of_file.agent, &mut usage);
+        reported.take_off(of_file.agent, &mut usage);
         of_file.not_after(now.wall);
         let used_at = of_file.last_token_event_at;
         let skipped = Some(skipped).filter(|skipped| *skipped != Skipped::default()).map(Box::new);
-        let part = Part { file, skipped, read, told: None, is_gone: false, heard };
+        let part = Part { file, skipped, read, reported: None, is_gone: false, heard };
         let mut session = parts.put(part, of_file, &before);
         parts.tell(file, &mut usage);
         if parts.are_several() && session.usage == before.usage {
@@ -97,24 +97,24 @@ impl Engine {
             before.folders().for_each(|folder| session.was_in(folder));
         }
         if let Some(folder) = session.cwd.as_deref().filter(|folder| before.cwd.as_deref() != Some(*folder)) {
-            self.places.doubt(folder);
+            self.folders.doubt(folder);
         }
         if self.registers.heard(now.wall, &session) {
             self.awake.all();
         }
         beside(&mut session, &self.registers, &self.windows);
         let activity = session.activity(now.wall, self.settings.card.idle_after);
-        let words = match earlier {
-            Some(earlier) => told.inherit(earlier, !usage.is_empty()),
-            None => told.update((&before, &session), activity, anew, usage),
+        let announcements = match earlier {
+            Some(earlier) => reported.inherit(earlier, !usage.is_empty()),
+            None => reported.update((&before, &session), activity, anew, usage),
         };
         // Of an idle session, this may be the only report.
-        self.untold_status |= earlier.is_none() && activity == Activity::Idle;
+        self.unreported_status |= earlier.is_none() && activity == Activity::Idle;
         self.awake.heard(place, is_listed.then_some(&before), &session);
         self.shared.share(&mut session);
-        self.files.insert(place, Box::new(SessionEntry { session, parts, told, late_start }));
+        self.files.insert(place, Box::new(SessionEntry { session, parts, reported, late_start }));
         self.describe(now, place);
-        self.say(now, place, words);
+        self.announce(now, place, announcements);
         self.learn(now, limits);
     }
 
@@ -124,7 +124,7 @@ impl Engine {
             return;
         }
         let Some(known) = self.files.get(&place) else { return };
-        if known.told.has_ended() || known.session.far.is_some() {
+        if known.reported.has_ended() || known.session.far.is_some() {
             return;
         }
         let report = self.about(&known.session, now);
@@ -132,18 +132,23 @@ impl Engine {
         serde_json::to_vec(&report.lasting()).unwrap_or_default().hash(&mut hasher);
         #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one")]
         let about = hasher.finish() as u32;
-        if self.files.get_mut(&place).is_some_and(|known| known.told.describe(about)) {
+        if self.files.get_mut(&place).is_some_and(|known| known.reported.describe(about)) {
             self.tell(now.wall, EventKind::About { session: Box::new(report) });
         }
     }
 
     /// Sends listeners these events of the session at `place`.
-    pub(super) fn say(&mut self, now: Now, place: FileId, words: impl IntoIterator<Item = Announcement>) {
+    pub(super) fn announce(
+        &mut self,
+        now: Now,
+        place: FileId,
+        announcements: impl IntoIterator<Item = Announcement>,
+    ) {
         let Some(known) = self.files.get(&place) else { return };
         let session = &known.session;
-        let event = |word| match word {
+        let event = |announcement| match announcement {
             Announcement::Begins | Announcement::Ends => {
-                let ended = word == Announcement::Ends;
+                let ended = announcement == Announcement::Ends;
                 EventKind::Session { ended, session: Box::new(self.report(session, now)) }
             }
             Announcement::Activity(activity) => {
@@ -154,7 +159,7 @@ impl Engine {
                 EventKind::Usage(UsageReport::new(session, &event, self.settings.tokens.count))
             }
         };
-        let events: Vec<_> = words.into_iter().map(event).collect();
+        let events: Vec<_> = announcements.into_iter().map(event).collect();
         events.into_iter().for_each(|kind| self.tell(now.wall, kind));
     }
 
@@ -205,7 +210,7 @@ impl Engine {
             (Some(mut dormant), Some(adopted)) => {
                 // The files' own facts stay; the stream has reported how the session continued.
                 adopted.session.folders().for_each(|folder| dormant.session.was_in(folder));
-                (Some(SessionEntry { told: adopted.told, ..dormant }), true)
+                (Some(SessionEntry { reported: adopted.reported, ..dormant }), true)
             }
         }
     }
@@ -227,7 +232,7 @@ impl Engine {
         let key = hash(known.session.key());
         self.end(now, first);
         if let Some(known) = self.files.remove(&first).or(self.dormant.remove(&first)) {
-            self.places.file_gone(&known.session);
+            self.folders.file_gone(&known.session);
             self.past.retain(|_, heard| now.since(*heard) < REMEMBERED);
             self.past.extend(known.parts.newest().map(|heard| (key, heard)));
         }
@@ -246,8 +251,8 @@ impl Engine {
     }
 
     fn end(&mut self, now: Now, place: FileId) {
-        let word = self.files.get_mut(&place).and_then(|known| known.told.end());
-        self.say(now, place, word);
+        let announcement = self.files.get_mut(&place).and_then(|known| known.reported.end());
+        self.announce(now, place, announcement);
     }
 
     /// Every listed session.

@@ -83,7 +83,7 @@ impl Engine {
         // A remote reports the session's whole total.
         let settled = known.session.far.is_some();
         let streamed = total.map(|total| StreamReport { total, settled, until });
-        Some(SessionEntry { told: known.told.give_way(streamed), parts: Parts::default(), ..known })
+        Some(SessionEntry { reported: known.reported.give_way(streamed), parts: Parts::default(), ..known })
     }
 
     /// The stream has ended. Its session stays until it is too old, like any other.

@@ -258,20 +258,20 @@ impl About {
             self.session.work.limited_until =
                 limits.reached.then(|| Box::new(ends.unwrap_or_else(|| later(at, LIMIT_REACHED_FOR))));
         }
-        self.word(at, limits)
+        self.limits_report(at, limits)
     }
 
-    fn word(&self, at: Timestamp, limits: LimitsFact) -> Snapshot {
+    fn limits_report(&self, at: Timestamp, limits: LimitsFact) -> Snapshot {
         let session = &self.session;
-        limits.word(session.agent, &session.home, at, Some(session.id.clone()))
+        limits.report(session.agent, &session.home, at, Some(session.id.clone()))
     }
 
     /// The limits in a fact of the session itself that has no counters.
     pub(super) fn limits_beside(&self, at: Option<Timestamp>, fact: &Fact) -> Option<Snapshot> {
         let at = at.or(self.session.last_event_at).unwrap_or(Timestamp::UNIX_EPOCH);
-        let refusal = |limits| Snapshot { refusal: true, ..self.word(at, limits) };
+        let refusal = |limits| Snapshot { refusal: true, ..self.limits_report(at, limits) };
         match fact {
-            Fact::Limits(limits) => Some(self.word(at, (**limits).clone())),
+            Fact::Limits(limits) => Some(self.limits_report(at, (**limits).clone())),
             Fact::LimitReached { limits, .. } => limits.as_deref().cloned().map(refusal),
             // The model answers: the account's limit is over, even before its end time.
             Fact::Working if self.session.work.limited_until.is_some() => {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::about::About;
 use super::{FileUpdate, Skipped};
-use crate::limits::{Snapshot, say};
+use crate::limits::{Snapshot, add_report};
 use crate::lines::Line;
 use crate::session::UsageEvent;
 use crate::source::Agent;
@@ -92,7 +92,7 @@ impl Fold {
     fn own_fact(&mut self, at: Option<Timestamp>, ordinal: Option<u64>, fact: Fact) {
         let limits = self.about.as_ref().and_then(|about| about.limits_beside(at, &fact));
         if let Some(word) = limits {
-            say(&mut self.limits, word);
+            add_report(&mut self.limits, word);
         }
         self.fact(at, ordinal, fact);
     }
@@ -134,7 +134,7 @@ impl Fold {
                 Change::Limits(at, limits) => {
                     let word = about.limits(at, limits);
                     if !word.windows.is_empty() {
-                        say(&mut self.limits, word);
+                        add_report(&mut self.limits, word);
                     }
                 }
                 Change::Usage(event) => {

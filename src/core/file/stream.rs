@@ -123,13 +123,13 @@ impl Feed {
             self.reader = bytes.starts_with(b"{").then(whose).flatten().and_then(reader_of);
         }
         if let Some((_, reader)) = &mut self.reader {
-            let said = reader.line(line);
-            self.take(said, at);
+            let parsed = reader.line(line);
+            self.take(parsed, at);
         }
     }
 
-    fn take(&mut self, said: Parsed, at: Timestamp) {
-        match said {
+    fn take(&mut self, parsed: Parsed, at: Timestamp) {
+        match parsed {
             Parsed::Line { fact: Fact::Several(facts), .. } => {
                 facts.into_iter().for_each(|fact| self.take_fact(fact, at));
             }

@@ -35,45 +35,45 @@ pub struct LimitsBook {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Family {
-    words: BTreeMap<Source, Snapshot>,
+    reports: BTreeMap<Source, Snapshot>,
     /// Their combination.
-    said: Option<Snapshot>,
+    combined: Option<Snapshot>,
 }
 
 impl LimitsBook {
     /// Stores reports in the order of arrival; returns the combination of each family that has changed.
-    pub fn learn(&mut self, words: impl IntoIterator<Item = Snapshot>) -> Vec<&Snapshot> {
+    pub fn learn(&mut self, reports: impl IntoIterator<Item = Snapshot>) -> Vec<&Snapshot> {
         let mut before: BTreeMap<Key, Option<Snapshot>> = BTreeMap::new();
-        for word in words {
-            let key = (word.agent, Arc::clone(&word.home), word.family.clone());
-            if !self.has_room(&key, &word) {
+        for report in reports {
+            let key = (report.agent, Arc::clone(&report.home), report.family.clone());
+            if !self.has_room(&key, &report) {
                 continue;
             }
             let family = self.families.entry(key.clone()).or_default();
-            before.entry(key).or_insert_with(|| family.said.clone());
-            family.learn(word);
+            before.entry(key).or_insert_with(|| family.combined.clone());
+            family.learn(report);
         }
-        self.families.retain(|_, family| !family.words.is_empty());
-        let said = |(key, before): (Key, Option<Snapshot>)| {
-            let said = self.families.get(&key)?.said.as_ref();
-            said.filter(|said| before.as_ref() != Some(*said))
+        self.families.retain(|_, family| !family.reports.is_empty());
+        let combined = |(key, before): (Key, Option<Snapshot>)| {
+            let combined = self.families.get(&key)?.combined.as_ref();
+            combined.filter(|combined| before.as_ref() != Some(*combined))
         };
-        before.into_iter().filter_map(said).collect()
+        before.into_iter().filter_map(combined).collect()
     }
 
     /// Whether a report has content, and not more than agents send.
-    fn has_room(&self, key: &Key, word: &Snapshot) -> bool {
+    fn has_room(&self, key: &Key, report: &Snapshot) -> bool {
         let is_short = |text: &Option<String>| text.as_ref().is_none_or(|text| text.len() <= LONGEST_NAME);
-        let names = [&word.name, &word.plan, &word.source_session];
+        let names = [&report.name, &report.plan, &report.source_session];
         let is_sane = names.into_iter().all(is_short)
-            && word.family.len() <= LONGEST_NAME
-            && word.windows.len() <= WINDOWS
-            && word.windows.iter().all(|window| window.used_percent.is_finite());
+            && report.family.len() <= LONGEST_NAME
+            && report.windows.len() <= WINDOWS
+            && report.windows.iter().all(|window| window.used_percent.is_finite());
         let (agent, home, name) = key;
         let others = || self.families.keys().filter(|(of, at, _)| (of, at) == (agent, home)).count();
         let is_known = self.families.contains_key(key);
         is_sane
-            && (!word.windows.is_empty() || word.refusal && is_known)
+            && (!report.windows.is_empty() || report.refusal && is_known)
             && (is_known || *name == main_family(*agent) || others() < FAMILIES)
     }
 
@@ -81,13 +81,13 @@ impl LimitsBook {
     /// event until the clock reaches them again.
     pub fn not_after(&mut self, wall: Timestamp) {
         for family in self.families.values_mut() {
-            let is_late = |word: &Snapshot| word.observed_at > wall || word.fell_at > Some(wall);
-            if family.words.values().any(is_late) {
-                let void_before = void_before(family.words.values());
-                for word in family.words.values_mut() {
-                    word.held_before(wall, void_before);
+            let is_late = |report: &Snapshot| report.observed_at > wall || report.fell_at > Some(wall);
+            if family.reports.values().any(is_late) {
+                let void_before = void_before(family.reports.values());
+                for report in family.reports.values_mut() {
+                    report.held_before(wall, void_before);
                 }
-                family.said = merged(family.words.values());
+                family.combined = merged(family.reports.values());
             }
         }
     }
@@ -95,56 +95,57 @@ impl LimitsBook {
     /// The main family of one home.
     pub fn main(&self, agent: Agent, home: &Arc<str>) -> Option<&Snapshot> {
         let key = (agent, Arc::clone(home), main_family(agent).to_owned());
-        self.families.get(&key)?.said.as_ref()
+        self.families.get(&key)?.combined.as_ref()
     }
 
     /// All families, ordered by agent, home and family.
     pub fn iter(&self) -> impl Iterator<Item = &Snapshot> + Clone {
-        self.families.values().filter_map(|family| family.said.as_ref())
+        self.families.values().filter_map(|family| family.combined.as_ref())
     }
 
     /// The last report of each source, from which another book can be filled.
-    pub fn words(&self) -> impl Iterator<Item = &Snapshot> + Clone {
-        self.families.values().flat_map(|family| family.words.values())
+    pub fn reports(&self) -> impl Iterator<Item = &Snapshot> + Clone {
+        self.families.values().flat_map(|family| family.reports.values())
     }
 }
 
 impl Family {
-    fn learn(&mut self, mut word: Snapshot) {
-        let source = (word.source_session.clone(), word.refusal);
-        let known = self.words.get(&source);
-        let word = match (known, word.first.take()) {
-            (Some(known), Some(first)) => known.followed_by(&first).followed_by(&word),
-            (Some(known), None) => known.followed_by(&word),
-            (None, Some(first)) => first.followed_by(&word),
-            (None, None) => word,
+    fn learn(&mut self, mut report: Snapshot) {
+        let source = (report.source_session.clone(), report.refusal);
+        let known = self.reports.get(&source);
+        let report = match (known, report.first.take()) {
+            (Some(known), Some(first)) => known.followed_by(&first).followed_by(&report),
+            (Some(known), None) => known.followed_by(&report),
+            (None, Some(first)) => first.followed_by(&report),
+            (None, None) => report,
         };
-        if known == Some(&word) {
+        if known == Some(&report) {
             return;
         }
-        if word.windows.is_empty() {
-            self.words.remove(&source);
+        if report.windows.is_empty() {
+            self.reports.remove(&source);
         } else {
-            self.words.insert(source, word);
+            self.reports.insert(source, report);
         }
-        self.said = merged(self.words.values());
-        if self.words.len() > SOURCES {
+        self.combined = merged(self.reports.values());
+        if self.reports.len() > SOURCES {
             self.forget();
         }
     }
 
     /// Forgets the oldest report that makes no difference.
     fn forget(&mut self) {
-        let void_before = void_before(self.words.values());
-        let mut by_age: Vec<_> = self.words.iter().map(|(source, word)| (word.observed_at, source)).collect();
+        let void_before = void_before(self.reports.values());
+        let mut by_age: Vec<_> =
+            self.reports.iter().map(|(source, report)| (report.observed_at, source)).collect();
         by_age.sort_unstable();
         let makes_none = |source: &Source| {
-            let rest = self.words.iter().filter(|(other, _)| *other != source).map(|(_, word)| word);
-            self::void_before(rest.clone()) == void_before && merged(rest) == self.said
+            let rest = self.reports.iter().filter(|(other, _)| *other != source).map(|(_, report)| report);
+            self::void_before(rest.clone()) == void_before && merged(rest) == self.combined
         };
         let forgotten = by_age.into_iter().map(|(_, source)| source).find(|source| makes_none(source));
         if let Some(source) = forgotten.cloned() {
-            self.words.remove(&source);
+            self.reports.remove(&source);
         }
     }
 }
@@ -152,7 +153,7 @@ impl Family {
 #[cfg(test)]
 mod tests {
     use super::super::Window;
-    use super::super::sources::tests::{book, claude, of, said};
+    use super::super::sources::tests::{book, claude, combined, of};
     use super::*;
 
     #[test]
@@ -161,13 +162,13 @@ mod tests {
         let old = claude("b", 5_020, [80.0, 60.0]);
         let mut book = book(falls.iter().chain([&old]));
         book.not_after(Timestamp::from_second(1_000).unwrap());
-        assert_eq!(said(&book), Some((1_000, vec![5.0, 2.0])));
+        assert_eq!(combined(&book), Some((1_000, vec![5.0, 2.0])));
         book.learn([old]);
         book.not_after(Timestamp::from_second(1_001).unwrap());
-        let kept: Vec<Snapshot> = book.words().cloned().collect();
-        assert_eq!(said(&self::book(&kept)), Some((1_000, vec![5.0, 2.0])));
+        let kept: Vec<Snapshot> = book.reports().cloned().collect();
+        assert_eq!(combined(&self::book(&kept)), Some((1_000, vec![5.0, 2.0])));
         book.learn([claude("b", 1_002, [6.0, 2.0])]);
-        assert_eq!(said(&book), Some((1_002, vec![6.0, 2.0])));
+        assert_eq!(combined(&book), Some((1_002, vec![6.0, 2.0])));
     }
 
     #[test]
@@ -177,10 +178,10 @@ mod tests {
                 {"minutes":300,"used_percent":80.0,"resets_at":"1970-01-01T02:46:40Z"},
                 {"minutes":10080,"used_percent":60.0,"resets_at":"1970-01-06T18:53:20Z"}]}]"#;
         let kept: Vec<Snapshot> = serde_json::from_str(kept).unwrap();
-        assert_eq!(said(&book(&kept)), Some((10, vec![80.0, 60.0])));
+        assert_eq!(combined(&book(&kept)), Some((10, vec![80.0, 60.0])));
         // The next report of its own session is a fall.
         assert_eq!(
-            said(&book(kept.iter().chain([&claude("a", 30, [5.0, 2.0])]))),
+            combined(&book(kept.iter().chain([&claude("a", 30, [5.0, 2.0])]))),
             Some((30, vec![5.0, 2.0]))
         );
     }
@@ -192,22 +193,22 @@ mod tests {
         for number in 0..1_000 {
             book.learn([claude(&format!("s{number}"), 10 + number, [50.0, 20.0])]);
         }
-        assert_eq!(book.words().count(), SOURCES);
-        assert_eq!(book.iter().next().map(|said| said.windows[0].used_percent), Some(90.0));
+        assert_eq!(book.reports().count(), SOURCES);
+        assert_eq!(book.iter().next().map(|combined| combined.windows[0].used_percent), Some(90.0));
         // The time of a fall stays, even if its source is the oldest.
         book.learn([claude("high", 2_000, [3.0, 1.0])]);
         for number in 0..1_000 {
             book.learn([claude(&format!("t{number}"), 3_000 + number, [4.0, 2.0])]);
         }
         book.learn([claude("old", 1_500, [90.0, 20.0])]);
-        assert_eq!(said(&book).map(|(_, used)| used), Some(vec![4.0, 2.0]));
+        assert_eq!(combined(&book).map(|(_, used)| used), Some(vec![4.0, 2.0]));
         for number in 0..1_000 {
             let family = format!("model {number}");
             book.learn([Snapshot { family, ..claude("a", 10, [1.0, 1.0]) }]);
         }
         book.learn([Snapshot { family: "x".repeat(10_000), ..claude("a", 10, [1.0, 1.0]) }]);
         book.learn([Snapshot { windows: vec![Window::default(); 1_000], ..claude("a", 9_000, [1.0, 1.0]) }]);
-        let kept = serde_json::to_vec_pretty(&book.words().collect::<Vec<_>>()).unwrap();
+        let kept = serde_json::to_vec_pretty(&book.reports().collect::<Vec<_>>()).unwrap();
         assert!(book.iter().count() <= 1 + FAMILIES && kept.len() < 32 << 10, "{}", kept.len());
     }
 
@@ -215,6 +216,6 @@ mod tests {
     fn a_report_without_windows_hides_no_other_report() {
         let mut book = book(&[claude("a", 10, [1.0, 2.0])]);
         assert!(book.learn([of(Agent::CLAUDE, Some("a"), 20, &[])]).is_empty());
-        assert_eq!(said(&book), Some((10, vec![1.0, 2.0])));
+        assert_eq!(combined(&book), Some((10, vec![1.0, 2.0])));
     }
 }

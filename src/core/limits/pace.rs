@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::Window;
-use super::word::SAME_RESET;
+use super::reports::SAME_RESET;
 use crate::time::{clock, earlier, elapsed, later};
 
 /// Two closer readings show a burst, not a speed.
@@ -91,7 +91,7 @@ pub(super) fn earlier_of(one: Option<Reading>, other: Option<Reading>) -> Option
 #[cfg(test)]
 mod tests {
     use super::super::tests::{now, snapshot};
-    use super::super::{LimitsBook, Snapshot, main_family, say};
+    use super::super::{LimitsBook, Snapshot, add_report, main_family};
     use super::*;
     use crate::source::Agent;
 
@@ -99,18 +99,18 @@ mod tests {
     const RESET: i64 = 300 * MINUTE;
 
     /// A report of `session` about the 5-hour window, and about a week with hardly any use.
-    fn word(session: &str, minute: i64, used: f64, reset: i64) -> Snapshot {
-        let word = snapshot(minute * MINUTE, &[(300, used, Some(reset)), (10_080, 1.0, Some(600_000))]);
-        Snapshot { source_session: Some(session.to_owned()), fresh: true, ..word }
+    fn report(session: &str, minute: i64, used: f64, reset: i64) -> Snapshot {
+        let report = snapshot(minute * MINUTE, &[(300, used, Some(reset)), (10_080, 1.0, Some(600_000))]);
+        Snapshot { source_session: Some(session.to_owned()), fresh: true, ..report }
     }
 
-    fn words(session: &str, readings: &[(i64, f64)]) -> Vec<Snapshot> {
-        readings.iter().map(|(minute, used)| word(session, *minute, *used, RESET)).collect()
+    fn reports(session: &str, readings: &[(i64, f64)]) -> Vec<Snapshot> {
+        readings.iter().map(|(minute, used)| report(session, *minute, *used, RESET)).collect()
     }
 
     fn pace(book: &LimitsBook, minute: i64) -> Option<String> {
-        let said = book.iter().next()?;
-        let view = said.views(now(minute * MINUTE)).into_iter().next()?;
+        let combined = book.iter().next()?;
+        let view = combined.views(now(minute * MINUTE)).into_iter().next()?;
         Some(view.pace?.text(now(minute * MINUTE).wall, &TimeZone::UTC))
     }
 
@@ -119,24 +119,24 @@ mod tests {
     #[track_caller]
     fn check(readings: &[(i64, f64)], minute: i64, expected: Option<&str>) {
         for agent in [Agent::CODEX, Agent::CLAUDE] {
-            let of_agent = |word| Snapshot { agent, family: main_family(agent).to_owned(), ..word };
-            check_words(words("a", readings).into_iter().map(of_agent).collect(), minute, expected);
+            let of_agent = |report| Snapshot { agent, family: main_family(agent).to_owned(), ..report };
+            check_words(reports("a", readings).into_iter().map(of_agent).collect(), minute, expected);
         }
     }
 
     #[track_caller]
-    fn check_words(words: Vec<Snapshot>, minute: i64, expected: Option<&str>) {
+    fn check_words(reports: Vec<Snapshot>, minute: i64, expected: Option<&str>) {
         let mut live = LimitsBook::default();
-        for word in &words {
-            live.learn([word.clone()]);
+        for report in &reports {
+            live.learn([report.clone()]);
         }
         assert_eq!(pace(&live, minute).as_deref(), expected, "heard one by one");
         let mut pending = Vec::new();
-        words.into_iter().for_each(|word| say(&mut pending, word));
+        reports.into_iter().for_each(|report| add_report(&mut pending, report));
         let mut read = LimitsBook::default();
         read.learn(pending.clone());
         assert_eq!(pace(&read, minute).as_deref(), expected, "read at once");
-        let kept = serde_json::to_vec(&live.words().collect::<Vec<_>>()).unwrap();
+        let kept = serde_json::to_vec(&live.reports().collect::<Vec<_>>()).unwrap();
         let mut next = LimitsBook::default();
         next.learn(serde_json::from_slice::<Vec<Snapshot>>(&kept).unwrap());
         assert_eq!(pace(&next, minute).as_deref(), expected, "kept");
@@ -183,9 +183,9 @@ mod tests {
 
     #[test]
     fn the_next_window_starts_with_new_readings() {
-        let next = |minute, used| word("a", minute, used, RESET + 300 * MINUTE);
+        let next = |minute, used| report("a", minute, used, RESET + 300 * MINUTE);
         let mut book = LimitsBook::default();
-        book.learn(words("a", &[(0, 10.0), (200, 90.0)]));
+        book.learn(reports("a", &[(0, 10.0), (200, 90.0)]));
         book.learn([next(301, 1.0)]);
         assert_eq!(pace(&book, 301), None);
         book.learn([next(310, 31.0)]);
@@ -194,33 +194,33 @@ mod tests {
         assert_eq!(pace(&book, 311).as_deref(), Some("empty about 05:34"));
         // A fall within a window: it was reset early, or the account has changed.
         let mut book = LimitsBook::default();
-        book.learn(words("a", &[(0, 10.0), (20, 60.0), (30, 5.0), (35, 9.0)]));
+        book.learn(reports("a", &[(0, 10.0), (20, 60.0), (30, 5.0), (35, 9.0)]));
         assert_eq!(pace(&book, 35), None);
-        book.learn(words("a", &[(40, 15.0)]));
+        book.learn(reports("a", &[(40, 15.0)]));
         assert_eq!(pace(&book, 40).as_deref(), Some("empty about 02:05"));
     }
 
     #[test]
     fn a_reading_from_before_the_window_does_not_count() {
         // The reset moves with each report, slightly, as long as nothing is used.
-        let moving = (0..=100).map(|minute| word("a", minute, 0.0, RESET + minute * MINUTE));
+        let moving = (0..=100).map(|minute| report("a", minute, 0.0, RESET + minute * MINUTE));
         let mut book = LimitsBook::default();
-        moving.for_each(|word| drop(book.learn([word])));
-        book.learn([word("a", 115, 5.0, RESET + 100 * MINUTE)]);
+        moving.for_each(|report| drop(book.learn([report])));
+        book.learn([report("a", 115, 5.0, RESET + 100 * MINUTE)]);
         assert_eq!(pace(&book, 115), None);
     }
 
     #[test]
     fn readings_of_several_sources_count_together() {
         let mut book = LimitsBook::default();
-        book.learn(words("a", &[(0, 10.0), (5, 12.0)]));
-        book.learn(words("b", &[(20, 20.0)]));
+        book.learn(reports("a", &[(0, 10.0), (5, 12.0)]));
+        book.learn(reports("b", &[(20, 20.0)]));
         assert_eq!(pace(&book, 20).as_deref(), Some("empty about 03:00"));
         // A late repetition by another source is lower than the known use, and no reading of its time.
-        book.learn(words("c", &[(21, 15.0)]));
+        book.learn(reports("c", &[(21, 15.0)]));
         assert_eq!(pace(&book, 21).as_deref(), Some("empty about 03:00"));
         // A fall makes the earlier reports void.
-        book.learn(words("b", &[(30, 5.0), (31, 8.0)]));
+        book.learn(reports("b", &[(30, 5.0), (31, 8.0)]));
         assert_eq!(pace(&book, 31), None);
     }
 
@@ -246,10 +246,10 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_makes_no_speed() {
         let mut book = LimitsBook::default();
-        book.learn(words("a", &[(100, 10.0), (120, 20.0)]));
+        book.learn(reports("a", &[(100, 10.0), (120, 20.0)]));
         book.not_after(now(90 * MINUTE).wall);
         assert_eq!(pace(&book, 90), None);
-        book.learn(words("a", &[(101, 30.0)]));
+        book.learn(reports("a", &[(101, 30.0)]));
         assert_eq!(pace(&book, 101).as_deref(), Some("empty about 02:19"));
     }
 }

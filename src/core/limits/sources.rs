@@ -9,65 +9,66 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::word::SAME_RESET;
+use super::reports::SAME_RESET;
 use super::{Reading, Snapshot, Window};
 use crate::time::elapsed;
 
 /// The time of the newest fall of any source.
-pub(super) fn void_before<'a>(words: impl Iterator<Item = &'a Snapshot>) -> Option<Timestamp> {
-    words.filter_map(|word| word.fell_at).max()
+pub(super) fn void_before<'a>(reports: impl Iterator<Item = &'a Snapshot>) -> Option<Timestamp> {
+    reports.filter_map(|report| report.fell_at).max()
 }
 
 /// One value of one window, with its source.
 #[derive(Clone, Copy)]
 struct Value<'a> {
-    word: &'a Snapshot,
+    report: &'a Snapshot,
     window: &'a Window,
     learnt_at: Timestamp,
     seen_at: Timestamp,
 }
 
 impl<'a> Value<'a> {
-    fn new(word: &'a Snapshot, window: &'a Window) -> Self {
-        Self { word, window, learnt_at: word.learnt_at(window), seen_at: word.seen_at(window) }
+    fn new(report: &'a Snapshot, window: &'a Window) -> Self {
+        Self { report, window, learnt_at: report.learnt_at(window), seen_at: report.seen_at(window) }
     }
 
     /// The newest last, independent of the order.
     fn age(&self) -> (Timestamp, Option<&'a str>) {
-        (self.seen_at, self.word.source_session.as_deref())
+        (self.seen_at, self.report.source_session.as_deref())
     }
 }
 
 /// The combination of the last reports of all sources of one family; `None` if no value holds.
-pub(super) fn merged<'a>(words: impl Iterator<Item = &'a Snapshot> + Clone) -> Option<Snapshot> {
-    let void_before = void_before(words.clone());
-    let values =
-        words.clone().flat_map(|word| word.windows.iter().map(move |window| Value::new(word, window)));
+pub(super) fn merged<'a>(reports: impl Iterator<Item = &'a Snapshot> + Clone) -> Option<Snapshot> {
+    let void_before = void_before(reports.clone());
+    let values = reports
+        .clone()
+        .flat_map(|report| report.windows.iter().map(move |window| Value::new(report, window)));
     let values = values.filter(|value| void_before.is_none_or(|void| value.learnt_at >= void));
     // The agent's own stored limits count only if no session has reported later.
-    let told = values.clone().filter(|value| !value.word.is_cached() && !value.word.refusal);
-    let told_at = told.map(|value| value.seen_at).max();
-    let counts = |value: &Value<'_>| !value.word.is_cached() || Some(value.seen_at) > told_at;
+    let live = values.clone().filter(|value| !value.report.is_cached() && !value.report.refusal);
+    let live_at = live.map(|value| value.seen_at).max();
+    let counts = |value: &Value<'_>| !value.report.is_cached() || Some(value.seen_at) > live_at;
     let values: Vec<Value<'_>> = values.filter(counts).collect();
     let newest = values.iter().copied().max_by_key(Value::age)?;
     let mut chosen: Vec<Value<'_>> = Vec::new();
     for value in &values {
         let is_new = !chosen.iter().any(|known| known.window.is_same_as(value.window));
-        if is_new && (!newest.word.is_whole() || newest.word.find(value.window).is_some()) {
+        if is_new && (!newest.report.is_whole() || newest.report.find(value.window).is_some()) {
             chosen.extend(agreed(values.iter().copied().filter(|v| v.window.is_same_as(value.window))));
         }
     }
     let source = chosen.iter().copied().max_by_key(Value::age)?;
     let newest_with = |has: fn(&Snapshot) -> Option<&String>| {
-        let named = words.clone().filter(|word| has(word).is_some());
+        let named = reports.clone().filter(|report| has(report).is_some());
         named
-            .min_by_key(|word| Reverse((word.observed_at, word.source_session.as_deref())))
+            .min_by_key(|report| Reverse((report.observed_at, report.source_session.as_deref())))
             .and_then(has)
             .cloned()
     };
     let first = |chosen: &Value<'_>| {
         let earlier = values.iter().filter(|value| value.window.is_before(chosen.window));
-        let first = earlier.map(|value| value.word.first_of(value.window));
+        let first = earlier.map(|value| value.report.first_of(value.window));
         let holds = first.filter(|first| void_before.is_none_or(|void| first.at >= void));
         let is_lower =
             |first: &Reading| first.at < chosen.seen_at && first.used_percent < chosen.window.used_percent;
@@ -78,14 +79,14 @@ pub(super) fn merged<'a>(words: impl Iterator<Item = &'a Snapshot> + Clone) -> O
         first: first(chosen),
         ..chosen.window.clone()
     };
-    let mut said = Snapshot {
-        agent: newest.word.agent,
-        home: Arc::clone(&newest.word.home),
-        family: newest.word.family.clone(),
+    let mut combined = Snapshot {
+        agent: newest.report.agent,
+        home: Arc::clone(&newest.report.home),
+        family: newest.report.family.clone(),
         observed_at: source.seen_at,
-        source_session: source.word.source_session.clone(),
-        name: newest_with(|word| word.name.as_ref()),
-        plan: newest_with(|word| word.plan.as_ref()),
+        source_session: source.report.source_session.clone(),
+        name: newest_with(|report| report.name.as_ref()),
+        plan: newest_with(|report| report.plan.as_ref()),
         windows: chosen.iter().map(window).collect(),
         since: None,
         fresh: false,
@@ -93,8 +94,8 @@ pub(super) fn merged<'a>(words: impl Iterator<Item = &'a Snapshot> + Clone) -> O
         first: None,
         refusal: false,
     };
-    said.sort();
-    Some(said)
+    combined.sort();
+    Some(combined)
 }
 
 /// The value that holds among several of one window: in the window that ends last, the highest use. If the end of a
@@ -116,20 +117,20 @@ fn agreed<'a>(values: impl Iterator<Item = Value<'a>> + Clone) -> Option<Value<'
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::tests::snapshot;
-    use super::super::{LimitsBook, main_family, say};
+    use super::super::{LimitsBook, add_report, main_family};
     use super::*;
     use crate::source::Agent;
 
     const MAIN: [(u64, i64); 2] = [(300, 10_000), (10_080, 500_000)];
 
     /// A report of `session` about both windows of the account.
-    fn word(agent: Agent, session: &str, at: i64, used: [f64; 2]) -> Snapshot {
+    fn report(agent: Agent, session: &str, at: i64, used: [f64; 2]) -> Snapshot {
         let [(short, soon), (long, far)] = MAIN;
         of(agent, Some(session), at, &[(short, used[0], Some(soon)), (long, used[1], Some(far))])
     }
 
     pub(in crate::limits) fn claude(session: &str, at: i64, used: [f64; 2]) -> Snapshot {
-        word(Agent::CLAUDE, session, at, used)
+        report(Agent::CLAUDE, session, at, used)
     }
 
     pub(in crate::limits) fn of(
@@ -146,17 +147,20 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::limits) fn book<'a>(words: impl IntoIterator<Item = &'a Snapshot>) -> LimitsBook {
+    pub(in crate::limits) fn book<'a>(reports: impl IntoIterator<Item = &'a Snapshot>) -> LimitsBook {
         let mut book = LimitsBook::default();
-        for word in words {
-            book.learn([word.clone()]);
+        for report in reports {
+            book.learn([report.clone()]);
         }
         book
     }
 
-    pub(in crate::limits) fn said(book: &LimitsBook) -> Option<(i64, Vec<f64>)> {
-        let said = book.iter().next()?;
-        Some((said.observed_at.as_second(), said.windows.iter().map(|window| window.used_percent).collect()))
+    pub(in crate::limits) fn combined(book: &LimitsBook) -> Option<(i64, Vec<f64>)> {
+        let combined = book.iter().next()?;
+        Some((
+            combined.observed_at.as_second(),
+            combined.windows.iter().map(|window| window.used_percent).collect(),
+        ))
     }
 
     /// Each list has the reports of one source, in order. The combination is `expected`, for every order of sources,
@@ -165,30 +169,30 @@ pub(super) mod tests {
     fn check(sources: &[&[Snapshot]], expected: (i64, &[f64])) {
         let expected = Some((expected.0, expected.1.to_vec()));
         let mut live: Vec<&Snapshot> = sources.iter().copied().flatten().collect();
-        live.sort_by_key(|word| word.observed_at);
+        live.sort_by_key(|report| report.observed_at);
         let live = book(live);
-        assert_eq!(said(&live), expected, "live");
+        assert_eq!(combined(&live), expected, "live");
         for first in 0..sources.len() {
             let mut order = sources.to_vec();
             order.rotate_left(first);
             for order in [order.clone(), order.into_iter().rev().collect()] {
-                assert_eq!(said(&book(order.iter().copied().flatten())), expected, "source by source");
+                assert_eq!(combined(&book(order.iter().copied().flatten())), expected, "source by source");
                 let mut whole = LimitsBook::default();
-                for words in &order {
+                for reports in &order {
                     let mut pending = Vec::new();
-                    words.iter().for_each(|word| say(&mut pending, word.clone()));
+                    reports.iter().for_each(|report| add_report(&mut pending, report.clone()));
                     assert_eq!(pending.len(), 1);
                     whole.learn(pending);
                 }
-                assert_eq!(said(&whole), expected, "read whole");
-                let kept = serde_json::to_vec(&whole.words().collect::<Vec<_>>()).unwrap();
+                assert_eq!(combined(&whole), expected, "read whole");
+                let kept = serde_json::to_vec(&whole.reports().collect::<Vec<_>>()).unwrap();
                 let kept: Vec<Snapshot> = serde_json::from_slice(&kept).unwrap();
                 let mut again = book(&kept);
-                assert_eq!(said(&again), expected, "kept");
+                assert_eq!(combined(&again), expected, "kept");
                 // Reports that were read before are read again.
-                let last = order.iter().filter_map(|words| words.last());
-                last.for_each(|word| drop(again.learn([word.clone()])));
-                assert_eq!(said(&again), expected, "repeated");
+                let last = order.iter().filter_map(|reports| reports.last());
+                last.for_each(|report| drop(again.learn([report.clone()])));
+                assert_eq!(combined(&again), expected, "repeated");
             }
         }
     }
@@ -196,18 +200,18 @@ pub(super) mod tests {
     #[test]
     fn the_newest_report_of_any_source_holds() {
         for agent in [Agent::CODEX, Agent::CLAUDE] {
-            let word = |session, at, used| word(agent, session, at, used);
-            check(&[&[word("a", 10, [1.0, 1.0])], &[word("b", 20, [2.0, 1.5])]], (20, &[2.0, 1.5]));
+            let report = |session, at, used| report(agent, session, at, used);
+            check(&[&[report("a", 10, [1.0, 1.0])], &[report("b", 20, [2.0, 1.5])]], (20, &[2.0, 1.5]));
             // Each window for itself.
-            check(&[&[word("a", 10, [40.0, 7.0])], &[word("b", 20, [50.0, 6.0])]], (20, &[50.0, 7.0]));
+            check(&[&[report("a", 10, [40.0, 7.0])], &[report("b", 20, [50.0, 6.0])]], (20, &[50.0, 7.0]));
         }
     }
 
     #[test]
     fn a_late_report_of_older_values_changes_nothing() {
         for agent in [Agent::CODEX, Agent::CLAUDE] {
-            let late = word(agent, "b", 1_200, [10.0, 35.0]);
-            check(&[&[word(agent, "a", 600, [30.0, 40.0])], &[late]], (600, &[30.0, 40.0]));
+            let late = report(agent, "b", 1_200, [10.0, 35.0]);
+            check(&[&[report(agent, "a", 600, [30.0, 40.0])], &[late]], (600, &[30.0, 40.0]));
         }
     }
 
@@ -225,39 +229,39 @@ pub(super) mod tests {
     #[test]
     fn an_unchanged_repetition_is_not_fresher() {
         for agent in [Agent::CODEX, Agent::CLAUDE] {
-            let words = [10, 20, 30].map(|at| word(agent, "a", at, [40.0, 7.0]));
-            check(&[&words], (10, &[40.0, 7.0]));
-            let mut book = book(&words[..1]);
-            assert!(book.learn(words[1..].iter().cloned()).is_empty(), "no news");
+            let reports = [10, 20, 30].map(|at| report(agent, "a", at, [40.0, 7.0]));
+            check(&[&reports], (10, &[40.0, 7.0]));
+            let mut book = book(&reports[..1]);
+            assert!(book.learn(reports[1..].iter().cloned()).is_empty(), "no news");
         }
     }
 
     #[test]
     fn repeated_values_of_a_response_are_newer_but_still_void() {
         for agent in [Agent::CODEX, Agent::CLAUDE] {
-            let again = |session, at, used| Snapshot { fresh: true, ..word(agent, session, at, used) };
-            let words = [10, 20, 30].map(|at| again("a", at, [40.0, 7.0]));
-            check(&[&words], (30, &[40.0, 7.0]));
-            let falls = [word(agent, "b", 5, [41.0, 8.0]), word(agent, "b", 15, [5.0, 2.0])];
-            check(&[&words, &falls], (15, &[5.0, 2.0]));
+            let again = |session, at, used| Snapshot { fresh: true, ..report(agent, session, at, used) };
+            let reports = [10, 20, 30].map(|at| again("a", at, [40.0, 7.0]));
+            check(&[&reports], (30, &[40.0, 7.0]));
+            let falls = [report(agent, "b", 5, [41.0, 8.0]), report(agent, "b", 15, [5.0, 2.0])];
+            check(&[&reports, &falls], (15, &[5.0, 2.0]));
         }
     }
 
     #[test]
     fn a_fall_of_one_source_voids_earlier_reports_of_others() {
         for agent in [Agent::CODEX, Agent::CLAUDE] {
-            let word = |session, at, used| word(agent, session, at, used);
-            let falls = [word("a", 10, [80.0, 60.0]), word("a", 30, [5.0, 2.0])];
-            let repeats = [20, 40, 50].map(|at| word("b", at, [80.0, 60.0]));
+            let report = |session, at, used| report(agent, session, at, used);
+            let falls = [report("a", 10, [80.0, 60.0]), report("a", 30, [5.0, 2.0])];
+            let repeats = [20, 40, 50].map(|at| report("b", at, [80.0, 60.0]));
             check(&[&falls, &repeats], (30, &[5.0, 2.0]));
             // A third source without further reports, and a fall of one window only.
-            let one = [word("a", 10, [80.0, 60.0]), word("a", 30, [5.0, 61.0])];
-            check(&[&one, &repeats, &[word("c", 25, [90.0, 70.0])]], (30, &[5.0, 61.0]));
+            let one = [report("a", 10, [80.0, 60.0]), report("a", 30, [5.0, 61.0])];
+            check(&[&one, &repeats, &[report("c", 25, [90.0, 70.0])]], (30, &[5.0, 61.0]));
             // Later observations hold, and a rise after the fall does not cancel it.
-            let rises = [&falls[..], &[word("a", 60, [7.0, 3.0])]].concat();
-            check(&[&rises, &repeats, &[word("c", 45, [9.0, 2.0])]], (60, &[9.0, 3.0]));
+            let rises = [&falls[..], &[report("a", 60, [7.0, 3.0])]].concat();
+            check(&[&rises, &repeats, &[report("c", 45, [9.0, 2.0])]], (60, &[9.0, 3.0]));
             // The other source's next own report is the newest then.
-            let next = [&repeats[..], &[word("b", 70, [8.0, 2.5])]].concat();
+            let next = [&repeats[..], &[report("b", 70, [8.0, 2.5])]].concat();
             check(&[&falls, &next], (70, &[8.0, 2.5]));
         }
     }
@@ -279,19 +283,19 @@ pub(super) mod tests {
         let drawn = [claude("a", 10, [80.0, 60.0]), claude("a", 9_950, [0.0, 60.0])];
         let other = claude("b", 9_000, [80.0, 65.0]);
         let mut book = book(drawn.iter().take(1).chain([&other]).chain(drawn.last()));
-        assert_eq!(said(&book).map(|(_, used)| used), Some(vec![80.0, 65.0]));
+        assert_eq!(combined(&book).map(|(_, used)| used), Some(vec![80.0, 65.0]));
         let [_, (_, far)] = MAIN;
         let next =
             of(Agent::CLAUDE, Some("a"), 10_100, &[(300, 1.0, Some(28_000)), (10_080, 65.5, Some(far))]);
         book.learn([next]);
-        assert_eq!(said(&book), Some((10_100, vec![1.0, 65.5])));
+        assert_eq!(combined(&book), Some((10_100, vec![1.0, 65.5])));
     }
 
     #[test]
     fn an_absent_window_is_gone_only_where_reports_are_whole() {
         let weekly = |agent, session, at| of(agent, Some(session), at, &[(10_080, 45.0, Some(500_000))]);
         // Codex lists all windows: one that the newest report lacks no longer exists.
-        let codex = |session, at| word(Agent::CODEX, session, at, [30.0, 40.0]);
+        let codex = |session, at| report(Agent::CODEX, session, at, [30.0, 40.0]);
         check(&[&[codex("a", 10)], &[weekly(Agent::CODEX, "b", 20)]], (20, &[45.0]));
         check(&[&[codex("a", 10), weekly(Agent::CODEX, "a", 20)]], (20, &[45.0]));
         // For Claude Code it does not, until a fall shows that earlier reports are void.
@@ -317,12 +321,12 @@ pub(super) mod tests {
             let windows = &[(short, used, Some(soon)), (long, 9.0, Some(far))][..windows];
             of(Agent::CLAUDE, None, at, windows)
         };
-        let told = of(Agent::CLAUDE, Some("s"), 100, &[(300, 40.0, Some(10_000))]);
+        let live = of(Agent::CLAUDE, Some("s"), 100, &[(300, 40.0, Some(10_000))]);
         // Older: neither a higher use nor a window that the terminal did not report.
-        check(&[std::slice::from_ref(&told), &[kept(90, 80.0, 2)]], (100, &[40.0]));
+        check(&[std::slice::from_ref(&live), &[kept(90, 80.0, 2)]], (100, &[40.0]));
         // Newer: by the rules of two sources.
-        check(&[std::slice::from_ref(&told), &[kept(110, 80.0, 1)]], (110, &[80.0]));
-        check(&[std::slice::from_ref(&told), &[kept(110, 30.0, 1)]], (100, &[40.0]));
+        check(&[std::slice::from_ref(&live), &[kept(110, 80.0, 1)]], (110, &[80.0]));
+        check(&[std::slice::from_ref(&live), &[kept(110, 30.0, 1)]], (100, &[40.0]));
         check(&[&[kept(110, 80.0, 1), kept(120, 10.0, 1)]], (120, &[10.0]));
     }
 
@@ -337,6 +341,6 @@ pub(super) mod tests {
         check(&[&[terminal], &over], (10, &[90.0, 50.0]));
         let mut book = book(&over[..1]);
         book.learn(over[1..].iter().cloned());
-        assert_eq!((said(&book), book.words().count()), (None, 0));
+        assert_eq!((combined(&book), book.reports().count()), (None, 0));
     }
 }

@@ -21,7 +21,7 @@ fn session(id: &str, home: &str, last: i64) -> Session {
 
 fn register(open: &[&str], left: &[&str], empty_since: Option<i64>) -> Option<Register> {
     Some(Register {
-        open: open.iter().map(|id| ((*id).to_owned(), said(id))).collect(),
+        open: open.iter().map(|id| ((*id).to_owned(), entry(id))).collect(),
         left: left.iter().map(|id| (*id).to_owned()).collect(),
         unseen: BTreeSet::new(),
         empty_since: empty_since.map(at),
@@ -29,7 +29,7 @@ fn register(open: &[&str], left: &[&str], empty_since: Option<i64>) -> Option<Re
 }
 
 /// The state of a session whose process has the same id.
-fn said(id: &str) -> OpenSession {
+fn entry(id: &str) -> OpenSession {
     OpenSession {
         process: Some(id.bytes().fold(0, |sum, byte| sum * 31 + u32::from(byte))),
         ..OpenSession::default()
@@ -37,7 +37,7 @@ fn said(id: &str) -> OpenSession {
 }
 
 fn open(id: &str) -> Option<Registration> {
-    Some(Registration::Open(said(id)))
+    Some(Registration::Open(entry(id)))
 }
 
 fn closed(seconds: i64) -> Option<Registration> {
@@ -179,7 +179,7 @@ fn a_switch_under_the_old_id_is_recognised_by_lines() {
 fn a_registered_session_is_not_another_one_s() {
     let mut registers = Registers::default();
     let mut register = one("a", 25).unwrap();
-    register.open.insert("b".to_owned(), said("b"));
+    register.open.insert("b".to_owned(), entry("b"));
     registers.learn(at(10), "home".into(), Some(register));
     let (a, b) = (session("a", "home", 5), of_process("b", "a", 20));
     for session in [&a, &b] {
@@ -207,7 +207,7 @@ fn a_switch_is_recognised_by_the_silent_session_and_the_folder() {
         let mut registers = Registers::default();
         let mut register = one("a", since).unwrap();
         if others {
-            register.open.insert("o".to_owned(), OpenSession { since: Some(at(104)), ..said("o") });
+            register.open.insert("o".to_owned(), OpenSession { since: Some(at(104)), ..entry("o") });
         }
         registers.learn(at(10), "home".into(), Some(register));
         for session in [begun("a", "/app", silent_from), begun("o", "/app", 50), begun("b", folder, 100)] {
@@ -252,11 +252,11 @@ fn a_server_s_status_is_as_old_as_its_message() {
     let word = OpenSession { status: Some(Status::Waiting), since: Some(at(10)), process: None };
     let register = Register { open: [("a".to_owned(), word)].into(), ..Register::default() };
     registers.learn(at(10), "home".into(), Some(register));
-    let said = |last| match registers.registration(&session("a", "home", last)) {
+    let status = |last| match registers.registration(&session("a", "home", last)) {
         Some(Registration::Open(open)) => open.status,
         other => panic!("{other:?}"),
     };
-    assert_eq!([said(5), said(12), said(13)], [Some(Status::Waiting), Some(Status::Waiting), None]);
+    assert_eq!([status(5), status(12), status(13)], [Some(Status::Waiting), Some(Status::Waiting), None]);
 }
 
 #[test]

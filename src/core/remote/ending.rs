@@ -33,29 +33,29 @@ pub struct Ending {
     /// Why it could not be started.
     pub not_started: Option<String>,
     /// The last line of its standard error.
-    pub said: String,
+    pub last_line: String,
 }
 
 impl Ending {
     /// Whether the user has to fix something before a retry can succeed.
     pub(super) fn is_to_be_mended(&self) -> bool {
-        let said = self.said.to_lowercase();
+        let last_line = self.last_line.to_lowercase();
         self.not_started.is_some()
             || [Some(NOT_FOUND), Some(NOT_STARTED), Some(USAGE)].contains(&self.code)
-            || TO_BE_MENDED.iter().any(|words| said.contains(words))
+            || TO_BE_MENDED.iter().any(|words| last_line.contains(words))
     }
 
     /// The error as one harmless line.
     pub(super) fn text(&self) -> String {
-        let said = shortened(&visible(&self.said), 160);
-        let is_too_old = said.contains("--alive") || said.contains("unrecognized subcommand");
+        let last_line = shortened(&visible(&self.last_line), 160);
+        let is_too_old = last_line.contains("--alive") || last_line.contains("unrecognized subcommand");
         match (&self.not_started, self.code) {
             (Some(why), _) => format!("could not start the command: {why}"),
             (None, Some(USAGE)) if is_too_old => TOO_OLD.to_owned(),
-            (None, Some(0)) if said.is_empty() => "the command ended".to_owned(),
-            (None, Some(code)) if said.is_empty() => format!("the command ended with code {code}"),
-            (None, None) if said.is_empty() => "the command was ended by a signal".to_owned(),
-            (None, _) => said,
+            (None, Some(0)) if last_line.is_empty() => "the command ended".to_owned(),
+            (None, Some(code)) if last_line.is_empty() => format!("the command ended with code {code}"),
+            (None, None) if last_line.is_empty() => "the command was ended by a signal".to_owned(),
+            (None, _) => last_line,
         }
     }
 }

@@ -160,8 +160,8 @@ impl FarSession {
 
     /// The agent's home folder on the remote, if it is known.
     pub(super) fn home(&self) -> Option<&str> {
-        let told = Some(self.report.home.as_str()).filter(|home| !home.is_empty());
-        told.or(self.home.as_deref())
+        let home = Some(self.report.home.as_str()).filter(|home| !home.is_empty());
+        home.or(self.home.as_deref())
     }
 
     /// Sets the home to use if the report has none, because the agent has only one.

@@ -118,7 +118,7 @@ impl Fold {
         }
 
         let Ok(place) = serde_json::from_slice::<Place>(line) else { return LineKind::Garbage };
-        let said = match place.event.as_str() {
+        let read = match place.event.as_str() {
             "hello" | "alive" => match serde_json::from_slice(line) {
                 Ok(LinkLine::Hello(hello)) => {
                     self.hello(now, &hello);
@@ -138,7 +138,7 @@ impl Fold {
         };
         self.seq = self.seq.max(place.seq);
         self.vouch(now, tell);
-        said
+        read
     }
 
     fn hello(&mut self, now: Now, hello: &Hello) {

@@ -31,7 +31,7 @@ struct Desk {
     link: Link,
     off: SignedDuration,
     second: u64,
-    told: Vec<Event>,
+    events: Vec<Event>,
 }
 
 impl Desk {
@@ -41,7 +41,7 @@ impl Desk {
         let publisher = Publisher::new(0, &settings).with_terminal(now(0));
         let engine = Engine::new(settings, TimeZone::UTC, publisher);
         let link = Link::new("devbox", &[], 0);
-        let mut desk = Self { engine, link, off: SignedDuration::ZERO, second: 0, told: Vec::new() };
+        let mut desk = Self { engine, link, off: SignedDuration::ZERO, second: 0, events: Vec::new() };
         assert_eq!(desk.link.tick(now(0)), Some(Command::Start(None)));
         desk
     }
@@ -81,7 +81,7 @@ impl Desk {
         self.engine.handle_all(now, inputs);
         while let Some(output) = self.engine.poll_output(now) {
             match output {
-                Output::Event(event) => self.told.push(*event),
+                Output::Event(event) => self.events.push(*event),
                 Output::Locate(question) => self.engine.handle(now, Input::Located(question.as_written())),
                 _ => {}
             }
@@ -137,8 +137,8 @@ impl Desk {
 
     /// The usage events: what each one added, `None` for restored figures.
     fn usages(&mut self) -> Vec<Option<u64>> {
-        let told = std::mem::take(&mut self.told);
-        let usage = told.into_iter().filter_map(|event| match event.kind {
+        let events = std::mem::take(&mut self.events);
+        let usage = events.into_iter().filter_map(|event| match event.kind {
             EventKind::Usage(usage) => Some(usage.added().map(|added| added.input)),
             _ => None,
         });
@@ -298,7 +298,7 @@ fn a_remote_with_false_lines_does_no_harm() {
     assert_eq!(desk.known().len(), before);
 
     desk.usage("s1999", 5, 100, false, 1);
-    desk.told.clear();
+    desk.events.clear();
     desk.usage("s1999", 5, 50, false, 2);
     assert_eq!(desk.usages(), [None], "no event lowers a total");
     assert!(desk.link.report().last_error.unwrap().contains("total fell"));
@@ -324,7 +324,7 @@ fn the_next_daemon_continues_with_the_reported_state() {
     let mut events = Vec::new();
     next.link.fold.resume(serde_json::from_slice(&left).unwrap(), &mut |event| events.push(event));
     next.take(events.into_iter().map(Input::Source));
-    assert!(next.told.iter().all(|event| matches!(event.kind, EventKind::Status)), "{:?}", next.told);
+    assert!(next.events.iter().all(|event| matches!(event.kind, EventKind::Status)), "{:?}", next.events);
     next.take([Input::Source(SourceEvent::CaughtUp)]);
     assert_eq!((next.known()[0].tokens.total, next.doing()), (Some(100), Activity::Running));
     next.hello(json!({"restored": false}));

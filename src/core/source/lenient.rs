@@ -249,7 +249,7 @@ impl<'de, T: Lenient<'de>> Visitor<'de> for AnyValue<T> {
 pub(in crate::source) struct Room {
     short: Vec<u8>,
     text: String,
-    mended: String,
+    repaired: String,
 }
 
 /// Reads a line, without most of its long texts.
@@ -272,23 +272,23 @@ pub(in crate::source) fn read<'a, T: Deserialize<'a>>(line: &'a [u8], room: &'a 
     if let Ok(read) = serde_json::from_str(text) {
         return Some(read);
     }
-    room.mended = mended(text)?;
-    serde_json::from_str(&room.mended).ok()
+    room.repaired = repaired(text)?;
+    serde_json::from_str(&room.repaired).ok()
 }
 
 /// The line with a replacement character for each half of a surrogate pair, which a text may end with that was cut by
 /// its length. `None` if there is none. Such a line is valid JSON, but its text is not valid Unicode.
-fn mended(line: &str) -> Option<String> {
+fn repaired(line: &str) -> Option<String> {
     const REPLACEMENT: &[u8] = b"\\ufffd";
     let unit = |bytes: &[u8]| {
         let digits = std::str::from_utf8(bytes.strip_prefix(b"\\u")?.get(..4)?).ok()?;
         u16::from_str_radix(digits, 16).ok()
     };
-    let (mut mended, mut rest) = (Vec::with_capacity(line.len()), line.as_bytes());
+    let (mut repaired, mut rest) = (Vec::with_capacity(line.len()), line.as_bytes());
     let mut halves = 0_usize;
     while let Some(at) = memchr::memchr(b'\\', rest) {
         let (plain, escape) = rest.split_at(at);
-        mended.extend_from_slice(plain);
+        repaired.extend_from_slice(plain);
         let second = escape.get(6..).and_then(unit);
         let (kept, length) = match unit(escape) {
             Some(0xD800..=0xDBFF) if matches!(second, Some(0xDC00..=0xDFFF)) => (escape.get(..12), 12),
@@ -298,11 +298,11 @@ fn mended(line: &str) -> Option<String> {
             }
             _ => (escape.get(..2).or(Some(escape)), 2),
         };
-        mended.extend_from_slice(kept.unwrap_or_default());
+        repaired.extend_from_slice(kept.unwrap_or_default());
         rest = escape.get(length..).unwrap_or_default();
     }
-    mended.extend_from_slice(rest);
-    (halves > 0).then(|| String::from_utf8(mended).ok())?
+    repaired.extend_from_slice(rest);
+    (halves > 0).then(|| String::from_utf8(repaired).ok())?
 }
 
 #[cfg(test)]
@@ -366,10 +366,10 @@ mod tests {
             (r#""\u"#, None),
             (r#""\"#, None),
         ] {
-            let mended = mended(line);
-            assert_eq!(mended.as_deref(), expected, "{line}");
-            if let Some(mended) = mended {
-                assert!(serde_json::from_str::<String>(&mended).is_ok(), "{line}");
+            let repaired = repaired(line);
+            assert_eq!(repaired.as_deref(), expected, "{line}");
+            if let Some(repaired) = repaired {
+                assert!(serde_json::from_str::<String>(&repaired).is_ok(), "{line}");
             }
         }
     }

@@ -122,7 +122,7 @@ async fn listen(
     start: u64,
     messages: &mpsc::Sender<ProcessMessage>,
 ) {
-    let said = tokio::spawn(last_line(err));
+    let last_line = tokio::spawn(last_line(err));
     let (mut out, mut begun) = (BufReader::new(out), Vec::new());
     let mut rate_limit = RateLimit::default();
     loop {
@@ -146,8 +146,8 @@ async fn listen(
     }
     let code = timeout(GRACE, child.wait()).await.ok().and_then(Result::ok).and_then(|status| status.code());
     // A process that it started may hold standard error open.
-    let said = timeout(GRACE, said).await.ok().and_then(Result::ok).unwrap_or_default();
-    let ending = Ending { code, not_started: None, said };
+    let last_line = timeout(GRACE, last_line).await.ok().and_then(Result::ok).unwrap_or_default();
+    let ending = Ending { code, not_started: None, last_line };
     // The receiver may have gone.
     let _ = messages.send(ProcessMessage { start, event: ProcessEvent::Ended(ending) }).await;
 }
@@ -189,15 +189,15 @@ impl RateLimit {
 
 /// The last line that is not blank.
 async fn last_line(mut err: ChildStderr) -> String {
-    let mut said = Vec::new();
+    let mut text = Vec::new();
     let mut chunk = [0; 1024];
     while let Ok(length @ 1..) = err.read(&mut chunk).await {
-        said.extend_from_slice(chunk.get(..length).unwrap_or_default());
-        let over = said.len().saturating_sub(LONGEST_ERROR);
-        said.drain(..over);
+        text.extend_from_slice(chunk.get(..length).unwrap_or_default());
+        let over = text.len().saturating_sub(LONGEST_ERROR);
+        text.drain(..over);
     }
-    let said = String::from_utf8_lossy(&said);
-    said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+    let text = String::from_utf8_lossy(&text);
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
 }
 
 /// The processes of one command.

@@ -80,7 +80,7 @@ impl Message {
             Opcode::Close => {
                 // The connection closes even if the reason cannot be read.
                 let body = serde_json::from_slice(&frame.body).unwrap_or(Value::Null);
-                Ok(Self::Close { code: number(&body, "code"), message: words(&body, "message") })
+                Ok(Self::Close { code: number(&body, "code"), message: shown_text(&body, "message") })
             }
             Opcode::Frame => {
                 let body: Value =
@@ -96,7 +96,7 @@ impl Message {
         match (text(body, "cmd"), text(body, "evt"), nonce) {
             (Some("DISPATCH"), Some("READY"), _) => Self::Ready(ReadyClient::read(data)),
             (_, Some("ERROR"), Some(nonce)) => {
-                Self::Refused { nonce, code: number(data, "code"), message: words(data, "message") }
+                Self::Refused { nonce, code: number(data, "code"), message: shown_text(data, "message") }
             }
             (_, None, Some(nonce)) => Self::Done { nonce },
             _ => Self::Other,
@@ -128,7 +128,7 @@ fn number(object: &Value, key: &str) -> i64 {
 }
 
 /// A text for people: on one line and of limited length.
-fn words(object: &Value, key: &str) -> String {
+fn shown_text(object: &Value, key: &str) -> String {
     shortened(text(object, key).unwrap_or_default(), MAX_TEXT)
 }
 

@@ -47,7 +47,7 @@ struct RegisterState {
     home: Arc<Home>,
     /// By process, and whether that is of another machine, which may use the same ids.
     entries: BTreeMap<(u32, bool), ProcessFile>,
-    told: Option<Register>,
+    sent: Option<Register>,
     verified_at: Duration,
     /// When to check processes whose entries are gone, and the pause before that.
     again: Option<(Duration, Duration)>,
@@ -86,7 +86,7 @@ impl Registers {
         let register = self.read.entry(root.path.clone()).or_insert_with(|| RegisterState {
             home: Arc::clone(&root.home),
             entries: earlier.into_iter().flat_map(|left| &left.open).map(inherited).collect(),
-            told: None,
+            sent: None,
             verified_at: Duration::ZERO,
             again: None,
             changed: true,
@@ -146,8 +146,8 @@ impl Registers {
             if std::mem::take(&mut register.changed) {
                 any_changed = true;
                 let latest = register.verified(folder, now);
-                if register.told.as_ref() != Some(&latest) {
-                    register.told = Some(latest.clone());
+                if register.sent.as_ref() != Some(&latest) {
+                    register.sent = Some(latest.clone());
                     let home = Arc::clone(&register.home.label);
                     news.push(SourceEvent::Register { home, register: Some(latest) });
                 }
@@ -163,9 +163,9 @@ impl Registers {
         let Some(exits) = &mut self.exits else { return };
         let running = |register: &RegisterState| register.running().collect::<Vec<_>>();
         let pids: BTreeSet<u32> = self.read.values().flat_map(running).collect();
-        let told = exits.watch(&pids);
+        let sent = exits.watch(&pids);
         for register in self.read.values_mut() {
-            register.wait_for_ends(mono, told);
+            register.wait_for_ends(mono, sent);
         }
     }
 
@@ -290,11 +290,11 @@ impl RegisterState {
     }
 
     /// Sets the timer for processes whose entries are gone, unless their ends are `told`.
-    fn wait_for_ends(&mut self, mono: Duration, told: bool) {
+    fn wait_for_ends(&mut self, mono: Duration, sent: bool) {
         let [first, last] = AGAIN;
         let any_gone = self.entries.values().any(|entry| entry.gone);
         self.again = match self.again {
-            _ if told || !any_gone => None,
+            _ if sent || !any_gone => None,
             None => Some((mono.saturating_add(first), first)),
             Some((at, _)) if mono < at => self.again,
             // After that, rescans suffice.
@@ -322,11 +322,11 @@ impl RegisterState {
     /// Since when no process runs, as far as that is known: if one ran just now, since now; else since the folder's
     /// last change, when an entry was removed.
     fn empty_since(&self, folder: &Path, wall: Timestamp) -> Timestamp {
-        match &self.told {
-            Some(told) if told.empty_since.is_none() => wall,
-            told => {
+        match &self.sent {
+            Some(sent) if sent.empty_since.is_none() => wall,
+            sent => {
                 let changed_at = Stamp::look(folder).map_or(Timestamp::MIN, |stamp| stamp.modified);
-                let known = told.as_ref().and_then(|told| told.empty_since);
+                let known = sent.as_ref().and_then(|sent| sent.empty_since);
                 Some(changed_at.min(wall)).max(known).unwrap_or(wall)
             }
         }
@@ -358,7 +358,7 @@ mod tests {
         RegisterState {
             home: Arc::new(Home { agent: Agent::CLAUDE, path: "/h".into(), label: "/h".into() }),
             entries: pids.iter().map(|pid| ran(inherited((&pid.to_string(), pid)))).collect(),
-            told: None,
+            sent: None,
             verified_at: Duration::ZERO,
             again: None,
             changed: false,
@@ -390,9 +390,9 @@ mod tests {
         let mut registers = Registers::new(Vec::new(), None);
         registers.read.insert("/h".into(), register(&[UNUSED - 4, UNUSED]));
         registers.ended(&[UNUSED].into());
-        let told = registers.tell(Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH });
-        let [SourceEvent::Register { register: Some(told), .. }] = &told[..] else { panic!("{told:?}") };
-        assert_eq!(told.left, [UNUSED.to_string()].into());
-        assert!(told.open.contains_key(&(UNUSED - 4).to_string()), "nothing is told of it");
+        let sent = registers.tell(Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH });
+        let [SourceEvent::Register { register: Some(sent), .. }] = &sent[..] else { panic!("{sent:?}") };
+        assert_eq!(sent.left, [UNUSED.to_string()].into());
+        assert!(sent.open.contains_key(&(UNUSED - 4).to_string()), "nothing is sent of it");
     }
 }

@@ -107,7 +107,7 @@ mod tests {
         let (sizes, mut chunks) = (Sizes::default(), Chunks::new(4096, Arc::new(Inbox::default())));
         let mut opened = Opened::open(&path).unwrap();
         let mut tail = Tail::read(&home, &path, &mut opened, Timestamp::MAX, &sizes, &mut chunks).unwrap();
-        let told = |tail: &mut Tail, others: &[Vec<UsageRow>]| {
+        let usage = |tail: &mut Tail, others: &[Vec<UsageRow>]| {
             let fold = tail.fold.as_mut().unwrap();
             fold.caught_up();
             assert!(fold.lineage_wanted().is_some());
@@ -117,12 +117,12 @@ mod tests {
                 update.usage.iter().map(|event| event.added.map(|added| added.all())).collect::<Vec<_>>();
             (update.session.usage.session_total_tokens.unwrap().all(), added)
         };
-        assert_eq!(told(&mut tail, &other_has(&copied)), (20, vec![None]));
+        assert_eq!(usage(&mut tail, &other_has(&copied)), (20, vec![None]));
 
         // By now other files have its counted messages, and the next ones.
         let (now_copied, last) = (message("c", 3_000), message("d", 4));
         let others = other_has(&[own.as_str(), &now_copied].concat());
-        for (more, told_of_it) in [
+        for (more, usage_of_it) in [
             (&now_copied, (20, vec![])),
             (&last, (24, vec![Some(4)])),
             (&message("e", 1), (25, vec![Some(1)])),
@@ -133,7 +133,7 @@ mod tests {
             std::io::Write::write_all(&mut file, more.as_bytes()).unwrap();
             let mut opened = Opened::open(&path).unwrap();
             assert_eq!(tail.follow(&mut opened, &mut chunks).unwrap(), Followed::Grown);
-            assert_eq!(told(&mut tail, &others), told_of_it);
+            assert_eq!(usage(&mut tail, &others), usage_of_it);
         }
     }
 }

@@ -54,7 +54,7 @@ impl CacheFile {
         else {
             return Vec::new();
         };
-        let current = |limits: LimitsFact| limits.word(*agent, label, fetched_at, None).current(now);
+        let current = |limits: LimitsFact| limits.report(*agent, label, fetched_at, None).current(now);
         families.into_iter().filter_map(current).map(SourceEvent::limits).collect()
     }
 }

@@ -97,19 +97,19 @@ fn totals_do_not_depend_on_the_order_or_way_of_reading() {
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         for inherits in [false, true] {
             let (mut engine, files) = (engine(), three());
-            let told = |(number, bytes): &(u64, String)| Progress {
+            let reported = |(number, bytes): &(u64, String)| Progress {
                 read: read_to((*number, bytes)),
                 activity: Activity::Waiting,
                 ended: false,
                 untold: false,
             };
             if inherits {
-                engine.inherit(&files.each_ref().map(told), &[], None);
+                engine.inherit(&files.each_ref().map(reported), &[], None);
             }
             for place in order {
                 let (number, bytes) = &files[place];
-                let told = read(&mut engine, 210, (*number, bytes), false);
-                assert!(told.iter().all(Option::is_none), "nothing is new: {told:?}");
+                let reported = read(&mut engine, 210, (*number, bytes), false);
+                assert!(reported.iter().all(Option::is_none), "nothing is new: {reported:?}");
             }
             let session = session(&engine, 210);
             let tokens = session.tokens;
@@ -142,8 +142,8 @@ fn usage_of_a_file_is_not_repeated_when_it_is_read_again_or_is_back() {
     let (new, grown) = (vec![Some(100), Some(50)], vec![None, Some(20)]);
     // It is replaced, cut, and rewritten.
     for (count, expected) in [(2, new), (2, vec![None]), (1, vec![None]), (3, grown)] {
-        let told = read(&mut engine, 10, (1, &lines(0, &counts[..count])), true);
-        assert_eq!((session(&engine, 10).restored, told), (expected.len() == 1, expected));
+        let reported = read(&mut engine, 10, (1, &lines(0, &counts[..count])), true);
+        assert_eq!((session(&engine, 10).restored, reported), (expected.len() == 1, expected));
     }
     handle(&mut engine, 10, SourceEvent::Gone { file: FileId::new(1) });
     assert_eq!(read(&mut engine, 10, (2, &lines(0, &counts)), true), [None, Some(5)]);
@@ -195,8 +195,8 @@ fn a_stream_of_a_session_that_ended_long_ago_is_not_its_old_file() {
     stream.push(text.as_bytes());
     let update = Box::new(stream.take_update().unwrap());
     let file = FileId::stream(1);
-    let told = handle(&mut engine, LATER, SourceEvent::Updated { file, update, read: None });
-    assert_eq!(told, [Some(20)]);
+    let reported = handle(&mut engine, LATER, SourceEvent::Updated { file, update, read: None });
+    assert_eq!(reported, [Some(20)]);
     let second = lines(LATER - 10, &[(120, 20), (150, 30)]);
     assert_eq!(read(&mut engine, LATER, (2, &second), true), [Some(30)]);
     assert_eq!(session(&engine, LATER).tokens.total, Some(200));

@@ -44,7 +44,7 @@ fn an_unreachable_remote_is_retried_with_growing_waits() {
     for _ in 0..11 {
         desk.link.ended(
             now(second),
-            &Ending { code: Some(255), said: "no route to host".to_owned(), ..Ending::default() },
+            &Ending { code: Some(255), last_line: "no route to host".to_owned(), ..Ending::default() },
         );
         assert_eq!(desk.link.report().last_error.as_deref(), Some("no route to host"));
         let due = desk.link.deadline().as_secs();
@@ -64,8 +64,11 @@ fn an_unreachable_remote_is_retried_with_growing_waits() {
 
 #[test]
 fn an_error_that_needs_the_user_is_rejected_and_retried_seldom() {
-    let ending =
-        |code: i32, said: &str| Ending { code: Some(code), said: said.to_owned(), not_started: None };
+    let ending = |code: i32, last_line: &str| Ending {
+        code: Some(code),
+        last_line: last_line.to_owned(),
+        not_started: None,
+    };
     let missing = Ending { not_started: Some("no such program".to_owned()), ..Ending::default() };
     for (ending, words) in [
         (ending(127, "sh: 1: agent-presence: not found"), "not found"),

@@ -80,14 +80,14 @@ impl Form {
 /// The facts of a stream's `rate_limit_info`.
 pub(super) fn of_event(info: Raw<'_>) -> Vec<Fact> {
     let Some(info) = &decode(info) else { return Vec::new() };
-    let told = told(info).into_iter().map(|limits| Fact::Limits(Box::new(limits)));
+    let limits_of = limits_of(info).into_iter().map(|limits| Fact::Limits(Box::new(limits)));
     let refused = refused(info, false)
         .map(|(until, limits)| Fact::LimitReached { until, limits: limits.map(Box::new) });
-    told.chain(refused).collect()
+    limits_of.chain(refused).collect()
 }
 
 /// The used part of windows: every window since about 2.1.255, before at most one, often none.
-fn told(info: &Value) -> Vec<LimitsFact> {
+fn limits_of(info: &Value) -> Vec<LimitsFact> {
     let every = field(info, "unifiedWindows").map(|windows| families(windows, &STREAM)).unwrap_or_default();
     let one = || {
         let (family, name, minutes) = text(info, "rateLimitType").and_then(place)?;

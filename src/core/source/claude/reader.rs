@@ -222,8 +222,8 @@ impl Reader {
     /// A process may begin with one session and switch to another.
     fn process(&mut self, entry: &Entry<'_>, facts: &mut Vec<Fact>) {
         let Some(whose) = self.whose.as_ref().filter(|whose| !whose.helper) else { return };
-        let Some(said) = entry.process.text() else { return };
-        let began_with = (said != whose.id).then_some(said);
+        let Some(process) = entry.process.text() else { return };
+        let began_with = (process != whose.id).then_some(process);
         if began_with != self.process.as_deref() {
             self.process = began_with.map(str::to_owned);
             facts.push(Fact::Process(self.process.clone()));
@@ -311,29 +311,29 @@ impl Reader {
             }
             return;
         }
-        let said = UserLine::of(entry, blocks);
-        if said == UserLine::Interrupted {
+        let line = UserLine::of(entry, blocks);
+        if line == UserLine::Interrupted {
             self.turns.close(0, facts);
             return;
         }
         let turn = entry.prompt_id.owned().or_else(|| entry.uuid.owned());
-        self.said(said, entry.turn_origin.is_there(), turn, at, facts);
-        if matches!(said, UserLine::Command | UserLine::CommandDone) {
-            facts.push(Fact::UserCommand(said == UserLine::Command));
+        self.user_line(line, entry.turn_origin.is_there(), turn, at, facts);
+        if matches!(line, UserLine::Command | UserLine::CommandDone) {
+            facts.push(Fact::UserCommand(line == UserLine::Command));
         }
     }
 
     /// A turn may begin at this line; it does if the line is `marked`.
-    fn said(
+    fn user_line(
         &mut self,
-        said: UserLine,
+        line: UserLine,
         marked: bool,
         turn: Option<String>,
         at: Option<Timestamp>,
         facts: &mut Vec<Fact>,
     ) {
         let silence = self.last_at.zip(at).map(|(last, at)| elapsed(last, at));
-        if self.turns.said(said, at, silence, marked) {
+        if self.turns.user_line(line, at, silence, marked) {
             facts.push(Fact::TurnStarted { turn, started_at: None, window: None });
         }
     }
@@ -372,7 +372,7 @@ impl Reader {
             self.turns.between_calls();
             facts.push(Fact::CallEnded { call });
         } else if !has(b"\"isMeta\":true") && !has(b"\"isCompactSummary\":true") {
-            self.said(UserLine::Prompt, false, None, None, &mut facts);
+            self.user_line(UserLine::Prompt, false, None, None, &mut facts);
         }
         facts
     }

@@ -38,7 +38,7 @@ pub(super) struct LastCall {
 #[derive(Debug, Default)]
 pub(super) struct Run {
     /// By message.
-    told: BTreeMap<u128, Tokens>,
+    reported: BTreeMap<u128, Tokens>,
     all: Tokens,
     /// Without helpers.
     main: Tokens,
@@ -61,13 +61,13 @@ struct Sum {
 
 impl Run {
     /// The known tokens of a message.
-    pub(super) fn told(&self, message: u128) -> Tokens {
-        self.told.get(&message).copied().unwrap_or_default()
+    pub(super) fn reported(&self, message: u128) -> Tokens {
+        self.reported.get(&message).copied().unwrap_or_default()
     }
 
     /// Adds a message, new or with more tokens.
     pub(super) fn tell(&mut self, message: &Message) {
-        let known = self.told.insert(message.id, message.tokens);
+        let known = self.reported.insert(message.id, message.tokens);
         let before = known.unwrap_or_default();
         let replace = |sum: &mut Tokens| *sum = sum.minus(&before).plus(&message.tokens);
         replace(&mut self.all);
@@ -102,7 +102,7 @@ impl Run {
         self.main = self.main.plus(&of_turn);
         self.since_result = Sum::default();
         let Some(id) = message else { return LastCall { message, tokens: rest } };
-        let tokens = self.told.entry(id).or_default();
+        let tokens = self.reported.entry(id).or_default();
         *tokens = tokens.plus(&rest);
         LastCall { message, tokens: *tokens }
     }
@@ -110,11 +110,11 @@ impl Run {
     /// Ends the turns of a `usage`: the last message, and the tokens that the messages lack.
     fn end(&mut self, usage: &Tokens) -> (Option<u128>, Tokens) {
         let all = self.open.len();
-        let of_open = self.open.iter().fold(Tokens::ZERO, |sum, message| sum.plus(&self.told(*message)));
+        let of_open = self.open.iter().fold(Tokens::ZERO, |sum, message| sum.plus(&self.reported(*message)));
         let mut sum = Tokens::ZERO;
         let parts = self.open.iter().enumerate().flat_map(|(at, message)| {
             let before = sum;
-            sum = sum.plus(&self.told(*message));
+            sum = sum.plus(&self.reported(*message));
             // A run that was broken off has no result: its remaining messages precede those of the next one.
             [(at + 1, sum), (all, of_open.minus(&before))]
         });
@@ -124,8 +124,8 @@ impl Run {
             let (sum, usage) = (input(sum), input(usage));
             (!covers(&usage, &sum), sum.all().abs_diff(usage.all()))
         };
-        let (ended, told) = parts.chain(wholes).min_by_key(distance).unwrap_or_default();
-        (self.open.drain(..ended).next_back(), usage.minus(&told))
+        let (ended, reported) = parts.chain(wholes).min_by_key(distance).unwrap_or_default();
+        (self.open.drain(..ended).next_back(), usage.minus(&reported))
     }
 
     /// The tokens by model that this result adds to the earlier ones.

@@ -80,8 +80,9 @@ impl Statusline {
     /// The limits for the book of limits.
     pub fn snapshots(&self, home: &Arc<str>) -> Vec<Snapshot> {
         let session = Some(self.session_id.clone());
-        let word = |limits: LimitsFact| limits.word(Agent::CLAUDE, home, self.captured_at, session.clone());
-        self.limits.iter().cloned().map(word).collect()
+        let report =
+            |limits: LimitsFact| limits.report(Agent::CLAUDE, home, self.captured_at, session.clone());
+        self.limits.iter().cloned().map(report).collect()
     }
 }
 

@@ -168,7 +168,7 @@ impl Stream {
     /// Completes the current message: nothing more is expected of it for now.
     fn tell_pending(&mut self, facts: &mut Vec<Fact>) {
         let Some(message) = self.pending.take() else { return };
-        let before = self.run.told(message.id);
+        let before = self.run.reported(message.id);
         if (message.tokens.output, message.tokens.all()) < (before.output, before.all()) {
             return;
         }

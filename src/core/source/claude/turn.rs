@@ -150,20 +150,20 @@ impl Turns {
 
     /// A user line that is not a result. True if a turn begins with it, as it does if it is `marked`. `silence` is
     /// the time since the line before.
-    pub(super) fn said(
+    pub(super) fn user_line(
         &mut self,
-        said: UserLine,
+        line: UserLine,
         at: Option<Timestamp>,
         silence: Option<Duration>,
         marked: bool,
     ) -> bool {
-        if said == UserLine::Notification {
+        if line == UserLine::Notification {
             self.pending = self.pending.saturating_sub(1);
         }
         if at.zip(self.early).is_some_and(|(at, answer)| at < answer) {
             return false;
         }
-        let is_running = match said {
+        let is_running = match line {
             _ if marked => false,
             UserLine::Prompt => self.state == State::BetweenCalls,
             UserLine::Notification | UserLine::Wake => self.is_open(),
@@ -202,39 +202,39 @@ mod tests {
         let mut turns = Turns::default();
         assert!(!turns.answered(answer));
         turns.end(&mut Vec::new());
-        assert!(!turns.said(UserLine::Prompt, prompt, None, true), "the turn was reported, and is over");
-        assert!(turns.said(UserLine::Prompt, next, None, true));
+        assert!(!turns.user_line(UserLine::Prompt, prompt, None, true), "the turn was reported, and is over");
+        assert!(turns.user_line(UserLine::Prompt, next, None, true));
     }
 
     #[test]
     fn a_prompt_is_queued_only_between_calls() {
         let mut turns = Turns::default();
-        assert!(turns.said(UserLine::Prompt, None, None, false));
-        assert!(turns.said(UserLine::Prompt, None, None, false), "the first was never answered");
+        assert!(turns.user_line(UserLine::Prompt, None, None, false));
+        assert!(turns.user_line(UserLine::Prompt, None, None, false), "the first was never answered");
         turns.between_calls();
-        assert!(!turns.said(UserLine::Prompt, None, Some(Duration::from_secs(5)), false));
-        assert!(turns.said(UserLine::Prompt, None, Some(CALL_SILENCE), false), "the call never ended");
+        assert!(!turns.user_line(UserLine::Prompt, None, Some(Duration::from_secs(5)), false));
+        assert!(turns.user_line(UserLine::Prompt, None, Some(CALL_SILENCE), false), "the call never ended");
     }
 
     #[test]
     fn a_notification_is_queued_into_a_running_turn() {
         let mut turns = Turns::default();
-        assert!(turns.said(UserLine::Wake, None, None, false));
-        assert!(!turns.said(UserLine::Wake, None, None, false));
+        assert!(turns.user_line(UserLine::Wake, None, None, false));
+        assert!(!turns.user_line(UserLine::Wake, None, None, false));
         assert!(!turns.answered(None));
-        assert!(!turns.said(UserLine::Wake, None, None, false));
+        assert!(!turns.user_line(UserLine::Wake, None, None, false));
         turns.end(&mut Vec::new());
-        assert!(turns.said(UserLine::Wake, None, None, false));
+        assert!(turns.user_line(UserLine::Wake, None, None, false));
     }
 
     #[test]
     fn a_note_begins_a_turn_when_a_scheduled_task_fired() {
         let mut turns = Turns::default();
-        assert!(!turns.said(UserLine::Note, None, None, false));
+        assert!(!turns.user_line(UserLine::Note, None, None, false));
         turns.fire();
-        assert!(turns.said(UserLine::Note, None, None, false));
+        assert!(turns.user_line(UserLine::Note, None, None, false));
         turns.close(0, &mut Vec::new());
-        assert!(!turns.said(UserLine::Note, None, None, false), "that was the one before");
+        assert!(!turns.user_line(UserLine::Note, None, None, false), "that was the one before");
     }
 
     #[test]
@@ -243,11 +243,11 @@ mod tests {
         turns.close(0, &mut Vec::new());
         assert!(!turns.answered(None), "a line of the last message may come late");
         turns.close(0, &mut Vec::new());
-        turns.said(UserLine::Nothing, None, None, false);
+        turns.user_line(UserLine::Nothing, None, None, false);
         assert!(turns.answered(None));
         assert!(!turns.answered(None));
         turns.end(&mut Vec::new());
-        turns.said(UserLine::Note, None, None, false);
+        turns.user_line(UserLine::Note, None, None, false);
         assert!(!turns.answered(None), "a hook made it go on");
     }
 
@@ -255,7 +255,7 @@ mod tests {
     fn a_marked_line_of_any_kind_begins_a_turn() {
         let mut turns = Turns::default();
         turns.between_calls();
-        assert!(turns.said(UserLine::CommandDone, None, None, true));
+        assert!(turns.user_line(UserLine::CommandDone, None, None, true));
     }
 
     #[test]
@@ -267,11 +267,11 @@ mod tests {
         };
         let mut turns = Turns::default();
         turns.close(2, &mut Vec::new());
-        turns.said(UserLine::Prompt, None, None, false);
+        turns.user_line(UserLine::Prompt, None, None, false);
         assert!(pending(&mut turns), "a turn in between");
-        turns.said(UserLine::Notification, None, None, true);
+        turns.user_line(UserLine::Notification, None, None, true);
         assert!(pending(&mut turns), "one of two is done");
-        turns.said(UserLine::Notification, None, None, false);
+        turns.user_line(UserLine::Notification, None, None, false);
         assert!(!pending(&mut turns));
         turns.close(1, &mut Vec::new());
         turns.close(0, &mut Vec::new());

@@ -295,9 +295,9 @@ mod tests {
         assert!(declined.iter().any(|method| method == "item/started"));
         assert!(!declined.iter().any(|method| method == STATUS || method == CLOSED));
         let (_, heard) = heard(&[r#"{"id":0,"result":{"userAgent":"codex-tui/0.171.0"}}"#]);
-        let [Heard::Reply(said)] = &heard[..] else { panic!("{heard:?}") };
-        let methods = said.iter().map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
-        let methods: Vec<_> = methods.map(|said| said["method"].clone()).collect();
+        let [Heard::Reply(replies)] = &heard[..] else { panic!("{heard:?}") };
+        let methods = replies.iter().map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
+        let methods: Vec<_> = methods.map(|replies| replies["method"].clone()).collect();
         assert_eq!(methods, ["initialized", "thread/loaded/list"]);
     }
 

@@ -32,7 +32,7 @@ pub(super) struct Accounts {
     /// The ids of counted lines and rows, which may come again.
     seen: BTreeSet<u128>,
     /// The last reported total, and its last increase.
-    told: Tokens,
+    reported: Tokens,
     delta: Option<Tokens>,
     /// Whether bytes were left out, so that the total is not known.
     is_torn: bool,
@@ -262,7 +262,7 @@ impl Accounts {
     /// The same for the newest turn.
     fn last(&self) -> Option<Tokens> {
         let rows = self.turn.rows.iter().fold(Tokens::ZERO, |sum, (_, row)| sum.plus(row));
-        let told = most(&self.turn.lines, &rows);
+        let reported = most(&self.turn.lines, &rows);
         let mut first = 0;
         for runs in self.runs.split_inclusive(|run| run.end.is_some()) {
             let stretch = ProcessGroup::of(runs);
@@ -275,17 +275,17 @@ impl Accounts {
                 break;
             }
         }
-        Some(told).filter(|_| !self.turn.is_torn)
+        Some(reported).filter(|_| !self.turn.is_torn)
     }
 
     /// Notes by how much the total has risen.
     fn note(&mut self, at: Timestamp, call: Option<&Call>) {
         let Some(total) = self.total() else { return };
-        let added = total.minus(&self.told);
+        let added = total.minus(&self.reported);
         if added.is_zero() {
             return;
         }
-        self.told = most(&self.told, &total);
+        self.reported = most(&self.reported, &total);
         self.delta = Some(added);
         let (turn, usage, unlisted) = (self.turn.id.clone(), self.usage(), call.is_none());
         let (added, call) = (Some(added), call.cloned());

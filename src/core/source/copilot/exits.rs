@@ -27,7 +27,7 @@ pub(super) struct Exits {
 #[derive(Debug, Default)]
 struct Model {
     /// The newest sum.
-    told: Counters,
+    reported: Counters,
     /// The sums before it.
     earlier: Vec<Counters>,
     /// The tokens of copied lines that no sum before them included.
@@ -76,7 +76,7 @@ impl Exits {
     pub(super) fn end(&mut self, sums: &[(String, Counters)]) -> Option<Tokens> {
         for (name, sum) in sums {
             let model = self.models.entry(name.clone()).or_default();
-            let before = plus(&model.told, &model.copied);
+            let before = plus(&model.reported, &model.copied);
             let is_of_process_alone = model.output > 0
                 && sum.output == model.output
                 && sum.output != before.output.saturating_add(model.output);
@@ -94,7 +94,7 @@ impl Exits {
 
 impl Model {
     fn tell(&mut self, sum: Counters) {
-        let before = std::mem::replace(&mut self.told, sum);
+        let before = std::mem::replace(&mut self.reported, sum);
         self.copied = Counters::default();
         if before != sum {
             self.earlier.push(before);
@@ -128,8 +128,8 @@ mod tests {
         (model.to_owned(), Counters { input, output, reasoning: output / 2, ..Counters::default() })
     }
 
-    fn blended(told: Option<Tokens>) -> Option<u64> {
-        told.map(|told| told.blended())
+    fn blended(reported: Option<Tokens>) -> Option<u64> {
+        reported.map(|reported| reported.blended())
     }
 
     #[test]
@@ -162,8 +162,8 @@ mod tests {
         let mut exits = Exits::default();
         exits.end(&[sum("haiku", 100, 30)]);
         let (model, without) = sum("haiku", 110, 40);
-        let told = exits.end(&[(model, Counters { reasoning: 0, ..without })]);
-        assert_eq!(blended(told), Some(150));
+        let reported = exits.end(&[(model, Counters { reasoning: 0, ..without })]);
+        assert_eq!(blended(reported), Some(150));
     }
 
     #[test]

@@ -98,8 +98,8 @@ impl Reader {
             return;
         }
         let is_first = kind == "session.start";
-        let told = data.session_id.owned().filter(|_| is_first);
-        let Some(id) = told.or_else(|| self.place.clone()) else { return };
+        let id = data.session_id.owned().filter(|_| is_first);
+        let Some(id) = id.or_else(|| self.place.clone()) else { return };
         self.is_known = true;
         let started_at = data.start_time.time().filter(|_| is_first).or(at);
         self.begun_at = started_at.filter(|_| is_first);
@@ -183,8 +183,8 @@ impl Reader {
             "session.model_change" => facts.push(self.chosen(&data.new_model, data)),
             "session.auto_mode_resolved" => facts.push(self.chosen(&data.chosen_model, data)),
             "session.context_changed" => {
-                let told = Folder { cwd: data.cwd.clone(), branch: data.branch.clone() };
-                facts.extend(place(data.context.0.as_ref().unwrap_or(&told)));
+                let flat = Folder { cwd: data.cwd.clone(), branch: data.branch.clone() };
+                facts.extend(place(data.context.0.as_ref().unwrap_or(&flat)));
             }
             "session.compaction_complete" => {
                 let used = data.compaction_tokens_used.0.as_ref();
@@ -362,9 +362,9 @@ fn is_call(data: &Data<'_>) -> bool {
     data.output_tokens.is_there() || data.model.text().is_some() || data.api_call_id.text().is_some()
 }
 
-fn place(told: &Folder<'_>) -> Option<Fact> {
-    let cwd = told.cwd.owned();
-    cwd.is_some().then(|| Fact::Place { cwd, branch: told.branch.owned() })
+fn place(folder: &Folder<'_>) -> Option<Fact> {
+    let cwd = folder.cwd.owned();
+    cwd.is_some().then(|| Fact::Place { cwd, branch: folder.branch.owned() })
 }
 
 fn key(id: &Scalar<'_>) -> String {

@@ -69,7 +69,7 @@ mod tests {
 
     const AT: Cell<'static> = Cell::Text(b"2026-10-01T09:00:03.000Z");
 
-    fn told(key: &str, cells: &[Cell<'_>]) -> Message {
+    fn message(key: &str, cells: &[Cell<'_>]) -> Message {
         let row = Row { table: CALLS.name, key, cells, at: AT.time() };
         match call(&row) {
             Parsed::Line { fact: Fact::Stored(message), .. } => *message,
@@ -85,32 +85,32 @@ mod tests {
     #[test]
     fn a_row_gives_one_call() {
         let figures = [400, 20, 150, 200, 8].map(Cell::Integer);
-        let main = told("1", &row(figures, Cell::Null));
+        let main = message("1", &row(figures, Cell::Null));
         let expected = Tokens { input: 50, cached_input: 150, cache_write: 200, output: 20, reasoning: 8 };
         assert_eq!((main.tokens, main.context), (expected, Some(400)));
         assert_eq!(main.call.and_then(|call| call.model).as_deref(), Some("m-mini"));
-        let helpers = told("1", &row(figures, Cell::Text(b"a-1")));
+        let helpers = message("1", &row(figures, Cell::Text(b"a-1")));
         assert_eq!((helpers.tokens, helpers.context), (expected, None));
     }
 
     #[test]
     fn rows_of_two_databases_are_different() {
         let [one, other] = [400, 401].map(|input| row([input, 20, 0, 0, 0].map(Cell::Integer), Cell::Null));
-        assert_eq!(told("1", &one).id, told("1", &one).id);
-        assert_ne!(told("1", &one).id, told("2", &one).id);
-        assert_ne!(told("1", &one).id, told("1", &other).id);
+        assert_eq!(message("1", &one).id, message("1", &one).id);
+        assert_ne!(message("1", &one).id, message("2", &one).id);
+        assert_ne!(message("1", &one).id, message("1", &other).id);
     }
 
     #[test]
     fn absent_figures_are_not_zeros() {
         let none = row([Cell::Null; 5], Cell::Null);
-        assert_eq!((told("1", &none).tokens, told("1", &none).context), (Tokens::ZERO, None));
+        assert_eq!((message("1", &none).tokens, message("1", &none).context), (Tokens::ZERO, None));
         let half = row([Cell::Integer(400), Cell::Null, Cell::Null, Cell::Null, Cell::Null], Cell::Null);
-        assert_eq!(told("1", &half).tokens, Tokens::ZERO);
+        assert_eq!(message("1", &half).tokens, Tokens::ZERO);
         let reasoning = [Cell::Integer(400), Cell::Integer(20), Cell::Null, Cell::Null, Cell::Null];
-        assert_eq!(told("1", &row(reasoning, Cell::Null)).tokens.blended(), 420);
+        assert_eq!(message("1", &row(reasoning, Cell::Null)).tokens.blended(), 420);
         let foreign = [Cell::Text(b"400"), Cell::Real(2.0), Cell::Null, Cell::Null, Cell::Null];
-        assert_eq!(told("1", &row(foreign, Cell::Null)).tokens, Tokens::ZERO);
-        assert_eq!(told("1", &[]).tokens, Tokens::ZERO);
+        assert_eq!(message("1", &row(foreign, Cell::Null)).tokens, Tokens::ZERO);
+        assert_eq!(message("1", &[]).tokens, Tokens::ZERO);
     }
 }

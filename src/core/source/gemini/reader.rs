@@ -27,7 +27,7 @@ pub(super) struct Reader {
     /// Whether the sub-agent has got its prompt.
     is_asked: bool,
     /// The messages and states of calls that were reported already.
-    told: BTreeSet<u64>,
+    seen: BTreeSet<u64>,
     /// The prompt of the current turn.
     prompt: Option<u64>,
     /// How often the user went back to an earlier message. After that, the same id belongs to another response.
@@ -126,10 +126,10 @@ impl Reader {
     /// All messages from now on. Unknown ones are from an earlier time; a turn whose prompt is missing is undone.
     fn repeated(&mut self, messages: &List<Object<Entry<'_>>>, facts: &mut Vec<Fact>) {
         let before = self.prompt;
-        let said = if before.is_some() { MessageContext::Again } else { MessageContext::Before };
+        let context = if before.is_some() { MessageContext::Again } else { MessageContext::Before };
         for message in messages.objects() {
             if let Some(kind) = message.kind.text() {
-                self.message(kind, message, said, facts);
+                self.message(kind, message, context, facts);
             }
         }
         let is_there = |prompt| messages.objects().any(|message| key(message) == Some(prompt));
@@ -138,22 +138,24 @@ impl Reader {
         }
     }
 
-    fn message(&mut self, kind: &str, entry: &Entry<'_>, said: MessageContext, facts: &mut Vec<Fact>) {
+    fn message(&mut self, kind: &str, entry: &Entry<'_>, context: MessageContext, facts: &mut Vec<Fact>) {
         let Some(id) = key(entry) else { return };
-        let mut is_new = self.told.insert(id);
-        if said == MessageContext::Now && self.rewinds > 0 {
-            is_new = self.told.insert(id ^ u64::from(self.rewinds));
+        let mut is_new = self.seen.insert(id);
+        if context == MessageContext::Now && self.rewinds > 0 {
+            is_new = self.seen.insert(id ^ u64::from(self.rewinds));
         }
         let nothing = Parts::default();
         let content = entry.content.as_ref().unwrap_or(&nothing);
         match kind {
-            "user" if is_new && said != MessageContext::Again && self.asks(content) => {
+            "user" if is_new && context != MessageContext::Again && self.asks(content) => {
                 self.prompt = Some(id);
                 facts.push(Fact::TurnStarted { turn: entry.id.owned(), started_at: None, window: None });
             }
-            "gemini" => self.answer(entry, (id, is_new), said, facts),
-            "error" if is_new && said == MessageContext::Now => self.end(facts),
-            "info" if is_new && said == MessageContext::Now && is_notice_of_end(content) => self.end(facts),
+            "gemini" => self.answer(entry, (id, is_new), context, facts),
+            "error" if is_new && context == MessageContext::Now => self.end(facts),
+            "info" if is_new && context == MessageContext::Now && is_notice_of_end(content) => {
+                self.end(facts)
+            }
             _ => {}
         }
     }
@@ -162,7 +164,7 @@ impl Reader {
         &mut self,
         entry: &Entry<'_>,
         (id, is_new): (u64, bool),
-        said: MessageContext,
+        context: MessageContext,
         facts: &mut Vec<Fact>,
     ) {
         if let Some(model) = entry.model.owned() {
@@ -174,7 +176,7 @@ impl Reader {
             facts.push(Fact::Message(Box::new(Message {
                 response,
                 context: Some(tokens.all().saturating_sub(tokens.output))
-                    .filter(|_| said == MessageContext::Now),
+                    .filter(|_| context == MessageContext::Now),
                 call: Call { model: entry.model.owned(), finish_reason: None }.known(),
                 ..Message::of(fingerprint::long(name.as_bytes()), tokens)
             })));
@@ -185,7 +187,7 @@ impl Reader {
         for (place, call) in calls.iter().enumerate() {
             let name = call.id.owned().unwrap_or_else(|| format!("{id} {place}"));
             let mut is_first =
-                |state: &str| self.told.insert(fingerprint::short(format!("{name} {state}").as_bytes()));
+                |state: &str| self.seen.insert(fingerprint::short(format!("{name} {state}").as_bytes()));
             if !matches!(call.status.text(), Some("success" | "error" | "cancelled")) {
                 if is_first("begun") {
                     working.push(Fact::CallStarted { call: Some(name), doing: call.doing() });
@@ -202,7 +204,7 @@ impl Reader {
             }
         }
         // A message with only new tokens, or nothing new, is not a sign of work.
-        if said == MessageContext::Now && (is_new || !working.is_empty()) {
+        if context == MessageContext::Now && (is_new || !working.is_empty()) {
             facts.push(Fact::Working);
             facts.extend(working);
             let is_done = |call: &&Called<'_>| call.name.is("complete_task") && call.status.is("success");

@@ -266,7 +266,7 @@ impl Messages {
         }
         let account = self.spent.get_or_insert_default();
         let own = self.usage.session_total_tokens.unwrap_or_default().minus(&account.unlisted());
-        account.told(at, spent, own, copied);
+        account.report(at, spent, own, copied);
     }
 
     fn rows(&self) -> impl Iterator<Item = Row> {

@@ -97,15 +97,15 @@ impl Parser for Reader {
             "part" => self.part(row.key, row.cell(part::MESSAGE).text(), &data, tell),
             "message" => {
                 let position = (made(row.cell(message::CREATED)), row.key.to_owned());
-                let said =
+                let response =
                     ResponseFacts { id: row.key, position, entry: &data, created, written, stops: true };
-                self.message(data.role.text(), said, tell);
+                self.message(data.role.text(), response, tell);
             }
             _ => {
                 let position = (made(row.cell(entry::NUMBER)), row.key.to_owned());
-                let said =
+                let response =
                     ResponseFacts { id: row.key, position, entry: &data, created, written, stops: false };
-                self.message(row.cell(entry::TYPE).text(), said, tell);
+                self.message(row.cell(entry::TYPE).text(), response, tell);
             }
         }
     }
@@ -124,8 +124,8 @@ impl Parser for Reader {
             self.session(session, None, None, folder, None, tell);
         }
         let position = (created.map_or(0, Timestamp::as_millisecond), id.to_owned());
-        let said = ResponseFacts { id, position, entry: &data, created, written: created, stops: true };
-        self.message(data.role.text(), said, tell);
+        let response = ResponseFacts { id, position, entry: &data, created, written: created, stops: true };
+        self.message(data.role.text(), response, tell);
     }
 
     /// The parts of the response that is being written show the running tool.
@@ -192,41 +192,43 @@ impl Reader {
         tell(Parsed::of(created, vec![Fact::Meta(Box::new(meta))]));
     }
 
-    fn message(&mut self, kind: Option<&str>, said: ResponseFacts<'_>, tell: &mut dyn FnMut(Parsed)) {
-        let is_copied = self.began.zip(said.created).is_some_and(|(began, created)| created < began);
+    fn message(&mut self, kind: Option<&str>, response: ResponseFacts<'_>, tell: &mut dyn FnMut(Parsed)) {
+        let is_copied = self.began.zip(response.created).is_some_and(|(began, created)| created < began);
         match kind {
             Some("assistant") if is_copied => {
-                self.learn(said.entry);
-                tell(history(said.created, vec![self.context(None)]));
+                self.learn(response.entry);
+                tell(history(response.created, vec![self.context(None)]));
             }
-            _ if is_copied => tell(history(said.created, Vec::new())),
-            Some("user") => self.user(&said, tell),
-            Some("assistant") => self.answer(&said, tell),
-            Some("idle") => self.idle(&said, tell),
+            _ if is_copied => tell(history(response.created, Vec::new())),
+            Some("user") => self.user(&response, tell),
+            Some("assistant") => self.answer(&response, tell),
+            Some("idle") => self.idle(&response, tell),
             kind => {
                 let unknown = kind.is_none_or(|kind| !SILENT.contains(&kind));
-                tell(Parsed::Line { at: said.created, ordinal: None, fact: Fact::Alive, unknown });
+                tell(Parsed::Line { at: response.created, ordinal: None, fact: Fact::Alive, unknown });
             }
         }
-        self.newest_at = self.newest_at.max(said.created).max(time(said.entry, |times| &times.completed));
+        self.newest_at =
+            self.newest_at.max(response.created).max(time(response.entry, |times| &times.completed));
     }
 
-    fn user(&mut self, said: &ResponseFacts<'_>, tell: &mut dyn FnMut(Parsed)) {
-        let is_new = self.asked.insert(fingerprint::short(said.id.as_bytes()));
-        if !is_new || self.newest_user.as_ref() > Some(&said.position) {
-            return tell(Parsed::of(said.created, Vec::new()));
+    fn user(&mut self, response: &ResponseFacts<'_>, tell: &mut dyn FnMut(Parsed)) {
+        let is_new = self.asked.insert(fingerprint::short(response.id.as_bytes()));
+        if !is_new || self.newest_user.as_ref() > Some(&response.position) {
+            return tell(Parsed::of(response.created, Vec::new()));
         }
-        self.newest_user = Some(said.position.clone());
-        let before = self.answer.as_ref().filter(|answer| answer.position < said.position && !answer.is_last);
+        self.newest_user = Some(response.position.clone());
+        let before =
+            self.answer.as_ref().filter(|answer| answer.position < response.position && !answer.is_last);
         if before.is_some_and(|answer| answer.completed.is_none()) {
-            self.waiting = Some((said.id.to_owned(), said.position.clone(), said.created));
-            return tell(Parsed::of(said.created, Vec::new()));
+            self.waiting = Some((response.id.to_owned(), response.position.clone(), response.created));
+            return tell(Parsed::of(response.created, Vec::new()));
         }
-        let is_queued = before.is_some_and(|answer| answer.completed > said.created);
+        let is_queued = before.is_some_and(|answer| answer.completed > response.created);
         if is_queued {
-            return tell(Parsed::of(said.created, Vec::new()));
+            return tell(Parsed::of(response.created, Vec::new()));
         }
-        self.begin(said.id.to_owned(), said.created, tell);
+        self.begin(response.id.to_owned(), response.created, tell);
     }
 
     fn begin(&mut self, turn: String, at: Option<Timestamp>, tell: &mut dyn FnMut(Parsed)) {
@@ -244,11 +246,11 @@ impl Reader {
         }
     }
 
-    fn answer(&mut self, said: &ResponseFacts<'_>, tell: &mut dyn FnMut(Parsed)) {
-        let ResponseFacts { id, ref position, entry, .. } = *said;
+    fn answer(&mut self, response: &ResponseFacts<'_>, tell: &mut dyn FnMut(Parsed)) {
+        let ResponseFacts { id, ref position, entry, .. } = *response;
         let completed = time(entry, |times| &times.completed);
         let is_newest = self.answer.as_ref().is_none_or(|answer| answer.position <= *position);
-        let at = completed.or(said.written).max(said.created);
+        let at = completed.or(response.written).max(response.created);
         let tokens = entry.tokens.0.as_ref().map(Used::tokens).unwrap_or_default();
         if is_newest && self.answer.as_ref().is_none_or(|answer| answer.id != id) {
             // Responses before this one were never completed.
@@ -283,7 +285,7 @@ impl Reader {
         facts.push(self.used(id, tokens, entry));
         if is_newest {
             self.tools(entry, &mut facts, tell);
-            self.state(said, completed, &mut facts);
+            self.state(response, completed, &mut facts);
         }
         tell(Parsed::of(at, facts));
         let is_over = self.answer.as_ref().is_some_and(|answer| answer.id == id && answer.is_last);
@@ -298,13 +300,13 @@ impl Reader {
     }
 
     /// What the newest response shows of its turn.
-    fn state(&mut self, said: &ResponseFacts<'_>, completed: Option<Timestamp>, facts: &mut Vec<Fact>) {
+    fn state(&mut self, response: &ResponseFacts<'_>, completed: Option<Timestamp>, facts: &mut Vec<Fact>) {
         let Some(answer) = &mut self.answer else { return };
         let was_last = answer.is_last;
         answer.completed = completed;
-        let goes_on = matches!(said.entry.finish.text(), Some("tool-calls" | "unknown"));
-        let failed = said.entry.error.is_there();
-        answer.is_last |= said.stops && completed.is_some() && (failed || !goes_on);
+        let goes_on = matches!(response.entry.finish.text(), Some("tool-calls" | "unknown"));
+        let failed = response.entry.error.is_there();
+        answer.is_last |= response.stops && completed.is_some() && (failed || !goes_on);
         if completed.is_some() {
             facts.extend(answer.calls.drain(..).map(|call| Fact::CallEnded { call: Some(call) }));
         }
@@ -317,16 +319,16 @@ impl Reader {
         }
     }
 
-    fn idle(&mut self, said: &ResponseFacts<'_>, tell: &mut dyn FnMut(Parsed)) {
-        if self.newest_user.as_ref() > Some(&said.position) {
-            return tell(Parsed::of(said.created, Vec::new()));
+    fn idle(&mut self, response: &ResponseFacts<'_>, tell: &mut dyn FnMut(Parsed)) {
+        if self.newest_user.as_ref() > Some(&response.position) {
+            return tell(Parsed::of(response.created, Vec::new()));
         }
         self.waiting = None;
         self.is_turn_open = false;
-        if let Some(answer) = self.answer.as_mut().filter(|answer| answer.position < said.position) {
+        if let Some(answer) = self.answer.as_mut().filter(|answer| answer.position < response.position) {
             answer.is_last = true;
         }
-        tell(Parsed::of(said.created, vec![Fact::TurnEnded]));
+        tell(Parsed::of(response.created, vec![Fact::TurnEnded]));
     }
 
     /// The model and settings of a response.

@@ -30,14 +30,14 @@ pub(super) struct Spent {
 /// The tokens so far, by the account and by lines.
 #[derive(Debug, Clone, Copy, Default)]
 struct Account {
-    told: Tokens,
+    reported: Tokens,
     listed: Tokens,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Pending {
     at: Timestamp,
-    told: Tokens,
+    reported: Tokens,
     /// The tokens in the file's own lines.
     own: Tokens,
     calls: usize,
@@ -49,9 +49,9 @@ struct Pending {
 
 impl Spent {
     /// An account, after a line with this time.
-    pub(super) fn told(&mut self, at: Timestamp, told: Tokens, own: Tokens, copied: bool) {
+    pub(super) fn report(&mut self, at: Timestamp, reported: Tokens, own: Tokens, copied: bool) {
         let calls = self.calls;
-        self.pending.push(Pending { at, told, own, calls, copied, until: None });
+        self.pending.push(Pending { at, reported, own, calls, copied, until: None });
     }
 
     /// The session continues.
@@ -101,13 +101,13 @@ impl Spent {
     fn account(&mut self, pending: &Pending, helpers: &[Vec<Row>]) {
         let of_helpers = used(helpers, pending.until);
         let account =
-            Account { told: pending.told, listed: pending.own.plus(&of_helpers.unwrap_or_default()) };
-        let fell = account.told != account.told.plus(&self.newest.told.minus(&account.told));
+            Account { reported: pending.reported, listed: pending.own.plus(&of_helpers.unwrap_or_default()) };
+        let fell = account.reported != account.reported.plus(&self.newest.reported.minus(&account.reported));
         if fell {
             // Another count, from zero.
             self.before = self.before.plus(&self.now);
             self.now = Tokens::ZERO;
-            self.from = Some(Account { told: Tokens::ZERO, ..self.newest });
+            self.from = Some(Account { reported: Tokens::ZERO, ..self.newest });
         } else if pending.copied {
             // A copy's count may or may not include the tokens of its original.
             self.before = self.before.plus(&self.now);
@@ -119,9 +119,9 @@ impl Spent {
         if of_helpers.is_none() || helpers.len() < pending.calls {
             return;
         }
-        let (told, listed) = (account.told.minus(&from.told), account.listed.minus(&from.listed));
-        let rest = told.minus(&listed);
-        if rest.plus(&listed) == told && rest == rest.plus(&self.now.minus(&rest)) {
+        let (reported, listed) = (account.reported.minus(&from.reported), account.listed.minus(&from.listed));
+        let rest = reported.minus(&listed);
+        if rest.plus(&listed) == reported && rest == rest.plus(&self.now.minus(&rest)) {
             self.now = rest;
         }
     }
@@ -169,8 +169,8 @@ mod tests {
     fn rest(accounts: &[(u64, u64)], helpers: &[Vec<Row>]) -> u64 {
         let mut spent = Spent::default();
         let mut sum = 0;
-        for (second, (told, own)) in (0..).zip(accounts) {
-            spent.told(at(second), tokens(*told, 0), tokens(*own, 0), false);
+        for (second, (reported, own)) in (0..).zip(accounts) {
+            spent.report(at(second), tokens(*reported, 0), tokens(*own, 0), false);
             sum += spent.set_helpers(helpers, true).iter().map(|(_, added)| added.input).sum::<u64>();
         }
         sum
@@ -196,7 +196,7 @@ mod tests {
         // Two processes, each with its own account.
         assert_eq!(rest(&[(150, 220), (170, 220)], &[]), 0);
         let mut spent = Spent::default();
-        spent.told(at(1), tokens(100, 5), tokens(50, 6), false);
+        spent.report(at(1), tokens(100, 5), tokens(50, 6), false);
         assert_eq!(spent.set_helpers(&[], true), []);
     }
 
@@ -208,14 +208,14 @@ mod tests {
         assert_eq!(rest(&[(100, 60)], &[helper.clone(), lost]), 0, "the helper's share is not known");
         let mut spent = Spent::default();
         spent.called();
-        spent.told(at(1), tokens(100, 0), tokens(60, 0), false);
+        spent.report(at(1), tokens(100, 0), tokens(60, 0), false);
         assert_eq!(spent.set_helpers(&[], true), [], "a helper's file is not there");
     }
 
     #[test]
     fn later_helpers_are_not_subtracted() {
         let mut spent = Spent::default();
-        spent.told(at(1), tokens(100, 0), tokens(60, 0), false);
+        spent.report(at(1), tokens(100, 0), tokens(60, 0), false);
         assert!(!spent.wants_helpers(false));
         spent.goes_on(at(10));
         assert!(spent.wants_helpers(false));
@@ -226,8 +226,8 @@ mod tests {
     #[test]
     fn the_first_account_of_a_copy_is_its_start() {
         let mut spent = Spent::default();
-        spent.told(at(1), tokens(1_000, 0), tokens(60, 0), true);
-        spent.told(at(2), tokens(1_100, 0), tokens(130, 0), false);
+        spent.report(at(1), tokens(1_000, 0), tokens(60, 0), true);
+        spent.report(at(2), tokens(1_100, 0), tokens(130, 0), false);
         assert_eq!(spent.set_helpers(&[], true), [(at(2), tokens(30, 0))]);
     }
 }

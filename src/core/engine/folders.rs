@@ -97,14 +97,14 @@ impl Engine {
     /// Other settings are in force.
     pub(super) fn set_privacy(&mut self) {
         let rules = self.in_force.privacy().flat_map(Privacy::rules_here);
-        self.places.patterns = rules.map(|rule| rule.path.clone()).collect();
-        self.places.rebuild(self.in_force.privacy());
-        self.places.is_stale = true;
+        self.folders.patterns = rules.map(|rule| rule.path.clone()).collect();
+        self.folders.rebuild(self.in_force.privacy());
+        self.folders.is_stale = true;
     }
 
     /// Takes an answer of the driver.
     pub(super) fn located(&mut self, answer: FolderAnswer) {
-        let places = &mut self.places;
+        let places = &mut self.folders;
         places.is_asking = false;
         places.found.folders.extend(answer.folders);
         // Patterns that could not be found out again keep their earlier answer.
@@ -118,9 +118,9 @@ impl Engine {
 
     /// Asks for missing facts about folders, and finds the hidden sessions.
     pub(super) fn look_around(&mut self, now: Now) {
-        self.places.hidden.clear();
-        self.places.is_waiting = false;
-        if !self.places.policy.has_rules() {
+        self.folders.hidden.clear();
+        self.folders.is_waiting = false;
+        if !self.folders.policy.has_rules() {
             return;
         }
         self.ask(now);
@@ -136,7 +136,7 @@ impl Engine {
         };
         let folders: BTreeSet<&str> =
             sessions.into_iter().filter(matters).flat_map(Session::folders_here).collect();
-        let places = &mut self.places;
+        let places = &mut self.folders;
         let is_new = |folder: &&str| !places.found.folders.contains_key(*folder);
         places.is_waiting = folders.iter().any(is_new);
         let wanted = |folder: &&str| places.is_stale || is_new(folder) || places.doubted.contains(*folder);
@@ -154,7 +154,7 @@ impl Engine {
     }
 
     fn find_hidden(&mut self) {
-        let places = &mut self.places;
+        let places = &mut self.folders;
         let sessions = || self.files.values().map(|known| &known.session);
         let mut hidden = places.gone.clone();
         for session in to_be_placed(&self.files, &self.dormant, &self.publisher) {
@@ -181,26 +181,26 @@ impl Engine {
 
     /// What may be shown of a session; `None` if nothing may be shown.
     pub(super) fn allows(&self, session: &Session) -> Option<Allowed> {
-        let hidden = &self.places.hidden;
+        let hidden = &self.folders.hidden;
         if !hidden.is_empty() && hidden.contains(&(session.agent, session.id.clone())) {
             return None;
         }
         match session.cwd.as_deref() {
-            Some(folder) => match self.places.verdicts.get(folder) {
+            Some(folder) => match self.folders.verdicts.get(folder) {
                 Some(verdict) => *verdict,
-                None => self.places.judge(folder),
+                None => self.folders.judge(folder),
             },
-            None => self.places.policy.allows_unknown(),
+            None => self.folders.policy.allows_unknown(),
         }
     }
 
     /// Whether too little is known of a session's folder to choose among sessions.
     pub(super) fn is_finding_out(&self) -> bool {
-        self.places.is_waiting
+        self.folders.is_waiting
     }
 
     pub(super) fn is_hidden(&self, card: &Card) -> bool {
-        self.settings.withheld || self.places.hidden.contains(&(card.agent(), card.session().to_owned()))
+        self.settings.withheld || self.folders.hidden.contains(&(card.agent(), card.session().to_owned()))
     }
 }
 
@@ -271,10 +271,10 @@ mod tests {
 
         /// A session in a turn, which enters these folders in order.
         fn codex(&mut self, file: u64, id: &str, more: &str, folders: &[&str]) -> Option<String> {
-            self.told((FileId::new(file), None), id, more, folders)
+            self.reported((FileId::new(file), None), id, more, folders)
         }
 
-        fn told(
+        fn reported(
             &mut self,
             (file, read): (FileId, Option<ReadTo>),
             id: &str,
@@ -376,9 +376,9 @@ mod tests {
         for read in [None, Some(read)] {
             let mut world = World::new(&HIDE);
             world.engine.inherit(&[progress], &[], None);
-            world.told((FileId::stream(1), None), "a", "", &["/clients/acme"]);
+            world.reported((FileId::stream(1), None), "a", "", &["/clients/acme"]);
             assert_eq!(world.answer(FolderQuestion::as_written), None);
-            world.told((FileId::new(1), read), "a", "", &["/app"]);
+            world.reported((FileId::new(1), read), "a", "", &["/app"]);
             let card = world.question.is_some().then(|| world.answer(FolderQuestion::as_written)).flatten();
             assert_eq!(card, None, "{read:?}");
             assert_eq!(world.input(Input::Source(SourceEvent::CaughtUp)), None, "{read:?}");

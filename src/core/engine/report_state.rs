@@ -63,14 +63,14 @@ impl ReportState {
         anew: bool,
         usage: Vec<UsageEvent>,
     ) -> Vec<Announcement> {
-        let mut words = Vec::new();
+        let mut announcements = Vec::new();
         // An idle session is reported by `turn`, like all others.
         let asleep = activity == Activity::Idle;
         if !asleep {
             let is_back = std::mem::take(&mut self.ended);
-            words.extend((is_back || anew).then_some(Announcement::Begins));
+            announcements.extend((is_back || anew).then_some(Announcement::Begins));
             let was = std::mem::replace(&mut self.activity, activity);
-            words.extend((was != activity).then_some(Announcement::Activity(activity)));
+            announcements.extend((was != activity).then_some(Announcement::Activity(activity)));
         }
         let (news, mut found): (Vec<_>, Vec<_>) = usage.into_iter().partition(|event| event.added.is_some());
         let found = found.pop().or_else(|| self.untold.then(|| restored(before)));
@@ -82,8 +82,8 @@ impl ReportState {
             // A turn may have begun since.
             found.usage = session.usage;
         }
-        words.extend(found.into_iter().chain(news).map(|event| Announcement::Usage(Box::new(event))));
-        words
+        announcements.extend(found.into_iter().chain(news).map(|event| Announcement::Usage(Box::new(event))));
+        announcements
     }
 
     /// The session's activity has changed to this.
@@ -187,19 +187,22 @@ mod tests {
 
     #[test]
     fn an_idle_session_that_continues_begins_and_ends_again() {
-        let mut told = ReportState::default();
-        assert_eq!(told.turn(Activity::Idle), [], "listeners do not know it");
+        let mut reported = ReportState::default();
+        assert_eq!(reported.turn(Activity::Idle), [], "listeners do not know it");
         assert_eq!(
-            told.turn(Activity::Waiting),
+            reported.turn(Activity::Waiting),
             [Announcement::Begins, Announcement::Activity(Activity::Waiting)]
         );
-        assert_eq!(told.turn(Activity::Waiting), []);
-        assert_eq!(told.turn(Activity::Idle), [Announcement::Activity(Activity::Idle), Announcement::Ends]);
-        assert_eq!(told.end(), None, "it has ended");
+        assert_eq!(reported.turn(Activity::Waiting), []);
         assert_eq!(
-            told.turn(Activity::Waiting),
+            reported.turn(Activity::Idle),
+            [Announcement::Activity(Activity::Idle), Announcement::Ends]
+        );
+        assert_eq!(reported.end(), None, "it has ended");
+        assert_eq!(
+            reported.turn(Activity::Waiting),
             [Announcement::Begins, Announcement::Activity(Activity::Waiting)]
         );
-        assert_eq!(told.end(), Some(Announcement::Ends));
+        assert_eq!(reported.end(), Some(Announcement::Ends));
     }
 }

@@ -17,19 +17,19 @@ pub(super) const SAME_RESET: Duration = Duration::from_secs(60);
 
 /// Adds the next report of a file or stream to those that were not passed on yet: one per source, with the first of
 /// those it combines. With the earlier state, this is enough to see every fall.
-pub fn say(words: &mut Vec<Snapshot>, mut next: Snapshot) {
+pub fn add_report(reports: &mut Vec<Snapshot>, mut next: Snapshot) {
     if let Some(first) = next.first.take() {
-        say(words, *first);
+        add_report(reports, *first);
     }
-    let Some(known) = words.iter_mut().find(|word| word.is_of_source(&next)) else {
-        return words.push(next);
+    let Some(known) = reports.iter_mut().find(|report| report.is_of_source(&next)) else {
+        return reports.push(next);
     };
-    let said = known.followed_by(&next);
+    let combined = known.followed_by(&next);
     let first = known.first.take();
-    if said == *known {
+    if combined == *known {
         known.first = first;
     } else {
-        let before = std::mem::replace(known, said);
+        let before = std::mem::replace(known, combined);
         known.first = first.or_else(|| Some(Box::new(before)));
     }
 }
@@ -63,62 +63,64 @@ impl Snapshot {
 
     /// The source's report after `next`, another one of its own; either may have been observed first.
     pub fn followed_by(&self, next: &Self) -> Self {
-        let (before, word) = if next.observed_at < self.observed_at { (next, self) } else { (self, next) };
-        let mut said = Self {
-            name: word.name.clone().or_else(|| before.name.clone()),
-            plan: word.plan.clone().or_else(|| before.plan.clone()),
-            fell_at: before.fell_at.max(word.fell_at),
+        let (before, report) = if next.observed_at < self.observed_at { (next, self) } else { (self, next) };
+        let mut combined = Self {
+            name: report.name.clone().or_else(|| before.name.clone()),
+            plan: report.plan.clone().or_else(|| before.plan.clone()),
+            fell_at: before.fell_at.max(report.fell_at),
             first: None,
-            ..word.clone()
+            ..report.clone()
         };
-        if word.windows.is_empty() {
-            return said;
+        if report.windows.is_empty() {
+            return combined;
         }
-        let fell_since = word.fell_at.is_some_and(|at| at > before.observed_at);
-        let repeats = |window: &Window| before.find(window).is_some_and(|known| known.says_the_same(window));
-        let names_all = !word.is_whole() || word.windows.len() == before.windows.len();
-        if !fell_since && names_all && word.windows.iter().all(repeats) {
-            said.windows.clone_from(&before.windows);
-            said.since =
-                Some(before.since.unwrap_or(before.observed_at).min(word.since.unwrap_or(word.observed_at)));
-            said.observed_at = if word.fresh { word.observed_at } else { before.observed_at };
-            said.fresh |= before.fresh;
-            said.since = said.since.filter(|since| *since < said.observed_at);
-            for window in &mut said.windows {
-                window.first = earlier_of(window.first, word.find(window).and_then(|again| again.first));
+        let fell_since = report.fell_at.is_some_and(|at| at > before.observed_at);
+        let repeats =
+            |window: &Window| before.find(window).is_some_and(|known| known.has_same_reading(window));
+        let names_all = !report.is_whole() || report.windows.len() == before.windows.len();
+        if !fell_since && names_all && report.windows.iter().all(repeats) {
+            combined.windows.clone_from(&before.windows);
+            combined.since = Some(
+                before.since.unwrap_or(before.observed_at).min(report.since.unwrap_or(report.observed_at)),
+            );
+            combined.observed_at = if report.fresh { report.observed_at } else { before.observed_at };
+            combined.fresh |= before.fresh;
+            combined.since = combined.since.filter(|since| *since < combined.observed_at);
+            for window in &mut combined.windows {
+                window.first = earlier_of(window.first, report.find(window).and_then(|again| again.first));
             }
-            return said;
+            return combined;
         }
         // A terminal is redrawn when a window ends, possibly without a new observation.
         let is_over = |known: &Window| {
-            before.expires_at(known).is_some_and(|at| elapsed(word.observed_at, at) <= SAME_RESET)
+            before.expires_at(known).is_some_and(|at| elapsed(report.observed_at, at) <= SAME_RESET)
         };
         let falls = |window: &Window| {
             before.find(window).is_some_and(|known| {
-                before.learnt_at(known) <= word.learnt_at(window)
+                before.learnt_at(known) <= report.learnt_at(window)
                     && !is_over(known)
                     && window.is_fall_from(known)
             })
         };
-        let falls = !fell_since && word.windows.iter().any(falls);
+        let falls = !fell_since && report.windows.iter().any(falls);
         if falls {
-            said.fell_at = said.fell_at.max(Some(word.observed_at));
+            combined.fell_at = combined.fell_at.max(Some(report.observed_at));
         }
         if !falls && !fell_since {
-            for window in &mut said.windows {
+            for window in &mut combined.windows {
                 let known = before.find(window).filter(|known| known.is_before(window));
                 window.first = earlier_of(window.first, known.map(|known| before.first_of(known)));
             }
         }
-        if !word.is_whole() {
-            let absent = before.windows.iter().filter(|known| word.find(known).is_none());
+        if !report.is_whole() {
+            let absent = before.windows.iter().filter(|known| report.find(known).is_none());
             let learnt = absent.map(|known| (before.learnt_at(known), known));
-            let holds = learnt.filter(|(at, _)| said.fell_at.is_none_or(|fell| *at >= fell));
+            let holds = learnt.filter(|(at, _)| combined.fell_at.is_none_or(|fell| *at >= fell));
             let kept = holds.map(|(at, known)| Window { learnt_at: Some(at), ..known.clone() });
-            said.windows.extend(kept.collect::<Vec<_>>());
-            said.sort();
+            combined.windows.extend(kept.collect::<Vec<_>>());
+            combined.sort();
         }
-        said
+        combined
     }
 
     /// Moves times after `wall` to `wall`.
@@ -163,7 +165,7 @@ impl Window {
             && resets.is_some_and(|(one, other)| elapsed(one.min(other), one.max(other)) <= SAME_RESET)
     }
 
-    fn says_the_same(&self, other: &Self) -> bool {
+    fn has_same_reading(&self, other: &Self) -> bool {
         (self.used_percent, self.resets_at) == (other.used_percent, other.resets_at)
     }
 
