@@ -2,6 +2,8 @@
 //!
 //! It parses only strings and escapes: every byte outside of strings is kept.
 
+use wide::CmpEq;
+
 /// How much of a text is kept, in bytes: enough to recognise the line.
 pub(super) const TEXT: usize = 512;
 
@@ -118,42 +120,34 @@ impl Cut {
 }
 
 /// The position of the quote that ends the text continued by these bytes.
+///
+/// In code and output most quotes are escaped, and a check of each costs more than a check of a block at once.
 pub fn text_end(bytes: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    loop {
-        let quote = from + memchr::memchr(b'"', bytes.get(from..)?)?;
-        if !ends_escaped(bytes, quote) {
-            return Some(quote);
+    let end_in = |from: usize, to: usize| {
+        let quotes = memchr::memchr_iter(b'"', bytes.get(from..to).unwrap_or_default());
+        quotes.map(|quote| from + quote).find(|quote| !ends_escaped(bytes, *quote))
+    };
+    let (quote, backslash) = (Block::splat(b'"'), Block::splat(b'\\'));
+    let (mut from, mut before) = (0, 0);
+    while let Some(block) = bytes.get(from..).and_then(<[u8]>::first_chunk) {
+        let block = Block::new(*block);
+        let quotes = block.simd_eq(quote).to_bitmask();
+        let backslashes = block.simd_eq(backslash).to_bitmask();
+        // After one backslash, but not after two.
+        let escaped = (backslashes << 1 | before >> 31) & !(backslashes << 2 | before >> 30);
+        if quotes & !escaped != 0
+            && let Some(end) = end_in(from, from + BLOCK)
+        {
+            return Some(end);
         }
-        from = quote + 1 + without_end(bytes.get(quote + 1..)?);
+        (from, before) = (from + BLOCK, backslashes);
     }
+    end_in(from, bytes.len())
 }
 
-/// How many of these bytes surely do not end a text. In code and output escaped quotes come in groups, in which a
-/// search for each takes longer than a look at eight bytes at once.
-fn without_end(bytes: &[u8]) -> usize {
-    const GAP: usize = 4;
-    let (mut length, mut without_quote) = (0, 0);
-    for word in bytes.as_chunks::<8>().0 {
-        let word = u64::from_le_bytes(*word);
-        let quotes = positions(word, b'"');
-        let backslashes = positions(word, b'\\');
-        let escaped = (backslashes << 8) & !(backslashes << 16);
-        without_quote = if quotes == 0 { without_quote + 1 } else { 0 };
-        if quotes & !escaped != 0 || without_quote == GAP {
-            break;
-        }
-        length += 8;
-    }
-    length
-}
-
-/// The highest bit of each byte of the word that is this one.
-fn positions(word: u64, byte: u8) -> u64 {
-    const LOW: u64 = u64::from_le_bytes([0x7f; 8]);
-    let others = word ^ u64::from_le_bytes([byte; 8]);
-    !(((others & LOW) + LOW) | others | LOW)
-}
+/// How many bytes of a text are examined at once, a bit of a mask for each.
+const BLOCK: usize = 32;
+type Block = wide::u8x32;
 
 /// Whether the byte at `end` belongs to an escape.
 fn ends_escaped(text: &[u8], end: usize) -> bool {
@@ -190,7 +184,7 @@ mod tests {
     fn a_text_ends_at_its_first_unescaped_quote() {
         let plain = |bytes: &[u8]| memchr::memchr_iter(b'"', bytes).find(|end| !ends_escaped(bytes, *end));
         for unit in [r#"\""#, r#"x\""#, r"\\", r"\x", r#"\\\""#, "x"] {
-            for before in 0..136 {
+            for before in 0..4 * BLOCK + 8 {
                 let escapes = "\\".repeat(before % 4);
                 let text = format!("{}{escapes}\"{}", unit.repeat(before), unit.repeat(40));
                 for from in 0..4 {

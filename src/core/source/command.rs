@@ -28,7 +28,7 @@ pub fn words(command: Option<&Value>) -> Doing {
 /// A shell script: the work of all its commands together.
 pub fn shell(script: &str) -> Doing {
     let script = first(script);
-    if script.contains("*** Begin Patch") {
+    if memchr::memmem::find(script.as_bytes(), b"*** Begin Patch").is_some() {
         return patch(script);
     }
     if writes_a_file(script) {
@@ -40,6 +40,10 @@ pub fn shell(script: &str) -> Doing {
         match command_kind(words) {
             Kind::Nothing => {}
             Kind::Work(activity) => overall = Some(heavier(overall, activity)),
+        }
+        // Nothing is heavier.
+        if overall == Some(Running) {
+            break;
         }
     }
     Doing::plain(overall.unwrap_or(Running))
