@@ -2,8 +2,6 @@
 //!
 //! It parses only strings and escapes: every byte outside of strings is kept.
 
-use wide::CmpEq;
-
 /// How much of a text is kept, in bytes: enough to recognise the line.
 pub(super) const TEXT: usize = 512;
 

@@ -16,6 +16,9 @@ mod stream;
 mod usual;
 mod value;
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde_json::Value;
 
 use crate::lines::Line;
@@ -90,11 +93,10 @@ fn parse_whole(bytes: &[u8], is_one: bool) -> Parsed {
     parse_any(bytes)
 }
 
-/// Whether another line begins in these bytes. Searches for braces: these are rare, and a search for the whole
-/// beginning needs a preparation for each line.
+/// Whether another line begins in these bytes. All of every long line is searched, so the search is prepared once.
 fn begins_another(bytes: &[u8]) -> bool {
-    let begins = |at| bytes.get(at..).is_some_and(|rest| rest.starts_with(b"{\"timestamp\":\""));
-    memchr::memchr_iter(b'{', bytes).any(begins)
+    static BEGINNING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"{\"timestamp\":\""));
+    BEGINNING.find(bytes).is_some()
 }
 
 /// Reads a line of any format.
