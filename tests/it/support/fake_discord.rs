@@ -220,6 +220,11 @@ impl FakeDiscord {
         let (done, wait) = sync_mpsc::channel();
         self.control.send(Control::Die(done)).unwrap();
         wait.recv().unwrap();
+        // A process that another test starts has a copy of the listener until it executes its program.
+        #[cfg(unix)]
+        while Dialled::connect(&self.path).is_ok() {
+            std::thread::yield_now();
+        }
     }
 
     /// Stops as by SIGSTOP: connections come about, nothing is read or written.
