@@ -171,15 +171,15 @@ impl Tapped {
             limited_until: self.limited_until.map(Box::new),
             ..Work::default()
         };
-        let own = |word| Snapshot {
+        let own = |report| Snapshot {
             agent: self.agent,
             home: Arc::clone(&home),
             source_session: Some(self.session.clone()),
-            ..word
+            ..report
         };
-        let limits = self.limits.into_iter().map(|mut word| {
-            word.first = word.first.map(|first| Box::new(own(*first)));
-            own(word)
+        let limits = self.limits.into_iter().map(|mut report| {
+            report.first = report.first.map(|first| Box::new(own(*first)));
+            own(report)
         });
         let limits = limits.collect();
         FileUpdate {

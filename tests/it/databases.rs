@@ -164,7 +164,7 @@ fn problem(event: SourceEvent) -> Option<String> {
     if let SourceEvent::Problem { message, .. } = event { message } else { None }
 }
 
-fn is_mended(event: SourceEvent) -> Option<()> {
+fn is_fixed(event: SourceEvent) -> Option<()> {
     matches!(event, SourceEvent::Problem { message: None, .. }).then_some(())
 }
 

@@ -1,4 +1,4 @@
-//! `doctor`: a healthy set-up, and faults that are each named with a hint that mends it.
+//! `doctor`: a healthy set-up, and faults that are each named with a hint how to fix it.
 
 mod checks;
 #[cfg(unix)]

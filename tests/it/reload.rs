@@ -65,7 +65,7 @@ fn a_save_changes_the_card() {
 }
 
 #[test]
-fn a_broken_file_changes_nothing_until_it_is_mended() {
+fn a_broken_file_changes_nothing_until_it_is_corrected() {
     let home = Home::new();
     home.settings(&settings(&home, PROJECT));
     let mut session = home.session();
@@ -276,7 +276,7 @@ fn a_file_in_the_middle_of_a_change_shows_nothing_more() {
 }
 
 #[test]
-fn a_mistyped_rule_shows_nothing_until_it_is_mended() {
+fn a_mistyped_rule_shows_nothing_until_it_is_corrected() {
     let home = Home::new();
     let discord = FakeDiscord::at(&home.discord(), Default::default());
     home.session().turn();
@@ -292,7 +292,7 @@ fn a_mistyped_rule_shows_nothing_until_it_is_mended() {
     let checked = home.run("config check");
     assert_eq!(checked.code, Some(1));
     assert!(checked.err.contains("hint: did you mean [[privacy.rule]]?"), "{}", checked.err);
-    // A file that is also broken in another way is not mended.
+    // A file that is also broken in another way is not corrected.
     save(&home.config(), "[card");
     home.wait_for_status("the other mistake", |status| {
         status["config"]["issues"].to_string().contains("TOML")

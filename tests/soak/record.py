@@ -167,7 +167,7 @@ def main():
     print(f"kills:                     {KILLS}")
     print(f"usage events written:      {writer.events}")
     print(f"lines in the record:       {len(events)}, {restored} of them restored, {len(lines)} bytes")
-    print(f"torn at a kill, mended:    {torn}")
+    print(f"torn at a kill, repaired:  {torn}")
     print(f"session and total twice:   {twice}")
     print(f"last totals = replay:      {last == replayed}")
     print(f"replay = what was written: {replayed == truth}")

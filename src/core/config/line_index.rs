@@ -47,12 +47,12 @@ mod tests {
     #[test]
     fn positions_are_lines_and_characters() {
         let text = "a\nné = 1\n\n日本 = \"x\"\nend";
-        let places = LineIndex::new(text);
+        let index = LineIndex::new(text);
         for (at, _) in text.char_indices() {
             let before = text.get(..at).unwrap();
             let line = before.matches('\n').count() + 1;
             let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
-            assert_eq!(places.of(at), (line, column), "{at}");
+            assert_eq!(index.of(at), (line, column), "{at}");
         }
     }
 

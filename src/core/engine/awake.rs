@@ -18,8 +18,8 @@ use crate::time::{Now, later};
 /// How long a session is listed after its last line.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
-/// Sub-agents of sub-agents are followed up to this depth.
-const GENERATIONS: usize = 8;
+/// Sub-agents of sub-agents, and forks of forks, are followed up to this depth.
+pub(super) const GENERATIONS: usize = 8;
 
 /// What the next decision of the engine has to update.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::awake::GENERATIONS;
 use super::{Engine, Output, SessionEntry};
 use crate::activity::Activity;
 use crate::card::Card;
@@ -15,9 +16,6 @@ use crate::settings::Privacy;
 use crate::source::Agent;
 use crate::source_event::FileId;
 use crate::time::Now;
-
-/// Forks of forks and helpers of helpers are followed up to this depth.
-const GENERATIONS: usize = 8;
 
 /// How many hidden sessions without files are remembered.
 const REMEMBERED: usize = 1000;
@@ -104,16 +102,16 @@ impl Engine {
 
     /// Takes an answer of the driver.
     pub(super) fn located(&mut self, answer: FolderAnswer) {
-        let places = &mut self.folders;
-        places.is_asking = false;
-        places.found.folders.extend(answer.folders);
+        let facts = &mut self.folders;
+        facts.is_asking = false;
+        facts.found.folders.extend(answer.folders);
         // Patterns that could not be found out again keep their earlier answer.
-        places.found.patterns.extend(answer.patterns);
-        places.found.patterns.retain(|pattern, _| places.patterns.contains(pattern));
+        facts.found.patterns.extend(answer.patterns);
+        facts.found.patterns.retain(|pattern, _| facts.patterns.contains(pattern));
         let sessions = to_be_placed(&self.files, &self.dormant, &self.publisher);
         let folders: BTreeSet<&str> = sessions.into_iter().flat_map(Session::folders).collect();
-        places.found.folders.retain(|folder, _| folders.contains(folder.as_str()));
-        places.rebuild(self.in_force.privacy());
+        facts.found.folders.retain(|folder, _| folders.contains(folder.as_str()));
+        facts.rebuild(self.in_force.privacy());
     }
 
     /// Asks for missing facts about folders, and finds the hidden sessions.
@@ -136,29 +134,29 @@ impl Engine {
         };
         let folders: BTreeSet<&str> =
             sessions.into_iter().filter(matters).flat_map(Session::folders_here).collect();
-        let places = &mut self.folders;
-        let is_new = |folder: &&str| !places.found.folders.contains_key(*folder);
-        places.is_waiting = folders.iter().any(is_new);
-        let wanted = |folder: &&str| places.is_stale || is_new(folder) || places.doubted.contains(*folder);
+        let facts = &mut self.folders;
+        let is_new = |folder: &&str| !facts.found.folders.contains_key(*folder);
+        facts.is_waiting = folders.iter().any(is_new);
+        let wanted = |folder: &&str| facts.is_stale || is_new(folder) || facts.doubted.contains(*folder);
         // Folders that could not be found out are asked again, but last, because they may delay the others.
-        let is_unknown = |folder: &&str| places.found.folders.get(*folder).is_some_and(Option::is_none);
+        let is_unknown = |folder: &&str| facts.found.folders.get(*folder).is_some_and(Option::is_none);
         let (unknown, folders): (Vec<&str>, Vec<&str>) = folders.into_iter().partition(is_unknown);
         let mut wanted: Vec<String> = folders.into_iter().filter(wanted).map(str::to_owned).collect();
-        if !places.is_asking && (places.is_stale || !wanted.is_empty()) {
+        if !facts.is_asking && (facts.is_stale || !wanted.is_empty()) {
             wanted.extend(unknown.into_iter().map(str::to_owned));
-            (places.is_asking, places.is_stale) = (true, false);
-            places.doubted.clear();
-            let patterns = places.patterns.iter().cloned().collect();
+            (facts.is_asking, facts.is_stale) = (true, false);
+            facts.doubted.clear();
+            let patterns = facts.patterns.iter().cloned().collect();
             self.outputs.push_back(Output::Locate(FolderQuestion { folders: wanted, patterns }));
         }
     }
 
     fn find_hidden(&mut self) {
-        let places = &mut self.folders;
+        let facts = &mut self.folders;
         let sessions = || self.files.values().map(|known| &known.session);
-        let mut hidden = places.gone.clone();
+        let mut hidden = facts.gone.clone();
         for session in to_be_placed(&self.files, &self.dormant, &self.publisher) {
-            if places.hides(session) {
+            if facts.hides(session) {
                 hidden.insert((session.agent, session.id.clone()));
             }
         }
@@ -176,7 +174,7 @@ impl Engine {
             }
             hidden.extend(more);
         }
-        places.hidden = hidden;
+        facts.hidden = hidden;
     }
 
     /// What may be shown of a session; `None` if nothing may be shown.

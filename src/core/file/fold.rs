@@ -91,8 +91,8 @@ impl Fold {
 
     fn own_fact(&mut self, at: Option<Timestamp>, ordinal: Option<u64>, fact: Fact) {
         let limits = self.about.as_ref().and_then(|about| about.limits_beside(at, &fact));
-        if let Some(word) = limits {
-            add_report(&mut self.limits, word);
+        if let Some(report) = limits {
+            add_report(&mut self.limits, report);
         }
         self.fact(at, ordinal, fact);
     }
@@ -132,9 +132,9 @@ impl Fold {
             match change {
                 Change::Row(info) => about.row(&info),
                 Change::Limits(at, limits) => {
-                    let word = about.limits(at, limits);
-                    if !word.windows.is_empty() {
-                        add_report(&mut self.limits, word);
+                    let report = about.limits(at, limits);
+                    if !report.windows.is_empty() {
+                        add_report(&mut self.limits, report);
                     }
                 }
                 Change::Usage(event) => {

@@ -249,8 +249,8 @@ fn closed_sessions_stay_closed_for_the_next_daemon() {
 #[test]
 fn a_server_s_status_is_as_old_as_its_message() {
     let mut registers = Registers::default();
-    let word = OpenSession { status: Some(Status::Waiting), since: Some(at(10)), process: None };
-    let register = Register { open: [("a".to_owned(), word)].into(), ..Register::default() };
+    let entry = OpenSession { status: Some(Status::Waiting), since: Some(at(10)), process: None };
+    let register = Register { open: [("a".to_owned(), entry)].into(), ..Register::default() };
     registers.learn(at(10), "home".into(), Some(register));
     let status = |last| match registers.registration(&session("a", "home", last)) {
         Some(Registration::Open(open)) => open.status,

@@ -16,7 +16,7 @@ const NOT_STARTED: i32 = 126;
 const USAGE: i32 = 2;
 
 /// Error texts after which a retry does not help.
-const TO_BE_MENDED: [&str; 6] = [
+const UNTIL_FIXED: [&str; 6] = [
     "permission denied",
     "host key verification failed",
     "command not found",
@@ -38,11 +38,11 @@ pub struct Ending {
 
 impl Ending {
     /// Whether the user has to fix something before a retry can succeed.
-    pub(super) fn is_to_be_mended(&self) -> bool {
+    pub(super) fn needs_a_fix(&self) -> bool {
         let last_line = self.last_line.to_lowercase();
         self.not_started.is_some()
             || [Some(NOT_FOUND), Some(NOT_STARTED), Some(USAGE)].contains(&self.code)
-            || TO_BE_MENDED.iter().any(|words| last_line.contains(words))
+            || UNTIL_FIXED.iter().any(|words| last_line.contains(words))
     }
 
     /// The error as one harmless line.

@@ -219,7 +219,7 @@ impl Link {
     pub fn ended(&mut self, now: Now, ending: &Ending) {
         match self.state {
             State::Down { .. } => {}
-            State::Starting { .. } => self.down(now, ending.is_to_be_mended(), &ending.text()),
+            State::Starting { .. } => self.down(now, ending.needs_a_fix(), &ending.text()),
             State::Up { .. } => self.down(now, false, &ending.text()),
         }
     }

@@ -175,11 +175,16 @@ mod tests {
     use super::*;
     use crate::core::source::Agent;
 
+    /// The trees of one home, at `/h`.
+    fn of(agent: Agent) -> Trees {
+        let mut trees = Trees::default();
+        trees.add(&Arc::new(Home { agent, path: "/h".into(), label: "/h".into() }));
+        trees
+    }
+
     #[test]
     fn the_kind_of_a_path_follows_from_its_place() {
-        let mut places = Trees::default();
-        let home = Home { agent: Agent::CODEX, path: "/h".into(), label: "/h".into() };
-        places.add(&Arc::new(home));
+        let trees = of(Agent::CODEX);
         let file = "rollout-2026-11-20T10-00-00-0199a213-81c0-7800-8aa1-bbab2a035a53.jsonl";
         for (path, expected) in [
             ("/h/sessions", Some(Kind::Folder(0))),
@@ -193,15 +198,13 @@ mod tests {
             (&format!("/h/archived_sessions/{file}"), Some(Kind::Session)),
             (&format!("/h/archived_sessions/2026/{file}"), None),
         ] {
-            assert_eq!(places.find(Path::new(path)).map(|(_, kind)| kind), expected, "{path}");
+            assert_eq!(trees.find(Path::new(path)).map(|(_, kind)| kind), expected, "{path}");
         }
     }
 
     #[test]
     fn database_files_and_their_logs_are_recognised() {
-        let mut places = Trees::default();
-        let home = Home { agent: Agent::COPILOT, path: "/h".into(), label: "/h".into() };
-        places.add(&Arc::new(home));
+        let trees = of(Agent::COPILOT);
         let id = "11111111-1111-4111-8111-111111111111";
         for (path, expected) in [
             ("/h/session-store.db", true),
@@ -209,15 +212,13 @@ mod tests {
             ("/h/session-store.db-shm", false),
             (&format!("/h/session-state/{id}/events.jsonl"), false),
         ] {
-            assert_eq!(places.is_database(Path::new(path)), expected, "{path}");
+            assert_eq!(trees.is_database(Path::new(path)), expected, "{path}");
         }
     }
 
     #[test]
     fn transcripts_sub_agents_and_register_entries_are_recognised() {
-        let mut places = Trees::default();
-        let home = Home { agent: Agent::CLAUDE, path: "/h".into(), label: "/h".into() };
-        places.add(&Arc::new(home));
+        let trees = of(Agent::CLAUDE);
         let id = "11111111-1111-4111-8111-111111111111";
         for (path, expected) in [
             ("/h/projects/-p/{id}.jsonl", Some(Kind::Session)),
@@ -237,7 +238,7 @@ mod tests {
             ("/h/history.jsonl", None),
         ] {
             let path = path.replace("{id}", id);
-            assert_eq!(places.find(Path::new(&path)).map(|(_, kind)| kind), expected, "{path}");
+            assert_eq!(trees.find(Path::new(&path)).map(|(_, kind)| kind), expected, "{path}");
         }
     }
 }

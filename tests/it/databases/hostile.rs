@@ -5,7 +5,7 @@ use std::fs;
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::{Bench, Watch, done, home, is_mended, problem, usage};
+use super::{Bench, Watch, done, home, is_fixed, problem, usage};
 use crate::support::codex_session::CodexSession;
 
 /// It is said, the figures stay, other agents' sessions are read meanwhile, and when the lock is gone all is read.
@@ -47,7 +47,7 @@ fn a_locked_database_delays_no_other() {
     }
     bench.writer.execute_batch("COMMIT").unwrap();
     assert_eq!(watch.added_until("ses_1", 30), [Some(20)]);
-    watch.until(is_mended);
+    watch.until(is_fixed);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_file_that_is_no_database_is_reported_until_it_is_one() {
     writer.close().unwrap();
     fs::rename(&good, &path).unwrap();
     assert_eq!(watch.added_until("ses_1", 10).len(), 1);
-    watch.until(is_mended);
+    watch.until(is_fixed);
 }
 
 /// What was read stays, through all that may come into its place.
